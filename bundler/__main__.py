@@ -1,0 +1,4 @@
+from bundler.cli import main
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,155 @@
+"""The one place that starts programs.
+
+Always an argument list, never a shell; standard input is closed unless it is given; what is run is echoed
+under ``-v``; what it printed is kept and shown when it fails.
+"""
+
+from __future__ import annotations
+
+import logging
+import shlex
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bundler.errors import MissingToolError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+    from typing import IO
+
+__all__ = ["Background", "Finished", "ToolFailed", "find_tool", "run", "start"]
+
+log = logging.getLogger(__name__)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Finished:
+    """A program that has ended: its arguments, exit status and both outputs, decoded."""
+
+    argv: tuple[str, ...]
+    status: int
+    stdout: str
+    stderr: str
+
+
+class ToolFailed(Exception):  # noqa: N818 -- never shown: each caller translates it into its own BundlerError
+    """A program exited with a status other than 0, or ran out of time."""
+
+    def __init__(self, finished: Finished) -> None:
+        super().__init__(f"{shlex.join(finished.argv)} exited with {finished.status}")
+        self.finished = finished
+
+    def tail(self, lines: int = 20) -> str:
+        """The last lines of what it printed, standard error first."""
+        text = self.finished.stderr.strip() or self.finished.stdout.strip()
+        return "\n".join(text.splitlines()[-lines:])
+
+
+def run(
+    argv: Sequence[str | Path],
+    *,
+    env: Mapping[str, str] | None = None,
+    cwd: Path | None = None,
+    check: bool = True,
+    timeout: float | None = None,
+    stdin: IO[bytes] | None = None,
+) -> Finished:
+    """Run a program to its end and return what it printed; it reads ``stdin``, an open file, or nothing.
+
+    Raises :class:`ToolFailed` if ``check`` and the status is not 0, or after ``timeout`` seconds (status 124,
+    as timeout(1) has it); :class:`MissingToolError` if there is no such program.
+    """
+    words = tuple(str(word) for word in argv)
+    log.info("$ %s", shlex.join(words))
+    try:
+        done = subprocess.run(
+            words,
+            env=None if env is None else dict(env),
+            cwd=cwd,
+            stdin=subprocess.DEVNULL if stdin is None else stdin,
+            capture_output=True,
+            timeout=timeout,
+            check=False,
+            encoding="utf-8",
+            errors="replace",
+        )
+        finished = Finished(argv=words, status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+    except subprocess.TimeoutExpired as late:
+        finished = Finished(argv=words, status=124, stdout=_text(late.stdout), stderr=_text(late.stderr))
+        raise ToolFailed(finished) from late
+    except FileNotFoundError as missing:
+        raise MissingToolError(f"no such program: {words[0]}") from missing
+    for line in (finished.stdout + finished.stderr).splitlines():
+        log.debug("  %s", line)
+    if check and finished.status != 0:
+        raise ToolFailed(finished)
+    return finished
+
+
+class Background:
+    """A program that runs beside us, in a session of its own (our Ctrl-C is not its); see :func:`start`."""
+
+    def __init__(self, child: subprocess.Popen[bytes]) -> None:
+        self._child = child
+        self.pid = child.pid
+
+    def read_line(self) -> str:
+        """The next line of what it prints; empty when it has ended. Only without an ``output`` file."""
+        return "" if self._child.stdout is None else _text(self._child.stdout.readline())
+
+    def ended(self, *, within: float = 0) -> bool:
+        """Whether it has ended, waiting up to ``within`` seconds for that."""
+        try:
+            self._child.wait(within)
+        except subprocess.TimeoutExpired:
+            return False
+        return True
+
+    def kill(self) -> None:
+        """End it at once and forget it. Does nothing if that is done already."""
+        self._child.kill()
+        self._child.wait()
+        for pipe in (self._child.stdin, self._child.stdout):
+            if pipe is not None:
+                pipe.close()
+
+
+def start(
+    argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, output: IO[bytes] | None = None
+) -> Background:
+    """Start a program and leave it running. Both its outputs go to ``output``, else to a pipe.
+
+    Its standard input is a pipe that only we hold: it reads the end when we are gone, killed or not.
+    """
+    words = tuple(str(word) for word in argv)
+    log.info("$ %s &", shlex.join(words))
+    try:
+        child = subprocess.Popen(
+            words,
+            env=None if env is None else dict(env),
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE if output is None else output,
+            stderr=subprocess.STDOUT,
+            start_new_session=True,
+        )
+    except FileNotFoundError as missing:
+        raise MissingToolError(f"no such program: {words[0]}") from missing
+    return Background(child)
+
+
+def find_tool(name: str, *, package: str, purpose: str) -> str:
+    """The absolute path of a program, or :class:`MissingToolError` naming the Debian package that has it."""
+    path = shutil.which(name)
+    if path is None:
+        raise MissingToolError(
+            f"{name} is missing; {purpose} needs it",
+            remedy=f"Install it, on Debian and Ubuntu: apt-get install {package}",
+        )
+    return path
+
+
+def _text(output: bytes | str | None) -> str:
+    return output.decode("utf-8", "replace") if isinstance(output, bytes) else output or ""

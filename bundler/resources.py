@@ -1,0 +1,31 @@
+"""Files that ship with the package, and the places where we keep our own."""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["cache_dir", "templates_dir"]
+
+_PACKAGE = Path(__file__).parent
+
+
+def templates_dir() -> Path:
+    """The directory of templates: the checkout's in a checkout, else the copy in the wheel.
+
+    In an editable install the packaged copy is missing, or stale after a build; the checkout wins.
+    """
+    checkout = _PACKAGE.parent
+    if (checkout / "pyproject.toml").is_file() and (checkout / "templates").is_dir():
+        return checkout / "templates"
+    return _PACKAGE / "templates"
+
+
+def cache_dir(room: str) -> Path:
+    """``$CONDA_BUNDLER_CACHE/<room>``, else in the user's cache directory (XDG). Made if it is missing."""
+    from platformdirs import user_cache_path
+
+    base = os.environ.get("CONDA_BUNDLER_CACHE")
+    path = (Path(base) if base else user_cache_path("conda-bundler")) / room
+    path.mkdir(parents=True, exist_ok=True)
+    return path

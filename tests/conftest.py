@@ -1,0 +1,57 @@
+"""Fixtures for all tests. The caches are the checkout's own (build/), so a fresh clone starts with empty ones."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, NoReturn
+
+import pytest
+
+if TYPE_CHECKING:
+    from collections.abc import Generator
+
+CHECKOUT = Path(__file__).parent.parent
+os.environ["CONDA_BUNDLER_CACHE"] = str(CHECKOUT / "build" / "cache")
+
+_NOTHING_SKIPPED = bool(os.environ.get("CONDA_BUNDLER_NO_SKIP"))
+_E2E_TOOLS = ("systemd-nspawn", "mmdebstrap")
+
+
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    lacking = [tool for tool in _E2E_TOOLS if not shutil.which(tool)] + (["root"] if os.geteuid() else [])
+    for item in items:
+        if item.get_closest_marker("e2e") and lacking:
+            item.add_marker(pytest.mark.skip(reason=f"end-to-end tests need {', '.join(lacking)}"))
+
+
+@pytest.hookimpl(wrapper=True)
+def pytest_runtest_makereport(
+    item: pytest.Item, call: pytest.CallInfo[None]
+) -> Generator[None, pytest.TestReport, pytest.TestReport]:
+    """In CI a skipped test is a failed one."""
+    report = yield
+    if _NOTHING_SKIPPED and report.skipped and not hasattr(report, "wasxfail"):
+        report.outcome = "failed"
+        report.longrepr = f"{item.nodeid} was skipped: {report.longrepr}"
+    return report
+
+
+@pytest.fixture(scope="session")
+def local_channel() -> Path:
+    """The channel of examples/channel, made once in build/channel (quick if it is there already)."""
+    channel = CHECKOUT / "build" / "channel"
+    subprocess.run([sys.executable, CHECKOUT / "examples" / "channel", channel], check=True, timeout=600)
+    return channel
+
+
+@pytest.fixture(autouse=True)
+def _unit_tests_start_no_process(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(*arguments: Any, **_options: Any) -> NoReturn:
+        raise AssertionError(f"a unit test started a process: {arguments}")
+
+    if "unit" in request.path.parts:
+        monkeypatch.setattr(subprocess, "Popen", refuse)

@@ -1,0 +1,142 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundler.config import Overrides, load_config
+from bundler.errors import ConfigError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GOOD = """
+[bundle]
+name = "hello"
+version = "1.2.0"
+[files]
+"hello" = "src"
+[config]
+PORT = "8000"
+[services.hello]
+command = ["python", "-m", "hello"]
+health = { http = "http://127.0.0.1:${PORT}/healthz" }
+"""
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    (tmp_path / "environment.yml").write_text("channels: [x]\ndependencies: [python]\n")
+    (tmp_path / "src").mkdir()
+    (tmp_path / "bundle.toml").write_text(GOOD)
+    return tmp_path
+
+
+def refused(project: Path, text: str) -> str:
+    (project / "bundle.toml").write_text(text)
+    with pytest.raises(ConfigError) as caught:
+        load_config(project)
+    assert caught.value.exit_code == 2
+    return caught.value.format_message()
+
+
+def test_defaults_are_the_contracts(project: Path) -> None:
+    config = load_config(project)
+    assert (config.name, config.version, config.platforms) == ("hello", "1.2.0", ("linux-64",))
+    assert config.root == "/opt/hello"
+    assert config.lockfile == project.resolve() / "conda-lock.yml"
+    assert [(secret.name, secret.bytes) for secret in config.secrets] == [("RELEASE_COOKIE", 32)]
+
+
+def test_the_cookie_can_be_turned_off(project: Path) -> None:
+    (project / "bundle.toml").write_text(GOOD + "[secrets]\nRELEASE_COOKIE = false\n")
+    assert load_config(project).secrets == ()
+
+
+def test_all_mistakes_at_once_each_with_its_key(project: Path) -> None:
+    text = GOOD.replace('name = "hello"', 'nmae = "hello"').replace('"-m", ', '"a\\nb", ')
+    message = refused(project, text)
+    assert "bundle.nmae: unknown key" in message
+    assert "bundle.name: is missing" in message
+    assert "services.hello.command.1: control characters" in message
+
+
+@pytest.mark.parametrize("name", ["a/b", "../x", "Hello", "", "a b", "x" * 32, "-x", "1x", "x;y"])
+def test_a_bad_name_is_refused(project: Path, name: str) -> None:
+    assert "bundle.name" in refused(project, GOOD.replace('name = "hello"', f'name = "{name}"'))
+
+
+@pytest.mark.parametrize("version", ["", "-1", "1/2", "1 2", "x" * 41, "1:2"])
+def test_a_bad_version_is_refused(project: Path, version: str) -> None:
+    assert "bundle.version" in refused(project, GOOD.replace("1.2.0", version))
+
+
+@pytest.mark.parametrize(
+    "url", ["none", "ftp://x/", "http://", "/healthz", "http://a b/", "http://x:99999999/", "https://x/"]
+)
+def test_a_health_url_that_is_none_is_refused(project: Path, url: str) -> None:
+    message = refused(project, GOOD.replace("http://127.0.0.1:${PORT}/healthz", url))
+    assert "services.hello.health.http: not a health URL" in message
+
+
+@pytest.mark.parametrize("url", ["http://[::1]:80/x", "http://${HOST}:${PORT}", "http://localhost/a?b=c"])
+def test_a_health_url_may_hold_variables(project: Path, url: str) -> None:
+    (project / "bundle.toml").write_text(GOOD.replace("http://127.0.0.1:${PORT}/healthz", url))
+    health = load_config(project).services[0].table.health
+    assert health is not None
+    assert health.http == url
+
+
+@pytest.mark.parametrize("target", ["/etc", "../x", ".", "a/../../b"])
+def test_files_stay_below_app(project: Path, target: str) -> None:
+    assert "files" in refused(project, GOOD.replace('"hello" = "src"', f'"{target}" = "src"'))
+
+
+def test_missing_files_are_named_with_their_key(project: Path) -> None:
+    message = refused(
+        project, GOOD.replace('= "src"', '= "gone"').replace("[config]", "[config]\nRELEASE_COOKIE = 'x'")
+    )
+    assert "files.hello: no such file or directory" in message
+    assert "config.RELEASE_COOKIE: is a secret as well" in message
+
+
+def test_an_unknown_place_is_refused_and_a_doubled_brace_is_not(project: Path) -> None:
+    table = '[services.hello]\nenvironment = { X = "%s" }'
+    assert "unknown place {ap}" in refused(project, GOOD.replace("[services.hello]", table % "{ap}/x"))
+    (project / "bundle.toml").write_text(GOOD.replace("[services.hello]", table % "{{levelname}}"))
+    assert load_config(project).services[0].table.environment == {"X": "{{levelname}}"}
+
+
+def test_a_directive_cannot_smuggle_a_line(project: Path) -> None:
+    text = GOOD + '[services.hello.unit]\nService = { LimitNOFILE = "1\\nExecStartPre=/bin/evil" }\n'
+    assert "services.hello.unit.Service.LimitNOFILE" in refused(project, text)
+
+
+def test_a_health_name_that_is_taken(project: Path) -> None:
+    assert "services.hello-health" in refused(project, GOOD + '[services.hello-health]\ncommand = ["x"]\n')
+
+
+def test_broken_toml_names_the_file(project: Path) -> None:
+    assert "bundle.toml" in refused(project, "[bundle\n")
+
+
+def test_the_command_line_does_without_a_bundle_toml(tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text("dependencies: [python]\n")
+    overrides = Overrides(
+        environment=tmp_path / "environment.yml", name="lone", version="3", command=("python", "-m", "http.server")
+    )
+    config = load_config(tmp_path, overrides)
+    assert config.services[0].table.command == ("python", "-m", "http.server")
+    assert config.source == "command line"
+    with pytest.raises(ConfigError, match="no version"):
+        load_config(tmp_path, Overrides(environment=tmp_path / "environment.yml", name="lone", command=("x",)))
+
+
+def test_no_bundle_toml_and_no_options(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match=r"no bundle\.toml"):
+        load_config(tmp_path)
+
+
+def test_the_command_line_wins(project: Path) -> None:
+    config = load_config(project, Overrides(version="9", platforms=("linux-aarch64",), channels=("file:///c",)))
+    assert (config.version, config.platforms, config.channels) == ("9", ("linux-aarch64",), ("file:///c",))
