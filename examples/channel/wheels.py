@@ -1,0 +1,117 @@
+"""Which wheels become packages of the channel, and where their files come from."""
+
+from __future__ import annotations
+
+import hashlib
+import platform
+import sys
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Literal
+
+from model import ChannelError
+from packaging.utils import canonicalize_name, parse_wheel_filename
+
+from bundler.process import ToolFailed, run
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["PINS", "Pin", "download"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Pin:
+    """One wheel: its conda name, and its PyPI name where that is another."""
+
+    name: str
+    version: str
+    sha256: str | None  # None: there is one wheel for each Python and machine, and pip checks the index's hash
+    pypi: str | None = None
+    extras: tuple[str, ...] = ()
+    archive: Literal[".conda", ".tar.bz2"] = ".conda"
+
+    @property
+    def project(self) -> str:
+        """The PyPI name, normalised."""
+        return canonicalize_name(self.pypi or self.name)
+
+
+# To add a package: a line here for it and one for each dependency that is not here yet.
+PINS = (
+    Pin(
+        name="click",
+        version="8.5.1",
+        sha256="8bb5376d2006950386f8c6427613334a2acadc5f559cb80e638d00b4df957e37",
+        archive=".tar.bz2",  # so that the older format is met too
+    ),
+    Pin(
+        name="h11",
+        version="0.16.0",
+        sha256="63cf8bbe7522de3bf65932fda1d9c2772064ffb3dae62d55932da54b31cb6c86",
+    ),
+    Pin(name="httptools", version="0.9.0", sha256=None),
+    Pin(
+        name="typing_extensions",
+        version="4.16.0",
+        sha256="481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8",
+    ),
+    Pin(
+        name="uvicorn",
+        version="0.54.0",
+        sha256="505bdb0f318731d45f1f712071fc781a8981f6847a31c902c9f5e652d4f67faf",
+    ),
+)
+
+
+def download(pins: Sequence[Pin], cache: Path) -> Mapping[str, Path]:
+    """The wheels of ``pins`` for this interpreter, by conda name; pip fetches those that ``cache`` lacks.
+
+    Raises :class:`ChannelError` if pip fails or a wheel is not the pinned one.
+    """
+    room = cache / f"{sys.implementation.cache_tag}-{platform.machine()}"
+    room.mkdir(parents=True, exist_ok=True)
+    found = _find(pins, room)
+    missing = [pin for pin in pins if pin.name not in found]
+    if missing:
+        _fetch(missing, room)
+        found = _find(pins, room)
+    return found
+
+
+def _find(pins: Sequence[Pin], room: Path) -> dict[str, Path]:
+    present = {parse_wheel_filename(path.name)[:2]: path for path in sorted(room.glob("*.whl"))}
+    wheels = {(name, str(version)): path for (name, version), path in present.items()}
+    found = {pin.name: wheels[key] for pin in pins if (key := (pin.project, pin.version)) in wheels}
+    for pin in pins:
+        if pin.sha256 and pin.name in found:
+            _check(found[pin.name], pin.sha256)
+    return found
+
+
+def _check(wheel: Path, sha256: str) -> None:
+    actual = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    if actual != sha256:
+        raise ChannelError(
+            f"its sha256 is {actual}, pinned is {sha256}",
+            where=str(wheel),
+            remedy="Delete the file; if a new download differs too, the index serves another wheel than was pinned.",
+        )
+
+
+def _fetch(pins: Sequence[Pin], room: Path) -> None:
+    wanted = [f"{pin.project}=={pin.version}" for pin in pins]
+    with tempfile.TemporaryDirectory(dir=room, prefix=".partial-") as scratch:
+        pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
+        quiet = ["--disable-pip-version-check", "--no-input", "--quiet"]
+        try:
+            run([*pip, *quiet, "--dest", scratch, *wanted])
+        except ToolFailed as failure:
+            raise ChannelError(
+                f"pip could not download {', '.join(wanted)}:\n{failure.tail()}",
+                where="PyPI",
+                remedy="The channel is made from wheels: let pip reach PyPI or a mirror (PIP_INDEX_URL).",
+            ) from failure
+        for wheel in Path(scratch).glob("*.whl"):
+            wheel.replace(room / wheel.name)
