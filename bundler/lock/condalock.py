@@ -1,0 +1,270 @@
+"""Runs conda-lock, and sees to it that a lockfile is either written whole or not touched."""
+
+from __future__ import annotations
+
+import importlib.util
+import os
+import shutil
+import sys
+import tempfile
+from contextlib import contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.errors import ConfigError, LockError, MissingToolError
+from bundler.lock.environment import Environment, check_environment
+from bundler.lock.launcher import SolverSettings, read_failure, write_launcher, write_refusing_launcher
+from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lock
+from bundler.lock.translate import CHANNELS_CHANGED, translate_conda_lock, translate_solver
+from bundler.process import Finished, ToolFailed, run
+from bundler.resources import cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
+
+__all__ = ["OWN_SOLVER", "Lock", "LockRequest", "LockedPackage", "is_fresh", "read_lock", "write_lockfile"]
+
+OWN_SOLVER = "rattler"
+_DROPPED = ("CONDA_", "MAMBA_", "PYTHON", "RUNNER_TEMP")
+_KEPT = "CONDA_BUNDLER_"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockRequest:
+    """What to lock.
+
+    ``channels`` replace those of the environment.yml if there are any. ``solver`` is ``rattler``, our own, or the name
+    or path of a conda, mamba or micromamba. ``virtual_packages`` says what the target has (conda-lock's
+    ``--virtual-package-spec``), instead of a virtual-packages.yml beside the environment.yml.
+    """
+
+    environment: Path
+    lockfile: Path
+    platforms: tuple[str, ...]
+    channels: tuple[str, ...] = ()
+    solver: str = OWN_SOLVER
+    virtual_packages: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Room:
+    """A temporary directory where copies of environment.yml and lockfile stand to each other as the user's two do.
+
+    So conda-lock writes the right names into the lockfile, and works on nothing that is the user's.
+    """
+
+    path: Path
+    environment: Path
+    lockfile: Path
+
+
+def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> None:
+    """Lock the environment anew; with ``update`` just these packages, and what else has to move with them.
+
+    The old lockfile, if there is one, stays as it was until the new one is complete. Raises :class:`ConfigError` for
+    what is wrong with the request or the environment.yml, :class:`LockError` if there is no solution or a channel does
+    not answer, :class:`MissingToolError` if there is no such solver.
+    """
+    environment = _check(request)
+    locks = _check_update(request, update) if update else ()
+    own = request.solver == OWN_SOLVER
+    conda = None if own else _external_solver(request.solver)
+    with _room(request) as room:
+        report = room.path / "report.json"
+        arguments: list[str] = []
+        if update:
+            shutil.copyfile(request.lockfile, room.lockfile)
+            arguments = [f"--update={name}" for name in update if not own or _is_pip(name, locks)]
+        if conda is None:
+            conda = write_launcher(room.path, _solver_settings(environment, report, update=update, locks=locks))
+        finished = _conda_lock(request, environment, room, ["--conda", str(conda), *arguments])
+        if finished.status != 0:
+            failed = ToolFailed(finished)
+            if failure := read_failure(report):
+                raise translate_solver(failure, request.environment) from failed
+            raise translate_conda_lock(failed, request.environment, request.virtual_packages) from failed
+        _replace(request.lockfile, room.lockfile.read_bytes())
+
+
+def is_fresh(request: LockRequest) -> bool:
+    """Whether the lockfile belongs to the environment.yml and the channels of ``request``, for all its platforms.
+
+    conda-lock's own content hash decides; nothing is written or downloaded. False if there is no lockfile. Raises
+    :class:`ConfigError` and :class:`LockError` as :func:`write_lockfile` does, and if the lockfile is none.
+    """
+    environment = _check(request)
+    if not request.lockfile.exists() or not set(request.platforms) <= set(locked_platforms(request.lockfile)):
+        return False
+    with _room(request) as room:
+        shutil.copyfile(request.lockfile, room.lockfile)
+        asked = room.path / "asked"
+        conda = write_refusing_launcher(room.path, asked)
+        finished = _conda_lock(request, environment, room, ["--conda", str(conda), "--check-input-hash"])
+        if asked.exists() or CHANNELS_CHANGED in finished.stderr:
+            return False
+        if finished.status not in (0, 4):  # 0 is what it does, 4 is what its help says
+            failed = ToolFailed(finished)
+            raise translate_conda_lock(failed, request.environment, request.virtual_packages) from failed
+        return True
+
+
+def _check(request: LockRequest) -> Environment:
+    if not request.platforms:
+        raise ConfigError("no platform to lock for", remedy="Give one: --platform linux-64")
+    if not request.lockfile.absolute().parent.is_dir():
+        raise ConfigError("its directory does not exist", where=str(request.lockfile))
+    return check_environment(request.environment, request.channels)
+
+
+def _check_update(request: LockRequest, update: tuple[str, ...]) -> tuple[Lock, ...]:
+    """The existing lock of each platform; all of ``update`` have to be in one of them."""
+    known = locked_platforms(request.lockfile)
+    locks = tuple(read_lock(request.lockfile, platform) for platform in request.platforms if platform in known)
+    names = {package.name for lock in locks for package in lock.packages}
+    if strangers := [name for name in update if name not in names]:
+        raise ConfigError(
+            f"no package {', '.join(strangers)} is locked for {', '.join(request.platforms)}, so none can be updated",
+            where=str(request.lockfile),
+            remedy="To add a package, name it in environment.yml and lock without --update.",
+        )
+    return locks
+
+
+def _is_pip(name: str, locks: Sequence[Lock]) -> bool:
+    return any(package.manager == "pip" for lock in locks for package in lock.packages if package.name == name)
+
+
+def _solver_settings(
+    environment: Environment, report: Path, *, update: tuple[str, ...], locks: Sequence[Lock]
+) -> SolverSettings:
+    """For our own solver an update is a full solve that prefers what is locked.
+
+    conda-lock's own ``--update`` passes just the named packages on, so that a package which moves with them may end up
+    outside of what environment.yml asks for; and it cannot move one that environment.yml does not name.
+    """
+    keep = {
+        lock.platform: [p.url for p in lock.packages if p.manager == "conda" and p.name not in update] for lock in locks
+    }
+    return SolverSettings(variables=environment.variables, keep=keep, update=list(update), report=str(report))
+
+
+def _external_solver(name: str) -> Path:
+    found = shutil.which(name)
+    if found is None:
+        raise MissingToolError(
+            f"there is no solver {name}",
+            remedy="Install it, or leave --solver out: conda-bundler brings one of its own.",
+        )
+    path = Path(found).absolute()  # conda-lock runs in another directory
+    if path.name.endswith("micromamba"):
+        version = run([path, "--version"], check=False).stdout.strip()
+        # https://github.com/conda/conda-lock/issues/906
+        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) >= (2, 6):
+            raise MissingToolError(
+                f"conda-lock does not work with micromamba {version}; the last that it knows is 2.5",
+                where=str(path),
+                remedy="Leave --solver out: conda-bundler brings one of its own.",
+            )
+    return path
+
+
+@contextmanager
+def _room(request: LockRequest) -> Iterator[_Room]:
+    lockfile = request.lockfile.absolute()
+    environment = request.environment.absolute()
+    relative = Path(os.path.relpath(environment.parent.resolve(), lockfile.parent.resolve()), environment.name)
+    with tempfile.TemporaryDirectory(prefix="conda-bundler-lock-", dir=_where_programs_run()) as temporary:
+        path = Path(temporary).resolve()
+        # one directory down for every `..` on the way from the lockfile to the environment.yml
+        directory = path.joinpath("files", *[".lockfile" for part in relative.parts if part == ".."])
+        room = _Room(
+            path=path,
+            environment=Path(os.path.normpath(directory / relative)),
+            lockfile=directory / lockfile.name,
+        )
+        for place in (directory, room.environment.parent, path / "tmp"):
+            place.mkdir(parents=True, exist_ok=True)
+        yield room
+
+
+def _where_programs_run() -> Path:
+    """A directory for temporary ones: conda-lock has to run our launcher, and some machines mount /tmp noexec."""
+    usual = Path(tempfile.gettempdir())
+    directory = cache_dir("lock") if _is_noexec(usual) else usual
+    if _is_noexec(directory):
+        raise MissingToolError(
+            f"no program may be run from {usual} or {directory}", remedy="Set TMPDIR to a directory where one may."
+        )
+    return directory
+
+
+def _is_noexec(directory: Path) -> bool:
+    return bool(os.statvfs(directory).f_flag & os.ST_NOEXEC)
+
+
+def _conda_lock(request: LockRequest, environment: Environment, room: _Room, arguments: Sequence[str]) -> Finished:
+    room.environment.write_bytes(environment.data)
+    argv = [
+        *_conda_lock_command(),
+        "lock",
+        *arguments,
+        *("--no-mamba", "--no-micromamba"),  # or it looks for one, and downloads it
+        *("--file", str(room.environment)),
+        *("--lockfile", str(room.lockfile)),
+        *(f"--platform={platform}" for platform in sorted(set(request.platforms))),
+        *(f"--channel={channel}" for channel in environment.overrides),
+    ]
+    if request.virtual_packages:
+        argv.append(f"--virtual-package-spec={request.virtual_packages.absolute()}")
+    # there local channels in the file are found, and the virtual-packages.yml that conda-lock reads
+    cwd = request.environment.absolute().parent
+    return run(argv, env=_clean_environ(request, environment, room), cwd=cwd, check=False)
+
+
+def _conda_lock_command() -> list[str]:
+    """The conda-lock beside our own interpreter, if need be another one."""
+    beside = Path(sys.executable).parent / "conda-lock"
+    if beside.is_file():
+        return [str(beside)]
+    if importlib.util.find_spec("conda_lock"):
+        return [sys.executable, "-m", "conda_lock"]
+    if found := shutil.which("conda-lock"):
+        return [found]
+    raise MissingToolError("conda-lock is missing", remedy="Install it: pip install conda-lock")
+
+
+def _clean_environ(request: LockRequest, environment: Environment, room: _Room) -> dict[str, str]:
+    """Our environment without what would steer conda-lock, conda or Python from outside.
+
+    Credentials of channels go to our own solver in its settings: conda-lock would put them on its command line, where
+    everybody sees them, and into its messages.
+    """
+    environ = {
+        name: value for name, value in os.environ.items() if name.startswith(_KEPT) or not name.startswith(_DROPPED)
+    }
+    if request.solver == OWN_SOLVER:
+        for name in set(environment.variables) - set(environment.pip_variables):
+            environ.pop(name, None)
+    else:
+        environ |= environment.variables
+    return environ | {"TMPDIR": str(room.path / "tmp"), "PYTHONUTF8": "1"}
+
+
+def _replace(goal: Path, data: bytes) -> None:
+    """Give ``goal`` new content at one stroke; a link stays a link, a file keeps its mode."""
+    goal = goal.resolve()
+    temporary = goal.with_name(f".{goal.name}.{os.getpid()}")
+    try:
+        try:
+            with temporary.open("wb") as file:
+                file.write(data)
+                if goal.exists():
+                    os.fchmod(file.fileno(), goal.stat().st_mode & 0o777)
+                file.flush()
+                os.fsync(file.fileno())
+            temporary.replace(goal)
+        finally:
+            temporary.unlink(missing_ok=True)
+    except OSError as failed:
+        raise LockError(f"cannot be written: {failed.strerror}", where=str(goal)) from failed

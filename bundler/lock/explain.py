@@ -1,0 +1,38 @@
+"""What rattler says when it fails, in words for somebody who wrote an environment.yml."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+__all__ = ["explain_channel", "explain_unsatisfiable"]
+
+_OVERRULE = "virtual-packages.yml beside environment.yml can say otherwise"
+
+
+def explain_unsatisfiable(text: str, *, platform: str, virtual: Mapping[str, str], channels: Sequence[str]) -> str:
+    """The solver's tree of reasons, and what it leaves out: where it looked, which virtual packages there are."""
+    tree = text.removeprefix("Cannot solve the request because of: ").strip()
+    lines = [re.sub(r"(?<=\S) \*(?=[ ,.])", "", tree)]
+    for name in sorted(set(re.findall(r"\b__\w+", tree))):
+        have = f"{name} is {virtual[name]}" if name in virtual else f"there is no {name}"
+        lines.append(f"On {platform} {have} ({_OVERRULE}).")
+    if "No candidates were found" in tree:
+        lines.append(f"Looked in {', '.join(channels)}.")
+    return "\n".join(lines)
+
+
+def explain_channel(text: str, *, channel: str) -> str:
+    """One sentence on a channel that does not answer as one; ``text`` is rattler's chain of causes, one a line."""
+    causes = [line.removeprefix("Caused by: ") for line in text.strip().splitlines()]
+    detail = f"{causes[0]} ({causes[-1]})" if len(causes) > 1 else causes[0]
+    if "could not find subdir" in text:
+        return f"there is no channel {channel}: it has no noarch/repodata.json"
+    if refused := re.search(r"\b(401|403) \w+", text):
+        return f"channel {channel} refuses access ({refused[0]})"
+    if "parse" in text or "deserialize" in text:
+        return f"channel {channel} is damaged: {detail}"
+    return f"channel {channel} cannot be reached: {detail}"

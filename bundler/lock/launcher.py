@@ -1,0 +1,93 @@
+"""The executable that conda-lock calls instead of conda, and how the two sides of it talk.
+
+conda-lock knows nothing but a path and the exit status; it prints a failed command with all its arguments. So what else
+our solver has to know comes in a settings file, and what went wrong comes back in a report file.
+"""
+
+from __future__ import annotations
+
+import json
+import re
+import shlex
+import sys
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+
+__all__ = ["VARIABLE", "Failure", "SolverSettings", "read_failure", "write_launcher", "write_refusing_launcher"]
+
+VARIABLE = re.compile(r"\$\{?(\w+)\}?")
+"""An environment variable in a channel's URL, as conda-lock keeps credentials out of the lockfile."""
+
+# This very package, wherever it is: a second copy may be installed, or none and this one came by PYTHONPATH.
+_MAIN = """\
+import importlib.util
+import sys
+spec = importlib.util.spec_from_file_location("bundler", {init!r}, submodule_search_locations=[{package!r}])
+sys.modules["bundler"] = importlib.util.module_from_spec(spec)
+spec.loader.exec_module(sys.modules["bundler"])
+from bundler.lock.solver import main
+main(sys.argv[1:], settings_file={settings!r})
+"""
+_REFUSE = """\
+#!/bin/sh
+if [ "$1" = --version ]; then echo "conda-bundler check"; exit 0; fi
+: >{asked}
+exit 1
+"""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SolverSettings:
+    """What the solver is told beside its command line.
+
+    ``variables`` are the values of the ``${NAME}`` in channel URLs. ``keep`` are, for each platform, the URLs of
+    packages that shall stay as they are if they can; ``update`` the names of those that shall move. ``report`` is
+    where a failure is written to.
+    """
+
+    variables: dict[str, str] = field(default_factory=dict)
+    keep: dict[str, list[str]] = field(default_factory=dict)
+    update: list[str] = field(default_factory=list)
+    report: str | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Failure:
+    """Why the solver gave up: ``kind`` is unsatisfiable, channel, spec, platform or bug."""
+
+    kind: str
+    platform: str
+    message: str
+
+
+def write_launcher(directory: Path, settings: SolverSettings) -> Path:
+    """Write an executable ``conda`` into ``directory`` that runs our solver with these settings; return its path.
+
+    The name matters: conda-lock treats ``mamba*`` and ``*micromamba`` differently.
+    """
+    settings_file = directory / "settings.json"
+    settings_file.touch(mode=0o600)  # it holds channel credentials
+    settings_file.write_text(json.dumps(asdict(settings)), encoding="utf-8")
+    main = directory / "launch.py"
+    package = Path(__file__).resolve().parents[1]
+    text = _MAIN.format(init=str(package / "__init__.py"), package=str(package), settings=str(settings_file))
+    main.write_text(text, encoding="utf-8")
+    # /bin/sh, as an interpreter's path may be longer than a #! line can be, or have a space in it
+    return _executable(directory, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(main))} "$@"\n')
+
+
+def write_refusing_launcher(directory: Path, asked: Path) -> Path:
+    """The same for an executable that solves nothing, and makes the file ``asked`` when it is asked to."""
+    return _executable(directory, _REFUSE.format(asked=shlex.quote(str(asked))))
+
+
+def read_failure(report: Path) -> Failure | None:
+    """What the solver wrote into its report, if it failed."""
+    return Failure(**json.loads(report.read_text(encoding="utf-8"))) if report.exists() else None
+
+
+def _executable(directory: Path, script: str) -> Path:
+    path = directory / "conda"
+    path.write_text(script, encoding="utf-8")
+    path.chmod(0o755)
+    return path

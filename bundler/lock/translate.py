@@ -1,0 +1,102 @@
+"""What conda-lock and the solver below it say when they fail, as our own errors."""
+
+from __future__ import annotations
+
+import re
+from textwrap import indent
+from typing import TYPE_CHECKING
+
+from bundler.errors import BundlerError, ConfigError, LockError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bundler.lock.launcher import Failure
+    from bundler.process import ToolFailed
+
+__all__ = ["CHANNELS_CHANGED", "translate_conda_lock", "translate_solver"]
+
+CHANNELS_CHANGED = "The channel configuration has changed"
+
+
+def translate_solver(failure: Failure, environment: Path) -> BundlerError:
+    """The failure that our own solver reported."""
+    where = str(environment)
+    if failure.kind == "unsatisfiable":
+        return _unsatisfiable(failure.platform, failure.message, where)
+    if failure.kind == "channel":
+        return LockError(
+            failure.message, where=where, remedy="Check the channel's name, the network and the proxy settings."
+        )
+    if failure.kind == "spec":
+        return ConfigError(failure.message, where=f"{where}: dependencies")
+    if failure.kind == "platform":
+        return ConfigError(failure.message, remedy="Platforms are linux-64, linux-aarch64 and the like.")
+    return LockError(f"the solver broke down: {failure.message}", where=where, remedy="Please report it.")
+
+
+def translate_conda_lock(failed: ToolFailed, environment: Path, virtual_packages: Path | None = None) -> BundlerError:
+    """The failure of conda-lock itself, of which there is nothing but a traceback."""
+    where = str(environment)
+    text = _without_credentials(failed.finished.stderr.strip())
+    last = text.splitlines()[-1] if text else f"it exited with {failed.finished.status}, without a word"
+    if spec := re.search(r"^RuntimeError: Failed to turn `(.*)` into a MatchSpec", text, re.MULTILINE):
+        reasons = re.findall(r"InvalidMatchSpec: Invalid spec '.*?': (.*)", text)
+        reason = f": {reasons[0]}" if reasons else ""
+        return ConfigError(f"`{spec[1]}` is no match spec{reason}", where=f"{where}: dependencies")
+    if "in virtual_package_repo_from_specification" in text:
+        return ConfigError(
+            "not a list of virtual packages, as conda-lock wants it",
+            where=str(virtual_packages or environment.with_name("virtual-packages.yml")),
+        )
+    if CHANNELS_CHANGED in text:
+        return ConfigError(
+            "its channels have changed since it was locked, so that single packages cannot be updated",
+            where=where,
+            remedy="Lock it anew, without --update.",
+        )
+    if "spec_for_name[name]" in text and last.startswith("KeyError"):
+        return ConfigError(
+            f"{last.removeprefix('KeyError: ')} is not named in it; conda-lock can update no other with this solver",
+            where=where,
+            remedy="Name it in `dependencies:`, or leave --solver out.",
+        )
+    if unsatisfiable := re.search(
+        r"Could not lock the environment for platform ([\w-]+):?\s+(.*?)(?:\n    Command:|\Z)", text, re.DOTALL
+    ):
+        return _unsatisfiable(unsatisfiable[1], unsatisfiable[2].strip(), where)
+    return _translate_pip(text, last, where) or LockError(
+        f"conda-lock failed: {last}", where=where, remedy="With -v you see all that it printed."
+    )
+
+
+def _translate_pip(text: str, last: str, where: str) -> BundlerError | None:
+    """What can go wrong with a ``pip:`` list, for which conda-lock needs a table of names and an index of packages."""
+    where = f"{where}: dependencies: pip"
+    if "Got pip specs without Python" in last:
+        return ConfigError(
+            "a `pip:` list needs a Python", where=where, remedy="Name python among the conda packages, too."
+        )
+    if re.match(r"(requests|urllib3)\.exceptions\.", last):
+        host = re.search(r"host='([^']+)'", last) or re.search(r"https?://([^/\s]+)", last)
+        return LockError(
+            f"{host[1] if host else 'the package index'} cannot be reached, which conda-lock asks about pip packages",
+            where=where,
+            remedy="Check the network and the proxy settings, or take these packages from a conda channel.",
+        )
+    if "SolverProblemError" in text:
+        reason = text.rpartition("SolverProblemError")[2].lstrip(": \n")
+        return LockError(f"no set of packages satisfies it:\n{indent(reason, '  ')}", where=where)
+    return None
+
+
+def _unsatisfiable(platform: str, reason: str, where: str) -> LockError:
+    return LockError(
+        f"no set of packages satisfies it on {platform}:\n{indent(reason, '    ')}",
+        where=where,
+        remedy="Loosen a version in it, or add a channel that has what is missing.",
+    )
+
+
+def _without_credentials(text: str) -> str:
+    return re.sub(r"/t/[^/\s]+/", "/t/…/", re.sub(r"//[^/\s@]+@", "//…@", text))

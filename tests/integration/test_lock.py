@@ -1,0 +1,520 @@
+"""Locking, with the real conda-lock, our solver and real channels on disk and on loopback."""
+
+from __future__ import annotations
+
+import base64
+import hashlib
+import logging
+import os
+import stat
+import subprocess
+import sys
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass, replace
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from typing import TYPE_CHECKING, Any
+
+import pytest
+import yaml
+from tinychannel import index, make_package
+
+from bundler.errors import BundlerError, ConfigError, LockError, MissingToolError
+from bundler.lock.condalock import LockRequest, is_fresh, read_lock, write_lockfile
+from bundler.lock.launcher import SolverSettings, write_launcher
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SECRET = "pass-w0rd-of-the-channel"
+NOBODY_LISTENS = "http://127.0.0.1:9"
+
+
+@dataclass(frozen=True)
+class Project:
+    """A directory with an environment.yml, and the request to lock it."""
+
+    path: Path
+    request: LockRequest
+
+    @property
+    def lockfile(self) -> Path:
+        return self.request.lockfile
+
+    def asks_for(self, *dependencies: str, channels: tuple[str, ...] | None = None) -> Project:
+        """Write the environment.yml; without ``channels`` it keeps those that it has."""
+        if channels is None:
+            channels = tuple(yaml.safe_load(self.request.environment.read_text())["channels"])
+        document = {"channels": list(channels), "dependencies": list(dependencies)}
+        self.request.environment.write_text(yaml.safe_dump(document))
+        return self
+
+    def lock(self, *update: str, **changes: Any) -> dict[str, str]:
+        write_lockfile(replace(self.request, **changes), update=update)
+        return self.locked()
+
+    def locked(self, platform: str = "linux-64") -> dict[str, str]:
+        return {package.name: package.version for package in read_lock(self.lockfile, platform).packages}
+
+    def fails(self, kind: type[BundlerError], *update: str, **changes: Any) -> str:
+        """What locking says when it fails; it has to leave everything as it was, and to speak in sentences."""
+        before = self._state()
+        with pytest.raises(kind) as raised:
+            self.lock(*update, **changes)
+        assert type(raised.value) is kind
+        assert self._state() == before
+        text = raised.value.format_message()
+        assert "Traceback" not in text
+        assert "conda-bundler-lock-" not in text, "the name of a temporary directory"
+        return text
+
+    def _state(self) -> dict[str, bytes]:
+        return {str(path): path.read_bytes() for path in self.path.rglob("*") if path.is_file()}
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Packages that depend on one another in all the ways that the tests need."""
+    path = tmp_path_factory.mktemp("channels") / "main"
+    for version in ("1.0", "2.0", "3.0"):
+        make_package(path, "leaf", version)
+        make_package(path, "twig", version)
+    make_package(path, "app", "1.0", depends=["leaf >=1", "twig", "__glibc >=2.17,<3.0.a0"])
+    make_package(path, "app", "2.0", depends=["leaf >=2", "twig", "__glibc >=2.17,<3.0.a0"])
+    make_package(path, "broken", "1.0", depends=["leaf >=9"])
+    make_package(path, "gpu", "1.0", depends=["__cuda >=11"], subdir="linux-64", extension=".tar.bz2")
+    make_package(path, "future-gpu", "1.0", depends=["__cuda >=99"])
+    make_package(path, "native", "1.0", subdir="linux-64", build="h1_3", build_number=3)
+    make_package(path, "native", "1.1", subdir="linux-aarch64")
+    index(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def old_leaf(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A channel that has nothing but the oldest leaf."""
+    path = tmp_path_factory.mktemp("channels") / "old"
+    make_package(path, "leaf", "1.0")
+    index(path)
+    return path
+
+
+@pytest.fixture
+def project(tmp_path: Path, channel: Path, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
+    path = tmp_path / "project"
+    path.mkdir()
+    request = LockRequest(
+        environment=path / "environment.yml", lockfile=path / "conda-lock.yml", platforms=("linux-64",)
+    )
+    return Project(path, request).asks_for("app", channels=(str(channel),))
+
+
+@dataclass(frozen=True)
+class Server:
+    """Serves a channel at ``/open``, at ``/closed`` with a password and below ``/t/<password>``."""
+
+    port: int
+
+    def url(self, path: str, credentials: str = "") -> str:
+        return f"http://{credentials}127.0.0.1:{self.port}/{path}"
+
+
+class _Handler(SimpleHTTPRequestHandler):
+    def do_GET(self) -> None:
+        if self._let_in():
+            super().do_GET()
+
+    def do_HEAD(self) -> None:
+        if self._let_in():
+            super().do_HEAD()
+
+    def _let_in(self) -> bool:
+        wanted = "Basic " + base64.b64encode(f"me:{SECRET}".encode()).decode()
+        if self.path.startswith("/closed/") and self.headers["Authorization"] != wanted:
+            self.send_response(401)
+            self.send_header("Content-Length", "0")
+            self.end_headers()
+            return False
+        for room in ("/open/", "/closed/", f"/t/{SECRET}/"):
+            if self.path.startswith(room):
+                self.path = "/" + self.path.removeprefix(room)
+                return True
+        self.send_error(404)
+        return False
+
+    def log_message(self, *_: object) -> None:
+        pass
+
+
+@contextmanager
+def _serve(directory: Path) -> Iterator[Server]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), partial(_Handler, directory=str(directory))) as server:
+        thread = threading.Thread(target=server.serve_forever, daemon=True)
+        thread.start()
+        try:
+            yield Server(server.server_port)
+        finally:
+            server.shutdown()
+            thread.join()
+
+
+def test_a_lockfile_names_the_archives_of_the_channel(project: Project, channel: Path) -> None:
+    project.asks_for("app", "native", "gpu").lock(platforms=("linux-64",))
+    packages = {package.name: package for package in read_lock(project.lockfile, "linux-64").packages}
+    assert list(packages) == ["app", "gpu", "leaf", "native", "twig"]
+    for package in packages.values():
+        archive = channel / package.subdir / package.filename
+        assert package.url == archive.as_uri()
+        assert package.channel == channel.as_uri()
+        assert package.sha256 == hashlib.sha256(archive.read_bytes()).hexdigest()
+        assert package.md5 == hashlib.md5(archive.read_bytes()).hexdigest()
+    assert packages["app"].depends == ("__glibc >=2.17,<3.0.a0", "leaf >=2", "twig")
+    assert (packages["native"].build, packages["native"].subdir) == ("h1_3", "linux-64")
+    assert packages["gpu"].filename.endswith(".tar.bz2")
+
+
+def test_the_same_bytes_whatever_the_time_the_order_and_the_temporary_directory(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.asks_for("native").lock(platforms=("linux-64", "linux-aarch64"))
+    first = project.lockfile.read_bytes()
+    odd = tmp_path / "a temporary directory, it's odd %20"
+    odd.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(odd))
+    project.lock(platforms=("linux-aarch64", "linux-64", "linux-64"))
+    assert project.lockfile.read_bytes() == first
+    assert list(odd.iterdir()) == [], "left behind"
+    assert sorted(path.name for path in project.path.iterdir()) == ["conda-lock.yml", "environment.yml"]
+
+
+def test_several_platforms_in_one_lockfile(project: Project) -> None:
+    project.asks_for("native", "leaf").lock(platforms=("linux-64", "linux-aarch64"))
+    assert project.locked("linux-64") == {"leaf": "3.0", "native": "1.0"}
+    assert project.locked("linux-aarch64") == {"leaf": "3.0", "native": "1.1"}
+
+
+def test_the_lockfile_speaks_of_the_users_files(project: Project) -> None:
+    locks = project.path / "locks"
+    locks.mkdir()
+    (locks / "real.yml").touch(mode=0o640)
+    (locks / "real.yml").chmod(0o640)
+    link = locks / "prod-lock.yml"
+    link.symlink_to("real.yml")
+    write_lockfile(replace(project.request, lockfile=link))
+    text = link.read_text()
+    assert yaml.safe_load(text)["metadata"]["sources"] == ["../environment.yml"]
+    assert "conda-lock install -n YOURENV prod-lock.yml" in text
+    assert link.is_symlink(), "a link stays a link"
+    assert stat.S_IMODE(link.stat().st_mode) == 0o640
+
+
+def test_virtual_packages_are_conda_locks_not_the_build_machines(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "99")
+    monkeypatch.setenv("CONDA_SUBDIR", "osx-64")
+    said = project.asks_for("future-gpu").fails(LockError)
+    assert "__cuda >=99" in said
+    assert "On linux-64 __cuda is 11.4" in said
+    ours = project.path / "virtual-packages.yml"
+    ours.write_text("subdirs: {linux-64: {packages: {__cuda: '99.1'}}}")
+    assert project.asks_for("future-gpu", "__cuda >=99").lock() == {"future-gpu": "1.0"}
+    assert "On linux-aarch64 there is no __cuda" in project.fails(LockError, platforms=("linux-aarch64",))
+    theirs = ours.rename(project.path / "theirs.yml")
+    assert is_fresh(replace(project.request, virtual_packages=theirs))
+    assert not is_fresh(project.request)
+    theirs.write_text("subdirs: {linux-64: {packages: {cuda: '99.1'}}}")
+    assert f"{theirs}: not a list of virtual packages" in project.fails(ConfigError, virtual_packages=theirs)
+
+
+def test_a_package_comes_from_the_first_channel_that_has_it(project: Project, channel: Path, old_leaf: Path) -> None:
+    channels = (str(old_leaf), str(channel))
+    assert project.asks_for("app", channels=channels).lock() == {"app": "1.0", "leaf": "1.0", "twig": "3.0"}
+    said = project.asks_for("leaf >=2").fails(LockError)
+    assert "strict channel priority" in said
+    # unless another one is named
+    assert project.asks_for(f"{channel}::leaf >=2").lock() == {"leaf": "3.0"}
+
+
+def test_local_channels_are_found_from_the_file_and_from_the_command_line(
+    project: Project, old_leaf: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (project.path / "here").symlink_to(old_leaf)
+    assert project.asks_for("leaf", channels=("./here",)).lock() == {"leaf": "1.0"}
+    monkeypatch.chdir(old_leaf.parent)
+    project.asks_for("leaf", channels=("nodefaults", NOBODY_LISTENS))
+    assert project.lock(channels=("./old", "nodefaults")) == {"leaf": "1.0"}
+
+
+@pytest.mark.network
+def test_a_channel_on_the_network(project: Project, tmp_path: Path) -> None:
+    make_package(tmp_path / "served", "leaf", "1.0")
+    index(tmp_path / "served")
+    with _serve(tmp_path / "served") as server:
+        assert project.asks_for("leaf", channels=(server.url("open"),)).lock() == {"leaf": "1.0"}
+        assert project.lock() == {"leaf": "1.0"}, "with the cached repodata"
+        url = read_lock(project.lockfile, "linux-64").packages[0].url
+        assert url == server.url("open/noarch/leaf-1.0-0.conda")
+        make_package(tmp_path / "served", "leaf", "1.1")
+        index(tmp_path / "served")
+        assert project.lock() == {"leaf": "1.1"}, "the cached repodata is out of date"
+
+
+@pytest.mark.network
+def test_a_channel_that_does_not_answer_is_named(project: Project, channel: Path) -> None:
+    with _serve(channel) as server:
+        nowhere, closed = server.url("nowhere"), server.url("closed")
+        assert f"there is no channel {nowhere}" in project.asks_for("leaf", channels=(nowhere,)).fails(LockError)
+        assert f"channel {closed} refuses access (401 Unauthorized)" in project.asks_for(
+            "leaf", channels=(str(channel), closed)
+        ).fails(LockError)
+    said = project.asks_for("leaf", channels=(NOBODY_LISTENS,)).fails(LockError)
+    assert f"channel {NOBODY_LISTENS} cannot be reached" in said
+    assert "Connection refused" in said
+
+
+def test_a_channel_that_is_none_is_named(project: Project, channel: Path, tmp_path: Path) -> None:
+    assert "there is no channel /nowhere: " in project.asks_for("leaf", channels=("/nowhere",)).fails(LockError)
+    damaged = tmp_path / "damaged"
+    (damaged / "noarch").mkdir(parents=True)
+    (damaged / "noarch" / "repodata.json").write_text('{"packages": {"leaf')
+    said = project.asks_for("leaf", channels=(str(channel), str(damaged))).fails(LockError)
+    assert f"channel {damaged} is damaged" in said
+    assert "`defaults` is not a channel" in project.asks_for("leaf", channels=("defaults",)).fails(LockError)
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("room", ["closed", "t/${CHANNEL_PASSWORD}"])
+def test_credentials_stay_in_the_environment(
+    project: Project, channel: Path, room: str, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    caplog.set_level(logging.DEBUG)
+    monkeypatch.setenv("CHANNEL_USER", "me")
+    monkeypatch.setenv("CHANNEL_PASSWORD", SECRET)
+    with _serve(channel) as server:
+        credentials = "$CHANNEL_USER:${CHANNEL_PASSWORD}@" if room == "closed" else ""
+        url = server.url(room, credentials)
+        assert project.asks_for("leaf", channels=(url,)).lock() == {"leaf": "3.0"}
+        package = read_lock(project.lockfile, "linux-64").packages[0]
+        assert SECRET not in project.lockfile.read_text()
+        reached = server.url(room.replace("${CHANNEL_PASSWORD}", SECRET), f"me:{SECRET}@" if credentials else "")
+        assert package.download_url() == f"{reached}/noarch/leaf-3.0-0.conda"
+        assert is_fresh(project.request)
+        said = project.asks_for("broken").fails(LockError)
+        if credentials:  # conda has no spec for a channel with a token
+            said += project.asks_for(f"{url}::leaf >=9").fails(LockError)
+        monkeypatch.setenv("CHANNEL_PASSWORD", SECRET + "-wrong")
+        said += project.fails(LockError)
+    assert "leaf >=9" in said
+    assert SECRET not in said
+    assert SECRET not in caplog.text
+
+
+@pytest.mark.parametrize(
+    ("url", "sentence"),
+    [
+        (f"https://me:{SECRET}@127.0.0.1/c", "a password or token stands in the URL of a channel on https://127.0.0.1"),
+        (f"https://127.0.0.1/t/{SECRET}/c", "a password or token stands in the URL of a channel on https://127.0.0.1"),
+        ("https://127.0.0.1/t/${NOT_SET}/c", "needs the environment variable NOT_SET, which is not set"),
+    ],
+)
+def test_a_credential_in_a_url_would_be_shipped_with_the_lockfile(project: Project, url: str, sentence: str) -> None:
+    for said in (
+        project.fails(ConfigError, channels=(url,)),
+        project.asks_for("a", channels=(url,)).fails(ConfigError),
+    ):
+        assert sentence in said
+        assert SECRET not in said
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: [", "not YAML"),
+        ("- python", "holds a list, where a mapping"),
+        ("python", "holds a text, where a mapping"),
+        ("", "holds nothing, where a mapping"),
+        ("channels: [c]", "has no `dependencies:`"),
+        ("channels: [c]\ndependencies: python", "`dependencies:` is not a list of packages"),
+        ("channels: [c]\ndependencies: []", "`dependencies:` is not a list of packages"),
+        (
+            "channels: [c]\ndependencies: [a, {python: 3}]",
+            "entry 2 of `dependencies:` is neither a package nor a `pip:`",
+        ),
+        (
+            "channels: [c]\ndependencies: [a, {pip: flask}]",
+            "entry 2 of `dependencies:` is neither a package nor a `pip:`",
+        ),
+        ("dependencies: [a]", "names no `channels:`"),
+        ("channels: c\ndependencies: [a]", "`channels:` is not a list of names or URLs"),
+        ("channels: [nodefaults]\ndependencies: [a]", "`channels:` is empty"),
+        ("{}", "has no `dependencies:`; names no `channels:`"),
+    ],
+)
+def test_what_is_no_environment_is_refused_before_anything_runs(
+    project: Project, text: str, sentence: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    project.request.environment.write_text(text)
+    monkeypatch.setattr(subprocess, "Popen", None)
+    said = project.fails(ConfigError)
+    assert said.startswith(f"{project.request.environment}: ")
+    assert sentence in said
+
+
+def test_files_that_are_not_there(project: Project) -> None:
+    missing = project.path / "nowhere" / "environment.yml"
+    assert project.fails(ConfigError, environment=missing) == f"{missing}: there is no such file"
+    assert "cannot be read: Is a directory" in project.fails(ConfigError, environment=project.path)
+    assert "its directory does not exist" in project.fails(ConfigError, lockfile=project.path / "nowhere" / "lock.yml")
+    assert "no platform" in project.fails(ConfigError, platforms=())
+
+
+@pytest.mark.parametrize("spec", ["app >=1,<", "&&&"])
+def test_a_malformed_spec_is_named(project: Project, spec: str) -> None:
+    project.lockfile.write_text("as it was")
+    said = project.asks_for("leaf", spec).fails(ConfigError)
+    assert said.startswith(f"{project.request.environment}: dependencies: `{spec}` is no match spec: ")
+    assert "invalid" in said
+
+
+def test_a_platform_that_is_none(project: Project) -> None:
+    assert "linux-64bit is no conda platform" in project.fails(ConfigError, platforms=("linux-64bit",))
+
+
+@pytest.mark.parametrize(
+    ("dependencies", "reasons"),
+    [
+        (("broken",), ["on linux-64:", "└─ broken 1.0 would require", "leaf >=9, for which no candidates were found"]),
+        (("nonexistent",), ["No candidates were found for nonexistent.", "Looked in "]),
+        (("app 2.*", "leaf <2"), ["app 2.0 would require", "leaf >=2", "leaf 1.0, which conflicts"]),
+    ],
+)
+def test_the_solvers_reasons_reach_the_user(
+    project: Project, dependencies: tuple[str, ...], reasons: list[str]
+) -> None:
+    project.lockfile.write_text("as it was")
+    said = project.asks_for(*dependencies).fails(LockError)
+    assert said.startswith(f"{project.request.environment}: no set of packages satisfies it")
+    for reason in reasons:
+        assert reason in said
+
+
+def test_an_update_moves_what_is_named_and_nothing_else(project: Project) -> None:
+    project.asks_for("app 1.*", "leaf 1.*", "twig 1.*").lock()
+    project.asks_for("app", "leaf", "twig")
+    assert project.lock("leaf") == {"app": "1.0", "leaf": "3.0", "twig": "1.0"}
+    assert project.lock("app") == {"app": "2.0", "leaf": "3.0", "twig": "1.0"}
+
+
+def test_an_update_moves_what_has_to_move_with_it(project: Project) -> None:
+    project.asks_for("app 1.*", "leaf 1.*", "twig 1.*").lock()
+    assert project.asks_for("app", "twig").lock("app") == {"app": "2.0", "leaf": "3.0", "twig": "1.0"}
+
+
+def test_an_update_stays_within_the_environment(project: Project) -> None:
+    project.asks_for("app 1.*", "leaf 1.*").lock()
+    assert project.asks_for("app", "leaf <2").lock("app") == {"app": "1.0", "leaf": "1.0", "twig": "3.0"}
+
+
+def test_an_update_of_what_the_environment_does_not_name(project: Project) -> None:
+    project.asks_for("app 1.*", "leaf 1.*", "twig 1.*").lock()
+    assert project.asks_for("app").lock("twig") == {"app": "1.0", "leaf": "1.0", "twig": "3.0"}
+
+
+def test_an_update_of_one_platform_leaves_the_others(project: Project) -> None:
+    platforms = ("linux-64", "linux-aarch64")
+    project.asks_for("leaf 1.*").lock(platforms=platforms)
+    project.asks_for("leaf").lock("leaf", platforms=("linux-aarch64",))
+    assert project.locked("linux-64") == {"leaf": "1.0"}
+    assert project.locked("linux-aarch64") == {"leaf": "3.0"}
+
+
+def test_what_cannot_be_updated(project: Project, old_leaf: Path) -> None:
+    assert f"{project.lockfile}: there is no such lockfile" in project.fails(ConfigError, "leaf")
+    project.asks_for("leaf").lock()
+    assert "no package twig, bark is locked for linux-64" in project.fails(ConfigError, "twig", "leaf", "bark")
+    said = project.asks_for("leaf", channels=(str(old_leaf),)).fails(ConfigError, "leaf")
+    assert "its channels have changed since it was locked" in said
+    project.lockfile.write_text("- not a lockfile")
+    assert "not a conda-lock lockfile" in project.fails(LockError, "leaf")
+
+
+def test_fresh_and_stale(project: Project, channel: Path, old_leaf: Path) -> None:
+    both = ("linux-64", "linux-aarch64")
+    assert not is_fresh(project.request), "there is no lockfile"
+    project.lock(platforms=both)
+    before = project.lockfile.read_bytes(), project.lockfile.stat().st_mtime_ns
+    assert is_fresh(replace(project.request, platforms=both))
+    assert is_fresh(project.request), "one of its platforms"
+    assert not is_fresh(replace(project.request, platforms=("linux-64", "osx-64")))
+    assert not is_fresh(replace(project.request, channels=(str(old_leaf),)))
+    assert not is_fresh(project.asks_for("app", "leaf").request)
+    assert is_fresh(project.asks_for("app").request), "as it was"
+    assert not is_fresh(project.asks_for("app", channels=(str(channel), str(old_leaf))).request)
+    assert (project.lockfile.read_bytes(), project.lockfile.stat().st_mtime_ns) == before
+
+
+def test_what_cannot_be_checked_is_not_stale(project: Project) -> None:
+    project.lock()
+    with pytest.raises(ConfigError, match="is no match spec"):
+        is_fresh(project.asks_for("app ==").request)
+    project.lockfile.write_text("- not a lockfile")
+    with pytest.raises(LockError, match="not a conda-lock lockfile"):
+        is_fresh(project.asks_for("app").request)
+
+
+def test_a_pip_list_needs_the_network(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # conda-lock keeps its table of names there
+    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
+        monkeypatch.setenv(variable, NOBODY_LISTENS)
+    project.lockfile.write_text("as it was")
+    environment = yaml.safe_load(project.request.environment.read_text())
+    environment["dependencies"].append({"pip": ["flask"]})
+    project.request.environment.write_text(yaml.safe_dump(environment))
+    said = project.fails(LockError)
+    assert said.startswith(f"{project.request.environment}: dependencies: pip: ")
+    assert "cannot be reached" in said
+
+
+def test_a_solver_that_is_not_there(project: Project, tmp_path: Path) -> None:
+    assert "there is no solver no-such-conda" in project.fails(MissingToolError, solver="no-such-conda")
+    micromamba = tmp_path / "micromamba"
+    micromamba.write_text("#!/bin/sh\necho 2.6.0\n")
+    micromamba.chmod(0o755)
+    assert "does not work with micromamba 2.6.0" in project.fails(MissingToolError, solver=str(micromamba))
+
+
+def test_a_solver_of_ones_own(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Any conda will do; the one at hand is our own solver, of which conda-lock knows nothing but the command line."""
+    conda = write_launcher(tmp_path, SolverSettings())
+    monkeypatch.chdir(tmp_path)
+    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+    assert project.asks_for("app 1.*", "leaf 1.*", "twig 1.*").lock(solver="conda")["leaf"] == "1.0"
+    project.asks_for("app", "leaf")
+    assert project.lock("leaf", solver="./conda") == {"app": "1.0", "leaf": "3.0", "twig": "1.0"}
+    assert project.lock("app", solver=str(conda)) == {"app": "2.0", "leaf": "3.0", "twig": "1.0"}
+    assert "'twig' is not named in it" in project.fails(ConfigError, "twig", solver=str(conda))
+    said = project.asks_for("broken").fails(LockError, solver=str(conda))
+    assert "no set of packages satisfies it on linux-64" in said
+    assert "leaf >=9, for which no candidates were found." in said
+
+
+def test_the_launcher_finds_its_python_and_its_modules(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, project: Project
+) -> None:
+    """A path too long for a #! line and with blanks in it; a working directory with modules of our modules' names."""
+    directory = tmp_path / ("a long directory " * 9)
+    directory.mkdir()
+    python = directory / "python"
+    python.write_text(f'#!/bin/sh\nexec "{sys.executable}" "$@"\n')
+    python.chmod(0o755)
+    monkeypatch.setattr(sys, "executable", str(python))
+    conda = write_launcher(directory, SolverSettings())
+    for name in ("rattler", "bundler", "json"):
+        (project.path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
+    done = subprocess.run([conda, "--version"], cwd=project.path, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("conda-bundler ")
+    assert stat.S_IMODE((directory / "settings.json").stat().st_mode) == 0o600

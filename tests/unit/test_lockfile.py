@@ -1,0 +1,170 @@
+"""Reading conda-lock.yml."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundler.errors import BundlerError, ConfigError, LockError
+from bundler.lock.lockfile import LockedPackage, read_lock
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+LOCKFILE = """\
+version: 1
+metadata:
+  content_hash: {linux-64: abc, linux-aarch64: def}
+  channels: [{url: conda-forge, used_env_vars: []}]
+  platforms: [linux-64, linux-aarch64]
+  sources: [environment.yml]
+package:
+- name: zlib
+  version: '1.10'
+  manager: conda
+  platform: linux-64
+  dependencies: {libgcc: '>=12', __glibc: '>=2.17,<3.0.a0', python: ''}
+  url: https://127.0.0.1/conda-forge/linux-64/zlib-1.10-h-notabuild_0.conda
+  hash: {md5: aaaa, sha256: bbbb}
+  category: main
+  optional: false
+- &twice
+  name: ca-certificates
+  version: '2024.1.1'
+  manager: conda
+  platform: linux-64
+  dependencies: {}
+  url: https://${USER_1}:${PASSWORD_1}@127.0.0.1/c/noarch/ca-certificates-2024.1.1-0.tar.bz2
+  hash: {md5: '', sha256: null}
+  category: main
+  optional: false
+- <<: *twice
+  category: dev
+- name: zlib
+  version: '1.11'
+  manager: conda
+  platform: linux-aarch64
+  dependencies: {}
+  url: https://127.0.0.1/conda-forge/linux-aarch64/zlib-1.11-0.conda
+  hash: {md5: cccc, sha256: dddd}
+  category: main
+  optional: false
+- name: app
+  version: '2.0'
+  manager: pip
+  platform: linux-64
+  dependencies: {flask: '>=3'}
+  url: https://127.0.0.1/files/app-2.0-py3-none-any.whl
+  hash: {sha256: eeee}
+  category: main
+  optional: false
+"""
+
+
+@pytest.fixture
+def lockfile(tmp_path: Path) -> Path:
+    path = tmp_path / "conda-lock.yml"
+    path.write_text(LOCKFILE)
+    return path
+
+
+def test_the_platforms_packages_sorted_and_each_once(lockfile: Path) -> None:
+    lock = read_lock(lockfile, "linux-64")
+    assert lock.path == lockfile
+    assert lock.platform == "linux-64"
+    assert [package.name for package in lock.packages] == ["app", "ca-certificates", "zlib"]
+    assert [package.version for package in read_lock(lockfile, "linux-aarch64").packages] == ["1.11"]
+
+
+def test_what_a_package_is(lockfile: Path) -> None:
+    wheel, certificates, zlib = read_lock(lockfile, "linux-64").packages
+    assert zlib == LockedPackage(
+        name="zlib",
+        version="1.10",
+        manager="conda",
+        platform="linux-64",
+        url="https://127.0.0.1/conda-forge/linux-64/zlib-1.10-h-notabuild_0.conda",
+        sha256="bbbb",
+        md5="aaaa",
+        depends=("__glibc >=2.17,<3.0.a0", "libgcc >=12", "python"),
+    )
+    assert (certificates.md5, certificates.sha256) == (None, None)
+    assert (wheel.manager, wheel.build) == ("pip", "")
+
+
+def test_what_a_packages_url_tells(lockfile: Path) -> None:
+    certificates = read_lock(lockfile, "linux-64").packages[1]
+    assert certificates.filename == "ca-certificates-2024.1.1-0.tar.bz2"
+    assert certificates.build == "0"
+    assert certificates.subdir == "noarch"
+    assert certificates.channel == "https://${USER_1}:${PASSWORD_1}@127.0.0.1/c"
+
+
+def test_a_build_string_is_what_follows_the_last_hyphen() -> None:
+    package = LockedPackage(
+        name="r-base",
+        version="4.3.1",
+        manager="conda",
+        platform="linux-64",
+        url="https://127.0.0.1/c/linux-64/r-base-4.3.1-h29c4799_4.conda",
+        sha256=None,
+        md5=None,
+        depends=(),
+    )
+    assert package.build == "h29c4799_4"
+
+
+def test_credentials_come_from_the_environment(lockfile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    certificates = read_lock(lockfile, "linux-64").packages[1]
+    monkeypatch.setenv("USER_1", "me")
+    monkeypatch.delenv("PASSWORD_1", raising=False)
+    with pytest.raises(ConfigError, match="PASSWORD_1") as raised:
+        certificates.download_url()
+    assert raised.value.where == "package ca-certificates"
+    monkeypatch.setenv("PASSWORD_1", "s3cret")
+    assert certificates.download_url() == "https://me:s3cret@127.0.0.1/c/noarch/ca-certificates-2024.1.1-0.tar.bz2"
+
+
+def test_there_is_no_lockfile(tmp_path: Path) -> None:
+    with pytest.raises(ConfigError, match="there is no such lockfile") as raised:
+        read_lock(tmp_path / "conda-lock.yml", "linux-64")
+    assert raised.value.where == str(tmp_path / "conda-lock.yml")
+
+
+def test_another_platform_is_refused_with_those_that_there_are(lockfile: Path) -> None:
+    with pytest.raises(ConfigError, match="not locked for osx-64, only for linux-64, linux-aarch64"):
+        read_lock(lockfile, "osx-64")
+
+
+@pytest.mark.parametrize(
+    ("text", "sentence"),
+    [
+        ("a: [", "not YAML"),
+        ("- 1", "not a conda-lock lockfile"),
+        ("", "not a conda-lock lockfile"),
+        ("@EXPLICIT", "not YAML"),
+        ("name: env\ndependencies: [python]", "not a conda-lock lockfile"),
+        (LOCKFILE.replace("version: 1\n", "version: 2\n"), "of version 2; this conda-bundler reads version 1"),
+        ("version: 1\npackage: []", "no `metadata.platforms`"),
+        (LOCKFILE[: LOCKFILE.index("package:")], "no list `package`"),
+        (LOCKFILE.replace("  hash: {md5: aaaa, sha256: bbbb}\n", ""), "package zlib is damaged: 'hash'"),
+        (LOCKFILE.replace("  version: '1.10'\n", ""), "package zlib is damaged: 'version'"),
+        (LOCKFILE + "- text\n", r"package \? is damaged"),
+        (LOCKFILE.replace("https://127.0.0.1/files/app-2.0-py3-none-any.whl", "here"), "package app has no usable URL"),
+        (LOCKFILE.replace("https://127.0.0.1/files/app-2.0-py3-none-any.whl", "[1]"), "package app"),
+    ],
+)
+def test_what_is_no_lockfile_is_said_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
+    path = tmp_path / "conda-lock.yml"
+    path.write_text(text)
+    with pytest.raises(LockError, match=sentence) as raised:
+        read_lock(path, "linux-64")
+    assert raised.value.where == str(path)
+    assert raised.value.remedy == "Write it anew: conda-bundler lock"
+    assert "\n" not in raised.value.message
+
+
+def test_a_directory_is_no_lockfile(tmp_path: Path) -> None:
+    with pytest.raises(BundlerError, match="cannot be read: Is a directory"):
+        read_lock(tmp_path, "linux-64")
