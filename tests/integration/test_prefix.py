@@ -1,0 +1,216 @@
+"""Nothing that differs from the lockfile is ever linked: file://, http, cold and warm caches."""
+
+from __future__ import annotations
+
+import functools
+import hashlib
+import json
+import threading
+from dataclasses import replace
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from tinychannel import PLACEHOLDER, File, Link, make_package
+
+from bundler.errors import PackError, PrefixError
+from bundler.lock.lockfile import Lock, LockedPackage
+from bundler.pack.collect import collect
+from bundler.prefix import make_prefix
+from bundler.progress import QuietProgress
+from bundler.resources import cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+BAKED = "/opt/hello/releases/1.0-0123456789ab/env"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def alpha(tmp_path: Path) -> Path:
+    return make_package(
+        tmp_path / "channel",
+        "alpha",
+        "1.0",
+        files={
+            "bin/alpha": File(content=f"#!{PLACEHOLDER}/bin/sh\n".encode(), mode=0o755, prefix="text"),
+            "lib/alpha.bin": File(content=f"\x7fELF{PLACEHOLDER}/share\0tail".encode(), prefix="binary"),
+            "lib/absolute": Link(f"{PLACEHOLDER}/bin/alpha"),
+            "both": b"alpha's",
+        },
+    )
+
+
+class _Silent(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
+        pass
+
+
+@pytest.fixture
+def served(tmp_path: Path) -> Iterator[str]:
+    (tmp_path / "channel").mkdir(exist_ok=True)
+    handler = functools.partial(_Silent, directory=str(tmp_path / "channel"))
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        yield f"http://127.0.0.1:{server.server_port}"
+        server.shutdown()
+
+
+def locked(archive: Path, *, url: str | None = None) -> LockedPackage:
+    name, version, _ = archive.name.rsplit("-", 2)
+    return LockedPackage(
+        name=name,
+        version=version,
+        manager="conda",
+        platform="linux-64",
+        url=url or archive.as_uri(),
+        sha256=hashlib.sha256(archive.read_bytes()).hexdigest(),
+        md5=None,
+        depends=(),
+    )
+
+
+def lock_of(*packages: LockedPackage) -> Lock:
+    return Lock(path=Path("conda-lock.yml"), platform="linux-64", packages=packages)
+
+
+def link(*packages: LockedPackage, baked: str = BAKED) -> dict[str, bytes | str]:
+    """Everything that would be packed, by path: contents and link targets."""
+    with make_prefix(lock_of(*packages), baked, QuietProgress()) as prefix:
+        return {member.path: member.link or member.read() for member in collect(prefix)}
+
+
+def test_files_carry_the_baked_prefix_and_nothing_of_the_build_machine(alpha: Path, tmp_path: Path) -> None:
+    tree = link(locked(alpha))
+    assert tree["env/bin/alpha"] == f"#!{BAKED}/bin/sh\n".encode()
+    room = len(PLACEHOLDER) - len(BAKED)
+    assert tree["env/lib/alpha.bin"] == f"\x7fELF{BAKED}/share".encode() + bytes(room + 1) + b"tail"
+    assert tree["env/lib/absolute"] == "../bin/alpha"
+    assert "env/CACHEDIR.TAG" not in tree
+    record = json.loads(tree.pop("env/conda-meta/alpha-1.0-0.json"))
+    assert record["url"] == alpha.as_uri()
+    assert str(tmp_path / "cache") not in json.dumps(record)
+    rest = b"".join(value if isinstance(value, bytes) else value.encode() for value in tree.values())
+    assert PLACEHOLDER.encode() not in rest
+    assert str(tmp_path).encode() not in rest
+
+
+def test_two_links_are_the_same_tree(alpha: Path) -> None:
+    assert link(locked(alpha)) == link(locked(alpha))
+
+
+def test_a_wrong_sha256_is_refused_over_file(alpha: Path) -> None:
+    with pytest.raises(PrefixError, match="the lockfile says 0000") as caught:
+        link(replace(locked(alpha), sha256="0" * 64))
+    assert caught.value.exit_code == 5
+    assert caught.value.where == "alpha"
+
+
+def test_a_wrong_sha256_is_refused_over_http(alpha: Path, served: str) -> None:
+    url = f"{served}/noarch/{alpha.name}"
+    with pytest.raises(PrefixError, match="the lockfile says 0000"):
+        link(replace(locked(alpha, url=url), sha256="0" * 64))
+    assert "env/bin/alpha" in link(locked(alpha, url=url))
+
+
+def test_a_wrong_sha256_is_refused_with_a_warm_cache(alpha: Path) -> None:
+    link(locked(alpha))
+    with pytest.raises(PrefixError, match="the lockfile says 0000"):
+        link(replace(locked(alpha), sha256="0" * 64))
+
+
+def test_an_archive_that_was_changed_after_locking_is_refused(alpha: Path) -> None:
+    package = locked(alpha)
+    data = bytearray(alpha.read_bytes())
+    data[len(data) // 2] ^= 1
+    alpha.write_bytes(data)
+    with pytest.raises(PrefixError, match="the lockfile says"):
+        link(package)
+
+
+def test_a_damaged_archive_in_our_store_is_fetched_again(alpha: Path) -> None:
+    package = locked(alpha)
+    tree = link(package)
+    assert package.sha256 is not None
+    kept = cache_dir("archives") / package.sha256 / alpha.name
+    kept.write_bytes(b"damaged")
+    assert link(package) == tree
+    assert kept.read_bytes() == alpha.read_bytes()
+
+
+def test_a_tampered_file_in_the_package_cache_is_not_linked(alpha: Path) -> None:
+    tree = link(locked(alpha))
+    (cache_dir("pkgs") / "alpha-1.0-0" / "both").write_bytes(b"tampered")
+    assert link(locked(alpha))["env/both"] == tree["env/both"] == b"alpha's"
+
+
+def test_another_package_of_the_same_name_does_not_come_from_the_cache(alpha: Path, tmp_path: Path) -> None:
+    link(locked(alpha))
+    other = make_package(tmp_path / "other", "alpha", "1.0", files={"both": b"another's"})
+    assert link(locked(other))["env/both"] == b"another's"
+
+
+def test_an_entry_without_sha256_is_refused(alpha: Path) -> None:
+    with pytest.raises(PrefixError, match="no sha256 for alpha"):
+        link(replace(locked(alpha), sha256=None))
+
+
+def test_an_archive_that_is_gone(alpha: Path) -> None:
+    package = locked(alpha)
+    alpha.unlink()
+    with pytest.raises(PrefixError, match="No such file"):
+        link(package)
+
+
+def test_a_server_that_does_not_have_it(alpha: Path, served: str) -> None:
+    with pytest.raises(PrefixError, match="404"):
+        link(locked(alpha, url=f"{served}/noarch/gone-1.0-0.conda"))
+
+
+def test_credentials_are_not_told(alpha: Path, served: str) -> None:
+    url = served.replace("//", "//user:pa55word@") + "/t/tok3n/noarch/gone-1.0-0.conda"
+    with pytest.raises(PrefixError) as caught:
+        link(locked(alpha, url=url))
+    assert "pa55word" not in caught.value.format_message()
+    assert "tok3n" not in caught.value.format_message()
+
+
+def test_the_file_of_a_clobber_is_the_one_that_the_prefix_has(alpha: Path, tmp_path: Path) -> None:
+    beta = make_package(tmp_path / "channel", "beta", "1.0", files={"both": b"beta's"})
+    with make_prefix(lock_of(locked(alpha), locked(beta)), BAKED, QuietProgress()) as prefix:
+        linked = (prefix.path / "both").read_bytes()
+        members = [member for member in collect(prefix) if member.path == "env/both"]
+    assert [member.path for member in members] == ["env/both"]
+    assert link(locked(alpha), locked(beta))["env/both"] == linked
+
+
+def test_a_prefix_that_does_not_fit_is_refused_before_linking(tmp_path: Path) -> None:
+    short = "/placehold"
+    file = File(content=f"\0{short}/x\0".encode(), prefix="binary", placeholder=short)
+    package = make_package(tmp_path / "channel", "short", "1.0", files={"bin/x": file})
+    with pytest.raises(PackError, match="bin/x has room for a prefix of 10 bytes") as caught:
+        link(locked(package))
+    assert caught.value.where == "short"
+
+
+def test_something_that_is_no_package(tmp_path: Path) -> None:
+    path = tmp_path / "fake-1.0-0.conda"
+    path.write_bytes(b"not a zip")
+    with pytest.raises(PrefixError, match="not a conda package"):
+        link(locked(path))
+
+
+def test_a_pip_package_is_refused_by_name(alpha: Path) -> None:
+    with pytest.raises(PrefixError, match="alpha"):
+        link(replace(locked(alpha), manager="pip"))
+
+
+def test_nothing_is_left_of_a_prefix(alpha: Path) -> None:
+    link(locked(alpha))
+    assert list(cache_dir("prefix").iterdir()) == []

@@ -1,0 +1,140 @@
+from __future__ import annotations
+
+import gzip
+import importlib.util
+import io
+import os
+import py_compile
+import tarfile
+from pathlib import Path
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from bundler.errors import PackError
+from bundler.pack import archive
+from bundler.pack.archive import write_archive
+from bundler.pack.bytecode import unchecked
+from bundler.pack.members import Member, link_member, member_from, parents
+
+
+def written(members: list[Member]) -> bytes:
+    file = io.BytesIO()
+    write_archive(members, file)
+    return file.getvalue()
+
+
+def test_the_archive_is_what_stock_tar_reads(tmp_path: Path) -> None:
+    big = os.urandom(1000) * 20_000  # 20 MB: cut into three gzip members in the middle of a file
+    members = [
+        Member(path="env", mode=0o755),
+        Member(path="env/big", mode=0o644, content=big),
+        Member(path="env/run", mode=0o755, content=b"#!/bin/sh\n"),
+        link_member("env/link", "run"),
+        Member(path="env/" + "long/" * 60 + "ü", mode=0o644, content=b"x"),
+    ]
+    data = written(members)
+    assert data.count(b"\x1f\x8b\x08\x00\x00\x00\x00\x00") >= 3
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(data))) as tar:
+        found = {info.name: info for info in tar}
+        assert {(info.uid, info.gid, info.uname, info.mtime) for info in found.values()} == {(0, 0, "", 315532800)}
+        assert found["env/run"].mode == 0o755
+        assert found["env/link"].linkname == "run"
+        assert found["env/" + "long/" * 60 + "ü"].size == 1
+        stored = tar.extractfile("env/big")
+        assert stored is not None
+        assert stored.read() == big
+
+
+def test_the_same_members_are_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+    members = [Member(path=f"f{n}", mode=0o644, content=os.urandom(3_000_000)) for n in range(8)]
+    first = written(members)
+    monkeypatch.setattr(os, "cpu_count", lambda: 1)
+    assert written(members) == first
+
+
+def test_digests_are_of_what_was_written() -> None:
+    members = [Member(path="a", mode=0o644, content=b"abc"), link_member("b", "a")]
+    file = io.BytesIO()
+    tree = write_archive(members, file).tree
+    assert [(entry.path, entry.digest[:8], entry.size) for entry in tree] == [("a", "ba7816bf", 3), ("b", "a", 0)]
+
+
+@given(st.lists(st.binary(max_size=200), max_size=30), st.integers(1, 64))
+def test_blocks_lose_nothing(pieces: list[bytes], size: int) -> None:
+    before, archive._BLOCK = archive._BLOCK, size
+    try:
+        blocks = list(archive._blocks(pieces))
+    finally:
+        archive._BLOCK = before
+    assert b"".join(blocks) == b"".join(pieces)
+    assert all(len(block) == size for block in blocks[:-1])
+
+
+def test_source_date_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1000000000")
+    with tarfile.open(fileobj=io.BytesIO(gzip.decompress(written([Member(path="x", mode=0o755)])))) as tar:
+        assert tar.getmember("x").mtime == 1000000000
+
+
+@pytest.mark.parametrize("bits", [0o4755, 0o2755, 0o1755])
+def test_setuid_setgid_and_sticky_files_are_refused(tmp_path: Path, bits: int) -> None:
+    path = tmp_path / "x"
+    path.write_bytes(b"")
+    path.chmod(bits)
+    with pytest.raises(PackError, match="setuid, setgid or sticky"):
+        member_from(path, "env/x")
+
+
+def test_a_fifo_is_refused(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "x")
+    with pytest.raises(PackError, match="FIFO"):
+        member_from(tmp_path / "x", "env/x")
+
+
+@pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "../../../../etc/passwd", "a/../../../x"])
+def test_links_that_leave_the_release_are_refused(target: str) -> None:
+    with pytest.raises(PackError, match="leaves the release"):
+        link_member("env/x", target)
+
+
+@pytest.mark.parametrize("target", ["x", "../app/x", "./../env/y", ".."])
+def test_links_that_stay_are_kept_to_the_letter(target: str) -> None:
+    assert link_member("env/x", target).link == target
+
+
+@pytest.mark.parametrize(("given_mode", "mode"), [(0o600, 0o644), (0o700, 0o755), (0o444, 0o644), (0o677, 0o755)])
+def test_modes_are_two(tmp_path: Path, given_mode: int, mode: int) -> None:
+    (tmp_path / "x").write_bytes(b"")
+    (tmp_path / "x").chmod(given_mode)
+    assert member_from(tmp_path / "x", "env/x").mode == mode
+
+
+def test_parents_come_before_children() -> None:
+    assert [member.path for member in parents(["a/b/c", "a/d"])] == ["a", "a/b"]
+
+
+def test_a_timestamp_pyc_becomes_an_unchecked_one_that_python_loads(tmp_path: Path) -> None:
+    source = tmp_path / "module.py"
+    source.write_text("VALUE = 42\n")
+    compiled = py_compile.compile(str(source), invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP)
+    assert compiled is not None
+    pyc = Path(compiled)
+    data = unchecked(pyc.read_bytes(), source.read_bytes())
+    assert data[4:8] == b"\x01\x00\x00\x00"
+    pyc.write_bytes(data)
+    os.utime(source, (0, 0))  # stale, had it kept its timestamp
+    source.write_text("VALUE = 'compiled again'\n")
+    spec = importlib.util.spec_from_file_location("module", source)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    assert module.VALUE == 42
+
+
+def test_a_hash_pyc_stays_as_it_is() -> None:
+    checked = b"\xa7\r\r\n" + b"\x03\0\0\0" + b"h" * 8 + b"code"
+    assert unchecked(checked, b"source") == checked
+    assert unchecked(b"short", b"") == b"short"
