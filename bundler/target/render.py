@@ -1,0 +1,111 @@
+"""Values -> install.sh and unit files, through the templates.
+
+Templates use ``<{ value }>`` and ``<% block %>``, since shell itself writes ``${#x}`` and ``{…}``. In shell
+every value goes through the ``sh`` filter, in units through what :mod:`bundler.target.service` has escaped.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from dataclasses import dataclass
+from functools import cache
+from typing import TYPE_CHECKING
+
+import jinja2
+
+from bundler.resources import templates_dir
+
+if TYPE_CHECKING:
+    from bundler.config import Secret
+    from bundler.target.service import Unit
+
+__all__ = ["InstallScript", "InstallService", "render_environment", "render_install", "render_unit"]
+
+_SELF = re.compile(r"^SELF_SHA256='[0-9a-f]*'$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallService:
+    """What install.sh must know of one service."""
+
+    unit: str
+    health_unit: str
+    """The oneshot that probes the service once; empty if it has no health check."""
+    start_period: float
+    timeout: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallScript:
+    """Everything that install.sh carries in its header.
+
+    ``files`` are (sha256, path) of every file of the bundle but install.sh, SHA256SUMS and the payload, sorted
+    by path. ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``glibc`` is empty if nothing asks
+    for one. ``units`` are file names below ``units/``.
+    """
+
+    name: str
+    version: str
+    description: str
+    platform: str
+    machine: str
+    build_id: str
+    release: str
+    root: str
+    user: str
+    tool_version: str
+    payload: str
+    payload_sha256: str
+    payload_codec: str
+    payload_files: int
+    payload_kib: int
+    glibc: str
+    units: tuple[str, ...]
+    services: tuple[InstallService, ...]
+    secrets: tuple[Secret, ...]
+    files: tuple[tuple[str, str], ...]
+
+
+def render_install(script: InstallScript) -> str:
+    """The text of install.sh. It carries its own digest: SHA-256 of itself with that value left empty."""
+    text = _templates().get_template("install/install.sh.j2").render(script=script)
+    blank = _SELF.sub("SELF_SHA256=''", text, count=1)
+    digest = hashlib.sha256(blank.encode()).hexdigest()
+    return _SELF.sub(f"SELF_SHA256='{digest}'", blank, count=1)
+
+
+def render_unit(unit: Unit) -> str:
+    """The text of one unit file."""
+    return _templates().get_template("units/unit.j2").render(unit=unit)
+
+
+def render_environment(entries: tuple[tuple[str, str], ...], *, comment: str) -> str:
+    """The text of an EnvironmentFile (systemd.exec(5)): each value double-quoted, escaped as facts need it."""
+    return _templates().get_template("units/environment.j2").render(entries=entries, comment=comment)
+
+
+@cache
+def _templates() -> jinja2.Environment:
+    # Nothing that is rendered is HTML: autoescape would corrupt every quote.
+    environment = jinja2.Environment(  # noqa: S701
+        loader=jinja2.FileSystemLoader(templates_dir()),
+        undefined=jinja2.StrictUndefined,
+        variable_start_string="<{",
+        variable_end_string="}>",
+        block_start_string="<%",
+        block_end_string="%>",
+        comment_start_string="<#",
+        comment_end_string="#>",
+        trim_blocks=True,
+        lstrip_blocks=True,
+        keep_trailing_newline=True,
+    )
+    environment.filters["sh"] = lambda value: shlex.quote(str(value))
+    environment.filters["env"] = _environment_value
+    return environment
+
+
+def _environment_value(value: str) -> str:
+    return '"' + re.sub(r'([\\"$`])', r"\\\1", value) + '"'

@@ -1,0 +1,24 @@
+
+# --- config ----------------------------------------------------------------------------------------------
+# The operator's file is made once and never touched again. The defaults stay in the release; they stand here
+# commented out, to be seen.
+
+CONFIG_MADE=
+
+install_config() {
+    make_dir "$ETC"
+    [ ! -f "$ETC/$NAME.env" ] || return 0
+    {
+        cat <<TEXT
+# Settings of $NAME. Every default is below, commented out: take the # away and change the value.
+# Then: systemctl restart the service. An upgrade leaves this file alone; secrets are in secrets.env.
+
+TEXT
+        sed -e '/^#/d' -e '/^$/d' -e 's/^/#/' "$ROOT/releases/$RELEASE/config/$NAME.env"
+    } | put "$ETC/$NAME.env" 0640
+    CONFIG_MADE=yes
+}
+
+undo_config() {
+    [ -z "$CONFIG_MADE" ] || rm -f "$ETC/$NAME.env"
+}

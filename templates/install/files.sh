@@ -1,0 +1,77 @@
+
+# --- files -----------------------------------------------------------------------------------------------
+
+flush() { # PATH: to the disk, with all of its filesystem
+    sync -f "$1" 2>/dev/null || sync
+}
+
+# Writes stdin to FILE: whole or not at all, through no link that somebody has laid there.
+put() { # FILE MODE
+    put_new="${1%/*}/.${1##*/}.new"
+    if [ -L "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ]; }; then
+        die 12 "$1 is not a plain file; it is left alone" "Look at it and move it away, then run this again."
+    fi
+    rm -f "$put_new" || die 12 "cannot remove $put_new"
+    (
+        set -C # never into a file that is there already
+        umask 077
+        cat >"$put_new"
+    ) || die 12 "cannot write $put_new"
+    chmod "$2" "$put_new" || die 12 "cannot change the mode of $put_new"
+    flush "$put_new"
+    mv -fT "$put_new" "$1" || die 12 "cannot write $1"
+    flush "${1%/*}"
+}
+
+# Makes a directory and what is missing above it, each 0755; the record says which, the undo list too.
+make_dir() { # DIR
+    if [ -d "$1" ]; then
+        [ ! -L "$1" ] || die 10 "$1 is a symbolic link" "Put a real directory there."
+        return 0
+    fi
+    # Above the directory itself a link is the admin's own affair; preflight has looked at who can change it.
+    [ -d "${1%/*}/" ] || make_dir "${1%/*}"
+    claim "made $1"
+    mkdir -m 0755 "$1" || die 12 "cannot make the directory $1"
+    MADE_DIRS="$1
+$MADE_DIRS"
+}
+
+# The directory nearest to PATH, upwards, that exists.
+nearest() { # PATH
+    near=$1
+    while [ ! -d "$near/" ]; do
+        near=${near%/*}
+    done
+    printf '%s\n' "${near:-/}"
+}
+
+# rm -r only ever gets a release directory of ours, and crosses no mount.
+remove_release() { # NAME below releases/
+    case $1 in
+        '' | . | .. | */* | *[!0-9A-Za-z._+~-]*) die 12 "not the name of a release: '$1'" ;;
+    esac
+    [ -e "$ROOT/releases/$1" ] || [ -L "$ROOT/releases/$1" ] || return 0
+    owns "root $ROOT" || die 12 "$ROOT is not ours by our record; $1 is left alone"
+    if [ -L "$ROOT" ] || [ -L "$ROOT/releases" ] || [ -L "$ROOT/releases/$1" ]; then
+        die 12 "$ROOT/releases/$1 is reached through a symbolic link; it is left alone"
+    fi
+    if has_mount "$ROOT/releases/$1"; then
+        die 12 "something is mounted at or below $ROOT/releases/$1; it is left alone" "Unmount it first."
+    fi
+    rm -rf "$ROOT/releases/$1" || die 12 "cannot remove $ROOT/releases/$1"
+}
+
+has_mount() { # DIR: at it or below it
+    while read -r _ mount_point _; do
+        case $mount_point in
+            "$1" | "$1"/*) return 0 ;;
+        esac
+    done </proc/self/mounts
+    return 1
+}
+
+free_of() { # k|i DIR: free KiB, or free inodes; nothing where the filesystem does not count them
+    df "-P$1" "$2" 2>/dev/null |
+        sed -n '$s/^.*[[:space:]]\([0-9]\{1,\}\)[[:space:]]\{1,\}[0-9]\{1,\}%[[:space:]]\{1,\}\/.*$/\1/p'
+}

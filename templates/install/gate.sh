@@ -1,0 +1,104 @@
+
+# --- health gate -----------------------------------------------------------------------------------------
+
+QUIET_SECONDS=3 # how long a service without a health check must stay up
+
+seconds() { # since boot: the clock of the day may be set meanwhile
+    read -r uptime_now _ </proc/uptime
+    printf '%s\n' "${uptime_now%%.*}"
+}
+
+nap() {
+    sleep 0.5 2>/dev/null || sleep 1
+}
+
+limited() { # SECONDS COMMAND...
+    if have timeout; then
+        timeout "$@"
+    else
+        shift
+        "$@"
+    fi
+}
+
+watch_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT
+    case "$WATCHED " in
+        *" $1 "*) ;;
+        *) return 0 ;;
+    esac
+    [ -n "$2" ] || set -- "$1" "" "$3" 30
+    gate_deadline=$(($(seconds) + $3 + ${HEALTH_TIMEOUT:-$4}))
+    gate_restarts=$(property "$1" NRestarts)
+    gate_pid=
+    gate_since=
+    gate_good=0
+    gate_why="it is not up yet"
+    while ! is_well "$1" "$2"; do
+        # Both are final: the unit has ended, or systemd is starting it over and over.
+        case $(property "$1" ActiveState) in
+            failed | inactive) unhealthy "$1" "$2" "it has ended" ;;
+        esac
+        [ "$(property "$1" NRestarts)" = "$gate_restarts" ] || unhealthy "$1" "$2" "it ended and was restarted"
+        [ "$(seconds)" -lt "$gate_deadline" ] || unhealthy "$1" "$2" "$gate_why"
+        nap
+    done
+    [ "$(property "$1" NRestarts)" = "$gate_restarts" ] || unhealthy "$1" "$2" "it ended and was restarted"
+    say "$1 is healthy"
+}
+
+# One look. Two good answers with a pause between them make a service well, or some seconds without a change where
+# there is no health check.
+is_well() { # UNIT HEALTH-UNIT
+    [ "$(property "$1" ActiveState)" = active ] || return 1
+    well_pid=$(property "$1" MainPID)
+    if [ "$well_pid" != "$gate_pid" ]; then
+        gate_pid=$well_pid
+        gate_since=$(seconds)
+        gate_good=0
+    fi
+    if ! runs_our_code "$1" "$well_pid"; then
+        gate_why="its process is not one of this release"
+        return 1
+    fi
+    if [ -n "$2" ]; then
+        answers_well "$2"
+    else
+        [ "$(seconds)" -ge $((gate_since + QUIET_SECONDS)) ]
+    fi
+}
+
+# The program is a file of the release; or, when it is a script, its interpreter runs in the unit's own control
+# group. (Still to come: who owns the port that the health check asks.)
+runs_our_code() { # UNIT PID
+    [ "${2:-0}" != 0 ] || return 1
+    case $(readlink "/proc/$2/exe" 2>/dev/null) in
+        "$ROOT/releases/$RELEASE"/*) return 0 ;;
+    esac
+    grep -q "/$1\$" "/proc/$2/cgroup" 2>/dev/null
+}
+
+answers_well() { # HEALTH-UNIT
+    control reset-failed "$1" >/dev/null 2>&1 || : # asking often is no fault
+    probe_seconds=$((gate_deadline - $(seconds)))
+    [ "$probe_seconds" -ge 1 ] || probe_seconds=1
+    if limited "$probe_seconds" systemctl start "$1" 9>&- >/dev/null 2>&1; then
+        gate_good=$((gate_good + 1))
+    else
+        gate_good=0
+        gate_why="it gives no good answer"
+    fi
+    [ "$gate_good" -ge 2 ]
+}
+
+unhealthy() { # UNIT HEALTH-UNIT WHY
+    complain error "$1 is not healthy: $3"
+    journal_tail "$1"
+    [ -z "$2" ] || journal_tail "$2"
+    UNHEALTHY=$1
+    exit "$([ -n "$FROM" ] && echo 14 || echo 15)"
+}
+
+journal_tail() { # UNIT
+    printf '  the last lines of %s:\n' "$1" >&2 || :
+    unlocked journalctl -u "$1" -n 30 --no-pager -o cat 2>/dev/null | masked | sed 's/^/    /' >&2 || :
+}

@@ -1,0 +1,200 @@
+
+# --- preflight -------------------------------------------------------------------------------------------
+# Everything that does not fit is said at once.
+
+PROBLEMS=0
+
+problem() { # SENTENCE [REMEDY]
+    complain error "$@"
+    PROBLEMS=$((PROBLEMS + 1))
+}
+
+# Alone and first: without these nothing else can be looked at.
+require_root() {
+    [ "$(id -u)" = 0 ] || die 10 "this must run as root" "Run it with sudo, or as root."
+}
+
+preflight() {
+    check_tools
+    check_architecture
+    check_systemd
+    check_glibc
+    check_root
+    check_user
+    check_directories
+    choose_unit_dir
+    each_unit check_unit
+    is_complete "$RELEASE" || check_space
+    [ "$PROBLEMS" -eq 0 ] || exit 10
+}
+
+check_tools() {
+    tools_missing=
+    for tool in cat chmod cmp cp date df find grep id ln ls mkdir mv od readlink rm rmdir sed sha256sum sleep \
+        sync tail tar tee tr uname $(codec_tool); do
+        have "$tool" || tools_missing="$tools_missing $tool"
+    done
+    [ -z "$tools_missing" ] ||
+        problem "these programs are missing:$tools_missing" "Install the packages that have them, or busybox."
+    if [ ! -r /proc/self/mounts ] || [ ! -d /proc/self/fd ]; then
+        problem "/proc is not mounted" "Mount it: mount -t proc proc /proc"
+    fi
+}
+
+check_architecture() {
+    arch_here=$(uname -m)
+    [ "$arch_here" = "$MACHINE" ] ||
+        problem "this bundle is for $MACHINE ($PLATFORM); this machine is $arch_here" \
+            "Build a bundle for this machine's platform."
+}
+
+check_systemd() {
+    if [ ! -d /run/systemd/system ]; then
+        problem "this machine was not booted with systemd" "Install on a machine that systemd has booted."
+        return 0
+    fi
+    systemd_version=$(unlocked systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]\{1,\}\).*$/\1/p')
+    if [ -z "$systemd_version" ]; then
+        problem "systemctl does not say its version" "Repair or install systemd."
+    elif [ "$systemd_version" -lt 239 ]; then
+        problem "systemd $systemd_version is too old" "239 or later is needed."
+    fi
+}
+
+check_glibc() {
+    [ -n "$GLIBC" ] || return 0
+    glibc_here=$(glibc_version)
+    if [ -z "$glibc_here" ]; then
+        problem "this machine's C library is not glibc, or hides its version" \
+            "The bundle needs glibc $GLIBC or later."
+    elif ! at_least "$glibc_here" "$GLIBC"; then
+        problem "glibc $glibc_here is too old" "The bundle needs glibc $GLIBC or later: a newer distribution."
+    fi
+}
+
+glibc_version() {
+    glibc_said=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed -n 's/^glibc \([0-9.]\{1,\}\).*$/\1/p') || :
+    # Without getconf: ldd of glibc ends its first line with the version; musl's writes to stderr only.
+    [ -n "$glibc_said" ] ||
+        glibc_said=$(ldd --version 2>/dev/null | sed -n '1s/^ldd .* \([0-9]\{1,\}\.[0-9.]*\)$/\1/p') || :
+    printf '%s\n' "$glibc_said"
+}
+
+at_least() { # VERSION FLOOR, both major.minor
+    at_major=${1%%.*}
+    at_minor=${1#*.}
+    floor_minor=${2#*.}
+    [ "$at_major" -gt "${2%%.*}" ] ||
+        { [ "$at_major" -eq "${2%%.*}" ] && [ "${at_minor%%.*}" -ge "${floor_minor%%.*}" ]; }
+}
+
+check_root() {
+    if [ -L "$ROOT" ]; then
+        problem "$ROOT is a symbolic link" "Remove it, or put a real directory there."
+    elif [ -e "$ROOT" ] && ! owns "root $ROOT"; then
+        problem "$ROOT exists and was not made by this installer" "Move it away; it is left alone."
+    elif [ -L "$ROOT/releases" ]; then
+        problem "$ROOT/releases is a symbolic link" "Put a real directory there."
+    fi
+    root_near=$(nearest "${ROOT%/*}")
+    check_parents "$root_near"
+    [ -w "$root_near" ] || problem "$root_near cannot be written" "Mount it writable."
+    case ,$(mount_options "$root_near"), in
+        *,noexec,*) problem "programs cannot run below $root_near: it is mounted noexec" "Mount it with exec." ;;
+    esac
+}
+
+check_parents() { # DIR: whoever could write there could swap what root installs
+    parent=$(cd -P "$1" && pwd -P)
+    while :; do
+        [ -n "$(find "${parent:-/}" -prune -user 0 ! -perm -0020 ! -perm -0002)" ] ||
+            problem "${parent:-/} can be changed by others than root" \
+                "Make it root's and take the write permission from group and others."
+        [ -n "${parent#/}" ] || break
+        parent=${parent%/*}
+    done
+}
+
+mount_options() { # PATH: those of the filesystem that it is on
+    mount_best=
+    mount_found=
+    mount_path=$(cd -P "$1" && pwd -P)
+    while read -r _ mount_point _ mount_words _; do
+        case $mount_path/ in
+            "${mount_point%/}"/*) ;;
+            *) continue ;;
+        esac
+        if [ "${#mount_point}" -ge "${#mount_best}" ]; then # of two at one place the later one counts
+            mount_best=$mount_point
+            mount_found=$mount_words
+        fi
+    done </proc/self/mounts
+    printf '%s\n' "$mount_found"
+}
+
+check_user() {
+    owns "user $SERVICE_USER" && return 0
+    for user_base in passwd group; do
+        ! has_entry "$user_base" "$SERVICE_USER" ||
+            problem "there is a ${user_base} entry '$SERVICE_USER' that was not made by this installer" \
+                "The service must not run as somebody else: give the bundle another name, or remove that entry."
+    done
+}
+
+has_entry() { # passwd|group NAME
+    if have getent; then
+        getent "$1" "$2" >/dev/null 2>&1
+    else
+        grep -q "^$2:" "/etc/$1"
+    fi
+}
+
+check_directories() {
+    for directory in $DIRECTORIES; do
+        if [ -L "$directory" ] && [ "$directory" = "$ETC" ]; then
+            problem "$directory is a symbolic link" "Remove it, or put a real directory there."
+        elif { [ -e "$directory" ] || [ -L "$directory" ]; } && ! owns "dir $directory"; then
+            problem "$directory exists and was not made by this installer" \
+                "Move it away, or give the bundle another name."
+        fi
+    done
+    for config_file in "$SECRETS" "$ETC/$NAME.env"; do
+        if [ -L "$config_file" ] || { [ -e "$config_file" ] && [ ! -f "$config_file" ]; }; then
+            problem "$config_file is not a plain file" "Look at it and move it away."
+        fi
+    done
+}
+
+# A unit of this name that is not ours, anywhere that systemd looks, a mask included. Once we own one, what the
+# admin lays over it (edit --full, mask) is the admin's.
+check_unit() { # FILE
+    ! owns_unit "$1" || return 0
+    for unit_place in $UNIT_PATH; do
+        if [ -e "$unit_place/$1" ] || [ -L "$unit_place/$1" ]; then
+            problem "there is a unit $unit_place/$1 that was not made by this installer" \
+                "Remove it (if it is a mask: systemctl unmask $1), or give the bundle's service another name."
+        fi
+    done
+}
+
+owns_unit() { # FILE
+    for owned_path in $(owned unit); do
+        [ "${owned_path##*/}" != "$1" ] || return 0
+    done
+    return 1
+}
+
+check_space() {
+    space_near=$(nearest "$ROOT")
+    space_kib=$(free_of k "$space_near")
+    space_need=$((PAYLOAD_KIB + PAYLOAD_KIB / 10))
+    [ -z "$space_kib" ] || [ "$space_kib" -ge "$space_need" ] ||
+        problem "$space_near has $((space_kib / 1024)) MiB free; $((space_need / 1024 + 1)) MiB are needed" \
+            "Make room on that filesystem."
+    space_inodes=$(free_of i "$space_near")
+    space_need=$((PAYLOAD_FILES + PAYLOAD_FILES / 10))
+    # Filesystems without a fixed number of inodes say 0 of 0.
+    [ "${space_inodes:-0}" -eq 0 ] || [ "$space_inodes" -ge "$space_need" ] ||
+        problem "$space_near has $space_inodes inodes free; $space_need are needed" \
+            "Remove files there, or make the filesystem with more inodes."
+}

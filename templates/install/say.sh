@@ -1,0 +1,27 @@
+
+# --- say -------------------------------------------------------------------------------------------------
+# Everything for people goes to stderr. A reader that has gone away does not stop an install half-way.
+
+say() {
+    printf '%s %s: %s\n' "$NAME" "$RELEASE" "$*" >&2 || :
+}
+
+complain() { # KIND SENTENCE [REMEDY]
+    printf 'install.sh: %s: %s\n' "$1" "$2" >&2 || :
+    [ $# -lt 3 ] || printf '  %s\n' "$3" >&2 || :
+}
+
+warn() { # SENTENCE [REMEDY]
+    complain warning "$@"
+}
+
+die() { # STATUS SENTENCE [REMEDY]
+    die_status=$1
+    shift
+    complain error "$@"
+    exit "$die_status"
+}
+
+have() { # PROGRAM
+    command -v "$1" >/dev/null 2>&1
+}

@@ -1,0 +1,106 @@
+
+# --- stage -----------------------------------------------------------------------------------------------
+# The release is put together under a name that nothing trusts, and gets its own only when it is whole.
+
+STAGE_NAME=.$RELEASE.partial
+STAGE=$ROOT/releases/$STAGE_NAME
+RELEASE_MADE= # yes: this run has put the release there
+
+stage_release() {
+    make_dir "$ROOT/releases"
+    remove_leftovers
+    mkdir -m 0700 "$STAGE" || die 12 "cannot make the directory $STAGE"
+    say "unpacking $((PAYLOAD_KIB / 1024)) MiB"
+    unpack
+    refuse_special_files
+    refuse_stray_links
+    each_file stage_file
+    ! have restorecon || [ ! -e /sys/fs/selinux/enforce ] || restorecon -RF "$STAGE" ||
+        die 12 "restorecon failed below $STAGE"
+    flush "$STAGE"
+    printf 'payload %s\n' "$PAYLOAD_SHA256" | put "$STAGE/.complete" 0644
+    name_release
+}
+
+# We hold the lock: whatever carries such a name was left by a run that was killed.
+remove_leftovers() {
+    for leftover in "$ROOT"/releases/.*.partial; do
+        case $leftover in
+            */.\*.partial) ;; # nothing fits the pattern
+            *) remove_release "${leftover##*/}" ;;
+        esac
+    done
+}
+
+name_release() {
+    chmod 0755 "$STAGE" || die 12 "cannot change the mode of $STAGE"
+    if [ -e "$ROOT/releases/$RELEASE" ]; then # one without .complete
+        mv -T "$ROOT/releases/$RELEASE" "$ROOT/releases/.$RELEASE.untrusted.partial" ||
+            die 12 "cannot move $ROOT/releases/$RELEASE out of the way"
+    fi
+    RELEASE_MADE=yes
+    mv -T "$STAGE" "$ROOT/releases/$RELEASE" || die 12 "cannot name $ROOT/releases/$RELEASE"
+    flush "$ROOT/releases"
+    remove_leftovers
+}
+
+# The digest is taken of the very stream that is unpacked. Each stage reads its input to the end even when it has
+# failed, so that the digest is always that of the whole payload and says who is to blame.
+unpack() {
+    unpacked=$(
+        {
+            # shellcheck disable=SC2094 # tee reads the payload and writes the pipe behind descriptor 3
+            tee /proc/self/fd/3 <"$BUNDLE/$PAYLOAD" | {
+                decompress 3>&- 2>"$WORK/decompress" || echo failed >"$WORK/failed"
+                cat >/dev/null
+            } | {
+                tar -xpof - -C "$STAGE" >/dev/null 2>"$WORK/tar" 3>&- || echo failed >"$WORK/failed"
+                cat >/dev/null
+            }
+        } 3>&1 | sha256sum
+    ) || die 12 "cannot read $PAYLOAD"
+    [ "${unpacked%% *}" = "$PAYLOAD_SHA256" ] || damaged "$PAYLOAD"
+    # busybox tar goes on after some errors and exits with 0; whatever tar says counts, but for a clock that is slow.
+    grep -v 'time stamp' "$WORK/tar" >"$WORK/complaints" || [ -f "$WORK/failed" ] || return 0
+    disk_is_full || blame_payload
+    die 12 "$PAYLOAD cannot be unpacked: $(head_of "$WORK/decompress" "$WORK/complaints")" \
+        "Look for a full or read-only disk: df -h $ROOT; df -i $ROOT"
+}
+
+blame_payload() {
+    case $(cat "$WORK/complaints") in
+        *"emoving leading"* | *"contains '..'"*) blame="a name that is absolute or holds '..'" ;;
+        *mknod* | *"create node"*) blame="a device" ;;
+        *"hard link"* | *hardlink*) blame="a hard link" ;;
+        *"Not a directory"* | *"Cannot unlink"* | *"create symlink"*) blame="a name that leads through a link" ;;
+        *) return 0 ;;
+    esac
+    not_plain "$blame" "$(head_of "$WORK/complaints")"
+}
+
+head_of() { # FILE...: its first line
+    cat "$@" | sed -n 1p | tr -cd '\040-\176'
+}
+
+disk_is_full() {
+    ! grep -q -e 'No space left' -e 'Disk quota' -e 'Read-only' -e 'Input/output' "$WORK/tar" || return 0
+    full_kib=$(free_of k "$STAGE")
+    full_inodes=$(free_of i "$STAGE")
+    [ "${full_kib:-9999}" -lt 1024 ] || [ "${full_inodes:-9999}" -lt 16 ]
+}
+
+stage_file() { # SHA256 PATH: what the release keeps of the bundle beside the payload
+    case $2 in
+        manifest.json) ;;
+        units/* | config/*) make_stage_dir "$STAGE/${2%/*}" ;;
+        *) return 0 ;;
+    esac
+    if ! cp "$BUNDLE/$2" "$STAGE/$2" || ! chmod 0644 "$STAGE/$2"; then
+        die 12 "cannot copy $2 to $STAGE"
+    fi
+    [ "$(digest_of "$STAGE/$2")" = "$1" ] || damaged "$2"
+}
+
+make_stage_dir() { # DIR
+    [ -d "$1" ] || mkdir -p "$1" || die 12 "cannot make the directory $1"
+}

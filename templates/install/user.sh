@@ -1,0 +1,43 @@
+
+# --- user ------------------------------------------------------------------------------------------------
+
+USER_MADE=
+
+install_user() {
+    if ! has_entry passwd "$SERVICE_USER"; then
+        USER_MADE=yes
+        make_user >"$WORK/user" 2>&1 || :
+    fi
+    has_entry passwd "$SERVICE_USER" || die 12 "cannot make the user $SERVICE_USER: $(head_of "$WORK/user")" \
+        "Make it by hand, as a system user without a login, or repair systemd-sysusers or useradd."
+    [ "$(id -u "$SERVICE_USER")" != 0 ] || die 10 "the user $SERVICE_USER is root" "Correct /etc/passwd."
+}
+
+make_user() {
+    if have systemd-sysusers; then
+        printf 'u %s - "%s service" %s\n' "$SERVICE_USER" "$NAME" "$STATE" >"$WORK/user.conf"
+        unlocked systemd-sysusers "$WORK/user.conf"
+    elif have useradd; then
+        unlocked useradd --system --user-group --no-create-home --home-dir "$STATE" \
+            --shell "$(nologin)" --comment "$NAME service" "$SERVICE_USER"
+    else
+        unlocked addgroup -S "$SERVICE_USER"
+        unlocked adduser -S -D -H -h "$STATE" -s "$(nologin)" -g "$NAME service" -G "$SERVICE_USER" "$SERVICE_USER"
+    fi
+}
+
+nologin() {
+    command -v nologin || command -v false
+}
+
+# Only for a user that this run has made and that has owned nothing yet: a number given anew would inherit.
+undo_user() {
+    [ -n "$USER_MADE" ] && has_entry passwd "$SERVICE_USER" || return 0
+    if have userdel; then
+        unlocked userdel "$SERVICE_USER" >/dev/null 2>&1 || :
+    else
+        unlocked deluser "$SERVICE_USER" >/dev/null 2>&1 || :
+    fi
+    has_entry passwd "$SERVICE_USER" || ! has_entry group "$SERVICE_USER" ||
+        unlocked groupdel "$SERVICE_USER" >/dev/null 2>&1 || unlocked delgroup "$SERVICE_USER" >/dev/null 2>&1 || :
+}

@@ -1,0 +1,157 @@
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundler.config import BundleConfig, load_config
+from bundler.errors import ConfigError
+from bundler.target.render import render_environment, render_unit
+from bundler.target.service import make_units, service_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+RELEASE = "/opt/hello/releases/1.2.0-0123456789ab"
+EXECUTABLES = frozenset({"env/bin/python", "app/run/start", "app/python"})
+
+
+def config_with(tmp_path: Path, service: str, *, extra: str = "") -> BundleConfig:
+    (tmp_path / "environment.yml").write_text("dependencies: []\n")
+    (tmp_path / "bundle.toml").write_text(
+        f'[bundle]\nname = "hello"\nversion = "1.2.0"\ndescription = "50% off"\n{extra}\n[services.hello]\n{service}\n'
+    )
+    return load_config(tmp_path)
+
+
+def unit_lines(tmp_path: Path, service: str, *, index: int = 0) -> list[str]:
+    return render_unit(make_units(config_with(tmp_path, service), RELEASE, EXECUTABLES)[index]).splitlines()
+
+
+def test_the_unit_names_the_release_and_never_current(tmp_path: Path) -> None:
+    lines = unit_lines(tmp_path, 'command = ["python", "-m", "hello"]')
+    assert f"ExecStart={RELEASE}/env/bin/python -m hello" in lines
+    assert f"Environment=PATH={RELEASE}/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" in lines
+    assert not any("/current" in line for line in lines)
+
+
+@pytest.mark.parametrize(
+    "directive",
+    [
+        "IgnoreSIGPIPE=false",
+        "Type=exec",
+        "User=hello",
+        "Restart=on-failure",
+        "RestartSec=5",
+        "StandardOutput=journal",
+        "StandardError=journal",
+        "SyslogIdentifier=hello",
+        "NoNewPrivileges=yes",
+        "MemoryDenyWriteExecute=yes",
+        "EnvironmentFile=/etc/hello/secrets.env",
+        "EnvironmentFile=-/etc/hello/hello.env",
+        "RequiresMountsFor=/opt/hello /var/lib/hello",
+        "Description=50%% off",
+        "WantedBy=multi-user.target",
+    ],
+)
+def test_what_every_python_service_has(tmp_path: Path, directive: str) -> None:
+    assert directive in unit_lines(tmp_path, 'command = ["python"]')
+
+
+def test_the_start_limit_can_trip(tmp_path: Path) -> None:
+    lines = dict(line.split("=", 1) for line in unit_lines(tmp_path, 'command = ["python"]') if "=" in line)
+    assert int(lines["StartLimitIntervalSec"]) > int(lines["StartLimitBurst"]) * int(lines["RestartSec"])
+
+
+def test_secrets_come_last_so_that_they_win(tmp_path: Path) -> None:
+    lines = [line for line in unit_lines(tmp_path, 'command = ["python"]') if line.startswith("EnvironmentFile=")]
+    assert [line.rpartition("/")[2] for line in lines] == ["hello.env", "hello.service.env", "hello.env", "secrets.env"]
+
+
+def test_an_unknown_program_may_write_and_execute(tmp_path: Path) -> None:
+    lines = unit_lines(tmp_path, 'command = ["/bin/sh"]\nprofile = "generic"')
+    assert "MemoryDenyWriteExecute=yes" not in lines
+    assert "NoNewPrivileges=yes" in lines
+
+
+def test_env_bin_comes_before_app(tmp_path: Path) -> None:
+    assert any(
+        line.startswith(f"ExecStart={RELEASE}/env/bin/python") for line in unit_lines(tmp_path, 'command = ["python"]')
+    )
+    lines = unit_lines(tmp_path, 'command = ["run/start", "{state}/x", "--port=${PORT}"]')
+    assert f"ExecStart={RELEASE}/app/run/start /var/lib/hello/x --port=${{PORT}}" in lines
+
+
+@pytest.mark.parametrize("program", ["gone", "{env}/bin/gone", "run"])
+def test_a_command_that_is_nowhere_is_refused(tmp_path: Path, program: str) -> None:
+    with pytest.raises(ConfigError, match="there is no program") as caught:
+        make_units(config_with(tmp_path, f'command = ["{program}"]'), RELEASE, EXECUTABLES)
+    assert caught.value.where == "services.hello.command"
+
+
+@pytest.mark.parametrize(
+    ("word", "written"),
+    [
+        ("plain-1.0/x=y,z:@", "plain-1.0/x=y,z:@"),
+        ("two words", '"two words"'),
+        ("", None),
+        ("100%", "100%%"),
+        ("$HOME", "$$HOME"),
+        ("a${PORT}b", "a${PORT}b"),
+        ("${not a name}", '"$${not a name}"'),
+        ('say "hi"', '"say \\"hi\\""'),
+        ("back\\slash", '"back\\\\slash"'),
+        (";", '";"'),
+        ("it's", '"it\'s"'),
+        ("{{app}}", "{app}"),
+    ],
+)
+def test_words_are_systemds_words(tmp_path: Path, word: str, written: str | None) -> None:
+    quoted = word.replace("\\", "\\\\").replace('"', '\\"')
+    service = f'command = ["python", "{quoted}"]'
+    if written is None:
+        with pytest.raises(ConfigError, match=r"command\.1"):
+            config_with(tmp_path, service)
+        return
+    assert f"ExecStart={RELEASE}/env/bin/python {written}" in unit_lines(tmp_path, service)
+
+
+def test_overrides_replace_ours_and_keep_the_rest(tmp_path: Path) -> None:
+    service = """command = ["python"]
+    unit = { Service = { RestartSec = "1", LimitNOFILE = "65536", SystemCallFilter = ["a", "b"] } }"""
+    lines = unit_lines(tmp_path, service)
+    assert [line for line in lines if line.startswith("RestartSec=")] == ["RestartSec=1"]
+    assert [line for line in lines if line.startswith("SystemCallFilter=")] == [
+        "SystemCallFilter=a",
+        "SystemCallFilter=b",
+    ]
+    assert "LimitNOFILE=65536" in lines
+    assert "IgnoreSIGPIPE=false" in lines
+
+
+def test_limits(tmp_path: Path) -> None:
+    lines = unit_lines(tmp_path, 'command = ["python"]\nmemory_max = "8G"\ncpu_quota = "80%"')
+    assert "MemoryMax=8G" in lines
+    assert "CPUQuota=80%" in lines
+
+
+def test_the_health_unit_asks_as_the_service(tmp_path: Path) -> None:
+    service = 'command = ["python"]\nhealth = { http = "http://127.0.0.1:${PORT}/healthz?a=%20b" }'
+    lines = unit_lines(tmp_path, service, index=1)
+    assert f'ExecStart=/bin/sh {RELEASE}/share/probe http "http://127.0.0.1:${{PORT}}/healthz?a=%%20b" 5' in lines
+    assert "User=hello" in lines
+    assert "Type=oneshot" in lines
+    assert "EnvironmentFile=-/etc/hello/hello.env" in lines
+    assert not any(line.startswith(("Restart=", "RuntimeDirectory=", "WantedBy=")) for line in lines)
+
+
+def test_a_beam_service_does_not_listen_for_strangers(tmp_path: Path) -> None:
+    config = config_with(tmp_path, 'command = ["/bin/sh"]\nprofile = "beam"\nenvironment = { X = "{app}/x" }')
+    variables = dict(service_environment(config, config.services[0], RELEASE))
+    assert variables == {"RELEASE_DISTRIBUTION": "none", "RELEASE_TMP": "/run/hello", "X": f"{RELEASE}/app/x"}
+
+
+def test_environment_files_quote_what_systemd_reads() -> None:
+    text = render_environment((("A", 'x "y" $z `w` \\ %n\nline'),), comment="c")
+    assert text == '# c\nA="x \\"y\\" \\$z \\`w\\` \\\\ %n\nline"\n'
