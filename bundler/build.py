@@ -1,0 +1,153 @@
+"""The pipeline: BundleConfig -> Lock -> Prefix -> Payload -> Bundle."""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bundler import __version__
+from bundler.bundle.assemble import INSTALL, SUMS, Bundle, checksums, place, workspace, write_files
+from bundler.bundle.identity import identify
+from bundler.bundle.manifest import MACHINES, make_manifest, required_glibc
+from bundler.errors import ConfigError, StaleLockError
+from bundler.lock.condalock import LockRequest, is_fresh, write_lockfile
+from bundler.lock.lockfile import read_lock
+from bundler.pack.payload import app_members, make_payload
+from bundler.prefix import make_prefix
+from bundler.target.render import InstallScript, InstallService, render_environment, render_install, render_unit
+from bundler.target.service import make_units, service_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bundler.bundle.identity import Identity
+    from bundler.config import BundleConfig
+    from bundler.lock.lockfile import Lock
+    from bundler.pack.payload import Payload
+    from bundler.progress import Progress
+
+__all__ = ["BuildOptions", "build", "lock_request"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class BuildOptions:
+    """How to build; nothing here changes what is built."""
+
+    output: Path
+    form: str = "tar"
+    solver: str = "rattler"
+    relock: bool = False
+
+
+def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tuple[Bundle, ...]:
+    """A bundle for each platform in ``options.output``. Raises any :class:`~bundler.errors.BundlerError`."""
+    _check_platforms(config)
+    _ensure_lockfile(config, options, progress)
+    return tuple(_build_one(config, platform, options, progress) for platform in config.platforms)
+
+
+def lock_request(config: BundleConfig, solver: str) -> LockRequest:
+    """What to lock, and with what."""
+    return LockRequest(
+        environment=config.environment,
+        lockfile=config.lockfile,
+        platforms=config.platforms,
+        channels=config.channels,
+        solver=solver,
+        virtual_packages=config.virtual_packages,
+    )
+
+
+def _build_one(config: BundleConfig, platform: str, options: BuildOptions, progress: Progress) -> Bundle:
+    lock = read_lock(config.lockfile, platform)
+    app = app_members(config.files)
+    identity = identify(config, lock, app)
+    with workspace(options.output, identity) as room:
+        with make_prefix(lock, identity.baked_prefix, progress) as prefix:
+            payload = make_payload(prefix, app, room / "payload.tar.gz", progress)
+        manifest = make_manifest(config=config, identity=identity, lock=lock, payload=payload, archives=prefix.archives)
+        files = _target_files(config, identity, payload)
+        files |= {"manifest.json": manifest.encode(), "conda-lock.yml": config.lockfile.read_bytes()}
+        files |= _installer(config, identity, lock, payload, files)
+        write_files(room, files)
+        progress.step(f"Writing {identity.bundle_name}")
+        return place(room, identity, options.output, form=options.form)
+
+
+def _check_platforms(config: BundleConfig) -> None:
+    unknown = [platform for platform in config.platforms if platform not in MACHINES]
+    if unknown:
+        raise ConfigError(
+            f"unknown platform {unknown[0]!r}; there are {', '.join(MACHINES)}",
+            where=f"{config.source}: bundle.platforms",
+        )
+
+
+def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Progress) -> None:
+    request = lock_request(config, options.solver)
+    if config.lockfile.exists():
+        if is_fresh(request):
+            return
+        if not options.relock:
+            raise StaleLockError(
+                f"does not belong to {config.environment.name} any more",
+                where=str(config.lockfile),
+                remedy="Run `conda-bundler lock` and commit the result, or build with --relock.",
+            )
+    progress.step(f"Locking {config.environment.name} for {', '.join(config.platforms)}")
+    write_lockfile(request)
+
+
+def _target_files(config: BundleConfig, identity: Identity, payload: Payload) -> dict[str, bytes]:
+    """Units and environment files, by their path in the bundle."""
+    units = make_units(config, identity.release_dir, payload.executables())
+    texts = {f"units/{unit.name}": render_unit(unit) for unit in units}
+    texts[f"config/{config.name}.env"] = render_environment(
+        config.config, comment=f"Defaults of {config.name}; override them in /etc/{config.name}/{config.name}.env"
+    )
+    for service in config.services:
+        texts[f"config/{service.unit}.env"] = render_environment(
+            service_environment(config, service, identity.release_dir), comment=f"What {service.unit} sets for itself"
+        )
+    return {path: text.encode() for path, text in texts.items()}
+
+
+def _installer(
+    config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, files: dict[str, bytes]
+) -> dict[str, bytes]:
+    """install.sh, which carries the digest of every other file, and SHA256SUMS, which people can check."""
+    digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
+    script = InstallScript(
+        name=config.name,
+        version=config.version,
+        description=config.description,
+        platform=identity.platform,
+        machine=MACHINES[identity.platform],
+        build_id=identity.build_id,
+        release=identity.release,
+        root=identity.root,
+        user=config.name,
+        tool_version=__version__,
+        payload=payload.path.name,
+        payload_sha256=payload.sha256,
+        payload_codec=payload.codec,
+        payload_files=len(payload.tree),
+        payload_kib=payload.unpacked_kib,
+        glibc=required_glibc(lock),
+        units=tuple(sorted(path.removeprefix("units/") for path in files if path.startswith("units/"))),
+        services=tuple(
+            InstallService(
+                unit=service.unit,
+                health_unit=service.health_unit or "",
+                start_period=service.table.health.start_period if service.table.health else 0,
+                timeout=service.table.health.timeout if service.table.health else 0,
+            )
+            for service in config.services
+        ),
+        secrets=config.secrets,
+        files=tuple((digest, path) for path, digest in sorted(digests.items())),
+    )
+    install = render_install(script).encode()
+    digests |= {INSTALL: hashlib.sha256(install).hexdigest(), payload.path.name: payload.sha256}
+    return {INSTALL: install, SUMS: checksums(digests)}

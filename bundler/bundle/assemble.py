@@ -1,0 +1,174 @@
+"""Payload, units and the rest -> the bundle, under its final name only when it is whole.
+
+Layout: design section 4. Everything is written to a temporary name beside the goal, synced and renamed.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import os
+import shutil
+import tarfile
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, BinaryIO
+
+from bundler.errors import PackError
+from bundler.pack.archive import tar_header, tar_padding
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+    from bundler.bundle.identity import Identity
+
+__all__ = ["Bundle", "checksums", "place", "workspace", "write_files"]
+
+INSTALL = "install.sh"
+SUMS = "SHA256SUMS"
+_PREFERRED = (INSTALL, "manifest.json", SUMS)
+"""First in the tar, so that a look at its head shows what it is; the payload is last."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bundle:
+    """A finished bundle. ``sha256`` is the tar's; None for a directory."""
+
+    path: Path
+    sha256: str | None
+    identity: Identity
+    size: int
+
+    def document(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {
+            "path": str(self.path),
+            "sha256": self.sha256,
+            "size": self.size,
+            "name": self.identity.name,
+            "version": self.identity.version,
+            "platform": self.identity.platform,
+            "release": self.identity.release,
+        }
+
+
+@contextlib.contextmanager
+def workspace(output: Path, identity: Identity) -> Iterator[Path]:
+    """A hidden directory in ``output`` to build in: on the goal's filesystem, gone at the end."""
+    try:
+        output.mkdir(parents=True, exist_ok=True)
+        room = tempfile.TemporaryDirectory(prefix=f".{identity.bundle_name}.", dir=output)
+    except OSError as error:
+        raise PackError(f"cannot be written: {error.strerror}", where=str(output)) from error
+    with room as path:
+        yield Path(path)
+
+
+def write_files(room: Path, files: Mapping[str, bytes]) -> None:
+    """Write the bundle's small files below ``room``."""
+    for name, content in files.items():
+        path = room / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_bytes(content)
+
+
+def checksums(digests: Mapping[str, str]) -> bytes:
+    """SHA256SUMS as sha256sum(1) writes it, sorted by path."""
+    return "".join(f"{digest}  {path}\n" for path, digest in sorted(digests.items())).encode()
+
+
+def place(room: Path, identity: Identity, output: Path, *, form: str) -> Bundle:
+    """Turn ``room`` into the bundle in ``output``: ``form`` is ``tar`` or ``dir``."""
+    size = sum(path.stat().st_size for path in room.rglob("*") if path.is_file())
+    goal = output / (identity.bundle_name + (".tar" if form == "tar" else ""))
+    try:
+        if form == "dir":
+            _set_modes(room)
+            _replace_directory(room, goal)
+            return Bundle(path=goal, sha256=None, identity=identity, size=size)
+        digest = _place_tar(room, identity, goal)
+        return Bundle(path=goal, sha256=digest, identity=identity, size=goal.stat().st_size)
+    except OSError as error:
+        raise PackError(f"cannot be written: {error.strerror or error}", where=str(goal)) from error
+
+
+def _place_tar(room: Path, identity: Identity, goal: Path) -> str:
+    temporary = room / ".bundle.tar"
+    with temporary.open("wb") as file:
+        digest = _write_tar(room, identity.bundle_name, file)
+        file.flush()
+        os.fsync(file.fileno())
+    note = room / ".sha256"
+    note.write_text(f"{digest}  {goal.name}\n")
+    sidecar = goal.with_name(f"{goal.name}.sha256")
+    sidecar.unlink(missing_ok=True)  # so that a kill between the renames leaves no sum that belongs to another tar
+    temporary.replace(goal)
+    note.replace(sidecar)
+    _sync_directory(goal.parent)
+    return digest
+
+
+def _write_tar(room: Path, top: str, file: BinaryIO) -> str:
+    """A plain tar (the payload is compressed already); its sha256."""
+    digest = hashlib.sha256()
+
+    def put(data: bytes) -> None:
+        digest.update(data)
+        file.write(data)
+
+    put(tar_header(top, 0o755, kind=tarfile.DIRTYPE))
+    for name in sorted(path.name for path in room.iterdir() if path.is_dir()):
+        put(tar_header(f"{top}/{name}", 0o755, kind=tarfile.DIRTYPE))
+    for path in _in_order(room):
+        name = path.relative_to(room).as_posix()
+        size = path.stat().st_size
+        put(tar_header(f"{top}/{name}", _mode(path), size=size))
+        with path.open("rb") as source:
+            while block := source.read(1 << 20):
+                put(block)
+        put(tar_padding(size))
+    put(bytes(2 * tarfile.BLOCKSIZE))
+    return digest.hexdigest()
+
+
+def _in_order(room: Path) -> list[Path]:
+    def rank(path: Path) -> tuple[int, str]:
+        name = path.relative_to(room).as_posix()
+        return (_PREFERRED.index(name) if name in _PREFERRED else 99 if name.startswith("payload.") else 50, name)
+
+    return sorted((path for path in room.rglob("*") if path.is_file() and not path.name.startswith(".")), key=rank)
+
+
+def _mode(path: Path) -> int:
+    return 0o755 if path.name == INSTALL or path.is_dir() else 0o644
+
+
+def _set_modes(room: Path) -> None:
+    """The same modes whatever the umask."""
+    for path in [room, *room.rglob("*")]:
+        path.chmod(_mode(path))
+
+
+def _replace_directory(room: Path, goal: Path) -> None:
+    """Put ``room``'s content under the name ``goal``; the old directory goes only when the new one is there."""
+    fresh = Path(tempfile.mkdtemp(prefix=".new.", dir=goal.parent))
+    for child in room.iterdir():
+        child.replace(fresh / child.name)
+    fresh.chmod(0o755)
+    if goal.exists():
+        old = Path(tempfile.mkdtemp(prefix=".old.", dir=goal.parent))
+        goal.replace(old)
+        fresh.replace(goal)
+        shutil.rmtree(old)
+    else:
+        fresh.replace(goal)
+    _sync_directory(goal.parent)
+
+
+def _sync_directory(path: Path) -> None:
+    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
+    try:
+        os.fsync(handle)
+    finally:
+        os.close(handle)

@@ -1,0 +1,92 @@
+"""What a build is called: its build id, its release, the prefix that it is baked for."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bundler import __version__
+from bundler.resources import templates_dir
+
+if TYPE_CHECKING:
+    from bundler.config import BundleConfig
+    from bundler.lock.lockfile import Lock
+    from bundler.pack.members import Member
+
+__all__ = ["Identity", "identify"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Identity:
+    """Design section 1: the build id is over every input that can change the output, never over output bytes."""
+
+    name: str
+    version: str
+    platform: str
+    build_id: str
+    root: str
+
+    @property
+    def release(self) -> str:
+        return f"{self.version}-{self.build_id}"
+
+    @property
+    def release_dir(self) -> str:
+        """The release's absolute path on the target."""
+        return f"{self.root}/releases/{self.release}"
+
+    @property
+    def baked_prefix(self) -> str:
+        return f"{self.release_dir}/env"
+
+    @property
+    def bundle_name(self) -> str:
+        """The bundle's directory, and its file without the suffix."""
+        return f"{self.name}-{self.version}-{self.platform}"
+
+
+def identify(config: BundleConfig, lock: Lock, app: tuple[Member, ...]) -> Identity:
+    """The identity of the build of these inputs."""
+    inputs = {
+        "tool": __version__,
+        "templates": _templates_digest(),
+        "config": _semantic(config),
+        "lock": [asdict(package) for package in lock.packages],
+        "app": sorted((member.path, member.mode, _content(member)) for member in app),
+    }
+    canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
+    return Identity(
+        name=config.name,
+        version=config.version,
+        platform=lock.platform,
+        build_id=hashlib.sha256(canonical.encode()).hexdigest()[:12],
+        root=config.root,
+    )
+
+
+def _semantic(config: BundleConfig) -> dict[str, Any]:
+    """What the configuration means, without where it lies. Order counts where systemd sees it."""
+    return {
+        "name": config.name,
+        "version": config.version,
+        "description": config.description,
+        "config": config.config,
+        "secrets": [asdict(secret) for secret in config.secrets],
+        "services": [(service.name, service.table.model_dump(mode="json")) for service in config.services],
+    }
+
+
+def _content(member: Member) -> str:
+    if member.link is not None:
+        return f"-> {member.link}"
+    return "" if member.is_directory else hashlib.sha256(member.read()).hexdigest()
+
+
+def _templates_digest() -> str:
+    base, digest = templates_dir(), hashlib.sha256()
+    for path in sorted(path for path in base.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(base).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()

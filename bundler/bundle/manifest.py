@@ -1,0 +1,101 @@
+"""The manifest: ``manifest.json``, the bundle's index. Versioned schema, sorted keys, nothing of the build machine."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING, Any
+
+from bundler import __version__
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bundler.bundle.identity import Identity
+    from bundler.config import BundleConfig
+    from bundler.lock.lockfile import Lock
+    from bundler.pack.payload import Payload
+    from bundler.prefix import Archive
+
+__all__ = ["MACHINES", "SCHEMA", "make_manifest", "required_glibc"]
+
+SCHEMA = 1
+MACHINES = {
+    "linux-64": "x86_64",
+    "linux-32": "i686",
+    "linux-aarch64": "aarch64",
+    "linux-armv7l": "armv7l",
+    "linux-ppc64le": "ppc64le",
+    "linux-riscv64": "riscv64",
+    "linux-s390x": "s390x",
+}
+"""conda's platforms and what ``uname -m`` says there."""
+
+
+def make_manifest(
+    *, config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, archives: tuple[Archive, ...]
+) -> str:
+    """The manifest's text."""
+    document = {
+        "schema": SCHEMA,
+        "made_by": f"conda-bundler {__version__}",
+        "name": config.name,
+        "version": config.version,
+        "description": config.description,
+        "platform": identity.platform,
+        "build_id": identity.build_id,
+        "release": identity.release,
+        "root": identity.root,
+        "baked_prefix": identity.baked_prefix,
+        "tree_digest": payload.tree_digest,
+        "payload": {
+            "path": payload.path.name,
+            "codec": payload.codec,
+            "sha256": payload.sha256,
+            "size": payload.size,
+            "files": len(payload.tree),
+            "unpacked_size": payload.unpacked_size,
+        },
+        "requires": {"machine": MACHINES[identity.platform], "glibc": required_glibc(lock)},
+        "secrets": [{"name": s.name, "bytes": s.bytes, "format": s.format} for s in config.secrets],
+        "services": _services(config),
+        "packages": _packages(archives),
+    }
+    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+
+
+def required_glibc(lock: Lock) -> str:
+    """The lowest glibc that every package's ``__glibc >=X.Y`` allows; empty if none asks for one."""
+    asked = (re.fullmatch(r"__glibc >=([0-9.]+)\S*", spec) for package in lock.packages for spec in package.depends)
+    return max((found[1] for found in asked if found), key=_numbers, default="")
+
+
+def _numbers(version: str) -> tuple[int, ...]:
+    return tuple(int(part) for part in version.rstrip(".").split("."))
+
+
+def _services(config: BundleConfig) -> list[dict[str, Any]]:
+    return [
+        {
+            "unit": service.unit,
+            "health_unit": service.health_unit,
+            "health": service.table.health.model_dump() if service.table.health else None,
+            "profile": service.table.profile,
+        }
+        for service in config.services
+    ]
+
+
+def _packages(archives: Iterable[Archive]) -> list[dict[str, Any]]:
+    return [
+        {
+            "name": archive.package.name,
+            "version": archive.package.version,
+            "build": archive.package.build,
+            "subdir": archive.package.subdir,
+            "url": archive.package.url,
+            "sha256": archive.package.sha256,
+            "size": archive.size,
+        }
+        for archive in archives
+    ]

@@ -1,0 +1,225 @@
+"""Click only: options -> configuration, results -> text or JSON.
+
+Everything heavy is imported inside the commands, so that ``--help`` answers at once.
+"""
+
+from __future__ import annotations
+
+import functools
+import json
+import logging
+import os
+import sys
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+
+from bundler import __version__
+from bundler.errors import BundlerError, ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bundler.config import BundleConfig
+
+__all__ = ["cli", "main"]
+
+_DIRECTORY = click.Path(file_okay=False, path_type=Path)
+_FILE = click.Path(dir_okay=False, path_type=Path)
+_EXIT_SMOKE = 8
+
+
+def main() -> None:
+    """The command ``conda-bundler``."""
+    cli(prog_name="conda-bundler")
+
+
+@click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
+@click.version_option(__version__, prog_name="conda-bundler")
+def cli() -> None:
+    """Turn an environment.yml into one file that installs and runs as a systemd service without a network."""
+
+
+def _command(function: Callable[..., Any]) -> Callable[..., None]:
+    """What every command has: -q, -v, --debug, --json, and errors as sentences.
+
+    The function returns a pair: lines for people, and the document that ``--json`` prints; a third element is the
+    exit status where it is not 0.
+    """
+
+    @cli.command(function.__name__.replace("_", "-"))
+    @click.option("--json", "as_json", is_flag=True, help="Print one JSON document on stdout and nothing else there.")
+    @click.option("-q", "--quiet", is_flag=True, help="No progress.")
+    @click.option("-v", "--verbose", is_flag=True, help="Show the commands that are run.")
+    @click.option("--debug", is_flag=True, help="Show their output and, on errors, the traceback.")
+    @functools.wraps(function)
+    def wrapped(as_json: bool, quiet: bool, verbose: bool, debug: bool, **options: Any) -> None:
+        _set_up_output(verbose=verbose, debug=debug)
+        try:
+            lines, document, *status = function(quiet=quiet, **options)
+        except BundlerError as error:
+            _fail(error, as_json=as_json, debug=debug)
+        except click.ClickException:
+            raise
+        except Exception as error:  # noqa: BLE001 -- the last place where a bug can become a sentence
+            bug = BundlerError(
+                f"{type(error).__name__}: {error}",
+                where="a bug in conda-bundler",
+                remedy="Run it again with --debug and report the traceback.",
+            )
+            _fail(bug, as_json=as_json, debug=debug)
+        else:
+            click.echo(json.dumps(document, indent=2, sort_keys=True) if as_json else "\n".join(lines))
+            sys.exit(status[0] if status else 0)
+
+    return wrapped
+
+
+def _fail(error: BundlerError, *, as_json: bool, debug: bool) -> None:
+    if debug:
+        logging.getLogger("bundler").exception("traceback")
+    if as_json:
+        click.echo(json.dumps({"error": error.document()}, indent=2, sort_keys=True))
+    error.show()
+    sys.exit(error.exit_code)
+
+
+def _set_up_output(*, verbose: bool, debug: bool) -> None:
+    level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
+    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    logging.getLogger("bundler").setLevel(level)
+    if os.environ.get("NO_COLOR"):
+        click.get_current_context().color = False
+
+
+def _project(function: Callable[..., Any]) -> Callable[..., Any]:
+    """The options that say which project: a directory with a bundle.toml, or the command line instead of one."""
+    for option in reversed(
+        (
+            click.argument("directory", type=_DIRECTORY, default=".", metavar="[DIR]"),
+            click.option(
+                "--environment",
+                type=_FILE,
+                help="The environment.yml; together with --name it does without a bundle.toml.",
+            ),
+            click.option("--name", help="The bundle's name."),
+            click.option("--bundle-version", "version", metavar="VERSION", help="The bundle's version, a tag in CI."),
+            click.option("--command", metavar="COMMAND", help="The service's command, quoted as for a shell."),
+            click.option(
+                "--platform",
+                "platforms",
+                multiple=True,
+                metavar="SUBDIR",
+                help="linux-64, linux-aarch64 …; may be given again.",
+            ),
+            click.option(
+                "--channel",
+                "channels",
+                multiple=True,
+                metavar="URL",
+                help="Instead of the environment spec's channels; may be given again, the first has priority.",
+            ),
+            click.option(
+                "--virtual-packages",
+                type=_FILE,
+                help="What the target has (glibc, CUDA …), for the solver: conda-lock's virtual-packages.yml.",
+            ),
+            click.option(
+                "--solver",
+                default="rattler",
+                show_default=True,
+                metavar="NAME|PATH",
+                help="rattler (built in), or a conda, mamba or micromamba.",
+            ),
+        )
+    ):
+        function = option(function)
+    return function
+
+
+def _load(directory: Path, options: dict[str, Any]) -> BundleConfig:
+    import shlex
+
+    from bundler.config import Overrides, load_config
+
+    try:
+        command = tuple(shlex.split(options.pop("command") or ""))
+    except ValueError as error:
+        raise ConfigError(f"not a command: {error}", where="--command") from error
+    if not directory.is_dir():
+        raise ConfigError("no such directory", where=str(directory))
+    return load_config(
+        directory,
+        Overrides(
+            environment=options.pop("environment"),
+            name=options.pop("name"),
+            version=options.pop("version"),
+            command=command,
+            platforms=options.pop("platforms"),
+            channels=options.pop("channels"),
+            virtual_packages=options.pop("virtual_packages"),
+        ),
+    )
+
+
+@_command
+@_project
+@click.option("--check", is_flag=True, help="Only say whether the lockfile is fresh: exit 4 if it is not.")
+@click.option("--update", multiple=True, metavar="PACKAGE", help="Move only this package; may be given again.")
+def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], solver: str, **options: Any) -> Any:
+    """Lock environment.yml: every package of every platform, by URL and hash."""
+    from bundler.build import lock_request
+    from bundler.errors import StaleLockError
+    from bundler.lock.condalock import is_fresh, write_lockfile
+    from bundler.lock.lockfile import read_lock
+    from bundler.progress import make_progress
+
+    config = _load(directory, options)
+    request = lock_request(config, solver)
+    if check:
+        if not config.lockfile.exists() or not is_fresh(request):
+            raise StaleLockError(
+                f"does not belong to {config.environment.name}" if config.lockfile.exists() else "there is no lockfile",
+                where=str(config.lockfile),
+                remedy="Run `conda-bundler lock`.",
+            )
+        return [f"{config.lockfile} is fresh"], {"lockfile": str(config.lockfile), "fresh": True}
+    make_progress(quiet=quiet).step(f"Locking {config.environment.name} for {', '.join(config.platforms)}")
+    write_lockfile(request, update=update)
+    counts = {platform: len(read_lock(config.lockfile, platform).packages) for platform in config.platforms}
+    told = ", ".join(f"{count} packages for {platform}" for platform, count in counts.items())
+    return [f"{config.lockfile}: {told}"], {"lockfile": str(config.lockfile), "packages": counts}
+
+
+@_command
+@_project
+@click.option("--format", "form", type=click.Choice(["tar", "dir"]), default="tar", show_default=True)
+@click.option("--output-dir", "output", type=_DIRECTORY, default=Path("dist"), show_default=True)
+@click.option("--relock", is_flag=True, help="Lock again if the lockfile is stale, instead of exiting with 4.")
+def build(directory: Path, quiet: bool, solver: str, form: str, output: Path, relock: bool, **options: Any) -> Any:
+    """Build the bundle: lock if there is no lockfile, link, pack, write it to the output directory."""
+    from bundler.build import BuildOptions
+    from bundler.build import build as run_build
+    from bundler.progress import make_progress
+
+    config = _load(directory, options)
+    choices = BuildOptions(output=output.resolve(), form=form, solver=solver, relock=relock)
+    bundles = run_build(config, choices, make_progress(quiet=quiet))
+    lines = [f"{bundle.path}  {bundle.size / 1e6:.1f} MB  {bundle.identity.release}" for bundle in bundles]
+    return lines, {"bundles": [bundle.document() for bundle in bundles]}
+
+
+@_command
+@click.argument("bundle", type=click.Path(exists=True, path_type=Path))
+@click.option("--suite", default="bookworm", show_default=True, help="The Debian that is booted.")
+@click.option("--rootfs", type=click.Path(exists=True, path_type=Path), help="A directory or tar instead of a suite.")
+@click.option("--timeout", type=float, default=180, show_default=True, help="Seconds for the installation.")
+def smoke(bundle: Path, quiet: bool, **options: Any) -> Any:
+    """Boot a throwaway machine without network, with real systemd; install BUNDLE there and report."""
+    from bundler.progress import make_progress
+    from bundler.smoke import SmokeOptions
+    from bundler.smoke import smoke as run_smoke
+
+    report = run_smoke(bundle, SmokeOptions(**options), make_progress(quiet=quiet))
+    return report.lines(), report.document(), 0 if report.healthy else _EXIT_SMOKE

@@ -1,0 +1,215 @@
+"""`conda-bundler build` on a small real channel: what is in the bundle, and that it is the same bytes every time."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import shutil
+import subprocess
+import sys
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+from tinychannel import PLACEHOLDER, File, index, make_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = """
+[bundle]
+name = "small"
+version = "1.0"
+[files]
+"start" = "start"
+"data" = "data"
+[config]
+PORT = "8000"
+[services.small]
+command = ["tool", "{app}/data"]
+profile = "generic"
+health = { http = "http://127.0.0.1:${PORT}/" }
+"""
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    channel = tmp_path_factory.mktemp("channel")
+    script = File(content=f"#!{PLACEHOLDER}/bin/sh\nexec true\n".encode(), mode=0o755, prefix="text")
+    make_package(channel, "tool", "1.0", files={"bin/tool": script}, depends=["library", "__glibc >=2.17,<3.0.a0"])
+    make_package(channel, "library", "2.0", subdir="linux-64", files={"lib/big": os.urandom(3_000_000)})
+    make_package(channel, "library", "2.0", subdir="linux-aarch64", files={"lib/big": b"other"})
+    index(channel)
+    return channel
+
+
+@pytest.fixture
+def project(tmp_path: Path) -> Path:
+    return make_project(tmp_path / "project")
+
+
+def make_project(project: Path) -> Path:
+    (project / "data" / "__pycache__").mkdir(parents=True)
+    (project / "environment.yml").write_text("channels: [nowhere]\ndependencies: [tool]\n")
+    (project / "bundle.toml").write_text(CONFIG)
+    (project / "start").write_text("#!/bin/sh\n")
+    (project / "data" / "a b'c").write_text("x")
+    (project / "data" / "link").symlink_to("a b'c")
+    (project / "data" / "__pycache__" / "x.pyc").write_text("x")
+    return project
+
+
+def run_build(
+    project: Path, channel: Path, *options: str, env: dict[str, str] | None = None, umask: int = 0o022
+) -> subprocess.CompletedProcess[str]:
+    words = [sys.executable, "-m", "bundler", "build", str(project), "--channel", channel.as_uri(), *options]
+    return subprocess.run(
+        words, capture_output=True, text=True, check=False, env=os.environ | (env or {}), umask=umask, cwd=project
+    )
+
+
+def built(project: Path, channel: Path, *options: str, env: dict[str, str] | None = None, umask: int = 0o022) -> Path:
+    done = run_build(project, channel, "--json", *options, env=env, umask=umask)
+    assert done.returncode == 0, done.stderr
+    bundles = json.loads(done.stdout)["bundles"]
+    return project / "dist" / str(bundles[0]["path"]).rpartition("/")[2]
+
+
+def test_the_tar_is_what_the_contract_says(project: Path, channel: Path) -> None:
+    bundle = built(project, channel)
+    assert bundle.name == "small-1.0-linux-64.tar"
+    top = "small-1.0-linux-64"
+    with tarfile.open(bundle, "r:") as tar:
+        members = {info.name: info for info in tar}
+    files = {name.removeprefix(f"{top}/") for name, info in members.items() if info.isfile()}
+    assert files == {
+        "install.sh", "manifest.json", "SHA256SUMS", "payload.tar.gz", "conda-lock.yml", "config/small.env",
+        "config/small.service.env", "units/small.service", "units/small-health.service",
+    }  # fmt: skip
+    assert {info.mode for name, info in members.items() if info.isfile() and not name.endswith(".sh")} == {0o644}
+    assert members[f"{top}/install.sh"].mode == 0o755
+    assert {(info.uid, info.gid, info.mtime) for info in members.values()} == {(0, 0, 315532800)}
+
+
+def test_the_digests_agree_with_the_files(project: Path, channel: Path) -> None:
+    bundle = built(project, channel)
+    sums = bundle.with_name(bundle.name + ".sha256")
+    subprocess.run(["sha256sum", "--strict", "-c", sums.name], cwd=bundle.parent, check=True, capture_output=True)
+    subprocess.run(["tar", "-xf", bundle, "-C", project], check=True)
+    top = project / "small-1.0-linux-64"
+    subprocess.run(["sha256sum", "--strict", "-c", "SHA256SUMS"], cwd=top, check=True, capture_output=True)
+    listed = {line.split("  ", 1)[1] for line in (top / "SHA256SUMS").read_text().splitlines()}
+    assert listed == {p.relative_to(top).as_posix() for p in top.rglob("*") if p.is_file()} - {"SHA256SUMS"}
+
+
+def test_the_manifest_is_an_index_without_the_build_machine(project: Path, channel: Path) -> None:
+    bundle = built(project, channel, "--format", "dir")
+    text = (bundle / "manifest.json").read_text()
+    manifest = json.loads(text)
+    assert manifest["schema"] == 1
+    assert manifest["release"] == f"1.0-{manifest['build_id']}"
+    assert manifest["baked_prefix"] == f"/opt/small/releases/{manifest['release']}/env"
+    assert manifest["requires"] == {"machine": "x86_64", "glibc": "2.17"}
+    assert [package["name"] for package in manifest["packages"]] == ["library", "tool"]
+    assert manifest["payload"]["sha256"] == hashlib.sha256((bundle / "payload.tar.gz").read_bytes()).hexdigest()
+    assert str(project) not in text
+
+
+def test_the_payload_holds_env_app_and_share(project: Path, channel: Path) -> None:
+    bundle = built(project, channel, "--format", "dir")
+    with tarfile.open(bundle / "payload.tar.gz") as tar:
+        names = {info.name for info in tar}
+        script = tar.extractfile("env/bin/tool")
+        assert script is not None
+        baked = json.loads((bundle / "manifest.json").read_text())["baked_prefix"]
+        assert script.read().startswith(f"#!{baked}/bin/sh".encode())
+        assert tar.getmember("app/data/link").linkname == "a b'c"
+    assert {"app/start", "app/data/a b'c", "share/probe", "env/lib/big"} <= names
+    assert not any("__pycache__" in name for name in names)
+
+
+def test_the_same_inputs_are_the_same_bytes(tmp_path: Path, channel: Path) -> None:
+    """Whatever the directory, umask, home, time zone and the caches' state."""
+    first = built(make_project(tmp_path / "one"), channel)
+    other = make_project(tmp_path / "deeper" / "two")
+    shutil.copy(tmp_path / "one" / "conda-lock.yml", other)
+    (other / "data" / "a b'c").touch()
+    env = {"CONDA_BUNDLER_CACHE": str(tmp_path / "cache"), "TZ": "Asia/Tokyo", "HOME": str(tmp_path), "LC_ALL": "C"}
+    second = built(other, channel, env=env, umask=0o077)
+    assert first.read_bytes() == second.read_bytes()
+    assert second.stat().st_mode & 0o777 == 0o600  # the umask's: the bundle is the user's file
+
+
+def test_every_input_changes_the_build_id(tmp_path: Path, channel: Path) -> None:
+    project = make_project(tmp_path / "p")
+
+    def build_id() -> str:
+        return str(json.loads((built(project, channel, "--format", "dir") / "manifest.json").read_text())["build_id"])
+
+    seen = [build_id(), build_id()]
+    assert seen[0] == seen[1]
+    (project / "data" / "a b'c").write_text("y")
+    seen.append(build_id())
+    (project / "start").chmod(0o755)
+    seen.append(build_id())
+    (project / "bundle.toml").write_text(CONFIG.replace("8000", "8001"))
+    seen.append(build_id())
+    assert len(set(seen)) == 4
+
+
+def test_a_lone_environment_yml(tmp_path: Path, channel: Path) -> None:
+    (tmp_path / "environment.yml").write_text("channels: [nowhere]\ndependencies: [tool]\n")
+    options = ("--environment", "environment.yml", "--name", "lone", "--bundle-version", "2", "--command", "tool 'a b'")
+    bundle = built(tmp_path, channel, *options, "--format", "dir")
+    unit = (bundle / "units" / "lone.service").read_text()
+    assert '/env/bin/tool "a b"\n' in unit
+
+
+def test_another_platform_from_this_machine(project: Path, channel: Path) -> None:
+    bundle = built(project, channel, "--platform", "linux-aarch64", "--format", "dir")
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    assert manifest["requires"]["machine"] == "aarch64"
+    with tarfile.open(bundle / "payload.tar.gz") as tar:
+        big = tar.extractfile("env/lib/big")
+        assert big is not None
+        assert big.read() == b"other"
+
+
+def test_a_stale_lockfile_is_refused_unless_told(project: Path, channel: Path) -> None:
+    built(project, channel)
+    before = sorted((project / "dist").iterdir())
+    (project / "environment.yml").write_text("channels: [nowhere]\ndependencies: [library]\n")
+    done = run_build(project, channel, "--bundle-version", "2")
+    assert done.returncode == 4
+    assert "--relock" in done.stderr
+    assert sorted((project / "dist").iterdir()) == before
+    (project / "bundle.toml").write_text(CONFIG.replace('"tool"', '"/bin/true"'))
+    assert run_build(project, channel, "--bundle-version", "2", "--relock").returncode == 0
+
+
+def test_a_directory_is_replaced_as_a_whole(project: Path, channel: Path) -> None:
+    bundle = built(project, channel, "--format", "dir")
+    (bundle / "stray").write_text("x")
+    assert built(project, channel, "--format", "dir") == bundle
+    assert not (bundle / "stray").exists()
+    assert [path.name for path in (project / "dist").iterdir()] == [bundle.name]
+
+
+def test_a_killed_build_leaves_nothing_under_a_final_name(project: Path, channel: Path) -> None:
+    run_build(project, channel)
+    shutil.rmtree(project / "dist")
+    words = [sys.executable, "-m", "bundler", "build", str(project), "--channel", channel.as_uri()]
+    for delay in (0.3, 0.8, 1.2, 1.6, 2.0, 2.4):
+        process = subprocess.Popen(words, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
+        try:
+            process.wait(delay)
+        except subprocess.TimeoutExpired:
+            process.kill()
+            process.wait()
+        found = [path for path in (project / "dist").glob("*") if not path.name.startswith(".")]
+        if found:
+            assert {path.name for path in found} <= {"small-1.0-linux-64.tar", "small-1.0-linux-64.tar.sha256"}
+            with tarfile.open(project / "dist" / "small-1.0-linux-64.tar") as tar:
+                assert "small-1.0-linux-64/payload.tar.gz" in tar.getnames()
+    built(project, channel)

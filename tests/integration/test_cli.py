@@ -1,0 +1,181 @@
+"""Bad input: its documented exit code, one clear message, no traceback, nothing half-written."""
+
+from __future__ import annotations
+
+import json
+import os
+import subprocess
+import sys
+import time
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from tinychannel import File, index, make_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = """
+[bundle]
+name = "small"
+version = "1.0"
+[services.small]
+command = ["tool"]
+health = { http = "http://127.0.0.1:8000/" }
+"""
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    channel = tmp_path_factory.mktemp("channel")
+    make_package(channel, "tool", "1.0", files={"bin/tool": File(content=b"#!/bin/sh\n", mode=0o755)})
+    index(channel)
+    return channel
+
+
+@pytest.fixture
+def project(tmp_path: Path, channel: Path) -> Path:
+    (tmp_path / "environment.yml").write_text(f"channels: [{channel.as_uri()}]\ndependencies: [tool]\n")
+    (tmp_path / "bundle.toml").write_text(CONFIG)
+    return tmp_path
+
+
+def command(*words: str, cwd: Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        [sys.executable, "-m", "bundler", *words],
+        cwd=cwd, capture_output=True, text=True, check=False, env=os.environ | (env or {}),
+    )  # fmt: skip
+
+
+@dataclass(frozen=True, kw_only=True)
+class Case:
+    """A change to a good project, and what is to come of it."""
+
+    name: str
+    file: str
+    old: str
+    new: str | None
+    status: int
+    says: tuple[str, ...]
+
+
+CASES = (
+    Case(name="no environment.yml", file="environment.yml", old="", new=None, status=2,
+         says=("bundle.toml", "bundle.environment", "no such file")),
+    Case(name="a list", file="environment.yml", old="channels", new="- a\n", status=2,
+         says=("environment.yml", "mapping")),
+    Case(name="not YAML", file="environment.yml", old="dependencies: [", new="dependencies: [[", status=2,
+         says=("environment.yml",)),
+    Case(name="unknown channel", file="environment.yml", old="file://", new="file:///nowhere", status=3,
+         says=("nowhere",)),
+    Case(name="unsatisfiable", file="environment.yml", old="[tool]", new="['tool >=2']", status=3,
+         says=("tool", ">=2")),
+    Case(name="unknown key", file="bundle.toml", old="name =", new="nmae =", status=2, says=("bundle.toml", "nmae")),
+    Case(name="a slash", file="bundle.toml", old='"small"', new='"sm/all"', status=2,
+         says=("bundle.name", "sm/all")),
+    Case(name="no URL", file="bundle.toml", old="http://127.0.0.1:8000/", new="nothing", status=2,
+         says=("services.small.health.http", "health URL")),
+    Case(name="not TOML", file="bundle.toml", old="[bundle]", new="[bundle", status=2, says=("bundle.toml", "TOML")),
+)  # fmt: skip
+
+
+@pytest.mark.parametrize("verb", ["lock", "build"])
+@pytest.mark.parametrize("case", CASES, ids=lambda case: case.name)
+def test_bad_input(project: Path, case: Case, verb: str) -> None:
+    path = project / case.file
+    text = path.read_text()
+    if case.new is None:
+        path.unlink()
+    elif case.name == "a list":
+        path.write_text(case.new)
+    else:
+        assert case.old in text
+        path.write_text(text.replace(case.old, case.new))
+    done = command(verb, ".", cwd=project)
+    assert done.returncode == case.status, done.stderr
+    assert done.stdout == ""
+    assert "Traceback" not in done.stderr
+    assert done.stderr.count("error:") == 1
+    assert all(word in done.stderr for word in case.says), done.stderr
+    assert not (project / "dist").exists() or list((project / "dist").iterdir()) == []
+    assert not (project / "conda-lock.yml").exists()
+
+
+def test_a_command_that_is_nowhere(project: Path) -> None:
+    (project / "bundle.toml").write_text(CONFIG.replace('["tool"]', '["gone"]'))
+    done = command("build", ".", cwd=project)
+    assert done.returncode == 2
+    assert "services.small.command: there is no program 'gone'" in done.stderr
+    assert list((project / "dist").iterdir()) == []
+
+
+def test_a_hash_that_is_not_the_lockfiles(project: Path) -> None:
+    assert command("lock", ".", cwd=project).returncode == 0
+    lockfile = project / "conda-lock.yml"
+    text = lockfile.read_text()
+    package_sum = text.rpartition("sha256: ")[2].splitlines()[0].strip()
+    assert len(package_sum) == 64
+    lockfile.write_text(text.replace(package_sum, "ab" * 32))
+    done = command("build", ".", cwd=project)
+    assert done.returncode == 5
+    assert "tool: sha256 is" in done.stderr
+    assert list((project / "dist").iterdir()) == []
+
+
+def test_lock_check(project: Path) -> None:
+    assert command("lock", ".", "--check", cwd=project).returncode == 4
+    assert command("lock", ".", cwd=project).returncode == 0
+    assert command("lock", ".", "--check", cwd=project).returncode == 0
+    with (project / "environment.yml").open("a") as file:
+        file.write("# a comment changes nothing\n")
+    assert command("lock", ".", "--check", cwd=project).returncode == 0
+    (project / "environment.yml").write_text((project / "environment.yml").read_text().replace("[tool]", "['tool <9']"))
+    done = command("lock", ".", "--check", cwd=project)
+    assert done.returncode == 4
+    assert "conda-lock.yml" in done.stderr
+
+
+def test_json_is_all_there_is_on_stdout(project: Path) -> None:
+    done = command("build", ".", "--json", cwd=project)
+    assert json.loads(done.stdout)["bundles"][0]["name"] == "small"
+    (project / "bundle.toml").write_text("[bundle]\n")
+    done = command("build", ".", "--json", cwd=project)
+    error = json.loads(done.stdout)["error"]
+    assert (error["kind"], error["exit_code"], error["where"]) == ("ConfigError", 2, "bundle.toml")
+    assert done.returncode == 2
+
+
+def test_quiet_is_quiet_and_verbose_shows_what_is_run(project: Path) -> None:
+    assert command("lock", ".", "-q", cwd=project).stderr == ""
+    assert "$ " in command("lock", ".", "-v", cwd=project).stderr
+
+
+def test_debug_shows_the_traceback(project: Path) -> None:
+    (project / "bundle.toml").write_text("[bundle]\n")
+    assert "Traceback" in command("build", ".", "--debug", cwd=project).stderr
+
+
+def test_smoke_of_something_that_is_no_bundle(project: Path) -> None:
+    done = command("smoke", "bundle.toml", cwd=project)
+    assert done.returncode == 7
+    assert "not a bundle" in done.stderr
+
+
+def test_help_imports_nothing_heavy(project: Path) -> None:
+    """Start-up stays under 0.2 s because heavy imports are late: what must not be there is named, not timed."""
+    heavy = ("pydantic", "rattler", "rich", "jinja2", "yaml", "asyncio")
+    program = f"import sys, bundler.cli; print([name for name in {heavy} if name in sys.modules])"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "[]"
+    began = time.monotonic()
+    assert command("--help", cwd=project).returncode == 0
+    assert time.monotonic() - began < 5
+
+
+def test_an_output_directory_that_cannot_be_made(project: Path) -> None:
+    (project / "dist").write_text("a file")
+    done = command("build", ".", cwd=project)
+    assert done.returncode in (2, 6)
+    assert "dist" in done.stderr
+    assert "Traceback" not in done.stderr
