@@ -1,0 +1,46 @@
+# Two commands do everything: `make bundle` and `make test`. Each sets up what it needs, in .venv and build/.
+#
+#   make bundle                              examples/hello from the local channel -> dist/hello-….tar
+#   make bundle EXAMPLE=jupyter VERSION=2.0  another example, another version
+#   make bundle EXAMPLE=~/my-project CHANNEL=conda-forge
+
+PYTHON ?= python3
+EXAMPLE ?= hello
+CHANNEL ?= local
+VERSION ?=
+
+BIN := .venv/bin
+PROJECT := $(if $(wildcard examples/$(EXAMPLE)),examples/$(EXAMPLE),$(EXAMPLE))
+LOCAL := $(CURDIR)/build/channel
+OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-packages $(LOCAL)/virtual-packages.yml,\
+	--channel $(CHANNEL)) \
+	$(if $(VERSION),--bundle-version $(VERSION))
+
+.DEFAULT_GOAL := bundle
+.PHONY: bundle channel test lint clean
+
+bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
+# The local channel is made anew from what this machine has, so its lockfile is, too; a real one is only
+# locked again when environment.yml has changed.
+	$(if $(filter local,$(CHANNEL)),$(BIN)/conda-bundler lock $(PROJECT) $(OPTIONS))
+	$(BIN)/conda-bundler build $(PROJECT) $(OPTIONS) --relock --output-dir dist
+
+channel: .venv/.ready
+	$(BIN)/python examples/channel $(LOCAL)
+
+test: .venv/.ready lint
+	tests/tools
+	$(BIN)/pytest
+
+lint: .venv/.ready
+	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/mypy
+
+.venv/.ready: pyproject.toml
+	$(PYTHON) -m venv .venv
+	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[channel,test]'
+	touch $@
+
+clean:
+	rm -rf build dist

@@ -1,0 +1,366 @@
+"""Boot a root directory under systemd-nspawn, run things on it, and throw it away."""
+
+from __future__ import annotations
+
+import contextlib
+import os
+import shlex
+import signal
+import tempfile
+import time
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
+
+from bundler.errors import SmokeError
+from bundler.machine.enclosure import PLAIN_UMASK, Enclosure
+from bundler.machine.rootfs import need_root
+from bundler.process import Background, ToolFailed, find_tool, run, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping, Sequence
+    from types import TracebackType
+    from typing import IO
+
+    from typing_extensions import Self
+
+__all__ = ["Answer", "Machine"]
+
+_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
+_ENVIRONMENT = {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": "/root"}
+_INSIDE = ("-m", "-u", "-i", "-n", "-p", "-C")
+_LINKS = 40  # as many as the kernel follows
+
+# nspawn divides the control group that it is started in. "0" is the writer, whatever its process namespace.
+_JOIN = 'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs"; shift; done; shift; exec "$@"'
+
+_NSPAWN = (
+    "--quiet",
+    "--boot",
+    "--register=no",
+    "--keep-unit",
+    "--private-network",
+    "--link-journal=no",
+    "--resolv-conf=off",
+    "--timezone=off",
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Answer:
+    """What a program on the machine did. ``status`` is 124 if it ran out of time."""
+
+    status: int
+    stdout: str
+    stderr: str
+
+
+class Machine:
+    """A throwaway machine: systemd as PID 1, only loopback, all of ``rootfs`` and its own writes above it.
+
+    ::
+
+        with Machine(rootfs("bookworm")) as machine:
+            machine.run("systemctl", "is-active", "hello").stdout
+
+    ``rootfs`` is never written to. The writes live in memory (a tmpfs of ``disk_size``, in tmpfs' own words)
+    until the end of the block, over any number of stops, kills and starts; ``state`` is a :meth:`snapshot` to
+    begin with. Whatever ends the block, or us, nothing stays behind: see :mod:`bundler.machine.enclosure`.
+    Raises MissingToolError (not root, a program or a right is missing) and SmokeError (it does not come up).
+    """
+
+    def __init__(
+        self, rootfs: Path, *, state: Path | None = None, disk_size: str = "75%", boot_timeout: float = 60
+    ) -> None:
+        self._rootfs = rootfs
+        self._state = state
+        self._disk_size = disk_size
+        self._boot_timeout = boot_timeout
+        self._enclosure: Enclosure | None = None
+        self._nspawn: Background | None = None
+
+    def __enter__(self) -> Self:
+        need_root()
+        self._enclosure = Enclosure(self._rootfs, state=self._state, size=self._disk_size)
+        try:
+            self.start()
+        except BaseException:
+            self._close()
+            raise
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self._close()
+
+    @property
+    def name(self) -> str:
+        """Its host name, unique on this host."""
+        return self._home.name
+
+    @property
+    def root(self) -> Path:
+        """Its disk as the host sees it, running or not; without what is mounted on it (/proc, /run, /tmp).
+
+        Do not follow links in it: an absolute one leads into the host.
+        """
+        return self._home.disk / "root"
+
+    @property
+    def leader(self) -> int:
+        """The host's number of its PID 1, another one after each boot. Raises SmokeError while it is off."""
+        pid = None if self._nspawn is None else _leader(self._nspawn.pid)
+        if pid is None:
+            raise SmokeError("the machine is not running", where=f"machine {self.name}")
+        return pid
+
+    @property
+    def systemd_version(self) -> int:
+        """252 for ``systemd 252 (252.39-1~deb12u2)``."""
+        return int(self.run("systemctl", "--version", check=True).stdout.split()[1])
+
+    def run(
+        self,
+        *argv: str,
+        check: bool = False,
+        timeout: float = 600,
+        env: Mapping[str, str] | None = None,
+        stdin: bytes | IO[bytes] | None = None,
+    ) -> Answer:
+        """Run a program as an operator's root shell would, in a clean environment to which ``env`` is added.
+
+        With ``check`` any status but 0 raises SmokeError. After ``timeout`` seconds we no longer wait for it.
+        """
+        with _as_file(stdin) as file:
+            answer = self._enter(_INSIDE, argv, timeout, env=env, stdin=file)
+        return self._succeeded(argv, answer) if check else answer
+
+    def run_as_service(
+        self, *argv: str, check: bool = False, timeout: float = 600, env: Mapping[str, str] | None = None
+    ) -> Answer:
+        """Run a program as a transient unit: started by PID 1, in a control group of its own, no stdin."""
+        setenv = [f"--setenv={name}={value}" for name, value in (env or {}).items()]
+        words = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", *setenv, "--", *argv]
+        return self.run(*words, check=check, timeout=timeout)
+
+    def run_on_its_network(self, *argv: str, timeout: float = 60) -> Answer:
+        """Run a program of the host that sees the machine's network instead of the host's: an HTTP client, say."""
+        return self._enter(("-n",), argv, timeout)
+
+    def put(self, target: str, content: bytes, mode: int = 0o644) -> None:
+        """Write a file of root's; its directory is made if it is missing."""
+        path = self._host_path(target)
+        _make_directory(path.parent)
+        path.write_bytes(content)
+        path.chmod(mode)
+
+    def copy_in(self, source: Path, target: str) -> None:
+        """Copy a file or a directory of the host to ``target``, which must not exist yet; it becomes root's."""
+        path = self._host_path(target)
+        _make_directory(path.parent)
+        try:
+            run(["cp", "-R", "-P", "-T", "--preserve=mode,timestamps,links", "--", source, path])
+        except ToolFailed as failed:
+            raise SmokeError(
+                f"cannot copy {source} to {target} on the machine: {failed.tail(1)}",
+                where=f"machine {self.name}",
+                remedy="Its disk is in memory: is there room for the bundle and what it installs?",
+            ) from failed
+
+    def start(self) -> None:
+        """Boot it and wait until systemd has started all that it starts at boot."""
+        if self._nspawn is not None and not self._nspawn.ended():
+            raise SmokeError("the machine is running already", where=f"machine {self.name}")
+        self._forget()
+        nspawn = find_tool("systemd-nspawn", package="systemd-container", purpose="booting a throwaway machine")
+        home = self._home
+        words = [nspawn, *_NSPAWN, f"--directory={home.inner_disk}/root", f"--machine={self.name}"]
+        with self._console.open("ab") as console:
+            self._nspawn = start(
+                [*PLAIN_UMASK, *home.enter(), "sh", "-c", _JOIN, "sh", *home.cgroups, "--", *words],
+                # Asks for cgroup2 alone inside, on a host that has both (sd-257 knows nothing else).
+                env={"PATH": _PATH, "LANG": "C.UTF-8", "UNIFIED_CGROUP_HIERARCHY": "1"},
+                output=console,
+            )
+        self._await_boot(self._nspawn)
+
+    def stop(self, *, timeout: float = 60) -> None:
+        """Shut it down in an orderly way; its disk stays."""
+        os.kill(self.leader, signal.SIGRTMIN + 4)  # systemd(1): poweroff.target
+        self.wait_until_off(timeout=timeout)
+
+    def wait_until_off(self, *, timeout: float = 60) -> None:
+        """Wait for an end that was asked for inside; a reboot, too, leaves it off until :meth:`start`."""
+        if self._nspawn is not None and not self._nspawn.ended(within=timeout):
+            self.kill()
+            raise self._failed(f"it did not shut down within {timeout:g} s")
+        self._forget()
+
+    def reboot(self) -> None:
+        """Shut it down and boot it again from the same disk."""
+        self.stop()
+        self.start()
+
+    def kill(self) -> None:
+        """End it as SIGKILL does, all processes at once; its disk stays, with all writes, synced or not."""
+        if self._nspawn is not None:
+            leader = _leader(self._nspawn.pid)
+            if leader is not None:
+                _kill(leader)
+                self._nspawn.ended(within=10)  # nspawn has to clear up behind its PID 1
+            for pid in _descendants(self._nspawn.pid):
+                _kill(pid)
+        self._forget()
+
+    def snapshot(self, target: Path) -> Path:
+        """Copy what differs from the rootfs to ``target``, a new directory, for ``Machine(state=target)``.
+
+        Stop or kill the machine first if the state has to hold together.
+        """
+        target.mkdir(parents=True)
+        run(["cp", "-a", "--", f"{self._home.disk}/upper/.", target])
+        return target
+
+    @property
+    def _home(self) -> Enclosure:
+        if self._enclosure is None:
+            raise SmokeError("the machine has not been booted: use it in a with statement")
+        return self._enclosure
+
+    @property
+    def _console(self) -> Path:
+        return self._home.disk / "console"
+
+    def _enter(
+        self,
+        namespaces: Sequence[str],
+        argv: Sequence[str],
+        timeout: float,
+        *,
+        env: Mapping[str, str] | None = None,
+        stdin: IO[bytes] | None = None,
+    ) -> Answer:
+        nsenter = find_tool("nsenter", package="util-linux", purpose="running a program on the machine")
+        words = [*PLAIN_UMASK, nsenter, "-t", str(self.leader), *namespaces, "--", *argv]
+        try:
+            done = run(words, env=_ENVIRONMENT | dict(env or {}), check=False, timeout=timeout, stdin=stdin)
+        except ToolFailed as late:
+            done = late.finished
+        return Answer(status=done.status, stdout=done.stdout, stderr=done.stderr)
+
+    def _succeeded(self, argv: Sequence[str], answer: Answer) -> Answer:
+        if answer.status != 0:
+            said = (answer.stderr.strip() or answer.stdout.strip()).splitlines()[-10:]
+            raise SmokeError(
+                "\n  ".join((f"`{shlex.join(argv)}` exited with {answer.status}", *said)),
+                where=f"machine {self.name}",
+            )
+        return answer
+
+    def _host_path(self, target: str) -> Path:
+        """Where the host finds ``target``; if the machine runs, with what is mounted there."""
+        running = self._nspawn is not None and not self._nspawn.ended()
+        return resolve_inside(Path(f"/proc/{self.leader}/root") if running else self.root, target)
+
+    def _await_boot(self, nspawn: Background) -> None:
+        deadline = time.monotonic() + self._boot_timeout
+        state = ""
+        while time.monotonic() < deadline and not nspawn.ended():
+            # At first there is no PID 1, then no bus. Asked again and again: --wait came with systemd 240.
+            with contextlib.suppress(SmokeError):
+                state = self.run("systemctl", "is-system-running", timeout=5).stdout.strip()
+            if state in {"running", "degraded"}:
+                return
+            time.sleep(0.02)
+        ended = nspawn.ended()
+        self.kill()
+        raise self._failed(
+            "systemd-nspawn ended before it was up"
+            if ended
+            else f"it did not come up within {self._boot_timeout:g} s; systemd says {state or 'nothing'}"
+        )
+
+    def _failed(self, what: str) -> SmokeError:
+        tail = self._console.read_text("utf-8", "replace").splitlines()[-15:]
+        return SmokeError(
+            what,
+            where=f"machine {self.name}",
+            remedy="\n  ".join(("The end of its console:", *tail)) if tail else None,
+        )
+
+    def _close(self) -> None:
+        if self._enclosure is not None:
+            self._enclosure.close()  # kills nspawn and all below it
+        self._forget()
+        self._enclosure = None
+
+    def _forget(self) -> None:
+        if self._nspawn is not None:
+            self._nspawn.kill()
+        self._nspawn = None
+
+
+def resolve_inside(root: Path, target: str) -> Path:
+    """``target`` below ``root``, links followed as from inside: an absolute one begins at ``root`` again."""
+    path, rest, links = root, list(PurePosixPath(target).parts), 0
+    while rest:
+        part = rest.pop(0)
+        if part == "/":
+            path = root
+        elif part == "..":
+            path = path if path == root else path.parent
+        elif (path / part).is_symlink():
+            links += 1
+            if links > _LINKS:
+                raise SmokeError(f"too many levels of symbolic links: {target}")
+            rest = [*(path / part).readlink().parts, *rest]
+        else:
+            path = path / part
+    return path
+
+
+@contextlib.contextmanager
+def _as_file(content: bytes | IO[bytes] | None) -> Iterator[IO[bytes] | None]:
+    if not isinstance(content, bytes):
+        yield content
+        return
+    with tempfile.TemporaryFile() as file:
+        file.write(content)
+        file.seek(0)
+        yield file
+
+
+def _make_directory(path: Path) -> None:
+    """Like ``mkdir -p``, but 0755 whatever our umask is."""
+    if not path.is_dir():
+        _make_directory(path.parent)
+        path.mkdir()
+        path.chmod(0o755)
+
+
+def _descendants(pid: int) -> Iterator[int]:
+    """All processes below ``pid``, parents before children."""
+    try:
+        for task in Path(f"/proc/{pid}/task").iterdir():
+            for child in (task / "children").read_text().split():
+                yield int(child)
+                yield from _descendants(int(child))
+    except (FileNotFoundError, ProcessLookupError):
+        return
+
+
+def _leader(nspawn: int) -> int | None:
+    """The first process below ``nspawn`` that is PID 1 of a process namespace: its NSpid ends in 1."""
+    for pid in _descendants(nspawn):
+        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
+            status = Path(f"/proc/{pid}/status").read_text()
+            numbers = next(line for line in status.splitlines() if line.startswith("NSpid:"))
+            if numbers.split()[-1] == "1":
+                return pid
+    return None
+
+
+def _kill(pid: int) -> None:
+    with contextlib.suppress(ProcessLookupError):
+        os.kill(pid, signal.SIGKILL)

@@ -1,0 +1,174 @@
+"""Root directories of small Debian systems: made once by mmdebstrap, or unpacked from a tarball, and kept."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import shutil
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.errors import ConfigError, MissingToolError, SmokeError
+from bundler.machine.enclosure import OWN_NAMESPACES, PLAIN_UMASK
+from bundler.process import ToolFailed, find_tool, run
+from bundler.progress import QuietProgress
+from bundler.resources import cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from bundler.progress import Progress
+
+__all__ = ["SUITES", "cache_key", "need_root", "rootfs"]
+
+SUITES = ("bookworm", "bullseye", "trixie")
+
+_PACKAGES = ("systemd", "systemd-sysv", "dbus")
+_OPTIONS = (
+    "--variant=minbase",
+    "--dpkgopt=path-exclude=/usr/share/doc/*",
+    "--dpkgopt=path-exclude=/usr/share/locale/*",
+    "--dpkgopt=path-exclude=/usr/share/man/*",
+)
+# Raise it when _make_bare changes, so that no root directory made the old way is used any more.
+_RECIPE = 1
+
+
+def rootfs(source: str | Path = "bookworm", *, include: tuple[str, ...] = (), progress: Progress | None = None) -> Path:
+    """A ready root directory, never to be written to: boot it with :class:`bundler.machine.Machine`.
+
+    ``source`` is a Debian suite (then ``include`` names packages to have beside systemd and dbus), or the path
+    of a directory or tarball. What is made or unpacked is kept in the cache; the first call for a suite takes
+    half a minute and downloads about 60 MB.
+    Raises ConfigError, MissingToolError (not root, no mmdebstrap), SmokeError (it could not be made).
+    """
+    need_root()
+    progress = progress or QuietProgress()
+    if isinstance(source, Path):
+        return _given(source, progress)
+    if source not in SUITES:
+        raise ConfigError(f"no such suite: {source}", where="--suite", remedy=f"Known: {', '.join(SUITES)}.")
+    packages = tuple(sorted({*_PACKAGES, *include}))
+
+    def make(root: Path) -> None:
+        progress.step(f"Making a root directory of Debian {source} (once)")
+        _bootstrap(source, packages, root)
+        _make_bare(root)
+
+    return _cached(cache_key(source, packages), make)
+
+
+def cache_key(suite: str, packages: tuple[str, ...]) -> str:
+    """The name of a suite's root directory in the cache: everything that decides what is in it."""
+    words = (str(_RECIPE), suite, *packages, *_OPTIONS)
+    return f"{suite}-{hashlib.sha256('|'.join(words).encode()).hexdigest()[:12]}"
+
+
+def need_root() -> None:
+    """Refuse early: mounts, namespaces and cgroups are root's."""
+    if os.geteuid() != 0:
+        raise MissingToolError(
+            "a throwaway machine can be booted only by root: it needs mounts, namespaces and cgroups",
+            remedy="Run the command with sudo, or in a privileged container.",
+        )
+
+
+def _given(source: Path, progress: Progress) -> Path:
+    if source.is_dir():
+        return _with_systemd(source.resolve(), source)
+    if not source.is_file():
+        raise ConfigError(f"no such file or directory: {source}", where="--rootfs")
+
+    def unpack(root: Path) -> None:
+        progress.step(f"Unpacking {source.name}")
+        root.mkdir()
+        tar = find_tool("tar", package="tar", purpose="unpacking a root file system")
+        try:
+            run([tar, "-xpf", source, "-C", root, "--numeric-owner", "--xattrs", "--xattrs-include=*"])
+            root.chmod(0o755)  # a tarball need not have "./"
+        except ToolFailed as failed:
+            raise ConfigError(
+                f"tar cannot unpack {source}: {failed.tail(1)}",
+                where="--rootfs",
+                remedy="Give a directory, or a tarball of a root directory that has systemd in it.",
+            ) from failed
+        _with_systemd(root, source)
+
+    return _cached(f"tar-{_sha256(source)[:24]}", unpack)
+
+
+def _with_systemd(root: Path, source: Path) -> Path:
+    if not any((root / place / "systemd/systemd").is_file() for place in ("usr/lib", "lib")):
+        raise ConfigError(
+            f"{source} holds no usr/lib/systemd/systemd: it cannot be booted",
+            where="--rootfs",
+            remedy="Give the root directory itself of a system that has systemd, or a tarball of it.",
+        )
+    return root
+
+
+def _bootstrap(suite: str, packages: tuple[str, ...], root: Path) -> None:
+    mmdebstrap = find_tool("mmdebstrap", package="mmdebstrap", purpose="making a throwaway machine")
+    unshare = find_tool("unshare", package="util-linux", purpose="making a throwaway machine")
+    words = (mmdebstrap, *_OPTIONS, f"--include={','.join(packages)}", suite, str(root))
+    try:
+        # In namespaces of its own: a killed mmdebstrap would leave /proc and /sys mounted in a tree that the
+        # next run removes, and dpkg running in it.
+        run([*PLAIN_UMASK, unshare, *OWN_NAMESPACES, *words])
+    except ToolFailed as failed:
+        reasons = [line for line in failed.finished.stderr.splitlines() if line.startswith("E: ")]
+        raise SmokeError(
+            f"mmdebstrap could not make it: {reasons[0][3:] if reasons else failed.tail(1)}",
+            where=f"root directory of Debian {suite}",
+            remedy="It downloads from Debian's mirror and needs the package debian-archive-keyring; "
+            "without a network give a root file system with --rootfs DIR|TAR. -v shows the command.",
+        ) from failed
+
+
+def _make_bare(root: Path) -> None:
+    """Take out what a server without a network does not have, and what this machine left in it."""
+    # Empty, not "uninitialized": systemd makes an id at boot without taking that for a first boot,
+    # which would apply all presets, as no server does that a bundle is installed on.
+    (root / "etc/machine-id").write_bytes(b"")
+    for name in ("etc/resolv.conf", "etc/hostname", "etc/apt/sources.list"):
+        (root / name).unlink(missing_ok=True)
+    for name in ("etc/apt/sources.list.d", "var/cache/apt", "var/lib/apt/lists", "var/log/apt"):
+        shutil.rmtree(root / name, ignore_errors=True)
+
+
+def _cached(key: str, make: Callable[[Path], None]) -> Path:
+    """The cache's directory ``key``; ``make`` fills a new one, which gets that name when it is complete."""
+    room = cache_dir("rootfs")
+    goal = room / key
+    if goal.is_dir():
+        return goal
+    with _locked(room / f".{key}.lock"):
+        if goal.is_dir():
+            return goal
+        partial = room / f".{key}.partial"
+        if partial.exists():
+            shutil.rmtree(partial)
+        try:
+            make(partial)
+        except BaseException:
+            shutil.rmtree(partial, ignore_errors=True)
+            raise
+        partial.rename(goal)
+    return goal
+
+
+@contextmanager
+def _locked(path: Path) -> Iterator[None]:
+    with path.open("ab") as file:
+        fcntl.flock(file, fcntl.LOCK_EX)
+        yield
+
+
+def _sha256(path: Path) -> str:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    return digest.hexdigest()

@@ -1,0 +1,40 @@
+"""Real bundles, built once by the command itself, and machines that they are installed on."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from bundlekit import build, install
+
+from bundler.machine import Machine, rootfs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
+
+@pytest.fixture(scope="session")
+def bookworm() -> Path:
+    return rootfs("bookworm")
+
+
+@pytest.fixture(scope="session")
+def hello(local_channel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """examples/hello as it is, with the C program of 255-character placeholders in its environment."""
+    project = tmp_path_factory.mktemp("hello")
+    shutil.copytree(EXAMPLES / "hello", project, dirs_exist_ok=True, ignore=shutil.ignore_patterns("conda-lock.yml"))
+    with (project / "environment.yml").open("a") as file:
+        file.write("  - greeting\n")
+    return build(project, local_channel, project / "dist")
+
+
+@pytest.fixture(scope="module")
+def server(hello: Path, bookworm: Path) -> Iterator[Machine]:
+    """A machine on which hello is installed; its install.sh's output is in /root/install.log."""
+    with Machine(bookworm) as machine:
+        install(machine, hello)
+        yield machine

@@ -1,0 +1,163 @@
+"""smoke on small hand-made bundles: what it finds out must not depend on our own install.sh."""
+
+from __future__ import annotations
+
+import json
+import tarfile
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundler.errors import SmokeError
+from bundler.progress import QuietProgress
+from bundler.smoke import SmokeOptions, SmokeReport, smoke
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+pytestmark = pytest.mark.e2e
+
+COOKIE = "c00c1ec00c1ec00c1e"
+
+SERVER = """\
+use IO::Socket::INET;
+$| = 1;
+print "cookie $ENV{COOKIE}\\n";
+die "no answer, cookie $ENV{COOKIE}\\n" if "@@STATUS@@" eq "0";
+my $server = IO::Socket::INET->new(LocalAddr => "127.0.0.1", LocalPort => $ENV{PORT}, Listen => 5) or die $!;
+while (my $client = $server->accept) {
+    while (<$client>) { last if /^\\r?$/ }
+    print $client "HTTP/1.0 @@STATUS@@ said\\r\\n\\r\\nhello $ENV{COOKIE}\\n";
+    close $client;
+}
+"""
+
+UNIT = """\
+[Service]
+Type=exec
+User=games
+Environment=PORT=8123
+EnvironmentFile=/etc/tiny/secrets.env
+ExecStart=/usr/bin/perl /opt/tiny/server
+"""
+
+HEALTH_UNIT = """\
+[Service]
+Type=oneshot
+ExecStart=/bin/bash -c "exec 3<>/dev/tcp/127.0.0.1/8123; echo -e 'GET / HTTP/1.0\\\\n' >&3; grep '200 said' <&3"
+"""
+
+INSTALL = f"""\
+set -eu
+test -f manifest.json
+test -z "$(command -v python3)"
+echo "installing with $# arguments: $*"
+mkdir -p /opt/tiny /etc/tiny
+cp server /opt/tiny/
+cp tiny.service tiny-health.service /etc/systemd/system/
+(umask 077; echo 'COOKIE="{COOKIE}"' >/etc/tiny/secrets.env)
+echo "a careless word: {COOKIE}" >&2
+systemctl daemon-reload
+systemctl start tiny.service
+sleep 0.5
+exit @@EXIT@@
+"""
+
+
+def bundle(tmp_path: Path, *, status: int = 200, code: int = 0) -> Path:
+    """A directory; its service answers ``status`` (0: it dies), its install.sh exits with ``code``."""
+    room = tmp_path / "tiny-1-linux-64"
+    room.mkdir()
+    services = [
+        {"unit": "tiny.service", "health_unit": "tiny-health.service", "health": {"http": "http://127.0.0.1:${PORT}/"}}
+    ]
+    manifest = {"name": "tiny", "release": "1-abc", "services": services}
+    (room / "manifest.json").write_text(json.dumps(manifest))
+    (room / "server").write_text(SERVER.replace("@@STATUS@@", str(status)))
+    (room / "tiny.service").write_text(UNIT)
+    (room / "tiny-health.service").write_text(HEALTH_UNIT)
+    (room / "install.sh").write_text(INSTALL.replace("@@EXIT@@", str(code)))
+    return room
+
+
+def tarred(room: Path) -> Path:
+    path = room.parent / "bundle.tar"
+    with tarfile.open(path, "w") as tar:
+        tar.add(room, arcname=room.name)
+    return path
+
+
+def run(bundle: Path, *install_args: str) -> SmokeReport:
+    report = smoke(bundle, SmokeOptions(install_args=install_args), QuietProgress())
+    assert COOKIE not in "\n".join(report.lines())
+    assert COOKIE not in json.dumps(report.document())
+    return report
+
+
+@pytest.mark.parametrize("form", ["tar", "dir"])
+def test_a_healthy_bundle(tmp_path: Path, form: str) -> None:
+    room = bundle(tmp_path)
+    report = run(tarred(room) if form == "tar" else room, "--keep", "2")
+    assert report.healthy, "\n".join(report.lines())
+    assert report.systemd == 252
+    assert report.install.status == 0
+    assert report.install.output == "installing with 2 arguments: --keep 2\na careless word: ***\n"
+    (service,) = report.services
+    assert (service.active_state, service.sub_state, service.restarts) == ("active", "running", 0)
+    assert (service.user, service.executable) == ("games", "/usr/bin/perl")
+    assert service.health is not None
+    assert service.health.status == 0
+    assert service.http is not None
+    assert (service.http.url, service.http.status, service.http.body) == ("http://127.0.0.1:8123/", 200, "hello ***\n")
+    assert float(service.exposure.split()[0]) > 5  # nothing is hardened
+    assert service.journal == ()
+
+
+def test_a_service_that_answers_badly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("bundler.smoke._PATIENCE", 1)
+    report = run(bundle(tmp_path, status=503))
+    (service,) = report.services
+    assert not report.healthy
+    assert service.active_state == "active"
+    assert service.health is not None
+    assert service.health.status == 1
+    assert service.http is not None
+    assert service.http.status == 503
+    assert any("cookie ***" in line for line in service.journal)
+
+
+def test_a_service_that_dies(tmp_path: Path) -> None:
+    report = run(bundle(tmp_path, status=0, code=15))
+    (service,) = report.services
+    assert not report.healthy
+    assert report.install.status == 15
+    assert (service.active_state, service.result) == ("failed", "exit-code")
+    assert (service.health, service.http) == (None, None)
+    assert any("no answer, cookie ***" in line for line in service.journal)
+    assert "  | a careless word: ***" in report.lines()
+
+
+def test_a_service_that_was_never_installed(tmp_path: Path) -> None:
+    room = bundle(tmp_path)
+    (room / "install.sh").write_text("echo disk full >&2; exit 12\n")
+    report = run(room)
+    assert not report.healthy
+    assert (report.install.status, report.install.output) == (12, "disk full\n")
+    assert report.services[0].load_state == "not-found"
+
+
+def test_an_installation_that_hangs(tmp_path: Path) -> None:
+    room = bundle(tmp_path)
+    (room / "install.sh").write_text("echo waiting; sleep 600\n")
+    report = smoke(room, SmokeOptions(timeout=0.5), QuietProgress())
+    assert not report.healthy
+    assert (report.install.status, report.install.output) == (124, "waiting\n")
+    assert report.install.seconds < 4
+
+
+def test_another_architecture(tmp_path: Path) -> None:
+    room = bundle(tmp_path)
+    manifest = json.loads((room / "manifest.json").read_text()) | {"requires": {"machine": "vax"}}
+    (room / "manifest.json").write_text(json.dumps(manifest))
+    with pytest.raises(SmokeError, match="is for vax"):
+        smoke(room, SmokeOptions(), QuietProgress())

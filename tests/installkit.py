@@ -1,0 +1,191 @@
+"""Small but real bundles for the tests of install.sh: a shell script as the service, files of any kind in the payload."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import tarfile
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from bundler.config import Secret
+from bundler.resources import templates_dir
+from bundler.target.render import InstallScript, InstallService, render_install
+
+COOKIE = Secret(name="RELEASE_COOKIE", bytes=32, format="hex")
+SERVE = "#!/bin/sh\nwhile :; do sleep 1; done\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Member:
+    """One further entry of the payload, written as it is said, however evil."""
+
+    name: str
+    content: bytes = b""
+    mode: int = 0o644
+    kind: bytes = tarfile.REGTYPE
+    link: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Spec:
+    """What a bundle is to be. ``health`` is a script that says by its status whether the service is well."""
+
+    name: str = "hello"
+    version: str = "1.0"
+    description: str = "Hello"
+    serve: str = SERVE
+    health: str | None = None
+    start_period: float = 1
+    timeout: float = 4
+    secrets: tuple[Secret, ...] = (COOKIE,)
+    services: tuple[str, ...] = ("hello",)
+    members: tuple[Member, ...] = ()
+    machine: str = "x86_64"
+    glibc: str = "2.17"
+    payload_kib: int = 100
+    payload_files: int = 10
+    directives: tuple[str, ...] = ()
+    """Further lines of each service's ``[Service]`` section."""
+    config: str = 'PORT="8000"\n'
+
+    @property
+    def build_id(self) -> str:
+        return hashlib.sha256(repr(self).encode()).hexdigest()[:12]
+
+    @property
+    def release(self) -> str:
+        return f"{self.version}-{self.build_id}"
+
+    @property
+    def release_dir(self) -> str:
+        return f"/opt/{self.name}/releases/{self.release}"
+
+
+def write_bundle(spec: Spec, directory: Path) -> Path:
+    """Write the bundle's directory; ``directory`` must not exist yet."""
+    directory.mkdir(parents=True)
+    payload = write_payload(spec, directory / "payload.tar.gz")
+    files = {
+        "manifest.json": "{}\n",
+        "conda-lock.yml": "version: 1\n",
+        f"config/{spec.name}.env": f"# Defaults\n{spec.config}",
+        **{f"units/{name}": text for name, text in units(spec).items()},
+    }
+    for name, text in files.items():
+        path = directory / name
+        path.parent.mkdir(exist_ok=True)
+        path.write_text(text)
+    digests = {name: _sha256((directory / name).read_bytes()) for name in files}
+    install = render_install(script(spec, payload, digests))
+    (directory / "install.sh").write_text(install)
+    write_sums(directory, {**digests, "payload.tar.gz": payload, "install.sh": _sha256(install.encode())})
+    return directory
+
+
+def write_sums(directory: Path, digests: dict[str, str]) -> None:
+    """SHA256SUMS as install.sh wants it."""
+    text = "".join(f"{digest}  {path}\n" for path, digest in sorted(digests.items()))
+    (directory / "SHA256SUMS").write_text(text)
+
+
+def script(spec: Spec, payload_sha256: str, digests: dict[str, str]) -> InstallScript:
+    """The header's content for ``spec``."""
+    return InstallScript(
+        name=spec.name,
+        version=spec.version,
+        description=spec.description,
+        platform="linux-64",
+        machine=spec.machine,
+        build_id=spec.build_id,
+        release=spec.release,
+        root=f"/opt/{spec.name}",
+        user=spec.name,
+        tool_version="0",
+        payload="payload.tar.gz",
+        payload_sha256=payload_sha256,
+        payload_codec="gzip",
+        payload_files=spec.payload_files,
+        payload_kib=spec.payload_kib,
+        glibc=spec.glibc,
+        units=tuple(sorted(units(spec))),
+        services=tuple(
+            InstallService(
+                unit=f"{name}.service",
+                health_unit=f"{name}-health.service" if spec.health else "",
+                start_period=spec.start_period if spec.health else 0,
+                timeout=spec.timeout if spec.health else 0,
+            )
+            for name in spec.services
+        ),
+        secrets=spec.secrets,
+        files=tuple((digest, path) for path, digest in sorted(digests.items())),
+    )
+
+
+def units(spec: Spec) -> dict[str, str]:
+    """File name -> text of every unit."""
+    common = [f"User={spec.name}", f"Group={spec.name}", f"Environment=RELEASE={spec.release_dir}"]
+    common += [f"EnvironmentFile={spec.release_dir}/config/{spec.name}.env"]
+    if spec.secrets:
+        common += [f"EnvironmentFile=/etc/{spec.name}/secrets.env"]
+    found = {}
+    for name in spec.services:
+        service = ["Type=exec", f"ExecStart={spec.release_dir}/app/serve", f"StateDirectory={spec.name}", *common]
+        service += ["Restart=on-failure", "RestartSec=5", *spec.directives]
+        found[f"{name}.service"] = _unit(service, "[Install]", "WantedBy=multi-user.target")
+        if spec.health:
+            health = ["Type=oneshot", f"ExecStart=/bin/sh {spec.release_dir}/share/health", *common]
+            found[f"{name}-health.service"] = _unit(health)
+    return found
+
+
+def write_payload(spec: Spec, path: Path) -> str:
+    """Write the payload; its sha256."""
+    members = [
+        *(Member(name=name, kind=tarfile.DIRTYPE, mode=0o755) for name in ("env", "env/bin", "app", "share")),
+        Member(name="env/bin/tool", content=b"#!/bin/sh\necho tool\n", mode=0o755),
+        Member(name="env/bin/tool-link", kind=tarfile.SYMTYPE, link="tool"),
+        Member(name="app/serve", content=spec.serve.encode(), mode=0o755),
+        Member(name="share/probe", content=(templates_dir() / "target" / "probe.sh").read_bytes()),
+        Member(name="share/health", content=(spec.health or "exit 0\n").encode()),
+        *spec.members,
+    ]
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for member in members:
+            info = tarfile.TarInfo(member.name)
+            info.mode, info.type, info.linkname = member.mode, member.kind, member.link
+            info.size, info.mtime = len(member.content), 315532800
+            info.uid = info.gid = 4321  # a builder's own: install.sh has to ignore them
+            tar.addfile(info, io.BytesIO(member.content))
+    path.write_bytes(gzip.compress(raw.getvalue(), mtime=0))
+    return _sha256(path.read_bytes())
+
+
+def damaged(bundle: Path, target: Path, name: str, *, position: int, value: int) -> Path:
+    """A copy of ``bundle`` with one byte of one file changed; the other files are links."""
+    for source in sorted(bundle.rglob("*")):
+        path = target / source.relative_to(bundle)
+        path.parent.mkdir(parents=True, exist_ok=True)
+        if source.is_file():
+            path.hardlink_to(source)
+    content = bytearray((bundle / name).read_bytes())
+    content[position] = value
+    (target / name).unlink()
+    (target / name).write_bytes(content)
+    return target
+
+
+def but(spec: Spec, **changes: object) -> Spec:
+    """``spec`` with some things changed."""
+    return replace(spec, **changes)  # type: ignore[arg-type]
+
+
+def _unit(service: list[str], *rest: str) -> str:
+    return "\n".join(["[Unit]", "Description=Hello", "", "[Service]", *service, "", *rest, ""])
+
+
+def _sha256(content: bytes) -> str:
+    return hashlib.sha256(content).hexdigest()

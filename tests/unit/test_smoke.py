@@ -1,0 +1,224 @@
+from __future__ import annotations
+
+import io
+import json
+import tarfile
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundler.errors import VerificationError
+from bundler.machine import Answer
+from bundler.smoke import (
+    Health,
+    HttpAnswer,
+    Install,
+    ServiceReport,
+    SmokeReport,
+    expand,
+    mask,
+    parse_answer,
+    parse_exposure,
+    parse_secrets,
+    parse_show,
+    read_manifest,
+)
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANIFEST = {"name": "hello", "release": "1.2.0-3f2a9c1d8e4b", "services": [{"unit": "hello.service"}]}
+SHOWN = """\
+Type=exec
+MainPID=213
+NRestarts=0
+Result=success
+LoadState=loaded
+ActiveState=active
+SubState=running
+"""
+RUNNING = ServiceReport(
+    unit="hello.service",
+    load_state="loaded",
+    active_state="active",
+    sub_state="running",
+    kind="exec",
+    result="success",
+    main_pid=213,
+    restarts=0,
+)
+GOOD = Health(unit="hello-health.service", status=0, seconds=0.25)
+
+
+def report_of(*services: ServiceReport, status: int = 0) -> SmokeReport:
+    return SmokeReport(
+        bundle="hello-1.2.0-linux-64.tar",
+        name="hello",
+        release="1.2.0-3f2a9c1d8e4b",
+        system="Debian bookworm",
+        systemd=252,
+        boot_seconds=0.5,
+        install=Install(status=status, seconds=3.25, output="unpacking\nno space\n"),
+        services=services,
+    )
+
+
+def tar_of(path: Path, files: dict[str, str]) -> Path:
+    with tarfile.open(path, "w") as tar:
+        for name, content in files.items():
+            member = tarfile.TarInfo(name)
+            member.size = len(content)
+            tar.addfile(member, io.BytesIO(content.encode()))
+    return path
+
+
+def test_show_is_read() -> None:
+    assert parse_show("hello.service", SHOWN) == RUNNING
+
+
+def test_show_of_nothing_is_not_healthy() -> None:
+    report = parse_show("hello.service", "")
+    assert not report.healthy
+    assert report.lines()[1].split() == ["state", "not", "installed", "(unknown),", "0", "restarts"]
+
+
+@pytest.mark.parametrize(
+    ("change", "healthy"),
+    [
+        ({}, True),
+        ({"health": GOOD}, True),
+        ({"health": replace(GOOD, status=1)}, False),
+        ({"restarts": 1}, False),
+        ({"active_state": "activating", "sub_state": "auto-restart"}, False),
+        ({"active_state": "failed", "result": "exit-code"}, False),
+        ({"load_state": "not-found"}, False),
+        ({"active_state": "inactive", "sub_state": "dead"}, False),
+        ({"active_state": "inactive", "sub_state": "dead", "kind": "oneshot"}, True),
+        ({"active_state": "inactive", "sub_state": "dead", "kind": "oneshot", "result": "exit-code"}, False),
+    ],
+)
+def test_healthy(change: dict[str, object], healthy: bool) -> None:
+    assert replace(RUNNING, **change).healthy is healthy  # type: ignore[arg-type]  # the table's values fit
+
+
+def test_one_sick_service_is_enough() -> None:
+    assert report_of(RUNNING, RUNNING).healthy
+    assert not report_of(RUNNING, replace(RUNNING, restarts=2)).healthy
+    assert not report_of(RUNNING, status=12).healthy
+
+
+def test_lines_of_a_healthy_bundle() -> None:
+    service = replace(
+        RUNNING,
+        user="hello",
+        executable="/opt/hello/releases/1/env/bin/python3.11",
+        health=GOOD,
+        http=HttpAnswer(url="http://127.0.0.1:8000/healthz", status=200, body="ok\n"),
+        exposure="1.4 OK",
+    )
+    assert report_of(service).lines() == (
+        "hello 1.2.0-3f2a9c1d8e4b on Debian bookworm, systemd 252: healthy",
+        "  booted in 0.5 s",
+        "  install.sh exited with 0 after 3.2 s",
+        "hello.service: healthy",
+        "  state     active (running), 0 restarts",
+        "  process   213, user hello, /opt/hello/releases/1/env/bin/python3.11",
+        "  health    good after 0.2 s (hello-health.service)",
+        "  http      200 from http://127.0.0.1:8000/healthz: 'ok\\n'",
+        "  exposure  1.4 OK",
+    )
+
+
+def test_lines_of_a_failure_show_what_was_said() -> None:
+    failed = replace(RUNNING, active_state="failed", sub_state="failed", result="exit-code", main_pid=0)
+    text = "\n".join(report_of(replace(failed, journal=("boom",)), status=15).lines())
+    assert text.startswith("hello 1.2.0-3f2a9c1d8e4b on Debian bookworm, systemd 252: UNHEALTHY\n")
+    assert "install.sh exited with 15" in text
+    assert "  | no space\n" in text
+    assert "  state     failed (failed), exit-code, 0 restarts\n" in text
+    assert text.endswith("  | boom")
+
+
+def test_document_is_json_and_carries_the_verdicts() -> None:
+    document = json.loads(json.dumps(report_of(RUNNING, replace(RUNNING, restarts=1)).document()))
+    assert document["healthy"] is False
+    assert [service["healthy"] for service in document["services"]] == [True, False]
+    assert document["install"] == {"status": 0, "seconds": 3.25, "output": "unpacking\nno space\n"}
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("  NAME  DESCRIPTION\n\n→ Overall exposure level for hello.service: 1.4 OK 🙂\n", "1.4 OK"),
+        ("-> Overall exposure level for a-b.service: 10.0 DANGEROUS", "10.0 DANGEROUS"),
+        ("Unit hello.service not found.", ""),
+    ],
+)
+def test_exposure(text: str, expected: str) -> None:
+    assert parse_exposure(text) == expected
+
+
+def test_url_is_filled_from_the_process_environment() -> None:
+    environment = "PORT=8080\0EMPTY=\0PATH=/a=b\0"
+    assert expand("http://127.0.0.1:${PORT}/x${EMPTY}", environment) == "http://127.0.0.1:8080/x"
+    assert expand("http://127.0.0.1:${NOWHERE}/", environment) is None
+    assert expand("http://127.0.0.1:1/$PORT", "") == "http://127.0.0.1:1/$PORT"
+
+
+def test_answer_of_the_client() -> None:
+    answer = Answer(status=0, stdout="503\nnot yet: s3cret!\n", stderr="")
+    assert parse_answer("u", answer, ["s3cret!"]) == HttpAnswer(url="u", status=503, body="not yet: ***\n")
+    refused = Answer(status=1, stdout="", stderr="noise\nConnection refused\n")
+    assert parse_answer("u", refused, []) == HttpAnswer(url="u", status=0, body="Connection refused")
+
+
+def test_secret_values_are_found_and_hidden() -> None:
+    text = '# made here\nRELEASE_COOKIE=0123456789abcdef\nQUOTED="a b\\"c"\nLONG=\'one line\ntwo lines\'\nTINY=a\n'
+    hidden = parse_secrets(text)
+    assert set(hidden) == {"0123456789abcdef", 'a b"c', "one line", "two lines"}
+    assert mask('cookie 0123456789abcdef, a b"c, a', hidden) == "cookie ***, ***, a"
+
+
+def test_a_longer_secret_goes_first() -> None:
+    assert mask("abcdef", parse_secrets("SHORT=abcd\nLONGER=abcdef\n")) == "***"
+
+
+def test_unbalanced_quotes_hide_all_the_same() -> None:
+    assert parse_secrets("A=it's-secret\n") == ("it's-secret",)
+
+
+def test_manifest_from_a_directory_and_a_tar(tmp_path: Path) -> None:
+    directory = tmp_path / "hello-1.2.0-linux-64"
+    directory.mkdir()
+    (directory / "manifest.json").write_text(json.dumps(MANIFEST))
+    assert read_manifest(directory) == (directory.name, MANIFEST)
+    tar = tar_of(tmp_path / "other-name.tar", {f"{directory.name}/manifest.json": json.dumps(MANIFEST)})
+    assert read_manifest(tar) == (directory.name, MANIFEST)
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({}, "0 directories at its top"),
+        ({"a/manifest.json": "{}", "b/x": ""}, "2 directories at its top"),
+        ({"a/x": ""}, "manifest.json"),
+        ({"a/manifest.json": "{"}, "Expecting property name"),
+        ({"a/manifest.json": "{}"}, "no 'name'"),
+        ({"a/manifest.json": "[]"}, "list indices"),
+        ({"a/manifest.json": '{"name": 1, "release": "x"}'}, "have to be strings"),
+        ({"a/manifest.json": '{"name": "a", "release": "x", "services": [{"unit": 1}]}'}, "name its unit"),
+    ],
+)
+def test_what_is_no_bundle(tmp_path: Path, files: dict[str, str], reason: str) -> None:
+    with pytest.raises(VerificationError, match="not a bundle") as caught:
+        read_manifest(tar_of(tmp_path / "x.tar", files))
+    assert caught.value.exit_code == 7
+    assert reason in caught.value.message
+
+
+def test_a_file_that_is_no_tar(tmp_path: Path) -> None:
+    path = tmp_path / "x.tar"
+    path.write_text("no tar at all")
+    with pytest.raises(VerificationError, match="not a bundle"):
+        read_manifest(path)
