@@ -334,8 +334,7 @@ def _main_process(machine: Machine, pid: int) -> tuple[str, str]:
 def _ask(machine: Machine, service: dict[str, Any], pid: int, hidden: Sequence[str]) -> HttpAnswer | None:
     """GET the health URL, with what the running service's environment says; None if there is none."""
     template = (service.get("health") or {}).get("http")
-    environment = machine.run("cat", f"/proc/{pid}/environ").stdout
-    url = expand(template, environment) if template else None
+    url = expand(template, _text(machine.read(f"/proc/{pid}/environ"))) if template else None
     if url is None:
         return None
     answer = machine.run_on_its_network(sys.executable, "-I", "-S", "-c", _CLIENT, url)
@@ -367,8 +366,11 @@ def _journal(machine: Machine, units: Iterable[str], hidden: Sequence[str]) -> t
 
 
 def _secrets(machine: Machine, manifest: dict[str, Any]) -> tuple[str, ...]:
-    answer = machine.run("cat", f"/etc/{manifest['name']}/secrets.env")
-    return parse_secrets(answer.stdout)
+    return parse_secrets(_text(machine.read(f"/etc/{manifest['name']}/secrets.env")))
+
+
+def _text(content: bytes | None) -> str:
+    return (content or b"").decode("utf-8", "replace")
 
 
 def parse_secrets(text: str) -> tuple[str, ...]:

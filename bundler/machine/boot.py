@@ -155,6 +155,13 @@ class Machine:
         path.write_bytes(content)
         path.chmod(mode)
 
+    def read(self, target: str) -> bytes | None:
+        """A file's content, None if there is no such file. Unlike what :meth:`run` prints, never logged."""
+        try:
+            return self._host_path(target).read_bytes()
+        except OSError:
+            return None
+
     def copy_in(self, source: Path, target: str) -> None:
         """Copy a file or a directory of the host to ``target``, which must not exist yet; it becomes root's."""
         path = self._host_path(target)

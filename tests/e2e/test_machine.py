@@ -152,6 +152,14 @@ def test_files_go_in(machine: Machine, tmp_path: Path) -> None:
         machine.copy_in(tmp_path / "missing", "/root/missing")
 
 
+def test_files_can_be_read(machine: Machine) -> None:
+    machine.put("/run/read", b"\0\1")
+    assert machine.read("/run/read") == b"\0\1"
+    assert machine.read("/run/missing") is None
+    assert machine.read("/run") is None
+    assert machine.read("/proc/1/comm") == b"systemd\n"  # what is mounted there, too
+
+
 def test_a_link_inside_does_not_lead_into_the_host(machine: Machine) -> None:
     name = f"conda-bundler-test-{os.getpid()}"
     machine.put(f"/var/run/{name}", b"x")  # /var/run is a link to /run

@@ -13,6 +13,7 @@ from bundler.progress import QuietProgress
 from bundler.smoke import SmokeOptions, SmokeReport, smoke
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.e2e
@@ -85,6 +86,16 @@ def tarred(room: Path) -> Path:
     with tarfile.open(path, "w") as tar:
         tar.add(room, arcname=room.name)
     return path
+
+
+@pytest.fixture(autouse=True)
+def _no_secret_in_the_log(caplog: pytest.LogCaptureFixture) -> Iterator[None]:
+    """Not even with --debug, apart from what install.sh and the journal say themselves."""
+    caplog.set_level("DEBUG")
+    yield
+    said = "\n".join(record.getMessage() for record in caplog.get_records("call"))
+    assert f'COOKIE="{COOKIE}"' not in said
+    assert f"COOKIE={COOKIE}" not in said
 
 
 def run(bundle: Path, *install_args: str) -> SmokeReport:
