@@ -13,14 +13,18 @@ import subprocess
 import sys
 import time
 import urllib.request
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import rattler
 from conda_package_streaming.extract import extract
 from conda_package_streaming.package_streaming import stream_conda_component
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
 
 CHECKOUT = Path(__file__).parent.parent.parent
 PYTHON = f"python{sys.version_info.major}.{sys.version_info.minor}"
@@ -37,13 +41,8 @@ class Unpacked:
     archive: Path
     tree: Path
 
-    @property
-    def index(self) -> dict[str, Any]:
-        return json.loads((self.tree / "info/index.json").read_bytes())  # type: ignore[no-any-return]
-
-    @property
-    def paths(self) -> list[dict[str, Any]]:
-        return json.loads((self.tree / "info/paths.json").read_bytes())["paths"]  # type: ignore[no-any-return]
+    index: dict[str, Any]  # info/index.json
+    paths: list[dict[str, Any]]  # the entries of info/paths.json
 
 
 @pytest.fixture(scope="module")
@@ -52,7 +51,8 @@ def packages(local_channel: Path, tmp_path_factory: pytest.TempPathFactory) -> t
     for archive in archives(local_channel):
         tree = tmp_path_factory.mktemp("package")
         extract(str(archive), tree)
-        found.append(Unpacked(archive=archive, tree=tree))
+        index, paths = (json.loads((tree / "info" / name).read_bytes()) for name in ("index.json", "paths.json"))
+        found.append(Unpacked(archive=archive, tree=tree, index=index, paths=paths["paths"]))
     return tuple(found)
 
 
@@ -335,20 +335,23 @@ class TestEnvironment:
 
 
 class TestHello:
-    def start(self, environment: Path, **variables: str) -> subprocess.Popen[str]:
+    @contextmanager
+    def start(self, environment: Path, **variables: str) -> Iterator[subprocess.Popen[str]]:
         command = [str(environment / "bin/python"), "-m", "hello"]
         own = {"PYTHONPATH": str(CHECKOUT / "examples/hello/src"), "PYTHONDONTWRITEBYTECODE": "1", **variables}
-        return subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True)
+        with subprocess.Popen(command, env=own, stdout=subprocess.PIPE, stderr=subprocess.PIPE, text=True) as service:
+            try:
+                yield service
+            finally:
+                service.kill()
 
     def test_it_serves_and_stops_when_told(self, environment: Path) -> None:
         port = free_port()
         with self.start(environment, PORT=str(port), RELEASE_COOKIE="c" * 64) as service:
-            try:
-                assert get(port, "/healthz") == "ok\n"
-                assert "version 0.1.0" in get(port, "/")
-                about = json.loads(get(port, "/about"))
-            finally:
-                service.send_signal(signal.SIGTERM)
+            assert get(port, "/healthz") == "ok\n"
+            assert "version 0.1.0" in get(port, "/")
+            about = json.loads(get(port, "/about"))
+            service.send_signal(signal.SIGTERM)
             printed, errors = service.communicate(timeout=20)
         assert about["python"] == str(environment / "bin/python")
         assert about["imports"] == dict.fromkeys(("ctypes", "httptools", "sqlite3", "ssl", "zlib"), True)
