@@ -9,6 +9,7 @@ import functools
 import json
 import logging
 import os
+import signal
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -32,6 +33,8 @@ _EXIT_SMOKE = 8
 
 def main() -> None:
     """The command ``conda-bundler``."""
+    # A CI job that is cancelled gets SIGTERM: as an exception it lets temporary directories and machines go.
+    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
     cli(prog_name="conda-bundler")
 
 

@@ -199,8 +199,7 @@ def _virtual_packages(channel: str, platform: str) -> tuple[dict[str, Any], ...]
     ]
     if not records or any(record.get("package_type") != "virtual_system" for record in records):
         return None
-    # for osx-64 conda-lock lists two versions of __osx; the higher one counts
-    records.sort(key=lambda record: (record["name"], Version(record["version"])))
+    # for osx-64 conda-lock lists two versions of __osx, the one that counts last
     return tuple({r["name"]: r for r in records if r["subdir"] in (platform, "noarch")}.values())
 
 

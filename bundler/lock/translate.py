@@ -66,7 +66,7 @@ def translate_conda_lock(failed: ToolFailed, environment: Path, virtual_packages
     ):
         return _unsatisfiable(unsatisfiable[1], unsatisfiable[2].strip(), where)
     return _translate_pip(text, last, where) or LockError(
-        f"conda-lock failed: {last}", where=where, remedy="With -v you see all that it printed."
+        f"conda-lock failed: {last}", where=where, remedy="With --debug you see all that it printed."
     )
 
 

@@ -179,3 +179,16 @@ def test_an_output_directory_that_cannot_be_made(project: Path) -> None:
     assert done.returncode in (2, 6)
     assert "dist" in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_sigterm_leaves_nothing_behind(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
+    """A cancelled CI job: temporary directories go, nothing gets a final name."""
+    temporary = tmp_path_factory.mktemp("tmpdir")
+    words = [sys.executable, "-m", "bundler", "build", "."]
+    process = subprocess.Popen(words, cwd=project, env=os.environ | {"TMPDIR": str(temporary)})
+    while not list(temporary.iterdir()):
+        time.sleep(0.02)
+    process.terminate()
+    assert process.wait(30) == 143
+    assert list(temporary.iterdir()) == []
+    assert not (project / "conda-lock.yml").exists()

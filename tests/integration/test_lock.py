@@ -83,6 +83,7 @@ def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
         make_package(path, "twig", version)
     make_package(path, "app", "1.0", depends=["leaf >=1", "twig", "__glibc >=2.17,<3.0.a0"])
     make_package(path, "app", "2.0", depends=["leaf >=2", "twig", "__glibc >=2.17,<3.0.a0"])
+    make_package(path, "anchor", "1.0", depends=["leaf <2"])
     make_package(path, "broken", "1.0", depends=["leaf >=9"])
     make_package(path, "gpu", "1.0", depends=["__cuda >=11"], subdir="linux-64", extension=".tar.bz2")
     make_package(path, "future-gpu", "1.0", depends=["__cuda >=99"])
@@ -196,16 +197,22 @@ def test_several_platforms_in_one_lockfile(project: Project) -> None:
     assert project.locked("linux-aarch64") == {"leaf": "3.0", "native": "1.1"}
 
 
-def test_the_lockfile_speaks_of_the_users_files(project: Project) -> None:
-    locks = project.path / "locks"
-    locks.mkdir()
+def test_the_lockfile_speaks_of_the_users_files(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    locks = project.path / "locks" / "production"
+    locks.mkdir(parents=True)
     (locks / "real.yml").touch(mode=0o640)
     (locks / "real.yml").chmod(0o640)
     link = locks / "prod-lock.yml"
     link.symlink_to("real.yml")
+    temporary = tmp_path / "temporary"
+    temporary.mkdir()
+    monkeypatch.setattr("tempfile.tempdir", str(temporary))
     write_lockfile(replace(project.request, lockfile=link))
+    assert list(temporary.iterdir()) == []
     text = link.read_text()
-    assert yaml.safe_load(text)["metadata"]["sources"] == ["../environment.yml"]
+    assert yaml.safe_load(text)["metadata"]["sources"] == ["../../environment.yml"]
     assert "conda-lock install -n YOURENV prod-lock.yml" in text
     assert link.is_symlink(), "a link stays a link"
     assert stat.S_IMODE(link.stat().st_mode) == 0o640
@@ -219,6 +226,8 @@ def test_virtual_packages_are_conda_locks_not_the_build_machines(
     said = project.asks_for("future-gpu").fails(LockError)
     assert "__cuda >=99" in said
     assert "On linux-64 __cuda is 11.4" in said
+    project.asks_for("leaf", "__osx >=11")  # of which conda-lock lists an older one, too
+    write_lockfile(replace(project.request, platforms=("osx-64",)))
     ours = project.path / "virtual-packages.yml"
     ours.write_text("subdirs: {linux-64: {packages: {__cuda: '99.1'}}}")
     assert project.asks_for("future-gpu", "__cuda >=99").lock() == {"future-gpu": "1.0"}
@@ -411,7 +420,7 @@ def test_an_update_moves_what_is_named_and_nothing_else(project: Project) -> Non
 
 def test_an_update_moves_what_has_to_move_with_it(project: Project) -> None:
     project.asks_for("app 1.*", "leaf 1.*", "twig 1.*").lock()
-    assert project.asks_for("app", "twig").lock("app") == {"app": "2.0", "leaf": "3.0", "twig": "1.0"}
+    assert project.asks_for("leaf", "app", "twig").lock("app") == {"app": "2.0", "leaf": "3.0", "twig": "1.0"}
 
 
 def test_an_update_stays_within_the_environment(project: Project) -> None:
@@ -491,8 +500,9 @@ def test_a_solver_of_ones_own(project: Project, tmp_path: Path, monkeypatch: pyt
     """Any conda will do; the one at hand is our own solver, of which conda-lock knows nothing but the command line."""
     conda = write_launcher(tmp_path, SolverSettings())
     monkeypatch.chdir(tmp_path)
-    monkeypatch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
-    assert project.asks_for("app 1.*", "leaf 1.*", "twig 1.*").lock(solver="conda")["leaf"] == "1.0"
+    with monkeypatch.context() as patch:
+        patch.setenv("PATH", f"{tmp_path}{os.pathsep}{os.environ['PATH']}")
+        assert project.asks_for("app 1.*", "leaf 1.*", "twig 1.*").lock(solver="conda")["leaf"] == "1.0"
     project.asks_for("app", "leaf")
     assert project.lock("leaf", solver="./conda") == {"app": "1.0", "leaf": "3.0", "twig": "1.0"}
     assert project.lock("app", solver=str(conda)) == {"app": "2.0", "leaf": "3.0", "twig": "1.0"}
@@ -500,6 +510,30 @@ def test_a_solver_of_ones_own(project: Project, tmp_path: Path, monkeypatch: pyt
     said = project.asks_for("broken").fails(LockError, solver=str(conda))
     assert "no set of packages satisfies it on linux-64" in said
     assert "leaf >=9, for which no candidates were found." in said
+
+
+def test_an_update_with_a_solver_of_ones_own_breaks_no_other_package(project: Project, tmp_path: Path) -> None:
+    conda = str(write_launcher(tmp_path, SolverSettings()))
+    locked = project.asks_for("anchor", "app 1.*").lock()
+    assert project.asks_for("anchor", "app").lock("app", solver=conda) == locked
+
+
+def test_nothing_steers_conda_lock_from_outside(
+    project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    conda = write_launcher(tmp_path, SolverSettings())
+    spy = tmp_path / "spy-conda"
+    spy.write_text(f'#!/bin/sh\nenv >"{tmp_path}/environ"\nexec "{conda}" "$@"\n')
+    spy.chmod(0o755)
+    for name in ("CONDA_PREFIX", "CONDA_LOCK_MAMBA", "CONDA_FLAGS", "MAMBA_ROOT_PREFIX", "PYTHONPATH", "RUNNER_TEMP"):
+        monkeypatch.setenv(name, "/outside")
+    monkeypatch.setenv("NETRC", "/kept")
+    project.lock(solver=str(spy))
+    environ = dict(line.split("=", 1) for line in (tmp_path / "environ").read_text().splitlines() if "=" in line)
+    assert "/outside" not in environ.values()
+    assert environ["NETRC"] == "/kept"
+    assert "conda-bundler-lock-" in environ["TMPDIR"]
+    assert environ["CONDA_BUNDLER_CACHE"] == os.environ["CONDA_BUNDLER_CACHE"]
 
 
 def test_the_launcher_finds_its_python_and_its_modules(
