@@ -1,4 +1,4 @@
-"""Small but real bundles for the tests of install.sh: a shell script as the service, files of any kind in the payload."""
+"""Small but real bundles for the tests of install.sh: a shell script as the service, any kind of file beside it."""
 
 from __future__ import annotations
 
@@ -7,11 +7,14 @@ import hashlib
 import io
 import tarfile
 from dataclasses import dataclass, replace
-from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.config import Secret
 from bundler.resources import templates_dir
 from bundler.target.render import InstallScript, InstallService, render_install
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 COOKIE = Secret(name="RELEASE_COOKIE", bytes=32, format="hex")
 SERVE = "#!/bin/sh\nwhile :; do sleep 1; done\n"

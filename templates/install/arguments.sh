@@ -83,6 +83,9 @@ take_option() { # OPTION VALUE
 }
 
 give_secret() { # NAME FILE
+    case $1 in
+        *[!A-Za-z0-9_]*) misuse "not the name of a secret: $1" ;;
+    esac
     case $2 in
         *"
 "*) misuse "the file of secret $1 has a line break in its name" ;;

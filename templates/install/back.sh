@@ -51,7 +51,7 @@ go_back() {
     if [ -n "$FROM" ]; then
         say "going back to $FROM"
         if (bring_back); then
-            say "$FROM runs again"
+            say "$FROM is back as it was"
         else
             complain error "going back to $FROM did not work" "See: systemctl status; then run this again."
         fi

@@ -11,12 +11,17 @@ install_config() {
     {
         cat <<TEXT
 # Settings of $NAME. Every default is below, commented out: take the # away and change the value.
-# Then: systemctl restart the service. An upgrade leaves this file alone; secrets are in secrets.env.
+# Then: systemctl restart$(each_service list_word)
+# An upgrade leaves this file alone. Secrets are in secrets.env.
 
 TEXT
         sed -e '/^#/d' -e '/^$/d' -e 's/^/#/' "$ROOT/releases/$RELEASE/config/$NAME.env"
     } | put "$ETC/$NAME.env" 0640
     CONFIG_MADE=yes
+}
+
+list_word() { # WORD
+    printf ' %s' "$1"
 }
 
 undo_config() {

@@ -1,7 +1,11 @@
 
 # --- files -----------------------------------------------------------------------------------------------
 
-flush() { # PATH: to the disk, with all of its filesystem
+flush() { # PATH: this file or directory to the disk
+    sync "$1" 2>/dev/null || sync
+}
+
+flush_all() { # PATH: all of the filesystem that it is on
     sync -f "$1" 2>/dev/null || sync
 }
 

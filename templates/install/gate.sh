@@ -34,9 +34,11 @@ watch_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT
     gate_good=0
     gate_why="it is not up yet"
     while ! is_well "$1" "$2"; do
-        # Both are final: the unit has ended, or systemd is starting it over and over.
         case $(property "$1" ActiveState) in
             failed | inactive) unhealthy "$1" "$2" "it has ended" ;;
+        esac
+        case $(property "$1" SubState) in
+            auto-restart*) unhealthy "$1" "$2" "it has ended" ;; # and systemd waits to start it anew
         esac
         [ "$(property "$1" NRestarts)" = "$gate_restarts" ] || unhealthy "$1" "$2" "it ended and was restarted"
         [ "$(seconds)" -lt "$gate_deadline" ] || unhealthy "$1" "$2" "$gate_why"

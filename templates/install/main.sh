@@ -95,9 +95,9 @@ change_over() {
 
 tell() {
     say "installed in $ROOT/releases/$RELEASE"
-    say "settings: $ETC/$NAME.env; logs: journalctl$(each_service tell_unit)"
+    say "settings: $ETC/$NAME.env; logs: journalctl$(each_service list_option)"
 }
 
-tell_unit() { # UNIT
+list_option() { # UNIT
     printf ' -u %s' "$1"
 }

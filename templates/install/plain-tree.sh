@@ -43,7 +43,6 @@ refuse_stray_links() {
         set -- -type l \( -lname '/*' -o -lname '*..*' \) \
             ! \( -path "$STAGE/*/*/*" -lname '../*' ! -lname '../*..*' \)
     fi
-    # shellcheck disable=SC2016 # $1 and the rest are the inner shell's
     stray=$(find "$STAGE" "$@" -exec sh -c '
         stage=$1 final=$2
         shift 2

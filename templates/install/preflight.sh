@@ -173,6 +173,7 @@ check_unit() { # FILE
         if [ -e "$unit_place/$1" ] || [ -L "$unit_place/$1" ]; then
             problem "there is a unit $unit_place/$1 that was not made by this installer" \
                 "Remove it (if it is a mask: systemctl unmask $1), or give the bundle's service another name."
+            return 0
         fi
     done
 }

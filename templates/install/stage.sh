@@ -17,7 +17,7 @@ stage_release() {
     each_file stage_file
     ! have restorecon || [ ! -e /sys/fs/selinux/enforce ] || restorecon -RF "$STAGE" ||
         die 12 "restorecon failed below $STAGE"
-    flush "$STAGE"
+    flush_all "$STAGE"
     printf 'payload %s\n' "$PAYLOAD_SHA256" | put "$STAGE/.complete" 0644
     name_release
 }

@@ -1,0 +1,393 @@
+"""install.sh and the health probe without a machine: their syntax, what a damaged script does, how the probe asks."""
+
+from __future__ import annotations
+
+import hashlib
+import http.server
+import os
+import random
+import re
+import shutil
+import socket
+import subprocess
+import threading
+from typing import TYPE_CHECKING
+
+import pytest
+from installkit import COOKIE, Spec, but, script, write_bundle
+
+from bundler.config import Secret
+from bundler.resources import templates_dir
+from bundler.target.render import render_install
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
+SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
+NASTY = """it's "quoted" $(touch /tmp/x) `id` ${HOME} \\ ; & | < > * ? # ! % {{ }} <{ }> <% %>"""
+
+MATRIX = {
+    "plain": Spec(),
+    "no-secrets": Spec(secrets=()),
+    "secrets": Spec(secrets=(COOKIE, Secret(name="KEY", bytes=16, format="hex"))),
+    "health": Spec(health="exit 0\n", start_period=0.5, timeout=12.3),
+    "services": Spec(services=("hello", "hello-b", "hello-c"), health="exit 0\n"),
+    "nasty": Spec(description=NASTY),
+    "no-glibc": Spec(glibc=""),
+}
+
+
+def rendered(spec: Spec) -> str:
+    return render_install(script(spec, "0" * 64, {f"units/{NASTY}": "1" * 64, "manifest.json": "2" * 64}))
+
+
+@pytest.fixture(scope="module")
+def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return write_bundle(Spec(), tmp_path_factory.mktemp("bundle") / "good")
+
+
+# --- the text
+
+
+@pytest.mark.parametrize("spec", MATRIX.values(), ids=MATRIX.keys())
+def test_shellcheck_has_nothing_to_say(spec: Spec, tmp_path: Path) -> None:
+    (tmp_path / "install.sh").write_text(rendered(spec))
+    done = subprocess.run(
+        ["shellcheck", "--shell=sh", "--severity=style", tmp_path / "install.sh"],
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (done.returncode, done.stdout) == (0, "")
+
+
+def test_shellcheck_has_nothing_to_say_about_the_probe() -> None:
+    subprocess.run(["shellcheck", "--shell=sh", "--severity=style", templates_dir() / "target/probe.sh"], check=True)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
+def test_every_shell_reads_it(shell: tuple[str, ...], tmp_path: Path) -> None:
+    for spec in MATRIX.values():
+        (tmp_path / "install.sh").write_text(rendered(spec))
+        subprocess.run([*shell, "-n", tmp_path / "install.sh"], check=True)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
+def test_free_text_stays_text(shell: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "install.sh").write_text(rendered(Spec(description=NASTY)))
+    version = ask(shell, tmp_path / "install.sh", "--version")
+    assert (version.returncode, version.stdout.splitlines()[1]) == (0, NASTY)
+    assert not os.path.lexists("/tmp/x")
+
+
+def ask(shell: tuple[str, ...], install: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    return subprocess.run([*shell, install, *options], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
+def test_usage(shell: tuple[str, ...], bundle: Path) -> None:
+    install = bundle / "install.sh"
+    for option in ("-h", "--help"):
+        assert "--health-timeout S" in ask(shell, install, option).stdout
+    wrong = (
+        ("--frobnicate",),
+        ("extra",),
+        ("--health-timeout",),
+        ("--health-timeout", "-1"),
+        ("--health-timeout=1.5",),
+        ("--secret", "NAME"),
+        ("--secret", "=file"),
+        ("--cookie-file",),
+        ("",),
+    )
+    for options in wrong:
+        done = ask(shell, install, *options)
+        assert (done.returncode, done.stdout) == (2, ""), options
+        assert done.stderr.startswith("install.sh: error: "), options
+
+
+def test_it_cannot_be_piped_into_a_shell(bundle: Path, tmp_path: Path) -> None:
+    with (bundle / "install.sh").open() as file:
+        done = subprocess.run(["sh"], stdin=file, cwd=tmp_path, capture_output=True, text=True, check=False)
+    assert (done.returncode, "cannot read itself" in done.stderr) == (11, True)
+
+
+def test_its_name_may_begin_with_a_dash_and_hold_blanks(bundle: Path, tmp_path: Path) -> None:
+    shutil.copy(bundle / "install.sh", tmp_path / "- install.sh")
+    done = subprocess.run(
+        ["sh", "--", "- install.sh", "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stderr
+
+
+# --- a damaged install.sh
+
+# Runs every copy of install.sh in "$1", with --check and without, in a world in which the whole one would pass: its
+# own mounts, a /run with systemd in it, and a layer over each directory that an install writes to. Prints "status
+# status name" for each; the layers must stay empty.
+_TRIAL = """
+set -eu
+room=$1; shift
+mount -t tmpfs none "$room"
+mkdir "$room/run"
+mount --bind "$room/run" /run
+mkdir -p /run/systemd/system /usr/local/lib
+for directory in etc opt usr var; do
+    mkdir -p "$room/$directory/upper" "$room/$directory/work"
+    mount -t overlay -o "lowerdir=/$directory,upperdir=$room/$directory/upper,workdir=$room/$directory/work" \
+        overlay "/$directory"
+done
+printf '#!/bin/sh\\n[ "$1" = --version ] && echo systemd 252\\n' >/usr/local/sbin/systemctl
+chmod 755 /usr/local/sbin/systemctl
+touch "$room/start"
+for copy in "$@"; do
+    status=0 check=0
+    sh=$(cat "${copy%/*}/shell")
+    timeout 20 $sh "$copy" --check </dev/null >/dev/null 2>&1 || check=$?
+    timeout 20 $sh "$copy" </dev/null >/dev/null 2>&1 || status=$?
+    echo "$check $status $copy"
+done
+find "$room"/*/upper -newer "$room/start" >&2
+"""
+
+
+def damages(text: bytes, *, seed: int, count: int) -> list[bytes]:
+    """Copies of ``text`` with one byte changed, or cut off somewhere."""
+    random_ = random.Random(seed)
+    copies = []
+    for _ in range(count):
+        position = random_.randrange(len(text))
+        value = random_.choice([byte for byte in (*b"\n #'\"*?!|&;)0", text[position] ^ 1) if byte != text[position]])
+        copies.append(text[:position] + bytes([value]) + text[position + 1 :])
+    # Before the brace there are only comments: what is cut off there exits with 0, having done nothing.
+    start = text.index(b"\n{") + 2
+    copies += [text[: random_.randrange(start, len(text))] for _ in range(count // 2)]
+    copies += [text[:start], text[:-1], text + b"\n", text.replace(b"    self_check\n", b"\n")]
+    copies += [
+        text.replace(b'" = "$SELF_SHA256"', b'" != "$SELF_SHA256"'),
+        text.replace(b"-h | --help", b"-* | --help"),
+    ]
+    assert text not in copies
+    return copies
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
+@pytest.mark.parametrize(("shell", "count"), [(SHELLS[0], 250), (SHELLS[1], 60), (SHELLS[3], 60)])
+def test_a_damaged_script_never_succeeds_and_changes_nothing(
+    bundle: Path, tmp_path: Path, shell: tuple[str, ...], count: int
+) -> None:
+    good = (bundle / "install.sh").read_bytes()
+    copies = []
+    for number, text in enumerate([good, *damages(good, seed=7, count=count)]):
+        room = tmp_path / str(number)
+        shutil.copytree(bundle, room, copy_function=os.link)
+        (room / "install.sh").unlink()
+        (room / "install.sh").write_bytes(text)
+        (room / "shell").write_text(" ".join(shell))
+        copies.append(room / "install.sh")
+    (tmp_path / "room").mkdir()
+    whole, *broken = copies
+
+    done = try_all(tmp_path / "room", broken)
+    assert [line for line in done.stdout.splitlines() if "0" in line.split()[:2]] == []
+    assert len(done.stdout.splitlines()) == len(broken)
+    assert done.stderr == ""  # nothing that they changed
+
+    sound = try_all(tmp_path / "room", [whole])
+    assert sound.stdout.startswith("0 "), sound.stdout  # so it was the damage
+    assert "/opt/upper" in sound.stderr  # and what it does would have been seen
+
+
+def try_all(room: Path, copies: list[Path]) -> subprocess.CompletedProcess[str]:
+    return subprocess.run(
+        ["unshare", "-m", "sh", "-c", _TRIAL, "sh", room, *copies], capture_output=True, text=True, check=True
+    )
+
+
+def test_the_digest_is_of_the_script_with_its_value_left_empty(bundle: Path) -> None:
+    text = (bundle / "install.sh").read_text()
+    found = re.search("^SELF_SHA256='([0-9a-f]{64})'$", text, re.MULTILINE)
+    assert found is not None
+    assert hashlib.sha256(text.replace(found[1], "").encode()).hexdigest() == found[1]
+
+
+@pytest.mark.parametrize("spec", [Spec(description=f"SELF_SHA256='{'0' * 64}'"), but(Spec(), version="2.0")])
+def test_the_self_check_holds_for_every_script(spec: Spec, tmp_path: Path) -> None:
+    install = write_bundle(spec, tmp_path / "bundle") / "install.sh"
+    assert ask(("sh",), install, "--version").returncode == 0
+
+
+@pytest.mark.skipif(os.geteuid() != 0, reason="mknod needs root")
+def test_devices_and_sockets_in_the_tree_are_refused(tmp_path: Path) -> None:
+    """A machine in a container cannot make devices, so its tar never gets that far."""
+    parts = "".join((templates_dir() / "install" / name).read_text() for name in ("say.sh", "plain-tree.sh"))
+    for kind in ("b", "c"):
+        stage = tmp_path / kind
+        (stage / "app").mkdir(parents=True)
+        subprocess.run(["mknod", stage / "app/evil", kind, "1", "3"], check=True)
+        done = subprocess.run(
+            ["sh", "-euc", f'{parts}\nSTAGE="$1"; refuse_special_files', "sh", stage],
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert (done.returncode, "a device, FIFO or socket: app/evil" in done.stderr) == (11, True), done.stderr
+
+
+# --- the probe
+
+WAYS = ("python", "curl", "wget", "bash")
+
+
+class Answers(http.server.BaseHTTPRequestHandler):
+    """/<status> answers with that status; redirects lead to /500."""
+
+    def do_GET(self) -> None:
+        status = int(self.path.rsplit("/", 1)[1])
+        self.send_response(status)
+        if 300 <= status < 400:
+            self.send_header("Location", "/500")
+        self.end_headers()
+
+    def log_message(self, *_arguments: object) -> None:
+        pass
+
+
+@pytest.fixture(scope="module")
+def server() -> Iterator[int]:
+    with http.server.ThreadingHTTPServer(("127.0.0.1", 0), Answers) as found:
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        yield found.server_port
+        found.shutdown()
+
+
+@pytest.fixture
+def probe(tmp_path: Path) -> Path:
+    """The probe where a release has it, beside an environment with a Python."""
+    path = tmp_path / "release/share/probe"
+    path.parent.mkdir(parents=True)
+    shutil.copy(templates_dir() / "target/probe.sh", path)
+    (tmp_path / "release/env/bin").mkdir(parents=True)
+    (tmp_path / "release/env/bin/python").symlink_to("/usr/bin/python3")
+    return path
+
+
+def knock(probe: Path, *arguments: str, way: str = "python", shell: str = "sh") -> subprocess.CompletedProcess[str]:
+    if way != "python" and not shutil.which(way):
+        pytest.skip(f"{way} is not installed")
+    proxies = {
+        "http_proxy": "http://127.0.0.1:1",
+        "HTTP_PROXY": "http://127.0.0.1:1",
+        "ALL_PROXY": "http://127.0.0.1:1",
+    }
+    return subprocess.run(
+        [*shell.split(), probe, *arguments],
+        env={**os.environ, **proxies, "PROBE_WITH": way, "PYTHONPATH": "/nowhere"},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("status", "good"), [(200, True), (204, True), (302, True), (404, False), (500, False), (503, False)]
+)
+def test_probe_judges_the_status(probe: Path, server: int, way: str, status: int, good: bool) -> None:
+    done = knock(probe, "http", f"http://127.0.0.1:{server}/{status}", "5", way=way)
+    assert (done.returncode, done.stdout) == (0 if good else 1, "")
+    if good:
+        assert done.stderr == ""
+    else:
+        assert re.fullmatch(f"http://127.0.0.1:{server}/{status}: answered with status {status}\n", done.stderr)
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_probe_says_that_nobody_listens(probe: Path, way: str) -> None:
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))  # bound, but not listening: nobody else can take the port
+        done = knock(probe, "http", f"http://127.0.0.1:{taken.getsockname()[1]}/", "5", way=way)
+    assert done.returncode == 1
+    assert re.fullmatch("http://127.0.0.1:[0-9]+/: connection refused\n", done.stderr, re.IGNORECASE), done.stderr
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_probe_says_that_nobody_answers(probe: Path, way: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as silent:
+        done = knock(probe, "http", f"http://127.0.0.1:{silent.getsockname()[1]}/", "1", way=way)
+    assert done.returncode == 1
+    assert done.stderr.endswith("no answer within 1 s\n"), done.stderr
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize("said", [b"", b"SSH-2.0-OpenSSH\r\n\r\n"], ids=["nothing", "no-http"])
+def test_probe_knows_a_stranger(probe: Path, way: str, said: bytes) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as stranger:
+
+        def answer() -> None:
+            stranger.settimeout(5)
+            link, _ = stranger.accept()
+            with link:
+                link.recv(1000)
+                link.sendall(said)
+
+        thread = threading.Thread(target=answer)
+        thread.start()
+        done = knock(probe, "http", f"http://127.0.0.1:{stranger.getsockname()[1]}/", "5", way=way)
+        thread.join()
+    assert done.returncode == 1
+    assert len(done.stderr.splitlines()) == 1
+
+
+@pytest.mark.parametrize(
+    "arguments",
+    [
+        (),
+        ("http",),
+        ("tcp", "http://127.0.0.1:80/", "5"),
+        ("http", "https://127.0.0.1/", "5"),
+        ("http", "http://", "5"),
+        ("http", "http://:80/", "5"),
+        ("http", "http://127.0.0.1:x/", "5"),
+        ("http", "http://127.0.0.1:/", "5"),
+        ("http", "http://127.0.0.1/a b", "5"),
+        ("http", "http://127.0.0.1/a\r\nX: y", "5"),
+        ("http", "http://127.0.0.1/", "0"),
+        ("http", "http://127.0.0.1/", "1.5"),
+        ("http", "http://127.0.0.1/", ""),
+    ],
+)
+@pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
+def test_probe_refuses_what_is_no_url(probe: Path, arguments: tuple[str, ...], shell: str) -> None:
+    done = knock(probe, *arguments, shell=shell)
+    assert (done.returncode, done.stderr) == (2, "usage: probe http URL SECONDS\n")
+
+
+@pytest.mark.parametrize("way", WAYS)
+def test_probe_asks_ipv6(probe: Path, way: str) -> None:
+    class Six(http.server.ThreadingHTTPServer):
+        address_family = socket.AF_INET6
+
+    try:
+        server = Six(("::1", 0), Answers)
+    except OSError:
+        pytest.skip("no IPv6 here")
+    with server:
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        assert knock(probe, "http", f"http://[::1]:{server.server_port}/200", "5", way=way).returncode == 0
+        server.shutdown()
+
+
+def test_probe_says_what_is_missing(probe: Path, tmp_path: Path) -> None:
+    (probe.parent.parent / "env/bin/python").unlink()
+    done = subprocess.run(
+        ["/bin/sh", probe, "http", "http://127.0.0.1:1/", "5"],
+        env={"PATH": str(tmp_path)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 3
+    assert "curl, or timeout and one of wget and bash, is needed" in done.stderr
