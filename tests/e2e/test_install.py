@@ -176,6 +176,18 @@ def test_nothing_to_start_or_enable_if_told_so(target: Target) -> None:
     assert target.sh("systemctl is-active hello; systemctl is-enabled hello || :") == "inactive\ndisabled"
 
 
+def test_it_finds_its_bundle_wherever_it_is_called_from(shared: Target) -> None:
+    bundle = shared.bring(SPEC).removesuffix("/install.sh")
+    shared.sh(f"cp -r {bundle} '/tmp/-a  b'")
+    for call in (
+        "cd '/tmp/-a  b'; sh install.sh",
+        "cd /tmp; sh -- '-a  b/install.sh'",
+        "cd /; sh 'tmp/-a  b/install.sh'",
+    ):
+        answer = shared.machine.run("sh", "-c", f"{call} --check")
+        assert answer.status == 0, answer.stderr
+
+
 # --- what it refuses
 
 

@@ -26,7 +26,7 @@ if TYPE_CHECKING:
 
 SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
 SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
-NASTY = """it's "quoted" $(touch /tmp/x) `id` ${HOME} \\ ; & | < > * ? # ! % {{ }} <{ }> <% %>"""
+NASTY = """it's "quoted" $(touch evil) `id` ${HOME} \\ ; & | < > * ? # ! % {{ }} <{ }> <% %>"""
 
 MATRIX = {
     "plain": Spec(),
@@ -77,9 +77,11 @@ def test_every_shell_reads_it(shell: tuple[str, ...], tmp_path: Path) -> None:
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
 def test_free_text_stays_text(shell: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "install.sh").write_text(rendered(Spec(description=NASTY)))
-    version = ask(shell, tmp_path / "install.sh", "--version")
+    version = subprocess.run(
+        [*shell, "install.sh", "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
+    )
     assert (version.returncode, version.stdout.splitlines()[1]) == (0, NASTY)
-    assert not os.path.lexists("/tmp/x")
+    assert [path.name for path in tmp_path.iterdir()] == ["install.sh"]
 
 
 def ask(shell: tuple[str, ...], install: Path, *options: str) -> subprocess.CompletedProcess[str]:
@@ -112,14 +114,6 @@ def test_it_cannot_be_piped_into_a_shell(bundle: Path, tmp_path: Path) -> None:
     with (bundle / "install.sh").open() as file:
         done = subprocess.run(["sh"], stdin=file, cwd=tmp_path, capture_output=True, text=True, check=False)
     assert (done.returncode, "cannot read itself" in done.stderr) == (11, True)
-
-
-def test_its_name_may_begin_with_a_dash_and_hold_blanks(bundle: Path, tmp_path: Path) -> None:
-    shutil.copy(bundle / "install.sh", tmp_path / "- install.sh")
-    done = subprocess.run(
-        ["sh", "--", "- install.sh", "--version"], cwd=tmp_path, capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
 
 
 # --- a damaged install.sh
