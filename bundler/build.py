@@ -13,7 +13,9 @@ from bundler.bundle.manifest import MACHINES, make_manifest, required_glibc
 from bundler.errors import ConfigError, StaleLockError
 from bundler.lock.condalock import LockRequest, is_fresh, write_lockfile
 from bundler.lock.lockfile import read_lock
-from bundler.pack.payload import app_members, make_payload
+from bundler.pack.codecs import CODECS
+from bundler.pack.collect import Filters
+from bundler.pack.payload import PackOptions, app_members, make_payload
 from bundler.prefix import make_prefix
 from bundler.target.render import InstallScript, InstallService, render_environment, render_install, render_unit
 from bundler.target.service import make_units, service_environment
@@ -38,6 +40,8 @@ class BuildOptions:
     form: str = "tar"
     solver: str = "rattler"
     relock: bool = False
+    compression: str = "gzip"
+    jobs: int | None = None
 
 
 def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tuple[Bundle, ...]:
@@ -65,7 +69,7 @@ def _build_one(config: BundleConfig, platform: str, options: BuildOptions, progr
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
         with make_prefix(lock, identity.baked_prefix, progress) as prefix:
-            payload = make_payload(prefix, app, room / "payload.tar.gz", progress)
+            payload = make_payload(prefix, app, room, _pack_options(config, options), progress)
         manifest = make_manifest(config=config, identity=identity, lock=lock, payload=payload, archives=prefix.archives)
         files = _target_files(config, identity, payload)
         files |= {"manifest.json": manifest.encode(), "conda-lock.yml": config.lockfile.read_bytes()}
@@ -73,6 +77,12 @@ def _build_one(config: BundleConfig, platform: str, options: BuildOptions, progr
         write_files(room, files)
         progress.step(f"Writing {identity.bundle_name}")
         return place(room, identity, options.output, form=options.form)
+
+
+def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
+    filters = Filters(exclude=config.exclude, include=config.include)
+    codec = CODECS[options.compression]()
+    return PackOptions(codec=codec, bytecode=config.bytecode, filters=filters, jobs=options.jobs)
 
 
 def _check_platforms(config: BundleConfig) -> None:
@@ -134,6 +144,7 @@ def _installer(
         payload_codec=payload.codec,
         payload_files=len(payload.tree),
         payload_kib=payload.unpacked_kib,
+        longest=payload.longest or 0,
         glibc=required_glibc(lock),
         units=tuple(sorted(path.removeprefix("units/") for path in files if path.startswith("units/"))),
         services=tuple(

@@ -199,15 +199,17 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
 @_project
 @click.option("--format", "form", type=click.Choice(["tar", "dir"]), default="tar", show_default=True)
 @click.option("--output-dir", "output", type=_DIRECTORY, default=Path("dist"), show_default=True)
+@click.option("--compression", type=click.Choice(["gzip", "zstd", "xz", "none"]), default="gzip", show_default=True)
+@click.option("--jobs", type=click.IntRange(min=1), help="Threads that compress; all processors if it is not given.")
 @click.option("--relock", is_flag=True, help="Lock again if the lockfile is stale, instead of exiting with 4.")
-def build(directory: Path, quiet: bool, solver: str, form: str, output: Path, relock: bool, **options: Any) -> Any:
+def build(directory: Path, quiet: bool, output: Path, **options: Any) -> Any:
     """Build the bundle: lock if there is no lockfile, link, pack, write it to the output directory."""
     from bundler.build import BuildOptions
     from bundler.build import build as run_build
     from bundler.progress import make_progress
 
     config = _load(directory, options)
-    choices = BuildOptions(output=output.resolve(), form=form, solver=solver, relock=relock)
+    choices = BuildOptions(output=output.resolve(), **options)
     bundles = run_build(config, choices, make_progress(quiet=quiet))
     lines = [f"{bundle.path}  {bundle.size / 1e6:.1f} MB  {bundle.identity.release}" for bundle in bundles]
     return lines, {"bundles": [bundle.document() for bundle in bundles]}

@@ -115,6 +115,9 @@ class _BundleTable(_Model):
     platforms: Annotated[tuple[Platform, ...], Field(min_length=1)] = ("linux-64",)
     environment: str = "environment.yml"
     lockfile: str = "conda-lock.yml"
+    exclude: tuple[Line, ...] = ()
+    include: tuple[Line, ...] = ()
+    bytecode: Literal["build", "install", "none"] = "build"
 
 
 class _File(_Model):
@@ -192,6 +195,11 @@ class BundleConfig:
     virtual_packages: Path | None
     """What the target has, for the solver; None: the virtual-packages.yml beside the environment spec, if any."""
     files: tuple[AppFile, ...]
+    exclude: tuple[str, ...]
+    """Patterns of files below the prefix that are left out, and in ``include`` of those that are taken back in."""
+    include: tuple[str, ...]
+    bytecode: Literal["build", "install", "none"]
+    """Where it is made."""
     config: tuple[tuple[str, str], ...]
     secrets: tuple[Secret, ...]
     services: tuple[Service, ...]
@@ -279,6 +287,9 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         channels=overrides.channels,
         virtual_packages=overrides.virtual_packages,
         files=tuple(AppFile(target=to, source=directory / of) for to, of in sorted(parsed.files.items())),
+        exclude=bundle.exclude,
+        include=bundle.include,
+        bytecode=bundle.bytecode,
         config=tuple(parsed.config.items()),
         secrets=tuple(
             Secret(name=name, bytes=form.bytes, format=form.format) for name, form in sorted(forms.items()) if form

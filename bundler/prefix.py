@@ -55,6 +55,11 @@ class Prefix:
     lock: Lock
     archives: tuple[Archive, ...]
 
+    @property
+    def release_dir(self) -> str:
+        """The directory on the target that will hold this environment as ``env``."""
+        return self.baked.removesuffix("/env")
+
 
 @contextlib.contextmanager
 def make_prefix(lock: Lock, baked: str, progress: Progress) -> Iterator[Prefix]:
@@ -183,7 +188,7 @@ async def _link(archives: tuple[Archive, ...], path: Path, baked: str, platform:
     from rattler.package_cache import PackageCache, ValidationMode
     from rattler.platform import Subdir
 
-    records = [await _record(archive) for archive in archives]
+    records = await asyncio.gather(*(_record(archive) for archive in archives))
     for archive in archives:
         _check_room(archive, baked)
     await install(

@@ -111,6 +111,7 @@ def script(spec: Spec, payload_sha256: str, digests: dict[str, str]) -> InstallS
         payload_codec="gzip",
         payload_files=spec.payload_files,
         payload_kib=spec.payload_kib,
+        longest=0,
         glibc=spec.glibc,
         units=tuple(sorted(units(spec))),
         services=tuple(

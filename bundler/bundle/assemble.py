@@ -9,14 +9,13 @@ import contextlib
 import hashlib
 import os
 import shutil
-import tarfile
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
 from bundler.errors import PackError
-from bundler.pack.archive import tar_header, tar_padding
+from bundler.pack.tar import DIRECTORY, END, tar_header, tar_padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,9 +116,9 @@ def _write_tar(room: Path, top: str, file: BinaryIO) -> str:
         digest.update(data)
         file.write(data)
 
-    put(tar_header(top, 0o755, kind=tarfile.DIRTYPE))
+    put(tar_header(top, 0o755, kind=DIRECTORY))
     for name in sorted(path.name for path in room.iterdir() if path.is_dir()):
-        put(tar_header(f"{top}/{name}", 0o755, kind=tarfile.DIRTYPE))
+        put(tar_header(f"{top}/{name}", 0o755, kind=DIRECTORY))
     for path in _in_order(room):
         name = path.relative_to(room).as_posix()
         size = path.stat().st_size
@@ -128,7 +127,7 @@ def _write_tar(room: Path, top: str, file: BinaryIO) -> str:
             while block := source.read(1 << 20):
                 put(block)
         put(tar_padding(size))
-    put(bytes(2 * tarfile.BLOCKSIZE))
+    put(END)
     return digest.hexdigest()
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import re
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
@@ -50,16 +51,19 @@ def make_manifest(
         "tree_digest": payload.tree_digest,
         "payload": {
             "path": payload.path.name,
+            "bytecode": payload.bytecode,
             "codec": payload.codec,
             "sha256": payload.sha256,
             "size": payload.size,
             "files": len(payload.tree),
             "unpacked_size": payload.unpacked_size,
+            "segments": [asdict(segment) for segment in payload.archive.segments],
         },
         "requires": {"machine": MACHINES[identity.platform], "glibc": required_glibc(lock)},
         "secrets": [{"name": s.name, "bytes": s.bytes, "format": s.format} for s in config.secrets],
         "services": _services(config),
         "packages": _packages(archives),
+        "notes": [asdict(note) for note in payload.notes],
     }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

@@ -1,122 +1,177 @@
-"""Members -> a compressed tar that is the same bytes for the same members.
+"""Segments of members -> a compressed tar that is the same bytes for the same members.
 
-Owner 0:0, one mtime, PAX records only where ustar has no room. The stream is cut into blocks of at most 8 MiB, each
-a gzip member of its own (RFC 1952 allows any number), compressed in parallel: GNU and busybox tar read them as one.
+Owner 0:0, one mtime, PAX records only where ustar has no room. Each segment is cut into blocks of at most 8 MiB, which
+are compressed in parallel and written in order, so memory stays bounded whatever the size of a file.
 """
 
 from __future__ import annotations
 
+import functools
 import hashlib
 import os
-import tarfile
 from collections import deque
-from concurrent.futures import Future, ThreadPoolExecutor
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-import deflate
+from bundler.errors import PackError
+from bundler.pack.codecs import BLOCK
+from bundler.pack.members import TreeEntry
+from bundler.pack.tar import DIRECTORY, END, LINK, tar_header, tar_padding
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Callable, Iterable, Iterator
+    from concurrent.futures import Future
 
+    from bundler.pack.codecs import Codec
     from bundler.pack.members import Member
+    from bundler.pack.segments import KeptEntry, NewEntry, Segment, SegmentCache
 
-__all__ = ["TreeEntry", "WrittenArchive", "epoch", "tar_header", "tar_padding", "write_archive"]
+__all__ = ["WrittenArchive", "WrittenSegment", "write_archive"]
 
-_BLOCK = 8 << 20
-_GZIP_LEVEL = 5
-_END = bytes(2 * tarfile.BLOCKSIZE)
+_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
-class TreeEntry:
-    """One member as it will stand on the target. ``digest`` is of the content, or the link's target as text."""
+class WrittenSegment:
+    """Where a segment lies in the archive, in bytes, and the digest of these bytes."""
 
-    path: str
-    mode: int
-    digest: str
-    size: int
+    name: str
+    offset: int
+    length: int
+    sha256: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenArchive:
-    """The archive's own digest and size in bytes, and the tree it holds (directories left out)."""
+    """The archive's own digest and size in bytes, its segments, and the tree it holds (directories left out)."""
 
     sha256: str
     size: int
+    segments: tuple[WrittenSegment, ...]
     tree: tuple[TreeEntry, ...]
 
 
-def epoch() -> int:
-    """The one mtime: ``SOURCE_DATE_EPOCH`` (seconds), else 1980-01-01, which every archive format can hold."""
-    return int(os.environ.get("SOURCE_DATE_EPOCH", "315532800"))
-
-
-def write_archive(members: Iterable[Member], file: BinaryIO) -> WrittenArchive:
-    """Write ``members`` in their order to ``file`` as gzip members; reads each member once."""
-    digest, size = hashlib.sha256(), 0
-    tree: list[TreeEntry] = []
-    workers = os.cpu_count() or 1
+def write_archive(
+    segments: Iterable[Segment], file: BinaryIO, codec: Codec, cache: SegmentCache, *, jobs: int | None = None
+) -> WrittenArchive:
+    """Write ``segments`` in their order to ``file``, from ``cache`` where it has them, and keep the others there."""
+    workers = jobs or os.cpu_count() or 1
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        waiting: deque[Future[bytearray]] = deque()
-
-        def write_oldest() -> None:
-            nonlocal size
-            packed = waiting.popleft().result()
-            digest.update(packed)
-            file.write(packed)
-            size += len(packed)
-
-        for block in _blocks(_stream(members, tree)):
-            waiting.append(pool.submit(deflate.gzip_compress, block, _GZIP_LEVEL))
-            if len(waiting) > workers:  # bounds the memory to a few blocks
-                write_oldest()
-        while waiting:
-            write_oldest()
-    return WrittenArchive(sha256=digest.hexdigest(), size=size, tree=tuple(tree))
+        writer = _Writer(file, ahead=workers + 1)
+        for segment in segments:
+            kept = cache.get(segment)
+            if kept is not None:
+                writer.take_turn(functools.partial(writer.copy, segment.name, kept))
+                continue
+            tree: list[TreeEntry] = []
+            entry = cache.new(segment)
+            writer.take_turn(functools.partial(writer.begin, segment.name))
+            for block in _blocks(_stream(segment, tree), BLOCK):
+                frame = pool.submit(codec.compress, block)
+                writer.take_turn(functools.partial(writer.frame, frame, entry))
+            writer.take_turn(functools.partial(writer.end, entry, tree))
+        return writer.finish()
 
 
-def tar_header(path: str, mode: int, *, size: int = 0, kind: bytes = tarfile.REGTYPE, link: str = "") -> bytes:
-    """A tar header (POSIX.1-2001 pax where ustar has no room), owned by 0:0, with the one mtime."""
-    info = tarfile.TarInfo(path)
-    info.mode, info.size, info.type, info.linkname, info.mtime = mode, size, kind, link, epoch()
-    return info.tobuf(tarfile.PAX_FORMAT, "utf-8", "surrogateescape")
+class _Writer:
+    """Writes in order what is made out of order: each part takes its turn, no more than ``ahead`` are waiting."""
+
+    def __init__(self, file: BinaryIO, *, ahead: int) -> None:
+        self._file = file
+        self._ahead = ahead
+        self._turns: deque[Callable[[], None]] = deque()
+        self._digest = hashlib.sha256()
+        self._size = 0
+        self._segment = ("", 0, hashlib.sha256())
+        self._segments: list[WrittenSegment] = []
+        self._tree: list[TreeEntry] = []
+
+    def take_turn(self, turn: Callable[[], None]) -> None:
+        self._turns.append(turn)
+        while len(self._turns) > self._ahead:
+            self._turns.popleft()()
+
+    def finish(self) -> WrittenArchive:
+        while self._turns:
+            self._turns.popleft()()
+        return WrittenArchive(
+            sha256=self._digest.hexdigest(), size=self._size, segments=tuple(self._segments), tree=tuple(self._tree)
+        )
+
+    def begin(self, name: str) -> None:
+        self._segment = (name, self._size, hashlib.sha256())
+
+    def frame(self, frame: Future[bytes | bytearray], entry: NewEntry) -> None:
+        packed = frame.result()
+        self._put(packed)
+        entry.write(packed)
+
+    def end(self, entry: NewEntry, tree: list[TreeEntry]) -> None:
+        entry.keep(tuple(tree), self._end(tuple(tree)))
+
+    def copy(self, name: str, kept: KeptEntry) -> None:
+        self.begin(name)
+        for chunk in kept.frames():
+            self._put(chunk)
+        self._end(kept.tree)
+
+    def _put(self, data: bytes | bytearray) -> None:
+        self._file.write(data)
+        self._digest.update(data)
+        self._segment[2].update(data)
+        self._size += len(data)
+
+    def _end(self, tree: tuple[TreeEntry, ...]) -> str:
+        name, offset, digest = self._segment
+        length = self._size - offset
+        self._segments.append(WrittenSegment(name=name, offset=offset, length=length, sha256=digest.hexdigest()))
+        self._tree += tree
+        return digest.hexdigest()
 
 
-def tar_padding(size: int) -> bytes:
-    """The zeros that fill a file of ``size`` bytes up to whole tar blocks."""
-    return bytes(-size % tarfile.BLOCKSIZE)
-
-
-def _stream(members: Iterable[Member], tree: list[TreeEntry]) -> Iterator[bytes]:
-    for member in members:
+def _stream(segment: Segment, tree: list[TreeEntry]) -> Iterator[bytes]:
+    """The segment's part of the tar; what it holds is added to ``tree``."""
+    for member in segment.complete():
         if member.is_directory:
-            yield tar_header(member.path, member.mode, kind=tarfile.DIRTYPE)
-            continue
-        if member.link is not None:
-            yield tar_header(member.path, member.mode, kind=tarfile.SYMTYPE, link=member.link)
+            yield tar_header(member.path, member.mode, kind=DIRECTORY)
+        elif member.link is not None:
+            yield tar_header(member.path, member.mode, kind=LINK, link=member.link)
             tree.append(TreeEntry(path=member.path, mode=member.mode, digest=member.link, size=0))
-            continue
-        content = member.read()
-        yield tar_header(member.path, member.mode, size=len(content))
-        yield content
-        yield tar_padding(len(content))
-        digest = hashlib.sha256(content).hexdigest()
-        tree.append(TreeEntry(path=member.path, mode=member.mode, digest=digest, size=len(content)))
-    yield _END
+        else:
+            yield from _file(member, tree)
+    if segment.last:
+        yield END
 
 
-def _blocks(pieces: Iterable[bytes]) -> Iterator[bytes]:
-    """The same bytes in pieces of ``_BLOCK`` bytes (the last is shorter)."""
-    held = bytearray()
+def _file(member: Member, tree: list[TreeEntry]) -> Iterator[bytes]:
+    with member.open() as source:
+        size = source.seek(0, os.SEEK_END)
+        source.seek(0)
+        yield tar_header(member.path, member.mode, size=size)
+        digest, found = None if member.sha256 else hashlib.sha256(), 0
+        while chunk := source.read(_CHUNK):
+            if digest is not None:
+                digest.update(chunk)
+            found += len(chunk)
+            yield chunk
+    if found != size:
+        raise PackError("changed while it was packed", where=member.path)
+    yield tar_padding(size)
+    content = digest.hexdigest() if digest is not None else member.sha256
+    assert content is not None
+    tree.append(TreeEntry(path=member.path, mode=member.mode, digest=content, size=size))
+
+
+def _blocks(pieces: Iterable[bytes], size: int) -> Iterator[bytearray]:
+    """The same bytes in pieces of ``size`` bytes (the last is shorter)."""
+    block = bytearray()
     for piece in pieces:
-        view = memoryview(piece)
-        while len(held) + len(view) >= _BLOCK:
-            room = _BLOCK - len(held)
-            held += view[:room]
-            view = view[room:]
-            yield bytes(held)
-            held.clear()
-        held += view
-    if held:
-        yield bytes(held)
+        block += piece
+        while len(block) >= size:
+            rest = block[size:]
+            del block[size:]
+            yield block
+            block = rest
+    if block:
+        yield block

@@ -1,19 +1,84 @@
-"""Bytecode that does not depend on mtimes.
+"""Bytecode, so that a service never compiles at start: the release is read-only to it.
 
-A timestamp ``.pyc`` (PEP 3147) records its source's mtime. The payload has one mtime for all files, so every one
-of them would be stale, and the service, for which the release is read-only, would compile at each start. An
-unchecked hash ``.pyc`` (PEP 552, flags 1) is loaded as it is; only the 16-byte header differs, so neither a
-compiler nor the environment's own Python is needed.
+A timestamp ``.pyc`` (PEP 3147) records its source's mtime. The payload has one mtime for all files, so every one that
+packages ship would be stale. Rewriting the 16-byte header to an unchecked hash (PEP 552, flags 1) makes them valid for
+good; neither a compiler nor the environment's own Python is needed. Sources without bytecode are compiled by the
+environment's Python, if this machine can run it, one process a package: what compileall writes depends on what the same
+process compiled before.
 """
 
 from __future__ import annotations
 
 import hashlib
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
-__all__ = ["unchecked"]
+from bundler.errors import MissingToolError
+from bundler.process import ToolFailed, run
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from collections.abc import Set as AbstractSet
+
+__all__ = ["Compiler", "source_of", "unchecked", "uncompiled"]
 
 _HEADER = 16
 _UNCHECKED = (1).to_bytes(4, "little")
+_NOT_COMPILED = frozenset({"test", "tests", "testing_data", "lib2to3"})
+"""Directories that no service imports; lib2to3 has files that are bad on purpose."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Compiler:
+    """The environment's own Python. ``tag`` is what its ``.pyc`` are called by, such as ``cpython-311``."""
+
+    python: Path
+    tag: str
+
+    @classmethod
+    def of(cls, prefix: Path) -> Compiler | None:
+        """The Python of ``prefix``; None if there is none or this machine cannot run it."""
+        python = prefix / "bin" / "python"
+        try:
+            tag = run([python, "-I", "-S", "-c", "import sys; print(sys.implementation.cache_tag)"]).stdout.strip()
+        except (MissingToolError, ToolFailed, OSError):
+            return None
+        return cls(python=python, tag=tag)
+
+    def compile(self, root: Path, sources: Iterable[str]) -> tuple[str, ...]:
+        """Compile ``sources``, paths below ``root``, in place; the paths of what came out, sorted.
+
+        A source that does not compile is left out, as compileall does: it may be for another Python.
+        """
+        wanted = {self._bytecode(source) for source in sources}
+        with tempfile.TemporaryDirectory() as empty:  # the first place where `-m` looks for modules
+            listed = Path(empty) / "sources"
+            listed.write_bytes(b"".join(os.fsencode(f"{root}/{source}\n") for source in sorted(sources)))
+            words: list[str | Path] = [
+                self.python,
+                "-S",
+                "-s",
+                "-B",
+                "-m",
+                "compileall",
+                "-q",
+                "-f",
+                "-s",
+                f"{root}/",
+                "-i",
+                listed,
+            ]
+            # The hash seed decides the order of sets in the output, up to Python 3.10.
+            env = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
+            run([*words, "--invalidation-mode", "unchecked-hash"], env=env, cwd=Path(empty), check=False)
+        return tuple(sorted(path for path in wanted if (root / path).is_file()))
+
+    def _bytecode(self, source: str) -> str:
+        path = PurePosixPath(source)
+        return f"{path.parent}/__pycache__/{path.stem}.{self.tag}.pyc"
 
 
 def unchecked(pyc: bytes, source: bytes) -> bytes:
@@ -26,3 +91,19 @@ def unchecked(pyc: bytes, source: bytes) -> bytes:
     if len(pyc) < _HEADER or any(flags):
         return pyc
     return pyc[:4] + _UNCHECKED + hashlib.sha256(source).digest()[:8] + pyc[_HEADER:]
+
+
+def source_of(bytecode: str) -> str:
+    """The module that a ``__pycache__/name.cpython-311.pyc`` was compiled from."""
+    path = PurePosixPath(bytecode)
+    return f"{path.parent.parent}/{path.name.split('.', 1)[0]}.py"
+
+
+def uncompiled(paths: AbstractSet[str]) -> tuple[str, ...]:
+    """The sources among ``paths`` that have no bytecode there, without what no service imports; sorted."""
+    compiled = {source_of(path) for path in paths if path.endswith(".pyc")}
+    return tuple(
+        path
+        for path in sorted(paths - compiled)
+        if path.endswith(".py") and "\n" not in path and _NOT_COMPILED.isdisjoint(PurePosixPath(path).parts)
+    )

@@ -2,37 +2,71 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
+import mmap
+import os
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 from bundler.errors import PackError
-from bundler.pack.archive import TreeEntry, write_archive
-from bundler.pack.collect import collect
-from bundler.pack.members import Member, member_from, parents
-from bundler.resources import templates_dir
+from bundler.pack.archive import WrittenArchive, write_archive
+from bundler.pack.collect import EVERYTHING, Filters, Note, collect, find_notes
+from bundler.pack.compiling import BytecodeMode, BytecodePlan
+from bundler.pack.members import Member, TreeEntry, member_from, parents
+from bundler.pack.relocation import Found, find, longest, table
+from bundler.pack.segments import Segment, SegmentCache
+from bundler.resources import cache_dir, templates_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from bundler.config import AppFile
+    from bundler.pack.codecs import Codec
     from bundler.prefix import Prefix
     from bundler.progress import Progress
 
-__all__ = ["Payload", "app_members", "make_payload"]
+__all__ = ["PackOptions", "Payload", "app_members", "make_payload"]
 
 _NOT_SHIPPED = ("__pycache__", ".git", ".hg", ".svn", ".mypy_cache", ".pytest_cache", ".ruff_cache")
 
 
 @dataclass(frozen=True, kw_only=True)
+class PackOptions:
+    """How the payload is written; nothing here but ``filters`` changes what is in it."""
+
+    codec: Codec
+    bytecode: BytecodeMode = "build"
+    filters: Filters = EVERYTHING
+    cache_limit: int = 4 << 30
+    """Bytes that kept segments may take."""
+    jobs: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Payload:
-    """The written payload. ``tree`` is what it holds, sorted as written; sizes are bytes."""
+    """The written payload. ``tree`` is what it holds, as written; sizes are bytes."""
 
     path: Path
     codec: str
-    sha256: str
-    size: int
-    tree: tuple[TreeEntry, ...]
+    bytecode: BytecodeMode
+    notes: tuple[Note, ...]
+    longest: int | None
+    """The longest path, in bytes, that the release can be relocated to; None if there is no limit."""
+    archive: WrittenArchive
+
+    @property
+    def sha256(self) -> str:
+        return self.archive.sha256
+
+    @property
+    def size(self) -> int:
+        return self.archive.size
+
+    @property
+    def tree(self) -> tuple[TreeEntry, ...]:
+        return self.archive.tree
 
     @property
     def unpacked_size(self) -> int:
@@ -56,20 +90,117 @@ class Payload:
         return frozenset(entry.path for entry in self.tree if entry.mode & 0o111)
 
 
-def make_payload(prefix: Prefix, app: tuple[Member, ...], goal: Path, progress: Progress) -> Payload:
-    """Write the payload to ``goal``. Raises :class:`PackError` if a member is refused or the disk is full."""
-    members = [*collect(prefix), *app, *_share()]
-    members += parents([member.path for member in members])
-    unique = {member.path: member for member in members}
-    ordered = [unique[path] for path in sorted(unique, key=lambda path: (not unique[path].is_directory, path))]
-    with progress.task(f"Packing {len(ordered)} files", len(ordered)) as advance:
-        try:
-            with goal.open("wb") as file:
-                written = write_archive(ordered, file)
-        except OSError as error:
-            raise PackError(f"cannot be written: {error.strerror or error}", where=str(goal)) from error
-        advance(len(ordered))
-    return Payload(path=goal, codec="gzip", sha256=written.sha256, size=written.size, tree=written.tree)
+def make_payload(
+    prefix: Prefix, app: tuple[Member, ...], room: Path, options: PackOptions, progress: Progress
+) -> Payload:
+    """Write ``payload.tar.…`` into ``room``. Raises :class:`PackError` if a member is refused or the disk is full."""
+    members = (*collect(prefix, options.filters), *app, *_share())
+    goal = room / f"payload{options.codec.suffix}"
+    cache = SegmentCache(cache_dir("segments"), options.codec, limit=options.cache_limit)
+    with BytecodePlan(prefix, options.bytecode, jobs=options.jobs) as bytecode:
+        found = _carriers(members, prefix)
+        members += (*_table(found, prefix), *bytecode.on_target(members))
+        segments = _segments(members, prefix, bytecode)
+        bytecode.begin(segment for segment in segments if not cache.has(segment))
+        with progress.task(f"Packing {len(members)} files", len(segments)) as advance:
+            try:
+                with goal.open("wb") as file:
+                    written = write_archive(_told(segments, advance), file, options.codec, cache, jobs=options.jobs)
+            except OSError as error:
+                raise PackError(f"cannot be written: {error.strerror or error}", where=str(goal)) from error
+    cache.prune()
+    notes = find_notes(prefix)
+    for note in notes:
+        progress.step(f"note: {note}")
+    return Payload(
+        path=goal,
+        codec=options.codec.name,
+        bytecode=bytecode.mode,
+        notes=notes,
+        longest=longest(found),
+        archive=written,
+    )
+
+
+def _carriers(members: Iterable[Member], prefix: Prefix) -> tuple[Found, ...]:
+    """Which members carry the release's path, and where. Only those that no package decides alone can."""
+    found = []
+    for member in members:
+        if member.package is None and not member.is_directory and member.link is None:
+            with member.open() as file, _mapped(file) as content:
+                found.append(
+                    find(
+                        member.path,
+                        content,
+                        prefix.release_dir,
+                        mode=member.mode_of_prefix,
+                        placeholder=member.placeholder,
+                    )
+                )
+    return tuple(entry for entry in found if entry is not None)
+
+
+@contextlib.contextmanager
+def _mapped(file: BinaryIO) -> Iterator[bytes | mmap.mmap]:
+    """The file's bytes, without holding a large file in memory."""
+    try:
+        number = file.fileno()
+    except OSError:  # not a file of the filesystem
+        yield file.read()
+        return
+    if os.fstat(number).st_size == 0:  # cannot be mapped
+        yield b""
+        return
+    with mmap.mmap(number, 0, access=mmap.ACCESS_READ) as mapped:
+        yield mapped
+
+
+def _table(found: tuple[Found, ...], prefix: Prefix) -> tuple[Member, ...]:
+    files = table(prefix.release_dir, found)
+    return tuple(Member(path=path, mode=0o644, content=content) for path, content in files.items())
+
+
+def _segments(members: tuple[Member, ...], prefix: Prefix, bytecode: BytecodePlan) -> tuple[Segment, ...]:
+    """All directories, then a segment for each package, then the user's own files, then what is baked."""
+    digests = {archive.package.name: archive.package.sha256 for archive in prefix.archives}
+    by_package: dict[str, list[Member]] = {}
+    app, baked = [], []
+    directories = [*parents([member.path for member in members]), *bytecode.directories(members)]
+    for member in members:
+        if member.is_directory:
+            directories.append(member)
+        elif member.package is not None:
+            by_package.setdefault(member.package, []).append(member)
+        elif member.path.startswith("app/"):
+            app.append(member)
+        else:
+            baked.append(member)
+    return (
+        Segment(name="directories", members=_unique(directories)),
+        *(
+            Segment(
+                name=name,
+                members=_unique(by_package[name]),
+                origin=digests[name],
+                recipe=bytecode.recipe,
+                more=bytecode.more(_unique(by_package[name])),
+            )
+            for name in sorted(by_package)
+        ),
+        Segment(name="app/", members=_unique(app), more=bytecode.more(_unique(app))),
+        Segment(name="baked", members=_unique(baked), last=True),
+    )
+
+
+def _unique(members: list[Member]) -> tuple[Member, ...]:
+    found = {member.path: member for member in members}
+    return tuple(found[path] for path in sorted(found))
+
+
+def _told(segments: Iterable[Segment], advance: Callable[[int], None]) -> Iterator[Segment]:
+    for segment in segments:
+        yield segment
+        advance(1)
 
 
 def app_members(files: tuple[AppFile, ...]) -> tuple[Member, ...]:

@@ -41,9 +41,10 @@ class InstallService:
 class InstallScript:
     """Everything that install.sh carries in its header.
 
-    ``files`` are (sha256, path) of every file of the bundle but install.sh, SHA256SUMS and the payload, sorted
-    by path. ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``glibc`` is empty if nothing asks
-    for one. ``units`` are file names below ``units/``.
+    ``files`` are (sha256, path) of every file of the bundle but install.sh, SHA256SUMS and the payload, sorted by
+    path. ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``longest`` is how many bytes the release's
+    path may have, 0 if there is no limit. ``glibc`` is empty if nothing asks for one. ``units`` are file names below
+    ``units/``.
     """
 
     name: str
@@ -61,6 +62,7 @@ class InstallScript:
     payload_codec: str
     payload_files: int
     payload_kib: int
+    longest: int
     glibc: str
     units: tuple[str, ...]
     services: tuple[InstallService, ...]

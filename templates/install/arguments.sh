@@ -5,6 +5,7 @@ ACTION=install
 START=yes
 ENABLE=yes
 HEALTH_TIMEOUT=
+PREFIX= # where the operator wants the root; empty: where it is, else the default
 GIVEN= # one NAME=FILE a line
 
 usage() {
@@ -13,6 +14,7 @@ Usage: sh install.sh [OPTION]...
 
 Installs $NAME $VERSION (build $BUILD_ID, $PLATFORM) below $ROOT and starts it.
 
+  --prefix DIR          install below DIR instead of $BAKED_ROOT (a first install only)
   --check               check this machine and this bundle; change nothing
   --no-start            install, but start nothing
   --no-enable           do not start at boot
@@ -46,14 +48,14 @@ parse_arguments() {
             --check) ACTION=check ;;
             --no-start) START=no ;;
             --no-enable) ENABLE=no ;;
-            --cookie-file=* | --secret=* | --health-timeout=*)
+            --prefix=* | --cookie-file=* | --secret=* | --health-timeout=*)
                 option_value=${1#*=}
                 option=${1%%=*}
                 shift
                 set -- "$option" "$option_value" "$@"
                 continue
                 ;;
-            --cookie-file | --secret | --health-timeout)
+            --prefix | --cookie-file | --secret | --health-timeout)
                 [ $# -ge 2 ] || misuse "$1 needs a value"
                 take_option "$1" "$2"
                 shift
@@ -66,6 +68,10 @@ parse_arguments() {
 
 take_option() { # OPTION VALUE
     case $1 in
+        --prefix)
+            check_new_root "$2"
+            PREFIX=$2
+            ;;
         --cookie-file) give_secret RELEASE_COOKIE "$2" ;;
         --secret)
             case $2 in

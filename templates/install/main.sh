@@ -21,6 +21,7 @@ main() {
 
 check() {
     require_root
+    choose_root
     preflight
     check_given_secrets
     verify_bundle
@@ -36,6 +37,7 @@ install() {
     trap 'on_signal 143' TERM
     trap : PIPE # the children get the default again
     take_lock
+    choose_root
     preflight
     check_given_secrets
     verify_bundle
@@ -49,6 +51,16 @@ install() {
     put_release
     change_over
     tell
+}
+
+# An upgrade goes where the bundle is; moving it is installing it again somewhere else.
+choose_root() {
+    chosen_now=$(owned root)
+    if [ -n "$PREFIX" ] && [ -n "$chosen_now" ] && [ "$PREFIX" != "$chosen_now" ]; then
+        die 10 "$NAME is installed in $chosen_now, not in $PREFIX" "Leave --prefix out, or uninstall it there first."
+    fi
+    ROOT=${PREFIX:-${chosen_now:-$BAKED_ROOT}}
+    STAGE=$ROOT/releases/$STAGE_NAME
 }
 
 is_installed() {

@@ -20,6 +20,7 @@ preflight() {
     check_systemd
     check_glibc
     check_root
+    check_length_of_root
     check_user
     check_directories
     choose_unit_dir
@@ -102,6 +103,13 @@ check_root() {
     case ,$(mount_options "$root_near"), in
         *,noexec,*) problem "programs cannot run below $root_near: it is mounted noexec" "Mount it with exec." ;;
     esac
+}
+
+check_length_of_root() {
+    root_release=$ROOT/releases/$RELEASE
+    [ "$LONGEST_RELEASE" -eq 0 ] || [ "${#root_release}" -le "$LONGEST_RELEASE" ] ||
+        problem "the path $ROOT is too long for this bundle: its programs have room for $((LONGEST_RELEASE - ${#root_release} + ${#ROOT})) bytes" \
+            "Choose a shorter one."
 }
 
 check_parents() { # DIR: whoever could write there could swap what root installs

@@ -3,7 +3,7 @@
 # The release is put together under a name that nothing trusts, and gets its own only when it is whole.
 
 STAGE_NAME=.$RELEASE.partial
-STAGE=$ROOT/releases/$STAGE_NAME
+STAGE= # below the root, once that is known
 RELEASE_MADE= # yes: this run has put the release there
 
 stage_release() {
@@ -15,6 +15,8 @@ stage_release() {
     refuse_special_files
     refuse_stray_links
     each_file stage_file
+    relocate "$STAGE" "$BAKED_ROOT" "$ROOT"
+    compile_bytecode
     ! have restorecon || [ ! -e /sys/fs/selinux/enforce ] || restorecon -RF "$STAGE" ||
         die 12 "restorecon failed below $STAGE"
     flush_all "$STAGE"

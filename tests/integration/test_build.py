@@ -14,6 +14,8 @@ from typing import TYPE_CHECKING
 import pytest
 from tinychannel import PLACEHOLDER, File, index, make_package
 
+from bundler.pack.segments import KeptEntry
+
 if TYPE_CHECKING:
     from pathlib import Path
 
@@ -136,9 +138,19 @@ def test_the_same_inputs_are_the_same_bytes(tmp_path: Path, channel: Path) -> No
     shutil.copy(tmp_path / "one" / "conda-lock.yml", other)
     (other / "data" / "a b'c").touch()
     env = {"CONDA_BUNDLER_CACHE": str(tmp_path / "cache"), "TZ": "Asia/Tokyo", "HOME": str(tmp_path), "LC_ALL": "C"}
-    second = built(other, channel, env=env, umask=0o077)
+    second = built(other, channel, "--jobs", "1", env=env, umask=0o077)
     assert first.read_bytes() == second.read_bytes()
     assert second.stat().st_mode & 0o777 == 0o600  # the umask's: the bundle is the user's file
+
+
+def test_another_codec_is_the_same_tree_and_the_same_release(project: Path, channel: Path) -> None:
+    seen = set()
+    for codec in ("gzip", "zstd", "xz", "none"):
+        bundle = built(project, channel, "--compression", codec, "--format", "dir")
+        manifest = json.loads((bundle / "manifest.json").read_text())
+        assert manifest["payload"]["codec"] == codec
+        seen.add((manifest["tree_digest"], manifest["release"]))
+    assert len(seen) == 1
 
 
 def test_every_input_changes_the_build_id(tmp_path: Path, channel: Path) -> None:
@@ -196,17 +208,24 @@ def test_a_directory_is_replaced_as_a_whole(project: Path, channel: Path) -> Non
     assert [path.name for path in (project / "dist").iterdir()] == [bundle.name]
 
 
-def test_a_killed_build_leaves_nothing_under_a_final_name(project: Path, channel: Path) -> None:
+def test_a_killed_build_leaves_nothing_under_a_final_name(
+    project: Path, channel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nor a broken entry in a cache."""
+    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
     run_build(project, channel)
     shutil.rmtree(project / "dist")
     words = [sys.executable, "-m", "bundler", "build", str(project), "--channel", channel.as_uri()]
     for delay in (0.3, 0.8, 1.2, 1.6, 2.0, 2.4):
+        shutil.rmtree(tmp_path / "cache" / "segments", ignore_errors=True)
         process = subprocess.Popen(words, cwd=project, stdout=subprocess.DEVNULL, stderr=subprocess.DEVNULL)
         try:
             process.wait(delay)
         except subprocess.TimeoutExpired:
             process.kill()
             process.wait()
+        for entry in (tmp_path / "cache" / "segments").glob("[0-9a-f]*"):
+            assert list(KeptEntry.open(entry).frames())
         found = [path for path in (project / "dist").glob("*") if not path.name.startswith(".")]
         if found:
             assert {path.name for path in found} <= {"small-1.0-linux-64.tar", "small-1.0-linux-64.tar.sha256"}

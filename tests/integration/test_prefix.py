@@ -16,7 +16,7 @@ from tinychannel import PLACEHOLDER, File, Link, make_package
 
 from bundler.errors import PackError, PrefixError
 from bundler.lock.lockfile import Lock, LockedPackage
-from bundler.pack.collect import collect
+from bundler.pack.collect import Filters, collect, find_notes
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
 from bundler.resources import cache_dir
@@ -186,7 +186,10 @@ def test_the_file_of_a_clobber_is_the_one_that_the_prefix_has(alpha: Path, tmp_p
     with make_prefix(lock_of(locked(alpha), locked(beta)), BAKED, QuietProgress()) as prefix:
         linked = (prefix.path / "both").read_bytes()
         members = [member for member in collect(prefix) if member.path == "env/both"]
+        notes = find_notes(prefix)
     assert [member.path for member in members] == ["env/both"]
+    assert [(note.kind, note.path) for note in notes] == [("clobber", "both")]
+    assert notes[0].package in {"alpha", "beta"}
     assert link(locked(alpha), locked(beta))["env/both"] == linked
 
 
@@ -197,6 +200,39 @@ def test_a_prefix_that_does_not_fit_is_refused_before_linking(tmp_path: Path) ->
     with pytest.raises(PackError, match="bin/x has room for a prefix of 10 bytes") as caught:
         link(locked(package))
     assert caught.value.where == "short"
+
+
+def test_post_link_scripts_are_not_run_but_told(tmp_path: Path) -> None:
+    script = File(content=b"#!/bin/sh\ntouch $PREFIX/ran\n", mode=0o755)
+    package = make_package(tmp_path / "channel", "eager", "1.0", files={"bin/.eager-post-link.sh": script})
+    with make_prefix(lock_of(locked(package)), BAKED, QuietProgress()) as prefix:
+        assert not (prefix.path / "ran").exists()
+        assert [(note.kind, note.package) for note in find_notes(prefix)] == [("post-link", "eager")]
+
+
+def test_patterns_leave_out_and_take_back_in(tmp_path: Path) -> None:
+    files = {"lib/a.a": b"a", "lib/b.a": b"b", "lib/c.so": b"c"}
+    package = make_package(tmp_path / "channel", "many", "1.0", files=files)
+    filters = Filters(exclude=("*.a",), include=("lib/b.a",))
+    with make_prefix(lock_of(locked(package)), BAKED, QuietProgress()) as prefix:
+        kept = {member.path for member in collect(prefix, filters)}
+    assert {"env/lib/b.a", "env/lib/c.so"} <= kept
+    assert "env/lib/a.a" not in kept
+
+
+def test_bytecode_of_a_source_that_carries_the_prefix_is_left_out(tmp_path: Path) -> None:
+    """It holds the placeholder, and an unchecked header would make Python trust it."""
+    files: dict[str, bytes | File | Link] = {
+        "lib/python3.11/baked.py": File(content=f"WHERE = '{PLACEHOLDER}'\n".encode(), prefix="text"),
+        "lib/python3.11/__pycache__/baked.cpython-311.pyc": b"\xa7\r\r\n" + bytes(12) + PLACEHOLDER.encode(),
+        "lib/python3.11/plain.py": b"WHERE = 1\n",
+        "lib/python3.11/__pycache__/plain.cpython-311.pyc": b"\xa7\r\r\n" + bytes(12) + b"code",
+    }
+    tree = link(locked(make_package(tmp_path / "channel", "python", "3.11.0", files=files)))
+    assert "env/lib/python3.11/__pycache__/baked.cpython-311.pyc" not in tree
+    rewritten = tree["env/lib/python3.11/__pycache__/plain.cpython-311.pyc"]
+    assert isinstance(rewritten, bytes)
+    assert rewritten[4:8] == b"\1\0\0\0"
 
 
 def test_something_that_is_no_package(tmp_path: Path) -> None:

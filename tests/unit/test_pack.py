@@ -14,15 +14,26 @@ from hypothesis import strategies as st
 
 from bundler.errors import PackError
 from bundler.pack import archive
-from bundler.pack.archive import write_archive
-from bundler.pack.bytecode import unchecked
+from bundler.pack.archive import WrittenArchive, write_archive
+from bundler.pack.bytecode import unchecked, uncompiled
+from bundler.pack.codecs import CODECS, Codec
 from bundler.pack.members import Member, link_member, member_from, parents
+from bundler.pack.segments import Segment, SegmentCache
+from bundler.pack.tar import DIRECTORY, END, LINK, REGULAR, tar_header
+
+GZIP = CODECS["gzip"]()
 
 
-def written(members: list[Member]) -> bytes:
+def written(members: list[Member], *, jobs: int | None = None) -> bytes:
     file = io.BytesIO()
-    write_archive(members, file)
+    write([Segment(name="all", members=tuple(members), last=True)], file, jobs=jobs)
     return file.getvalue()
+
+
+def write(
+    segments: list[Segment], file: io.BytesIO, *, room: Path | None = None, codec: Codec = GZIP, jobs: int | None = None
+) -> WrittenArchive:
+    return write_archive(segments, file, codec, SegmentCache(room, codec, limit=1 << 30), jobs=jobs)
 
 
 def test_the_archive_is_what_stock_tar_reads(tmp_path: Path) -> None:
@@ -47,27 +58,20 @@ def test_the_archive_is_what_stock_tar_reads(tmp_path: Path) -> None:
         assert stored.read() == big
 
 
-def test_the_same_members_are_the_same_bytes(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_the_same_members_are_the_same_bytes_whatever_the_threads() -> None:
     members = [Member(path=f"f{n}", mode=0o644, content=os.urandom(3_000_000)) for n in range(8)]
-    first = written(members)
-    monkeypatch.setattr(os, "cpu_count", lambda: 1)
-    assert written(members) == first
+    assert written(members, jobs=1) == written(members, jobs=2) == written(members, jobs=7)
 
 
 def test_digests_are_of_what_was_written() -> None:
     members = [Member(path="a", mode=0o644, content=b"abc"), link_member("b", "a")]
-    file = io.BytesIO()
-    tree = write_archive(members, file).tree
+    tree = write([Segment(name="all", members=tuple(members))], io.BytesIO()).tree
     assert [(entry.path, entry.digest[:8], entry.size) for entry in tree] == [("a", "ba7816bf", 3), ("b", "a", 0)]
 
 
 @given(st.lists(st.binary(max_size=200), max_size=30), st.integers(1, 64))
 def test_blocks_lose_nothing(pieces: list[bytes], size: int) -> None:
-    before, archive._BLOCK = archive._BLOCK, size
-    try:
-        blocks = list(archive._blocks(pieces))
-    finally:
-        archive._BLOCK = before
+    blocks = list(archive._blocks(pieces, size))
     assert b"".join(blocks) == b"".join(pieces)
     assert all(len(block) == size for block in blocks[:-1])
 
@@ -138,3 +142,27 @@ def test_a_hash_pyc_stays_as_it_is() -> None:
     checked = b"\xa7\r\r\n" + b"\x03\0\0\0" + b"h" * 8 + b"code"
     assert unchecked(checked, b"source") == checked
     assert unchecked(b"short", b"") == b"short"
+
+
+def test_only_modules_that_services_import_want_bytecode() -> None:
+    paths = {"a/x.py", "a/__pycache__/x.cpython-311.pyc", "a/y.py", "a/tests/z.py", "lib2to3/bad.py", "a/data.txt"}
+    assert uncompiled(paths) == ("a/y.py",)
+
+
+NAMES = st.text(st.sampled_from("ab/ü\n "), min_size=1, max_size=300).map(lambda name: name.strip("/")).filter(bool)
+
+
+@given(NAMES, NAMES, st.sampled_from([0, 1, 511, 512, 8**11 - 1, 8**11, 1 << 40]))
+def test_every_header_is_read_as_it_was_written(name: str, target: str, size: int) -> None:
+    for kind, link in ((REGULAR, ""), (LINK, target), (DIRECTORY, "")):
+        length = size if kind == REGULAR else 0
+        with tarfile.open(fileobj=io.BytesIO(tar_header(name, 0o755, size=length, kind=kind, link=link) + END)) as tar:
+            info = tar.next()
+        assert info is not None
+        assert (info.name, info.linkname, info.size, info.type) == (name, link, length, kind)
+        assert (info.mode, info.uid, info.gid, info.mtime) == (0o755, 0, 0, 315532800)
+
+
+def test_a_name_that_ustar_can_split_needs_no_pax() -> None:
+    assert len(tar_header("a/" * 70 + "b" * 100, 0o644)) == 512
+    assert len(tar_header("a" * 101, 0o644)) == 3 * 512

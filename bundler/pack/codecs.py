@@ -1,0 +1,74 @@
+"""How a payload is compressed: independent frames that concatenate to one valid stream.
+
+Any number of gzip members (RFC 1952), zstd frames (RFC 8878) or xz streams one behind the other are one file that
+stock tools read, so blocks are compressed in parallel and kept between builds. Levels were chosen by `make bench`.
+"""
+
+from __future__ import annotations
+
+import lzma
+from dataclasses import dataclass
+from importlib.metadata import version
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+__all__ = ["BLOCK", "CODECS", "Codec"]
+
+BLOCK = 8 << 20
+"""Input of one frame, bytes: larger ones cost memory, smaller ones compression."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Codec:
+    """One way to compress. ``identity`` names all that its output depends on beside the input."""
+
+    name: str
+    suffix: str
+    identity: str
+    compress: Callable[[bytes | bytearray], bytes | bytearray]
+
+
+def _gzip(level: int) -> Codec:
+    import deflate
+
+    return Codec(
+        name="gzip",
+        suffix=".tar.gz",
+        identity=f"gzip {level}, deflate {version('deflate')}",
+        compress=lambda block: deflate.gzip_compress(block, level),
+    )
+
+
+def _zstd(level: int) -> Codec:
+    import zstandard
+
+    return Codec(
+        name="zstd",
+        suffix=".tar.zst",
+        identity=f"zstd {level}, zstandard {version('zstandard')}",
+        compress=lambda block: zstandard.ZstdCompressor(level=level, write_checksum=True).compress(block),
+    )
+
+
+def _xz(preset: int) -> Codec:
+    return Codec(
+        name="xz",
+        suffix=".tar.xz",
+        identity=f"xz {preset}",
+        compress=lambda block: lzma.compress(block, check=lzma.CHECK_CRC32, preset=preset),
+    )
+
+
+def _none() -> Codec:
+    return Codec(name="none", suffix=".tar", identity="none", compress=lambda block: block)
+
+
+CODECS: dict[str, Callable[[], Codec]] = {
+    "gzip": lambda: _gzip(4),
+    "zstd": lambda: _zstd(4),
+    "xz": lambda: _xz(6),
+    "none": _none,
+}
+"""By the name that ``--compression`` takes. Called late: only the chosen library is imported."""

@@ -1,0 +1,108 @@
+"""Where and when the payload's bytecode is made: here, on the target, or nowhere."""
+
+from __future__ import annotations
+
+import functools
+import os
+import tempfile
+from concurrent.futures import Future, ThreadPoolExecutor
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING, Literal
+
+from bundler.pack.bytecode import Compiler, uncompiled
+from bundler.pack.members import Member, parents
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable
+
+    from typing_extensions import Self
+
+    from bundler.pack.segments import Segment
+    from bundler.prefix import Prefix
+
+__all__ = ["BytecodeMode", "BytecodePlan"]
+
+BytecodeMode = Literal["build", "install", "none"]
+_LIST = "share/bytecode"
+
+
+class BytecodePlan:
+    """Compiles ahead of the packing, in parallel, what no kept segment has.
+
+    ``mode`` is what is really done: ``build`` becomes ``install`` if this machine cannot run the environment's Python,
+    and anything becomes ``none`` without a Python. Sources that carry the baked prefix are compiled on the target in
+    any case: bytecode has strings with their lengths, which no relocation can change.
+    """
+
+    def __init__(self, prefix: Prefix, wanted: BytecodeMode, *, jobs: int | None) -> None:
+        self._prefix = prefix.path
+        self._compiler = Compiler.of(prefix.path) if wanted == "build" else None
+        self.mode: BytecodeMode = wanted
+        if not (prefix.path / "bin" / "python").exists():
+            self.mode = "none"
+        elif wanted == "build" and self._compiler is None:
+            self.mode = "install"
+        pythons = [archive.package.sha256 for archive in prefix.archives if archive.package.name == "python"]
+        self.recipe = f"bytecode of {pythons}" if self.mode == "build" else ""
+        self._pool = ThreadPoolExecutor(max_workers=jobs or os.cpu_count())
+        self._begun: dict[tuple[str, ...], Future[tuple[Member, ...]]] = {}
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(self, *details: object) -> None:
+        self._pool.shutdown(cancel_futures=True)
+
+    def on_target(self, members: Iterable[Member]) -> tuple[Member, ...]:
+        """The list of what the target has to compile, as a member, if there is anything."""
+        if self.mode == "none":
+            return ()
+        everything = tuple(members)
+        sources = _sources(everything)
+        if self.mode == "build":
+            baked = {member.path for member in everything if member.package is None and member.path.startswith("env/")}
+            sources = tuple(source for source in sources if source in baked)
+        listed = "".join(f"{source}\n" for source in sources).encode("utf-8", "surrogateescape")
+        return (Member(path=_LIST, mode=0o644, content=listed),) if listed else ()
+
+    def more(self, members: tuple[Member, ...]) -> Callable[[], tuple[Member, ...]] | None:
+        """What makes the bytecode of ``members``, which are one package's or the user's own; None if there is none."""
+        sources = _sources(members) if self.mode == "build" else ()
+        return functools.partial(self._result, members, sources) if sources else None
+
+    def directories(self, members: Iterable[Member]) -> tuple[Member, ...]:
+        """Where the bytecode will lie."""
+        sources = _sources(members) if self.mode == "build" else ()
+        return tuple(parents([f"{PurePosixPath(source).parent}/__pycache__/x" for source in sources]))
+
+    def begin(self, segments: Iterable[Segment]) -> None:
+        """Begin to compile for segments that will have to be made."""
+        for segment in segments:
+            if segment.more is not None:
+                sources = _sources(segment.members)
+                self._begun[sources] = self._pool.submit(self._compile, segment.members, sources)
+
+    def _result(self, members: tuple[Member, ...], sources: tuple[str, ...]) -> tuple[Member, ...]:
+        begun = self._begun.pop(sources, None)
+        return begun.result() if begun else self._compile(members, sources)
+
+    def _compile(self, members: tuple[Member, ...], sources: tuple[str, ...]) -> tuple[Member, ...]:
+        assert self._compiler is not None
+        by_path = {member.path: member for member in members}
+        package = by_path[sources[0]].package
+        # Copies: what lies in the prefix is linked into the package cache, and its directories are being read.
+        with tempfile.TemporaryDirectory(dir=self._prefix.parent) as temporary:
+            root = Path(temporary)
+            for source in sources:
+                (root / source).parent.mkdir(parents=True, exist_ok=True)
+                (root / source).write_bytes(by_path[source].read())
+            made = self._compiler.compile(root, sources)
+            return tuple(
+                Member(path=path, mode=0o644, content=(root / path).read_bytes(), package=package) for path in made
+            )
+
+
+def _sources(members: Iterable[Member]) -> tuple[str, ...]:
+    """What wants bytecode: modules below the environment's ``lib/pythonX.Y`` and the user's own."""
+    paths = {member.path for member in members if not member.is_directory and member.link is None}
+    return tuple(path for path in uncompiled(paths) if path.startswith(("env/lib/python", "app/")))

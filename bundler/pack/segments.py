@@ -1,0 +1,226 @@
+"""Segments: what belongs to one conda package is compressed once and kept.
+
+A segment is a run of members whose compressed bytes depend on nothing but what its key names, so that the next build
+copies them. Entries are written to a temporary name and renamed, and read only if their own digest is right: what is
+torn, damaged or still being written is never used.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import json
+import os
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, BinaryIO
+
+from bundler.pack.codecs import BLOCK
+from bundler.pack.members import TreeEntry
+from bundler.pack.tar import epoch
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+
+    from typing_extensions import Self
+
+    from bundler.pack.codecs import Codec
+    from bundler.pack.members import Member
+
+__all__ = ["KeptEntry", "NewEntry", "Segment", "SegmentCache"]
+
+FORMAT = 2
+"""Of the entries and of what is done to files on the way (bytecode indexers): a change makes all of them stale."""
+_CHUNK = 1 << 20
+_LENGTH = 8  # bytes of a length
+_TAIL = _LENGTH + 32  # with a SHA-256 behind it
+_UNFINISHED = "unfinished."
+_ABANDONED = 24 * 3600  # seconds after which an unfinished entry has no writer any more
+
+
+@dataclass(frozen=True, kw_only=True)
+class Segment:
+    """Members that are compressed together.
+
+    ``origin`` is the digest of the package's archive; None: never kept. ``more`` makes members that follow from the
+    others and ``recipe``; it is only called when the segment is not kept.
+    """
+
+    name: str
+    members: tuple[Member, ...]
+    origin: str | None = None
+    recipe: str = ""
+    more: Callable[[], tuple[Member, ...]] | None = None
+    last: bool = False
+
+    def complete(self) -> tuple[Member, ...]:
+        """All members, sorted by path."""
+        more = self.more() if self.more else ()
+        return tuple(sorted((*self.members, *more), key=lambda member: member.path))
+
+
+class SegmentCache:
+    """Compressed segments in a directory, the least recently used ones removed beyond ``limit`` bytes.
+
+    ``room`` None keeps nothing. Safe against other builds that use the same directory.
+    """
+
+    def __init__(self, room: Path | None, codec: Codec, *, limit: int) -> None:
+        self._room = room
+        self._codec = codec
+        self._limit = limit
+
+    def get(self, segment: Segment) -> KeptEntry | None:
+        """The segment as it was kept, verified; None if it has to be made."""
+        path = self._path(segment)
+        if path is None:
+            return None
+        with contextlib.suppress(OSError, ValueError, TypeError):
+            entry = KeptEntry.open(path)
+            os.utime(path)  # most recently used
+            return entry
+        return None
+
+    def has(self, segment: Segment) -> bool:
+        """Whether there is something under the segment's key, which :meth:`get` may still find damaged."""
+        path = self._path(segment)
+        return path is not None and path.is_file()
+
+    def new(self, segment: Segment) -> NewEntry:
+        """Where the segment's frames go as they are made."""
+        return NewEntry(self._path(segment))
+
+    def prune(self) -> None:
+        """Remove what was not used for longest until the limit is kept, and what killed builds have left."""
+        if self._room is None:
+            return
+        entries = []
+        for path in self._room.iterdir():
+            with contextlib.suppress(FileNotFoundError):  # another build prunes as well
+                entries.append((path, path.stat()))
+        newest = max((status.st_mtime for _, status in entries), default=0.0)
+        total = sum(status.st_size for _, status in entries)
+        for path, status in sorted(entries, key=lambda entry: entry[1].st_mtime):
+            abandoned = path.name.startswith(_UNFINISHED) and newest - status.st_mtime > _ABANDONED
+            if total > self._limit or abandoned:
+                path.unlink(missing_ok=True)
+                total -= status.st_size
+
+    def _path(self, segment: Segment) -> Path | None:
+        if self._room is None or segment.origin is None:
+            return None
+        inputs = {
+            "format": FORMAT,
+            "codec": self._codec.identity,
+            "block": BLOCK,
+            "mtime": epoch(),
+            "origin": segment.origin,
+            "recipe": segment.recipe,
+            "last": segment.last,
+            "members": [_identity(member) for member in segment.members],
+        }
+        canonical = json.dumps(inputs, sort_keys=True).encode()
+        return self._room / hashlib.sha256(canonical).hexdigest()
+
+
+class KeptEntry:
+    """An entry of the cache, open and verified.
+
+    It has the frames, an index (JSON: the frames' digest, the tree), the index's length and the index's digest.
+    """
+
+    def __init__(self, file: BinaryIO) -> None:
+        file.seek(-_TAIL, os.SEEK_END)
+        length = int.from_bytes(file.read(_LENGTH), "big")
+        expected = file.read()
+        self._left = file.seek(-_TAIL - length, os.SEEK_END)
+        index = file.read(length)
+        if hashlib.sha256(index).digest() != expected:
+            raise ValueError("damaged")
+        frames, tree = json.loads(index)
+        file.seek(0)
+        found, left = hashlib.sha256(), self._left
+        while left:
+            chunk = file.read(min(_CHUNK, left))
+            found.update(chunk)
+            left -= len(chunk)
+        if found.hexdigest() != frames:
+            raise ValueError("damaged")
+        self.tree = tuple(
+            TreeEntry(path=path, mode=mode, digest=digest, size=size) for path, mode, digest, size in tree
+        )
+        self._file = file
+
+    @classmethod
+    def open(cls, path: Path) -> Self:
+        """Raises OSError, ValueError or TypeError for what is no whole entry."""
+        file = path.open("rb")
+        try:
+            return cls(file)
+        except BaseException:
+            file.close()
+            raise
+
+    def frames(self) -> Iterator[bytes]:
+        """The segment's bytes, in pieces; closes the entry."""
+        with self._file:
+            self._file.seek(0)
+            while self._left:
+                chunk = self._file.read(min(_CHUNK, self._left))
+                self._left -= len(chunk)
+                yield chunk
+
+
+class NewEntry:
+    """An entry that is being written; it gets its name when it is complete. ``path`` None: nothing is kept.
+
+    A cache that cannot be written to (a full disk) costs the next build time, not this one its success.
+    """
+
+    def __init__(self, path: Path | None) -> None:
+        self._path = path
+        self._temporary: Path | None = None
+        self._file: BinaryIO | None = None
+        if path is not None:
+            with contextlib.suppress(OSError):
+                handle, name = tempfile.mkstemp(prefix=_UNFINISHED, dir=path.parent)
+                self._temporary, self._file = Path(name), os.fdopen(handle, "wb")
+
+    def write(self, data: bytes | bytearray) -> None:
+        """Add a frame."""
+        if self._file is not None:
+            try:
+                self._file.write(data)
+            except OSError:
+                self.discard()
+
+    def keep(self, tree: tuple[TreeEntry, ...], digest: str) -> None:
+        """The segment is complete, and ``digest`` is its frames' SHA-256: give the entry its name."""
+        rows = [(entry.path, entry.mode, entry.digest, entry.size) for entry in tree]
+        index = json.dumps((digest, rows), separators=(",", ":")).encode()
+        self.write(index + len(index).to_bytes(_LENGTH, "big") + hashlib.sha256(index).digest())
+        if self._file is None or self._temporary is None or self._path is None:
+            return
+        try:
+            self._file.close()
+            self._temporary.replace(self._path)
+        except OSError:
+            self.discard()
+
+    def discard(self) -> None:
+        """Leave nothing behind."""
+        if self._file is not None and self._temporary is not None:
+            with contextlib.suppress(OSError):
+                self._file.close()
+            self._temporary.unlink(missing_ok=True)
+        self._file = None
+
+
+def _identity(member: Member) -> tuple[str, int, str]:
+    """What of a member is not decided by its package's archive and its path."""
+    if member.content is not None:
+        return member.path, member.mode, hashlib.sha256(member.content).hexdigest()
+    if member.link is not None:
+        return member.path, member.mode, f"-> {member.link}"
+    return member.path, member.mode, "bytecode" if member.module else ""

@@ -1,0 +1,79 @@
+"""Tar headers: POSIX.1-1988 ustar, with a POSIX.1-2001 pax record only where ustar has no room.
+
+Of our own, since the standard library's differ between Python versions (a bundle is the same bytes whatever made it)
+and take a third of the time that packing many small files takes.
+"""
+
+from __future__ import annotations
+
+import os
+
+__all__ = ["DIRECTORY", "END", "LINK", "REGULAR", "epoch", "tar_header", "tar_padding"]
+
+REGULAR, LINK, DIRECTORY = b"0", b"2", b"5"
+_PAX = b"x"
+_BLOCK = 512
+_NAME, _PREFIX = 100, 155
+_LARGEST = 8**11 - 1  # bytes that eleven octal digits can say
+_OWNER = b"0000000\0" * 2  # root's, group root's
+_TAIL = b"ustar\x0000" + bytes(32 + 32) + b"0000000\0" * 2  # magic, version, names of owner and group, device
+END = bytes(2 * _BLOCK)
+"""What ends a tar."""
+
+
+def epoch() -> int:
+    """The one mtime: ``SOURCE_DATE_EPOCH`` (seconds), else 1980-01-01, which every archive format can hold."""
+    return int(os.environ.get("SOURCE_DATE_EPOCH", "315532800"))
+
+
+def tar_header(path: str, mode: int, *, size: int = 0, kind: bytes = REGULAR, link: str = "") -> bytes:
+    """The header of one member, owned by 0:0, with the one mtime; a pax header before it where it needs one."""
+    name = os.fsencode(f"{path}/" if kind == DIRECTORY else path)
+    target = os.fsencode(link)
+    records = b""
+    prefix, short = _split(name)
+    if short is None:
+        records += _record(b"path", name)
+        short = name[:_NAME]
+    if len(target) > _NAME:
+        records += _record(b"linkpath", target)
+        target = target[:_NAME]
+    if size > _LARGEST:
+        records += _record(b"size", b"%d" % size)
+    header = _ustar(short, prefix, mode, 0 if size > _LARGEST else size, kind, target)
+    if not records:
+        return header
+    pax = _ustar(b"././@PaxHeader", b"", 0o644, len(records), _PAX, b"")
+    return pax + records + tar_padding(len(records)) + header
+
+
+def tar_padding(size: int) -> bytes:
+    """The zeros that fill a file of ``size`` bytes up to whole blocks."""
+    return bytes(-size % _BLOCK)
+
+
+def _split(name: bytes) -> tuple[bytes, bytes | None]:
+    """A name as ustar's prefix and name; no name if it does not fit or is not plain ASCII."""
+    if not name.isascii():
+        return b"", None
+    if len(name) <= _NAME:
+        return b"", name
+    cut = name.find(b"/", len(name) - _NAME - 1)
+    if 0 < cut <= _PREFIX and len(name) - cut > 1:
+        return name[:cut], name[cut + 1 :]
+    return b"", None
+
+
+def _record(key: bytes, value: bytes) -> bytes:
+    """``<length> <key>=<value>\\n``, where the length counts its own digits."""
+    rest = len(key) + len(value) + 3
+    length = rest + len(b"%d" % rest)
+    length = rest + len(b"%d" % length)
+    return b"%d %s=%s\n" % (length, key, value)
+
+
+def _ustar(name: bytes, prefix: bytes, mode: int, size: int, kind: bytes, target: bytes) -> bytes:
+    before = name.ljust(_NAME, b"\0") + b"%07o\0" % mode + _OWNER + b"%011o\0%011o\0" % (size, epoch())
+    after = kind + target.ljust(_NAME, b"\0") + _TAIL + prefix.ljust(_PREFIX + 12, b"\0")
+    checksum = sum(before) + 8 * ord(" ") + sum(after)
+    return before + b"%06o\0 " % checksum + after
