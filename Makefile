@@ -3,11 +3,14 @@
 #   make bundle                              examples/hello from the local channel -> dist/hello-….tar
 #   make bundle EXAMPLE=jupyter VERSION=2.0  another example, another version
 #   make bundle EXAMPLE=~/my-project CHANNEL=conda-forge
+#   make bench                               how fast it is, beside what people use today
+#   make bench SIZES=1,3,10                  larger environments too: some 20 GB of disk and half an hour
 
 PYTHON ?= python3
 EXAMPLE ?= hello
 CHANNEL ?= local
 VERSION ?=
+SIZES ?= 1,3
 
 BIN := .venv/bin
 PROJECT := $(if $(wildcard examples/$(EXAMPLE)),examples/$(EXAMPLE),$(EXAMPLE))
@@ -17,7 +20,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel test lint clean
+.PHONY: bundle channel bench test lint clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 # The local channel is made anew from what this machine has, so its lockfile is, too; a real one is only
@@ -27,6 +30,9 @@ bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 
 channel: .venv/.ready
 	$(BIN)/python examples/channel $(LOCAL)
+
+bench: .venv/.ready
+	$(BIN)/python -m benchmarks --sizes $(SIZES) --output build/bench.json
 
 test: .venv/.ready lint
 	tests/tools

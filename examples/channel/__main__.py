@@ -10,7 +10,7 @@ import argparse
 import sys
 from pathlib import Path
 
-from builder import build_channel
+from builder import SETS, build_channel
 
 from bundler.errors import BundlerError
 
@@ -20,11 +20,19 @@ def main() -> int:
     parser = argparse.ArgumentParser(prog="python examples/channel", description=__doc__)
     parser.add_argument("output", type=Path, nargs="?", default=Path("build/channel"), metavar="OUTPUT")
     parser.add_argument("--cache", type=Path, metavar="DIR", help="where wheels are kept: wheels/ beside OUTPUT")
+    parser.add_argument(
+        "--with",
+        dest="sets",
+        action="append",
+        default=[],
+        choices=SETS,
+        help="more than the everyday packages: numpy and its like, or all that `make bench` needs, up to 4 GB",
+    )
     options = parser.parse_args()
     output: Path = options.output.resolve()
     cache: Path = options.cache or output.parent / "wheels"
     try:
-        outcome = build_channel(output, cache.resolve(), say=lambda line: print(line, file=sys.stderr))
+        outcome = build_channel(output, cache.resolve(), options.sets, say=lambda line: print(line, file=sys.stderr))
     except BundlerError as error:
         error.show()
         return error.exit_code

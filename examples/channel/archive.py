@@ -23,8 +23,9 @@ if TYPE_CHECKING:
 
 __all__ = ["Archive", "pack"]
 
-# The tool's default of 19 takes half a minute for the interpreter and saves a tenth.
-_ZSTD_LEVEL = 7
+# The tool's default of 19 takes half a minute for the interpreter and saves a tenth. Synthetic packages are only read
+# again by the machine that made them, some gigabytes of them.
+_ZSTD_LEVELS = {False: 7, True: 1}
 
 _ARCH = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
 
@@ -47,7 +48,9 @@ def pack(package: Package) -> Archive:
     info = _info(package, build, paths, members)
     stem = f"{package.name}-{package.version}-{build}"
     write = _tar_bz2 if package.archive == ".tar.bz2" else _conda
-    return Archive(subdir=package.subdir, filename=stem + package.archive, content=write(stem, info, members))
+    return Archive(
+        subdir=package.subdir, filename=stem + package.archive, content=write(stem, info, members, quick=package.quick)
+    )
 
 
 def _check(name: str, members: tuple[Member, ...]) -> None:
@@ -150,18 +153,18 @@ def _add(tar: tarfile.TarFile, members: Iterable[Member]) -> None:
         tar.addfile(entry, io.BytesIO(member.content))
 
 
-def _tar_bz2(stem: str, info: tuple[Member, ...], members: tuple[Member, ...]) -> bytes:
+def _tar_bz2(stem: str, info: tuple[Member, ...], members: tuple[Member, ...], *, quick: bool) -> bytes:
     packed = io.BytesIO()
-    with tarfile.open(fileobj=packed, mode="w:bz2") as tar:
+    with tarfile.open(fileobj=packed, mode="w:bz2", compresslevel=1 if quick else 9) as tar:
         _add(tar, info + members)
     return packed.getvalue()
 
 
-def _conda(stem: str, info: tuple[Member, ...], members: tuple[Member, ...]) -> bytes:
+def _conda(stem: str, info: tuple[Member, ...], members: tuple[Member, ...], *, quick: bool) -> bytes:
     from conda_package_streaming.create import conda_builder
 
     with tempfile.TemporaryDirectory() as scratch:
-        with conda_builder(stem, scratch, compression_level=_ZSTD_LEVEL) as tar:
+        with conda_builder(stem, scratch, compression_level=_ZSTD_LEVELS[quick]) as tar:
             _add(tar, info + members)
         return _without_clock(Path(scratch, f"{stem}.conda"))
 

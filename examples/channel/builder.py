@@ -14,18 +14,20 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import bulk
 import cpython
 import greeting
+import runtime
 import synthetic
 import wheelpackage
 from archive import pack
 from model import PYTHON, SUBDIR, ChannelError, Package, Recipe
-from wheels import PINS, Pin, download
+from wheels import PINS, SCIENCE, Pin, download
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Collection, Iterator, Mapping
 
-__all__ = ["Outcome", "build_channel"]
+__all__ = ["SETS", "Outcome", "build_channel"]
 
 _RECORD = ".made.json"
 
@@ -49,16 +51,22 @@ class _Made:
     sha256: str
 
 
-def build_channel(output: Path, cache: Path, say: Callable[[str], None] = print) -> Outcome:
+SETS = ("science", "bench", "bench-large")
+"""What a channel may have beside the everyday packages, each with all before it: numpy and its like; what `make bench`
+measures; what it measures outside CI."""
+
+
+def build_channel(output: Path, cache: Path, sets: Collection[str] = (), say: Callable[[str], None] = print) -> Outcome:
     """Bring ``output`` up to date: a conda channel for this machine and Python. Wheels are kept in ``cache``.
 
-    Raises :class:`ChannelError` if ``output`` is something else's directory, or a package cannot be made.
+    ``sets`` are of :data:`SETS`; what is in none of them any more is removed. Raises :class:`ChannelError` if
+    ``output`` is something else's directory, or a package cannot be made.
     """
     if SUBDIR == "unsupported":
         raise ChannelError("the channel is made on x86-64 and aarch64 only")
     with _locked(output):
         before = _read_record(output)
-        recipes = _recipes(cache)
+        recipes = _recipes(cache, sets)
         fingerprints = {recipe.key: _fingerprint(recipe) for recipe in recipes}
         kept = {
             key: made
@@ -83,19 +91,29 @@ def build_channel(output: Path, cache: Path, say: Callable[[str], None] = print)
         )
 
 
-def _recipes(cache: Path) -> tuple[Recipe, ...]:
-    names = {pin.project: pin.name for pin in PINS}
-    wheels = tuple(_wheel_recipe(pin, cache, names) for pin in PINS)
-    return (cpython.recipe(), *wheels, *greeting.recipes(), *synthetic.recipes())
+def _recipes(cache: Path, sets: Collection[str]) -> tuple[Recipe, ...]:
+    pins = (*PINS, *SCIENCE) if sets else PINS
+    recipes = (cpython.recipe(), *_wheel_recipes(pins, cache), *greeting.recipes(), *synthetic.recipes())
+    if sets:
+        recipes += runtime.recipes()
+    large = "bench-large" in sets
+    if large or "bench" in sets:
+        recipes += bulk.recipes(lambda: download(pins, cache), large=large)
+    return recipes
 
 
-def _wheel_recipe(pin: Pin, cache: Path, names: Mapping[str, str]) -> Recipe:
-    def make() -> Package:
-        # All of them at once, the first time: pip takes a second to start.
-        return wheelpackage.package(download(PINS, cache)[pin.name], pin, names)
+def _wheel_recipes(pins: tuple[Pin, ...], cache: Path) -> tuple[Recipe, ...]:
+    names = {pin.project: pin.name for pin in pins}
 
-    # A noarch package's dependencies are those that hold for this Python, too.
-    return Recipe(key=pin.name, inputs=f"{pin} {names} {PYTHON}", make=make)
+    def recipe(pin: Pin) -> Recipe:
+        def make() -> Package:
+            # All of them at once, the first time: pip takes a second to start.
+            return wheelpackage.package(download(pins, cache)[pin.name], pin, names)
+
+        # A noarch package's dependencies are those that hold for this Python, too.
+        return Recipe(key=pin.name, inputs=f"{pin} {names} {PYTHON}", make=make)
+
+    return tuple(recipe(pin) for pin in pins)
 
 
 def _fingerprint(recipe: Recipe) -> str:

@@ -15,7 +15,7 @@ from bundler.process import find_tool, run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["glibc_floor", "is_elf", "libraries", "needed", "set_runpaths", "strip_debug"]
+__all__ = ["add_runpath", "glibc_floor", "is_elf", "libraries", "needed", "set_runpaths", "strip_debug"]
 
 # What glibc itself installs. libcrypt and libnsl left it long ago, so they are vendored like the rest.
 _GLIBC = re.compile(r"(ld-linux.*|lib(c|m|dl|rt|util|pthread|resolv|anl|BrokenLocale|thread_db))\.so\.\d+")
@@ -71,6 +71,14 @@ def set_runpaths(root: Path, paths: Iterable[str]) -> None:
         by_runpath.setdefault(runpath, []).append(root / path)
     for runpath, files in sorted(by_runpath.items()):
         run([_patchelf(), "--set-rpath", runpath, *files])
+
+
+def add_runpath(file: Path, path: str) -> None:
+    """Make the ELF file look for its libraries in ``lib`` too, after where it looks now; ``path`` is its own there.
+
+    As an RPATH, which holds for the libraries of its libraries as well: wheels count on that.
+    """
+    run([_patchelf(), "--force-rpath", "--add-rpath", f"$ORIGIN/{os.path.relpath('lib', Path(path).parent)}", file])
 
 
 def _patchelf() -> str:

@@ -72,6 +72,7 @@ class Package:
     build_prefix: str = ""  # "py311": stands before the hash in the build string
     build_suffix: str = ""  # "_cpython": stands after the build number
     archive: Literal[".conda", ".tar.bz2"] = ".conda"
+    quick: bool = False  # compressed as little as possible
 
 
 @dataclass(frozen=True, kw_only=True)

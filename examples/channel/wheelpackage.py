@@ -14,7 +14,7 @@ import posixpath
 import sys
 import tempfile
 import zipfile
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -25,6 +25,7 @@ from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
+from runtime import PROVIDERS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -63,15 +64,14 @@ def package(wheel: Path, pin: Pin, names: Mapping[str, str]) -> Package:
     members = list(_placed(opened))
     if not opened.pure:
         members += [_script(entry) for entry in scripts]
-    natives = [member for member in members if elf.is_elf(member.content)]
-    _refuse_foreign_libraries(wheel, natives)
+    members, providers = _with_runtime(wheel, members)
     members += [
         Member(path=f"{opened.site}/{opened.dist_info}/INSTALLER", content=b"conda\n"),
         _record(opened, members),
     ]
     if not opened.pure:
         members += compiled(tuple(members))
-    floor = elf.glibc_floor(member.content for member in natives)
+    floor = elf.glibc_floor(member.content for member in members if elf.is_elf(member.content))
     return Package(
         name=pin.name,
         version=pin.version,
@@ -82,7 +82,7 @@ def package(wheel: Path, pin: Pin, names: Mapping[str, str]) -> Package:
         licenses=tuple(_license_texts(opened)),
         subdir="noarch" if opened.pure else SUBDIR,
         noarch="python" if opened.pure else None,
-        depends=_depends(opened, names) + ((f"__glibc >={floor},<3.0.a0",) if floor else ()),
+        depends=_depends(opened, names) + providers + ((f"__glibc >={floor},<3.0.a0",) if floor else ()),
         entry_points=scripts if opened.pure else (),
         build_prefix="py" if opened.pure else f"py{PYTHON_TAG}",
         archive=pin.archive,
@@ -172,21 +172,36 @@ def _record(wheel: _Wheel, members: list[Member]) -> Member:
     return Member(path=record, content="".join(f"{line}\n" for line in sorted(lines)).encode())
 
 
-def _refuse_foreign_libraries(wheel: Path, natives: list[Member]) -> None:
-    """A wheel may count on a few libraries of the system; a minimal target has none of them."""
-    own = {posixpath.basename(member.path) for member in natives}
+def _with_runtime(wheel: Path, members: list[Member]) -> tuple[list[Member], tuple[str, ...]]:
+    """The members, able to find the system's libraries in the environment, and the packages that bring these.
+
+    A wheel may count on a few libraries of the system; a minimal target has none of them.
+    """
+    own = {posixpath.basename(member.path) for member in members}
+    found = []
+    providers: set[str] = set()
     with tempfile.TemporaryDirectory() as scratch:
-        files = []
-        for number, member in enumerate(natives):
-            path = Path(scratch, str(number))
-            path.write_bytes(member.content)
-            files.append(path)
-        foreign = sorted(elf.needed(files) - own)
+        file = Path(scratch, "object")
+        for member in members:
+            if not elf.is_elf(member.content):
+                found.append(member)
+                continue
+            file.write_bytes(member.content)
+            foreign = elf.needed([file]) - own
+            _refuse(wheel, foreign - PROVIDERS.keys())
+            if foreign:
+                elf.add_runpath(file, member.path)
+            providers |= {PROVIDERS[soname] for soname in foreign}
+            found.append(replace(member, content=file.read_bytes()))
+    return found, tuple(sorted(providers - {"python"}))  # that one every wheel has
+
+
+def _refuse(wheel: Path, foreign: frozenset[str]) -> None:
     if foreign:
         raise ChannelError(
-            f"needs {', '.join(foreign)}, which no package of this channel has",
+            f"needs {', '.join(sorted(foreign))}, which no package of this channel has",
             where=str(wheel),
-            remedy="Add a recipe for a package with these libraries, and depend on it.",
+            remedy="Add a recipe for a package with these libraries to runtime.py.",
         )
 
 

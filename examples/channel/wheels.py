@@ -18,7 +18,7 @@ from bundler.process import ToolFailed, run
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["PINS", "Pin", "download"]
+__all__ = ["PINS", "SCIENCE", "Pin", "download"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,6 +61,34 @@ PINS = (
         name="uvicorn",
         version="0.54.0",
         sha256="505bdb0f318731d45f1f712071fc781a8981f6847a31c902c9f5e652d4f67faf",
+    ),
+)
+
+# What many services carry, and what `make bench` measures with: for Python 3.11 and later.
+SCIENCE = (
+    Pin(name="numpy", version="2.4.6", sha256=None),
+    Pin(name="pandas", version="3.1.1", sha256=None),
+    Pin(
+        name="python-dateutil",
+        version="4.0.0",
+        sha256="a5e246f79eb80475e691bf93862cead98decd8a498cf53ba0516fcdc0f50dc1c",
+    ),
+    Pin(
+        name="pytz",
+        version="2026.6",
+        sha256="7fed3fee8fd6bd4a2b7b75a8d56021d0624127bf69bd5691f115db929ac570b3",
+    ),
+    Pin(name="scipy", version="1.17.1", sha256=None),
+    Pin(
+        name="six",
+        version="1.17.0",
+        sha256="4721f391ed90541fddacab5acf947aa0d3dc7d27b2e1e8eda2be8970586c3274",
+    ),
+    Pin(
+        name="python-tzdata",  # conda-forge's `tzdata` is another thing: the zones for the whole environment
+        version="2026.6",
+        sha256="0a10eec6e13ef16b627fabed9a5f2ba61a62b1c67f327305f4e7e412a70b4aec",
+        pypi="tzdata",
     ),
 )
 

@@ -82,8 +82,8 @@ def digests(channel: Path) -> dict[str, str]:
     return {str(path.relative_to(channel)): hashlib.sha256(path.read_bytes()).hexdigest() for path in files}
 
 
-def make(channel: Path, cache: Path) -> subprocess.CompletedProcess[str]:
-    command: list[str | Path] = [sys.executable, CHECKOUT / "examples" / "channel", channel, "--cache", cache]
+def make(channel: Path, cache: Path, *options: str) -> subprocess.CompletedProcess[str]:
+    command: list[str | Path] = [sys.executable, CHECKOUT / "examples" / "channel", channel, "--cache", cache, *options]
     return subprocess.run(command, capture_output=True, text=True, check=False, timeout=600)
 
 
@@ -332,6 +332,31 @@ class TestEnvironment:
         shipped = list(baked.rglob("*.pyc"))
         assert len(shipped) > 300
         assert [path for path in shipped if not is_current(path)] == []
+
+
+@pytest.mark.skipif(sys.version_info < (3, 11), reason="the pinned numpy has no wheel for this Python")
+class TestScience:
+    def test_wheels_find_the_compilers_libraries_in_the_environment(self, local_channel: Path, tmp_path: Path) -> None:
+        channel, prefix = tmp_path / "channel", tmp_path / "env"
+        shutil.copytree(local_channel, channel)
+        done = make(channel, local_channel.parent / "wheels", "--with", "science")
+        assert done.returncode == 0, done.stderr
+        records = solve(channel, "scipy", "pandas")
+        assert {"libgcc", "libstdcxx", "numpy"} <= {record.name.normalized for record in records}
+        asyncio.run(rattler.install(records, prefix, cache_dir=tmp_path / "cache", show_progress=False))
+        script = (
+            "import numpy.linalg, pandas, scipy.linalg, scipy.optimize\n"
+            "print(numpy.linalg.inv(numpy.eye(2)).sum(), pandas.Timestamp('2024-01-01', tz='Europe/Berlin'))\n"
+            "print(*{line.split()[-1] for line in open('/proc/self/maps') if '.so' in line})"
+        )
+        first, libraries = output(prefix / "bin/python", "-c", script).splitlines()
+        assert first == "2.0 2024-01-01 00:00:00+01:00"
+        outside = {Path(path).name for path in libraries.split() if not path.startswith(str(prefix))}
+        assert not [name for name in outside if name.startswith(("libgcc", "libstdc++", "libgfortran", "libz"))]
+
+    def test_the_everyday_channel_has_none_of_them(self, local_channel: Path) -> None:
+        names = {path.name.rsplit("-", 2)[0] for path in archives(local_channel)}
+        assert names.isdisjoint({"numpy", "scipy", "pandas", "libgcc", "libstdcxx", "bulk-01", "small-files"})
 
 
 class TestHello:

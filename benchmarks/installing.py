@@ -1,0 +1,47 @@
+"""install.sh as far as the payload is concerned: from its start to ``.complete``, without a machine around it.
+
+The script is the bundle's own, with another last line: it checks itself and the bundle, unpacks, verifies, refuses what
+is not a plain tree, syncs and names the release. Left out are preflight, units and the start of the service, which do
+not depend on the payload and need systemd. Nothing is stubbed; only the root is another one.
+"""
+
+from __future__ import annotations
+
+import shlex
+from typing import TYPE_CHECKING
+
+from benchmarks.measure import BenchError
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["stage_script"]
+
+_MAIN = '\nmain "$@"\n'
+_NEEDED = ("BAKED_ROOT=", "STAGE_NAME=", "\nverify_bundle() {", "\nstage_release() {", "\nrelocate() {")
+
+
+def stage_script(bundle: Path, root: Path, *, relocate: bool = False) -> Path:
+    """Write the script beside ``root`` and return its path. It wants ``root/releases`` and ``root/work``, both empty.
+
+    Without ``relocate`` it takes ``root`` for its default root, and has nothing to rewrite.
+    """
+    text = (bundle / "install.sh").read_text(encoding="utf-8")
+    if text.count(_MAIN) != 1 or not all(part in text for part in _NEEDED):
+        raise BenchError("is not made as the benchmarks expect it", where="install.sh")
+    steps = f"""
+BUNDLE={shlex.quote(str(bundle))}
+ROOT={shlex.quote(str(root))}
+{"" if relocate else "BAKED_ROOT=$ROOT"}
+SELF=$BUNDLE/install.sh
+WORK=$ROOT/work
+STAGE=$ROOT/releases/$STAGE_NAME
+self_check
+verify_bundle
+stage_release
+exit 0
+"""
+    script = root.with_name(f"{root.name}.sh")
+    script.parent.mkdir(parents=True, exist_ok=True)
+    script.write_text(text.replace(_MAIN, steps), encoding="utf-8")
+    return script

@@ -1,0 +1,117 @@
+"""Whole processes, measured from outside and in turns: A B C, A B C, …, so that a busy minute hits all of them.
+
+What is compared are ratios of medians.
+"""
+
+from __future__ import annotations
+
+import os
+import statistics
+import sys
+import time
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING
+
+from bundler.errors import BundlerError
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+    from pathlib import Path
+
+__all__ = ["BenchError", "Figures", "Sample", "Subject", "interleave"]
+
+
+class BenchError(BundlerError):
+    """A subject did not run: there is nothing to compare."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Subject:
+    """One process to measure. ``before`` puts its world right and is not measured; ``output`` is what it writes."""
+
+    name: str
+    argv: tuple[str | Path, ...]
+    before: Callable[[], None]
+    output: Path | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Sample:
+    """One run: seconds on the clock, CPU seconds of the process and all its children (user and system together).
+
+    ``peak`` is the resident memory of the largest single process among them, in bytes.
+    """
+
+    wall: float
+    cpu: float
+    peak: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Figures:
+    """All runs of a subject. ``size`` is its output's, in bytes; 0 if it has none."""
+
+    name: str
+    samples: tuple[Sample, ...] = field(repr=False)
+    size: int
+
+    @property
+    def wall(self) -> float:
+        return statistics.median(sample.wall for sample in self.samples)
+
+    @property
+    def cpu(self) -> float:
+        return statistics.median(sample.cpu for sample in self.samples)
+
+    @property
+    def peak(self) -> int:
+        return max(sample.peak for sample in self.samples)
+
+
+def interleave(
+    subjects: Sequence[Subject], *, runs: int, warm_up: bool, environ: Mapping[str, str], log: Path
+) -> dict[str, Figures]:
+    """Measure ``subjects`` in turns, ``runs`` times; by name. The round before, to ``warm_up``, does not count.
+
+    What they print goes to ``log``. Raises :class:`BenchError` if one fails.
+    """
+    samples: dict[str, list[Sample]] = {subject.name: [] for subject in subjects}
+    for turn in range(0 if warm_up else 1, runs + 1):
+        for subject in subjects:
+            sample = _run(subject, environ, log)
+            sys.stderr.write(f"  {subject.name:<40} {sample.wall:6.2f} s{'' if turn else '   (warm-up)'}\n")
+            if turn:
+                samples[subject.name].append(sample)
+    return {
+        subject.name: Figures(
+            name=subject.name, samples=tuple(samples[subject.name]), size=_size(subject.output) if subject.output else 0
+        )
+        for subject in subjects
+    }
+
+
+def _run(subject: Subject, environ: Mapping[str, str], log: Path) -> Sample:
+    subject.before()
+    os.sync()  # what the one before has left to write is not the next one's
+    argv = [str(word) for word in subject.argv]
+    flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
+    actions = [
+        (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
+        (os.POSIX_SPAWN_OPEN, 1, str(log), flags, 0o644),
+        (os.POSIX_SPAWN_DUP2, 1, 2),
+    ]
+    # wait4 tells the child's own resources. Its peak starts at ours, which is why nothing heavy is imported here.
+    started = time.monotonic()
+    child = os.posix_spawnp(argv[0], argv, environ, file_actions=actions)
+    _, status, used = os.wait4(child, 0)
+    wall = time.monotonic() - started
+    if status:
+        tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
+        raise BenchError(f"ended with status {os.waitstatus_to_exitcode(status)}:\n{tail}", where=subject.name)
+    return Sample(wall=wall, cpu=used.ru_utime + used.ru_stime, peak=used.ru_maxrss << 10)
+
+
+def _size(path: Path) -> int:
+    if path.is_file():
+        return path.stat().st_size
+    return sum(file.stat().st_size for file in path.rglob("*") if file.is_file())

@@ -1,0 +1,122 @@
+"""What the figures have to reach: ratios of medians, with what was found and whether it is enough."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Literal
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator, Mapping
+
+    from benchmarks.measure import Figures
+
+__all__ = ["Result", "Verdict", "judge"]
+
+_PEAK = 300e6
+_THEIRS = "rattler + conda-pack"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Result:
+    """One group of subjects, measured in turns. ``unpacked`` and ``files`` are the payload's (bytes, number)."""
+
+    title: str
+    figures: Mapping[str, Figures]
+    unpacked: int = 0
+    files: int = 0
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verdict:
+    """A target: what was wanted of a figure, what it is on the clock and, for a time, in CPU seconds."""
+
+    name: str
+    sense: Literal["at least", "at most"]
+    limit: float
+    found: float
+    cpu: float | None = None
+
+    @property
+    def reached(self) -> bool:
+        return self.found >= self.limit if self.sense == "at least" else self.found <= self.limit
+
+
+def judge(results: Mapping[str, Result]) -> tuple[Verdict, ...]:
+    """The verdicts on what was measured. What is compared was measured in turns, in one group.
+
+    ``results`` are by ``build 1x``, ``rebuild 1x``, ``install`` and so on.
+    """
+    return (
+        *_builds(results["build 1x"]),
+        *_rebuilds(results),
+        *(_installs(results["install"]) if "install" in results else ()),
+        *_growth(results),
+        *_peak(results),
+    )
+
+
+def _builds(build: Result) -> Iterator[Verdict]:
+    found = build.figures
+    for codec, faster, size in (("gzip", 3.0, 1.0), ("zstd", 3.5, 0.9)):
+        mine, theirs = found[f"ours, {codec}"], found[_THEIRS]
+        yield _times("at least", faster, f"build 1x, {codec}: conda-pack's time / ours", theirs, mine)
+        yield _sizes(size, f"build 1x, {codec}: our size / conda-pack's", mine, theirs)
+
+
+def _rebuilds(results: Mapping[str, Result]) -> Iterator[Verdict]:
+    for size, limit in (("1x", 0.5), ("3x", 0.5), ("10x", 0.35)):
+        if f"rebuild {size}" in results:
+            again = results[f"rebuild {size}"].figures["ours, gzip, one package changed"]
+            first = results[f"rebuild {size}"].figures["ours, gzip, first build"]
+            yield _times("at most", limit, f"rebuild {size}, one package changed / first build", again, first)
+
+
+def _installs(install: Result) -> Iterator[Verdict]:
+    found = install.figures
+    for codec in ("gzip", "zstd"):
+        mine = found[f"install.sh, {codec}"]
+        yield _times("at most", 1.3, f"install, {codec}: ours / tar -x", mine, found[f"tar -x, {codec}"])
+        name = f"install, {codec}: ours / tar -x and sync"
+        yield _times("at most", 1.3, name, mine, found[f"tar -x and sync, {codec}"])
+    rattler = found["rattler install from .conda files"]
+    yield _times("at most", 1.0, "install, zstd: ours / rattler from .conda files", found["install.sh, zstd"], rattler)
+    moved, unpack = found["install.sh, gzip, another root"], found["conda-pack: tar -x, conda-unpack"]
+    yield _times("at most", 1.2, "install at another root: ours / tar -x and conda-unpack", moved, unpack)
+
+
+def _growth(results: Mapping[str, Result]) -> Iterator[Verdict]:
+    small = results["build 1x"]
+    for size in ("3x", "10x"):
+        large = results.get(f"build {size}")
+        if large is None:
+            continue
+        bytes_grown = large.unpacked / small.unpacked
+        for codec in ("gzip", "zstd"):
+            one, other = large.figures[f"ours, {codec}"], large.figures[f"ours, {codec}, 1x"]
+            grown, cpu = _ratio("wall", one, other), _ratio("cpu", one, other)
+            name = f"growth 1x to {size}, {codec}: of the time / of the bytes"
+            yield Verdict(name=name, sense="at most", limit=1, found=grown / bytes_grown, cpu=cpu / bytes_grown)
+
+
+def _peak(results: Mapping[str, Result]) -> Iterator[Verdict]:
+    mine = [figures for result in results.values() for figures in result.figures.values() if _is_build(figures.name)]
+    peak = max(figures.peak for figures in mine) / 1e6
+    yield Verdict(name="peak memory of all our builds, MB", sense="at most", limit=_PEAK / 1e6, found=peak)
+
+
+def _is_build(name: str) -> bool:
+    return name.startswith(("ours, ", "conda-bundler build"))
+
+
+def _times(sense: Literal["at least", "at most"], limit: float, name: str, one: Figures, other: Figures) -> Verdict:
+    found, cpu = _ratio("wall", one, other), _ratio("cpu", one, other)
+    return Verdict(name=name, sense=sense, limit=limit, found=found, cpu=cpu)
+
+
+def _sizes(limit: float, name: str, one: Figures, other: Figures) -> Verdict:
+    return Verdict(name=name, sense="at most", limit=limit, found=one.size / other.size)
+
+
+def _ratio(what: Literal["wall", "cpu"], one: Figures, other: Figures) -> float:
+    read: Callable[[Figures], float] = lambda figures: figures.wall if what == "wall" else figures.cpu  # noqa: E731
+    return read(one) / read(other)
