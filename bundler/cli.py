@@ -35,7 +35,16 @@ def main() -> None:
     """The command ``conda-bundler``."""
     # A CI job that is cancelled gets SIGTERM: as an exception it lets temporary directories and machines go.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
-    cli(prog_name="conda-bundler")
+    try:
+        cli(prog_name="conda-bundler")
+    except SystemExit as end:
+        if "rattler" not in sys.modules:
+            raise
+        # Not through the interpreter's own end: py-rattler's threads still use it then, and now and then a build that
+        # is done dies with SIGSEGV. All that is ours is closed by now.
+        sys.stdout.flush()
+        sys.stderr.flush()
+        os._exit(end.code if isinstance(end.code, int) else 1)
 
 
 @click.group(context_settings={"help_option_names": ["-h", "--help"], "max_content_width": 100})
