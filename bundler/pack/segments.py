@@ -13,6 +13,7 @@ import json
 import os
 import tempfile
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["KeptEntry", "NewEntry", "Segment", "SegmentCache"]
 
-FORMAT = 2
-"""Of the entries and of what is done to files on the way (bytecode indexers): a change makes all of them stale."""
 _CHUNK = 1 << 20
 _LENGTH = 8  # bytes of a length
 _TAIL = _LENGTH + 32  # with a SHA-256 behind it
@@ -111,7 +110,7 @@ class SegmentCache:
         if self._room is None or segment.origin is None:
             return None
         inputs = {
-            "format": FORMAT,
+            "code": _code_digest(),
             "codec": self._codec.identity,
             "block": BLOCK,
             "mtime": epoch(),
@@ -215,6 +214,15 @@ class NewEntry:
                 self._file.close()
             self._temporary.unlink(missing_ok=True)
         self._file = None
+
+
+@cache
+def _code_digest() -> str:
+    """Over this package's own sources: whoever changes how files are packed gets new segments."""
+    digest = hashlib.sha256()
+    for path in sorted(Path(__file__).parent.glob("*.py")):
+        digest.update(path.read_bytes())
+    return digest.hexdigest()
 
 
 def _identity(member: Member) -> tuple[str, int, str]:
