@@ -6,6 +6,7 @@ Tool failures are translated where the tool is called, with ``raise ... from``.
 
 from __future__ import annotations
 
+import re
 from typing import IO, Any
 
 import click
@@ -20,6 +21,7 @@ __all__ = [
     "SmokeError",
     "StaleLockError",
     "VerificationError",
+    "without_credentials",
 ]
 
 
@@ -102,3 +104,8 @@ class MissingToolError(BundlerError):
     """A program or a right that this step needs is missing."""
 
     exit_code = 9
+
+
+def without_credentials(text: str) -> str:
+    """``text`` without the passwords and tokens that the URLs in it may carry."""
+    return re.sub(r"/t/[^/\s]+", "/t/…", re.sub(r"//[^/\s@]+@", "//…@", text))

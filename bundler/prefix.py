@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from bundler.errors import PackError, PrefixError
+from bundler.errors import PackError, PrefixError, without_credentials
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -133,7 +133,7 @@ def _download(package: LockedPackage, goal: Path) -> None:
         found = _sha256(temporary)
         if found != package.sha256:
             raise PrefixError(
-                f"sha256 is {found}, the lockfile says {package.sha256} ({_safe(package.url)})",
+                f"sha256 is {found}, the lockfile says {package.sha256} ({without_credentials(package.url)})",
                 where=package.name,
                 remedy="The archive was changed after it was locked. Find out why; if it is right, lock again.",
             )
@@ -151,10 +151,10 @@ def _retrieve(package: LockedPackage, goal: Path) -> None:
         elif url.scheme in ("http", "https"):
             asyncio.run(_http(address, goal))
         else:
-            raise PrefixError(f"cannot fetch {_safe(package.url)}: unknown scheme", where=package.name)
+            raise PrefixError(f"cannot fetch {without_credentials(package.url)}: unknown scheme", where=package.name)
     except OSError as error:
         raise PrefixError(
-            f"cannot read {_safe(package.url)}: {error.strerror or error}",
+            f"cannot read {without_credentials(package.url)}: {error.strerror or error}",
             where=package.name,
             remedy="If the channel has moved on since, lock again (conda-bundler lock).",
         ) from error
@@ -168,8 +168,8 @@ async def _http(url: str, goal: Path) -> None:
         await download_to_path(Client.default_client(), url, goal)
     except Exception as error:  # rattler raises bare exceptions of many kinds here
         raise PrefixError(
-            f"download failed: {_safe(str(error))}",
-            where=_safe(url),
+            f"download failed: {without_credentials(str(error))}",
+            where=without_credentials(url),
             remedy="Check the network and the channel; the build can be run again, what it has is kept.",
         ) from error
 
@@ -243,19 +243,8 @@ def _check_room(archive: Archive, baked: str) -> None:
 
 
 def _sha256(path: Path) -> str:
-    with path.open("rb") as file:
-        return _digest(file)
-
-
-def _digest(file: object) -> str:
     digest = hashlib.sha256()
-    while block := file.read(1 << 20):  # type: ignore[attr-defined]
-        digest.update(block)
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
     return digest.hexdigest()
-
-
-def _safe(text: str) -> str:
-    """Without the credentials that a URL may carry."""
-    import re
-
-    return re.sub(r"(?<=://)[^/@\s]+@", "", re.sub(r"/t/[^/\s]+", "/t/***", text))

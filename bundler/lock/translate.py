@@ -6,7 +6,7 @@ import re
 from textwrap import indent
 from typing import TYPE_CHECKING
 
-from bundler.errors import BundlerError, ConfigError, LockError
+from bundler.errors import BundlerError, ConfigError, LockError, without_credentials
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -38,7 +38,7 @@ def translate_solver(failure: Failure, environment: Path) -> BundlerError:
 def translate_conda_lock(failed: ToolFailed, environment: Path, virtual_packages: Path | None = None) -> BundlerError:
     """The failure of conda-lock itself, of which there is nothing but a traceback."""
     where = str(environment)
-    text = _without_credentials(failed.finished.stderr.strip())
+    text = without_credentials(failed.finished.stderr.strip())
     last = text.splitlines()[-1] if text else f"it exited with {failed.finished.status}, without a word"
     if spec := re.search(r"^RuntimeError: Failed to turn `(.*)` into a MatchSpec", text, re.MULTILINE):
         reasons = re.findall(r"InvalidMatchSpec: Invalid spec '.*?': (.*)", text)
@@ -96,7 +96,3 @@ def _unsatisfiable(platform: str, reason: str, where: str) -> LockError:
         where=where,
         remedy="Loosen a version in it, or add a channel that has what is missing.",
     )
-
-
-def _without_credentials(text: str) -> str:
-    return re.sub(r"/t/[^/\s]+/", "/t/…/", re.sub(r"//[^/\s@]+@", "//…@", text))
