@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -10,23 +11,28 @@ from bundler import __version__
 from bundler.bundle.assemble import INSTALL, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import MACHINES, make_manifest, required_glibc
-from bundler.errors import ConfigError, StaleLockError
+from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
 from bundler.lock.condalock import LockRequest, is_fresh, write_lockfile
 from bundler.lock.lockfile import read_lock
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
 from bundler.pack.payload import PackOptions, app_members, make_payload
-from bundler.prefix import make_prefix
+from bundler.prefix import forget, make_prefix
 from bundler.target.render import InstallScript, InstallService, render_environment, render_install, render_unit
 from bundler.target.service import make_units, service_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+    from contextlib import AbstractContextManager
     from pathlib import Path
 
+    from bundler.archives import Archive
     from bundler.bundle.identity import Identity
     from bundler.config import BundleConfig
     from bundler.lock.lockfile import Lock
+    from bundler.pack.members import Member
     from bundler.pack.payload import Payload
+    from bundler.prefix import Prefix
     from bundler.progress import Progress
 
 __all__ = ["BuildOptions", "build", "lock_request"]
@@ -68,15 +74,37 @@ def _build_one(config: BundleConfig, platform: str, options: BuildOptions, progr
     app = app_members(config.files)
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
-        with make_prefix(lock, identity.baked_prefix, progress) as prefix:
-            payload = make_payload(prefix, app, room, _pack_options(config, options), progress)
-        manifest = make_manifest(config=config, identity=identity, lock=lock, payload=payload, archives=prefix.archives)
+        linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress)
+        payload, archives = _pack(linking, app, room, _pack_options(config, options), progress)
+        manifest = make_manifest(config=config, identity=identity, lock=lock, payload=payload, archives=archives)
         files = _target_files(config, identity, payload)
         files |= {"manifest.json": manifest.encode(), "conda-lock.yml": config.lockfile.read_bytes()}
         files |= _installer(config, identity, lock, payload, files)
         write_files(room, files)
         progress.step(f"Writing {identity.bundle_name}")
         return place(room, identity, options.output, form=options.form)
+
+
+def _pack(
+    linking: Callable[[], AbstractContextManager[Prefix]],
+    app: tuple[Member, ...],
+    room: Path,
+    options: PackOptions,
+    progress: Progress,
+) -> tuple[Payload, tuple[Archive, ...]]:
+    """Link and pack; again from the archives themselves if the package cache turns out to be damaged."""
+    forgotten: set[str] = set()
+    while True:
+        try:
+            with linking() as prefix:
+                return make_payload(prefix, app, room, options, progress), prefix.archives
+        except DamagedCacheError as damage:
+            if forgotten.issuperset(damage.packages):
+                raise
+            forgotten.update(damage.packages)
+            progress.step(f"{damage.message} ({damage.where}); unpacking that anew")
+            for package in damage.packages:
+                forget(package)
 
 
 def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:

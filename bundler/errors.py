@@ -14,6 +14,7 @@ import click
 __all__ = [
     "BundlerError",
     "ConfigError",
+    "DamagedCacheError",
     "LockError",
     "MissingToolError",
     "PackError",
@@ -80,6 +81,18 @@ class PrefixError(BundlerError):
     """The environment could not be made: a download failed, a hash differs."""
 
     exit_code = 5
+
+
+class DamagedCacheError(PrefixError):
+    """``path`` in the cache's copies of ``packages`` (``name-version-build``) is not what the archives declare."""
+
+    def __init__(self, path: str, *, packages: tuple[str, ...]) -> None:
+        super().__init__(
+            f"{path} as it was unpacked is not what the package declares",
+            where=", ".join(packages),
+            remedy="Take another build of the package; or, if that one is right, see who writes to the package cache.",
+        )
+        self.packages = packages
 
 
 class PackError(BundlerError):

@@ -30,12 +30,17 @@ PLACEHOLDER = "/" + "placehold_" * 25 + "hold"
 
 @dataclass(frozen=True, kw_only=True)
 class File:
-    """A file with more to it than its content; ``prefix`` tells how ``placeholder`` in it is to be replaced."""
+    """A file with more to it than its content.
+
+    ``prefix`` tells how ``placeholder`` in it is to be replaced; ``declared`` is the sha256 that paths.json says, if
+    not the true one.
+    """
 
     content: bytes
     mode: int = 0o644
     prefix: Literal["text", "binary"] | None = None
     placeholder: str = PLACEHOLDER
+    declared: str | None = None
 
 
 @dataclass(frozen=True)
@@ -116,7 +121,7 @@ def _paths(files: Mapping[str, File | Link]) -> dict[str, Any]:
         entry: dict[str, Any] = {
             "_path": path,
             "path_type": "hardlink" if isinstance(file, File) else "softlink",
-            "sha256": hashlib.sha256(content).hexdigest(),
+            "sha256": (isinstance(file, File) and file.declared) or hashlib.sha256(content).hexdigest(),
             "size_in_bytes": len(content),
         }
         if isinstance(file, File) and file.prefix is not None:

@@ -12,11 +12,11 @@ from bundler import __version__
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bundler.archives import Archive
     from bundler.bundle.identity import Identity
     from bundler.config import BundleConfig
     from bundler.lock.lockfile import Lock
     from bundler.pack.payload import Payload
-    from bundler.prefix import Archive
 
 __all__ = ["MACHINES", "SCHEMA", "make_manifest", "required_glibc"]
 

@@ -146,32 +146,35 @@ def _stream(segment: Segment, tree: list[TreeEntry]) -> Iterator[bytes]:
 
 def _file(member: Member, tree: list[TreeEntry]) -> Iterator[bytes]:
     with member.open() as source:
-        size = source.seek(0, os.SEEK_END)
+        size = left = source.seek(0, os.SEEK_END)
         source.seek(0)
         yield tar_header(member.path, member.mode, size=size)
-        digest, found = None if member.sha256 else hashlib.sha256(), 0
-        while chunk := source.read(_CHUNK):
-            if digest is not None:
-                digest.update(chunk)
-            found += len(chunk)
+        digest = hashlib.sha256()
+        while left and (chunk := source.read(min(left, _CHUNK))):
+            digest.update(chunk)
+            left -= len(chunk)
             yield chunk
-    if found != size:
-        raise PackError("changed while it was packed", where=member.path)
+        if left or source.read(1):
+            raise PackError("changed while it was packed", where=member.path)
     yield tar_padding(size)
-    content = digest.hexdigest() if digest is not None else member.sha256
-    assert content is not None
-    tree.append(TreeEntry(path=member.path, mode=member.mode, digest=content, size=size))
+    sha256 = digest.hexdigest()
+    if member.module is None:
+        member.check(sha256)
+    tree.append(TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size))
 
 
-def _blocks(pieces: Iterable[bytes], size: int) -> Iterator[bytearray]:
+def _blocks(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
     """The same bytes in pieces of ``size`` bytes (the last is shorter)."""
-    block = bytearray()
+    gathered: list[bytes | memoryview] = []
+    room = size
     for piece in pieces:
-        block += piece
-        while len(block) >= size:
-            rest = block[size:]
-            del block[size:]
-            yield block
-            block = rest
-    if block:
-        yield block
+        rest = memoryview(piece)
+        while len(rest) >= room:
+            gathered.append(rest[:room])
+            yield b"".join(gathered)
+            gathered, rest, room = [], rest[room:], size
+        if rest:
+            gathered.append(rest)
+            room -= len(rest)
+    if gathered:
+        yield b"".join(gathered)

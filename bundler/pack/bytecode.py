@@ -9,7 +9,6 @@ process compiled before.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import tempfile
 from dataclasses import dataclass
@@ -81,22 +80,22 @@ class Compiler:
         return f"{path.parent}/__pycache__/{path.stem}.{self.tag}.pyc"
 
 
-def unchecked(pyc: bytes, source: bytes) -> bytes:
+def unchecked(pyc: bytes, module: str) -> bytes:
     """``pyc`` with an unchecked-hash header if it has a timestamp header, else as it is.
 
-    The hash field is no more than a note here (nobody compares it); a part of the source's SHA-256 serves, since
-    importlib's own depends on the Python that computes it.
+    The hash field is no more than a note here (nobody compares it); a part of the source's SHA-256, ``module``, serves,
+    since importlib's own depends on the Python that computes it.
     """
     flags = pyc[4:8]
     if len(pyc) < _HEADER or any(flags):
         return pyc
-    return pyc[:4] + _UNCHECKED + hashlib.sha256(source).digest()[:8] + pyc[_HEADER:]
+    return pyc[:4] + _UNCHECKED + bytes.fromhex(module)[:8] + pyc[_HEADER:]
 
 
 def source_of(bytecode: str) -> str:
     """The module that a ``__pycache__/name.cpython-311.pyc`` was compiled from."""
-    path = PurePosixPath(bytecode)
-    return f"{path.parent.parent}/{path.name.split('.', 1)[0]}.py"
+    directory, _, name = bytecode.rpartition("/__pycache__/")
+    return f"{directory}/{name.split('.', 1)[0]}.py"
 
 
 def uncompiled(paths: AbstractSet[str]) -> tuple[str, ...]:

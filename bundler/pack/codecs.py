@@ -66,8 +66,8 @@ def _none() -> Codec:
 
 
 CODECS: dict[str, Callable[[], Codec]] = {
-    "gzip": lambda: _gzip(4),
-    "zstd": lambda: _zstd(4),
+    "gzip": lambda: _gzip(3),
+    "zstd": lambda: _zstd(3),
     "xz": lambda: _xz(6),
     "none": _none,
 }

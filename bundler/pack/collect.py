@@ -6,23 +6,23 @@ its list and its checks (editable packages, missing files) are what we take from
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import warnings
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Literal
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, Literal
 
 from conda_pack import CondaEnv
 from conda_pack.core import CondaPackException
 
 from bundler.errors import PackError
 from bundler.pack.bytecode import source_of
-from bundler.pack.members import Member, link_member, member_from
+from bundler.pack.members import Declared, Member, link_member, member_from
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
-    from pathlib import Path
 
     from bundler.prefix import Prefix
 
@@ -67,7 +67,7 @@ def collect(prefix: Prefix, filters: Filters = EVERYTHING) -> tuple[Member, ...]
     """The environment's members, sorted by path. Raises :class:`PackError` for what conda-pack or we refuse."""
     targets = sorted(target for target in _list(prefix, filters) if not target.startswith(_LEFT_OUT))
     view = _View.of(prefix, targets)
-    return tuple(view.member(target) for target in targets if not view.is_outdated(target))
+    return tuple(member for target in targets if (member := view.member(target)) is not None)
 
 
 def find_notes(prefix: Prefix) -> tuple[Note, ...]:
@@ -99,74 +99,62 @@ def _list(prefix: Prefix, filters: Filters) -> set[str]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Declared:
-    """What a package says of the prefix in one of its files."""
-
-    mode: Literal["text", "binary"]
-    placeholder: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class _View:
     """A prefix as its packages declare it.
 
     ``owners`` says which package alone decides a file's bytes: those that carry a prefix and those that two packages
-    have are nobody's. ``present`` are all targets.
+    have are nobody's. ``places`` are the prefixes that a link may point into, ``present`` are all targets.
     """
 
     prefix: Prefix
     owners: Mapping[str, str]
-    digests: Mapping[str, str]
-    declared: Mapping[str, _Declared]
+    declared: Mapping[str, Declared]
+    places: AbstractSet[str]
     present: AbstractSet[str]
 
     @classmethod
     def of(cls, prefix: Prefix, targets: Iterable[str]) -> _View:
         owners: dict[str, str] = {}
-        digests: dict[str, str] = {}
-        declared: dict[str, _Declared] = {}
-        seen: set[str] = set()
-        for path in (prefix.path / "conda-meta").glob("*.json"):
-            record = json.loads(path.read_text())
-            owners[f"conda-meta/{path.name}"] = record["name"]
+        declared: dict[str, Declared] = {}
+        places = {prefix.baked}
+        for file, record in prefix.records.items():
+            owners[f"conda-meta/{file}"] = record["name"]
+            copy = os.path.basename(record["extracted_package_dir"])  # noqa: PTH119 -- once for each package
             for entry in record["paths_data"]["paths"]:
-                target = entry["_path"]
-                if "prefix_placeholder" in entry:
-                    declared[target] = _Declared(mode=entry["file_mode"], placeholder=entry["prefix_placeholder"])
-                if target in seen or "prefix_placeholder" in entry or entry["path_type"] not in _UNBAKED:
+                target, other = entry["_path"], declared.get(entry["_path"])
+                declared[target] = _declared(entry, copy, other)
+                if other or "prefix_placeholder" in entry or entry["path_type"] not in _UNBAKED:
                     owners.pop(target, None)
+                    places.add(entry.get("prefix_placeholder", prefix.baked))
                 else:
                     owners[target] = record["name"]
-                    digests[target] = entry.get("sha256")
-                seen.add(target)
         present = frozenset(targets)
-        return cls(prefix=prefix, owners=owners, digests=digests, declared=declared, present=present)
+        return cls(prefix=prefix, owners=owners, declared=declared, places=places, present=present)
 
-    def is_outdated(self, target: str) -> bool:
-        """Bytecode of a source that linking has changed: it would bring the placeholder back."""
-        module = self._module(target)
-        return module is not None and module not in self.owners
-
-    def member(self, target: str) -> Member:
-        """The member at ``target``."""
-        source, path, package = self.prefix.path / target, f"env/{target}", self.owners.get(target)
-        if source.is_symlink():
-            return replace(link_member(path, self._points_to(target)), package=package)
+    def member(self, target: str) -> Member | None:
+        """The member at ``target``; None for bytecode of a source that linking has changed: it has the placeholder."""
+        source, path, package = f"{self.prefix.path}/{target}", f"env/{target}", self.owners.get(target)
         if target.startswith("conda-meta/") and target.endswith(".json"):
-            return Member(path=path, mode=0o644, content=_record(source, self.prefix), package=package)
-        member = replace(member_from(source, path), package=package)
-        module, declared = self._module(target), self.declared.get(target)
-        if module is not None:
-            return replace(member, module=self.prefix.path / module)
-        if declared is not None:
-            return replace(member, mode_of_prefix=declared.mode, placeholder=len(os.fsencode(declared.placeholder)))
-        # The package cache was read with full validation: a file that the linker only links is what is declared.
-        return replace(member, sha256=self.digests.get(target) if package and not member.is_directory else None)
+            return Member(path=path, mode=0o644, content=self._record(target), package=package)
+        if os.path.islink(source):  # noqa: PTH114 -- see Member.source
+            return link_member(path, self._points_to(target), package=package)
+        module = self._module(target)
+        if module is not None and module not in self.owners:
+            return None
+        digest = self._digest(module) if module else None
+        return member_from(source, path, package=package, module=digest, declared=self.declared.get(target))
 
     def _module(self, target: str) -> str | None:
         """The source of a ``.pyc``, if it is there."""
         module = source_of(target) if target.endswith(".pyc") and "__pycache__/" in target else None
         return module if module in self.present else None
+
+    def _digest(self, target: str) -> str:
+        """The SHA-256 of a file, as its package declares it if it does."""
+        declared = self.declared.get(target)
+        if declared is not None and declared.sha256:
+            return declared.sha256[0]
+        return hashlib.sha256((self.prefix.path / target).read_bytes()).hexdigest()
 
     def _points_to(self, target: str) -> str:
         """A link's target; an absolute one into the prefix is made relative.
@@ -174,21 +162,43 @@ class _View:
         No linker rewrites the target of a link, and a relative one is right wherever the release lies.
         """
         points_to = os.readlink(self.prefix.path / target)  # noqa: PTH115 -- pathlib would normalise the text
-        for name in {self.prefix.baked, *(declared.placeholder for declared in self.declared.values())}:
+        for name in self.places:
             if points_to.startswith(f"{name}/"):
                 return os.path.relpath(points_to.removeprefix(f"{name}/"), os.path.dirname(target))  # noqa: PTH120
         return points_to
 
+    def _record(self, target: str) -> bytes:
+        """A conda-meta record without what is the build machine's: its caches, and the way it linked.
 
-def _record(source: Path, prefix: Prefix) -> bytes:
-    """A conda-meta record without what is the build machine's: its caches, and the way it linked."""
-    record = json.loads(source.read_text())
-    package = next((archive.package for archive in prefix.archives if archive.package.name == record["name"]), None)
-    if package is not None:
-        record |= {"url": package.url, "channel": package.channel}
-    record |= {
-        "extracted_package_dir": "",
-        "package_tarball_full_path": "",
-        "link": {"source": "", "type": 1},
-    }
-    return json.dumps(record, indent=2, sort_keys=True).encode() + b"\n"
+        Nor does it name what lost to another package's file; where the linker has listed that depends on chance.
+        """
+        record = dict(self.prefix.records[os.path.basename(target)])  # noqa: PTH119
+        paths = [entry for entry in record["paths_data"]["paths"] if not entry["_path"].startswith(_LEFT_OUT)]
+        record |= {
+            "files": sorted(file for file in record["files"] if not file.startswith(_LEFT_OUT)),
+            "paths_data": record["paths_data"] | {"paths": sorted(paths, key=lambda entry: entry["_path"])},
+        }
+        package = next((one.package for one in self.prefix.archives if one.package.name == record["name"]), None)
+        if package is not None:
+            record |= {"url": package.url, "channel": package.channel}
+        record |= {
+            "extracted_package_dir": "",
+            "package_tarball_full_path": "",
+            "link": {"source": "", "type": 1},
+        }
+        return json.dumps(record, sort_keys=True).encode() + b"\n"
+
+
+def _declared(entry: Mapping[str, Any], copy: str, other: Declared | None) -> Declared:
+    """What paths.json and the linker (``sha256_in_prefix``) say of a file, added to what another package says of it."""
+    placeholder = entry.get("prefix_placeholder")
+    digest = entry.get("sha256") if placeholder is None else entry.get("sha256_in_prefix")
+    digests: tuple[str, ...] = (digest,) if digest else ()
+    if other is not None:
+        digests = digests + other.sha256 if digests and other.sha256 else ()
+    return Declared(
+        sha256=digests,
+        copies=(copy, *(other.copies if other else ())),
+        mode=entry.get("file_mode") if placeholder is not None else None,
+        placeholder=len(os.fsencode(placeholder)) if placeholder is not None else 0,
+    )

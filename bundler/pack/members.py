@@ -6,6 +6,7 @@ holds ``..``; no link that leaves the release. Modes are 0644 and 0755.
 
 from __future__ import annotations
 
+import hashlib
 import io
 import os
 import stat
@@ -13,48 +14,67 @@ from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
 from typing import BinaryIO, Literal
 
-from bundler.errors import PackError
+from bundler.errors import DamagedCacheError, PackError
 from bundler.pack.bytecode import unchecked
 
-__all__ = ["Member", "TreeEntry", "link_member", "member_from", "parents"]
+__all__ = ["Declared", "Member", "TreeEntry", "link_member", "member_from", "parents"]
 
 _FORBIDDEN_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
+
+
+@dataclass(frozen=True, kw_only=True)
+class Declared:
+    """What packages say of a file in the prefix.
+
+    ``sha256``: the digests that it may have, of each package that has a file there; none if nobody says. ``copies``:
+    these packages (``name-version-build``) in the cache that the file is linked from. ``mode`` and ``placeholder`` (its
+    length in bytes) say how the prefix was written into it, if it was.
+    """
+
+    sha256: tuple[str, ...]
+    copies: tuple[str, ...]
+    mode: Literal["text", "binary"] | None = None
+    placeholder: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
     """One entry of the payload, by its path below the release.
 
-    A file has a ``source`` to be read or its ``content``; a link has a ``link``; a directory has none of them.
+    A file has a ``source`` to be read (plain text: making a Path of each costs more than all else that is done with
+    ten thousand of them) or its ``content``; a link has a ``link``; a directory has none of them.
     ``package`` is the conda package that alone decides its bytes; None if the baked prefix or something else does.
-    ``sha256`` is the content's, where the package declares it and the linker has verified and not changed it.
-    ``module`` is the source of a ``.pyc``, whose header is rewritten as it is read. ``mode_of_prefix`` and
-    ``placeholder`` (its length in bytes) are what the package declares of the prefix in a file (paths.json).
+    ``module`` is the SHA-256 of the module that a ``.pyc`` was compiled from: its header is rewritten as it is read.
     """
 
     path: str
     mode: int
-    source: Path | None = None
+    source: str | None = None
     content: bytes | None = None
     link: str | None = None
     package: str | None = None
-    module: Path | None = None
-    mode_of_prefix: Literal["text", "binary"] | None = None
-    placeholder: int = 0
-    sha256: str | None = None
+    module: str | None = None
+    declared: Declared | None = None
 
     @property
     def is_directory(self) -> bool:
         return self.source is None and self.content is None and self.link is None
 
     def open(self) -> BinaryIO:
-        """The file's bytes."""
+        """The file's bytes, as they are packed."""
         if self.content is not None:
             return io.BytesIO(self.content)
         assert self.source is not None
         if self.module is not None:
-            return io.BytesIO(unchecked(self.source.read_bytes(), self.module.read_bytes()))
-        return self.source.open("rb")
+            packaged = Path(self.source).read_bytes()
+            self.check(hashlib.sha256(packaged).hexdigest())
+            return io.BytesIO(unchecked(packaged, self.module))
+        return io.FileIO(self.source)
+
+    def check(self, sha256: str) -> None:
+        """Raise :class:`DamagedCacheError` if this digest of ``source`` is not one that packages declare for it."""
+        if self.declared is not None and self.declared.sha256 and sha256 not in self.declared.sha256:
+            raise DamagedCacheError(self.path, packages=self.declared.copies)
 
     def read(self) -> bytes:
         """All of the file's bytes at once."""
@@ -72,22 +92,25 @@ class TreeEntry:
     size: int
 
 
-def member_from(source: Path, path: str) -> Member:
+def member_from(
+    source: str, path: str, *, package: str | None = None, module: str | None = None, declared: Declared | None = None
+) -> Member:
     """The member that ``source`` becomes at ``path``. Raises :class:`PackError` for what is not plain."""
-    status = source.lstat()
-    if stat.S_ISLNK(status.st_mode):
-        return link_member(path, os.readlink(source))  # noqa: PTH115 -- pathlib would normalise the target's text
-    if status.st_mode & _FORBIDDEN_BITS and not stat.S_ISDIR(status.st_mode):
+    mode = os.lstat(source).st_mode
+    if stat.S_ISREG(mode) and not mode & _FORBIDDEN_BITS:
+        plain = 0o755 if mode & 0o111 else 0o644
+        return Member(path=path, mode=plain, source=source, package=package, module=module, declared=declared)
+    if stat.S_ISLNK(mode):
+        return link_member(path, os.readlink(source), package=package)  # noqa: PTH115 -- see Member.source
+    if stat.S_ISDIR(mode):
+        return Member(path=path, mode=0o755, package=package)
+    if stat.S_ISREG(mode):
         raise PackError(
-            f"has a setuid, setgid or sticky bit (mode {stat.S_IMODE(status.st_mode):o})",
+            f"has a setuid, setgid or sticky bit (mode {stat.S_IMODE(mode):o})",
             where=path,
             remedy="A service's files need none: remove the bit, or leave the file out.",
         )
-    if stat.S_ISDIR(status.st_mode):
-        return Member(path=path, mode=0o755)
-    if not stat.S_ISREG(status.st_mode):
-        raise PackError("is a device, a FIFO or a socket", where=path, remedy="Leave it out.")
-    return Member(path=path, mode=0o755 if status.st_mode & 0o111 else 0o644, source=source)
+    raise PackError("is a device, a FIFO or a socket", where=path, remedy="Leave it out.")
 
 
 def parents(paths: list[str]) -> list[Member]:
@@ -101,7 +124,7 @@ def parents(paths: list[str]) -> list[Member]:
     return [Member(path=parent, mode=0o755) for parent in sorted(found)]
 
 
-def link_member(path: str, target: str) -> Member:
+def link_member(path: str, target: str, *, package: str | None = None) -> Member:
     """A symbolic link at ``path``. Raises :class:`PackError` if it is absolute or leaves the release."""
     where = os.path.normpath(PurePosixPath(path).parent / target)
     if target.startswith("/") or where.startswith("../") or where == "..":
@@ -110,4 +133,4 @@ def link_member(path: str, target: str) -> Member:
             where=path,
             remedy="Replace it by the file itself, or by a relative link to something in the bundle.",
         )
-    return Member(path=path, mode=0o777, link=target)
+    return Member(path=path, mode=0o777, link=target, package=package)

@@ -13,7 +13,7 @@ from bundler.errors import PackError
 from bundler.pack.archive import WrittenArchive, write_archive
 from bundler.pack.collect import EVERYTHING, Filters, Note, collect, find_notes
 from bundler.pack.compiling import BytecodeMode, BytecodePlan
-from bundler.pack.members import Member, TreeEntry, member_from, parents
+from bundler.pack.members import Declared, Member, TreeEntry, member_from, parents
 from bundler.pack.relocation import Found, find, longest, table
 from bundler.pack.segments import Segment, SegmentCache
 from bundler.resources import cache_dir, templates_dir
@@ -127,15 +127,10 @@ def _carriers(members: Iterable[Member], prefix: Prefix) -> tuple[Found, ...]:
     found = []
     for member in members:
         if member.package is None and not member.is_directory and member.link is None:
+            said = member.declared or Declared(sha256=(), copies=())
             with member.open() as file, _mapped(file) as content:
                 found.append(
-                    find(
-                        member.path,
-                        content,
-                        prefix.release_dir,
-                        mode=member.mode_of_prefix,
-                        placeholder=member.placeholder,
-                    )
+                    find(member.path, content, prefix.release_dir, mode=said.mode, placeholder=said.placeholder)
                 )
     return tuple(entry for entry in found if entry is not None)
 
@@ -210,7 +205,7 @@ def app_members(files: tuple[AppFile, ...]) -> tuple[Member, ...]:
         for source, path in _walk(file.source, f"app/{file.target}"):
             if path in members:
                 raise PackError("two entries of [files] make this file", where=path)
-            members[path] = member_from(source, path)
+            members[path] = member_from(str(source), path)
     return tuple(members.values())
 
 

@@ -44,7 +44,7 @@ def room(tmp_path: Path) -> Path:
 def segments(source: Path) -> list[Segment]:
     return [
         Segment(name="directories", members=(Member(path="env", mode=0o755),)),
-        Segment(name="alpha", members=(Member(path="env/a", mode=0o644, source=source),), origin="a" * 64),
+        Segment(name="alpha", members=(Member(path="env/a", mode=0o644, source=str(source)),), origin="a" * 64),
         Segment(name="beta", members=(Member(path="env/b", mode=0o755, content=b"b"),), origin="b" * 64),
         Segment(name="baked", members=(Member(path="env/c", mode=0o644, content=b"c"),), last=True),
     ]

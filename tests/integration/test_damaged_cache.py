@@ -1,0 +1,117 @@
+"""What lies in the package cache is never taken at its word: a changed copy is found and unpacked anew."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from typing import TYPE_CHECKING
+
+import pytest
+from tinychannel import PLACEHOLDER, File, Link, index, make_package
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+CONFIG = """
+[bundle]
+name = "small"
+version = "1.0"
+[services.small]
+command = ["tool"]
+profile = "generic"
+"""
+PYC = b"\xa7\r\r\n" + bytes(12) + b"code"
+PYTHON: dict[str, bytes | File | Link] = {
+    "bin/python3.11": File(content=b"#!/bin/sh\nexit 1\n", mode=0o755),
+    "bin/python": Link("python3.11"),
+    "lib/python3.11/module.py": b"VALUE = 1\n",
+    "lib/python3.11/__pycache__/module.cpython-311.pyc": PYC,
+    "both": b"python's",
+}
+TOOL: dict[str, bytes | File | Link] = {
+    "bin/tool": File(content=f"#!{PLACEHOLDER}/bin/sh\n".encode(), mode=0o755, prefix="text"),
+    "lib/tool.bin": File(content=f"\x7fELF{PLACEHOLDER}/share\0tail".encode(), prefix="binary"),
+    "share/plain": b"as it was built",
+    "both": b"tool's",
+}
+
+
+@pytest.fixture(scope="module")
+def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A locked project, its caches warm and the bundle built."""
+    room = tmp_path_factory.mktemp("damaged")
+    channel, project = room / "channel", room / "project"
+    make_package(channel, "python", "3.11.0", files=PYTHON)
+    make_package(channel, "tool", "1.0", files=TOOL, depends=["python", "command"])
+    make_package(
+        channel,
+        "command",
+        "1.0",
+        files={"site-packages/command.py": b"def main(): pass\n"},
+        python=True,
+        entry_points=("command = command:main",),
+        depends=["python"],
+    )
+    index(channel)
+    project.mkdir()
+    (project / "environment.yml").write_text(f"channels: [{channel.as_uri()}]\ndependencies: [tool]\n")
+    (project / "bundle.toml").write_text(CONFIG)
+    build(project)
+    return project
+
+
+def build(project: Path) -> tuple[str, str]:
+    """The bundle's sha256, and what was said. Segments that were kept would spare most files from being read."""
+    cache = project.parent / "cache"
+    shutil.rmtree(cache / "segments", ignore_errors=True)
+    done = subprocess.run(
+        [sys.executable, "-m", "bundler", "build", project, "--json"],
+        env=os.environ | {"CONDA_BUNDLER_CACHE": str(cache)},
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stderr
+    return json.loads(done.stdout)["bundles"][0]["sha256"], done.stderr
+
+
+@pytest.mark.parametrize(
+    "path",
+    [
+        "tool-1.0-0/share/plain",
+        "tool-1.0-0/bin/tool",
+        "tool-1.0-0/lib/tool.bin",
+        "tool-1.0-0/both python-3.11.0-0/both",
+        "tool-1.0-0/info/paths.json",
+        "python-3.11.0-0/lib/python3.11/module.py",
+        "python-3.11.0-0/lib/python3.11/__pycache__/module.cpython-311.pyc",
+        "command-1.0-0/site-packages/command.py",
+        "command-1.0-0/info/link.json",
+    ],
+)
+def test_a_changed_copy_is_unpacked_anew(project: Path, path: str) -> None:
+    before, quiet = build(project)
+    changed = [project.parent / "cache" / "pkgs" / word for word in path.split()]
+    for file in changed:
+        content = file.read_bytes()
+        file.write_bytes(content.replace(b"m", b"M") if b"m" in content else content.swapcase())
+        assert file.read_bytes() != content
+    assert build(project)[0] == before
+    assert build(project) == (before, quiet)
+
+
+def test_a_package_that_declares_something_else_than_it_holds_is_refused(tmp_path: Path) -> None:
+    make_package(
+        tmp_path / "channel", "tool", "1.0", files={**TOOL, "share/plain": File(content=b"x", declared="0" * 64)}
+    )
+    index(tmp_path / "channel")
+    (tmp_path / "environment.yml").write_text(f"channels: [{tmp_path.as_uri()}/channel]\ndependencies: [tool]\n")
+    (tmp_path / "bundle.toml").write_text(CONFIG)
+    words = [sys.executable, "-m", "bundler", "build", str(tmp_path)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    assert done.returncode == 5
+    assert "share/plain as it was unpacked is not what the package declares" in done.stderr
+    assert not list((tmp_path / "dist").glob("*"))
