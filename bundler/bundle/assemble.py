@@ -7,15 +7,17 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import os
 import shutil
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, BinaryIO
+from typing import TYPE_CHECKING, Any
 
 from bundler.errors import PackError
 from bundler.pack.tar import DIRECTORY, END, tar_header, tar_padding
+from bundler.target.render import RunScript, render_run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -78,65 +80,93 @@ def checksums(digests: Mapping[str, str]) -> bytes:
 
 
 def place(room: Path, identity: Identity, output: Path, *, form: str) -> Bundle:
-    """Turn ``room`` into the bundle in ``output``: ``form`` is ``tar`` or ``dir``."""
+    """Turn ``room`` into the bundle in ``output``: ``form`` is ``tar``, ``run`` or ``dir``."""
     size = sum(path.stat().st_size for path in room.rglob("*") if path.is_file())
-    goal = output / (identity.bundle_name + (".tar" if form == "tar" else ""))
+    goal = output / (identity.bundle_name + ("" if form == "dir" else f".{form}"))
     try:
         if form == "dir":
             _set_modes(room)
             _replace_directory(room, goal)
             return Bundle(path=goal, sha256=None, identity=identity, size=size)
-        digest = _place_tar(room, identity, goal)
+        digest = _place_file(room, identity, goal, form=form)
         return Bundle(path=goal, sha256=digest, identity=identity, size=goal.stat().st_size)
     except OSError as error:
         raise PackError(f"cannot be written: {error.strerror or error}", where=str(goal)) from error
 
 
-def _place_tar(room: Path, identity: Identity, goal: Path) -> str:
-    temporary = room / ".bundle.tar"
+def _place_file(room: Path, identity: Identity, goal: Path, *, form: str) -> str:
+    top, temporary, digest = identity.bundle_name, room / f".bundle.{form}", hashlib.sha256()
     with temporary.open("wb") as file:
-        digest = _write_tar(room, identity.bundle_name, file)
+        for piece in itertools.chain(_starter(room, top) if form == "run" else (), _head(room, top), _tail(room, top)):
+            digest.update(piece)
+            file.write(piece)
         file.flush()
         os.fsync(file.fileno())
+    temporary.chmod(0o755 if form == "run" else 0o644)
     note = room / ".sha256"
-    note.write_text(f"{digest}  {goal.name}\n")
+    note.write_text(f"{digest.hexdigest()}  {goal.name}\n")
     sidecar = goal.with_name(f"{goal.name}.sha256")
-    sidecar.unlink(missing_ok=True)  # so that a kill between the renames leaves no sum that belongs to another tar
+    sidecar.unlink(missing_ok=True)  # so that a kill between the renames leaves no sum that belongs to another file
     temporary.replace(goal)
     note.replace(sidecar)
     _sync_directory(goal.parent)
-    return digest
-
-
-def _write_tar(room: Path, top: str, file: BinaryIO) -> str:
-    """A plain tar (the payload is compressed already); its sha256."""
-    digest = hashlib.sha256()
-
-    def put(data: bytes) -> None:
-        digest.update(data)
-        file.write(data)
-
-    put(tar_header(top, 0o755, kind=DIRECTORY))
-    for name in sorted(path.name for path in room.iterdir() if path.is_dir()):
-        put(tar_header(f"{top}/{name}", 0o755, kind=DIRECTORY))
-    for path in _in_order(room):
-        name = path.relative_to(room).as_posix()
-        size = path.stat().st_size
-        put(tar_header(f"{top}/{name}", _mode(path), size=size))
-        with path.open("rb") as source:
-            while block := source.read(1 << 20):
-                put(block)
-        put(tar_padding(size))
-    put(END)
     return digest.hexdigest()
 
 
-def _in_order(room: Path) -> list[Path]:
+def _starter(room: Path, top: str) -> Iterator[bytes]:
+    """The script that a ``.run`` begins with. It is told where what lies in the tar behind it."""
+    head = b"".join(_head(room, top))
+    payload = _payload(room).stat().st_size
+    entry = next(_tail(room, top))
+    yield render_run(
+        RunScript(
+            bundle=top,
+            head=len(head),
+            head_sha256=hashlib.sha256(head).hexdigest(),
+            payload=len(head) + len(entry),
+            payload_size=payload,
+            tar_size=len(head) + len(entry) + payload + len(tar_padding(payload)) + len(END),
+        )
+    )
+
+
+def _head(room: Path, top: str) -> Iterator[bytes]:
+    """A plain tar (the payload is compressed already): all but the payload, which comes last."""
+    yield tar_header(top, 0o755, kind=DIRECTORY)
+    for name in sorted(path.name for path in room.iterdir() if path.is_dir()):
+        yield tar_header(f"{top}/{name}", 0o755, kind=DIRECTORY)
+    for path in _small_files(room):
+        yield from _entry(path, f"{top}/{path.relative_to(room).as_posix()}")
+
+
+def _tail(room: Path, top: str) -> Iterator[bytes]:
+    payload = _payload(room)
+    yield from _entry(payload, f"{top}/{payload.name}")
+    yield END
+
+
+def _entry(path: Path, name: str) -> Iterator[bytes]:
+    size = path.stat().st_size
+    yield tar_header(name, _mode(path), size=size)
+    with path.open("rb") as source:
+        while block := source.read(1 << 20):
+            yield block
+    yield tar_padding(size)
+
+
+def _payload(room: Path) -> Path:
+    (payload,) = room.glob("payload.*")
+    return payload
+
+
+def _small_files(room: Path) -> list[Path]:
     def rank(path: Path) -> tuple[int, str]:
         name = path.relative_to(room).as_posix()
-        return (_PREFERRED.index(name) if name in _PREFERRED else 99 if name.startswith("payload.") else 50, name)
+        return (_PREFERRED.index(name) if name in _PREFERRED else len(_PREFERRED), name)
 
-    return sorted((path for path in room.rglob("*") if path.is_file() and not path.name.startswith(".")), key=rank)
+    left_out = _payload(room)
+    files = (path for path in room.rglob("*") if path.is_file() and not path.name.startswith(".") and path != left_out)
+    return sorted(files, key=rank)
 
 
 def _mode(path: Path) -> int:

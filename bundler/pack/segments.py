@@ -13,7 +13,7 @@ import json
 import os
 import tempfile
 from dataclasses import dataclass
-from functools import cache
+from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
@@ -52,6 +52,12 @@ class Segment:
     recipe: str = ""
     more: Callable[[], tuple[Member, ...]] | None = None
     last: bool = False
+
+    @cached_property
+    def digest(self) -> str:
+        """SHA-256 over what of its members is not decided by ``origin`` and ``recipe``."""
+        said = json.dumps([_identity(member) for member in self.members])
+        return hashlib.sha256(said.encode()).hexdigest()
 
     def complete(self) -> tuple[Member, ...]:
         """All members, sorted by path."""
@@ -117,7 +123,7 @@ class SegmentCache:
             "origin": segment.origin,
             "recipe": segment.recipe,
             "last": segment.last,
-            "members": [_identity(member) for member in segment.members],
+            "members": segment.digest,
         }
         canonical = json.dumps(inputs, sort_keys=True).encode()
         return self._room / hashlib.sha256(canonical).hexdigest()

@@ -7,6 +7,7 @@ every value goes through the ``sh`` filter, in units through what :mod:`bundler.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import shlex
 from dataclasses import dataclass
@@ -21,8 +22,17 @@ if TYPE_CHECKING:
     from bundler.config import Secret
     from bundler.target.service import Unit
 
-__all__ = ["InstallScript", "InstallService", "render_environment", "render_install", "render_unit"]
+__all__ = [
+    "InstallScript",
+    "InstallService",
+    "RunScript",
+    "render_environment",
+    "render_install",
+    "render_run",
+    "render_unit",
+]
 
+_PAGE = 4096
 _SELF = re.compile(r"^SELF_SHA256='[0-9a-f]*'$", re.MULTILINE)
 
 
@@ -70,12 +80,37 @@ class InstallScript:
     files: tuple[tuple[str, str], ...]
 
 
+@dataclass(frozen=True, kw_only=True)
+class RunScript:
+    """What the script at the head of a ``.run`` must know of the tar behind it; in bytes, from the tar's beginning.
+
+    ``head`` is all that comes before the payload's entry, ``payload`` is where its content begins.
+    """
+
+    bundle: str
+    head: int
+    head_sha256: str
+    payload: int
+    payload_size: int
+    tar_size: int
+
+
 def render_install(script: InstallScript) -> str:
     """The text of install.sh. It carries its own digest: SHA-256 of itself with that value left empty."""
     text = _templates().get_template("install/install.sh.j2").render(script=script)
     blank = _SELF.sub("SELF_SHA256=''", text, count=1)
     digest = hashlib.sha256(blank.encode()).hexdigest()
     return _SELF.sub(f"SELF_SHA256='{digest}'", blank, count=1)
+
+
+def render_run(run: RunScript) -> bytes:
+    """The script at the head of a ``.run``, filled up to the offset at which it says that the tar begins."""
+    template = _templates().get_template("run/run.sh.j2")
+    for offset in itertools.count(_PAGE, _PAGE):
+        text = template.render(run=run, tar=offset).encode()
+        if len(text) <= offset:
+            return text.ljust(offset, b"\n")
+    raise AssertionError  # count has no end
 
 
 def render_unit(unit: Unit) -> str:
