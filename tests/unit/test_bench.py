@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from benchmarks.environments import Environment, World
 from benchmarks.installing import GZIP_ALONE, stage_script
 from benchmarks.measure import BenchError, Figures, Sample
 from benchmarks.report import document, markdown
+from benchmarks.subjects import installs
 from benchmarks.targets import Result, Verdict, judge
 
 if TYPE_CHECKING:
@@ -134,3 +136,26 @@ class TestStageScript:
         (tmp_path / "install.sh").write_text(self.INSTALL.replace(part, ":"))
         with pytest.raises(BenchError):
             stage_script(tmp_path, tmp_path / "here")
+
+
+class TestInstalls:
+    def test_each_run_finds_its_place_empty_and_nothing_is_deleted_for_it(self, tmp_path: Path) -> None:
+        for codec, suffix in (("gzip", "gz"), ("zstd", "zst")):
+            bundle = tmp_path / "bundles" / codec / "bench"
+            bundle.mkdir(parents=True)
+            (bundle / "install.sh").write_text(TestStageScript.INSTALL)
+            (bundle / f"payload.tar.{suffix}").touch()
+        world = World(room=tmp_path, environ={}, environments={})
+        goal = tmp_path / "installed"
+        subjects = installs(world, Environment(name="1x", project=tmp_path), goal)
+
+        for turn in range(3):
+            for subject in subjects:
+                subject.before()
+            places = [path for path in goal.glob("*/releases") if path.is_dir()]
+            assert len(places) == 4
+            assert not any(list(path.iterdir()) for path in places)
+            for path in places:
+                (path / str(turn)).touch()
+
+        assert len(list(goal.glob("*/releases*/[012]"))) == 12
