@@ -2,7 +2,8 @@
 
 The script is the bundle's own, with another last line: it checks itself and the bundle, unpacks, verifies, refuses what
 is not a plain tree, syncs and names the release. Left out are preflight, units and the start of the service, which do
-not depend on the payload and need systemd. Nothing is stubbed; only the root is another one.
+not depend on the payload and need systemd. Nothing is stubbed; only the root is another one, and where it is asked for
+the machine is taken for one that has gzip alone to read gzip with.
 """
 
 from __future__ import annotations
@@ -15,13 +16,17 @@ from benchmarks.measure import BenchError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["stage_script"]
+__all__ = ["GZIP_ALONE", "stage_script"]
+
+GZIP_ALONE = "install.sh, gzip, where zstd is not"
+"""The subject of that machine: what is there decides how fast a gzip payload is read."""
 
 _MAIN = '\nmain "$@"\n'
-_NEEDED = ("BAKED_ROOT=", "STAGE_NAME=", "\nverify_bundle() {", "\nstage_release() {", "\nrelocate() {")
+_FUNCTIONS = ("verify_bundle", "gzip_reader", "stage_release", "relocate")
+_NEEDED = ("BAKED_ROOT=", "STAGE_NAME=", *(f"\n{name}() {{" for name in _FUNCTIONS))
 
 
-def stage_script(bundle: Path, root: Path, *, relocate: bool = False) -> Path:
+def stage_script(bundle: Path, root: Path, *, relocate: bool = False, gzip_alone: bool = False) -> Path:
     """Write the script beside ``root`` and return its path. It wants ``root/releases`` and ``root/work``, both empty.
 
     Without ``relocate`` it takes ``root`` for its default root, and has nothing to rewrite.
@@ -33,6 +38,7 @@ def stage_script(bundle: Path, root: Path, *, relocate: bool = False) -> Path:
 BUNDLE={shlex.quote(str(bundle))}
 ROOT={shlex.quote(str(root))}
 {"" if relocate else "BAKED_ROOT=$ROOT"}
+{"gzip_reader() { echo gzip; }" if gzip_alone else ""}
 SELF=$BUNDLE/install.sh
 WORK=$ROOT/work
 STAGE=$ROOT/releases/$STAGE_NAME

@@ -5,11 +5,12 @@ from __future__ import annotations
 import os
 import shutil
 import sys
+import tempfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.installing import stage_script
+from benchmarks.installing import GZIP_ALONE, stage_script
 from benchmarks.measure import Subject
 from bundler.process import run
 
@@ -105,27 +106,34 @@ def _tar_zstd(world: World, environment: Environment) -> Subject:
     )
 
 
-def installs(world: World, environment: Environment) -> tuple[Subject, ...]:
-    """Every way to put the environment into its place on a target; the builds above have been run."""
+def installs(world: World, environment: Environment, goal: Path) -> tuple[Subject, ...]:
+    """Every way to put the environment into its place on a target; the builds above have been run.
+
+    What was installed stays below ``goal``, for whoever made it to remove when all is measured: for minutes after a
+    deletion ext4 looks at each inode that was freed before it takes one (``recently_deleted`` in its ialloc.c), and
+    10,000 of them cost the next to unpack three seconds that no target would lose.
+    """
     subjects = []
     for codec, flag in (("gzip", "-z"), ("zstd", "--zstd")):
         bundle = world.bundle(codec)
         (payload,) = bundle.glob("payload.*")
-        root = world.room / "installed" / f"ours-{codec}"
-        plain = world.room / "installed" / f"tar-{codec}"
+        root = goal / f"ours-{codec}"
+        plain = goal / f"tar-{codec}"
         subjects += [
             _install(f"install.sh, {codec}", ("sh", stage_script(bundle, root)), root / "releases", root / "work"),
             _unpack(f"tar -x, {codec}", f'tar {flag} -xf "$1" -C "$2"', payload, plain),
             _unpack(f"tar -x and sync, {codec}", f'tar {flag} -xf "$1" -C "$2" && sync -f "$2"', payload, plain),
         ]
+    root = goal / "ours-gzip-alone"
+    script = stage_script(world.bundle("gzip"), root, gzip_alone=True)
+    subjects.append(_install(GZIP_ALONE, ("sh", script), root / "releases", root / "work"))
     packed = world.room / "out" / f"{environment.name} conda-pack 1" / "env.tar.gz"
-    unpacked = world.room / "installed" / "conda-pack"
     words = 'tar -xzf "$1" -C "$2" && "$2/bin/python" "$2/bin/conda-unpack"'
-    subjects.append(_unpack("conda-pack: tar -x, conda-unpack", words, packed, unpacked))
-    prefix = world.room / "installed" / "rattler" / "env"
+    subjects.append(_unpack("conda-pack: tar -x, conda-unpack", words, packed, goal / "conda-pack"))
+    prefix = goal / "rattler" / "env"
     driver = (sys.executable, _DRIVERS / "theirs.py", "install", environment.lockfile, prefix)
     subjects.append(_install("rattler install from .conda files", driver, prefix.parent))
-    moved = world.room / "installed" / "moved"
+    moved = goal / "moved"
     script = stage_script(world.bundle("gzip"), moved, relocate=True)
     subjects.append(_install("install.sh, gzip, another root", ("sh", script), moved / "releases", moved / "work"))
     return tuple(subjects)
@@ -136,7 +144,15 @@ def _unpack(name: str, script: str, archive: Path, goal: Path) -> Subject:
 
 
 def _install(name: str, argv: tuple[str | Path, ...], *directories: Path) -> Subject:
-    return Subject(name=name, argv=argv, before=lambda: _empty(*directories))
+    return Subject(name=name, argv=argv, before=lambda: _put_aside(*directories))
+
+
+def _put_aside(*directories: Path) -> None:
+    """Empty directories, without deleting what was in them."""
+    for directory in directories:
+        if directory.exists():
+            directory.rename(tempfile.mkdtemp(prefix=f"{directory.name}.", dir=directory.parent))
+        directory.mkdir(parents=True)
 
 
 def _empty(*directories: Path) -> None:

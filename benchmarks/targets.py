@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
+from benchmarks.installing import GZIP_ALONE
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
@@ -78,6 +80,8 @@ def _installs(install: Result) -> Iterator[Verdict]:
         yield _times("at most", 1.3, f"install, {codec}: ours / tar -x", mine, found[f"tar -x, {codec}"])
         name = f"install, {codec}: ours / tar -x and sync"
         yield _times("at most", 1.3, name, mine, found[f"tar -x and sync, {codec}"])
+    alone = found[GZIP_ALONE]
+    yield _times("at most", 1.3, "install, gzip, where zstd is not: ours / tar -x", alone, found["tar -x, gzip"])
     rattler = found["rattler install from .conda files"]
     yield _times("at most", 1.0, "install, zstd: ours / rattler from .conda files", found["install.sh, zstd"], rattler)
     moved, unpack = found["install.sh, gzip, another root"], found["conda-pack: tar -x, conda-unpack"]

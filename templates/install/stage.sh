@@ -48,7 +48,10 @@ name_release() {
 
 # The digest is taken of the very stream that is unpacked. Each stage reads its input to the end even when it has
 # failed, so that the digest is always that of the whole payload and says who is to blame.
+# One tar unpacks all of it: that a payload cannot write through a link that it has brought along is only true within
+# one. Several of them, each with a part of the payload, would be faster and could be led out of the stage.
 unpack() {
+    flush_meanwhile
     unpacked=$(
         {
             # shellcheck disable=SC2094 # tee reads the payload and writes the pipe behind descriptor 3
@@ -61,12 +64,25 @@ unpack() {
             }
         } 3>&1 | sha256sum
     ) || die 12 "cannot read $PAYLOAD"
+    rm -f "$WORK/unpacking"
     [ "${unpacked%% *}" = "$PAYLOAD_SHA256" ] || damaged "$PAYLOAD"
     # busybox tar goes on after some errors and exits with 0; whatever tar says counts, but for a clock that is slow.
     grep -v 'time stamp' "$WORK/tar" >"$WORK/complaints" || [ -f "$WORK/failed" ] || return 0
     disk_is_full || blame_payload
     die 12 "$PAYLOAD cannot be unpacked: $(head_of "$WORK/decompress" "$WORK/complaints")" \
         "Look for a full or read-only disk: df -h $ROOT; df -i $ROOT"
+}
+
+# The disk gets to work while there is still something to unpack, not after that: on a slow one it has most of it by
+# then. This ends with the file, or with this script; the lock is not its own, and nobody waits for its output.
+flush_meanwhile() {
+    : >"$WORK/unpacking"
+    (
+        cd /
+        while sleep 1 && [ -e "$WORK/unpacking" ] && kill -0 "$$"; do
+            flush_all "$STAGE"
+        done
+    ) >/dev/null 2>&1 9>&- &
 }
 
 blame_payload() {

@@ -7,9 +7,11 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from benchmarks.installing import stage_script
+from benchmarks.environments import Environment, World
+from benchmarks.installing import GZIP_ALONE, stage_script
 from benchmarks.measure import BenchError, Figures, Sample
 from benchmarks.report import document, markdown
+from benchmarks.subjects import installs
 from benchmarks.targets import Result, Verdict, judge
 
 if TYPE_CHECKING:
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
 OURS = ("ours, gzip", "ours, zstd")
 AGAIN = ("ours, gzip, unchanged", "ours, gzip, one package changed")
 INSTALLS = ("install.sh, gzip", "install.sh, zstd", "tar -x, gzip", "tar -x, zstd", "tar -x and sync, gzip")
-OTHERS = ("tar -x and sync, zstd", "rattler install from .conda files", "conda-pack: tar -x, conda-unpack")
+OTHERS = ("tar -x and sync, zstd", GZIP_ALONE, "rattler install from .conda files", "conda-pack: tar -x, conda-unpack")
 
 
 def figures(name: str, *walls: float, cpu: float = 1.0, peak: int = 100_000_000, size: int = 1000) -> Figures:
@@ -82,7 +84,7 @@ class TestJudge:
         plain = [figures(name, 2.0) for name in (*INSTALLS, *OTHERS)]
         moved = figures("install.sh, gzip, another root", 3.0)
         found = verdicts(build_1x=builds(4.0), install=result(*plain, moved))
-        assert len([name for name in found if "install" in name]) == 6
+        assert len([name for name in found if "install" in name]) == 7
         assert found["install, gzip: ours / tar -x"].found == 1.0
         assert not found["install at another root: ours / tar -x and conda-unpack"].reached
 
@@ -106,7 +108,7 @@ class TestReport:
 class TestStageScript:
     INSTALL = (
         "#!/bin/sh\nBAKED_ROOT=/opt/bench\nSTAGE_NAME=.1.partial\n\nverify_bundle() {\n:\n}\n"
-        '\nstage_release() {\n:\n}\n\nrelocate() {\n:\n}\n\nmain "$@"\nexit 1\n'
+        '\ngzip_reader() {\n:\n}\n\nstage_release() {\n:\n}\n\nrelocate() {\n:\n}\n\nmain "$@"\nexit 1\n'
     )
 
     def test_it_is_install_sh_with_another_end(self, tmp_path: Path) -> None:
@@ -121,8 +123,39 @@ class TestStageScript:
         (tmp_path / "install.sh").write_text(self.INSTALL)
         assert "BAKED_ROOT=$ROOT" not in stage_script(tmp_path, tmp_path / "here", relocate=True).read_text()
 
-    @pytest.mark.parametrize("part", ['main "$@"', "stage_release() {", "relocate() {", "STAGE_NAME="])
+    def test_a_machine_with_gzip_alone(self, tmp_path: Path) -> None:
+        (tmp_path / "install.sh").write_text(self.INSTALL)
+        text = stage_script(tmp_path, tmp_path / "here", gzip_alone=True).read_text()
+        assert text.rindex("\ngzip_reader() { echo gzip; }\n") > text.index("\ngzip_reader() {\n")
+        assert "echo gzip" not in stage_script(tmp_path, tmp_path / "here").read_text()
+
+    @pytest.mark.parametrize(
+        "part", ['main "$@"', "gzip_reader() {", "stage_release() {", "relocate() {", "STAGE_NAME="]
+    )
     def test_an_install_sh_that_has_changed_is_no_figure(self, part: str, tmp_path: Path) -> None:
         (tmp_path / "install.sh").write_text(self.INSTALL.replace(part, ":"))
         with pytest.raises(BenchError):
             stage_script(tmp_path, tmp_path / "here")
+
+
+class TestInstalls:
+    def test_each_run_finds_its_place_empty_and_nothing_is_deleted_for_it(self, tmp_path: Path) -> None:
+        for codec, suffix in (("gzip", "gz"), ("zstd", "zst")):
+            bundle = tmp_path / "bundles" / codec / "bench"
+            bundle.mkdir(parents=True)
+            (bundle / "install.sh").write_text(TestStageScript.INSTALL)
+            (bundle / f"payload.tar.{suffix}").touch()
+        world = World(room=tmp_path, environ={}, environments={})
+        goal = tmp_path / "installed"
+        subjects = installs(world, Environment(name="1x", project=tmp_path), goal)
+
+        for turn in range(3):
+            for subject in subjects:
+                subject.before()
+            places = [path for path in goal.glob("*/releases") if path.is_dir()]
+            assert len(places) == 4
+            assert not any(list(path.iterdir()) for path in places)
+            for path in places:
+                (path / str(turn)).touch()
+
+        assert len(list(goal.glob("*/releases*/[012]"))) == 12

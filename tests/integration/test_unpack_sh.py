@@ -1,0 +1,230 @@
+"""How install.sh unpacks, under several shells and tools: who decompresses, what is noticed, when the disk is asked."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import lzma
+import os
+import shutil
+import subprocess
+import tarfile
+import time
+from dataclasses import dataclass
+from pathlib import Path
+
+import pytest
+import zstandard
+
+from bundler.resources import templates_dir
+
+GNU = "gnu"
+BUSYBOX = "busybox"
+SHELLS = (
+    pytest.param("dash", GNU, id="dash"),
+    pytest.param("bash", GNU, id="bash"),
+    pytest.param("dash", BUSYBOX, id="dash-busybox-tools"),
+    pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
+)
+_TOOLS = "cat df grep gzip head rm sed sha256sum sh sleep sync tar tee tr"
+_PARTIALS = ("say", "self-check", "files", "verify", "stage", "plain-tree")
+# A zstd that was built without zlib cannot be had; this is how such a one answers to a gzip member.
+_ZSTD_WITHOUT_ZLIB = "#!/bin/sh\necho 'zstd: /*stdin*\\: gzip file cannot be uncompressed -- ignored' >&2\nexit 1\n"
+
+FILES = {
+    "env/bin/tool": b"#!/bin/sh\n",
+    "env/lib/big": os.urandom(300_000) * 4,
+    "app/empty": b"",
+    "share/x": b"x\n" * 9,
+}
+
+
+def archive() -> bytes:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for name, content in FILES.items():
+            info = tarfile.TarInfo(name)
+            info.size = len(content)
+            tar.addfile(info, io.BytesIO(content))
+    return raw.getvalue()
+
+
+TAR = archive()
+BLOCKS = tuple(TAR[start : start + 100_000] for start in range(0, len(TAR), 100_000))
+GZIP = b"".join(gzip.compress(block, mtime=0) for block in BLOCKS)
+PAYLOADS = {
+    "gzip": GZIP,
+    "zstd": b"".join(zstandard.compress(block) for block in BLOCKS),
+    "xz": b"".join(lzma.compress(block) for block in BLOCKS),
+    "none": TAR,
+}
+
+
+@dataclass(frozen=True)
+class Target:
+    """A directory as install.sh finds it, with the only tools that there are."""
+
+    room: Path
+    shell: str
+
+    @property
+    def stage(self) -> Path:
+        return self.room / "stage"
+
+    def tool(self, name: str, script: str) -> None:
+        """Put a script in the place of a tool, or where none was."""
+        path = self.room / "bin" / name
+        path.unlink(missing_ok=True)
+        path.write_text(script)
+        path.chmod(0o755)
+
+    def argv(self, payload: bytes, codec: str, steps: str) -> list[str]:
+        (self.room / "payload").write_bytes(payload)
+        parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in _PARTIALS)
+        values = {
+            "RELEASE": "1.0-0123456789ab",
+            "NAME": "hello",
+            "PAYLOAD": "payload",
+            "PAYLOAD_CODEC": codec,
+            "PAYLOAD_SHA256": hashlib.sha256(payload).hexdigest(),
+            "WORK": f"{self.room}/work",
+            "ROOT": f"{self.room}",
+            "PATH": f"{self.room}/bin",
+        }
+        header = "set -eu\n" + "".join(f"{name}='{value}'\n" for name, value in values.items())
+        here = f"BUNDLE='{self.room}' STAGE='{self.stage}'\n"
+        script = self.room / "script"
+        script.write_text(f"{header}{parts}\n{here}{steps}\n")
+        return [*self.shell.split(), str(script)]
+
+    def run(self, payload: bytes, codec: str, steps: str = "unpack") -> subprocess.CompletedProcess[str]:
+        return subprocess.run(self.argv(payload, codec, steps), capture_output=True, text=True, check=False)
+
+    def tree(self) -> dict[str, bytes]:
+        return {
+            path.relative_to(self.stage).as_posix(): path.read_bytes()
+            for path in self.stage.rglob("*")
+            if path.is_file()
+        }
+
+
+def make_target(room: Path, shell: str, tools: str, *more: str) -> Target:
+    for name in ("bin", "stage", "work"):
+        (room / name).mkdir()
+    busybox = Path(shutil.which("busybox") or "/missing")
+    for tool in _TOOLS.split():
+        (room / "bin" / tool).symlink_to(busybox if tools == BUSYBOX else shutil.which(tool) or "/missing")
+    for tool in {*more, shell.split(maxsplit=1)[0]}:
+        (room / "bin" / tool).symlink_to(shutil.which(tool) or "/missing")
+    return Target(room, shell)
+
+
+@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize("codec", PAYLOADS)
+def test_every_codec_is_unpacked(tmp_path: Path, shell: str, tools: str, codec: str) -> None:
+    target = make_target(tmp_path, shell, tools, *({codec} & {"zstd", "xz"}))
+    done = target.run(PAYLOADS[codec], codec)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert target.tree() == FILES
+
+
+@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+def test_zstd_reads_gzip_where_it_can(tmp_path: Path, shell: str, tools: str) -> None:
+    target = make_target(tmp_path, shell, tools, "zstd")
+    assert target.run(GZIP, "gzip", "gzip_reader").stdout == "zstd\n"
+    target.tool("gzip", '#!/bin/sh\n[ "$1" != -dc ] && exec /bin/gzip "$@"\n')  # which only compresses now
+    done = target.run(GZIP, "gzip")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert target.tree() == FILES
+
+
+@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+def test_gzip_reads_it_where_zstd_cannot(tmp_path: Path, shell: str, tools: str) -> None:
+    target = make_target(tmp_path, shell, tools)
+    assert target.run(GZIP, "gzip", "gzip_reader").stdout == "gzip\n"
+    target.tool("zstd", _ZSTD_WITHOUT_ZLIB)
+    assert target.run(GZIP, "gzip", "gzip_reader").stdout == "gzip\n"
+    target.tool("zstd", f"#!/bin/sh\nhead -c {len(gzip.compress(b'1'))} | {shutil.which('gzip')} -dc\n")
+    assert target.run(GZIP, "gzip", "gzip_reader").stdout == "gzip\n"  # it reads the first member only
+    done = target.run(GZIP, "gzip")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert target.tree() == FILES
+
+
+def flipped(content: bytes, position: int) -> bytes:
+    return content[:position] + bytes([content[position] ^ 1]) + content[position + 1 :]
+
+
+# With the digest that belongs to it: only the decompressor can tell.
+BROKEN = {
+    "cut off": GZIP[: len(GZIP) // 2],
+    "in a member": flipped(GZIP, 50_000),
+    "a checksum": flipped(GZIP, len(gzip.compress(BLOCKS[0], mtime=0)) - 8),
+    "not gzip at all": TAR,
+}
+
+
+@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize("reader", ["gzip", "zstd"])
+@pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
+def test_what_the_decompressor_refuses_is_not_installed(
+    tmp_path: Path, shell: str, tools: str, reader: str, broken: bytes
+) -> None:
+    target = make_target(tmp_path, shell, tools, *({reader} & {"zstd"}))
+    done = target.run(broken, "gzip")
+    assert (done.returncode, "payload cannot be unpacked" in done.stderr) == (12, True), done.stderr
+
+
+@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+def test_a_damaged_payload_is_named(tmp_path: Path, shell: str, tools: str) -> None:
+    """The digest says who is to blame, whatever the decompressor and tar have said about it."""
+    target = make_target(tmp_path, shell, tools, "zstd")
+    for damaged in (flipped(GZIP, 50_000), GZIP[:-9], GZIP + b"\0"):
+        done = target.run(damaged, "gzip", f"PAYLOAD_SHA256={hashlib.sha256(GZIP).hexdigest()}; unpack")
+        assert (done.returncode, "payload is not the file that was built" in done.stderr) == (11, True), done.stderr
+
+
+# busybox sh runs its own tar and sync, whatever is in PATH.
+WITH_OTHER_PROGRAMS = SHELLS[:3]
+
+
+def slow(target: Target) -> Path:
+    """Make tar slow and sync write down what it was asked for; where."""
+    log = target.room / "synced"
+    log.touch()
+    tar, sync = ((target.room / "bin" / tool).readlink() for tool in ("tar", "sync"))
+    (target.room / "real").mkdir()
+    (target.room / "real" / "tar").symlink_to(tar)
+    (target.room / "real" / "sync").symlink_to(sync)
+    target.tool("tar", f'#!/bin/sh\ntouch {target.room}/unpacking\nsleep 3\nexec {target.room}/real/tar "$@"\n')
+    target.tool("sync", f'#!/bin/sh\necho "$@" >>{log}\nexec {target.room}/real/sync "$@"\n')
+    (target.room / "bin" / "touch").symlink_to(shutil.which("touch") or "/missing")
+    return log
+
+
+@pytest.mark.parametrize(("shell", "tools"), WITH_OTHER_PROGRAMS)
+def test_the_disk_is_asked_meanwhile_and_not_after(tmp_path: Path, shell: str, tools: str) -> None:
+    target = make_target(tmp_path, shell, tools)
+    log = slow(target)
+    done = target.run(GZIP, "gzip", f"unpack; sleep 0.5; cat '{log}' >'{log}.then'; sleep 2")
+    assert (done.returncode, done.stderr) == (0, "")
+    meanwhile = log.with_name("synced.then").read_text()
+    assert set(meanwhile.splitlines()) == {f"-f {target.stage}"}
+    assert log.read_text() == meanwhile
+
+
+@pytest.mark.parametrize(("shell", "tools"), WITH_OTHER_PROGRAMS)
+def test_nothing_asks_the_disk_for_an_install_that_was_killed(tmp_path: Path, shell: str, tools: str) -> None:
+    target = make_target(tmp_path, shell, tools)
+    log = slow(target)
+    with subprocess.Popen(target.argv(GZIP, "gzip", "unpack")) as process:
+        deadline = time.monotonic() + 10
+        while not (target.room / "unpacking").exists() and time.monotonic() < deadline:
+            time.sleep(0.02)
+        process.kill()
+    time.sleep(1.5)
+    said = log.read_text()
+    assert (target.room / "work" / "unpacking").exists()  # so it was not this that ended it
+    time.sleep(1.5)
+    assert log.read_text() == said
