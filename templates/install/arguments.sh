@@ -2,11 +2,7 @@
 # --- arguments -------------------------------------------------------------------------------------------
 
 ACTION=install
-START=yes
-ENABLE=yes
-HEALTH_TIMEOUT=
 PREFIX= # where the operator wants the root; empty: where it is, else the default
-GIVEN= # one NAME=FILE a line
 
 usage() {
     cat <<TEXT

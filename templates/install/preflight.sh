@@ -149,14 +149,6 @@ check_user() {
     done
 }
 
-has_entry() { # passwd|group NAME
-    if have getent; then
-        getent "$1" "$2" >/dev/null 2>&1
-    else
-        grep -q "^$2:" "/etc/$1"
-    fi
-}
-
 check_directories() {
     for directory in $DIRECTORIES; do
         if [ -L "$directory" ] && [ "$directory" = "$ETC" ]; then
