@@ -67,6 +67,7 @@ go_back() {
 bring_back() { # RELEASE
     RELEASE=$1
     install_units "$RELEASE"
+    install_launchers
     switch_to "$RELEASE"
     load_units
     restore_states

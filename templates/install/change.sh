@@ -7,9 +7,11 @@ change_over() { # ACTION DONE: the transaction's, the history's word
     PHASE=switching
     install_manage
     install_units "$RELEASE"
+    install_launchers
     switch_to "$RELEASE"
     load_units
     enable_units
+    finish_image
     start_units
     each_service_of "$RELEASE" watch_service
     end_transaction "$2" "$RELEASE"

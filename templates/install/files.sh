@@ -33,11 +33,16 @@ put() { # FILE MODE
         set -C # never into a file that is there already
         umask 077
         cat >"$put_new"
-    ) || die 12 "cannot write $put_new"
-    chmod "$2" "$put_new" || die 12 "cannot change the mode of $put_new"
+    ) || put_failed "$1"
+    chmod "$2" "$put_new" || put_failed "$1"
     flush "$put_new"
-    mv -fT "$put_new" "$1" || die 12 "cannot write $1"
+    mv -fT "$put_new" "$1" || put_failed "$1"
     flush "${1%/*}"
+}
+
+put_failed() { # FILE: what is left there would keep its directory from being removed again
+    rm -f "$put_new"
+    die 12 "cannot write $1"
 }
 
 MADE_DIRS= # directories that this run has made, the deepest first

@@ -15,6 +15,7 @@ main() {
             exit 0
             ;;
         check) check ;;
+        plan) plan ;;
         install) install ;;
     esac
     exit 0
@@ -53,6 +54,7 @@ install() {
         change_over install installed
     fi
     prune
+    [ -z "$BARE" ] || [ -z "$FROM" ] || warn "what runs is still $FROM" "Restart the services."
     tell
 }
 
@@ -64,6 +66,9 @@ choose_root() {
     if [ -n "$PREFIX" ] && [ -n "$chosen_now" ] && [ "$PREFIX" != "$chosen_now" ]; then
         die 10 "$NAME is installed in $chosen_now, not in $PREFIX" "Leave --prefix out, or uninstall it there first."
     fi
+    [ -z "$BARE" ] || [ -z "$chosen_now" ] || owns "bare $NAME" ||
+        die 10 "$NAME is installed with systemd's units here" "Uninstall it first, or leave --no-systemd out."
+    set_bare
     PLACE=${PREFIX:-${chosen_now:-$BAKED_ROOT}}
     ROOT=$IMAGE$PLACE
     STAGE=$ROOT/releases/$STAGE_NAME
@@ -105,7 +110,7 @@ put_release() {
     fi
     install_secrets
     install_config
-    install_user
+    [ -n "$IMAGE" ] || install_user
 }
 
 install_manage() {
@@ -118,8 +123,16 @@ manage_is_installed() {
 
 tell() {
     say "installed in $PLACE/releases/$RELEASE"
-    say "settings: $ETC/$NAME.env; logs: journalctl$(each_service list_option)"
+    if [ -n "$BARE" ]; then
+        say "settings: $ETC/$NAME.env; start it with:$(each_service list_launcher)"
+    else
+        say "settings: $ETC/$NAME.env; logs: journalctl$(each_service list_option)"
+    fi
     say "what there is to do with it: $PLACE/manage --help"
+}
+
+list_launcher() { # UNIT
+    printf ' %s/bin/run-%s' "$PLACE" "${1%.service}"
 }
 
 list_option() { # UNIT

@@ -2,13 +2,7 @@
 # --- new secrets -----------------------------------------------------------------------------------------
 # Those that this release needs and that are not there yet are made, or taken from what the operator gives.
 
-GIVEN= # one NAME=FILE a line
-SECRETS_ADDED=
 SECRETS_BEFORE= # none | kept: what undoing has to do
-
-given_file() { # NAME: the file that the operator gave for it
-    printf '%s' "$GIVEN" | sed -n "s/^$1=//p" | tail -n 1
-}
 
 # Before anything is changed: what the operator gave must be usable and must not replace what is in use.
 check_given_secrets() {
@@ -46,22 +40,8 @@ match_secret() { # NAME BYTES
     [ "$1" != "$wanted_secret" ] || printf '%s\n' "$2"
 }
 
-add_secret() { # NAME BYTES
-    secret_now=$(secret_value "$1")
-    secret_is_torn "$1" "$secret_now" "$2" || return 0
-    [ -z "$secret_now" ] || warn "$1 in $SECRETS was cut short; it is made anew"
-    secret_file=$(given_file "$1")
-    if [ -n "$secret_file" ]; then
-        read_token "$1" "$secret_file"
-        claim "given $1"
-    else
-        make_secret "$2"
-    fi
-    write_secret "$1"
-    SECRETS_ADDED="$SECRETS_ADDED $1"
-}
-
 install_secrets() {
+    [ -z "$IMAGE" ] || return 0 # every copy of an image would have them
     known_secrets=
     each_secret list_secret
     [ -n "$known_secrets" ] || return 0

@@ -3,10 +3,10 @@
 # Who listens where a health check asks. The kernel's tables have addresses and the numbers of sockets;
 # whose they are shows in the descriptors of processes.
 
-# ${PORT} in a health check's URL is from the unit's environment files; the last one that has it counts.
-expand_url() { # URL FILE...: sets URL_EXPANDED
+# ${PORT} in a health check's URL is from the unit's environment files, a line each in URL_FILES; the last one that
+# has it counts.
+expand() { # URL: sets URL_EXPANDED
     URL_EXPANDED=$1
-    shift
     while :; do
         case $URL_EXPANDED in
             *'${'*'}'*) ;;
@@ -16,9 +16,11 @@ expand_url() { # URL FILE...: sets URL_EXPANDED
         url_after=${URL_EXPANDED#*'${'}
         url_name=${url_after%%\}*}
         url_found=
-        for url_file in "$@"; do
+        while IFS= read -r url_file <&6; do
             [ ! -f "$url_file" ] || read_environment "$url_file" match_variable
-        done
+        done 6<<FILES
+$URL_FILES
+FILES
         case $url_found in
             *'${'*) url_found= ;; # systemd expands once
         esac
@@ -77,7 +79,9 @@ has_socket() { # PID SOCKET
 # Any unit of ours will do: a health check may ask a sister.
 owns_listener() { # UNIT HEALTH-UNIT URL
     [ -n "$3" ] || return 0
-    files_of_unit "$2" "$3"
+    # as systemd has them, drop-ins included
+    URL_FILES=$(control show -p EnvironmentFiles --value "$2" 2>/dev/null | sed 's/ (ignore_errors=[a-z]*)$//') || :
+    expand "$3"
     parse_url "$URL_EXPANDED" || return 0
     listener_tables=/proc/$(property "$1" MainPID)/net
     [ -r "$listener_tables/tcp" ] || listener_tables=/proc/net
@@ -98,12 +102,14 @@ is_our_socket() { # SOCKET
     return 1
 }
 
-files_of_unit() { # UNIT URL: expands the URL with what systemd gives the unit, drop-ins included
-    set -f
-    unit_files=$(control show -p EnvironmentFiles --value "$1" 2>/dev/null | sed 's/ (ignore_errors=[a-z]*)$//') || :
-    # shellcheck disable=SC2086 # a path a word: ours and systemd's have no blanks in them
-    expand_url "$2" $unit_files
-    set +f
+# Sets URL_FILES, as a unit's file names them; what is below OLD is below NEW yet.
+unit_environment() { # FILE OLD NEW
+    URL_FILES=$(sed -n 's/^EnvironmentFile=-\{0,1\}//p' "$1" | while IFS= read -r unit_file; do
+        case $2,$unit_file in
+            ?*,"$2"/*) printf '%s%s\n' "$3" "${unit_file#"$2"}" ;;
+            *) printf '%s%s\n' "$IMAGE" "$unit_file" ;;
+        esac
+    done)
 }
 
 named() { # SOCKET: " (process 123, nginx)"

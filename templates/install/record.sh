@@ -98,7 +98,10 @@ write_transaction() { # PHASE
 }
 
 end_transaction() { # ACTION RELEASE
-    add_history "$1" "$2"
+    case $(tail -n 1 "$ROOT/history" 2>/dev/null) in
+        *" $2 $1") ;; # said by a run that was killed before its record was gone
+        *) add_history "$1" "$2" ;;
+    esac
     drop_transaction
 }
 

@@ -4,6 +4,8 @@
 # read and [ are the shell's own.
 
 TOKEN=
+GIVEN= # one NAME=FILE a line
+SECRETS_ADDED=
 
 secret_value() { # NAME: what stands in secrets.env; the last line counts, as it does for systemd
     [ ! -f "$SECRETS" ] || sed -n "s/^$1=//p" "$SECRETS" | tail -n 1
@@ -50,6 +52,25 @@ secret_is_torn() { # NAME VALUE BYTES
         *[!0-9a-f]*) return 1 ;;
     esac
     [ "${#2}" -lt $(($3 * 2)) ]
+}
+
+given_file() { # NAME: the file that the operator gave for it
+    printf '%s' "$GIVEN" | sed -n "s/^$1=//p" | tail -n 1
+}
+
+add_secret() { # NAME BYTES
+    secret_now=$(secret_value "$1")
+    secret_is_torn "$1" "$secret_now" "$2" || return 0
+    [ -z "$secret_now" ] || warn "$1 in $SECRETS was cut short; it is made anew"
+    secret_file=$(given_file "$1")
+    if [ -n "$secret_file" ]; then
+        read_token "$1" "$secret_file"
+        claim "given $1"
+    else
+        make_secret "$2"
+    fi
+    write_secret "$1"
+    SECRETS_ADDED="$SECRETS_ADDED $1"
 }
 
 # Copies stdin to stdout with every secret's value replaced. The values reach sed in a file, not in its arguments.

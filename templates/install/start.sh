@@ -12,7 +12,7 @@ load_units() {
 }
 
 enable_units() {
-    [ "$ENABLE" = no ] || each_unit_of "$RELEASE" enable_unit
+    [ "$SYSTEMD" = no ] || [ "$ENABLE" = no ] || each_unit_of "$RELEASE" enable_unit
 }
 
 enable_unit() { # UNIT
@@ -43,7 +43,7 @@ install_differs() { # UNIT: from the release before
 }
 
 start_units() {
-    [ "$START" = no ] || each_unit_of "$RELEASE" start_unit
+    [ "$SYSTEMD" = no ] || [ "$START" = no ] || each_unit_of "$RELEASE" start_unit
 }
 
 start_unit() { # UNIT

@@ -25,7 +25,7 @@ open_record() {
 }
 
 claim_unit() { # FILE
-    claim "unit $UNIT_DIR/$1"
+    [ -z "$UNIT_DIR" ] || claim "unit $UNIT_DIR/$1"
 }
 
 # Before the transaction nothing outside has changed but what is undone here: the machine is as it was.

@@ -21,6 +21,7 @@ enablement() { # UNIT
 
 # Where ours are already; else /usr/local, which leaves /etc to the admin's mask and edit; else /etc.
 choose_unit_dir() {
+    [ -z "$BARE" ] || return 0
     UNIT_PATH=$(control show -p UnitPath --value 2>/dev/null) || :
     [ -n "$UNIT_PATH" ] || UNIT_PATH="/etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system \
 /usr/lib/systemd/system /lib/systemd/system"
@@ -44,6 +45,7 @@ each_unit_of() { # RELEASE FUNCTION: calls it with the name of each unit
 # Makes the installed units those of a release: units that it does not have are stopped and disabled before
 # their files go, for a link into nothing would stay.
 install_units() { # RELEASE
+    [ -n "$UNIT_DIR" ] || return 0
     for old_unit in $(owned_paths unit); do
         [ -f "$ROOT/releases/$1/units/${old_unit##*/}" ] || drop_unit "$old_unit"
     done
@@ -89,5 +91,6 @@ units_are_installed() {
 }
 
 compare_unit() { # FILE
+    [ -n "$UNIT_DIR" ] || return 0
     cmp -s "$ROOT/releases/$RELEASE/units/$1" "$UNIT_DIR/$1" || units_differ=yes
 }

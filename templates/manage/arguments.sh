@@ -89,12 +89,17 @@ take_option() { # OPTION VALUE
 check_arguments() {
     case $COMMAND in
         '') misuse "there is no command" ;;
-        status | releases | uninstall) [ -z "$OPERAND" ] || misuse "one argument too many: $OPERAND" ;;
+        status | releases | uninstall | first-boot) [ -z "$OPERAND" ] || misuse "one argument too many: $OPERAND" ;;
         rollback | verify) check_release_name ;;
         rotate-secret)
             case $OPERAND in
                 '') misuse "rotate-secret needs the name of a secret" ;;
                 *[!A-Za-z0-9_]*) misuse "not the name of a secret: $OPERAND" ;;
+            esac
+            ;;
+        run) # for bin/run-SERVICE
+            case $OPERAND in
+                '' | *[!a-z0-9-]*) misuse "run needs the name of a service" ;;
             esac
             ;;
         *) misuse "unknown command: $COMMAND" ;;

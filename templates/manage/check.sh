@@ -12,6 +12,7 @@ verify() {
         say "every file is what was installed"
         return 0
     fi
+    tree_list "$ROOT/releases/$RELEASE" >"$WORK/now"
     tell_differences
     die 11 "the files of $RELEASE are not what was installed" "Install the bundle again: that repairs it."
 }

@@ -8,6 +8,7 @@ main() {
     find_root
     case $COMMAND in
         status) status ;;
+        run) run_service ;;
         releases) releases ;;
         *) change ;;
     esac
@@ -23,6 +24,7 @@ change() {
         verify) verify ;;
         rotate-secret) rotate_secret ;;
         uninstall) uninstall ;;
+        first-boot) first_boot ;;
     esac
 }
 
@@ -34,6 +36,7 @@ find_root() {
     fi
     ROOT=$IMAGE$PLACE
     [ ! -L "$ROOT" ] || die 10 "$ROOT is a symbolic link" "Put the real directory back there."
+    set_bare
     choose_unit_dir
 }
 
@@ -42,6 +45,10 @@ need_release() {
     if [ -z "$RELEASE" ] || ! is_complete "$RELEASE"; then
         die 10 "there is no whole current release in $ROOT" "Install the bundle again."
     fi
+}
+
+finish_image() {
+    : # only install.sh writes into images
 }
 
 install_manage() {

@@ -20,6 +20,7 @@ rollback() {
     check_secrets_of "$RELEASE"
     change_over rollback rolled-back
     say "is the current release now"
+    [ -z "$BARE" ] || warn "what runs is still another one" "Restart the services."
 }
 
 # What was cut off goes on: a rollback to where it was going, an upgrade back to where it came from.

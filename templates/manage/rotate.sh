@@ -20,7 +20,11 @@ rotate_secret() {
         return 0
     fi
     replace_secret
-    say "$OPERAND is new; every service that ran has it"
+    if [ -n "$BARE" ]; then
+        warn "what runs has the old value still" "Restart the services."
+    else
+        say "$OPERAND is new; every service that ran has it"
+    fi
 }
 
 match_secret() { # NAME BYTES

@@ -30,7 +30,12 @@ tell_service() { # UNIT HEALTH-UNIT
     told_enabled=$(enablement "$1")
     told_since=$(property "$1" ActiveEnterTimestamp)
     told_health=unknown
+    if [ -n "$BARE" ]; then # whoever starts it knows
+        told_active=unknown
+        told_enabled=unknown
+    fi
     case $told_active,$told_enabled in
+        unknown,*) ;;
         active,*) tell_health "$2" ;;
         inactive,disabled | inactive,masked*) ;; # as the admin wants it
         *) STATUS_WELL= ;;

@@ -4,6 +4,7 @@
 
 uninstall() {
     check_mounts
+    check_processes
     [ -z "$PURGE" ] || confirm_purge
     RELEASE=$(current_release)
     # What runs stops anyway: the old value of a secret whose rotation was cut off comes back by itself.
@@ -27,6 +28,17 @@ check_mounts() {
     for mount_dir in "$@"; do
         ! has_mount "$mount_dir" ||
             die 10 "something is mounted at or below $mount_dir; nothing is removed" "Unmount it first."
+    done
+}
+
+# Without systemd it is not ours to stop them.
+check_processes() {
+    [ -n "$BARE" ] || return 0
+    [ -z "$(find /proc/[0-9]* -prune -user "$SERVICE_USER" 2>/dev/null)" ] ||
+        die 10 "processes of the user $SERVICE_USER still run; nothing is removed" "Stop its services first."
+    for run_release in $(owned release | sed 's/ .*//'); do
+        ! is_in_use "$run_release" ||
+            die 10 "processes of $run_release still run; nothing is removed" "Stop its services first."
     done
 }
 
@@ -56,7 +68,8 @@ remove_releases() {
 
 # This very script goes as late as can be: until then it can be run again.
 remove_root() {
-    rm -f "$RECORD/secrets.before" "$ROOT/history" "$ROOT/.history.new" "$ROOT/.manage.new" "$ROOT/manage" ||
+    remove_launchers
+    rm -f "$RECORD/secrets.before" "$RECORD/first-boot" "$ROOT/history" "$ROOT/.history.new" "$ROOT/.manage.new" "$ROOT/manage" ||
         die 12 "cannot remove $ROOT/manage"
     remove_made_dirs
 }
