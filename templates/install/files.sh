@@ -35,7 +35,7 @@ put() { # FILE MODE
         cat >"$put_new"
     ) || put_failed "$1"
     chmod "$2" "$put_new" || put_failed "$1"
-    flush "$put_new"
+    flush "$put_new" || put_failed "$1"
     mv -fT "$put_new" "$1" || put_failed "$1"
     flush "${1%/*}"
 }

@@ -48,7 +48,11 @@ install() {
         return 0
     fi
     put_release
-    if [ -n "$(current_release)" ]; then
+    install_from=$(current_release)
+    case $(transaction_value action) in
+        install | rollback) install_from=$(transaction_value from) ;; # "current" may be ahead of what was finished
+    esac
+    if [ -n "$install_from" ]; then
         change_over install upgraded
     else
         change_over install installed

@@ -39,6 +39,11 @@ undo() {
     printf '%s' "$MADE_DIRS" | while read -r made_dir; do
         rmdir "$made_dir" 2>/dev/null
     done
+    undo_left=$(printf '%s' "$MADE_DIRS" | while read -r made_dir; do
+        [ ! -d "$made_dir" ] || printf '%s\n' "$made_dir"
+    done)
+    # What could not be removed stays ours, or the next run would refuse it as somebody else's.
+    [ -z "$undo_left" ] || return 0
     if [ -n "$MADE_RECORD" ]; then
         rm -f "$RECORD/owned" "$RECORD/.owned.new"
         rmdir "$RECORD" 2>/dev/null
