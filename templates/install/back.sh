@@ -100,6 +100,7 @@ restore_states() {
 
 # Nothing comes after this: a release that is not well either is told, and stays.
 watch_gone_back() {
+    [ -z "$AT_BOOT" ] || return 0
     PHASE=back
     each_service_of "$RELEASE" watch_service
 }

@@ -6,6 +6,7 @@ change_over() { # ACTION DONE: the transaction's, the history's word
     begin_transaction "$1"
     PHASE=switching
     install_manage
+    guard_boot
     install_units "$RELEASE"
     install_launchers
     switch_to "$RELEASE"

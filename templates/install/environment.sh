@@ -7,9 +7,10 @@ read_environment() { # FILE FUNCTION: calls it with NAME VALUE, in the file's or
     env_sink=$2
     env_state=before
     env_key=
-    while IFS= read -r env_line || [ -n "$env_line" ]; do
-        env_rest="$env_line
-"
+    env_end=$ENV_NEWLINE
+    while [ -n "$env_end" ]; do
+        IFS= read -r env_line || env_end= # the last line may have no end
+        env_rest=$env_line$env_end
         while [ -n "$env_rest" ]; do
             env_tail=${env_rest#?}
             env_char=${env_rest%"$env_tail"}
@@ -18,7 +19,7 @@ read_environment() { # FILE FUNCTION: calls it with NAME VALUE, in the file's or
         done
     done <"$1"
     case $env_state in
-        before | key | comment | comment_escape) ;;
+        before | key | comment) ;;
         *) env_push ;;
     esac
 }
@@ -133,16 +134,9 @@ env_double_escape() {
     esac
 }
 
+# A backslash at a comment's end carried it on to the next line before systemd 254; since then it does not.
 env_comment() {
     case $env_char in
-        \\) env_state=comment_escape ;;
         "$ENV_NEWLINE" | "$ENV_RETURN") env_state=before ;;
-    esac
-}
-
-env_comment_escape() { # a comment goes on in the next line before systemd 254, and ends there since
-    case $env_char in
-        "$ENV_NEWLINE") env_state=${ENV_COMMENT_GOES_ON:+comment} env_state=${env_state:-before} ;;
-        *) env_state=comment ;;
     esac
 }

@@ -106,6 +106,7 @@ end_transaction() { # ACTION RELEASE
 }
 
 drop_transaction() {
+    unguard_boot
     rm -f "$RECORD/transaction" || die 12 "cannot remove $RECORD/transaction"
     flush "$RECORD"
 }
@@ -115,6 +116,9 @@ remember_states() {
     [ -n "$(current_release)" ] || return 0
     owned_paths unit | while read -r state_path; do
         [ -f "$state_path" ] || continue
+        case $state_path in
+            *-recover.service) continue ;;
+        esac
         state_unit=${state_path##*/}
         printf 'unit %s %s %s\n' "$state_unit" "$(enablement "$state_unit")" \
             "$(property "$state_unit" ActiveState)"

@@ -120,6 +120,7 @@ go_back_to_secret() {
 # What ran before runs anew.
 restart_before() {
     WATCHED=
+    [ -z "$AT_BOOT" ] || return 0 # nothing has started yet
     while read -r _ again_unit _ again_active <&7; do
         case $again_active in
             active | activating | reloading)

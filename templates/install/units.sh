@@ -7,7 +7,8 @@ UNIT_PATH=
 
 control() { # ARGUMENT...: systemctl, which may start helpers that outlive us
     [ "$SYSTEMD" = yes ] || return 0
-    unlocked systemctl --no-pager --no-ask-password "$@"
+    # at boot, to wait for a unit that waits for us would be for ever
+    unlocked systemctl --no-pager --no-ask-password ${AT_BOOT:+--no-block} "$@"
 }
 
 property() { # UNIT PROPERTY
@@ -47,6 +48,9 @@ each_unit_of() { # RELEASE FUNCTION: calls it with the name of each unit
 install_units() { # RELEASE
     [ -n "$UNIT_DIR" ] || return 0
     for old_unit in $(owned_paths unit); do
+        case $old_unit in
+            *-recover.service) continue ;; # it guards this very change
+        esac
         [ -f "$ROOT/releases/$1/units/${old_unit##*/}" ] || drop_unit "$old_unit"
     done
     make_dir "$UNIT_DIR"

@@ -89,7 +89,7 @@ take_option() { # OPTION VALUE
 check_arguments() {
     case $COMMAND in
         '') misuse "there is no command" ;;
-        status | releases | uninstall | first-boot) [ -z "$OPERAND" ] || misuse "one argument too many: $OPERAND" ;;
+        status | releases | uninstall | first-boot | recover) [ -z "$OPERAND" ] || misuse "one argument too many: $OPERAND" ;;
         rollback | verify) check_release_name ;;
         rotate-secret)
             case $OPERAND in

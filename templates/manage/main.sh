@@ -25,6 +25,10 @@ change() {
         rotate-secret) rotate_secret ;;
         uninstall) uninstall ;;
         first-boot) first_boot ;;
+        recover)
+            AT_BOOT=yes
+            recover
+            ;;
     esac
 }
 

@@ -35,6 +35,7 @@ replace_secret() {
     put "$RECORD/secrets.before" 0600 <"$SECRETS"
     begin_transaction rotate
     PHASE=rotating
+    guard_boot
     [ -z "$FROM_FILE" ] || claim "given $OPERAND"
     write_secret "$OPERAND"
     restart_before

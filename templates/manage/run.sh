@@ -51,7 +51,10 @@ run_user_variables() {
     run_variable HOME "${run_rest%%:*}"
     run_variable LOGNAME "$run_user"
     run_variable USER "$run_user"
-    run_variable SHELL "${run_rest#*:}"
+    case ${run_rest#*:} in
+        */nologin | */false | */true) ;; # as systemd has it: none is better than one that is none
+        *) run_variable SHELL "${run_rest#*:}" ;;
+    esac
 }
 
 run_directories() {

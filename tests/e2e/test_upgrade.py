@@ -144,6 +144,32 @@ def test_a_unit_that_wants_another_target_is_enabled_there_alone(target: Target)
     assert target.sh("cd /etc/systemd/system; ls -d *.wants/hello.service") == "graphical.target.wants/hello.service"
 
 
+def test_a_machine_that_loses_power_between_two_units_boots_no_mixture(target: Target) -> None:
+    good(target, QUIET)
+    second = but(QUIET, version="2.0", services=("hello", "hello-b", "hello-new"))
+    hang = '#!/bin/sh\ncase $* in */hello.service) touch /srv/hangs; sleep 1000 ;; esac\nexec /usr/bin/mv "$@"\n'
+    install = target.bring(second)
+    target.machine.put("/usr/local/sbin/mv", hang.encode(), 0o755)
+    target.sh(
+        f"systemd-run -q --unit=upgrade sh {install}; until [ -e /srv/hangs ]; do sleep 0.1; done;"
+        " rm /usr/local/sbin/mv; sync"
+    )
+    assert target.sh(f"cd {UNITS}; grep -c {second.release} hello.service hello-b.service || :").split() == [
+        "hello.service:0",
+        "hello-b.service:3",
+    ]
+
+    target.machine.kill()
+    target.machine.start()
+
+    assert target.serves(QUIET)
+    assert target.sh(f"ls {UNITS}").split() == ["hello-b.service", "hello-c.service", "hello.service"]
+    assert target.sh("ls /var/lib/conda-bundler/hello") == "owned"
+    assert target.sh("systemctl is-enabled hello hello-b hello-c") == "enabled\n" * 2 + "enabled"
+    good(target, second)
+    assert target.serves(second)
+
+
 def test_requests_fail_only_while_the_service_restarts(target: Target) -> None:
     good(target, FIRST)
     target.sh(
