@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import functools
 import hashlib
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bundler import __version__
-from bundler.bundle.assemble import INSTALL, SUMS, Bundle, checksums, place, workspace, write_files
+from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import MACHINES, make_manifest, required_glibc
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
@@ -18,7 +18,14 @@ from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
 from bundler.pack.payload import PackOptions, app_members, make_payload
 from bundler.prefix import forget, make_prefix
-from bundler.target.render import InstallScript, InstallService, render_environment, render_install, render_unit
+from bundler.target.render import (
+    InstallScript,
+    InstallService,
+    render_environment,
+    render_install,
+    render_manage,
+    render_unit,
+)
 from bundler.target.service import make_units, service_environment
 
 if TYPE_CHECKING:
@@ -28,7 +35,7 @@ if TYPE_CHECKING:
 
     from bundler.archives import Archive
     from bundler.bundle.identity import Identity
-    from bundler.config import BundleConfig
+    from bundler.config import BundleConfig, Service
     from bundler.lock.lockfile import Lock
     from bundler.pack.members import Member
     from bundler.pack.payload import Payload
@@ -154,9 +161,20 @@ def _target_files(config: BundleConfig, identity: Identity, payload: Payload) ->
 def _installer(
     config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, files: dict[str, bytes]
 ) -> dict[str, bytes]:
-    """install.sh, which carries the digest of every other file, and SHA256SUMS, which people can check."""
+    """manage, install.sh, which carries the digest of every other file, and SHA256SUMS, which people can check."""
+    script = _script(config, identity, lock, payload, files)
+    files = {**files, MANAGE: render_manage(script).encode()}
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
-    script = InstallScript(
+    script = replace(script, files=tuple((digest, path) for path, digest in sorted(digests.items())))
+    install = render_install(script).encode()
+    digests |= {INSTALL: hashlib.sha256(install).hexdigest(), payload.path.name: payload.sha256}
+    return {MANAGE: files[MANAGE], INSTALL: install, SUMS: checksums(digests)}
+
+
+def _script(
+    config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, files: dict[str, bytes]
+) -> InstallScript:
+    return InstallScript(
         name=config.name,
         version=config.version,
         description=config.description,
@@ -169,24 +187,25 @@ def _installer(
         tool_version=__version__,
         payload=payload.path.name,
         payload_sha256=payload.sha256,
+        tree_digest=payload.tree_digest,
         payload_codec=payload.codec,
         payload_files=len(payload.tree),
         payload_kib=payload.unpacked_kib,
         longest=payload.longest or 0,
         glibc=required_glibc(lock),
         units=tuple(sorted(path.removeprefix("units/") for path in files if path.startswith("units/"))),
-        services=tuple(
-            InstallService(
-                unit=service.unit,
-                health_unit=service.health_unit or "",
-                start_period=service.table.health.start_period if service.table.health else 0,
-                timeout=service.table.health.timeout if service.table.health else 0,
-            )
-            for service in config.services
-        ),
+        services=tuple(_service(service) for service in config.services),
         secrets=config.secrets,
-        files=tuple((digest, path) for path, digest in sorted(digests.items())),
+        files=(),
     )
-    install = render_install(script).encode()
-    digests |= {INSTALL: hashlib.sha256(install).hexdigest(), payload.path.name: payload.sha256}
-    return {INSTALL: install, SUMS: checksums(digests)}
+
+
+def _service(service: Service) -> InstallService:
+    health = service.table.health
+    return InstallService(
+        unit=service.unit,
+        health_unit=service.health_unit or "",
+        start_period=health.start_period if health else 0,
+        timeout=health.timeout if health else 0,
+        url=health.http if health else "",
+    )

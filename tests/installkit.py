@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bundler.config import Secret
 from bundler.resources import templates_dir
-from bundler.target.render import InstallScript, InstallService, render_install
+from bundler.target.render import InstallScript, InstallService, render_install, render_manage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -40,6 +40,7 @@ class Spec:
     description: str = "Hello"
     serve: str = SERVE
     health: str | None = None
+    url: str = ""
     start_period: float = 1
     timeout: float = 4
     secrets: tuple[Secret, ...] = (COOKIE,)
@@ -52,6 +53,7 @@ class Spec:
     directives: tuple[str, ...] = ()
     """Further lines of each service's ``[Service]`` section."""
     config: str = 'PORT="8000"\n'
+    wanted_by: str = "multi-user.target"
 
     @property
     def build_id(self) -> str:
@@ -75,6 +77,7 @@ def write_bundle(spec: Spec, directory: Path) -> Path:
         "conda-lock.yml": "version: 1\n",
         f"config/{spec.name}.env": f"# Defaults\n{spec.config}",
         **{f"units/{name}": text for name, text in units(spec).items()},
+        "manage": render_manage(script(spec, payload, {})),
     }
     for name, text in files.items():
         path = directory / name
@@ -108,6 +111,7 @@ def script(spec: Spec, payload_sha256: str, digests: dict[str, str]) -> InstallS
         tool_version="0",
         payload="payload.tar.gz",
         payload_sha256=payload_sha256,
+        tree_digest=payload_sha256,
         payload_codec="gzip",
         payload_files=spec.payload_files,
         payload_kib=spec.payload_kib,
@@ -120,6 +124,7 @@ def script(spec: Spec, payload_sha256: str, digests: dict[str, str]) -> InstallS
                 health_unit=f"{name}-health.service" if spec.health else "",
                 start_period=spec.start_period if spec.health else 0,
                 timeout=spec.timeout if spec.health else 0,
+                url=spec.url,
             )
             for name in spec.services
         ),
@@ -138,7 +143,7 @@ def units(spec: Spec) -> dict[str, str]:
     for name in spec.services:
         service = ["Type=exec", f"ExecStart={spec.release_dir}/app/serve", f"StateDirectory={spec.name}", *common]
         service += ["Restart=on-failure", "RestartSec=5", *spec.directives]
-        found[f"{name}.service"] = _unit(service, "[Install]", "WantedBy=multi-user.target")
+        found[f"{name}.service"] = _unit(service, "[Install]", f"WantedBy={spec.wanted_by}")
         if spec.health:
             health = ["Type=oneshot", f"ExecStart=/bin/sh {spec.release_dir}/share/health", *common]
             found[f"{name}-health.service"] = _unit(health)

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
 __all__ = ["Bundle", "checksums", "place", "workspace", "write_files"]
 
 INSTALL = "install.sh"
+MANAGE = "manage"
 SUMS = "SHA256SUMS"
 _PREFERRED = (INSTALL, "manifest.json", SUMS)
 """First in the tar, so that a look at its head shows what it is; the payload is last."""
@@ -170,7 +171,7 @@ def _small_files(room: Path) -> list[Path]:
 
 
 def _mode(path: Path) -> int:
-    return 0o755 if path.name == INSTALL or path.is_dir() else 0o644
+    return 0o755 if path.name in (INSTALL, MANAGE) or path.is_dir() else 0o644
 
 
 def _set_modes(room: Path) -> None:

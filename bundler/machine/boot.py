@@ -64,16 +64,24 @@ class Machine:
             machine.run("systemctl", "is-active", "hello").stdout
 
     ``rootfs`` is never written to. The writes live in memory (a tmpfs of ``disk_size``, in tmpfs' own words)
-    until the end of the block, over any number of stops, kills and starts; ``state`` is a :meth:`snapshot` to
-    begin with. Whatever ends the block, or us, nothing stays behind: see :mod:`bundler.machine.enclosure`.
+    until the end of the block, over any number of stops, kills and starts; or on ``image``, a file with an ext4,
+    and longer. ``state`` is a :meth:`snapshot` to begin with. Whatever ends the block, or us, nothing stays behind:
+    see :mod:`bundler.machine.enclosure`.
     Raises MissingToolError (not root, a program or a right is missing) and SmokeError (it does not come up).
     """
 
     def __init__(
-        self, rootfs: Path, *, state: Path | None = None, disk_size: str = "75%", boot_timeout: float = 60
+        self,
+        rootfs: Path,
+        *,
+        state: Path | None = None,
+        image: Path | None = None,
+        disk_size: str = "75%",
+        boot_timeout: float = 60,
     ) -> None:
         self._rootfs = rootfs
         self._state = state
+        self._image = image
         self._disk_size = disk_size
         self._boot_timeout = boot_timeout
         self._enclosure: Enclosure | None = None
@@ -81,7 +89,7 @@ class Machine:
 
     def __enter__(self) -> Self:
         need_root()
-        self._enclosure = Enclosure(self._rootfs, state=self._state, size=self._disk_size)
+        self._enclosure = Enclosure(self._rootfs, state=self._state, size=self._disk_size, image=self._image)
         try:
             self.start()
         except BaseException:
@@ -106,6 +114,11 @@ class Machine:
         Do not follow links in it: an absolute one leads into the host.
         """
         return self._home.disk / "root"
+
+    @property
+    def upper(self) -> Path:
+        """Overlayfs' upper directory: the files of its disk that were written since ``rootfs``, with whiteouts."""
+        return self._home.disk / "upper"
 
     @property
     def leader(self) -> int:
@@ -226,7 +239,7 @@ class Machine:
         Stop or kill the machine first if the state has to hold together.
         """
         target.mkdir(parents=True)
-        run(["cp", "-a", "--", f"{self._home.disk}/upper/.", target])
+        run(["cp", "-a", "--", f"{self.upper}/.", target])
         return target
 
     @property

@@ -36,14 +36,20 @@ OWN_NAMESPACES = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 RUNNING = Path("/run/conda-bundler-machines")
 
 # The disk is a tmpfs because an overlay's upper directory cannot be on another overlay (a CI job's own root).
+# An image is written to as late as ext4 may: what a program did not sync is not in it, and lost with a power cut.
 # The rootfs is bound to a name of ours, as overlayfs has its own quoting for ":" and ",".
 # redirect_dir lets a directory of the rootfs be renamed as on a real disk, without EXDEV.
 _KEEPER = """
 set -eu
-mount -t tmpfs -o mode=0755,size="$4" conda-bundler "$1"
-mkdir "$1/lower" "$1/upper" "$1/work" "$1/root"
+if [ -n "$5" ]; then
+    mount -o loop,noauto_da_alloc,commit=600 "$5" "$1"
+else
+    mount -t tmpfs -o mode=0755,size="$4" conda-bundler "$1"
+fi
+mkdir -p "$1/lower" "$1/upper" "$1/work" "$1/root"
 mount --bind "$2" "$1/lower"
 test -z "$3" || cp -a "$3/." "$1/upper/"
+test -z "$5" || sync -f "$1"
 layers="lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work"
 mount -t overlay -o "$layers,redirect_dir=on,index=off,metacopy=off" overlay "$1/root"
 echo ready
@@ -57,7 +63,7 @@ class Enclosure:
     ``disk`` is the host's view of it, ``inner_disk`` its name for programs started through :meth:`enter`.
     """
 
-    def __init__(self, rootfs: Path, *, state: Path | None, size: str) -> None:
+    def __init__(self, rootfs: Path, *, state: Path | None, size: str, image: Path | None = None) -> None:
         unshare = find_tool("unshare", package="util-linux", purpose="booting a throwaway machine")
         self._nsenter = find_tool("nsenter", package="util-linux", purpose="booting a throwaway machine")
         self.name = f"conda-bundler-{secrets.token_hex(4)}"
@@ -69,7 +75,8 @@ class Enclosure:
             # Recorded before they are made, for whoever clears up after us.
             (self._home / "cgroups").write_text("".join(f"{group}\n" for group in self.cgroups))
             cgroups.make(self.cgroups)
-            words = ("sh", "-c", _KEEPER, "sh", str(self.inner_disk), str(rootfs), str(state or ""), size)
+            disk = (str(self.inner_disk), str(rootfs), str(state or ""), size, str(image or ""))
+            words = ("sh", "-c", _KEEPER, "sh", *disk)
             self._keeper = start([*PLAIN_UMASK, unshare, *OWN_NAMESPACES, *words])
         except BaseException:
             self._clear()

@@ -28,6 +28,7 @@ __all__ = [
     "RunScript",
     "render_environment",
     "render_install",
+    "render_manage",
     "render_run",
     "render_unit",
 ]
@@ -45,11 +46,13 @@ class InstallService:
     """The oneshot that probes the service once; empty if it has no health check."""
     start_period: float
     timeout: float
+    url: str = ""
+    """What the probe asks, ``${PORT}`` and its like not expanded; empty if it asks nothing of the kind."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class InstallScript:
-    """Everything that install.sh carries in its header.
+    """Everything that install.sh and manage carry in their headers.
 
     ``files`` are (sha256, path) of every file of the bundle but install.sh, SHA256SUMS and the payload, sorted by
     path. ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``longest`` is how many bytes the release's
@@ -69,6 +72,7 @@ class InstallScript:
     tool_version: str
     payload: str
     payload_sha256: str
+    tree_digest: str
     payload_codec: str
     payload_files: int
     payload_kib: int
@@ -101,6 +105,11 @@ def render_install(script: InstallScript) -> str:
     blank = _SELF.sub("SELF_SHA256=''", text, count=1)
     digest = hashlib.sha256(blank.encode()).hexdigest()
     return _SELF.sub(f"SELF_SHA256='{digest}'", blank, count=1)
+
+
+def render_manage(script: InstallScript) -> str:
+    """The text of manage. It knows the bundle, not the release: what a release consists of stands in the release."""
+    return _templates().get_template("manage/manage.j2").render(script=script)
 
 
 def render_run(run: RunScript) -> bytes:

@@ -2,11 +2,8 @@
 # --- arguments -------------------------------------------------------------------------------------------
 
 ACTION=install
-START=yes
-ENABLE=yes
-HEALTH_TIMEOUT=
+DRY_RUN=
 PREFIX= # where the operator wants the root; empty: where it is, else the default
-GIVEN= # one NAME=FILE a line
 
 usage() {
     cat <<TEXT
@@ -15,17 +12,23 @@ Usage: sh install.sh [OPTION]...
 Installs $NAME $VERSION (build $BUILD_ID, $PLATFORM) below $ROOT and starts it.
 
   --prefix DIR          install below DIR instead of $BAKED_ROOT (a first install only)
+  --root DIR            install into the image in DIR: no systemd is needed; user and secrets are made at its first
+                        boot
+  --no-systemd          install no units: start the services with $ROOT/bin/run-SERVICE
   --check               check this machine and this bundle; change nothing
+  --dry-run             print each step; change nothing
   --no-start            install, but start nothing
   --no-enable           do not start at boot
   --cookie-file FILE    the same as --secret RELEASE_COOKIE=FILE
   --secret NAME=FILE    take this secret from a file instead of making it here (repeatable)
+  --keep N              releases to keep, 3 if not given; the running one and the one before it always stay
   --health-timeout S    seconds to wait for a healthy answer, after the service's start period
   --version             print what this bundle is
   -h, --help            print this
 
 Exit status: 0 done; 2 usage; 10 this machine does not fit; 11 the bundle is damaged; 12 disk or I/O;
-13 another install is running; 14 unhealthy, the previous release runs again; 15 unhealthy first install.
+13 another install is running; 14 unhealthy, the previous release runs again; 15 unhealthy, and there is none to go
+back to.
 TEXT
 }
 
@@ -46,16 +49,18 @@ parse_arguments() {
             -h | --help) ACTION=help ;;
             --version) ACTION=version ;;
             --check) ACTION=check ;;
+            --dry-run) DRY_RUN=yes ;;
+            --no-systemd) BARE=yes ;;
             --no-start) START=no ;;
             --no-enable) ENABLE=no ;;
-            --prefix=* | --cookie-file=* | --secret=* | --health-timeout=*)
+            --prefix=* | --root=* | --cookie-file=* | --secret=* | --keep=* | --health-timeout=*)
                 option_value=${1#*=}
                 option=${1%%=*}
                 shift
                 set -- "$option" "$option_value" "$@"
                 continue
                 ;;
-            --prefix | --cookie-file | --secret | --health-timeout)
+            --prefix | --root | --cookie-file | --secret | --keep | --health-timeout)
                 [ $# -ge 2 ] || misuse "$1 needs a value"
                 take_option "$1" "$2"
                 shift
@@ -64,13 +69,30 @@ parse_arguments() {
         esac
         shift
     done
+    [ -z "$IMAGE" ] || [ -z "$GIVEN" ] ||
+        misuse "with --root no secret is written: the image's first boot makes them (or: manage rotate-secret)"
+    [ -z "$IMAGE" ] || [ -z "$BARE" ] || misuse "--root and --no-systemd cannot be had together"
+    [ -z "$DRY_RUN" ] || [ "$ACTION" != install ] || ACTION=plan
 }
 
 take_option() { # OPTION VALUE
     case $1 in
         --prefix)
             check_new_root "$2"
+            check_own_root "$2"
             PREFIX=$2
+            ;;
+        --root)
+            check_new_root "$2"
+            [ -d "$2" ] || misuse "there is no directory $2"
+            IMAGE=$2
+            SYSTEMD=no
+            ;;
+        --keep)
+            case $2 in
+                '' | 0 | *[!0-9]* | ?????*) misuse "--keep needs a number of releases, not '$2'" ;;
+            esac
+            KEEP=$2
             ;;
         --cookie-file) give_secret RELEASE_COOKIE "$2" ;;
         --secret)
@@ -84,6 +106,26 @@ take_option() { # OPTION VALUE
                 '' | *[!0-9]* | ??????*) misuse "--health-timeout needs whole seconds, not '$2'" ;;
             esac
             HEALTH_TIMEOUT=$2
+            ;;
+    esac
+}
+
+# A bundle has its root for itself, where it stays and where services see it.
+check_own_root() { # ROOT
+    case $1 in
+        /usr/local/?*/?*) ;;
+        /opt | /usr | /usr/* | /bin | /bin/* | /sbin | /sbin/* | /lib | /lib/* | /lib32 | /lib64 | /boot | /boot/* | \
+            /etc | /etc/* | /home | /root | /media | /mnt | /srv | /var | /var/lib | /var/cache | /var/log)
+            die 10 "$1 is the system's own and cannot be the root of a bundle" \
+                "Give a directory of its own, such as /srv/$NAME."
+            ;;
+        /dev | /dev/* | /proc | /proc/* | /run | /run/* | /sys | /sys/* | /tmp | /tmp/* | /var/tmp | /var/tmp/* | \
+            /var/run/* | /var/lock/*)
+            die 10 "what is below $1 does not last" "Give a directory that stays, such as /srv/$NAME."
+            ;;
+        /home/* | /root/*)
+            die 10 "services do not see $1: their units hide the homes from them" \
+                "Give another directory, such as /srv/$NAME."
             ;;
     esac
 }

@@ -1,13 +1,23 @@
 
 # --- the way back ----------------------------------------------------------------------------------------
 
-PHASE=none # none -> staging (can be undone) -> switching (goes back to the release before) -> done
+# none -> staging (can be undone) -> switching (goes back to the release before), or
+# rotating (the old secret comes back) -> done
+PHASE=none
 UNHEALTHY=
 
 on_signal() { # STATUS
     trap '' HUP INT TERM
     complain error "interrupted"
     exit "$1"
+}
+
+catch_signals() {
+    trap 'on_exit $?' EXIT
+    trap 'on_signal 129' HUP
+    trap 'on_signal 130' INT
+    trap 'on_signal 143' TERM
+    trap : PIPE # the children get the default again
 }
 
 on_exit() { # STATUS
@@ -17,68 +27,109 @@ on_exit() { # STATUS
     case $PHASE in
         staging) undo ;;
         switching) go_back ;;
+        rotating) go_back_to_secret ;;
     esac
     drop_lock
     case $1 in
-        0 | 2 | 10 | 11 | 12 | 13 | 14 | 15 | 129 | 130 | 143) exit "$1" ;;
+        0 | 2 | 3 | 10 | 11 | 12 | 13 | 14 | 15 | 129 | 130 | 143) exit "$1" ;;
     esac
     complain error "a command failed unexpectedly (status $1)" "What it said stands above."
     exit 12
 }
 
-# Before the transaction nothing outside has changed but what is undone here: the machine is as it was.
-undo() {
-    say "cleaning up; nothing of this run stays"
-    undo_user
-    undo_config
-    undo_secrets
-    (remove_leftovers)
-    [ -z "$RELEASE_MADE" ] || (remove_release "$RELEASE")
-    printf '%s' "$MADE_DIRS" | while read -r made_dir; do
-        rmdir "$made_dir" 2>/dev/null
-    done
-    if [ -n "$MADE_RECORD" ]; then
-        rm -f "$RECORD/owned" "$RECORD/.owned.new"
-        rmdir "$RECORD" 2>/dev/null
-        rmdir /var/lib/conda-bundler 2>/dev/null
-    else
-        (put "$RECORD/owned" 0600 <"$WORK/owned")
-    fi
+can_go_back() {
+    [ "$PHASE" = rotating ] || { [ -n "$FROM" ] && [ "$FROM" != "$RELEASE" ]; }
 }
 
-# After it: back to the release before, its units and their states; or, if there was none, stopped and disabled.
+# Back to the release before, its units and their states; or, if there was none, stopped and disabled.
 go_back() {
-    if [ -n "$FROM" ]; then
+    [ -z "$UNHEALTHY" ] || [ "$FROM" = "$RELEASE" ] || (add_history failed "$RELEASE")
+    if can_go_back; then
         say "going back to $FROM"
-        if (bring_back); then
+        if (bring_back "$FROM"); then
             say "$FROM is back as it was"
         else
             complain error "going back to $FROM did not work" "See: systemctl status; then run this again."
         fi
         return 0
     fi
-    each_service stop_and_disable
     (write_transaction unhealthy)
+    if [ -n "$FROM" ]; then
+        complain error "${UNHEALTHY:-the service} is left as it is: there is no other release to go back to" \
+            "Correct the cause, then run the same command again."
+        return 0
+    fi
+    each_unit_of "$RELEASE" stop_and_disable
     complain error "${UNHEALTHY:-the service} is stopped and disabled; its files, settings and secrets are kept" \
         "Correct the cause, then run the same command again."
 }
 
-bring_back() {
-    back_status=0
-    install_units "$FROM"
-    switch_to "$FROM"
+bring_back() { # RELEASE
+    RELEASE=$1
+    install_units "$RELEASE"
+    install_launchers
+    switch_to "$RELEASE"
     load_units
-    while read -r _ back_unit back_enabled back_active; do
+    restore_states
+    end_transaction back "$RELEASE"
+    watch_gone_back
+}
+
+# "unit NAME ENABLED ACTIVE" a line, as it was before the transaction.
+restore_states() {
+    WATCHED=
+    restore_status=0
+    while read -r _ back_unit back_enabled back_active <&7; do
         control reset-failed "$back_unit" >/dev/null 2>&1 || :
         case $back_enabled in
-            enabled) control enable "$back_unit" >/dev/null 2>&1 || back_status=1 ;;
+            enabled) control enable "$back_unit" >/dev/null 2>&1 || restore_status=1 ;;
+            disabled) control disable "$back_unit" >/dev/null 2>&1 || restore_status=1 ;;
+            masked*) continue ;;
         esac
         # A health check's own unit is idle, and stays so.
         case $back_active in
-            active | activating | reloading) control restart "$back_unit" || back_status=1 ;;
-            *) control stop "$back_unit" || back_status=1 ;;
+            active | activating | reloading)
+                WATCHED="$WATCHED $back_unit"
+                control restart "$back_unit" || restore_status=1
+                ;;
+            *) control stop "$back_unit" || restore_status=1 ;;
         esac
-    done <"$WORK/states"
-    [ "$back_status" -eq 0 ] || return 1
-    end_transaction rolled-back "$FROM"
+    done 7<"$WORK/states"
+    [ "$restore_status" -eq 0 ] || die 12 "not every unit could be brought back" "See: systemctl status"
+}
+
+# Nothing comes after this: a release that is not well either is told, and stays.
+watch_gone_back() {
+    [ -z "$AT_BOOT" ] || return 0
+    PHASE=back
+    each_service_of "$RELEASE" watch_service
+}
+
+# --- what an earlier run has left
+
+# Install and rollback go on from their record by themselves. This is for what must not begin in the middle.
+recover() {
+    is_pending || return 0
+    case $(transaction_value action) in
+        rotate) recover_secret ;;
+        install | rollback)
+            [ "$PROGRAM" = manage ] || return 0
+            recover_release
+            ;;
+        uninstall | purge)
+            [ "$PROGRAM" = manage ] || return 0
+            die 10 "an uninstall was interrupted" "Run it again: sh manage uninstall; or install the bundle again."
+            ;;
+        *) die 12 "$RECORD/transaction cannot be read" "Look at it." ;;
+    esac
+}
+
+recover_release() {
+    FROM=$(transaction_value from)
+    if [ -z "$FROM" ] || ! is_complete "$FROM"; then
+        die 10 "the installation of $(transaction_value to) did not come to its end" "Run its install.sh again."
+    fi
+    say "an earlier run did not come to its end; going back to $FROM"
+    sed -n '/^unit /p' "$RECORD/transaction" >"$WORK/states"
+    (bring_back "$FROM") || die 14 "going back to $FROM did not work" "See: systemctl status"
 }

@@ -9,6 +9,19 @@ flush_all() { # PATH: all of the filesystem that it is on
     sync -f "$1" 2>/dev/null || sync
 }
 
+digest_of() { # FILE: prints its SHA-256
+    digest_line=$(sha256sum <"$1") || return 1
+    printf '%s\n' "${digest_line%% *}"
+}
+
+pattern() { # TEXT: as a basic regular expression
+    printf '%s\n' "$1" | sed 's/[][\\.*^$|]/\\&/g'
+}
+
+head_of() { # FILE...: its first line
+    cat "$@" | sed -n 1p | tr -cd '\040-\176'
+}
+
 # Writes stdin to FILE: whole or not at all, through no link that somebody has laid there.
 put() { # FILE MODE
     put_new="${1%/*}/.${1##*/}.new"
@@ -20,12 +33,19 @@ put() { # FILE MODE
         set -C # never into a file that is there already
         umask 077
         cat >"$put_new"
-    ) || die 12 "cannot write $put_new"
-    chmod "$2" "$put_new" || die 12 "cannot change the mode of $put_new"
-    flush "$put_new"
-    mv -fT "$put_new" "$1" || die 12 "cannot write $1"
+    ) || put_failed "$1"
+    chmod "$2" "$put_new" || put_failed "$1"
+    flush "$put_new" || put_failed "$1"
+    mv -fT "$put_new" "$1" || put_failed "$1"
     flush "${1%/*}"
 }
+
+put_failed() { # FILE: what is left there would keep its directory from being removed again
+    rm -f "$put_new"
+    die 12 "cannot write $1"
+}
+
+MADE_DIRS= # directories that this run has made, the deepest first
 
 # Makes a directory and what is missing above it, each 0755; the record says which, the undo list too.
 make_dir() { # DIR
@@ -50,7 +70,8 @@ nearest() { # PATH
     printf '%s\n' "${near:-/}"
 }
 
-# rm -r only ever gets a release directory of ours, and crosses no mount.
+# rm -r only ever gets a release directory of ours, and crosses no mount. Cut off in between it must not look whole:
+# it goes under a name that nothing trusts.
 remove_release() { # NAME below releases/
     case $1 in
         '' | . | .. | */* | *[!0-9A-Za-z._+~-]*) die 12 "not the name of a release: '$1'" ;;
@@ -63,7 +84,26 @@ remove_release() { # NAME below releases/
     if has_mount "$ROOT/releases/$1"; then
         die 12 "something is mounted at or below $ROOT/releases/$1; it is left alone" "Unmount it first."
     fi
-    rm -rf "$ROOT/releases/$1" || die 12 "cannot remove $ROOT/releases/$1"
+    set -- "$ROOT/releases/$1"
+    case $1 in
+        */.*) ;;
+        *)
+            rm -rf "${1%/*}/.${1##*/}.removed.partial"
+            mv -T "$1" "${1%/*}/.${1##*/}.removed.partial" || die 12 "cannot rename $1"
+            set -- "${1%/*}/.${1##*/}.removed.partial"
+            ;;
+    esac
+    rm -rf "$1" || die 12 "cannot remove $1"
+}
+
+# We hold the lock: whatever carries such a name was left by a run that was killed.
+remove_leftovers() {
+    for leftover in "$ROOT"/releases/.*.partial; do
+        case $leftover in
+            */.\*.partial) ;; # nothing fits the pattern
+            *) remove_release "${leftover##*/}" ;;
+        esac
+    done
 }
 
 has_mount() { # DIR: at it or below it
@@ -73,6 +113,10 @@ has_mount() { # DIR: at it or below it
         esac
     done </proc/self/mounts
     return 1
+}
+
+links_in() { # DIR...: "… -> target" a line, in any tool's manner
+    ls -l "$@" 2>/dev/null
 }
 
 free_of() { # k|i DIR: free KiB, or free inodes; nothing where the filesystem does not count them

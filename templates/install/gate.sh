@@ -1,6 +1,7 @@
 
 # --- health gate -----------------------------------------------------------------------------------------
 
+HEALTH_TIMEOUT=
 QUIET_SECONDS=3 # how long a service without a health check must stay up
 
 seconds() { # since boot: the clock of the day may be set meanwhile
@@ -21,7 +22,8 @@ limited() { # SECONDS COMMAND...
     fi
 }
 
-watch_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT
+watch_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
+    gate_url=$5
     case "$WATCHED " in
         *" $1 "*) ;;
         *) return 0 ;;
@@ -62,6 +64,10 @@ is_well() { # UNIT HEALTH-UNIT
         gate_why="its process is not one of this release"
         return 1
     fi
+    if [ -n "$2" ] && ! owns_listener "$1" "$2" "$gate_url"; then
+        gate_good=0
+        return 1
+    fi
     if [ -n "$2" ]; then
         answers_well "$2"
     else
@@ -70,7 +76,7 @@ is_well() { # UNIT HEALTH-UNIT
 }
 
 # The program is a file of the release; or, when it is a script, its interpreter runs in the unit's own control
-# group. (Still to come: who owns the port that the health check asks.)
+# group. Beyond that the port that the health check asks must be one of ours: a stranger answers as well.
 runs_our_code() { # UNIT PID
     [ "${2:-0}" != 0 ] || return 1
     case $(readlink "/proc/$2/exe" 2>/dev/null) in
@@ -97,7 +103,8 @@ unhealthy() { # UNIT HEALTH-UNIT WHY
     journal_tail "$1"
     [ -z "$2" ] || journal_tail "$2"
     UNHEALTHY=$1
-    exit "$([ -n "$FROM" ] && echo 14 || echo 15)"
+    ! can_go_back || exit 14
+    exit 15
 }
 
 journal_tail() { # UNIT

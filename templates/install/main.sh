@@ -6,6 +6,7 @@ main() {
     self_check
     case $ACTION in
         help)
+            ROOT=$BAKED_ROOT
             usage
             exit 0
             ;;
@@ -14,6 +15,7 @@ main() {
             exit 0
             ;;
         check) check ;;
+        plan) plan ;;
         install) install ;;
     esac
     exit 0
@@ -31,17 +33,14 @@ check() {
 
 install() {
     require_root
-    trap 'on_exit $?' EXIT
-    trap 'on_signal 129' HUP
-    trap 'on_signal 130' INT
-    trap 'on_signal 143' TERM
-    trap : PIPE # the children get the default again
+    catch_signals
     take_lock
     choose_root
     preflight
     check_given_secrets
     verify_bundle
-    [ ! -f "$RECORD/transaction" ] || say "an earlier run did not come to its end; going on from there"
+    recover
+    ! is_pending || say "an earlier run did not come to its end; going on from there"
     if is_installed; then
         verify_payload
         add_missing_secrets
@@ -49,23 +48,48 @@ install() {
         return 0
     fi
     put_release
-    change_over
+    install_from=$(current_release)
+    case $(transaction_value action) in
+        install | rollback) install_from=$(transaction_value from) ;; # "current" may be ahead of what was finished
+    esac
+    if [ -n "$install_from" ]; then
+        change_over install upgraded
+    else
+        change_over install installed
+    fi
+    prune
+    [ -z "$BARE" ] || [ -z "$FROM" ] || warn "what runs is still $FROM" "Restart the services."
     tell
 }
 
 # An upgrade goes where the bundle is; moving it is installing it again somewhere else.
 choose_root() {
-    chosen_now=$(owned root)
+    set_places
+    chosen_now=$(owned root | tail -n 1)
+    [ -d "$IMAGE$chosen_now" ] || chosen_now= # uninstalled
     if [ -n "$PREFIX" ] && [ -n "$chosen_now" ] && [ "$PREFIX" != "$chosen_now" ]; then
         die 10 "$NAME is installed in $chosen_now, not in $PREFIX" "Leave --prefix out, or uninstall it there first."
     fi
-    ROOT=${PREFIX:-${chosen_now:-$BAKED_ROOT}}
+    [ -z "$BARE" ] || [ -z "$chosen_now" ] || owns "bare $NAME" ||
+        die 10 "$NAME is installed with systemd's units here" "Uninstall it first, or leave --no-systemd out."
+    set_bare
+    PLACE=${PREFIX:-${chosen_now:-$BAKED_ROOT}}
+    ROOT=$IMAGE$PLACE
     STAGE=$ROOT/releases/$STAGE_NAME
 }
 
 is_installed() {
-    [ ! -f "$RECORD/transaction" ] && [ "$(current_release)" = "$RELEASE" ] && is_complete "$RELEASE" &&
-        units_are_installed
+    ! is_pending && [ "$(current_release)" = "$RELEASE" ] && is_complete "$RELEASE" || return 1
+    check_same_release
+    units_are_installed && manage_is_installed && is_intact "$RELEASE"
+}
+
+# The build id is over all inputs: two trees with one id are a mistake, or somebody's trick.
+check_same_release() {
+    same_record=$(release_record "$RELEASE")
+    [ -z "$same_record" ] || [ "${same_record% *}" = "$TREE_DIGEST" ] ||
+        die 11 "$RELEASE is installed with other content than this bundle's" \
+            "One of the two is not what it says. Compare the bundles; to take this one, uninstall the other first."
 }
 
 add_missing_secrets() {
@@ -77,37 +101,42 @@ add_missing_secrets() {
 put_release() {
     PHASE=staging
     open_record
-    if is_complete "$RELEASE"; then
-        verify_payload
-    else
+    if ! is_complete "$RELEASE"; then
         stage_release
+    else
+        check_same_release
+        if is_intact "$RELEASE"; then
+            verify_payload
+        else
+            say "the release on disk is damaged; it is put there again"
+            stage_release
+        fi
     fi
     install_secrets
     install_config
-    install_user
+    [ -n "$IMAGE" ] || install_user
 }
 
-# Everything that others can see.
-change_over() {
-    begin_transaction
-    PHASE=switching
-    install_units "$RELEASE"
-    switch_to "$RELEASE"
-    load_units
-    enable_services
-    start_services
-    each_service watch_service
-    if [ -n "$FROM" ]; then
-        end_transaction upgraded "$RELEASE"
-    else
-        end_transaction installed "$RELEASE"
-    fi
-    PHASE="done"
+install_manage() {
+    manage_is_installed || put "$ROOT/manage" 0755 <"$BUNDLE/manage"
+}
+
+manage_is_installed() {
+    cmp -s "$BUNDLE/manage" "$ROOT/manage"
 }
 
 tell() {
-    say "installed in $ROOT/releases/$RELEASE"
-    say "settings: $ETC/$NAME.env; logs: journalctl$(each_service list_option)"
+    say "installed in $PLACE/releases/$RELEASE"
+    if [ -n "$BARE" ]; then
+        say "settings: $ETC/$NAME.env; start it with:$(each_service list_launcher)"
+    else
+        say "settings: $ETC/$NAME.env; logs: journalctl$(each_service list_option)"
+    fi
+    say "what there is to do with it: $PLACE/manage --help"
+}
+
+list_launcher() { # UNIT
+    printf ' %s/bin/run-%s' "$PLACE" "${1%.service}"
 }
 
 list_option() { # UNIT

@@ -78,6 +78,6 @@ refuse_stray_links() {
             esac
             printf "%s -> %s\n" "${link#"$stage"/}" "$target"
         done
-    ' sh "$STAGE" "$ROOT/releases/$RELEASE" {} +) || die 12 "find failed below $STAGE"
+    ' sh "$STAGE" "$PLACE/releases/$RELEASE" {} +) || die 12 "find failed below $STAGE"
     [ -z "$stray" ] || not_plain "a link that leaves it" "$(printf '%s\n' "$stray" | sed -n 1p | tr -cd '\040-\176')"
 }

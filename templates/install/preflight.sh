@@ -20,11 +20,13 @@ preflight() {
     check_systemd
     check_glibc
     check_root
+    check_other_roots
     check_length_of_root
     check_user
     check_directories
     choose_unit_dir
     each_unit check_unit
+    check_ports
     is_complete "$RELEASE" || check_space
     [ "$PROBLEMS" -eq 0 ] || exit 10
 }
@@ -50,8 +52,9 @@ check_architecture() {
 }
 
 check_systemd() {
+    [ "$SYSTEMD" = yes ] || return 0
     if [ ! -d /run/systemd/system ]; then
-        problem "this machine was not booted with systemd" "Install on a machine that systemd has booted."
+        problem "this machine was not booted with systemd" "Install into an image with --root, or without units with --no-systemd."
         return 0
     fi
     systemd_version=$(unlocked systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]\{1,\}\).*$/\1/p')
@@ -63,7 +66,7 @@ check_systemd() {
 }
 
 check_glibc() {
-    [ -n "$GLIBC" ] || return 0
+    [ -n "$GLIBC" ] && [ -z "$IMAGE" ] || return 0 # the image's own cannot be asked
     glibc_here=$(glibc_version)
     if [ -z "$glibc_here" ]; then
         problem "this machine's C library is not glibc, or hides its version" \
@@ -92,8 +95,8 @@ at_least() { # VERSION FLOOR, both major.minor
 check_root() {
     if [ -L "$ROOT" ]; then
         problem "$ROOT is a symbolic link" "Remove it, or put a real directory there."
-    elif [ -e "$ROOT" ] && ! owns "root $ROOT"; then
-        problem "$ROOT exists and was not made by this installer" "Move it away; it is left alone."
+    elif [ -e "$ROOT" ] && ! owns "root $ROOT" && ! is_empty_prefix; then
+        problem "$ROOT exists and $(whose "root $ROOT")" "Move it away; it is left alone."
     elif [ -L "$ROOT/releases" ]; then
         problem "$ROOT/releases is a symbolic link" "Put a real directory there."
     fi
@@ -105,20 +108,27 @@ check_root() {
     esac
 }
 
+# A directory that the operator has made for it.
+is_empty_prefix() {
+    [ -n "$PREFIX" ] && [ -d "$ROOT" ] && [ -z "$(ls -A "$ROOT")" ]
+}
+
 check_length_of_root() {
-    root_release=$ROOT/releases/$RELEASE
+    root_release=$PLACE/releases/$RELEASE
     [ "$LONGEST_RELEASE" -eq 0 ] || [ "${#root_release}" -le "$LONGEST_RELEASE" ] ||
-        problem "the path $ROOT is too long for this bundle: its programs have room for $((LONGEST_RELEASE - ${#root_release} + ${#ROOT})) bytes" \
+        problem "the path $PLACE is too long for this bundle: its programs have room for $((LONGEST_RELEASE - ${#root_release} + ${#PLACE})) bytes" \
             "Choose a shorter one."
 }
 
 check_parents() { # DIR: whoever could write there could swap what root installs
     parent=$(cd -P "$1" && pwd -P)
+    parent_last=/
+    [ -z "$IMAGE" ] || parent_last=$(cd -P "$IMAGE" && pwd -P) # above it is the builder's own affair
     while :; do
         [ -n "$(find "${parent:-/}" -prune -user 0 ! -perm -0020 ! -perm -0002)" ] ||
             problem "${parent:-/} can be changed by others than root" \
                 "Make it root's and take the write permission from group and others."
-        [ -n "${parent#/}" ] || break
+        [ "${parent:-/}" != "$parent_last" ] || break
         parent=${parent%/*}
     done
 }
@@ -144,17 +154,9 @@ check_user() {
     owns "user $SERVICE_USER" && return 0
     for user_base in passwd group; do
         ! has_entry "$user_base" "$SERVICE_USER" ||
-            problem "there is a ${user_base} entry '$SERVICE_USER' that was not made by this installer" \
+            problem "there is a ${user_base} entry '$SERVICE_USER' that $(whose "user $SERVICE_USER")" \
                 "The service must not run as somebody else: give the bundle another name, or remove that entry."
     done
-}
-
-has_entry() { # passwd|group NAME
-    if have getent; then
-        getent "$1" "$2" >/dev/null 2>&1
-    else
-        grep -q "^$2:" "/etc/$1"
-    fi
 }
 
 check_directories() {
@@ -162,7 +164,7 @@ check_directories() {
         if [ -L "$directory" ] && [ "$directory" = "$ETC" ]; then
             problem "$directory is a symbolic link" "Remove it, or put a real directory there."
         elif { [ -e "$directory" ] || [ -L "$directory" ]; } && ! owns "dir $directory"; then
-            problem "$directory exists and was not made by this installer" \
+            problem "$directory exists and $(whose "dir $directory")" \
                 "Move it away, or give the bundle another name."
         fi
     done
@@ -177,9 +179,11 @@ check_directories() {
 # admin lays over it (edit --full, mask) is the admin's.
 check_unit() { # FILE
     ! owns_unit "$1" || return 0
+    [ -n "$UNIT_DIR" ] || return 0
     for unit_place in $UNIT_PATH; do
+        unit_place=$IMAGE$unit_place
         if [ -e "$unit_place/$1" ] || [ -L "$unit_place/$1" ]; then
-            problem "there is a unit $unit_place/$1 that was not made by this installer" \
+            problem "there is a unit $unit_place/$1 that $(whose_unit "$1")" \
                 "Remove it (if it is a mask: systemctl unmask $1), or give the bundle's service another name."
             return 0
         fi

@@ -71,10 +71,6 @@ check_relocate_tools() {
         die 10 "this xargs has no option -0" "Install GNU findutils or busybox."
 }
 
-pattern() { # TEXT: as a basic regular expression
-    printf '%s\n' "$1" | sed 's/[][\\.*^$|]/\\&/g'
-}
-
 # sed -i writes each file anew, with its mode, and renames it.
 relocate_text() {
     [ -s "$relocate_table/text" ] || return 0

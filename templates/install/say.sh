@@ -3,11 +3,11 @@
 # Everything for people goes to stderr. A reader that has gone away does not stop an install half-way.
 
 say() {
-    printf '%s %s: %s\n' "$NAME" "$RELEASE" "$*" >&2 || :
+    printf '%s: %s\n' "$NAME${RELEASE:+ $RELEASE}" "$*" >&2 || :
 }
 
 complain() { # KIND SENTENCE [REMEDY]
-    printf 'install.sh: %s: %s\n' "$1" "$2" >&2 || :
+    printf '%s: %s: %s\n' "$PROGRAM" "$1" "$2" >&2 || :
     [ $# -lt 3 ] || printf '  %s\n' "$3" >&2 || :
 }
 

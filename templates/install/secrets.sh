@@ -1,17 +1,14 @@
 
 # --- secrets ---------------------------------------------------------------------------------------------
-# Made here, never in the bundle; a value never stands on a command line, where ps would show it: printf, read
-# and [ are the shell's own.
+# Made on this machine, never in the bundle; a value never stands on a command line, where ps would show it: printf,
+# read and [ are the shell's own.
 
-SECRETS=$ETC/secrets.env
 TOKEN=
+GIVEN= # one NAME=FILE a line
+SECRETS_ADDED=
 
 secret_value() { # NAME: what stands in secrets.env; the last line counts, as it does for systemd
     [ ! -f "$SECRETS" ] || sed -n "s/^$1=//p" "$SECRETS" | tail -n 1
-}
-
-given_file() { # NAME: the file that the operator gave for it
-    printf '%s' "$GIVEN" | sed -n "s/^$1=//p" | tail -n 1
 }
 
 is_token() { # VALUE
@@ -34,59 +31,36 @@ read_token() { # NAME FILE: sets TOKEN
     fi
 }
 
-# Before anything is changed: what the operator gave must be usable and must not replace what is in use.
-check_given_secrets() {
-    while IFS='=' read -r given_name given_path; do
-        [ -n "$given_name" ] || continue
-        known_secrets=
-        each_secret list_secret
-        case " $known_secrets " in
-            *" $given_name "*) ;;
-            *) die 2 "this bundle has no secret '$given_name'" "It has: ${known_secrets:-none}." ;;
-        esac
-        read_token "$given_name" "$given_path"
-        given_now=$(secret_value "$given_name")
-        if [ -n "$given_now" ] && [ "$given_now" != "$TOKEN" ] && ! secret_is_torn "$given_name" "$given_now"; then
-            die 2 "secret $given_name is set already and differs from $given_path; it is kept" \
-                "To replace it, delete its line from $SECRETS, run this again and restart the services."
-        fi
-    done <<LINES
-$GIVEN
-LINES
-    TOKEN=
-}
-
-list_secret() { # NAME BYTES
-    known_secrets="$known_secrets${known_secrets:+ }$1"
-}
-
-secret_bytes() { # NAME
-    wanted_secret=$1
-    each_secret match_secret
-}
-
-match_secret() { # NAME BYTES
-    [ "$1" != "$wanted_secret" ] || printf '%s\n' "$2"
-}
-
-# Empty, or shorter than what we make: cut off. What the operator gave or wrote there himself is his affair.
-secret_is_torn() { # NAME VALUE
-    [ -n "$2" ] || return 0
-    ! owns "given $1" || return 1
-    case $2 in
-        *[!0-9a-f]*) return 1 ;;
-    esac
-    [ "${#2}" -lt $(($(secret_bytes "$1") * 2)) ]
-}
-
 make_secret() { # BYTES: sets TOKEN
     TOKEN=$(od -An -v "-N$1" -tx1 /dev/urandom | tr -d ' \n')
     [ "${#TOKEN}" -eq $(($1 * 2)) ] || die 12 "the kernel's random source gave too little"
 }
 
+write_secret() { # NAME: with the value in TOKEN, which is gone then
+    {
+        sed "/^$1=/d" "$SECRETS"
+        printf '%s=%s\n' "$1" "$TOKEN"
+    } | put "$SECRETS" 0600
+    TOKEN=
+}
+
+# Empty, or shorter than what we make: cut off. What the operator gave or wrote there himself is his affair.
+secret_is_torn() { # NAME VALUE BYTES
+    [ -n "$2" ] || return 0
+    ! owns "given $1" || return 1
+    case $2 in
+        *[!0-9a-f]*) return 1 ;;
+    esac
+    [ "${#2}" -lt $(($3 * 2)) ]
+}
+
+given_file() { # NAME: the file that the operator gave for it
+    printf '%s' "$GIVEN" | sed -n "s/^$1=//p" | tail -n 1
+}
+
 add_secret() { # NAME BYTES
     secret_now=$(secret_value "$1")
-    secret_is_torn "$1" "$secret_now" || return 0
+    secret_is_torn "$1" "$secret_now" "$2" || return 0
     [ -z "$secret_now" ] || warn "$1 in $SECRETS was cut short; it is made anew"
     secret_file=$(given_file "$1")
     if [ -n "$secret_file" ]; then
@@ -95,38 +69,8 @@ add_secret() { # NAME BYTES
     else
         make_secret "$2"
     fi
-    {
-        sed "/^$1=/d" "$SECRETS"
-        printf '%s=%s\n' "$1" "$TOKEN"
-    } | put "$SECRETS" 0600
-    TOKEN=
+    write_secret "$1"
     SECRETS_ADDED="$SECRETS_ADDED $1"
-}
-
-SECRETS_ADDED=
-SECRETS_BEFORE= # none | kept: what undoing has to do
-
-install_secrets() {
-    known_secrets=
-    each_secret list_secret
-    [ -n "$known_secrets" ] || return 0
-    make_dir "$ETC"
-    if [ -f "$SECRETS" ] && [ ! -L "$SECRETS" ]; then
-        (umask 077 && cat "$SECRETS" >"$WORK/secrets.env") || die 12 "cannot read $SECRETS"
-        SECRETS_BEFORE=kept
-    else
-        SECRETS_BEFORE=none
-        printf '# Made by install.sh on this machine; only root and systemd read it.\n' | put "$SECRETS" 0600
-    fi
-    each_secret add_secret
-    [ -z "$SECRETS_ADDED" ] || say "secrets made:$SECRETS_ADDED ($SECRETS)"
-}
-
-undo_secrets() {
-    case $SECRETS_BEFORE in
-        none) rm -f "$SECRETS" ;;
-        kept) [ -z "$SECRETS_ADDED" ] || put "$SECRETS" 0600 <"$WORK/secrets.env" ;;
-    esac
 }
 
 # Copies stdin to stdout with every secret's value replaced. The values reach sed in a file, not in its arguments.
@@ -136,11 +80,55 @@ masked() {
 }
 
 mask_script() {
-    [ -f "$SECRETS" ] || return 0
-    sed -n '/^[A-Za-z_][A-Za-z0-9_]*=./{
-        s/^[^=]*=//
-        s/^"\(.*\)"$/\1/
-        s/[][\\.*^$|]/\\&/g
-        s/.*/s|&|***|g/p
-    }' "$SECRETS"
+    for mask_file in "$SECRETS" "$RECORD/secrets.before"; do
+        [ ! -f "$mask_file" ] || sed -n '/^[A-Za-z_][A-Za-z0-9_]*=./{
+            s/^[^=]*=//
+            s/^"\(.*\)"$/\1/
+            s/[][\\.*^$|]/\\&/g
+            s/.*/s|&|***|g/p
+        }' "$mask_file"
+    done
+}
+
+# --- rotation
+# The old file is kept in our record until the gate has passed.
+
+recover_secret() {
+    say "an earlier rotation of $(transaction_value secret) did not come to its end; the old value comes back"
+    sed -n '/^unit /p' "$RECORD/transaction" >"$WORK/states"
+    (restore_secret) || die 12 "the old secret could not be brought back" "See: systemctl status; then run this again."
+}
+
+restore_secret() {
+    if [ -f "$RECORD/secrets.before" ]; then
+        put "$SECRETS" 0600 <"$RECORD/secrets.before"
+    fi
+    restart_before
+    rm -f "$RECORD/secrets.before" || die 12 "cannot remove $RECORD/secrets.before"
+    drop_transaction
+}
+
+go_back_to_secret() {
+    say "going back to the old value"
+    if (restore_secret); then
+        say "the old value is in use again"
+    else
+        complain error "going back to the old value did not work" "See: systemctl status; then run this again."
+    fi
+}
+
+# What ran before runs anew.
+restart_before() {
+    WATCHED=
+    [ -z "$AT_BOOT" ] || return 0 # nothing has started yet
+    while read -r _ again_unit _ again_active <&7; do
+        case $again_active in
+            active | activating | reloading)
+                WATCHED="$WATCHED $again_unit"
+                control reset-failed "$again_unit" >/dev/null 2>&1 || :
+                control restart "$again_unit" 2>"$WORK/start" ||
+                    unhealthy "$again_unit" "" "it does not start: $(head_of "$WORK/start")"
+                ;;
+        esac
+    done 7<"$WORK/states"
 }

@@ -8,11 +8,6 @@ esac
 BUNDLE=${SELF%/*}
 SELF_DIGEST=
 
-digest_of() { # FILE: prints its SHA-256
-    digest_line=$(sha256sum <"$1") || return 1
-    printf '%s\n' "${digest_line%% *}"
-}
-
 # SELF_SHA256 is the digest of this file with that one value left empty.
 self_check() {
     for self_tool in sed sha256sum; do

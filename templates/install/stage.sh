@@ -15,35 +15,43 @@ stage_release() {
     refuse_special_files
     refuse_stray_links
     each_file stage_file
-    relocate "$STAGE" "$BAKED_ROOT" "$ROOT"
+    write_inventory
+    relocate "$STAGE" "$BAKED_ROOT" "$PLACE"
     compile_bytecode
     ! have restorecon || [ ! -e /sys/fs/selinux/enforce ] || restorecon -RF "$STAGE" ||
         die 12 "restorecon failed below $STAGE"
     flush_all "$STAGE"
-    printf 'payload %s\n' "$PAYLOAD_SHA256" | put "$STAGE/.complete" 0644
+    chmod 0755 "$STAGE" || die 12 "cannot change the mode of $STAGE"
+    write_tree_list "$STAGE" "$RELEASE" "$TREE_DIGEST"
+    printf 'tree %s\n' "$TREE_DIGEST" | put "$STAGE/.complete" 0644
     name_release
 }
 
-# We hold the lock: whatever carries such a name was left by a run that was killed.
-remove_leftovers() {
-    for leftover in "$ROOT"/releases/.*.partial; do
-        case $leftover in
-            */.\*.partial) ;; # nothing fits the pattern
-            *) remove_release "${leftover##*/}" ;;
-        esac
-    done
-}
-
 name_release() {
-    chmod 0755 "$STAGE" || die 12 "cannot change the mode of $STAGE"
-    if [ -e "$ROOT/releases/$RELEASE" ]; then # one without .complete
+    if [ -e "$ROOT/releases/$RELEASE" ]; then # one without .complete, or a damaged one
         mv -T "$ROOT/releases/$RELEASE" "$ROOT/releases/.$RELEASE.untrusted.partial" ||
             die 12 "cannot move $ROOT/releases/$RELEASE out of the way"
+    else
+        RELEASE_MADE=yes
     fi
-    RELEASE_MADE=yes
     mv -T "$STAGE" "$ROOT/releases/$RELEASE" || die 12 "cannot name $ROOT/releases/$RELEASE"
     flush "$ROOT/releases"
     remove_leftovers
+}
+
+write_inventory() {
+    {
+        each_service list_service
+        each_secret list_secret_of
+    } | put "$STAGE/inventory" 0644
+}
+
+list_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
+    printf 'service %s %s %s %s %s\n' "$1" "${2:--}" "$3" "$4" "${5:--}"
+}
+
+list_secret_of() { # NAME BYTES
+    printf 'secret %s %s\n' "$1" "$2"
 }
 
 # The digest is taken of the very stream that is unpacked. Each stage reads its input to the end even when it has
@@ -94,10 +102,6 @@ blame_payload() {
         *) return 0 ;;
     esac
     not_plain "$blame" "$(head_of "$WORK/complaints")"
-}
-
-head_of() { # FILE...: its first line
-    cat "$@" | sed -n 1p | tr -cd '\040-\176'
 }
 
 disk_is_full() {

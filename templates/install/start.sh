@@ -1,28 +1,53 @@
 
 # --- start -----------------------------------------------------------------------------------------------
-# A service that was there before is left as the admin had it: enabled or not, running or not. A new one is
-# enabled and started.
+# A unit that was there before is left as the admin had it: enabled or not, running or not. A new one is enabled and
+# started. Units without an [Install] section, such as health checks, are other units' to start.
 
+START=yes
+ENABLE=yes
 WATCHED= # the services that this run has started: the gate looks at these
 
 load_units() {
     control daemon-reload || die 12 "systemctl daemon-reload failed" "See: journalctl -b -u init.scope"
 }
 
-enable_services() {
-    [ "$ENABLE" = no ] || each_service enable_service
+enable_units() {
+    [ "$SYSTEMD" = no ] || [ "$ENABLE" = no ] || each_unit_of "$RELEASE" enable_unit
 }
 
-enable_service() { # UNIT
-    [ -z "$(state_before enabled "$1")" ] && [ "$(enablement "$1")" = disabled ] || return 0
-    control enable "$1" >/dev/null 2>&1 || die 12 "systemctl enable $1 failed" "Try it by hand to see why."
+enable_unit() { # UNIT
+    has_install "$1" || return 0
+    enable_wanted=$(state_before enabled "$1")
+    enable_with=
+    case ${enable_wanted:-enabled},$(enablement "$1") in
+        enabled,disabled) enable_with=enable ;;
+        enabled,enabled) ! install_differs "$1" || enable_with=reenable ;;
+    esac
+    [ -n "$enable_with" ] || return 0
+    control "$enable_with" "$1" >/dev/null 2>&1 ||
+        die 12 "systemctl $enable_with $1 failed" "Try it by hand to see why."
 }
 
-start_services() {
-    [ "$START" = no ] || each_service start_service
+has_install() { # UNIT
+    grep -q '^\[Install\]' "$ROOT/releases/$RELEASE/units/$1"
 }
 
-start_service() { # UNIT
+install_section() { # FILE
+    [ ! -f "$1" ] || sed -n '/^\[Install\]/,/^\[[^I]/p' "$1"
+}
+
+install_differs() { # UNIT: from the release before
+    [ -n "$FROM" ] && [ -f "$ROOT/releases/$FROM/units/$1" ] || return 1
+    [ "$(install_section "$ROOT/releases/$FROM/units/$1")" != \
+        "$(install_section "$ROOT/releases/$RELEASE/units/$1")" ]
+}
+
+start_units() {
+    [ "$SYSTEMD" = no ] || [ "$START" = no ] || each_unit_of "$RELEASE" start_unit
+}
+
+start_unit() { # UNIT
+    has_install "$1" || return 0
     if [ "$(property "$1" LoadState)" = masked ]; then
         say "$1 is masked and stays so"
         return 0
@@ -35,12 +60,17 @@ start_service() { # UNIT
             return 0
             ;;
     esac
+    restart_unit "$1"
+}
+
+restart_unit() { # UNIT
     WATCHED="$WATCHED $1"
     control reset-failed "$1" >/dev/null 2>&1 || : # a start limit that was hit would refuse even a repaired unit
     control restart "$1" 2>"$WORK/start" || unhealthy "$1" "" "it does not start: $(head_of "$WORK/start")"
 }
 
 stop_and_disable() { # UNIT
+    has_install "$1" || return 0
     control stop "$1" >/dev/null 2>&1 || :
     control disable "$1" >/dev/null 2>&1 || :
     control reset-failed "$1" >/dev/null 2>&1 || :

@@ -1,11 +1,14 @@
 
 # --- units -----------------------------------------------------------------------------------------------
 
+SYSTEMD=yes # no: none is running here, or is to be used
 UNIT_DIR=
 UNIT_PATH=
 
 control() { # ARGUMENT...: systemctl, which may start helpers that outlive us
-    unlocked systemctl --no-pager --no-ask-password "$@"
+    [ "$SYSTEMD" = yes ] || return 0
+    # at boot, to wait for a unit that waits for us would be for ever
+    unlocked systemctl --no-pager --no-ask-password ${AT_BOOT:+--no-block} "$@"
 }
 
 property() { # UNIT PROPERTY
@@ -19,24 +22,36 @@ enablement() { # UNIT
 
 # Where ours are already; else /usr/local, which leaves /etc to the admin's mask and edit; else /etc.
 choose_unit_dir() {
+    [ -z "$BARE" ] || return 0
     UNIT_PATH=$(control show -p UnitPath --value 2>/dev/null) || :
     [ -n "$UNIT_PATH" ] || UNIT_PATH="/etc/systemd/system /run/systemd/system /usr/local/lib/systemd/system \
 /usr/lib/systemd/system /lib/systemd/system"
-    UNIT_DIR=$(owned unit | sed -n '1s|/[^/]*$||p')
+    UNIT_DIR=$(owned_paths unit | sed -n '1s|/[^/]*$||p')
     [ -z "$UNIT_DIR" ] || return 0
-    UNIT_DIR=/etc/systemd/system
+    UNIT_DIR=$IMAGE/etc/systemd/system
     case " $UNIT_PATH " in
         *" /usr/local/lib/systemd/system "*)
-            [ ! -w "$(nearest /usr/local/lib/systemd/system)" ] || UNIT_DIR=/usr/local/lib/systemd/system
+            [ ! -w "$(nearest "$IMAGE/usr/local/lib/systemd/system")" ] ||
+                UNIT_DIR=$IMAGE/usr/local/lib/systemd/system
             ;;
     esac
+}
+
+each_unit_of() { # RELEASE FUNCTION: calls it with the name of each unit
+    for release_unit in "$ROOT/releases/$1"/units/*.*; do
+        ! is_unit "$release_unit" || "$2" "${release_unit##*/}"
+    done
 }
 
 # Makes the installed units those of a release: units that it does not have are stopped and disabled before
 # their files go, for a link into nothing would stay.
 install_units() { # RELEASE
-    for old_unit in $(owned unit); do
-        [ -f "$ROOT/releases/$1/units/${old_unit##*/}" ] || remove_unit "$old_unit"
+    [ -n "$UNIT_DIR" ] || return 0
+    for old_unit in $(owned_paths unit); do
+        case $old_unit in
+            *-recover.service) continue ;; # it guards this very change
+        esac
+        [ -f "$ROOT/releases/$1/units/${old_unit##*/}" ] || drop_unit "$old_unit"
     done
     make_dir "$UNIT_DIR"
     for new_unit in "$ROOT/releases/$1"/units/*.*; do
@@ -46,28 +61,40 @@ install_units() { # RELEASE
     done
 }
 
-is_unit() { # FILE
-    case $1 in
-        *.service | *.timer | *.socket | *.path | *.target | *.slice | *.mount) [ -f "$1" ] ;;
-        *) return 1 ;;
-    esac
+# What the admin wanted of it is kept, for a release that has it again.
+drop_unit() { # PATH
+    dropped_enabled=$(state_before enabled "${1##*/}")
+    if [ -n "$dropped_enabled" ]; then
+        dropped_active=$(state_before active "${1##*/}")
+        unclaim "was ${1##*/}"
+        claim "was ${1##*/} $dropped_enabled $dropped_active"
+    fi
+    remove_unit "$1"
 }
 
 remove_unit() { # PATH
     if [ -f "$1" ]; then
+        say "removing ${1##*/}"
         control stop "${1##*/}" >/dev/null 2>&1 || :
         control disable "${1##*/}" >/dev/null 2>&1 || :
+        control reset-failed "${1##*/}" >/dev/null 2>&1 || :
         rm -f "$1" || die 12 "cannot remove $1"
     fi
+    # systemctl does not disable what is masked
+    for wants_link in "$IMAGE/etc/systemd/system"/*.wants/"${1##*/}" "$IMAGE/etc/systemd/system"/*.requires/"${1##*/}"; do
+        [ ! -L "$wants_link" ] || [ "$(readlink "$wants_link")" != "$(seen "$1")" ] || rm -f "$wants_link" ||
+            die 12 "cannot remove $wants_link"
+    done
     unclaim "unit $1"
 }
 
 units_are_installed() {
     units_differ=
-    each_unit compare_unit
+    each_unit_of "$RELEASE" compare_unit
     [ -z "$units_differ" ]
 }
 
 compare_unit() { # FILE
+    [ -n "$UNIT_DIR" ] || return 0
     cmp -s "$ROOT/releases/$RELEASE/units/$1" "$UNIT_DIR/$1" || units_differ=yes
 }

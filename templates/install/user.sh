@@ -3,8 +3,17 @@
 
 USER_MADE=
 
+has_entry() { # passwd|group NAME
+    if [ -z "$IMAGE" ] && have getent; then
+        getent "$1" "$2" >/dev/null 2>&1
+    else
+        [ -f "$IMAGE/etc/$1" ] && grep -q "^$2:" "$IMAGE/etc/$1"
+    fi
+}
+
 install_user() {
     if ! has_entry passwd "$SERVICE_USER"; then
+        # shellcheck disable=SC2034 # undo looks at it
         USER_MADE=yes
         make_user >"$WORK/user" 2>&1 || :
     fi
@@ -30,13 +39,15 @@ nologin() {
     command -v nologin || command -v false
 }
 
-# Only for a user that this run has made and that has owned nothing yet: a number given anew would inherit.
-undo_user() {
-    [ -n "$USER_MADE" ] && has_entry passwd "$SERVICE_USER" || return 0
-    if have userdel; then
-        unlocked userdel "$SERVICE_USER" >/dev/null 2>&1 || :
-    else
-        unlocked deluser "$SERVICE_USER" >/dev/null 2>&1 || :
+# Only for a user that this run has made and that has owned nothing yet: a number given anew would inherit. Or for
+# one whose files all go.
+remove_user() {
+    if has_entry passwd "$SERVICE_USER"; then
+        if have userdel; then
+            unlocked userdel "$SERVICE_USER" >/dev/null 2>&1 || :
+        else
+            unlocked deluser "$SERVICE_USER" >/dev/null 2>&1 || :
+        fi
     fi
     has_entry passwd "$SERVICE_USER" || ! has_entry group "$SERVICE_USER" ||
         unlocked groupdel "$SERVICE_USER" >/dev/null 2>&1 || unlocked delgroup "$SERVICE_USER" >/dev/null 2>&1 || :

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import re
 import tarfile
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
 from installkit import COOKIE, Member, Spec, but, damaged, write_bundle
+from targetkit import Target, changes
 
 from bundler.config import Secret
-from bundler.machine import Answer, Machine, rootfs
+from bundler.machine import Machine, rootfs
 from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
@@ -40,36 +40,6 @@ SPEC = Spec()
 SWITCHED = Spec(health="read -r verdict </srv/verdict && exit $verdict\n", timeout=2)
 
 
-@dataclass(frozen=True)
-class Target:
-    """A machine, and how install.sh is run there."""
-
-    machine: Machine
-    room: Path
-    shell: tuple[str, ...] = ("sh",)
-
-    def bring(self, spec: Spec) -> str:
-        """Write the bundle and copy it to the machine; the path of its install.sh there."""
-        there = f"/root/{spec.name}-{spec.release}"
-        if not (self.room / spec.release).exists():
-            self.machine.copy_in(write_bundle(spec, self.room / spec.release), there)
-        return f"{there}/install.sh"
-
-    def install(self, spec: Spec, *options: str, env: dict[str, str] | None = None) -> Answer:
-        return self.machine.run(*self.shell, self.bring(spec), *options, env=env)
-
-    def sh(self, script: str) -> str:
-        return self.machine.run("sh", "-c", script, check=True).stdout.strip()
-
-    def listing(self) -> set[str]:
-        """Every file of the machine with all that a change to it would change, the noise of a living system aside."""
-        noise = ("/proc", "/sys", "/dev", "/run", "/tmp", "/root", "/var/log", "/var/tmp", "/var/lib/systemd")
-        pruned = " -o ".join(f"-path {path}" for path in noise)
-        return set(
-            self.sh(f"/usr/bin/find / \\( {pruned} \\) -prune -o -printf '%p %y %m %u %g %s %i %T@ %l\\n'").splitlines()
-        )
-
-
 @pytest.fixture(scope="module")
 def system() -> Path:
     return rootfs("bookworm", include=("busybox",))
@@ -93,14 +63,6 @@ def unchanged(shared: Target) -> Iterator[Target]:
     before = shared.listing()
     yield shared
     assert changes(before, shared.listing()) == []
-
-
-def changes(before: set[str], after: set[str]) -> list[str]:
-    """What differs. The times of directories that got a file and lost it again do not count."""
-    return sorted(line for line in before ^ after if " d " not in line) + sorted(
-        {line.split()[0] for line in before ^ after if " d " in line}
-        - ({line.split()[0] for line in before} & {line.split()[0] for line in after})
-    )
 
 
 def use_tools(target: Target, tools: str) -> None:

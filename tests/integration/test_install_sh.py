@@ -18,7 +18,7 @@ from installkit import COOKIE, Spec, but, script, write_bundle
 
 from bundler.config import Secret
 from bundler.resources import templates_dir
-from bundler.target.render import render_install
+from bundler.target.render import render_install, render_manage
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -43,6 +43,10 @@ def rendered(spec: Spec) -> str:
     return render_install(script(spec, "0" * 64, {f"units/{NASTY}": "1" * 64, "manifest.json": "2" * 64}))
 
 
+def managing(spec: Spec) -> str:
+    return render_manage(script(spec, "0" * 64, {}))
+
+
 @pytest.fixture(scope="module")
 def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return write_bundle(Spec(), tmp_path_factory.mktemp("bundle") / "good")
@@ -54,8 +58,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
 @pytest.mark.parametrize("spec", MATRIX.values(), ids=MATRIX.keys())
 def test_shellcheck_has_nothing_to_say(spec: Spec, tmp_path: Path) -> None:
     (tmp_path / "install.sh").write_text(rendered(spec))
+    (tmp_path / "manage").write_text(managing(spec))
     done = subprocess.run(
-        ["shellcheck", "--shell=sh", "--severity=style", tmp_path / "install.sh"],
+        ["shellcheck", "--shell=sh", "--severity=style", tmp_path / "install.sh", tmp_path / "manage"],
         capture_output=True,
         text=True,
         check=False,
@@ -70,8 +75,9 @@ def test_shellcheck_has_nothing_to_say_about_the_probe() -> None:
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
 def test_every_shell_reads_it(shell: tuple[str, ...], tmp_path: Path) -> None:
     for spec in MATRIX.values():
-        (tmp_path / "install.sh").write_text(rendered(spec))
-        subprocess.run([*shell, "-n", tmp_path / "install.sh"], check=True)
+        for text in (rendered(spec), managing(spec)):
+            (tmp_path / "script").write_text(text)
+            subprocess.run([*shell, "-n", tmp_path / "script"], check=True)
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
@@ -222,7 +228,7 @@ def test_devices_and_sockets_in_the_tree_are_refused(tmp_path: Path) -> None:
         (stage / "app").mkdir(parents=True)
         subprocess.run(["mknod", stage / "app/evil", kind, "1", "3"], check=True)
         done = subprocess.run(
-            ["sh", "-euc", f'{parts}\nSTAGE="$1"; refuse_special_files', "sh", stage],
+            ["sh", "-euc", f'{parts}\nPROGRAM=install.sh; STAGE="$1"; refuse_special_files', "sh", stage],
             capture_output=True,
             text=True,
             check=False,

@@ -1,0 +1,38 @@
+
+# --- without systemd -------------------------------------------------------------------------------------
+# --no-systemd: another init system starts bin/run-SERVICE, which sets the unit's environment and becomes its user.
+
+BARE=
+
+set_bare() {
+    ! owns "bare $NAME" || BARE=yes
+    [ -n "$BARE" ] || return 0
+    SYSTEMD=no
+    START=no
+    ENABLE=no
+}
+
+install_launchers() {
+    [ -n "$BARE" ] || return 0
+    claim "bare $NAME"
+    make_dir "$ROOT/bin"
+    for launcher in "$ROOT"/bin/run-*; do
+        [ -f "$ROOT/releases/$RELEASE/units/${launcher##*/run-}.service" ] || rm -f "$launcher"
+    done
+    each_service_of "$RELEASE" install_launcher
+}
+
+install_launcher() { # UNIT
+    launcher_text "$1" | put "$ROOT/bin/run-${1%.service}" 0755
+}
+
+launcher_text() { # UNIT
+    printf '#!/bin/sh\n# Runs %s of the current release, as its unit would. Made by conda-bundler.\n' "$1"
+    printf 'exec /bin/sh %s/manage run %s\n' "$PLACE" "${1%.service}"
+}
+
+remove_launchers() {
+    [ -n "$BARE" ] && [ -d "$ROOT/bin" ] || return 0
+    rm -f "$ROOT"/bin/run-* || die 12 "cannot remove $ROOT/bin/run-*"
+    unclaim "bare $NAME"
+}

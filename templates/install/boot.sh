@@ -1,0 +1,54 @@
+
+# --- the next boot ---------------------------------------------------------------------------------------
+# A machine that loses its power between two units of one release would boot with a mixture. As long as a change
+# lasts there is a unit that goes back before the services start.
+
+AT_BOOT=
+
+guard_boot() {
+    if [ "$SYSTEMD" = no ] || [ -z "$FROM" ]; then
+        return 0
+    fi
+    guard=$UNIT_DIR/$NAME-recover.service
+    claim "unit $guard"
+    guard_unit | put "$guard" 0644
+    make_dir /etc/systemd/system/multi-user.target.wants
+    guard_link=/etc/systemd/system/multi-user.target.wants/${guard##*/}
+    [ -L "$guard_link" ] || ln -s "$guard" "$guard_link" || die 12 "cannot make $guard_link"
+    flush "${guard_link%/*}"
+}
+
+guard_unit() {
+    cat <<TEXT
+# Made by conda-bundler while it goes from one release to another; gone when it has.
+[Unit]
+Description=$NAME: back to the release that was whole
+ConditionPathExists=$RECORD/transaction
+RequiresMountsFor=$ROOT /var/lib
+Before=$(guarded_units)
+
+[Service]
+Type=oneshot
+ExecStart=/bin/sh $ROOT/manage recover
+
+[Install]
+WantedBy=multi-user.target
+TEXT
+}
+
+guarded_units() { # of both releases
+    each_unit_of "$FROM" print_word
+    each_unit_of "$RELEASE" print_word
+}
+
+print_word() { # WORD
+    printf '%s ' "$1"
+}
+
+unguard_boot() {
+    guard=$(owned_paths unit | sed -n '/-recover\.service$/p')
+    [ -n "$guard" ] || return 0
+    rm -f "/etc/systemd/system/multi-user.target.wants/${guard##*/}" "$guard" || die 12 "cannot remove $guard"
+    unclaim "unit $guard"
+    [ -n "$AT_BOOT" ] || control daemon-reload || : # it would stay loaded, and what it names
+}

@@ -1,0 +1,91 @@
+
+# --- clashes ---------------------------------------------------------------------------------------------
+# Several bundles live on one machine side by side. What one of them has, by its record, no other one may take.
+
+other_records() {
+    for other_record in "${RECORD%/*}"/*/owned; do
+        [ ! -f "$other_record" ] || [ "$other_record" = "$RECORD/owned" ] || printf '%s\n' "${other_record%/owned}"
+    done
+}
+
+# Ends a sentence: "… exists and " + "belongs to the bundle 'x'".
+whose() { # LINE of a record
+    for other in $(other_records); do
+        if grep -qxF -e "$(as_recorded "$1")" "$other/owned"; then
+            printf "belongs to the bundle '%s'\n" "${other##*/}"
+            return 0
+        fi
+    done
+    printf 'was not made by this installer\n'
+}
+
+whose_unit() { # FILE
+    for other in $(other_records); do
+        if grep -q "^unit .*/$(pattern "$1")\$" "$other/owned"; then
+            printf "belongs to the bundle '%s'\n" "${other##*/}"
+            return 0
+        fi
+    done
+    printf 'was not made by this installer\n'
+}
+
+# One root inside another would be removed with it.
+check_other_roots() {
+    for other in $(other_records); do
+        other_root=$(sed -n 's/^root //p' "$other/owned" | tail -n 1)
+        [ -n "$other_root" ] || continue
+        case $PLACE/ in
+            "$other_root"/?*) problem "$PLACE is inside $other_root, which belongs to the bundle '${other##*/}'" \
+                "Choose another --prefix." ;;
+        esac
+        case $other_root/ in
+            "$PLACE"/?*) problem "$other_root, which belongs to the bundle '${other##*/}', is inside $PLACE" \
+                "Choose another --prefix." ;;
+        esac
+    done
+}
+
+# --- ports
+
+check_ports() {
+    each_service check_port
+}
+
+check_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
+    [ -n "$5" ] && [ -f "$BUNDLE/units/$2" ] || return 0
+    port_unit=$1
+    unit_environment "$BUNDLE/units/$2" "$BAKED_ROOT/releases/$RELEASE" "$BUNDLE"
+    expand "$5"
+    parse_url "$URL_EXPANDED" || return 0
+    port_wanted=$URL_PORT
+    port_owner=
+    check_port_of_others
+    [ -z "$port_owner" ] && [ "$SYSTEMD" = yes ] || return 0
+    for port_socket in $(listeners /proc/net "$port_wanted"); do
+        is_our_socket "$port_socket" || {
+            problem "the port $port_wanted of $port_unit is taken by somebody else$(named "$port_socket")" \
+                "Stop that program, or choose another port in $ETC/$NAME.env."
+            return 0
+        }
+    done
+}
+
+# Another bundle's port is taken whether it runs just now or not: it will, at the next boot.
+check_port_of_others() {
+    for other in $(other_records); do
+        other_root=$IMAGE$(sed -n 's/^root //p' "$other/owned" | tail -n 1)
+        other_release=$(readlink "$other_root/current" 2>/dev/null) || continue
+        [ -f "$other_root/$other_release/inventory" ] || continue
+        each_entry_in "$other_root/$other_release/inventory" service check_other_port
+    done
+}
+
+check_other_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
+    [ -n "$5" ] && [ -f "$other_root/$other_release/units/$2" ] || return 0
+    unit_environment "$other_root/$other_release/units/$2" "" ""
+    expand "$5"
+    parse_url "$URL_EXPANDED" && [ "$URL_PORT" = "$port_wanted" ] || return 0
+    port_owner=${other##*/}
+    problem "the port $port_wanted of $port_unit is that of $1, which belongs to the bundle '${other##*/}'" \
+        "Choose another port: in bundle.toml, or in $ETC/$NAME.env."
+}

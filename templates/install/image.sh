@@ -1,0 +1,59 @@
+
+# --- image -----------------------------------------------------------------------------------------------
+# --root: no systemd runs there yet and no secret may be in an image of which there will be many copies. Units are
+# enabled by links; the rest is left to a unit that runs once, at the first boot, before the services.
+
+finish_image() {
+    [ -n "$IMAGE" ] || return 0
+    image_user
+    : | put "$RECORD/first-boot" 0600
+    image_unit=$UNIT_DIR/$NAME-first-boot.service
+    claim "unit $image_unit"
+    first_boot_unit | put "$image_unit" 0644
+    link_unit "$image_unit" multi-user.target.wants
+    [ "$ENABLE" = no ] || each_unit_of "$RELEASE" link_release_unit
+}
+
+# So that its number is the same on every copy. Where this is not possible the first boot makes it.
+image_user() {
+    ! has_entry passwd "$SERVICE_USER" || return 0
+    have systemd-sysusers || return 0
+    printf 'u %s - "%s service" %s\n' "$SERVICE_USER" "$NAME" "$STATE" >"$WORK/user.conf"
+    unlocked systemd-sysusers --root="$IMAGE" - <"$WORK/user.conf" >/dev/null 2>&1 ||
+        warn "the user $SERVICE_USER could not be made in the image" "It is made at the first boot."
+}
+
+first_boot_unit() {
+    cat <<TEXT
+# Made by conda-bundler: what must not be in an image.
+[Unit]
+Description=User and secrets of $NAME, at the first boot
+ConditionPathExists=$(seen "$RECORD")/first-boot
+RequiresMountsFor=$PLACE
+Before=$(each_service list_unit)
+
+[Service]
+Type=oneshot
+RemainAfterExit=yes
+ExecStart=/bin/sh $PLACE/manage first-boot
+
+[Install]
+WantedBy=multi-user.target
+TEXT
+}
+
+list_unit() { # UNIT
+    printf '%s ' "$1"
+}
+
+link_release_unit() { # UNIT
+    for link_target in $(install_section "$ROOT/releases/$RELEASE/units/$1" | sed -n 's/^WantedBy=//p'); do
+        link_unit "$UNIT_DIR/$1" "$link_target.wants"
+    done
+}
+
+link_unit() { # FILE DIR
+    make_dir "$IMAGE/etc/systemd/system/$2"
+    link_place=$IMAGE/etc/systemd/system/$2/${1##*/}
+    [ -L "$link_place" ] || ln -s "$(seen "$1")" "$link_place" || die 12 "cannot make $link_place"
+}

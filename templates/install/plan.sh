@@ -1,0 +1,84 @@
+
+# --- dry run ---------------------------------------------------------------------------------------------
+# What install would do, a line each on stdout, in its order. Nothing is written, not even the lock.
+
+plan() {
+    require_root
+    choose_root
+    preflight
+    check_given_secrets
+    verify_bundle
+    verify_payload
+    ! is_pending || step "go on from an earlier run that did not come to its end"
+    if is_installed; then
+        plan_secrets
+        printf 'is installed already\n'
+        return 0
+    fi
+    plan_release
+    plan_secrets
+    [ -f "$ETC/$NAME.env" ] || step "write $ETC/$NAME.env, with every default commented out"
+    has_entry passwd "$SERVICE_USER" || step "make the user $SERVICE_USER"
+    plan_change
+}
+
+step() { # SENTENCE
+    printf 'would %s\n' "$1"
+}
+
+plan_release() {
+    check_same_release
+    if ! is_complete "$RELEASE"; then
+        step "unpack $((PAYLOAD_KIB / 1024)) MiB, $PAYLOAD_FILES files, to $ROOT/releases/$RELEASE"
+    elif ! is_intact "$RELEASE"; then
+        step "put $ROOT/releases/$RELEASE, which is damaged, there again"
+    fi
+    [ "$PLACE" = "$BAKED_ROOT" ] || step "fit its files to $PLACE"
+}
+
+plan_secrets() {
+    each_secret plan_secret
+}
+
+plan_secret() { # NAME BYTES
+    [ -z "$IMAGE" ] || return 0
+    secret_is_torn "$1" "$(secret_value "$1")" "$2" || return 0
+    step "make the secret $1 in $SECRETS"
+}
+
+plan_change() {
+    plan_from=$(current_release)
+    manage_is_installed || step "write $ROOT/manage"
+    for plan_old in $(owned_paths unit); do
+        plan_kept=
+        each_unit match_plan_unit
+        [ -n "$plan_kept" ] || step "stop, disable and remove $plan_old"
+    done
+    each_unit plan_unit
+    step "switch $ROOT/current from ${plan_from:-nothing} to releases/$RELEASE"
+    [ "$SYSTEMD" = no ] || each_service plan_service
+    step "remove releases of which there are more than $KEEP"
+}
+
+match_plan_unit() { # FILE
+    [ "${plan_old##*/}" != "$1" ] || plan_kept=yes
+}
+
+plan_unit() { # FILE
+    [ -n "$UNIT_DIR" ] || return 0
+    cmp -s "$BUNDLE/units/$1" "$UNIT_DIR/$1" || step "write $UNIT_DIR/$1"
+}
+
+plan_service() { # UNIT
+    if ! owns_unit "$1" || [ -z "$plan_from" ]; then
+        [ "$ENABLE" = no ] || step "enable $1"
+        [ "$START" = no ] || step "start $1 and wait until it is healthy"
+        return 0
+    fi
+    case $(property "$1" ActiveState) in
+        active | activating | reloading | failed)
+            [ "$START" = no ] || step "restart $1 and wait until it is healthy; go back to $plan_from if it is not"
+            ;;
+        *) step "leave $1 stopped" ;;
+    esac
+}

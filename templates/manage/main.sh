@@ -1,0 +1,64 @@
+
+# --- main ------------------------------------------------------------------------------------------------
+
+main() {
+    parse_arguments "$@"
+    [ "$(id -u)" = 0 ] || die 10 "this must run as root" "Run it with sudo, or as root."
+    [ "$COMMAND" = uninstall ] || exec </dev/null
+    find_root
+    case $COMMAND in
+        status) status ;;
+        run) run_service ;;
+        releases) releases ;;
+        *) change ;;
+    esac
+    exit 0
+}
+
+# What is asked for alone needs no lock and leaves nothing; what changes something holds the installer's lock.
+change() {
+    catch_signals
+    take_lock
+    case $COMMAND in
+        rollback) rollback ;;
+        verify) verify ;;
+        rotate-secret) rotate_secret ;;
+        uninstall) uninstall ;;
+        first-boot) first_boot ;;
+        recover)
+            AT_BOOT=yes
+            recover
+            ;;
+    esac
+}
+
+find_root() {
+    set_places
+    PLACE=$(owned root | tail -n 1)
+    if [ -z "$PLACE" ] && { [ "$COMMAND" != uninstall ] || [ ! -d "$RECORD" ]; }; then
+        die 10 "$NAME is not installed on this machine" "Install it: sh install.sh, in its bundle."
+    fi
+    ROOT=$IMAGE$PLACE
+    [ ! -L "$ROOT" ] || die 10 "$ROOT is a symbolic link" "Put the real directory back there."
+    set_bare
+    choose_unit_dir
+}
+
+need_release() {
+    RELEASE=$(current_release)
+    if [ -z "$RELEASE" ] || ! is_complete "$RELEASE"; then
+        die 10 "there is no whole current release in $ROOT" "Install the bundle again."
+    fi
+}
+
+finish_image() {
+    : # only install.sh writes into images
+}
+
+install_manage() {
+    : # this one deals with every release; going to an older one keeps it
+}
+
+undo() {
+    : # before the transaction nothing has been done that would have to be undone
+}

@@ -1,0 +1,45 @@
+
+# --- rollback --------------------------------------------------------------------------------------------
+
+rollback() {
+    case $(transaction_value action) in
+        rotate | uninstall | purge) recover ;;
+    esac
+    RELEASE=$(rollback_goal)
+    if [ -z "$RELEASE" ]; then
+        RELEASE=$(current_release)
+        die 10 "there is no release to go back to" "See: manage releases; or install an older bundle."
+    fi
+    is_complete "$RELEASE" ||
+        die 10 "there is no whole release $RELEASE" "See: manage releases; or install its bundle."
+    if ! is_pending && [ "$(current_release)" = "$RELEASE" ]; then
+        die 10 "$RELEASE is the current release already" "See: manage releases"
+    fi
+    is_intact "$RELEASE" || die 11 "the files of $RELEASE are not what was installed" \
+        "See: manage verify $RELEASE; or install its bundle again."
+    check_secrets_of "$RELEASE"
+    change_over rollback rolled-back
+    say "is the current release now"
+    [ -z "$BARE" ] || warn "what runs is still another one" "Restart the services."
+}
+
+# What was cut off goes on: a rollback to where it was going, an upgrade back to where it came from.
+rollback_goal() {
+    if [ -n "$OPERAND" ]; then
+        printf '%s\n' "$OPERAND"
+        return 0
+    fi
+    case $(transaction_value action) in
+        rollback) transaction_value to ;;
+        install) transaction_value from ;;
+        *) previous_release ;;
+    esac
+}
+
+check_secrets_of() { # RELEASE
+    each_secret_of "$1" check_secret
+}
+
+check_secret() { # NAME
+    [ -n "$(secret_value "$1")" ] || die 10 "secret $1 is missing from $SECRETS" "Install the release's bundle again."
+}

@@ -1,0 +1,232 @@
+
+# --- run -------------------------------------------------------------------------------------------------
+# What bin/run-SERVICE runs where there is no systemd: the unit's environment, user, directories and command, as
+# systemd.exec(5) and systemd.service(5) have them. What confines a service is systemd's alone.
+
+RUN_NAMES=
+
+run_service() {
+    # Nothing of the caller's environment; nothing of ours stays either.
+    [ -n "${MANAGE_RUN-}" ] || exec env -i MANAGE_RUN=yes /bin/sh "$0" run "$OPERAND"
+    RELEASE=$(current_release)
+    run_unit=$ROOT/releases/$RELEASE/units/$OPERAND.service
+    [ -f "$run_unit" ] || die 10 "there is no service $OPERAND" "See: $ROOT/bin"
+    run_user=$(directive User)
+    run_group=$(directive Group)
+    id -u "$run_user" >/dev/null 2>&1 || die 10 "there is no user '$run_user'" "Install the bundle again."
+    run_variable LANG C.UTF-8
+    run_variable PATH "$PATH"
+    run_user_variables
+    run_directories
+    run_environment
+    command_words "$(directive ExecStart)"
+    cd "$(directive WorkingDirectory | grep . || echo /)" || die 12 "cannot enter its working directory"
+    umask "$(directive UMask | grep . || echo 0022)"
+    become
+}
+
+directive() { # KEY: of [Service]; the last one counts, and an empty one takes back those before it
+    sed -n "/^\[Service\]/,/^\[[^S]/s/^$1=//p" "$run_unit" | tail -n 1
+}
+
+directives() { # KEY
+    sed -n "/^\[Service\]/,/^\[[^S]/s/^$1=//p" "$run_unit"
+}
+
+# The variable VARIABLE_x holds x until all is read: a name such as IFS must not meet this script.
+run_variable() { # NAME VALUE
+    case $1 in
+        '' | [0-9]* | *[!A-Za-z0-9_]*) return 0 ;;
+    esac
+    case " $RUN_NAMES " in
+        *" $1 "*) ;;
+        *) RUN_NAMES="$RUN_NAMES $1" ;;
+    esac
+    eval "VARIABLE_$1=\$2"
+}
+
+run_user_variables() {
+    run_entry=$(getent passwd "$run_user" 2>/dev/null || grep "^$run_user:" /etc/passwd)
+    run_rest=${run_entry#*:*:*:*:*:}
+    run_variable HOME "${run_rest%%:*}"
+    run_variable LOGNAME "$run_user"
+    run_variable USER "$run_user"
+    case ${run_rest#*:} in
+        */nologin | */false | */true) ;; # as systemd has it: none is better than one that is none
+        *) run_variable SHELL "${run_rest#*:}" ;;
+    esac
+}
+
+run_directories() {
+    for run_kind in STATE:/var/lib:State CACHE:/var/cache:Cache LOGS:/var/log:Logs RUNTIME:/run:Runtime; do
+        run_dirs=
+        run_base=${run_kind#*:}
+        for run_dir in $(directive "${run_kind##*:}Directory"); do
+            run_dir=${run_base%%:*}/$run_dir
+            [ ! -L "$run_dir" ] || die 10 "$run_dir is a symbolic link" "Put a real directory there."
+            if [ ! -d "$run_dir" ]; then
+                mkdir -m 0755 "$run_dir" || die 12 "cannot make $run_dir"
+                chown "$run_user:$run_group" "$run_dir" || die 12 "cannot give $run_dir to $run_user"
+            fi
+            run_dirs="$run_dirs${run_dirs:+:}$run_dir"
+        done
+        [ -z "$run_dirs" ] || run_variable "${run_kind%%:*}_DIRECTORY" "$run_dirs"
+    done
+}
+
+# Environment=, then the files, then what is taken away: systemd's order, wherever the lines stand.
+run_environment() {
+    run_lines=$(directives Environment)
+    while IFS= read -r run_line <&6; do
+        split_words "$run_line" assign
+    done 6<<LINES
+$run_lines
+LINES
+    run_files=$(directives EnvironmentFile)
+    while IFS= read -r run_file <&6; do
+        case $run_file in
+            '') ;;
+            -*) [ ! -f "${run_file#-}" ] || read_environment "${run_file#-}" run_variable ;;
+            *)
+                [ -f "$run_file" ] || die 10 "$run_file is missing" "Install the bundle again."
+                read_environment "$run_file" run_variable
+                ;;
+        esac
+    done 6<<LINES
+$run_files
+LINES
+    for run_name in $(directives UnsetEnvironment); do
+        RUN_NAMES=$(printf '%s\n' "$RUN_NAMES " | sed "s/ $run_name / /; s/ \$//")
+    done
+}
+
+assign() { # NAME=VALUE, % doubled
+    run_variable "${1%%=*}" "$(undoubled "${1#*=}" %)"
+}
+
+undoubled() { # TEXT CHARACTER
+    printf '%s\n' "$1" | sed "s/[$2][$2]/$2/g"
+}
+
+# Words as systemd has them: blanks between, quotes around, backslashes before.
+split_words() { # TEXT FUNCTION: calls it with each word
+    split_rest=$1
+    split_word=
+    split_any=
+    split_quote=
+    while [ -n "$split_rest" ]; do
+        split_tail=${split_rest#?}
+        split_char=${split_rest%"$split_tail"}
+        split_rest=$split_tail
+        case $split_quote,$split_char in
+            *,\\) split_escape ;;
+            ,' ' | ,"$ENV_TAB")
+                [ -z "$split_any" ] || "$2" "$split_word"
+                split_word=
+                split_any=
+                continue
+                ;;
+            ,\' | ,\") split_quote=$split_char ;;
+            "','" | '","') split_quote= ;;
+            *) split_word=$split_word$split_char ;;
+        esac
+        split_any=yes
+    done
+    [ -z "$split_any" ] || "$2" "$split_word"
+}
+
+split_escape() {
+    split_tail=${split_rest#?}
+    split_char=${split_rest%"$split_tail"}
+    split_rest=$split_tail
+    case $split_char in
+        n) split_char=$ENV_NEWLINE ;;
+        t) split_char=$ENV_TAB ;;
+        s) split_char=' ' ;;
+    esac
+    split_word=$split_word$split_char
+}
+
+# The words of the command, each as shell text in RUN_ARGUMENTS: ${NAME} is a variable's value, $NAME its words,
+# $$ a dollar, %% a percent sign.
+command_words() { # TEXT
+    RUN_ARGUMENTS=
+    split_words "${1#-}" command_word
+}
+
+command_word() { # WORD
+    case $1 in
+        '$'[A-Za-z_]*)
+            case ${1#?} in
+                *[!A-Za-z0-9_]*) ;;
+                *)
+                    RUN_ARGUMENTS="$RUN_ARGUMENTS \${VARIABLE_${1#?}-}"
+                    return 0
+                    ;;
+            esac
+            ;;
+    esac
+    word_rest=$1
+    word_text=
+    while [ -n "$word_rest" ]; do
+        case $word_rest in
+            '$$'*) word_part='$' word_rest=${word_rest#??} ;;
+            '%%'*) word_part=% word_rest=${word_rest#??} ;;
+            '${'*'}'*)
+                word_name=${word_rest#??}
+                word_name=${word_name%%\}*}
+                word_rest=${word_rest#*\}}
+                word_part=
+                case " $RUN_NAMES " in
+                    *" $word_name "*) eval "word_part=\$VARIABLE_$word_name" ;;
+                esac
+                ;;
+            *)
+                word_tail=${word_rest#?}
+                word_part=${word_rest%"$word_tail"}
+                word_rest=$word_tail
+                ;;
+        esac
+        word_text=$word_text$word_part
+    done
+    RUN_COUNT=$((${RUN_COUNT:-0} + 1))
+    eval "ARGUMENT_$RUN_COUNT=\$word_text"
+    RUN_ARGUMENTS="$RUN_ARGUMENTS \"\$ARGUMENT_$RUN_COUNT\""
+}
+
+# Values reach the program in its environment, never on a command line.
+become() {
+    set -f
+    eval "set -- $RUN_ARGUMENTS"
+    if have setpriv && setpriv --reuid 0 --clear-groups true 2>/dev/null; then
+        set -- "$(command -v setpriv)" --reuid="$run_user" --regid="$run_group" --init-groups -- "$@"
+    elif chroot --userspec=0:0 / true 2>/dev/null; then
+        set -- "$(command -v chroot)" --userspec="$run_user:$run_group" --skip-chdir / "$@"
+    else
+        die 10 "there is no program to become $run_user with" "Install util-linux (setpriv) or coreutils (chroot)."
+    fi
+    unset PATH LC_ALL PWD OLDPWD SHLVL MANAGE_RUN
+    for run_name in $RUN_NAMES; do
+        eval "export $run_name=\"\$VARIABLE_$run_name\""
+    done
+    exec "$@"
+}
+
+# --- first boot
+
+first_boot() {
+    need_release
+    PHASE=none
+    install_user
+    if [ -n "$(each_secret_of "$RELEASE" printf_name)" ]; then
+        [ -f "$SECRETS" ] || printf '# Made at the first boot of this machine; only root and systemd read it.\n' |
+            put "$SECRETS" 0600
+        each_secret_of "$RELEASE" add_secret
+    fi
+    rm -f "$RECORD/first-boot" || die 12 "cannot remove $RECORD/first-boot"
+    say "user and secrets are there"
+}
+
+printf_name() { # NAME
+    printf '%s\n' "$1"
+}

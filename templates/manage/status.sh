@@ -1,0 +1,100 @@
+
+# --- status ----------------------------------------------------------------------------------------------
+# For people, or as one JSON document. Every word in it is from the system or from names that were checked at build
+# time; nothing in them needs escaping in JSON.
+
+STATUS_WELL=yes
+STATUS_JSON=
+
+status() {
+    need_release
+    STATUS_PREVIOUS=$(previous_release)
+    STATUS_PENDING=$(transaction_value phase)
+    [ -n "$JSON" ] || tell_release
+    each_service_of "$RELEASE" tell_service
+    [ -z "$STATUS_PENDING" ] || STATUS_WELL=
+    [ -z "$JSON" ] || print_json
+    [ -n "$STATUS_WELL" ] || exit 3
+}
+
+tell_release() {
+    printf '%s %s in %s\n' "$NAME" "$RELEASE" "$ROOT"
+    [ -z "$STATUS_PREVIOUS" ] || printf 'previous: %s\n' "$STATUS_PREVIOUS"
+    [ -z "$STATUS_PENDING" ] ||
+        printf 'an earlier run did not come to its end (%s of %s): run it again, or: %s/manage rollback\n' \
+            "$(transaction_value action)" "$(transaction_value to)" "$ROOT"
+}
+
+tell_service() { # UNIT HEALTH-UNIT
+    told_active=$(property "$1" ActiveState)
+    told_enabled=$(enablement "$1")
+    told_since=$(property "$1" ActiveEnterTimestamp)
+    told_health=unknown
+    if [ -n "$BARE" ]; then # whoever starts it knows
+        told_active=unknown
+        told_enabled=unknown
+    fi
+    case $told_active,$told_enabled in
+        unknown,*) ;;
+        active,*) tell_health "$2" ;;
+        inactive,disabled | inactive,masked*) ;; # as the admin wants it
+        *) STATUS_WELL= ;;
+    esac
+    if [ -n "$JSON" ]; then
+        STATUS_JSON="$STATUS_JSON${STATUS_JSON:+,}
+    {\"unit\": \"$1\", \"active\": \"$told_active\", \"enabled\": \"$told_enabled\", \"health\": \"$told_health\", \"since\": \"$told_since\"}"
+    else
+        printf '%s: %s, %s, health %s%s\n' "$1" "$told_active" "$told_enabled" "$told_health" \
+            "${told_since:+, since $told_since}"
+    fi
+}
+
+tell_health() { # HEALTH-UNIT
+    [ -n "$1" ] || return 0
+    told_health=good
+    control reset-failed "$1" >/dev/null 2>&1 || :
+    if ! control start "$1" >/dev/null 2>&1; then
+        told_health=bad
+        STATUS_WELL=
+    fi
+}
+
+print_json() {
+    cat <<TEXT
+{
+  "name": "$NAME",
+  "root": "$ROOT",
+  "release": "$RELEASE",
+  "previous": $(quoted_or_null "$STATUS_PREVIOUS"),
+  "pending": $(quoted_or_null "$STATUS_PENDING"),
+  "healthy": $([ -n "$STATUS_WELL" ] && echo true || echo false),
+  "units": [$STATUS_JSON
+  ]
+}
+TEXT
+}
+
+quoted_or_null() { # WORD
+    if [ -n "$1" ]; then
+        printf '"%s"' "$1"
+    else
+        printf null
+    fi
+}
+
+# --- releases
+
+releases() {
+    releases_current=$(current_release)
+    releases_previous=$(previous_release)
+    for releases_one in $(by_age); do
+        releases_mark=
+        case $releases_one in
+            "$releases_current") releases_mark=current ;;
+            "$releases_previous") releases_mark=previous ;;
+        esac
+        ! is_bad "$releases_one" || releases_mark="${releases_mark:+$releases_mark, }bad"
+        releases_kib=$(du -sk "$ROOT/releases/$releases_one")
+        printf '%s\t%s MiB\t%s\n' "$releases_one" "$(((${releases_kib%%[!0-9]*} + 1023) / 1024))" "$releases_mark"
+    done
+}

@@ -1,0 +1,121 @@
+
+# --- uninstall -------------------------------------------------------------------------------------------
+# Nothing is removed that our record does not list. Cut off, it goes on when it is run again: the record goes last.
+
+uninstall() {
+    check_mounts
+    check_processes
+    [ -z "$PURGE" ] || confirm_purge
+    RELEASE=$(current_release)
+    # What runs stops anyway: the old value of a secret whose rotation was cut off comes back by itself.
+    [ ! -f "$RECORD/secrets.before" ] || put "$SECRETS" 0600 <"$RECORD/secrets.before"
+    begin_transaction "$([ -n "$PURGE" ] && echo purge || echo uninstall)"
+    PHASE=removing
+    remove_units
+    [ ! -d "$ROOT" ] || remove_releases
+    if [ -n "$PURGE" ]; then
+        remove_traces
+    else
+        keep_traces
+    fi
+    PHASE="done"
+}
+
+check_mounts() {
+    set -- "$ROOT/releases"
+    # shellcheck disable=SC2086 # paths without blanks
+    [ -z "$PURGE" ] || set -- "$1" $DIRECTORIES
+    for mount_dir in "$@"; do
+        ! has_mount "$mount_dir" ||
+            die 10 "something is mounted at or below $mount_dir; nothing is removed" "Unmount it first."
+    done
+}
+
+# Without systemd it is not ours to stop them.
+check_processes() {
+    [ -n "$BARE" ] || return 0
+    [ -z "$(find /proc/[0-9]* -prune -user "$SERVICE_USER" 2>/dev/null)" ] ||
+        die 10 "processes of the user $SERVICE_USER still run; nothing is removed" "Stop its services first."
+    for run_release in $(owned release | sed 's/ .*//'); do
+        ! is_in_use "$run_release" ||
+            die 10 "processes of $run_release still run; nothing is removed" "Stop its services first."
+    done
+}
+
+confirm_purge() {
+    [ -z "$YES" ] || return 0
+    printf 'This removes %s from this machine with its settings, secrets, state (%s) and user.\nType its name to go on: ' \
+        "$NAME" "$STATE" >&2
+    purge_answer=
+    IFS= read -r purge_answer || :
+    [ "$purge_answer" = "$NAME" ] || die 2 "nothing is removed" "Type the name, or give --yes."
+}
+
+remove_units() {
+    for own_unit in $(owned_paths unit); do
+        remove_unit "$own_unit"
+    done
+    load_units
+}
+
+remove_releases() {
+    rm -f "$ROOT/current" "$ROOT/.current.new" || die 12 "cannot remove $ROOT/current"
+    for own_release in $(owned release | sed 's/ .*//'); do
+        remove_release "$own_release"
+    done
+    remove_leftovers
+}
+
+# This very script goes as late as can be: until then it can be run again.
+remove_root() {
+    remove_launchers
+    rm -f "$RECORD/secrets.before" "$RECORD/first-boot" "$ROOT/history" "$ROOT/.history.new" "$ROOT/.manage.new" "$ROOT/manage" ||
+        die 12 "cannot remove $ROOT/manage"
+    remove_made_dirs
+}
+
+# What stays is claimed still: a later install finds it its own.
+keep_traces() {
+    unclaim release
+    unclaim was
+    drop_transaction
+    remove_root
+    unclaim "root $ROOT"
+    say "is uninstalled; kept: $ETC, $STATE, the user $SERVICE_USER"
+    [ ! -e "$ROOT" ] || warn "$ROOT holds files that are not ours; they are left alone" "Look at it."
+}
+
+remove_traces() {
+    for trace in $(owned_paths dir); do
+        remove_tree "$trace"
+    done
+    ! owns "user $SERVICE_USER" || remove_user
+    remove_root
+    say "is gone from this machine"
+    rm -f "$RECORD"/.*.new "$RECORD/owned" "$RECORD/transaction" ||
+        die 12 "cannot remove $RECORD"
+    rmdir "$RECORD" || die 12 "cannot remove $RECORD" "Look at what is in it."
+    rmdir "${RECORD%/*}" 2>/dev/null || :
+}
+
+# rm -r only ever gets one of the few directories that are ours by our record and by our name.
+remove_tree() { # DIR
+    case " $DIRECTORIES " in
+        *" $1 "*) ;;
+        *) die 12 "$1 is not ours; it is left alone" ;;
+    esac
+    [ -e "$1" ] || [ -L "$1" ] || return 0
+    [ ! -L "$1" ] || die 12 "$1 is a symbolic link; it is left alone" "Look at where it leads and remove it."
+    ! has_mount "$1" || die 12 "something is mounted at or below $1; it is left alone" "Unmount it first."
+    rm -rf "$1" || die 12 "cannot remove $1"
+}
+
+# The deepest first; one that is not empty is somebody else's by now.
+remove_made_dirs() {
+    for made_dir in $(owned_paths made | sort -r); do
+        [ -L "$made_dir" ] || rmdir "$made_dir" 2>/dev/null || :
+    done
+    [ -n "$PURGE" ] || for made_dir in $(owned_paths made); do
+        [ -e "$made_dir" ] || unclaim "made $made_dir"
+    done
+}

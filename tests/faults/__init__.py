@@ -1,0 +1,7 @@
+"""What the tests of interrupted installs share: faults at a chosen step, portraits of machines, and their judgement."""
+
+from faults.injection import Fault, chosen
+from faults.judgement import Operation
+from faults.trial import Figures, cut_power, rehearse, try_faults
+
+__all__ = ["Fault", "Figures", "Operation", "chosen", "cut_power", "rehearse", "try_faults"]

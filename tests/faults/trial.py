@@ -1,0 +1,171 @@
+"""One operation, and what must hold when a fault has hit it."""
+
+from __future__ import annotations
+
+import tempfile
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.machine import Machine
+from bundler.process import run
+from faults.injection import KILLS, Fault, arm, calls, disarm, running, strike
+from faults.judgement import Operation, bytes_kept, completed, handled, interrupted
+from faults.portrait import portray
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterable, Sequence
+
+    import pytest
+
+__all__ = ["Figures", "Operation", "cut_power", "rehearse", "try_faults"]
+
+AT_A_TIME = 2  # machines
+_DISK = "48m,nr_inodes=4000"  # soon full
+_LOCKED = 13
+_PATIENCE = 200  # runs, while what a killed one has left behind holds the lock
+
+
+@dataclass(frozen=True, kw_only=True)
+class Outcome:
+    """``struck`` faults came about; ``kept`` and ``lost`` are bytes of the operator's."""
+
+    struck: int
+    problems: tuple[str, ...]
+    kept: int
+    lost: int
+
+
+@dataclass
+class Figures:
+    """What was done to the machines, for the README. A pytest plugin: prints itself at the end of a run."""
+
+    injected: dict[str, int] = field(default_factory=dict)
+    survived: dict[str, int] = field(default_factory=dict)
+    bytes_kept: int = 0
+    bytes_lost: int = 0
+
+    def count(self, operation: str, outcome: Outcome) -> None:
+        """Add the faults of one chain; none of them counts as survived if anything did not hold."""
+        self.injected[operation] = self.injected.get(operation, 0) + outcome.struck
+        self.survived[operation] = self.survived.get(operation, 0) + (0 if outcome.problems else outcome.struck)
+        self.bytes_kept += outcome.kept
+        self.bytes_lost += outcome.lost
+
+    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
+        terminalreporter.section("faults injected / survived")
+        for operation, injected in sorted(self.injected.items()):
+            terminalreporter.line(f"{operation:32} {injected:5} / {self.survived[operation]}")
+        total, survived = sum(self.injected.values()), sum(self.survived.values())
+        terminalreporter.line(f"{'all':32} {total:5} / {survived}")
+        terminalreporter.line(f"bytes of state, settings and secrets: {self.bytes_kept} kept, {self.bytes_lost} lost")
+
+
+def rehearse(
+    name: str, argv: tuple[str, ...], *, rootfs: Path, begin: Path, units: tuple[str, ...], busybox: bool = False
+) -> Operation:
+    """Run ``argv`` undisturbed on a machine that begins as ``begin``."""
+    with Machine(rootfs, state=begin) as machine:
+        before = portray(machine, rootfs, units)
+        arm(machine, busybox=busybox)
+        done = machine.run(*argv)
+        assert done.status == 0, done.stderr
+        steps = calls(machine)
+        disarm(machine)
+        after = portray(machine, rootfs, units)
+    return Operation(
+        name=name,
+        rootfs=rootfs,
+        begin=begin,
+        argv=argv,
+        units=units,
+        before=before,
+        after=after,
+        calls=steps,
+        busybox=busybox,
+    )
+
+
+def try_faults(operation: Operation, chains: Iterable[Sequence[Fault]], figures: Figures) -> list[str]:
+    """Try each chain of faults on a machine of its own; what did not hold, one line each.
+
+    The second fault of a chain hits the same command when it is run again, and so on.
+    """
+    return _all_of(operation, chains, figures, _try)
+
+
+def cut_power(operation: Operation, faults: Iterable[Fault], figures: Figures) -> list[str]:
+    """Cut the power at each of ``faults``, which are cuts: only what was written to the disk by then is left."""
+    return _all_of(operation, ((fault,) for fault in faults), figures, _try_power_cut)
+
+
+def _all_of(
+    operation: Operation,
+    chains: Iterable[Sequence[Fault]],
+    figures: Figures,
+    try_one: Callable[[Operation, Sequence[Fault]], Outcome],
+) -> list[str]:
+    with ThreadPoolExecutor(AT_A_TIME) as pool:
+        outcomes = tuple(pool.map(lambda chain: try_one(operation, chain), chains))
+    for outcome in outcomes:
+        figures.count(operation.name, outcome)
+    return [line for outcome in outcomes for line in outcome.problems]
+
+
+def _try(operation: Operation, chain: Sequence[Fault]) -> Outcome:
+    struck, problems = 0, []
+    with Machine(operation.rootfs, state=operation.begin, disk_size=_DISK) as machine:
+        # Of the same state, but with this machine's own processes.
+        operation = replace(operation, before=portray(machine, operation.rootfs, operation.units))
+        for fault in chain:
+            arm(machine, fault, busybox=operation.busybox)
+            answer = strike(machine, operation.argv, fault)
+            if answer is None:
+                break
+            struck += 1
+            disarm(machine)
+            now = portray(machine, operation.rootfs, operation.units)
+            if fault.kind == "fail":
+                problems += handled(operation, now, fault, answer)
+            else:
+                problems += interrupted(operation, now, same_process=all(one.kind in KILLS for one in chain[:struck]))
+        return _finish(operation, machine, chain, struck, problems)
+
+
+def _try_power_cut(operation: Operation, chain: Sequence[Fault]) -> Outcome:
+    with tempfile.TemporaryDirectory() as room:
+        disk, left = Path(room, "disk"), Path(room, "left")
+        run(["truncate", "--size=64M", disk])
+        run(["mkfs.ext4", "-q", "-m", "0", "-E", "nodiscard", disk])
+        with Machine(operation.rootfs, state=operation.begin, image=disk) as machine:
+            arm(machine, chain[0], busybox=operation.busybox)
+            with running(machine, operation.argv, until="cut"):
+                run(["cp", "--sparse=always", disk, left])
+                machine.kill()
+        with Machine(operation.rootfs, image=left) as machine:
+            now = portray(machine, operation.rootfs, operation.units)
+            problems = interrupted(operation, now, same_process=False)
+            return _finish(operation, machine, chain, 1, problems)
+
+
+def _finish(
+    operation: Operation, machine: Machine, chain: Sequence[Fault], struck: int, problems: Sequence[str]
+) -> Outcome:
+    """Run the command again, to its end."""
+    found = [f"after it: {line}" for line in problems]
+    disarm(machine)
+    for _ in range(_PATIENCE):
+        done = machine.run(*operation.argv)
+        if done.status != _LOCKED:
+            break
+    end = portray(machine, operation.rootfs, operation.units)
+    if done.status:
+        found.append(f"again: exit {done.status}: {done.stderr}")
+    else:
+        found += [f"in the end: {line}" for line in completed(operation, end)]
+    kept, lost = bytes_kept(operation.before, end)
+    where = " then ".join(f"{fault.kind} at {fault.at} ({operation.step(fault.at)})" for fault in chain)
+    return Outcome(
+        struck=struck, problems=tuple(f"{operation.name}: {where}: {line}" for line in found), kept=kept, lost=lost
+    )
