@@ -9,6 +9,8 @@ import tarfile
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
+from bundler.bundle.assemble import place
+from bundler.bundle.identity import Identity
 from bundler.config import Secret
 from bundler.resources import templates_dir
 from bundler.target.render import InstallScript, InstallService, render_install, render_manage
@@ -198,3 +200,12 @@ def _unit(service: list[str], *rest: str) -> str:
 
 def _sha256(content: bytes) -> str:
     return hashlib.sha256(content).hexdigest()
+
+
+def write_run(spec: Spec, room: Path) -> Path:
+    """The same bundle as one file, put together as a build does it; ``room`` must not exist yet."""
+    bundle = write_bundle(spec, room / "new")
+    identity = Identity(
+        name=spec.name, version=spec.version, platform="linux-64", build_id=spec.build_id, root=f"/opt/{spec.name}"
+    )
+    return place(bundle, identity, room, form="run").path

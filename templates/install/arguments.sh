@@ -7,7 +7,7 @@ PREFIX= # where the operator wants the root; empty: where it is, else the defaul
 
 usage() {
     cat <<TEXT
-Usage: sh install.sh [OPTION]...
+Usage: sh ${RUN:-install.sh} [OPTION]...
 
 Installs $NAME $VERSION (build $BUILD_ID, $PLATFORM) below $ROOT and starts it.
 
@@ -23,7 +23,8 @@ Installs $NAME $VERSION (build $BUILD_ID, $PLATFORM) below $ROOT and starts it.
   --secret NAME=FILE    take this secret from a file instead of making it here (repeatable)
   --keep N              releases to keep, 3 if not given; the running one and the one before it always stay
   --health-timeout S    seconds to wait for a healthy answer, after the service's start period
-  --version             print what this bundle is
+${RUN:+  --extract DIR         only unpack the bundle there
+}  --version             print what this bundle is
   -h, --help            print this
 
 Exit status: 0 done; 2 usage; 10 this machine does not fit; 11 the bundle is damaged; 12 disk or I/O;
@@ -44,6 +45,10 @@ misuse() { # SENTENCE
 
 # --help and --version answer only after the self-check: a damaged script then cannot pass for a good one.
 parse_arguments() {
+    if [ "${1-}" = --run ]; then # said by the one-file bundle, which is the caller
+        take_run "$2" "$3" "$4"
+        shift 4
+    fi
     while [ $# -gt 0 ]; do
         case $1 in
             -h | --help) ACTION=help ;;

@@ -30,6 +30,7 @@ on_exit() { # STATUS
         rotating) go_back_to_secret ;;
     esac
     drop_lock
+    drop_run
     case $1 in
         0 | 2 | 3 | 10 | 11 | 12 | 13 | 14 | 15 | 129 | 130 | 143) exit "$1" ;;
     esac

@@ -62,8 +62,7 @@ unpack() {
     flush_meanwhile
     unpacked=$(
         {
-            # shellcheck disable=SC2094 # tee reads the payload and writes the pipe behind descriptor 3
-            tee /proc/self/fd/3 <"$BUNDLE/$PAYLOAD" | {
+            read_payload 3>&- | tee /proc/self/fd/3 | {
                 decompress 3>&- 2>"$WORK/decompress" || echo failed >"$WORK/failed"
                 cat >/dev/null
             } | {

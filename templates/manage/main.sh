@@ -62,3 +62,7 @@ install_manage() {
 undo() {
     : # before the transaction nothing has been done that would have to be undone
 }
+
+drop_run() {
+    : # manage comes in no bundle of one file
+}
