@@ -103,7 +103,9 @@ def _place_file(room: Path, identity: Identity, goal: Path, *, form: str) -> str
             file.write(piece)
         file.flush()
         os.fsync(file.fileno())
-    temporary.chmod(0o755 if form == "run" else 0o644)
+    if form == "run":
+        readable = temporary.stat().st_mode & 0o444
+        temporary.chmod(temporary.stat().st_mode | readable >> 2)  # whoever may read it may run it
     note = room / ".sha256"
     note.write_text(f"{digest.hexdigest()}  {goal.name}\n")
     sidecar = goal.with_name(f"{goal.name}.sha256")

@@ -53,25 +53,45 @@ class WrittenArchive:
 
 
 def write_archive(
-    segments: Iterable[Segment], file: BinaryIO, codec: Codec, cache: SegmentCache, *, jobs: int | None = None
+    segments: Iterable[Segment],
+    file: BinaryIO,
+    codec: Codec,
+    cache: SegmentCache,
+    *,
+    closing: Callable[[tuple[TreeEntry, ...]], Segment] | None = None,
+    jobs: int | None = None,
 ) -> WrittenArchive:
-    """Write ``segments`` in their order to ``file``, from ``cache`` where it has them, and keep the others there."""
+    """Write ``segments`` in their order to ``file``, from ``cache`` where it has them, and keep the others there.
+
+    ``closing`` makes one more segment from all that is in those before it.
+    """
     workers = jobs or os.cpu_count() or 1
+    tree: list[TreeEntry] = []
     with ThreadPoolExecutor(max_workers=workers) as pool:
         writer = _Writer(file, ahead=workers + 1)
-        for segment in segments:
+        for segment in _closed(segments, tree, closing):
             kept = cache.get(segment)
             if kept is not None:
                 writer.take_turn(functools.partial(writer.copy, segment.name, kept))
+                tree += kept.tree
                 continue
-            tree: list[TreeEntry] = []
+            inside: list[TreeEntry] = []
             entry = cache.new(segment)
             writer.take_turn(functools.partial(writer.begin, segment.name))
-            for block in _blocks(_stream(segment, tree), BLOCK):
+            for block in _blocks(_stream(segment, inside), BLOCK):
                 frame = pool.submit(codec.compress, block)
                 writer.take_turn(functools.partial(writer.frame, frame, entry))
-            writer.take_turn(functools.partial(writer.end, entry, tree))
-        return writer.finish()
+            writer.take_turn(functools.partial(writer.end, entry, tuple(inside)))
+            tree += inside
+        return writer.finish(tuple(tree))
+
+
+def _closed(
+    segments: Iterable[Segment], tree: list[TreeEntry], closing: Callable[[tuple[TreeEntry, ...]], Segment] | None
+) -> Iterator[Segment]:
+    yield from segments
+    if closing is not None:
+        yield closing(tuple(tree))
 
 
 class _Writer:
@@ -85,18 +105,17 @@ class _Writer:
         self._size = 0
         self._segment = ("", 0, hashlib.sha256())
         self._segments: list[WrittenSegment] = []
-        self._tree: list[TreeEntry] = []
 
     def take_turn(self, turn: Callable[[], None]) -> None:
         self._turns.append(turn)
         while len(self._turns) > self._ahead:
             self._turns.popleft()()
 
-    def finish(self) -> WrittenArchive:
+    def finish(self, tree: tuple[TreeEntry, ...]) -> WrittenArchive:
         while self._turns:
             self._turns.popleft()()
         return WrittenArchive(
-            sha256=self._digest.hexdigest(), size=self._size, segments=tuple(self._segments), tree=tuple(self._tree)
+            sha256=self._digest.hexdigest(), size=self._size, segments=tuple(self._segments), tree=tree
         )
 
     def begin(self, name: str) -> None:
@@ -107,14 +126,14 @@ class _Writer:
         self._put(packed)
         entry.write(packed)
 
-    def end(self, entry: NewEntry, tree: list[TreeEntry]) -> None:
-        entry.keep(tuple(tree), self._end(tuple(tree)))
+    def end(self, entry: NewEntry, tree: tuple[TreeEntry, ...]) -> None:
+        entry.keep(tree, self._end())
 
     def copy(self, name: str, kept: KeptEntry) -> None:
         self.begin(name)
         for chunk in kept.frames():
             self._put(chunk)
-        self._end(kept.tree)
+        self._end()
 
     def _put(self, data: bytes | bytearray) -> None:
         self._file.write(data)
@@ -122,11 +141,10 @@ class _Writer:
         self._segment[2].update(data)
         self._size += len(data)
 
-    def _end(self, tree: tuple[TreeEntry, ...]) -> str:
+    def _end(self) -> str:
         name, offset, digest = self._segment
         length = self._size - offset
         self._segments.append(WrittenSegment(name=name, offset=offset, length=length, sha256=digest.hexdigest()))
-        self._tree += tree
         return digest.hexdigest()
 
 

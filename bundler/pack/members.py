@@ -17,8 +17,9 @@ from typing import BinaryIO, Literal
 from bundler.errors import DamagedCacheError, PackError
 from bundler.pack.bytecode import unchecked
 
-__all__ = ["Declared", "Member", "TreeEntry", "link_member", "member_from", "parents"]
+__all__ = ["LINK_MODE", "Declared", "Member", "TreeEntry", "link_member", "member_from", "parents"]
 
+LINK_MODE = 0o777
 _FORBIDDEN_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
 
@@ -133,4 +134,4 @@ def link_member(path: str, target: str, *, package: str | None = None) -> Member
             where=path,
             remedy="Replace it by the file itself, or by a relative link to something in the bundle.",
         )
-    return Member(path=path, mode=0o777, link=target, package=package)
+    return Member(path=path, mode=LINK_MODE, link=target, package=package)

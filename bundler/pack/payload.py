@@ -13,7 +13,7 @@ from bundler.errors import PackError
 from bundler.pack.archive import WrittenArchive, write_archive
 from bundler.pack.collect import EVERYTHING, Filters, Note, collect, find_notes
 from bundler.pack.compiling import BytecodeMode, BytecodePlan
-from bundler.pack.members import Declared, Member, TreeEntry, member_from, parents
+from bundler.pack.members import LINK_MODE, Declared, Member, TreeEntry, member_from, parents
 from bundler.pack.relocation import Found, find, longest, table
 from bundler.pack.segments import Segment, SegmentCache
 from bundler.resources import cache_dir, templates_dir
@@ -105,7 +105,8 @@ def make_payload(
         with progress.task(f"Packing {len(members)} files", len(segments)) as advance:
             try:
                 with goal.open("wb") as file:
-                    written = write_archive(_told(segments, advance), file, options.codec, cache, jobs=options.jobs)
+                    told = _told(segments, advance)
+                    written = write_archive(told, file, options.codec, cache, closing=_listing, jobs=options.jobs)
             except OSError as error:
                 raise PackError(f"cannot be written: {error.strerror or error}", where=str(goal)) from error
     cache.prune()
@@ -183,8 +184,20 @@ def _segments(members: tuple[Member, ...], prefix: Prefix, bytecode: BytecodePla
             for name in sorted(by_package)
         ),
         Segment(name="app/", members=_unique(app), more=bytecode.more(_unique(app))),
-        Segment(name="baked", members=_unique(baked), last=True),
+        Segment(name="baked", members=_unique(baked)),
     )
+
+
+def _listing(tree: tuple[TreeEntry, ...]) -> Segment:
+    """``share/digests``: every file's SHA-256 as sha256sum(1) says it, so that the target need not read them all again.
+
+    Names that sha256sum writes differently from version to version are a reason to have no list at all.
+    """
+    files = sorted((entry for entry in tree if entry.mode != LINK_MODE), key=lambda entry: entry.path)
+    lines = "".join(f"{entry.digest}  ./{entry.path}\n" for entry in files)
+    plain = not any(character in entry.path for entry in files for character in "\n\r\\")
+    content = lines.encode("utf-8", "surrogateescape") if plain else b""
+    return Segment(name="list", members=(Member(path="share/digests", mode=0o644, content=content),), last=True)
 
 
 def _unique(members: list[Member]) -> tuple[Member, ...]:
