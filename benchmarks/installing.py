@@ -35,6 +35,8 @@ ROOT={shlex.quote(str(root))}
 {"" if relocate else "BAKED_ROOT=$ROOT"}
 SELF=$BUNDLE/install.sh
 WORK=$ROOT/work
+PLACE=$ROOT
+RECORD=$WORK
 STAGE=$ROOT/releases/$STAGE_NAME
 self_check
 verify_bundle
