@@ -41,6 +41,8 @@ ROOT={shlex.quote(str(root))}
 {"gzip_reader() { echo gzip; }" if gzip_alone else ""}
 SELF=$BUNDLE/install.sh
 WORK=$ROOT/work
+PLACE=$ROOT
+RECORD=$WORK
 STAGE=$ROOT/releases/$STAGE_NAME
 self_check
 verify_bundle

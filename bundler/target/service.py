@@ -243,8 +243,11 @@ def _fill(text: str, where: dict[str, str]) -> str:
 
 
 def _text(value: str) -> str:
-    """A free text in a unit: ``%`` begins a specifier there."""
-    return value.replace("%", "%%")
+    """A free text in a unit: ``%`` begins a specifier there, and a backslash at its end takes in the next line.
+
+    A blank after it does not become part of the value (systemd.syntax(7)).
+    """
+    return value.replace("%", "%%") + (" " if value.endswith("\\") else "")
 
 
 def _word(word: str) -> str:
@@ -252,6 +255,6 @@ def _word(word: str) -> str:
 
     ``${NAME}`` stays systemd's, to be expanded from the service's environment; any other ``$`` is literal.
     """
-    escaped = _text(word).replace("\\", "\\\\").replace('"', '\\"')
+    escaped = word.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
     escaped = re.sub(r"\$(?!\{[A-Za-z_][A-Za-z0-9_]*\})", "$$", escaped)
     return escaped if re.fullmatch(r"[\w@%+=:,./${}-]+", escaped, re.ASCII) else f'"{escaped}"'

@@ -18,7 +18,7 @@ stage_release() {
     write_inventory
     relocate "$STAGE" "$BAKED_ROOT" "$PLACE"
     compile_bytecode
-    ! have restorecon || [ ! -e /sys/fs/selinux/enforce ] || restorecon -RF "$STAGE" ||
+    [ -n "$IMAGE" ] || ! have restorecon || [ ! -e /sys/fs/selinux/enforce ] || restorecon -RF "$STAGE" ||
         die 12 "restorecon failed below $STAGE"
     flush_all "$STAGE"
     chmod 0755 "$STAGE" || die 12 "cannot change the mode of $STAGE"

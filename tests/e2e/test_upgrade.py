@@ -86,8 +86,14 @@ def test_a_bad_release_is_tried_again_when_its_bundle_is_installed_again(target:
     ]
 
 
-def test_a_stranger_who_answers_on_the_port_makes_nothing_healthy(target: Target) -> None:
+@pytest.mark.parametrize("suite", ["bookworm", "bullseye", "trixie"])
+def test_a_stranger_who_answers_on_the_port_makes_nothing_healthy(tmp_path: Path, suite: str) -> None:
     """The new release never gets the port: its program retries for ever while somebody else answers well."""
+    with Machine(rootfs(suite, include=("busybox",))) as machine:
+        refuses_a_stranger(ready(machine, tmp_path))
+
+
+def refuses_a_stranger(target: Target) -> None:
     good(target, FIRST)
     waits = but(WEB, version="2.0", serve="#!/bin/sh\nwhile :; do sleep 1; done\n", timeout=2)
     # It comes in the moment in which the port is free.

@@ -86,11 +86,12 @@ def test_the_tar_is_what_the_contract_says(project: Path, channel: Path) -> None
         members = {info.name: info for info in tar}
     files = {name.removeprefix(f"{top}/") for name, info in members.items() if info.isfile()}
     assert files == {
-        "install.sh", "manifest.json", "SHA256SUMS", "payload.tar.gz", "conda-lock.yml", "config/small.env",
+        "install.sh", "manage", "manifest.json", "SHA256SUMS", "payload.tar.gz", "conda-lock.yml", "config/small.env",
         "config/small.service.env", "units/small.service", "units/small-health.service",
     }  # fmt: skip
-    assert {info.mode for name, info in members.items() if info.isfile() and not name.endswith(".sh")} == {0o644}
-    assert members[f"{top}/install.sh"].mode == 0o755
+    programs = {members[f"{top}/{name}"] for name in ("install.sh", "manage")}
+    assert {info.mode for info in programs} == {0o755}
+    assert {info.mode for info in members.values() if info.isfile() and info not in programs} == {0o644}
     assert {(info.uid, info.gid, info.mtime) for info in members.values()} == {(0, 0, 315532800)}
 
 

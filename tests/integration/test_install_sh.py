@@ -33,6 +33,7 @@ MATRIX = {
     "no-secrets": Spec(secrets=()),
     "secrets": Spec(secrets=(COOKIE, Secret(name="KEY", bytes=16, format="hex"))),
     "health": Spec(health="exit 0\n", start_period=0.5, timeout=12.3),
+    "url": Spec(health="exit 0\n", url="http://127.0.0.1:${PORT}/a'b\"c`id`$(id)*"),
     "services": Spec(services=("hello", "hello-b", "hello-c"), health="exit 0\n"),
     "nasty": Spec(description=NASTY),
     "no-glibc": Spec(glibc=""),

@@ -46,7 +46,7 @@ SHELLS = (
     pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
 )
 _APPLETS = "cat cp dd find grep mv od sed sh tr uname wc xargs"
-_PARTIALS = ("say", "preflight", "relocate")
+_PARTIALS = ("say", "files", "preflight", "relocate")
 
 P = PLACEHOLDER.encode()
 STRINGS = b"\x7fELF\0" + P + b"\0%s:" + P + b"/lib:" + P + b"/lib64\n\n\0\xff\xfe " + P + b"/@\\0101 '\"%s\n\0tail\0"
@@ -200,7 +200,8 @@ def relocate(
     room = stage.parent
     (room / "work").mkdir(exist_ok=True)
     parts = [(templates_dir() / "install" / f"{name}.sh").read_text() for name in _PARTIALS]
-    settings = f"set -eu\numask 077\nLC_ALL=C\nexport LC_ALL\nNAME=hello RELEASE={RELEASE} WORK='{room / 'work'}'\n"
+    settings = "set -eu\numask 077\nLC_ALL=C\nexport LC_ALL\nPROGRAM=install.sh\n"
+    settings += f"NAME=hello RELEASE={RELEASE} WORK='{room / 'work'}'\n"
     if kernel:
         parts.append(f"uname() {{ echo {kernel}; }}\n")
     script = room / "script.sh"
