@@ -47,7 +47,7 @@ STAGE=$ROOT/releases/$STAGE_NAME
 self_check
 verify_bundle
 stage_release
-exit 0
+end_well
 """
     script = root.with_name(f"{root.name}.sh")
     script.parent.mkdir(parents=True, exist_ok=True)

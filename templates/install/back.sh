@@ -12,12 +12,21 @@ on_signal() { # STATUS
     exit "$1"
 }
 
+CAUGHT=
+
 catch_signals() {
+    CAUGHT=yes
     trap 'on_exit $?' EXIT
     trap 'on_signal 129' HUP
     trap 'on_signal 130' INT
     trap 'on_signal 143' TERM
     trap : PIPE # the children get the default again
+}
+
+# The only way to end well: before it, or without it, the status is not 0, whatever damage made of the script.
+end_well() {
+    [ -n "$CAUGHT" ] || trap - EXIT
+    exit 0
 }
 
 on_exit() { # STATUS

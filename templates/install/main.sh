@@ -8,17 +8,17 @@ main() {
         help)
             ROOT=$BAKED_ROOT
             usage
-            exit 0
+            end_well
             ;;
         version)
             version
-            exit 0
+            end_well
             ;;
         check) check ;;
         plan) plan ;;
         install) install ;;
     esac
-    exit 0
+    end_well
 }
 
 check() {

@@ -12,7 +12,7 @@ main() {
         releases) releases ;;
         *) change ;;
     esac
-    exit 0
+    end_well
 }
 
 # What is asked for alone needs no lock and leaves nothing; what changes something holds the installer's lock.

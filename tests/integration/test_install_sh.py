@@ -169,6 +169,8 @@ def damages(text: bytes, *, seed: int, count: int) -> list[bytes]:
     copies += [
         text.replace(b'" = "$SELF_SHA256"', b'" != "$SELF_SHA256"'),
         text.replace(b"-h | --help", b"-* | --help"),
+        # The body of a function becomes the script's own, and returns 0 from it.
+        text.replace(b"watch_service() { # ", b"watch_service() {## "),
     ]
     assert text not in copies
     return copies

@@ -27,8 +27,8 @@ SHELLS = (
     pytest.param("dash", BUSYBOX, id="dash-busybox-tools"),
     pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
 )
-_TOOLS = "cat df grep gzip head rm sed sha256sum sh sleep sync tar tee tr"
-_PARTIALS = ("say", "self-check", "files", "verify", "stage", "plain-tree")
+_TOOLS = "cat df grep gzip head rm sed sha256sum sh sleep sync tail tar tee tr"
+_PARTIALS = ("say", "self-check", "files", "run", "verify", "stage", "plain-tree")
 # A zstd that was built without zlib cannot be had; this is how such a one answers to a gzip member.
 _ZSTD_WITHOUT_ZLIB = "#!/bin/sh\necho 'zstd: /*stdin*\\: gzip file cannot be uncompressed -- ignored' >&2\nexit 1\n"
 
@@ -85,6 +85,7 @@ class Target:
         values = {
             "RELEASE": "1.0-0123456789ab",
             "NAME": "hello",
+            "PROGRAM": "install.sh",
             "PAYLOAD": "payload",
             "PAYLOAD_CODEC": codec,
             "PAYLOAD_SHA256": hashlib.sha256(payload).hexdigest(),

@@ -1,0 +1,112 @@
+"""The list of a release's files: what a fresh one need not read is right all the same, under shells and tools."""
+
+from __future__ import annotations
+
+import hashlib
+import os
+import shutil
+import subprocess
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundler.resources import templates_dir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+GNU, BUSYBOX = "gnu", "busybox"
+TARGETS = (
+    pytest.param("dash", GNU, id="dash"),
+    pytest.param("bash", GNU, id="bash"),
+    pytest.param("dash", BUSYBOX, id="dash-busybox-tools"),
+    pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
+)
+_TOOLS = ("cat", "find", "ls", "sed", "sha256sum", "sort", "uniq", "sh")
+_PARTIALS = ("say", "files", "tree")
+BUILT = 315532800  # the payload's one mtime
+FILES = {
+    "env/bin/tool": b"#!/opt/x/bin/sh\n",
+    "env/lib/a name with spaces": b"a",
+    "env/lib/caf\u00e9 'q' \"d\" $x": b"b",
+    "app/empty": b"",
+}
+
+
+@dataclass(frozen=True)
+class Release:
+    """A directory like a freshly unpacked release, and the shell and tools that look at it."""
+
+    room: Path
+    shell: str
+
+    @property
+    def path(self) -> Path:
+        return self.room / "release"
+
+    def write(self, name: str, content: bytes, *, mtime: int | None = None) -> None:
+        path = self.path / name
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_bytes(content)
+        if mtime is not None:
+            os.utime(path, (mtime, mtime))
+
+    def ask(self, function: str) -> list[str]:
+        parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in _PARTIALS)
+        (self.room / "script").write_text(f"set -eu\nWORK='{self.room}'\n{parts}\n{function} '{self.path}'\n")
+        words = [*self.shell.split(), str(self.room / "script")]
+        env = {"PATH": str(self.room / "bin"), "LC_ALL": "C"}
+        done = subprocess.run(words, capture_output=True, check=True, env=env)
+        assert done.stderr == b""
+        return done.stdout.decode("utf-8", "surrogateescape").splitlines()
+
+
+def make_release(room: Path, shell: str, tools: str) -> Release:
+    (room / "bin").mkdir()
+    for name in (*_TOOLS, shell.split(maxsplit=1)[0]):
+        found = shutil.which("busybox" if tools == BUSYBOX and name in _TOOLS else name)
+        assert found is not None
+        (room / "bin" / name).symlink_to(found)
+    release = Release(room, shell)
+    for name, content in FILES.items():
+        release.write(name, content, mtime=BUILT)
+    lines = "".join(f"{hashlib.sha256(content).hexdigest()}  ./{name}\n" for name, content in sorted(FILES.items()))
+    release.write("share/digests", lines.encode(), mtime=BUILT)
+    (release.path / "env" / "bin" / "link").symlink_to("tool")
+    return release
+
+
+@pytest.mark.parametrize(("shell", "tools"), TARGETS)
+def test_the_list_of_a_fresh_release_is_what_reading_it_all_gives(tmp_path: Path, shell: str, tools: str) -> None:
+    release = make_release(tmp_path, shell, tools)
+    assert release.ask("fresh_tree_list") == release.ask("tree_list")
+    release.write("env/bin/tool", b"#!/srv/elsewhere/bin/sh\n")  # relocated
+    release.write("env/lib/__pycache__/made.pyc", b"compiled here")
+    release.write("units/hello.service", b"[Unit]\n")
+    listed = release.ask("tree_list")
+    assert release.ask("fresh_tree_list") == listed
+    assert len([line for line in listed if "env/bin/tool" in line and not line.startswith("l")]) == 2
+
+
+@pytest.mark.parametrize(("shell", "tools"), TARGETS)
+def test_what_was_unpacked_is_not_read_again(tmp_path: Path, shell: str, tools: str) -> None:
+    release = make_release(tmp_path, shell, tools)
+    release.write("env/lib/a name with spaces", b"other bytes", mtime=BUILT)
+    digest = hashlib.sha256(b"a").hexdigest()
+    assert f"{digest}  ./env/lib/a name with spaces" in release.ask("fresh_tree_list")
+    assert f"{digest}  ./env/lib/a name with spaces" not in release.ask("tree_list")
+
+
+@pytest.mark.parametrize("reason", ["the clock is behind", "no list", "an empty list"])
+def test_else_everything_is_read(tmp_path: Path, reason: str) -> None:
+    release = make_release(tmp_path, "dash", GNU)
+    if reason == "the clock is behind":
+        for path in release.path.rglob("*"):
+            os.utime(path, (4e9, 4e9), follow_symlinks=False)
+    elif reason == "no list":
+        (release.path / "share" / "digests").unlink()
+    else:
+        release.write("share/digests", b"", mtime=BUILT)
+    release.write("env/bin/tool", b"changed")
+    assert release.ask("fresh_tree_list") == release.ask("tree_list")
