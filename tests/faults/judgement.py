@@ -23,9 +23,10 @@ _HANDLED = (10, 11, 12, 14, 15)
 # before only what grows.
 _PRIVATE = re.compile(
     r"opt/hello(/releases(/(\.\S+\.partial|\d\S*)(/.*)?)?)?"
-    r"|var/lib/conda-bundler(/hello(/\.?owned(\.new)?|/\.transaction\.new)?)?"
+    r"|var/lib/conda-bundler(/hello(/\.?(owned|secrets\.before)(\.new)?|/\.transaction\.new)?)?"
     r"|etc/hello(/\.?(hello|secrets)\.env(\.new)?)?"
     r"|etc/(passwd|group|shadow|gshadow)"
+    r"|usr/local/lib/systemd/system/\.hello[a-z.-]*\.new"  # of a change that was taken back at boot; systemd reads none
 )
 _GROWING = re.compile(r"var/lib/conda-bundler/hello/owned|etc/hello/secrets\.env|etc/(passwd|group|shadow|gshadow)")
 # From then on, these too.
@@ -55,6 +56,8 @@ class Operation:
     calls: tuple[str, ...]
     """Of the tools in :data:`faults.injection.TOOLS`, in order."""
     busybox: bool
+    already: tuple[int, ...]
+    """How it may end, beside with 0, when it is run again although it had come to its end."""
 
     @property
     def commits(self) -> int:
@@ -73,7 +76,8 @@ def interrupted(operation: Operation, now: Portrait, *, same_process: bool) -> l
     """
     before, after = operation.before, operation.after
     recorded = _RECORD in now.files
-    ended = not recorded and now.files.get(_CURRENT) != before.files.get(_CURRENT)
+    rotated = now.secrets != before.secrets and now.secrets == after.secrets
+    ended = not recorded and (rotated or now.files.get(_CURRENT) != before.files.get(_CURRENT))
     differing = changes(after.settled, now.settled) if ended else changes(before.settled, now.settled)
     if not ended and not same_process:
         # It went back by itself, and has said so.
@@ -83,13 +87,15 @@ def interrupted(operation: Operation, now: Portrait, *, same_process: bool) -> l
     problems += [
         f"{path} was there before: {what}"
         for path, what in _only(_PRIVATE, differing).items()
-        if not what.startswith("nothing") and not _GROWING.fullmatch(path)
+        if not what.startswith("nothing")
+        and not _GROWING.fullmatch(path)
+        and before.files.get(path) == after.files.get(path)
     ]
     if recorded:
         problems += _serve_one_of_two(operation, now)
     else:
         problems += _same_units(after if ended else before, now, same_process=same_process and not ended)
-    return problems + _secrets_lost(before, now)
+    return problems + _secrets_lost(operation, now)
 
 
 def handled(operation: Operation, now: Portrait, fault: Fault, answer: Answer) -> list[str]:
@@ -121,21 +127,19 @@ def completed(operation: Operation, now: Portrait) -> list[str]:
     differing = changes(operation.after.settled, now.settled)
     problems = [f"{path}: {what}" for path, what in differing.items()]
     problems += _same_units(operation.after, now, same_process=False)
-    if operation.after.secrets:
-        problems += _secrets_lost(operation.before, now)
-    return problems
+    return problems + _secrets_lost(operation, now)
 
 
-def bytes_kept(before: Portrait, now: Portrait) -> tuple[int, int]:
-    """How many bytes of the operator's settings, secrets and state are as they were, and how many are not."""
+def bytes_kept(operation: Operation, now: Portrait) -> tuple[int, int]:
+    """How many bytes of the settings, secrets and state that should stay are as they were, and how many are not."""
     kept = lost = 0
-    for path, line in before.files.items():
-        if not _OPERATORS.match(path):
+    for path, line in operation.before.files.items():
+        if not _OPERATORS.match(path) or path not in operation.after.files:
             continue
-        if now.files.get(path) == line or (path.endswith("secrets.env") and not _secrets_lost(before, now)):
-            kept += before.sizes[path]
+        if now.files.get(path) == line or (path.endswith("secrets.env") and not _secrets_lost(operation, now)):
+            kept += operation.before.sizes[path]
         else:
-            lost += before.sizes[path]
+            lost += operation.before.sizes[path]
     return kept, lost
 
 
@@ -173,7 +177,10 @@ def _same_units(expected: Portrait, now: Portrait, *, same_process: bool) -> lis
     ]
 
 
-def _secrets_lost(before: Portrait, now: Portrait) -> list[str]:
+def _secrets_lost(operation: Operation, now: Portrait) -> list[str]:
+    """Each secret of before has its value, or the one that the operation gives it."""
     return [
-        f"secret {name} is not what it was" for name, value in before.secrets.items() if now.secrets.get(name) != value
+        f"secret {name} is not what it was"
+        for name, value in operation.before.secrets.items()
+        if now.secrets.get(name) not in (value, operation.after.secrets.get(name))
     ]

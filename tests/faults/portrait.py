@@ -120,7 +120,7 @@ def _lasting_history(text: str) -> str:
         if action in ("back", "rolled-back"):
             while lasting and lasting[-1][0] != release:
                 lasting.pop()
-        elif action != "failed":
+        elif action not in ("failed", "rotated"):
             lasting.append((release, action))
     return str(lasting)
 

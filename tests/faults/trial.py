@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     import pytest
 
-__all__ = ["Figures", "Operation", "cut_power", "rehearse", "try_faults"]
+__all__ = ["Figures", "Operation", "Plan", "cut_power", "rehearse", "try_faults"]
 
 AT_A_TIME = 2  # machines
 _DISK = "48m,nr_inodes=4000"  # soon full
@@ -62,29 +62,30 @@ class Figures:
         terminalreporter.line(f"bytes of state, settings and secrets: {self.bytes_kept} kept, {self.bytes_lost} lost")
 
 
-def rehearse(
-    name: str, argv: tuple[str, ...], *, rootfs: Path, begin: Path, units: tuple[str, ...], busybox: bool = False
-) -> Operation:
-    """Run ``argv`` undisturbed on a machine that begins as ``begin``."""
-    with Machine(rootfs, state=begin) as machine:
-        before = portray(machine, rootfs, units)
-        arm(machine, busybox=busybox)
-        done = machine.run(*argv)
+@dataclass(frozen=True, kw_only=True)
+class Plan:
+    """What :func:`rehearse` makes an :class:`Operation` of; the fields are its."""
+
+    name: str
+    argv: tuple[str, ...]
+    rootfs: Path
+    begin: Path
+    units: tuple[str, ...]
+    busybox: bool = False
+    already: tuple[int, ...] = ()
+
+
+def rehearse(plan: Plan) -> Operation:
+    """Run it undisturbed."""
+    with Machine(plan.rootfs, state=plan.begin) as machine:
+        before = portray(machine, plan.rootfs, plan.units)
+        arm(machine, busybox=plan.busybox)
+        done = machine.run(*plan.argv)
         assert done.status == 0, done.stderr
         steps = calls(machine)
         disarm(machine)
-        after = portray(machine, rootfs, units)
-    return Operation(
-        name=name,
-        rootfs=rootfs,
-        begin=begin,
-        argv=argv,
-        units=units,
-        before=before,
-        after=after,
-        calls=steps,
-        busybox=busybox,
-    )
+        after = portray(machine, plan.rootfs, plan.units)
+    return Operation(**vars(plan), before=before, after=after, calls=steps)
 
 
 def try_faults(operation: Operation, chains: Iterable[Sequence[Fault]], figures: Figures) -> list[str]:
@@ -160,11 +161,11 @@ def _finish(
         if done.status != _LOCKED:
             break
     end = portray(machine, operation.rootfs, operation.units)
-    if done.status:
+    if done.status not in (0, *operation.already):
         found.append(f"again: exit {done.status}: {done.stderr}")
     else:
         found += [f"in the end: {line}" for line in completed(operation, end)]
-    kept, lost = bytes_kept(operation.before, end)
+    kept, lost = bytes_kept(operation, end)
     where = " then ".join(f"{fault.kind} at {fault.at} ({operation.step(fault.at)})" for fault in chain)
     return Outcome(
         struck=struck, problems=tuple(f"{operation.name}: {where}: {line}" for line in found), kept=kept, lost=lost

@@ -1,0 +1,215 @@
+"""install.sh is killed, and the machine with it, at one step after the other; and each of its tools fails once.
+
+After each fault the old release serves or the new one, and nobody sees a mixture; without a transaction record
+nothing has changed that anybody could see. The same command, run again, leaves what an undisturbed run leaves.
+"""
+
+from __future__ import annotations
+
+import os
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+import pytest
+from faults import Fault, Figures, Operation, Plan, chosen, cut_power, rehearse, try_faults
+from installkit import COOKIE, Spec, but, write_bundle
+
+from bundler.config import Secret
+from bundler.machine import Machine, rootfs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+    from pathlib import Path
+
+pytestmark = pytest.mark.e2e
+
+SERVE = """#!/bin/sh
+cd "$STATE_DIRECTORY"
+[ -e data ] || { yes | head -c 65536 >.data && sync .data && mv .data data; }
+while :; do /bin/sleep 1; done
+"""
+FIRST = Spec(
+    version="1.0", serve=SERVE, health="exit 0\n", services=("hello", "hello-old"), config='PORT="8000"\nMARK="1.0"\n'
+)
+# One service goes, one comes, one secret comes.
+SECOND = but(
+    FIRST,
+    version="2.0",
+    services=("hello", "hello-new"),
+    secrets=(COOKIE, Secret(name="KEY", bytes=16, format="hex")),
+    config='PORT="8000"\nMARK="2.0"\n',
+)
+UNITS = tuple(f"{name}.service" for name in ("hello", "hello-old", "hello-new"))
+
+
+@dataclass(frozen=True, kw_only=True)
+class World:
+    """A kind of machine, and how install.sh is run on it."""
+
+    suite: str = "bookworm"
+    shell: tuple[str, ...] = ("dash",)
+    busybox: bool = False
+
+    def __str__(self) -> str:
+        return "-".join((self.suite, *self.shell, *(["busybox"] if self.busybox else [])))
+
+
+DASH = World()
+WORLDS = (
+    World(shell=("bash",)),
+    World(shell=("busybox", "sh")),
+    World(shell=("busybox", "sh"), busybox=True),
+    World(suite="bullseye"),
+    World(suite="trixie"),
+)
+
+
+@pytest.fixture(scope="session")
+def figures(request: pytest.FixtureRequest) -> Figures:
+    found = Figures()
+    request.config.pluginmanager.register(found)
+    return found
+
+
+# What was run before, and what is: on a machine that has both bundles in /root.
+INSTALL, UPGRADE = "/root/1.0/install.sh", "/root/2.0/install.sh"
+MANAGE = "/opt/hello/manage"
+OPERATIONS: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {
+    "install": ((), (INSTALL,)),
+    "upgrade": ((INSTALL,), (UPGRADE,)),
+    "rollback": ((INSTALL, UPGRADE), (MANAGE, "rollback", FIRST.release)),
+    "rotate-secret": ((INSTALL,), (MANAGE, "rotate-secret", "RELEASE_COOKIE", "--from", "/root/cookie")),
+    "uninstall": ((INSTALL,), (MANAGE, "uninstall")),
+    "purge": ((INSTALL,), (MANAGE, "uninstall", "--purge", "--yes")),
+}
+# Run again after its end: the release is current already.
+ALREADY = {"rollback": (10,)}
+INSTALLS = ("install", "upgrade")
+
+
+@pytest.fixture(scope="session")
+def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[World, tuple[str, ...]], Path]:
+    """The state of a machine on which some scripts were run, and an operator has changed a setting."""
+    room = tmp_path_factory.mktemp("begin")
+    for spec in (FIRST, SECOND):
+        write_bundle(spec, room / spec.version)
+    made: dict[tuple[str, tuple[str, ...]], Path] = {}
+
+    def make(world: World, scripts: tuple[str, ...]) -> Path:
+        if (world.suite, scripts) not in made:
+            with Machine(system(world)) as machine:
+                machine.put("/root/cookie", b"0123456789abcdef0123456789abcdef\n")
+                for spec in (FIRST, SECOND):
+                    machine.copy_in(room / spec.version, f"/root/{spec.version}")
+                for script in scripts:
+                    machine.run("sh", script, check=True)
+                if scripts:
+                    machine.run("sh", "-c", "echo PORT=9000 >>/etc/hello/hello.env", check=True)
+                machine.stop()
+                made[world.suite, scripts] = machine.snapshot(room / f"{world.suite}-{len(scripts)}")
+        return made[world.suite, scripts]
+
+    return make
+
+
+def system(world: World) -> Path:
+    return rootfs(world.suite, include=("busybox",) if world.suite == "bookworm" else ())
+
+
+@pytest.fixture(scope="session")
+def rehearsed(begin: Callable[[World, tuple[str, ...]], Path]) -> Callable[[str, World], Operation]:
+    made: dict[tuple[str, World], Operation] = {}
+
+    def rehearse_once(name: str, world: World) -> Operation:
+        if (name, world) not in made:
+            scripts, words = OPERATIONS[name]
+            plan = Plan(
+                name=name,
+                argv=(*world.shell, *words),
+                rootfs=system(world),
+                begin=begin(world, scripts),
+                units=UNITS,
+                busybox=world.busybox,
+                already=ALREADY.get(name, ()),
+            )
+            made[name, world] = rehearse(plan)
+        return made[name, world]
+
+    return rehearse_once
+
+
+# What is done, and at how many of an operation's steps: CONDA_BUNDLER_FAULTS=3 for thrice as many, =all for all.
+STEPS = "mv ln systemctl"
+HARMS: dict[str, Callable[[tuple[str, ...]], tuple[Fault, ...]]] = {
+    "killed": lambda calls: chosen(calls, "kill-after", "kill-before", count=few(30), always=STEPS),
+    "killed-in-a-write": lambda calls: chosen(calls, "kill-torn", count=few(6), only="cat tar"),
+    "killed-alone": lambda calls: chosen(calls, "kill-alone", count=few(6)),
+    "cut-off": lambda calls: chosen(calls, "cut-after", "cut-before", count=few(10)),
+    "a-call-fails": lambda calls: chosen(calls, "fail", count=few(16)),
+    "a-tool-breaks": lambda calls: chosen(calls, "broken", count=few(4), only="systemctl systemd-sysusers mv sync"),
+    "disk": lambda calls: chosen(calls, "full", "no-inodes", "read-only", count=few(6)),
+}
+
+
+def few(count: int) -> int:
+    share = os.environ.get("CONDA_BUNDLER_FAULTS", "1")
+    return 10**6 if share == "all" else max(2, round(count * float(share)))
+
+
+@pytest.mark.parametrize("name", INSTALLS)
+@pytest.mark.parametrize("harm", HARMS)
+def test_either_the_old_release_or_the_new_one(
+    name: str, harm: str, rehearsed: Callable[[str, World], Operation], figures: Figures
+) -> None:
+    operation = rehearsed(name, DASH)
+    faults = HARMS[harm](operation.calls)
+    problems = try_faults(operation, [(fault,) for fault in faults], figures)
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in INSTALLS])
+def test_manage_killed_and_cut_off(name: str, rehearsed: Callable[[str, World], Operation], figures: Figures) -> None:
+    """Once an uninstall has removed manage itself, what is left are empty directories: nothing can be run again."""
+    operation = rehearsed(name, DASH)
+    gone = [number for number, call in enumerate(operation.calls) if call.startswith("rm ") and f" {MANAGE}" in call]
+    steps = operation.calls[: gone[0]] if gone else operation.calls
+    faults = chosen(steps, "kill-after", "cut-before", "kill-before", "cut-after", count=few(12))
+    problems = try_faults(operation, [(fault,) for fault in faults], figures)
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("name", ["rollback", "rotate-secret"])
+def test_a_call_of_manage_fails(name: str, rehearsed: Callable[[str, World], Operation], figures: Figures) -> None:
+    operation = rehearsed(name, DASH)
+    faults = chosen(operation.calls, "fail", count=few(8))
+    problems = try_faults(operation, [(fault,) for fault in faults], figures)
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("name", INSTALLS)
+def test_the_power_fails(name: str, rehearsed: Callable[[str, World], Operation], figures: Figures) -> None:
+    """What was not synced is lost: the disk is as it was written to until then."""
+    operation = rehearsed(name, DASH)
+    problems = cut_power(operation, chosen(operation.calls, "cut-after", count=few(10)), figures)
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("name", INSTALLS)
+def test_killed_again_and_again(name: str, rehearsed: Callable[[str, World], Operation], figures: Figures) -> None:
+    """The second run is killed, too, and the third."""
+    operation = rehearsed(name, DASH)
+    steps = chosen(operation.calls, "kill-before", "cut-after", count=few(6))
+    chains = [(fault, steps[-number // 2], steps[number // 3]) for number, fault in enumerate(steps)]
+    problems = try_faults(operation, chains, figures)
+    assert not problems, "\n".join(problems)
+
+
+@pytest.mark.parametrize("world", WORLDS, ids=str)
+def test_on_other_machines_and_shells(
+    world: World, rehearsed: Callable[[str, World], Operation], figures: Figures
+) -> None:
+    for name in INSTALLS:
+        operation = rehearsed(name, world)
+        faults = chosen(operation.calls, "kill-after", "fail", "cut-before", count=few(4))
+        problems = try_faults(operation, [(fault,) for fault in faults], figures)
+        assert not problems, "\n".join(problems)
