@@ -6,6 +6,7 @@ The other side's driver links and packs from the same lockfile, so nothing else 
 from __future__ import annotations
 
 import json
+import os
 import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
@@ -34,3 +35,5 @@ def main() -> None:
 
 if __name__ == "__main__":
     main()
+    sys.stdout.flush()
+    os._exit(0)  # as the command itself does, and the other side's driver: see bundler.cli

@@ -103,7 +103,7 @@ class _Writer:
         self._turns: deque[Callable[[], None]] = deque()
         self._digest = hashlib.sha256()
         self._size = 0
-        self._segment = ("", 0, hashlib.sha256())
+        self._begun = ("", 0)
         self._segments: list[WrittenSegment] = []
 
     def take_turn(self, turn: Callable[[], None]) -> None:
@@ -119,7 +119,7 @@ class _Writer:
         )
 
     def begin(self, name: str) -> None:
-        self._segment = (name, self._size, hashlib.sha256())
+        self._begun = (name, self._size)
 
     def frame(self, frame: Future[bytes | bytearray], entry: NewEntry) -> None:
         packed = frame.result()
@@ -127,25 +127,22 @@ class _Writer:
         entry.write(packed)
 
     def end(self, entry: NewEntry, tree: tuple[TreeEntry, ...]) -> None:
-        entry.keep(tree, self._end())
+        self._end(entry.keep(tree))
 
     def copy(self, name: str, kept: KeptEntry) -> None:
         self.begin(name)
         for chunk in kept.frames():
             self._put(chunk)
-        self._end()
+        self._end(kept.digest)
 
     def _put(self, data: bytes | bytearray) -> None:
         self._file.write(data)
         self._digest.update(data)
-        self._segment[2].update(data)
         self._size += len(data)
 
-    def _end(self) -> str:
-        name, offset, digest = self._segment
-        length = self._size - offset
-        self._segments.append(WrittenSegment(name=name, offset=offset, length=length, sha256=digest.hexdigest()))
-        return digest.hexdigest()
+    def _end(self, sha256: str) -> None:
+        name, offset = self._begun
+        self._segments.append(WrittenSegment(name=name, offset=offset, length=self._size - offset, sha256=sha256))
 
 
 def _stream(segment: Segment, tree: list[TreeEntry]) -> Iterator[bytes]:

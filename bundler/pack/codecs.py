@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import lzma
 from dataclasses import dataclass
-from importlib.metadata import version
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -36,7 +35,7 @@ def _gzip(level: int) -> Codec:
     return Codec(
         name="gzip",
         suffix=".tar.gz",
-        identity=f"gzip {level}, deflate {version('deflate')}",
+        identity=f"gzip {level}, deflate {deflate.__version__}",
         compress=lambda block: deflate.gzip_compress(block, level),
     )
 
@@ -47,7 +46,7 @@ def _zstd(level: int) -> Codec:
     return Codec(
         name="zstd",
         suffix=".tar.zst",
-        identity=f"zstd {level}, zstandard {version('zstandard')}",
+        identity=f"zstd {level}, zstandard {zstandard.__version__}",
         compress=lambda block: zstandard.ZstdCompressor(level=level, write_checksum=True).compress(block),
     )
 

@@ -143,14 +143,14 @@ class KeptEntry:
         index = file.read(length)
         if hashlib.sha256(index).digest() != expected:
             raise ValueError("damaged")
-        frames, tree = json.loads(index)
+        self.digest, tree = json.loads(index)
         file.seek(0)
         found, left = hashlib.sha256(), self._left
         while left:
             chunk = file.read(min(_CHUNK, left))
             found.update(chunk)
             left -= len(chunk)
-        if found.hexdigest() != frames:
+        if found.hexdigest() != self.digest:
             raise ValueError("damaged")
         self.tree = tuple(
             TreeEntry(path=path, mode=mode, digest=digest, size=size) for path, mode, digest, size in tree
@@ -185,6 +185,7 @@ class NewEntry:
 
     def __init__(self, path: Path | None) -> None:
         self._path = path
+        self._digest = hashlib.sha256()
         self._temporary: Path | None = None
         self._file: BinaryIO | None = None
         if path is not None:
@@ -194,24 +195,29 @@ class NewEntry:
 
     def write(self, data: bytes | bytearray) -> None:
         """Add a frame."""
+        self._digest.update(data)
+        self._write(data)
+
+    def keep(self, tree: tuple[TreeEntry, ...]) -> str:
+        """The segment is complete: give the entry its name. Returns the SHA-256 of its frames."""
+        digest = self._digest.hexdigest()
+        rows = [(entry.path, entry.mode, entry.digest, entry.size) for entry in tree]
+        index = json.dumps((digest, rows), separators=(",", ":")).encode()
+        self._write(index + len(index).to_bytes(_LENGTH, "big") + hashlib.sha256(index).digest())
+        if self._file is not None and self._temporary is not None and self._path is not None:
+            try:
+                self._file.close()
+                self._temporary.replace(self._path)
+            except OSError:
+                self.discard()
+        return digest
+
+    def _write(self, data: bytes | bytearray) -> None:
         if self._file is not None:
             try:
                 self._file.write(data)
             except OSError:
                 self.discard()
-
-    def keep(self, tree: tuple[TreeEntry, ...], digest: str) -> None:
-        """The segment is complete, and ``digest`` is its frames' SHA-256: give the entry its name."""
-        rows = [(entry.path, entry.mode, entry.digest, entry.size) for entry in tree]
-        index = json.dumps((digest, rows), separators=(",", ":")).encode()
-        self.write(index + len(index).to_bytes(_LENGTH, "big") + hashlib.sha256(index).digest())
-        if self._file is None or self._temporary is None or self._path is None:
-            return
-        try:
-            self._file.close()
-            self._temporary.replace(self._path)
-        except OSError:
-            self.discard()
 
     def discard(self) -> None:
         """Leave nothing behind."""

@@ -165,4 +165,4 @@ def test_a_full_cache_costs_time_and_not_the_build(source: Path, tmp_path: Path)
     good, _ = write(segments(source), None)
     gone = tmp_path / "gone"
     assert write(segments(source), gone)[0] == good
-    NewEntry(gone / "x").keep((), "")
+    NewEntry(gone / "x").keep(())
