@@ -36,13 +36,14 @@ OWN_NAMESPACES = ("--mount", "--pid", "--fork", "--kill-child", "--mount-proc")
 RUNNING = Path("/run/conda-bundler-machines")
 
 # The disk is a tmpfs because an overlay's upper directory cannot be on another overlay (a CI job's own root).
-# An image is written to as late as ext4 may: what a program did not sync is not in it, and lost with a power cut.
+# An image gets names within a second and content as late as ext4 may: a copy of it is what a power cut leaves, with
+# files that are there and empty, unless they were synced.
 # The rootfs is bound to a name of ours, as overlayfs has its own quoting for ":" and ",".
 # redirect_dir lets a directory of the rootfs be renamed as on a real disk, without EXDEV.
 _KEEPER = """
 set -eu
 if [ -n "$5" ]; then
-    mount -o loop,noauto_da_alloc,commit=600 "$5" "$1"
+    mount -o loop,noauto_da_alloc,commit=1 "$5" "$1"
 else
     mount -t tmpfs -o mode=0755,size="$4" conda-bundler "$1"
 fi

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field, replace
 from pathlib import Path
@@ -23,6 +24,7 @@ __all__ = ["Figures", "Operation", "Plan", "cut_power", "rehearse", "try_faults"
 
 AT_A_TIME = 2  # machines
 _DISK = "48m,nr_inodes=4000"  # soon full
+_NAMES_ARE_WRITTEN = 1.3  # seconds: longer than an image's commit interval
 _LOCKED = 13
 _PATIENCE = 200  # runs, while what a killed one has left behind holds the lock
 
@@ -142,6 +144,7 @@ def _try_power_cut(operation: Operation, chain: Sequence[Fault]) -> Outcome:
         with Machine(operation.rootfs, state=operation.begin, image=disk) as machine:
             arm(machine, chain[0], busybox=operation.busybox)
             with running(machine, operation.argv, until="cut"):
+                time.sleep(_NAMES_ARE_WRITTEN)
                 run(["cp", "--sparse=always", disk, left])
                 machine.kill()
         with Machine(operation.rootfs, image=left) as machine:

@@ -36,8 +36,7 @@ read -r kind at 2>/dev/null <"$room/plan" || exec "$real" "$@"
 read -r count <"$room/count"
 count=$((count + 1))
 echo "$count" >"$room/count"
-printf '%s\n' "$call" | tr '\n' ' ' >>"$room/calls"
-echo >>"$room/calls"
+printf '%s\n' "$(printf '%s' "$call" | tr '\n' ' ')" >>"$room/calls" # in one piece: both ends of a pipe may call
 [ "$count" -eq "$at" ] || exec "$real" "$@"
 
 : >"$room/fired"
