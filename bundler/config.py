@@ -45,6 +45,17 @@ def _one_line(value: str) -> str:
     return value
 
 
+def _setting(value: str) -> str:
+    """systemd drops a variable with such a value, and says so in the log alone (env-util.c, utf8.c)."""
+    for char in value:
+        code = ord(char)
+        if (code < 32 and char not in "\t\n") or code == 127:
+            raise ValueError("control characters other than tab and line break are not allowed here")
+        if 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE or 0xD800 <= code <= 0xDFFF:
+            raise ValueError(f"U+{code:04X} is not a character")
+    return value
+
+
 def _http_url(value: str) -> str:
     if not _HEALTH_URL.fullmatch(value):
         raise ValueError("not a health URL; write it like http://127.0.0.1:${PORT}/healthz")
@@ -69,7 +80,8 @@ Line = Annotated[str, AfterValidator(_one_line)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Value = Annotated[str, AfterValidator(_places)]
+Setting = Annotated[str, AfterValidator(_setting)]
+Value = Annotated[Setting, AfterValidator(_places)]
 Word = Annotated[str, StringConstraints(min_length=1), AfterValidator(_one_line), AfterValidator(_places)]
 Inside = Annotated[str, AfterValidator(_inside)]
 Directive = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$")]
@@ -125,7 +137,7 @@ class _File(_Model):
 
     bundle: _BundleTable
     files: dict[Inside, Inside] = {}
-    config: dict[Variable, str] = {}
+    config: dict[Variable, Setting] = {}
     secrets: dict[Variable, SecretForm | Literal[False]] = {}
     services: dict[Name, ServiceTable] = {}
 

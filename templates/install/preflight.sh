@@ -95,7 +95,7 @@ at_least() { # VERSION FLOOR, both major.minor
 check_root() {
     if [ -L "$ROOT" ]; then
         problem "$ROOT is a symbolic link" "Remove it, or put a real directory there."
-    elif [ -e "$ROOT" ] && ! owns "root $ROOT" && ! is_empty_prefix; then
+    elif [ -e "$ROOT" ] && ! owns "root $ROOT" && ! is_empty_root; then
         problem "$ROOT exists and $(whose "root $ROOT")" "Move it away; it is left alone."
     elif [ -L "$ROOT/releases" ]; then
         problem "$ROOT/releases is a symbolic link" "Put a real directory there."
@@ -108,9 +108,9 @@ check_root() {
     esac
 }
 
-# A directory that the operator has made for it.
-is_empty_prefix() {
-    [ -n "$PREFIX" ] && [ -d "$ROOT" ] && [ -z "$(ls -A "$ROOT")" ]
+# A directory that the operator has made for it, or that an uninstall has left.
+is_empty_root() {
+    [ -d "$ROOT" ] && [ -z "$(ls -A "$ROOT")" ]
 }
 
 check_length_of_root() {

@@ -35,6 +35,7 @@ change() {
 find_root() {
     set_places
     PLACE=$(owned root | tail -n 1)
+    [ -n "$PLACE" ] || [ "$COMMAND" != uninstall ] || PLACE=$(left_root)
     if [ -z "$PLACE" ] && { [ "$COMMAND" != uninstall ] || [ ! -d "$RECORD" ]; }; then
         die 10 "$NAME is not installed on this machine" "Install it: sh install.sh, in its bundle."
     fi

@@ -3,6 +3,11 @@
 # Nothing is removed that our record does not list. Cut off, it goes on when it is run again: the record goes last.
 
 uninstall() {
+    if [ ! -d "$RECORD" ]; then # purged, and cut off before the last step
+        REMOVED_WITH_MANAGE=$ROOT
+        remove_manage
+        return 0
+    fi
     check_mounts
     check_processes
     [ -z "$PURGE" ] || confirm_purge
@@ -66,23 +71,37 @@ remove_releases() {
     remove_leftovers
 }
 
-# This very script goes as late as can be: until then it can be run again.
+# All but this very script: as long as it is there, it can be run again.
 remove_root() {
     remove_launchers
-    rm -f "$RECORD/secrets.before" "$RECORD/first-boot" "$ROOT/history" "$ROOT/.history.new" "$ROOT/.manage.new" "$ROOT/manage" ||
-        die 12 "cannot remove $ROOT/manage"
+    rm -f "$RECORD/secrets.before" "$RECORD/first-boot" || die 12 "cannot remove $RECORD/secrets.before"
+    [ -z "$ROOT" ] || rm -f "$ROOT/history" "$ROOT/.history.new" "$ROOT/.manage.new" ||
+        die 12 "cannot remove $ROOT/history"
+    REMOVED_WITH_MANAGE=$(owned_paths made | sort -r)
     remove_made_dirs
+}
+
+# Nobody needs the record for this any more.
+remove_manage() {
+    [ -n "$ROOT" ] || return 0
+    rm -f "$ROOT/manage" || die 12 "cannot remove $ROOT/manage"
+    for made_dir in $REMOVED_WITH_MANAGE; do
+        [ -L "$made_dir" ] || rmdir "$made_dir" 2>/dev/null || :
+    done
+    [ ! -e "$ROOT" ] || [ -z "$(find "$ROOT" ! -type d)" ] ||
+        warn "$ROOT holds files that are not ours; they are left alone" "Look at it."
 }
 
 # What stays is claimed still: a later install finds it its own.
 keep_traces() {
     unclaim release
     unclaim was
-    drop_transaction
     remove_root
-    unclaim "root $ROOT"
+    unclaim made
+    [ -z "$ROOT" ] || unclaim "root $ROOT"
+    drop_transaction
     say "is uninstalled; kept: $ETC, $STATE, the user $SERVICE_USER"
-    [ ! -e "$ROOT" ] || warn "$ROOT holds files that are not ours; they are left alone" "Look at it."
+    remove_manage
 }
 
 remove_traces() {
@@ -91,11 +110,19 @@ remove_traces() {
     done
     ! owns "user $SERVICE_USER" || remove_user
     remove_root
-    say "is gone from this machine"
     rm -f "$RECORD"/.*.new "$RECORD/owned" "$RECORD/transaction" ||
         die 12 "cannot remove $RECORD"
     rmdir "$RECORD" || die 12 "cannot remove $RECORD" "Look at what is in it."
     rmdir "${RECORD%/*}" 2>/dev/null || :
+    say "is gone from this machine"
+    remove_manage
+}
+
+# Where an uninstall that was cut off at its very end has left this script; empty if that is its bundle.
+left_root() {
+    case $0 in
+        */manage) [ -e "${0%/manage}/install.sh" ] || (cd "${0%/manage}" && pwd) ;;
+    esac
 }
 
 # rm -r only ever gets one of the few directories that are ours by our record and by our name.
@@ -114,8 +141,5 @@ remove_tree() { # DIR
 remove_made_dirs() {
     for made_dir in $(owned_paths made | sort -r); do
         [ -L "$made_dir" ] || rmdir "$made_dir" 2>/dev/null || :
-    done
-    [ -n "$PURGE" ] || for made_dir in $(owned_paths made); do
-        [ -e "$made_dir" ] || unclaim "made $made_dir"
     done
 }

@@ -169,7 +169,7 @@ def test_either_the_old_release_or_the_new_one(
 
 @pytest.mark.parametrize("name", [name for name in OPERATIONS if name not in INSTALLS])
 def test_manage_killed_and_cut_off(name: str, rehearsed: Callable[[str, World], Operation], figures: Figures) -> None:
-    """Once an uninstall has removed manage itself, what is left are empty directories: nothing can be run again."""
+    """Once an uninstall has removed manage itself, at most an empty directory is left: nothing has to be run again."""
     operation = rehearsed(name, DASH)
     gone = [number for number, call in enumerate(operation.calls) if call.startswith("rm ") and f" {MANAGE}" in call]
     steps = operation.calls[: gone[0]] if gone else operation.calls

@@ -219,7 +219,7 @@ def test_links_that_stay_inside_are_fine(target: Target) -> None:
 PREFLIGHT = {
     "user": ("echo 'hello:x:4000:4000::/:/bin/sh' >>/etc/passwd", "passwd entry 'hello'"),
     "group": ("echo 'hello:x:4000:' >>/etc/group", "group entry 'hello'"),
-    "root": ("mkdir /opt/hello", "/opt/hello exists"),
+    "root": ("mkdir /opt/hello; touch /opt/hello/notes", "/opt/hello exists"),
     "root-link": ("mkdir /srv/x; ln -s /srv/x /opt/hello", "/opt/hello is a symbolic link"),
     "etc": ("mkdir /etc/hello", "/etc/hello exists"),
     "etc-link": ("mkdir /srv/x; ln -s /srv/x /etc/hello", "/etc/hello is a symbolic link"),

@@ -107,6 +107,16 @@ def test_an_unknown_place_is_refused_and_a_doubled_brace_is_not(project: Path) -
     assert load_config(project).services[0].table.environment == {"X": "{{levelname}}"}
 
 
+@pytest.mark.parametrize("value", ["a\\u0000b", "a\\u0007b", "a\\u007fb", "a\\ufffeb", "a\\ufdd0b"])
+def test_a_value_that_systemd_would_drop_is_refused(project: Path, value: str) -> None:
+    good = GOOD.replace("[config]", '[config]\nMARK = "a\\tb\\nc\\u0085d"')
+    (project / "bundle.toml").write_text(good)
+    assert dict(load_config(project).config)["MARK"] == "a\tb\nc\x85d"
+    assert "config.MARK" in refused(project, GOOD.replace("[config]", f'[config]\nMARK = "{value}"'))
+    inside = f'[services.hello]\nenvironment = {{ MARK = "{value}" }}'
+    assert "services.hello.environment.MARK" in refused(project, GOOD.replace("[services.hello]", inside))
+
+
 def test_a_directive_cannot_smuggle_a_line(project: Path) -> None:
     text = GOOD + '[services.hello.unit]\nService = { LimitNOFILE = "1\\nExecStartPre=/bin/evil" }\n'
     assert "services.hello.unit.Service.LimitNOFILE" in refused(project, text)
