@@ -7,11 +7,15 @@ tree_list() { # DIR
     { tree_modes "$1" && tree_digests "$1"; } | sort
 }
 
-tree_modes() ( # DIR
+tree_modes() ( # DIR: "mode user group path"
     cd "$1" || exit 1
-    # "mode links user group size month day time path": without what is of no matter
-    find . ! -name . ! -path ./list ! -path ./.complete -exec ls -ldn {} + |
-        sed 's|^\([^ .+@]*\)[.+@]\{0,1\}  *[^ ]*  *\([^ ]*\)  *\([^ ]*\)  *[^ ]*  *[^ ]*  *[^ ]*  *[^ ]* |\1 \2 \3 |'
+    set -- . ! -name . ! -path ./list ! -path ./.complete
+    if find . -prune -printf '' 2>/dev/null; then
+        find "$@" \( -type l -printf '%M %U %G %p -> %l\n' -o -printf '%M %U %G %p\n' \)
+    else # the same from "mode links user group size month day time path"
+        find "$@" -exec ls -ldn {} + |
+            sed 's|^\([^ .+@]*\)[.+@]\{0,1\}  *[^ ]*  *\([^ ]*\)  *\([^ ]*\)  *[^ ]*  *[^ ]*  *[^ ]*  *[^ ]* |\1 \2 \3 |'
+    fi
 )
 
 tree_digests() ( # DIR [FIND-EXPRESSION...]
