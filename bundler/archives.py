@@ -7,7 +7,6 @@ py-rattler checks no hash on ``file://`` URLs. Archives are kept by content, as 
 from __future__ import annotations
 
 import asyncio
-import functools
 import hashlib
 import json
 import os
@@ -52,7 +51,6 @@ class Archive:
         """``name-version-build``: what its copy in the package cache is called by."""
         return self.package.filename.removesuffix(".conda").removesuffix(".tar.bz2")
 
-    @functools.cached_property
     def paths(self) -> tuple[Mapping[str, Any], ...]:
         """The entries of ``info/paths.json`` (conda's package specification); none for a package without one."""
         return tuple(json.loads(self.info[PATHS])["paths"]) if PATHS in self.info else ()

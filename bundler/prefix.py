@@ -23,7 +23,7 @@ from bundler.errors import PackError, PrefixError
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterator
 
     from rattler import RepoDataRecord
 
@@ -36,21 +36,22 @@ __all__ = ["Prefix", "forget", "make_prefix"]
 
 @dataclass(frozen=True, kw_only=True)
 class Prefix:
-    """A linked environment: it lies at ``path``, its files carry ``baked``.
-
-    ``records`` is the content of ``conda-meta/<file name>``, by file name, as the linker wrote it.
-    """
+    """A linked environment: it lies at ``path``, its files carry ``baked``."""
 
     path: Path
     baked: str
     lock: Lock
     archives: tuple[Archive, ...]
-    records: Mapping[str, Mapping[str, Any]]
 
     @property
     def release_dir(self) -> str:
         """The directory on the target that will hold this environment as ``env``."""
         return self.baked.removesuffix("/env")
+
+    def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
+        """What the linker wrote into ``conda-meta``: file name and content, one at a time, for they can be large."""
+        for path in sorted((self.path / "conda-meta").glob("*.json")):
+            yield path.name, json.loads(path.read_bytes())
 
 
 @contextlib.contextmanager
@@ -70,8 +71,7 @@ def make_prefix(lock: Lock, baked: str, progress: Progress) -> Iterator[Prefix]:
         with progress.task(f"Linking {len(archives)} packages", len(archives)) as advance:
             _run_rattler(archives, path, baked, lock.platform)
             advance(len(archives))
-        records = {file.name: json.loads(file.read_bytes()) for file in sorted((path / "conda-meta").glob("*.json"))}
-        yield Prefix(path=path, baked=baked, lock=lock, archives=archives, records=records)
+        yield Prefix(path=path, baked=baked, lock=lock, archives=archives)
 
 
 def forget(dist: str) -> None:
@@ -89,7 +89,7 @@ def _check_package(archive: Archive, baked: str) -> None:
             where=archive.package.filename,
             remedy="The lockfile was edited by hand; lock again.",
         )
-    for entry in archive.paths:
+    for entry in archive.paths():
         placeholder = entry.get("prefix_placeholder")
         if placeholder is None or entry["file_mode"] != "binary" or len(placeholder) >= len(baked):
             continue
@@ -149,7 +149,7 @@ def _forget_damaged(archives: tuple[Archive, ...]) -> None:
         copy = cache_dir("pkgs") / archive.dist
         if not copy.exists():
             continue
-        rewritten = (entry for entry in archive.paths if "prefix_placeholder" in entry and "sha256" in entry)
+        rewritten = (entry for entry in archive.paths() if "prefix_placeholder" in entry and "sha256" in entry)
         expected = {entry["_path"]: entry["sha256"] for entry in rewritten}
         expected |= {name: hashlib.sha256(content).hexdigest() for name, content in archive.info.items()}
         if any(_digest(copy / name) != digest for name, digest in expected.items()):

@@ -1,7 +1,7 @@
 """Segments of members -> a compressed tar that is the same bytes for the same members.
 
 Owner 0:0, one mtime, PAX records only where ustar has no room. Each segment is cut into blocks of at most 8 MiB, which
-are compressed in parallel and written in order, so memory stays bounded whatever the size of a file.
+are read and compressed in parallel and written in order, so memory stays bounded whatever the size of a file.
 """
 
 from __future__ import annotations
@@ -14,22 +14,19 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from bundler.errors import PackError
+from bundler.pack.blocks import cut
 from bundler.pack.codecs import BLOCK
-from bundler.pack.members import TreeEntry
-from bundler.pack.tar import DIRECTORY, END, LINK, tar_header, tar_padding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator
+    from collections.abc import Callable, Iterable
     from concurrent.futures import Future
 
+    from bundler.pack.blocks import Block
     from bundler.pack.codecs import Codec
-    from bundler.pack.members import Member
+    from bundler.pack.members import TreeEntry
     from bundler.pack.segments import KeptEntry, NewEntry, Segment, SegmentCache
 
 __all__ = ["WrittenArchive", "WrittenSegment", "write_archive"]
-
-_CHUNK = 1 << 20
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,32 +63,32 @@ def write_archive(
     ``closing`` makes one more segment from all that is in those before it.
     """
     workers = jobs or os.cpu_count() or 1
-    tree: list[TreeEntry] = []
     with ThreadPoolExecutor(max_workers=workers) as pool:
         writer = _Writer(file, ahead=workers + 1)
-        for segment in _closed(segments, tree, closing):
+
+        def add(segment: Segment) -> None:
             kept = cache.get(segment)
             if kept is not None:
                 writer.take_turn(functools.partial(writer.copy, segment.name, kept))
-                tree += kept.tree
-                continue
-            inside: list[TreeEntry] = []
+                return
             entry = cache.new(segment)
+            inside: list[TreeEntry] = []
             writer.take_turn(functools.partial(writer.begin, segment.name))
-            for block in _blocks(_stream(segment, inside), BLOCK):
-                frame = pool.submit(codec.compress, block)
-                writer.take_turn(functools.partial(writer.frame, frame, entry))
-            writer.take_turn(functools.partial(writer.end, entry, tuple(inside)))
-            tree += inside
-        return writer.finish(tuple(tree))
+            for block in cut(segment.complete(), BLOCK, last=segment.last):
+                frame = pool.submit(_compressed, block, codec)
+                writer.take_turn(functools.partial(writer.frame, frame, entry, inside))
+            writer.take_turn(functools.partial(writer.end, entry, inside))
+
+        for segment in segments:
+            add(segment)
+        if closing is not None:
+            add(closing(writer.everything()))
+        return writer.finish()
 
 
-def _closed(
-    segments: Iterable[Segment], tree: list[TreeEntry], closing: Callable[[tuple[TreeEntry, ...]], Segment] | None
-) -> Iterator[Segment]:
-    yield from segments
-    if closing is not None:
-        yield closing(tuple(tree))
+def _compressed(block: Block, codec: Codec) -> tuple[bytes | bytearray, tuple[TreeEntry, ...]]:
+    content, entries = block.read()
+    return codec.compress(content), entries
 
 
 class _Writer:
@@ -105,15 +102,21 @@ class _Writer:
         self._size = 0
         self._begun = ("", 0)
         self._segments: list[WrittenSegment] = []
+        self._tree: list[TreeEntry] = []
 
     def take_turn(self, turn: Callable[[], None]) -> None:
         self._turns.append(turn)
         while len(self._turns) > self._ahead:
             self._turns.popleft()()
 
-    def finish(self, tree: tuple[TreeEntry, ...]) -> WrittenArchive:
+    def everything(self) -> tuple[TreeEntry, ...]:
+        """What is in all that has been added; waits until it is written."""
         while self._turns:
             self._turns.popleft()()
+        return tuple(self._tree)
+
+    def finish(self) -> WrittenArchive:
+        tree = self.everything()
         return WrittenArchive(
             sha256=self._digest.hexdigest(), size=self._size, segments=tuple(self._segments), tree=tree
         )
@@ -121,18 +124,26 @@ class _Writer:
     def begin(self, name: str) -> None:
         self._begun = (name, self._size)
 
-    def frame(self, frame: Future[bytes | bytearray], entry: NewEntry) -> None:
-        packed = frame.result()
+    def frame(
+        self,
+        frame: Future[tuple[bytes | bytearray, tuple[TreeEntry, ...]]],
+        entry: NewEntry,
+        inside: list[TreeEntry],
+    ) -> None:
+        packed, entries = frame.result()
+        inside += entries
         self._put(packed)
         entry.write(packed)
 
-    def end(self, entry: NewEntry, tree: tuple[TreeEntry, ...]) -> None:
-        self._end(entry.keep(tree))
+    def end(self, entry: NewEntry, inside: list[TreeEntry]) -> None:
+        self._tree += inside
+        self._end(entry.keep(tuple(inside)))
 
     def copy(self, name: str, kept: KeptEntry) -> None:
         self.begin(name)
         for chunk in kept.frames():
             self._put(chunk)
+        self._tree += kept.tree
         self._end(kept.digest)
 
     def _put(self, data: bytes | bytearray) -> None:
@@ -143,53 +154,3 @@ class _Writer:
     def _end(self, sha256: str) -> None:
         name, offset = self._begun
         self._segments.append(WrittenSegment(name=name, offset=offset, length=self._size - offset, sha256=sha256))
-
-
-def _stream(segment: Segment, tree: list[TreeEntry]) -> Iterator[bytes]:
-    """The segment's part of the tar; what it holds is added to ``tree``."""
-    for member in segment.complete():
-        if member.is_directory:
-            yield tar_header(member.path, member.mode, kind=DIRECTORY)
-        elif member.link is not None:
-            yield tar_header(member.path, member.mode, kind=LINK, link=member.link)
-            tree.append(TreeEntry(path=member.path, mode=member.mode, digest=member.link, size=0))
-        else:
-            yield from _file(member, tree)
-    if segment.last:
-        yield END
-
-
-def _file(member: Member, tree: list[TreeEntry]) -> Iterator[bytes]:
-    with member.open() as source:
-        size = left = source.seek(0, os.SEEK_END)
-        source.seek(0)
-        yield tar_header(member.path, member.mode, size=size)
-        digest = hashlib.sha256()
-        while left and (chunk := source.read(min(left, _CHUNK))):
-            digest.update(chunk)
-            left -= len(chunk)
-            yield chunk
-        if left or source.read(1):
-            raise PackError("changed while it was packed", where=member.path)
-    yield tar_padding(size)
-    sha256 = digest.hexdigest()
-    if member.module is None:
-        member.check(sha256)
-    tree.append(TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size))
-
-
-def _blocks(pieces: Iterable[bytes], size: int) -> Iterator[bytes]:
-    """The same bytes in pieces of ``size`` bytes (the last is shorter)."""
-    gathered: list[bytes | memoryview] = []
-    room = size
-    for piece in pieces:
-        rest = memoryview(piece)
-        while len(rest) >= room:
-            gathered.append(rest[:room])
-            yield b"".join(gathered)
-            gathered, rest, room = [], rest[room:], size
-        if rest:
-            gathered.append(rest)
-            room -= len(rest)
-    if gathered:
-        yield b"".join(gathered)

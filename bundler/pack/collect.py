@@ -117,7 +117,7 @@ class _View:
         owners: dict[str, str] = {}
         declared: dict[str, Declared] = {}
         places = {prefix.baked}
-        for file, record in prefix.records.items():
+        for file, record in prefix.records():
             owners[f"conda-meta/{file}"] = record["name"]
             copy = os.path.basename(record["extracted_package_dir"])  # noqa: PTH119 -- once for each package
             for entry in record["paths_data"]["paths"]:
@@ -172,7 +172,7 @@ class _View:
 
         Nor does it name what lost to another package's file; where the linker has listed that depends on chance.
         """
-        record = dict(self.prefix.records[os.path.basename(target)])  # noqa: PTH119
+        record = json.loads((self.prefix.path / target).read_bytes())
         paths = [entry for entry in record["paths_data"]["paths"] if not entry["_path"].startswith(_LEFT_OUT)]
         record |= {
             "files": sorted(file for file in record["files"] if not file.startswith(_LEFT_OUT)),

@@ -23,7 +23,7 @@ LINK_MODE = 0o777
 _FORBIDDEN_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Declared:
     """What packages say of a file in the prefix.
 
@@ -38,7 +38,7 @@ class Declared:
     placeholder: int = 0
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class Member:
     """One entry of the payload, by its path below the release.
 
@@ -83,7 +83,7 @@ class Member:
             return file.read()
 
 
-@dataclass(frozen=True, kw_only=True)
+@dataclass(frozen=True, kw_only=True, slots=True)
 class TreeEntry:
     """One member as it will stand on the target. ``digest`` is of the content, or the link's target as text."""
 

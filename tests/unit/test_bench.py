@@ -117,7 +117,7 @@ class TestStageScript:
         assert text.startswith(self.INSTALL.partition("\nmain")[0])
         assert f"\nROOT='{tmp_path}/a root/here'\nBAKED_ROOT=$ROOT\n" in text
         assert 'main "$@"' not in text
-        assert "\nverify_bundle\nstage_release\nexit 0\n" in text
+        assert "\nverify_bundle\nstage_release\nend_well\n" in text
 
     def test_for_another_root_the_baked_one_stays(self, tmp_path: Path) -> None:
         (tmp_path / "install.sh").write_text(self.INSTALL)
