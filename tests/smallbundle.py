@@ -77,7 +77,16 @@ def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
 def build(project: Path, channel: Path, form: str, *options: str) -> Path:
     """The bundle, in ``dist`` beside the project."""
     output = project.parent / "dist"
-    words = ("--channel", channel.as_uri(), "--format", form, "--output-dir", output, "--json", *options)
+    words: tuple[str | Path, ...] = (
+        "--channel",
+        channel.as_uri(),
+        "--format",
+        form,
+        "--output-dir",
+        output,
+        "--json",
+        *options,
+    )
     done = command("build", project, *words)
     assert done.returncode == 0, done.stderr
     return Path(json.loads(done.stdout)["bundles"][0]["path"])

@@ -176,12 +176,14 @@ class Inspection:
 def inspect(path: Path) -> Inspection:
     """Look into a bundle. Raises what :func:`bundler.bundle.read.open_bundle` raises."""
     bundle = open_bundle(path)
+    services = [f"units/{service.unit}" for service in bundle.manifest.services]
+    names = sorted(bundle.below("units"), key=lambda name: (name not in services, name))
     return Inspection(
         bundle=str(path),
         form=bundle.form,
         size=bundle.size,
         manifest=bundle.manifest,
-        units=tuple(UnitText.parse(name.removeprefix("units/"), bundle.text(name)) for name in bundle.below("units")),
+        units=tuple(UnitText.parse(name.removeprefix("units/"), bundle.text(name)) for name in names),
         files=tuple((name, bundle.pieces[name].size) for name in sorted(bundle.pieces)),
     )
 

@@ -157,11 +157,12 @@ def _member(block: bytes, records: dict[bytes, bytes], header: bytes) -> TarMemb
     kind = _kind(block)
     if kind not in _KINDS:
         raise TarDamage(f"{path} is {_REFUSED.get(kind, 'something that no bundle has')}")
-    try:
-        size = int(records[b"size"]) if b"size" in records else _number(block, 124, 136)
-    except ValueError as error:
-        raise TarDamage("a header has a size that is no number") from error
-    if size < 0 or (size and kind != REGULAR):
+    size = _number(block, 124, 136)
+    if b"size" in records:
+        if not records[b"size"].isdigit():
+            raise TarDamage("a header has a number that is none")
+        size = int(records[b"size"])
+    if size and kind != REGULAR:
         raise TarDamage(f"{path} has a size that it cannot have")
     if kind == DIRECTORY:
         path = path.removesuffix("/")
@@ -188,7 +189,8 @@ def _records(data: bytes) -> dict[bytes, bytes]:
         length = int(digits) if digits.isdigit() and len(digits) < 8 else 0
         record, data = data[:length], data[length:]
         key, equals, value = record[len(digits) + 1 : -1].partition(b"=")
-        if not (equals and record.endswith(b"\n")) or b"\0" in value or key.startswith(b"GNU.sparse"):
+        whole = len(record) == length and record.endswith(b"\n") and equals
+        if not whole or b"\0" in value or key.startswith(b"GNU.sparse"):
             raise TarDamage("a header has a record that is none")
         found[key] = value
     return found
