@@ -167,8 +167,10 @@ def _secrets(manifest: Manifest) -> dict[str, str]:
 
 
 def _app(bundle: OpenBundle) -> dict[str, str]:
+    """Without the bytecode, which the build has made: whoever changes a module sees that."""
     with translated(bundle.path):
-        return {entry.path: f"{entry.mode:o} {entry.digest}" for entry in app_tree(bundle)}
+        own = (entry for entry in app_tree(bundle) if "/__pycache__/" not in entry.path)
+        return {entry.path: f"{entry.mode:o} {entry.digest}" for entry in own}
 
 
 def _texts(old: OpenBundle, new: OpenBundle) -> tuple[TextChange, ...]:
