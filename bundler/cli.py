@@ -28,6 +28,7 @@ __all__ = ["cli", "main"]
 
 _DIRECTORY = click.Path(file_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_BUNDLE = click.Path(exists=True, path_type=Path)
 _EXIT_SMOKE = 8
 
 
@@ -176,6 +177,33 @@ def _load(directory: Path, options: dict[str, Any]) -> BundleConfig:
 
 
 @_command
+@click.argument("directory", type=_DIRECTORY, default=".", metavar="[DIR]")
+@click.option(
+    "--from",
+    "starting_point",
+    type=click.Choice(["asgi", "elixir", "job", "jupyter", "service"]),
+    default="service",
+    show_default=True,
+    help="What the project is to be.",
+)
+def init(directory: Path, quiet: bool, starting_point: str) -> Any:
+    """Write a commented bundle.toml, an environment.yml and a small program to start from; overwrites nothing."""
+    from bundler.starting_points import start
+
+    written = [str(path) for path in start(directory, starting_point)]
+    return [f"wrote {path}" for path in written], {"written": written}
+
+
+@_command
+def schema(quiet: bool) -> Any:
+    """Print the JSON schema of bundle.toml, for editors."""
+    from bundler.schema import make_schema
+
+    document = make_schema()
+    return [json.dumps(document, indent=2, sort_keys=True)], document
+
+
+@_command
 @_project
 @click.option("--check", is_flag=True, help="Only say whether the lockfile is fresh: exit 4 if it is not.")
 @click.option("--update", multiple=True, metavar="PACKAGE", help="Move only this package; may be given again.")
@@ -225,7 +253,40 @@ def build(directory: Path, quiet: bool, output: Path, **options: Any) -> Any:
 
 
 @_command
-@click.argument("bundle", type=click.Path(exists=True, path_type=Path))
+@click.argument("bundle", type=_BUNDLE)
+def inspect(bundle: Path, quiet: bool) -> Any:
+    """Show what is in BUNDLE (.tar, .run or directory): packages, units and how they are confined, sizes, needs."""
+    from bundler.bundle.inspect import inspect as look
+
+    inspection = look(bundle)
+    return inspection.lines(), inspection.document()
+
+
+@_command
+@click.argument("bundle", type=_BUNDLE)
+def verify(bundle: Path, quiet: bool) -> Any:
+    """Compare BUNDLE with all that it says of itself; exits with 7, naming what is wrong. Installs nothing."""
+    from bundler.bundle.verify import verify as compare
+    from bundler.progress import make_progress
+
+    verification = compare(bundle, make_progress(quiet=quiet))
+    return verification.lines(), verification.document()
+
+
+@_command
+@click.argument("old", type=_BUNDLE)
+@click.argument("new", type=_BUNDLE)
+@click.option("--exit-code", is_flag=True, help="Exit with 1 if they differ.")
+def diff(old: Path, new: Path, quiet: bool, exit_code: bool) -> Any:
+    """Show what changes from bundle OLD to bundle NEW: packages, sizes, units, defaults, secrets, your files."""
+    from bundler.bundle.diff import diff as compare
+
+    difference = compare(old, new)
+    return difference.lines(), difference.document(), int(exit_code and difference.different)
+
+
+@_command
+@click.argument("bundle", type=_BUNDLE)
 @click.option("--suite", default="bookworm", show_default=True, help="The Debian that is booted.")
 @click.option("--rootfs", type=click.Path(exists=True, path_type=Path), help="A directory or tar instead of a suite.")
 @click.option("--timeout", type=float, default=180, show_default=True, help="Seconds for the installation.")

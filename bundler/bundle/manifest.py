@@ -18,9 +18,13 @@ if TYPE_CHECKING:
     from bundler.lock.lockfile import Lock
     from bundler.pack.payload import Payload
 
-__all__ = ["MACHINES", "SCHEMA", "make_manifest", "required_glibc"]
+__all__ = ["MACHINES", "SCHEMA", "SYSTEMD", "make_manifest", "required_glibc"]
 
 SCHEMA = 1
+"""Raised when a reader of the one before would go wrong; a further key is none of its business."""
+SYSTEMD = 239
+"""The lowest version that a bundle can be installed under; install.sh says so in its preflight."""
+_LARGEST = 20
 MACHINES = {
     "linux-64": "x86_64",
     "linux-32": "i686",
@@ -57,9 +61,12 @@ def make_manifest(
             "size": payload.size,
             "files": len(payload.tree),
             "unpacked_size": payload.unpacked_size,
+            "largest": _largest(payload),
             "segments": [asdict(segment) for segment in payload.archive.segments],
         },
-        "requires": {"machine": MACHINES[identity.platform], "glibc": required_glibc(lock)},
+        "requires": {"machine": MACHINES[identity.platform], "glibc": required_glibc(lock), "systemd": SYSTEMD},
+        "options": {"exclude": config.exclude, "include": config.include},
+        "config": dict(config.config),
         "secrets": [{"name": s.name, "bytes": s.bytes, "format": s.format} for s in config.secrets],
         "services": _services(config),
         "packages": _packages(archives),
@@ -76,6 +83,12 @@ def required_glibc(lock: Lock) -> str:
 
 def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.rstrip(".").split("."))
+
+
+def _largest(payload: Payload) -> list[dict[str, Any]]:
+    """The payload's largest files, in bytes: where to look when a bundle is too large."""
+    largest = sorted(payload.tree, key=lambda entry: (-entry.size, entry.path))[:_LARGEST]
+    return [{"path": entry.path, "size": entry.size} for entry in largest]
 
 
 def _services(config: BundleConfig) -> list[dict[str, Any]]:

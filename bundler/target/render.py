@@ -27,6 +27,7 @@ __all__ = [
     "InstallService",
     "RunScript",
     "render_environment",
+    "render_init",
     "render_install",
     "render_manage",
     "render_run",
@@ -130,6 +131,11 @@ def render_unit(unit: Unit) -> str:
 def render_environment(entries: tuple[tuple[str, str], ...], *, comment: str) -> str:
     """The text of an EnvironmentFile (systemd.exec(5)): each value double-quoted, escaped as facts need it."""
     return _templates().get_template("units/environment.j2").render(entries=entries, comment=comment)
+
+
+def render_init(template: str, *, name: str) -> str:
+    """A file that a project starts from; in ``module`` the name stands as Python and Elixir have names."""
+    return _templates().get_template(f"init/{template}").render(name=name, module=name.replace("-", "_"))
 
 
 @cache

@@ -1,0 +1,189 @@
+"""The manifest as it is read back: :mod:`bundler.bundle.manifest` writes it, for any version to read.
+
+A key that is new is passed over, one that an older bundle has not is empty. What cannot be read at all has a higher
+schema.
+"""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any, Literal
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from bundler.bundle.manifest import SCHEMA
+from bundler.errors import VerificationError
+
+__all__ = ["COPY_AGAIN", "Manifest", "PackageEntry", "SegmentEntry", "read_manifest"]
+
+COPY_AGAIN = "Copy the bundle again, or build it again."
+
+_BEHIND_PACKAGES = ("app/", "baked", "list")
+"""The payload's last segments; before the packages' there is one of all directories."""
+
+Count = Annotated[int, Field(ge=0)]
+
+
+class _Entry(BaseModel):
+    model_config = ConfigDict(extra="ignore", frozen=True)
+
+
+class SegmentEntry(_Entry):
+    """Where a part of the payload lies in it, in bytes."""
+
+    name: str
+    offset: Count
+    length: Count
+    sha256: str
+
+
+class FileEntry(_Entry):
+    path: str
+    size: Count
+
+
+class PayloadEntry(_Entry):
+    """Sizes are bytes; ``files`` counts files and links."""
+
+    path: str
+    codec: Literal["gzip", "zstd", "xz", "none"]
+    bytecode: str = ""
+    sha256: str
+    size: Count
+    files: Count
+    unpacked_size: Count
+    largest: tuple[FileEntry, ...] = ()
+    segments: tuple[SegmentEntry, ...]
+
+
+class PackageEntry(_Entry):
+    """``size`` is the archive's that it was linked from."""
+
+    name: str
+    version: str
+    build: str
+    subdir: str
+    url: str
+    sha256: str
+    size: Count
+
+    @property
+    def channel(self) -> str:
+        """The channel's URL, without subdir and file name."""
+        return self.url.rsplit("/", 2)[0]
+
+
+class NoteEntry(_Entry):
+    kind: str
+    package: str
+    path: str
+
+
+class ExemptionEntry(_Entry):
+    """Why a service is confined otherwise than by default; ``because`` is a package, or a key of bundle.toml."""
+
+    directive: str
+    because: str = ""
+    reason: str = ""
+
+
+class ServiceEntry(_Entry):
+    """``health`` is the table of bundle.toml."""
+
+    unit: str
+    profile: str = ""
+    health: dict[str, Any] | None = None
+    exemptions: tuple[ExemptionEntry, ...] = ()
+
+    def reason(self, directive: str) -> str:
+        """Why the service is no better confined by this directive, as far as the build knows."""
+        found = (one for one in self.exemptions if one.directive == directive)
+        return next((f"{one.reason} ({one.because})" if one.because else one.reason for one in found), "")
+
+
+class SecretEntry(_Entry):
+    """A secret's name and how the target makes it; nothing of a value is in any bundle."""
+
+    model_config = ConfigDict(extra="allow")
+    name: str
+
+    def form(self) -> str:
+        """All but the name, in a line."""
+        said = self.model_dump()
+        return ", ".join(f"{key} {said[key]}" for key in sorted(said) if key != "name")
+
+
+class RequiresEntry(_Entry):
+    machine: str
+    glibc: str = ""
+    systemd: Count = 239
+
+
+class OptionsEntry(_Entry):
+    """What bundle.toml says of the build and shows nowhere else."""
+
+    exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+
+
+class Manifest(_Entry):
+    """Design section 1: the bundle's index."""
+
+    schema_: Annotated[int, Field(alias="schema")]
+    made_by: str
+    name: str
+    version: str
+    description: str
+    platform: str
+    build_id: str
+    release: str
+    root: str
+    baked_prefix: str
+    tree_digest: str
+    payload: PayloadEntry
+    requires: RequiresEntry
+    options: OptionsEntry = OptionsEntry()
+    config: dict[str, str] = {}
+    secrets: tuple[SecretEntry, ...] = ()
+    services: tuple[ServiceEntry, ...]
+    packages: tuple[PackageEntry, ...]
+    notes: tuple[NoteEntry, ...] = ()
+
+    @property
+    def release_dir(self) -> str:
+        """The release's absolute path at the default root."""
+        return f"{self.root}/releases/{self.release}"
+
+    def packed(self) -> dict[str, int]:
+        """How many bytes of the payload are a package's alone, by its name."""
+        names = tuple(segment.name for segment in self.payload.segments)
+        behind = len(_BEHIND_PACKAGES) if names[-len(_BEHIND_PACKAGES) :] == _BEHIND_PACKAGES else 0
+        segments = self.payload.segments[1 : len(names) - behind]
+        return {segment.name: segment.length for segment in segments}
+
+    def app_segment(self) -> SegmentEntry | None:
+        """The part of the payload with the user's own files; no package can have this name."""
+        return next((segment for segment in self.payload.segments if segment.name == "app/"), None)
+
+
+def read_manifest(content: bytes, *, where: str) -> Manifest:
+    """Parse manifest.json. Raises :class:`VerificationError` for what is none, or is of a later schema."""
+    try:
+        document = json.loads(content)
+    except ValueError as error:
+        raise VerificationError(f"its manifest.json is damaged: {error}", where=where, remedy=COPY_AGAIN) from error
+    schema = document.get("schema") if isinstance(document, dict) else None
+    if isinstance(schema, int) and schema > SCHEMA:
+        raise VerificationError(
+            f"its manifest has schema {schema}, and this conda-bundler knows {SCHEMA}",
+            where=where,
+            remedy=f"It was made by {document.get('made_by', 'a later version')}: use that, or a later one.",
+        )
+    try:
+        return Manifest.model_validate(document)
+    except ValidationError as error:
+        first = error.errors()[0]
+        key = ".".join(str(part) for part in first["loc"]) or "all of it"
+        raise VerificationError(
+            f"its manifest.json is not one: {key}: {first['msg']}", where=where, remedy=COPY_AGAIN
+        ) from error

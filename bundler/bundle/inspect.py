@@ -1,0 +1,210 @@
+"""What is in a bundle, for whoever is to install it. It is read, not verified: that is :mod:`bundler.bundle.verify`."""
+
+from __future__ import annotations
+
+import textwrap
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from bundler.bundle.read import open_bundle
+from bundler.bundle.telling import columns, printable, size
+from bundler.bundle.units import UnitText
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+    from bundler.bundle.index import Manifest
+
+__all__ = ["Inspection", "inspect"]
+
+_WIDTH = 110
+_LARGEST = 10
+_TOOLS = {"gzip": ("gzip",), "zstd": ("zstd",), "xz": ("xz",), "none": ()}
+"""What the target decompresses with, by the payload's codec."""
+_NOTES = {
+    "clobber": "{package}'s is left out: another package has this file too",
+    "post-link": "{package}'s script after linking, which nobody runs",
+}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inspection:
+    """A bundle's manifest, its units and its files with their sizes in bytes; ``size`` is the bundle's."""
+
+    bundle: str
+    form: str
+    size: int
+    manifest: Manifest
+    units: tuple[UnitText, ...]
+    files: tuple[tuple[str, int], ...]
+
+    def lines(self) -> list[str]:
+        """For people."""
+        manifest = self.manifest
+        return [
+            printable(f"{manifest.name} {manifest.version} for {manifest.platform}: {manifest.description}"),
+            *columns(self._summary()),
+            *_section("services", self._services()),
+            *_section("units", self._units()),
+            *_section("defaults, for the operator to override", columns(list(manifest.config.items()))),
+            *_section("secrets, made on the target", columns([(one.name, one.form()) for one in manifest.secrets])),
+            *_section(f"packages: {len(manifest.packages)}", self._packages()),
+            *_section("largest files", columns(self._largest(), right={1})),
+            *_section("notes", columns([(note.path, _note(note.kind, note.package)) for note in manifest.notes])),
+            *_section("files of the bundle", columns([(name, size(count)) for name, count in self.files], right={1})),
+        ]
+
+    def document(self) -> dict[str, Any]:
+        """For ``--json``: the manifest, less what only a program that unpacks needs, and what was seen beside it."""
+        manifest = self.manifest
+        packed = manifest.packed()
+        said = manifest.model_dump(mode="json", by_alias=True, exclude={"packages": True, "payload": {"segments"}})
+        packages = [
+            package.model_dump(mode="json") | {"channel": package.channel, "packed": packed.get(package.name, 0)}
+            for package in manifest.packages
+        ]
+        units = [
+            {
+                "name": unit.name,
+                "directives": [list(directive) for directive in unit.directives],
+                "confinement": [list(directive) for directive in unit.confinement],
+                "exceptions": [
+                    {"directive": key, "stands": how, "reason": self._reason(unit, key)}
+                    for key, how in _exceptions(unit)
+                ],
+            }
+            for unit in self.units
+        ]
+        said["requires"]["tools"] = list(self._tools())
+        return said | {
+            "bundle": self.bundle,
+            "form": self.form,
+            "size": self.size,
+            "packages": packages,
+            "units": units,
+            "files": [{"path": name, "size": count} for name, count in self.files],
+        }
+
+    def _summary(self) -> list[tuple[str, str]]:
+        manifest, payload = self.manifest, self.manifest.payload
+        glibc = f"glibc {manifest.requires.glibc} or later, " if manifest.requires.glibc else ""
+        systemd = f"systemd {manifest.requires.systemd} or later"
+        return [
+            ("bundle", f"{self.bundle} ({self.form}, {size(self.size)})"),
+            ("release", f"{manifest.release}, made by {manifest.made_by}"),
+            ("root", f"{manifest.root}; {manifest.release_dir}"),
+            ("size", f"{size(payload.size)} packed ({payload.codec}), {size(payload.unpacked_size)} unpacked"),
+            ("", f"{payload.files} files and links, bytecode: {payload.bytecode or 'unknown'}"),
+            ("needs", f"{manifest.requires.machine}, {glibc}{systemd}"),
+            ("", f"sh, {', '.join(self._tools())}, and coreutils, grep and sed, or busybox"),
+            ("tree", f"sha256 {manifest.tree_digest}"),
+        ]
+
+    def _tools(self) -> tuple[str, ...]:
+        return ("tar", *_TOOLS[self.manifest.payload.codec])
+
+    def _services(self) -> list[str]:
+        rows = []
+        for service in self.manifest.services:
+            unit = next((unit for unit in self.units if unit.name == service.unit), None)
+            if unit is not None:
+                rows += [(service.unit if key == "runs" else "", key, said) for key, said in self._service(unit)]
+            checks = (str(value) for key, value in (service.health or {}).items() if key in ("http", "tcp", "command"))
+            rows += [("", "health", check) for check in checks]
+        return columns(rows)
+
+    def _service(self, unit: UnitText) -> list[tuple[str, str]]:
+        burst, interval = unit.get("Unit", "StartLimitBurst"), unit.get("Unit", "StartLimitIntervalSec")
+        limits = [f"{key}={unit.get('Service', key)}" for key in _limits(unit)]
+        again = f"{unit.get('Service', 'Restart', 'no')}, after {unit.get('Service', 'RestartSec', '0.1')} s"
+        return [
+            ("runs", self._short(unit.get("Service", "ExecStart"))),
+            ("as", f"{unit.get('Service', 'User', 'root')}, in {unit.get('Service', 'WorkingDirectory', '/')}"),
+            ("restarts", again + (f"; gives up after {burst} starts in {interval} s" if burst and interval else "")),
+            *([("limits", " ".join(limits))] if limits else []),
+        ]
+
+    def _units(self) -> list[str]:
+        lines: list[str] = []
+        seen: dict[tuple[tuple[str, str], ...], str] = {}
+        for unit in self.units:
+            like = seen.get(unit.confinement)
+            if not unit.is_service or like:
+                lines.append(f"  {unit.name}" + (f": confined like {like}" if like and unit.is_service else ""))
+            else:
+                seen[unit.confinement] = unit.name
+                lines += self._confinement(unit)
+        return [printable(line) for line in lines]
+
+    def _confinement(self, unit: UnitText) -> list[str]:
+        exceptions = _exceptions(unit)
+        rows = [(key, ": ".join(filter(None, (how, self._reason(unit, key))))) for key, how in exceptions]
+        said = " ".join(f"{key}={value}".replace(" ", ",") for key, value in unit.confinement)
+        return [
+            f"  {unit.name}: confined {'but for' if exceptions else 'as by default'}",
+            *columns(rows, indent="    ! "),
+            *textwrap.wrap(said, _WIDTH, initial_indent="    ", subsequent_indent="    "),
+        ]
+
+    def _reason(self, unit: UnitText, directive: str) -> str:
+        return next((one.reason(directive) for one in self.manifest.services if one.unit == unit.name), "")
+
+    def _short(self, text: str) -> str:
+        return text.replace(f"{self.manifest.release_dir}/", "")
+
+    def _packages(self) -> list[str]:
+        packed = self.manifest.packed()
+        heading = ("name", "version", "build", "archive", "packed", "channel")
+        rows = [
+            (
+                one.name,
+                one.version,
+                one.build,
+                size(one.size),
+                size(packed.get(one.name, 0)),
+                _channel(one.channel, one.subdir),
+            )
+            for one in self.manifest.packages
+        ]
+        return columns([heading, *rows], right={3, 4})
+
+    def _largest(self) -> list[tuple[str, str]]:
+        return [(file.path, size(file.size)) for file in self.manifest.payload.largest[:_LARGEST]]
+
+
+def inspect(path: Path) -> Inspection:
+    """Look into a bundle. Raises what :func:`bundler.bundle.read.open_bundle` raises."""
+    bundle = open_bundle(path)
+    services = [f"units/{service.unit}" for service in bundle.manifest.services]
+    names = sorted(bundle.below("units"), key=lambda name: (name not in services, name))
+    return Inspection(
+        bundle=str(path),
+        form=bundle.form,
+        size=bundle.size,
+        manifest=bundle.manifest,
+        units=tuple(UnitText.parse(name.removeprefix("units/"), bundle.text(name)) for name in names),
+        files=tuple((name, bundle.pieces[name].size) for name in sorted(bundle.pieces)),
+    )
+
+
+def _section(heading: str, lines: Iterable[str]) -> list[str]:
+    found = list(lines)
+    return ["", heading, *found] if found else []
+
+
+def _exceptions(unit: UnitText) -> tuple[tuple[str, str], ...]:
+    return unit.exceptions if unit.is_service else ()
+
+
+def _limits(unit: UnitText) -> list[str]:
+    names = ("MemoryMax", "CPUQuota", "TasksMax", "LimitNOFILE")
+    return [name for name in names if unit.get("Service", name)]
+
+
+def _note(kind: str, package: str) -> str:
+    return _NOTES.get(kind, "{package}: " + kind.replace("{", "{{")).format(package=package)
+
+
+def _channel(url: str, subdir: str) -> str:
+    return f"{url.rsplit('/', 1)[-1]}/{subdir}"

@@ -1,0 +1,288 @@
+"""Is a bundle what was built? By its own digests, and by the content that they speak of; nothing is unpacked to disk.
+
+What no digest in the bundle covers, the tar's own headers and the script at a ``.run``'s head, is covered by the
+``.sha256`` beside it; where that is missing, both are compared with what conda-bundler writes. None of this says who
+made the bundle.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+import shlex
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bundler import __version__
+from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, checksums
+from bundler.bundle.index import COPY_AGAIN
+from bundler.bundle.read import Piece, open_bundle, translated
+from bundler.bundle.tree import DIGESTS, read_tree, tree_digest
+from bundler.bundle.ustar import TarStream, dated_like
+from bundler.errors import VerificationError
+from bundler.pack.members import LINK_MODE
+from bundler.pack.tar import DIRECTORY, END, tar_header, tar_padding
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from bundler.bundle.read import OpenBundle
+    from bundler.bundle.tree import Tree
+    from bundler.progress import Progress
+
+__all__ = ["Check", "Verification", "verify"]
+
+_LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
+_SELF = re.compile(rb"^SELF_SHA256='([0-9a-f]*)'$", re.MULTILINE)
+_HEADER = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Check:
+    """Something that was compared and is right."""
+
+    name: str
+    detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Verification:
+    """A bundle that is what was built, and by what that was seen."""
+
+    bundle: str
+    form: str
+    name: str
+    release: str
+    tree_digest: str
+    checks: tuple[Check, ...]
+
+    def lines(self) -> tuple[str, ...]:
+        """For people."""
+        width = max(len(check.name) for check in self.checks)
+        rows = (f"  {check.name:<{width}}  {check.detail}" for check in self.checks)
+        return (f"{self.bundle}: {self.name} {self.release} is what was built", *rows)
+
+    def document(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return {"verified": True} | asdict(self)
+
+
+def verify(path: Path, progress: Progress) -> Verification:
+    """Compare a bundle with all that it says of itself.
+
+    Raises :class:`VerificationError`, with the name of what is wrong, and what :func:`open_bundle` raises.
+    """
+    bundle = open_bundle(path)
+    manifest = bundle.manifest
+    checks = []
+    with translated(path):
+        progress.step(f"Checking the files of {path.name}")
+        if bundle.form != "dir":
+            checks.append(_check_outside(bundle))
+        digests = _digests(bundle)
+        checks += [_check_sums(bundle, digests), _check_installer(bundle, digests)]
+        checks.append(_check_payload(bundle, digests))
+        progress.step(f"Reading {manifest.payload.path}")
+        checks.append(_check_tree(bundle, read_tree(bundle)))
+    return Verification(
+        bundle=str(path),
+        form=bundle.form,
+        name=manifest.name,
+        release=manifest.release,
+        tree_digest=manifest.tree_digest,
+        checks=tuple(checks),
+    )
+
+
+def _refuse(problems: Sequence[str], bundle: OpenBundle, *, inside: str = "", remedy: str = COPY_AGAIN) -> None:
+    """Raise :class:`VerificationError` if there is a problem, with all of them."""
+    if problems:
+        many = "\n  - ".join([f"{len(problems)} things are wrong:", *problems])
+        where = f"{bundle.path}: {inside}" if inside else str(bundle.path)
+        raise VerificationError(problems[0] if len(problems) == 1 else many, where=where, remedy=remedy)
+
+
+def _check_outside(bundle: OpenBundle) -> Check:
+    """The file itself, by the sum beside it or by how conda-bundler writes such a file."""
+    sidecar = bundle.path.with_name(f"{bundle.path.name}.sha256")
+    if not sidecar.is_file():
+        _check_form(bundle)
+        return Check(name=bundle.path.name, detail=f"written as conda-bundler does; there is no {sidecar.name}")
+    digest = hashlib.sha256()
+    with bundle.path.open("rb") as file:
+        while chunk := file.read(1 << 20):
+            digest.update(chunk)
+    if sidecar.read_bytes() != f"{digest.hexdigest()}  {bundle.path.name}\n".encode():
+        sentence = f"{sidecar.name} beside it has another digest, or another name; the file's is {digest.hexdigest()}"
+        _refuse([sentence], bundle)
+    return Check(name=sidecar.name, detail=f"sha256 {digest.hexdigest()}")
+
+
+def _check_form(bundle: OpenBundle) -> None:
+    """Every byte between the files' contents, against what our own writer makes of the same files."""
+    remedy = "Put its .sha256 file beside it, or unpack it (tar -xf; sh FILE --extract DIR) and verify the directory."
+    with bundle.path.open("rb") as file:
+        head = file.read(bundle.tar)
+        stream, model, entry, end = TarStream(file, seekable=True), b"", (0, 0), 0
+        for member in stream:
+            program = member.kind == DIRECTORY or member.path.endswith((f"/{INSTALL}", f"/{MANAGE}"))
+            ours = tar_header(member.path, 0o755 if program else 0o644, size=member.size, kind=member.kind)
+            model = model or member.header
+            if dated_like(ours, model) != member.header:
+                _refuse([f"the header of {member.path} is not as it was written"], bundle, remedy=remedy)
+            entry = (stream.offset - len(member.header), stream.offset)
+            end = stream.offset + member.size + len(tar_padding(member.size)) + len(END)
+        if stream.offset != end:
+            _refuse([f"has {stream.offset - end} bytes behind its end"], bundle, remedy=remedy)
+    if bundle.form == "run":
+        _check_starter(bundle, head, entry=entry, tar_size=end)
+
+
+def _check_starter(bundle: OpenBundle, head: bytes, *, entry: tuple[int, int], tar_size: int) -> None:
+    """The script at the head of a ``.run``; ``entry`` is where in the tar the payload's header and content begin."""
+    from bundler.target.render import RunScript, render_run
+
+    digest = hashlib.sha256()
+    for chunk in Piece(file=bundle.path, offset=bundle.tar, size=entry[0]).chunks():
+        digest.update(chunk)
+    ours = render_run(
+        RunScript(
+            bundle=bundle.top,
+            head=entry[0],
+            head_sha256=digest.hexdigest(),
+            payload=entry[1],
+            payload_size=bundle.payload.size,
+            tar_size=tar_size,
+        )
+    )
+    if head != ours:
+        sentence = f"the script at its head is not the one that conda-bundler {__version__} writes"
+        remedy = "Put its .sha256 file beside it: that says whether it is another version's, or damaged."
+        _refuse([sentence], bundle, remedy=remedy)
+
+
+def _digests(bundle: OpenBundle) -> dict[str, str]:
+    return {name: _sha256(piece) for name, piece in sorted(bundle.pieces.items()) if name != SUMS}
+
+
+def _sha256(piece: Piece) -> str:
+    digest = hashlib.sha256()
+    for chunk in piece.chunks():
+        digest.update(chunk)
+    return digest.hexdigest()
+
+
+def _check_sums(bundle: OpenBundle, digests: dict[str, str]) -> Check:
+    """SHA256SUMS, taken strictly: sha256sum(1) passes over many a damaged line, and over files that are not listed."""
+    text = bundle.read(SUMS)
+    found = [_LINE.fullmatch(line) for line in text.decode("utf-8", "backslashreplace").splitlines()]
+    listed = {line[2]: line[1] for line in found if line}
+    problems = [f"{name} is not among the bundle's files" for name in (*bundle.odd, *sorted(digests.keys() - listed))]
+    problems += [f"{name} is missing" for name in sorted(listed.keys() - digests)]
+    changed = sorted(name for name in listed.keys() & digests if listed[name] != digests[name])
+    problems += [f"{name} is not the file that {SUMS} lists" for name in changed]
+    if not problems and text != checksums(digests):
+        problems = [f"{SUMS} is not as it was written"]
+    _refuse(problems, bundle)
+    return Check(name=SUMS, detail=f"{len(digests)} files, each with its digest, and no other")
+
+
+def _check_installer(bundle: OpenBundle, digests: dict[str, str]) -> Check:
+    """install.sh: its own digest, and that it speaks of these files and of what the manifest says."""
+    content = bundle.read(INSTALL)
+    said = _SELF.search(content)
+    problems = []
+    if not said or hashlib.sha256(_SELF.sub(b"SELF_SHA256=''", content)).hexdigest() != said[1].decode():
+        problems.append("its own digest is another")
+    text = content.decode("utf-8", "backslashreplace")
+    files = {words[1]: words[0] for words in _calls(text, "each_file") if len(words) == 2}
+    expected = digests | {INSTALL: ""}
+    differing = sorted(name for name in files.keys() | expected if files.get(name) != expected.get(name))
+    problems += [f"it says something else of {name} than {SUMS} does" for name in differing]
+    values = {key: _value(value) for key, value in reversed(_HEADER.findall(text))}
+    problems += [
+        f"its {key} is not the manifest's" for key, value in _facts(bundle).items() if values.get(key) != value
+    ]
+    units = sorted(words[0] for words in _calls(text, "each_unit") if words)
+    if units != [name.removeprefix("units/") for name in bundle.below("units")]:
+        problems.append("its units are not those in units/")
+    _refuse(problems, bundle, inside=INSTALL)
+    return Check(name=INSTALL, detail=f"its own digest, and those of {len(files) - 1} files, agree with {SUMS}")
+
+
+def _facts(bundle: OpenBundle) -> dict[str, str]:
+    """What install.sh's header has to say, by the manifest."""
+    manifest = bundle.manifest
+    return {
+        "NAME": manifest.name,
+        "VERSION": manifest.version,
+        "PLATFORM": manifest.platform,
+        "MACHINE": manifest.requires.machine,
+        "BUILD_ID": manifest.build_id,
+        "RELEASE": manifest.release,
+        "BAKED_ROOT": manifest.root,
+        "PAYLOAD": manifest.payload.path,
+        "PAYLOAD_SHA256": manifest.payload.sha256,
+        "PAYLOAD_CODEC": manifest.payload.codec,
+        "TREE_DIGEST": manifest.tree_digest,
+        "GLIBC": manifest.requires.glibc,
+    }
+
+
+def _calls(text: str, function: str) -> list[list[str]]:
+    """The arguments of each ``"$1" …`` in one of install.sh's lists."""
+    found = re.search(rf"^{function}\(\) \{{.*?^\}}", text, re.MULTILINE | re.DOTALL)
+    calls = re.findall(r'^ +"\$1" (.*)$', found[0], re.MULTILINE) if found else []
+    return [_words(call) for call in calls]
+
+
+def _words(line: str) -> list[str]:
+    try:
+        return shlex.split(line, comments=True)
+    except ValueError:
+        return []
+
+
+def _value(line: str) -> str:
+    return next(iter(_words(line)), "")
+
+
+def _check_payload(bundle: OpenBundle, digests: dict[str, str]) -> Check:
+    """The payload's bytes, as a whole and by segment, against the manifest."""
+    said, where = bundle.manifest.payload, 0
+    problems = []
+    others = [name for name in bundle.pieces if name.startswith("payload.") and name != said.path]
+    problems += [f"{name} is a second payload" for name in others]
+    if (bundle.payload.size, digests[said.path]) != (said.size, said.sha256):
+        problems.append("is not the one that manifest.json names")
+    for segment in said.segments:
+        if segment.offset != where:
+            problems.append(f"segment {segment.name} does not begin where the one before it ends")
+        where = segment.offset + segment.length
+    if where != said.size:
+        problems.append("its segments are not all of it")
+    _refuse(problems, bundle, inside=said.path)
+    for segment in said.segments:
+        digest = hashlib.sha256()
+        for chunk in bundle.payload.chunks(segment.offset, segment.length):
+            digest.update(chunk)
+        if digest.hexdigest() != segment.sha256:
+            problems.append(f"segment {segment.name} is not the one that manifest.json names")
+    _refuse(problems, bundle, inside=said.path)
+    return Check(name=said.path, detail=f"{said.size} bytes in {len(said.segments)} segments, each with its digest")
+
+
+def _check_tree(bundle: OpenBundle, tree: Tree) -> Check:
+    """What the payload unpacks to, against the manifest and the list that it brings."""
+    manifest, entries, problems = bundle.manifest, tree.entries, []
+    if tree_digest(entries) != manifest.tree_digest:
+        problems.append("unpacks to another tree than manifest.json says")
+    if (len(entries), sum(entry.size for entry in entries)) != (manifest.payload.files, manifest.payload.unpacked_size):
+        problems.append("unpacks to another number of files or bytes than manifest.json says")
+    listed = [entry for entry in entries if entry.mode != LINK_MODE and entry.path != DIGESTS]
+    lines = "".join(f"{entry.digest}  ./{entry.path}\n" for entry in listed).encode("utf-8", "surrogateescape")
+    if tree.digests not in (None, lines, b""):
+        problems.append(f"{DIGESTS} in it does not list its files")
+    _refuse(problems, bundle, inside=manifest.payload.path)
+    return Check(name="tree", detail=f"{len(entries)} files and links, sha256 {manifest.tree_digest}")

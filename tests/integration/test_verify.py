@@ -1,0 +1,331 @@
+"""`conda-bundler verify`: yes to what was built, in each form, and to nothing else."""
+
+from __future__ import annotations
+
+import hashlib
+import io
+import json
+import os
+import shutil
+import subprocess
+import tarfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from smallbundle import TOP, build, command, make_channel, make_project, repack, reseal
+
+from bundler.bundle.read import open_bundle
+from bundler.bundle.verify import verify
+from bundler.errors import BundlerError, VerificationError
+from bundler.progress import QuietProgress
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    Members = list[tuple[tarfile.TarInfo, bytes]]
+
+FORMS = ("dir", "tar", "run")
+QUIET = QuietProgress()
+
+
+@pytest.fixture(scope="module")
+def bundles(tmp_path_factory: pytest.TempPathFactory) -> dict[str, Path]:
+    """The same build in each form."""
+    room = tmp_path_factory.mktemp("small")
+    channel, project = make_channel(room / "channel"), make_project(room / "project")
+    return {form: build(project, channel, form) for form in FORMS}
+
+
+@pytest.fixture
+def bundle(bundles: dict[str, Path], tmp_path: Path) -> Path:
+    """A directory of one's own to damage."""
+    return Path(shutil.copytree(bundles["dir"], tmp_path / TOP))
+
+
+def alone(file: Path, room: Path) -> Path:
+    """A copy without the .sha256 beside it."""
+    return Path(shutil.copy(file, room / file.name))
+
+
+def refused(path: Path) -> str:
+    with pytest.raises(VerificationError) as caught:
+        verify(path, QUIET)
+    assert caught.value.exit_code == 7
+    return caught.value.format_message()
+
+
+@pytest.mark.parametrize("form", FORMS)
+def test_what_was_built_is_right(bundles: dict[str, Path], form: str) -> None:
+    done = command("verify", bundles[form], "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    assert (report["verified"], report["form"], report["name"]) == (True, form, "small")
+    seen = [check["name"] for check in report["checks"]]
+    sidecar = [] if form == "dir" else [f"{TOP}.{form}.sha256"]
+    assert seen == [*sidecar, "SHA256SUMS", "install.sh", "payload.tar.gz", "tree"]
+
+
+@pytest.mark.parametrize("form", ["tar", "run"])
+def test_a_file_without_its_sum_beside_it_is_compared_with_how_it_is_written(
+    bundles: dict[str, Path], form: str, tmp_path: Path
+) -> None:
+    report = verify(alone(bundles[form], tmp_path), QUIET)
+    assert "there is no" in report.checks[0].detail
+
+
+@pytest.mark.parametrize("codec", ["zstd", "xz", "none"])
+def test_every_codec_is_read(tmp_path: Path, codec: str) -> None:
+    channel, project = make_channel(tmp_path / "channel"), make_project(tmp_path / "project")
+    assert verify(build(project, channel, "dir", "--compression", codec), QUIET).name == "small"
+
+
+def test_another_date_than_ours(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """SOURCE_DATE_EPOCH is the builder's; whoever verifies need not have it."""
+    channel, project = make_channel(tmp_path / "channel"), make_project(tmp_path / "project")
+    monkeypatch.setenv("SOURCE_DATE_EPOCH", "1700000000")
+    file = build(project, channel, "tar")
+    monkeypatch.delenv("SOURCE_DATE_EPOCH")
+    file.with_name(f"{file.name}.sha256").unlink()
+    assert verify(file, QUIET).name == "small"
+
+
+@pytest.mark.parametrize("form", ["tar", "run"])
+@settings(max_examples=150, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(data=st.data())
+def test_no_changed_byte_passes(bundles: dict[str, Path], tmp_path: Path, form: str, data: st.DataObject) -> None:
+    """Nor does it end in anything but a sentence; there is no .sha256 beside the file to help."""
+    content = bytearray(bundles[form].read_bytes())
+    position = data.draw(st.integers(0, len(content) - 1))
+    content[position] ^= data.draw(st.integers(1, 255))
+    bad = tmp_path / bundles[form].name
+    bad.write_bytes(content)
+    assert refused(bad)
+
+
+@pytest.mark.parametrize("form", ["tar", "run"])
+def test_no_changed_byte_between_the_files_passes(bundles: dict[str, Path], tmp_path: Path, form: str) -> None:
+    """The tar's own headers, padding and end, which no digest in the bundle covers."""
+    whole = bundles[form].read_bytes()
+    opened = open_bundle(bundles[form])
+    contents = [range(piece.offset, piece.offset + piece.size) for piece in opened.pieces.values()]
+    between = [at for at in range(opened.tar, len(whole)) if not any(at in content for content in contents)]
+    assert len(between) > 512 * len(contents)
+    bad = tmp_path / bundles[form].name
+    for at in between[::29]:
+        content = bytearray(whole)
+        content[at] ^= 0x10
+        bad.write_bytes(content)
+        assert refused(bad), at
+
+
+@pytest.mark.parametrize("form", ["tar", "run"])
+def test_no_cut_file_passes(bundles: dict[str, Path], tmp_path: Path, form: str) -> None:
+    whole = bundles[form].read_bytes()
+    bad = tmp_path / bundles[form].name
+    for length in (*range(0, len(whole), len(whole) // 40), len(whole) - 512, len(whole) - 1):
+        bad.write_bytes(whole[:length])
+        assert refused(bad), length
+    for more in (b"\0", bytes(512), bytes(10240), b"x", whole):
+        bad.write_bytes(whole + more)
+        assert refused(bad), more[:10]
+
+
+def test_a_sum_beside_it_that_is_anothers(bundles: dict[str, Path], tmp_path: Path) -> None:
+    file = alone(bundles["tar"], tmp_path)
+    sidecar = tmp_path / f"{file.name}.sha256"
+    sidecar.write_text(f"{'0' * 64}  {file.name}\n")
+    assert f"{sidecar.name} beside it has another digest" in refused(file)
+    shutil.copy(f"{bundles['tar']}.sha256", sidecar)
+    assert verify(file, QUIET).checks[0].name == sidecar.name
+
+
+def test_the_script_of_a_run_is_compared_as_well(bundles: dict[str, Path], tmp_path: Path) -> None:
+    """It runs as root before anything of the bundle is looked at."""
+    file = alone(bundles["run"], tmp_path)
+    content = file.read_bytes()
+    assert content.count(b"umask 022") > 1
+    file.write_bytes(content.replace(b"umask 022", b"umask 000", 1))
+    assert "the script at its head" in refused(file)
+
+
+@pytest.mark.parametrize("position", [0.0, 0.3, 0.6, 0.999])
+def test_no_changed_file_of_a_directory_passes(bundle: Path, position: float) -> None:
+    for path in sorted(path for path in bundle.rglob("*") if path.is_file()):
+        whole = path.read_bytes()
+        content = bytearray(whole)
+        content[int(position * len(content))] ^= 1
+        path.write_bytes(content)
+        assert path.name in refused(bundle)
+        path.write_bytes(whole)
+    verify(bundle, QUIET)
+
+
+def test_what_is_missing_and_what_is_extra_is_named(bundle: Path) -> None:
+    (bundle / "units" / "other.service").unlink()
+    (bundle / "stray").write_text("x")
+    (bundle / "config" / "link").symlink_to("small.env")
+    (bundle / "empty").mkdir()
+    os.mkfifo(bundle / "pipe")
+    message = refused(bundle)
+    assert "units/other.service is missing" in message
+    for name in ("stray", "config/link", "empty", "pipe"):
+        assert f"{name} is not among the bundle's files" in message
+
+
+def test_sums_that_are_written_otherwise(bundle: Path) -> None:
+    """sha256sum(1) says yes to each of these."""
+    sums = bundle / "SHA256SUMS"
+    lines = sums.read_text().splitlines(keepends=True)
+    for text in (
+        "".join(reversed(lines)),
+        "".join(lines).replace("  ", " *"),
+        "".join(lines) + "\n",
+        "".join(lines[1:]),
+    ):
+        sums.write_text(text)
+        assert refused(bundle)
+
+
+def test_install_sh_that_speaks_of_another_bundle(bundle: Path) -> None:
+    """Its digests are right, so nobody but the manifest can tell."""
+    script = bundle / "install.sh"
+    script.write_text(script.read_text().replace("\nRELEASE=1.0-", "\nRELEASE=1.1-", 1))
+    reseal(bundle)
+    assert "install.sh: its RELEASE is not the manifest's" in refused(bundle)
+
+
+def test_install_sh_that_passes_over_a_file(bundle: Path) -> None:
+    script = bundle / "install.sh"
+    lines = script.read_text().splitlines(keepends=True)
+    (line,) = (line for line in lines if line.endswith(" manage\n") and line.startswith('    "$1"'))
+    script.write_text("".join(other for other in lines if other != line))
+    reseal(bundle)
+    assert "it says something else of manage than SHA256SUMS does" in refused(bundle)
+
+
+def test_segments_that_are_not_the_payloads(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    segments = manifest["payload"]["segments"]
+    assert len(segments) > 5
+    for change in ({"sha256": "0" * 64}, {"offset": segments[1]["offset"] + 1}, {"length": segments[1]["length"] - 1}):
+        reseal(bundle, payload={"segments": [segments[0], segments[1] | change, *segments[2:]]})
+        assert "segment" in refused(bundle)
+    reseal(bundle, payload={"segments": segments[:-1]})
+    assert "its segments are not all of it" in refused(bundle)
+    reseal(bundle, payload={"segments": segments})
+    verify(bundle, QUIET)
+
+
+def test_another_tree_than_the_manifests(bundle: Path) -> None:
+    reseal(bundle, tree_digest="0" * 64)
+    assert "unpacks to another tree" in refused(bundle)
+
+
+def test_a_payload_written_anew_is_right_as_long_as_it_is_plain(bundle: Path) -> None:
+    repack(bundle, lambda members: None)
+    verify(bundle, QUIET)
+
+
+def entry(
+    name: str, *, mode: int = 0o644, kind: bytes = tarfile.REGTYPE, link: str = ""
+) -> tuple[tarfile.TarInfo, bytes]:
+    info = tarfile.TarInfo(name)
+    info.mode, info.type, info.linkname = mode, kind, link
+    return info, b""
+
+
+EVIL = {
+    "setuid": (entry("app/evil", mode=0o4755), "setuid"),
+    "sticky": (entry("app/evil", mode=0o1755), "sticky"),
+    "writable by all": (entry("app/evil", mode=0o666), "mode 666"),
+    "a directory writable by all": (entry("app/evil", mode=0o777, kind=tarfile.DIRTYPE), "mode 777"),
+    "a device": (entry("app/evil", kind=tarfile.CHRTYPE), "app/evil is a device"),
+    "a FIFO": (entry("app/evil", kind=tarfile.FIFOTYPE), "app/evil is a FIFO"),
+    "a hard link": (entry("app/evil", kind=tarfile.LNKTYPE, link="app/data/text"), "app/evil is a hard link"),
+    "absolute": (entry("/etc/evil"), "leads out"),
+    "..": (entry("app/../../evil"), "leads out"),
+    ".": (entry("app/./evil"), "leads out"),
+    "beside": (entry("evil"), "beside env/"),
+    "twice": (entry("app/data/text"), "twice"),
+    "a link that leaves it": (entry("app/evil", kind=tarfile.SYMTYPE, link="../../etc/passwd"), "leaves the release"),
+    "an absolute link": (entry("app/evil", kind=tarfile.SYMTYPE, link="/etc/passwd"), "leaves the release"),
+    "through a link": (entry("app/data/link/evil"), "no directory"),
+    "an old GNU long name": (entry("././@LongLink", kind=b"L"), "something that no bundle has"),
+}
+
+
+@pytest.mark.parametrize("name", EVIL)
+def test_no_evil_payload_passes_however_well_it_is_sealed(bundle: Path, name: str) -> None:
+    member, says = EVIL[name]
+    repack(bundle, lambda members: members.append(member))
+    assert says in refused(bundle)
+
+
+def test_a_payload_that_unpacks_to_more_than_is_said(bundle: Path) -> None:
+    """No disk is filled by looking, nor a day spent on a gigabyte of zeros."""
+
+    def more(members: Members) -> None:
+        members.append((entry("app/bomb")[0], bytes(1 << 20)))
+
+    repack(bundle, more)
+    reseal(bundle, payload={"unpacked_size": 1000})
+    assert "more bytes than its manifest says" in refused(bundle)
+
+
+def test_a_list_of_digests_that_lies(bundle: Path) -> None:
+    """The target takes it at its word, since the payload's digest was right."""
+
+    def lie(members: Members) -> None:
+        at = next(number for number, (info, _) in enumerate(members) if info.name == "share/digests")
+        members[at] = (members[at][0], members[at][1].replace(b"  ./env/bin/tool", b"  ./env/bin/fool"))
+
+    repack(bundle, lie)
+    assert "share/digests in it does not list its files" in refused(bundle)
+
+
+def test_a_tar_that_somebody_packed_again(bundle: Path, tmp_path: Path) -> None:
+    """Its files are right, and the tar is not ours: it is said what to do."""
+    again = tmp_path / "again.tar"
+    subprocess.run(["tar", "-C", bundle.parent, "-cf", again, TOP], check=True)
+    assert "verify the directory" in refused(again)
+    digest = hashlib.sha256(again.read_bytes()).hexdigest()
+    (tmp_path / "again.tar.sha256").write_text(f"{digest}  again.tar\n")
+    assert verify(again, QUIET).form == "tar"
+
+
+def test_a_member_that_is_in_the_tar_twice(bundles: dict[str, Path], tmp_path: Path) -> None:
+    """tar(1) would unpack the last one, and we look at the first."""
+    file = tmp_path / "twice.tar"
+    with tarfile.open(bundles["tar"]) as old, tarfile.open(file, "w", format=tarfile.USTAR_FORMAT) as new:
+        for info in old:
+            new.addfile(info, old.extractfile(info) if info.isfile() else None)
+        info = tarfile.TarInfo(f"{TOP}/install.sh")
+        info.size = 4
+        new.addfile(info, io.BytesIO(b"evil"))
+    assert "install.sh is in it twice" in refused(file)
+
+
+def test_nothing_is_written(bundles: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TMPDIR", str(tmp_path))
+    before = sorted(bundles["tar"].parent.rglob("*"))
+    assert command("verify", bundles["tar"]).returncode == 0
+    assert sorted(bundles["tar"].parent.rglob("*")) == before
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_what_is_no_bundle(tmp_path: Path) -> None:
+    cases: dict[str, Callable[[Path], object]] = {
+        "empty": lambda path: path.write_bytes(b""),
+        "text": lambda path: path.write_text("hello"),
+        "script": lambda path: path.write_text("#!/bin/sh\necho hello\n"),
+        "directory": lambda path: path.mkdir(),
+        "zeros": lambda path: path.write_bytes(bytes(10240)),
+        "fifo": os.mkfifo,
+    }
+    for name, make in cases.items():
+        make(tmp_path / name)
+        with pytest.raises(BundlerError, match="not a bundle"):
+            verify(tmp_path / name, QUIET)
