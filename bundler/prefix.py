@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 import contextlib
+import ctypes
 import hashlib
 import json
 import shutil
@@ -70,6 +71,7 @@ def make_prefix(lock: Lock, baked: str, progress: Progress) -> Iterator[Prefix]:
         path = Path(temporary) / "env"
         with progress.task(f"Linking {len(archives)} packages", len(archives)) as advance:
             _run_rattler(archives, path, baked, lock.platform)
+            _give_back()
             advance(len(archives))
         yield Prefix(path=path, baked=baked, lock=lock, archives=archives)
 
@@ -107,6 +109,13 @@ def _run_rattler(archives: tuple[Archive, ...], path: Path, baked: str, platform
         asyncio.run(_link(archives, path, baked, platform))
     except (InstallerError, OSError) as error:
         raise PrefixError(f"the environment could not be linked: {error}", where=platform) from error
+
+
+def _give_back() -> None:
+    """Return freed memory to the system: of 60,000 files' links glibc would keep 130 MB for nothing."""
+    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
+    if trim is not None:
+        trim(0)
 
 
 async def _link(archives: tuple[Archive, ...], path: Path, baked: str, platform: str) -> None:

@@ -94,6 +94,11 @@ mask_script() {
 # The old file is kept in our record until the gate has passed.
 
 recover_secret() {
+    if [ "$(transaction_value phase)" = rotated ]; then # the new value is in use everywhere
+        drop_old_secrets
+        end_transaction rotated "$(transaction_value to)"
+        return 0
+    fi
     say "an earlier rotation of $(transaction_value secret) did not come to its end; the old value comes back"
     sed -n '/^unit /p' "$RECORD/transaction" >"$WORK/states"
     (restore_secret) || die 12 "the old secret could not be brought back" "See: systemctl status; then run this again."
@@ -104,8 +109,12 @@ restore_secret() {
         put "$SECRETS" 0600 <"$RECORD/secrets.before"
     fi
     restart_before
-    rm -f "$RECORD/secrets.before" || die 12 "cannot remove $RECORD/secrets.before"
+    drop_old_secrets
     drop_transaction
+}
+
+drop_old_secrets() {
+    rm -f "$RECORD/secrets.before" || die 12 "cannot remove $RECORD/secrets.before"
 }
 
 go_back_to_secret() {

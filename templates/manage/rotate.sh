@@ -32,16 +32,17 @@ match_secret() { # NAME BYTES
 }
 
 replace_secret() {
-    put "$RECORD/secrets.before" 0600 <"$SECRETS"
     begin_transaction rotate
     PHASE=rotating
     guard_boot
+    put "$RECORD/secrets.before" 0600 <"$SECRETS"
     [ -z "$FROM_FILE" ] || claim "given $OPERAND"
     write_secret "$OPERAND"
     restart_before
     each_service_of "$RELEASE" watch_service
-    drop_transaction
+    write_transaction rotated
     PHASE="done"
-    rm -f "$RECORD/secrets.before" || die 12 "cannot remove $RECORD/secrets.before"
+    drop_old_secrets
     add_history rotated "$RELEASE"
+    drop_transaction
 }
