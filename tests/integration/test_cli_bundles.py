@@ -105,11 +105,15 @@ def test_inspect_for_people(bundles: dict[str, Path]) -> None:
 
 def test_a_bundle_cannot_steer_the_terminal(bundles: dict[str, Path], tmp_path: Path) -> None:
     bundle = Path(shutil.copytree(bundles["dir"], tmp_path / TOP))
+    unit = bundle / "units" / "other.service"
+    unit.write_text(unit.read_text() + "[Service]\nUMask=\x1b[32m\n")
     reseal(bundle, description="red: \x1b[31m \udcff", config={"A": "\x07"})
-    done = command("inspect", bundle)
-    assert done.returncode == 0, done.stderr
-    assert "red: \\x1b[31m \\udcff" in done.stdout
-    assert all(line.isprintable() for line in done.stdout.splitlines())
+    for words in (("inspect", bundle), ("diff", bundles["dir"], bundle)):
+        done = command(*words)
+        assert done.returncode == 0, done.stderr
+        assert "red: \\x1b[31m \\udcff" in done.stdout
+        assert "UMask=\\x1b[32m" in done.stdout
+        assert all(line.isprintable() for line in done.stdout.splitlines())
 
 
 def test_reasons_that_the_manifest_gives_are_told(bundles: dict[str, Path], tmp_path: Path) -> None:

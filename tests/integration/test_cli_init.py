@@ -52,23 +52,36 @@ def test_a_directory_that_gives_no_name(tmp_path: Path) -> None:
     assert not (tmp_path / "42").exists()
 
 
+def built(project: Path, channel: Path, *options: str) -> str:
+    words: tuple[str | Path, ...] = ("--channel", channel.as_uri())
+    words += ("--virtual-packages", channel / "virtual-packages.yml", "--output-dir", project.parent / "dist", "--json")
+    done = command("build", project, *words, *options)
+    assert done.returncode == 0, done.stderr
+    return str(json.loads(done.stdout)["bundles"][0]["path"])
+
+
 @pytest.mark.parametrize("name", ["service", "job", "asgi"])
 def test_a_bundle_is_made_of_it(tmp_path: Path, local_channel: Path, name: str) -> None:
     project = tmp_path / f"my-{name}"
     assert command("init", project, "--from", name).returncode == 0
-    words: tuple[str | Path, ...] = (
-        "--channel",
-        local_channel.as_uri(),
-        "--virtual-packages",
-        local_channel / "virtual-packages.yml",
-    )
-    done = command("build", project, *words, "--output-dir", tmp_path / "dist", "--json")
-    assert done.returncode == 0, done.stderr
-    bundle = json.loads(done.stdout)["bundles"][0]["path"]
+    bundle = built(project, local_channel)
     assert command("verify", bundle).returncode == 0
     told = json.loads(command("inspect", bundle, "--json").stdout)
     assert (told["name"], told["secrets"]) == (f"my-{name}", [])
     assert [unit["exceptions"] for unit in told["units"]] == [[]] * len(told["units"])
+
+
+def test_a_module_that_has_changed_is_one_difference(tmp_path: Path, local_channel: Path) -> None:
+    """Its bytecode has changed as well, and is nobody's work."""
+    project = tmp_path / "web"
+    assert command("init", project).returncode == 0
+    old = built(project, local_channel)
+    (project / "serve.py").write_text((project / "serve.py").read_text().replace("Hello.", "Hello again."))
+    new = built(project, local_channel, "--bundle-version", "0.2.0")
+    told = json.loads(command("diff", old, new, "--json").stdout)
+    assert [change["name"] for change in told["app"]] == ["app/serve.py"]
+    assert [change["name"] for change in told["options"]] == ["version"]
+    assert (told["packages"], told["texts"]) == ([], [])
 
 
 def test_the_service_answers_and_ends_when_it_is_told(tmp_path: Path) -> None:
