@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
+from bundler.target.hardening import exemptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -61,7 +62,7 @@ def make_manifest(
         },
         "requires": {"machine": MACHINES[identity.platform], "glibc": required_glibc(lock)},
         "secrets": [{"name": s.name, "bytes": s.bytes, "format": s.format} for s in config.secrets],
-        "services": _services(config),
+        "services": _services(config, lock),
         "packages": _packages(archives),
         "notes": [asdict(note) for note in payload.notes],
     }
@@ -78,13 +79,16 @@ def _numbers(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.rstrip(".").split("."))
 
 
-def _services(config: BundleConfig) -> list[dict[str, Any]]:
+def _services(config: BundleConfig, lock: Lock) -> list[dict[str, Any]]:
     return [
         {
             "unit": service.unit,
             "health_unit": service.health_unit,
             "health": service.table.health.model_dump() if service.table.health else None,
+            "timer": service.timer,
             "profile": service.table.profile,
+            "hardening": service.table.hardening,
+            "exemptions": [asdict(exemption) for exemption in exemptions(service, lock.names)],
         }
         for service in config.services
     ]
