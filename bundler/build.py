@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from bundler.prefix import Prefix
     from bundler.progress import Progress
 
-__all__ = ["BuildOptions", "build", "lock_request"]
+__all__ = ["BuildOptions", "build", "install_service", "lock_request"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -197,13 +197,14 @@ def _script(
         glibc=required_glibc(lock),
         clients=tuple(name for name in CLIENTS if f"env/bin/{name}" in payload.executables()),
         units=tuple(sorted(path.removeprefix("units/") for path in files if path.startswith("units/"))),
-        services=tuple(_service(service) for service in config.services),
+        services=tuple(install_service(service) for service in config.services),
         secrets=config.secrets,
         files=(),
     )
 
 
-def _service(service: Service) -> InstallService:
+def install_service(service: Service) -> InstallService:
+    """What install.sh must know of ``service``."""
     health = service.table.health
     return InstallService(
         unit=service.unit,
