@@ -203,7 +203,8 @@ def test_what_stopped_answering_is_restarted_with_who_requires_it(target: Target
     assert pid(target, "told") == before["told"]
     said = target.sh("journalctl -u web-watch -o cat --no-pager")
     assert "web.service has given no good answer 2 times in a row; it is restarted" in said
-    assert "Starting" not in said
+    # systemd 247 does not apply a unit's LogLevelMax= to what it says of the unit itself
+    assert target.machine.systemd_version < 248 or "Starting" not in said
     assert until(lambda: target.status()["healthy"], 10)
 
 
@@ -298,7 +299,7 @@ def test_what_exits_at_once_ends_as_failed(one: Target) -> None:
         assert until(lambda: state(one, "web") == "failed", 20)
         assert one.sh("systemctl show -p NRestarts --value web") == "3"
     finally:
-        one.sh("rm /var/lib/hello/die-web; systemctl reset-failed web; systemctl start web asked")
+        one.sh("rm /var/lib/hello/die-web; systemctl reset-failed; systemctl start web asked")
 
 
 def test_a_watchdog_that_is_not_fed_restarts(one: Target) -> None:
@@ -324,3 +325,19 @@ def test_a_missing_program_fails_the_install_with_its_name(tmp_path_factory: pyt
         assert "hello.service is not healthy: it does not start" in refused.stderr
         assert "not-here" in refused.stderr
         assert json.loads(target.manage("status", "--json").stdout or "{}").get("healthy") is not True
+
+
+def test_without_user_namespaces_no_unit_asks_for_one(tmp_path_factory: pytest.TempPathFactory) -> None:
+    spec = but(
+        SPEC, tables='[services.hello]\ncommand = ["serve", "8001", "hello"]\nhealth = { tcp = "127.0.0.1:8001" }\n'
+    )
+    with Machine(rootfs("bookworm")) as machine:
+        target = Target(machine, tmp_path_factory.mktemp("bundles"))
+        target.sh("echo 0 >/srv/none; mount --bind /srv/none /proc/sys/user/max_user_namespaces")
+        installed = target.install(spec)
+        assert installed.status == 0, installed.stderr
+        assert target.sh("systemctl show -p PrivateUsers --value hello hello-health").split() == ["no", "no"]
+        assert target.install(spec).stderr.endswith("is installed already; nothing is changed\n")
+        assert target.manage("verify").status == 0
+        assert target.manage("uninstall", "--purge", "--yes").status == 0
+        assert target.sh("find /etc/systemd/system /usr/local/lib/systemd -name '*hello*'") == ""
