@@ -23,6 +23,7 @@ _HARDENING = (
     ("ProtectSystem", "strict"),
     ("ProtectHome", "yes"),
     ("PrivateTmp", "yes"),
+    ("PrivateMounts", "yes"),
     ("PrivateDevices", "yes"),
     ("PrivateUsers", "yes"),
     ("ProtectProc", "invisible"),

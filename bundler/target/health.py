@@ -19,8 +19,12 @@ __all__ = ["Sections", "health_sections", "timer_sections", "watch_sections"]
 
 Sections = dict[str, Lines]
 
+# root's, but without root's rights: systemd asks who one is, not what one may.
 _WATCH_HARDENING = (
     ("NoNewPrivileges", "yes"),
+    ("CapabilityBoundingSet", ""),
+    ("PrivateNetwork", "yes"),
+    ("PrivateMounts", "yes"),
     ("ProtectSystem", "strict"),
     ("ProtectHome", "yes"),
     ("PrivateTmp", "yes"),
@@ -38,6 +42,8 @@ _WATCH_HARDENING = (
     ("LockPersonality", "yes"),
     ("MemoryDenyWriteExecute", "yes"),
     ("SystemCallArchitectures", "native"),
+    ("SystemCallFilter", "@system-service"),
+    ("UMask", "0077"),
 )
 
 

@@ -340,4 +340,4 @@ def test_without_user_namespaces_no_unit_asks_for_one(tmp_path_factory: pytest.T
         assert target.install(spec).stderr.endswith("is installed already; nothing is changed\n")
         assert target.manage("verify").status == 0
         assert target.manage("uninstall", "--purge", "--yes").status == 0
-        assert target.sh("find /etc/systemd/system /usr/local/lib/systemd -name '*hello*'") == ""
+        assert target.sh("find /etc/systemd /usr/local -name '*hello*'") == ""
