@@ -19,6 +19,7 @@ from bundler.pack.collect import Filters
 from bundler.pack.payload import PackOptions, app_members, make_payload
 from bundler.prefix import forget, make_prefix
 from bundler.target.render import (
+    CLIENTS,
     InstallScript,
     InstallService,
     render_environment,
@@ -42,7 +43,7 @@ if TYPE_CHECKING:
     from bundler.prefix import Prefix
     from bundler.progress import Progress
 
-__all__ = ["BuildOptions", "build", "lock_request"]
+__all__ = ["BuildOptions", "build", "install_service", "lock_request"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -84,7 +85,7 @@ def _build_one(config: BundleConfig, platform: str, options: BuildOptions, progr
         linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress)
         payload, archives = _pack(linking, app, room, _pack_options(config, options), progress)
         manifest = make_manifest(config=config, identity=identity, lock=lock, payload=payload, archives=archives)
-        files = _target_files(config, identity, payload)
+        files = _target_files(config, identity, lock, payload)
         files |= {"manifest.json": manifest.encode(), "conda-lock.yml": config.lockfile.read_bytes()}
         files |= _installer(config, identity, lock, payload, files)
         write_files(room, files)
@@ -144,16 +145,17 @@ def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Prog
     write_lockfile(request)
 
 
-def _target_files(config: BundleConfig, identity: Identity, payload: Payload) -> dict[str, bytes]:
+def _target_files(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload) -> dict[str, bytes]:
     """Units and environment files, by their path in the bundle."""
-    units = make_units(config, identity.release_dir, payload.executables())
+    units = make_units(config, identity.release_dir, payload.executables(), lock.names)
     texts = {f"units/{unit.name}": render_unit(unit) for unit in units}
     texts[f"config/{config.name}.env"] = render_environment(
         config.config, comment=f"Defaults of {config.name}; override them in /etc/{config.name}/{config.name}.env"
     )
     for service in config.services:
         texts[f"config/{service.unit}.env"] = render_environment(
-            service_environment(config, service, identity.release_dir), comment=f"What {service.unit} sets for itself"
+            service_environment(config, service, identity.release_dir, lock.names),
+            comment=f"What {service.unit} sets for itself",
         )
     return {path: text.encode() for path, text in texts.items()}
 
@@ -193,19 +195,21 @@ def _script(
         payload_kib=payload.unpacked_kib,
         longest=payload.longest or 0,
         glibc=required_glibc(lock),
+        clients=tuple(name for name in CLIENTS if f"env/bin/{name}" in payload.executables()),
         units=tuple(sorted(path.removeprefix("units/") for path in files if path.startswith("units/"))),
-        services=tuple(_service(service) for service in config.services),
+        services=tuple(install_service(service) for service in config.services),
         secrets=config.secrets,
         files=(),
     )
 
 
-def _service(service: Service) -> InstallService:
+def install_service(service: Service) -> InstallService:
+    """What install.sh must know of ``service``."""
     health = service.table.health
     return InstallService(
         unit=service.unit,
         health_unit=service.health_unit or "",
         start_period=health.start_period if health else 0,
         timeout=health.timeout if health else 0,
-        url=health.http if health else "",
+        url=health.url if health else "",
     )

@@ -5,15 +5,17 @@ The file's format is design section 3. All mistakes are reported at once, each w
 
 from __future__ import annotations
 
-import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
+from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from bundler.errors import ConfigError
+from bundler.fields import Line, Model, Name, Setting, Variable
+from bundler.services import Service, ServiceTable
+from bundler.systemd.directives import nearest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,50 +25,10 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["AppFile", "BundleConfig", "Health", "Overrides", "Secret", "Service", "load_config"]
+__all__ = ["AppFile", "BundleConfig", "Overrides", "Secret", "Service", "load_config"]
 
 CONFIG_NAME = "bundle.toml"
-NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
 VERSION_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._+~-]{0,39}$"
-PLACES = ("app", "env", "root", "state", "cache", "runtime")
-"""What ``{…}`` in commands and environments may name."""
-PLACE = re.compile(r"\{(\{[a-z]+\})\}|\{([a-z]+)\}")
-"""``{{word}}``, which stands for ``{word}``, or ``{place}``."""
-
-_VARIABLE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
-_HEALTH_URL = re.compile(
-    rf"http://(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]|{_VARIABLE})(?::(?:[0-9]{{1,5}}|{_VARIABLE}))?(?:/[!-~]*)?"
-)
-
-
-def _one_line(value: str) -> str:
-    if any(ord(char) < 32 or ord(char) == 127 for char in value):
-        raise ValueError("control characters and line breaks are not allowed here")
-    return value
-
-
-def _setting(value: str) -> str:
-    """systemd drops a variable with such a value, and says so in the log alone (env-util.c, utf8.c)."""
-    for char in value:
-        code = ord(char)
-        if (code < 32 and char not in "\t\n") or code == 127:
-            raise ValueError("control characters other than tab and line break are not allowed here")
-        if 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE or 0xD800 <= code <= 0xDFFF:
-            raise ValueError(f"U+{code:04X} is not a character")
-    return value
-
-
-def _http_url(value: str) -> str:
-    if not _HEALTH_URL.fullmatch(value):
-        raise ValueError("not a health URL; write it like http://127.0.0.1:${PORT}/healthz")
-    return value
-
-
-def _places(value: str) -> str:
-    unknown = [name for _, name in PLACE.findall(value) if name and name not in PLACES]
-    if unknown:
-        raise ValueError(f"unknown place {{{unknown[0]}}}; there are " + " ".join(f"{{{name}}}" for name in PLACES))
-    return value
 
 
 def _inside(value: str) -> str:
@@ -76,51 +38,19 @@ def _inside(value: str) -> str:
     return path.as_posix()
 
 
-Line = Annotated[str, AfterValidator(_one_line)]
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
-Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
-Setting = Annotated[str, AfterValidator(_setting)]
-Value = Annotated[Setting, AfterValidator(_places)]
-Word = Annotated[str, StringConstraints(min_length=1), AfterValidator(_one_line), AfterValidator(_places)]
 Inside = Annotated[str, AfterValidator(_inside)]
-Directive = Annotated[str, StringConstraints(pattern=r"^[A-Z][A-Za-z0-9]*$")]
 Platform = Annotated[str, StringConstraints(pattern=r"^linux-[a-z0-9]+$")]
 
 
-class _Model(BaseModel):
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-
-class Health(_Model):
-    """How a service is asked whether it is well: an HTTP GET that answers 2xx or 3xx."""
-
-    http: Annotated[Line, AfterValidator(_http_url)]
-    start_period: Annotated[float, Field(ge=0, le=3600)] = 5
-    """Seconds in which a failing probe does not count yet."""
-    timeout: Annotated[float, Field(gt=0, le=3600)] = 30
-    """Seconds after ``start_period`` within which the service must be well."""
-
-
-class SecretForm(_Model):
+class SecretForm(Model):
     """How a secret is made on the target: ``bytes`` of the kernel's randomness, written as lower-case hex."""
 
     bytes: Annotated[int, Field(ge=16, le=1024)] = 32
     format: Literal["hex"] = "hex"
 
 
-class ServiceTable(_Model):
-    command: Annotated[tuple[Word, ...], Field(min_length=1)]
-    environment: dict[Variable, Value] = {}
-    profile: Literal["python", "beam", "generic"] = "python"
-    restart: Literal["no", "on-success", "on-failure", "on-abnormal", "on-abort", "always"] = "on-failure"
-    memory_max: Annotated[str, StringConstraints(pattern=r"^([0-9]+[KMGT]?|[0-9]+%|infinity)$")] | None = None
-    cpu_quota: Annotated[str, StringConstraints(pattern=r"^[0-9]+%$")] | None = None
-    health: Health | None = None
-    unit: dict[Literal["Unit", "Service", "Install"], dict[Directive, Line | tuple[Line, ...]]] = {}
-
-
-class _BundleTable(_Model):
+class _BundleTable(Model):
     name: Name
     version: Version | None = None
     description: Line = ""
@@ -132,14 +62,14 @@ class _BundleTable(_Model):
     bytecode: Literal["build", "install", "none"] = "build"
 
 
-class _File(_Model):
+class _File(Model):
     """bundle.toml as it stands."""
 
     bundle: _BundleTable
-    files: dict[Inside, Inside] = {}
-    config: dict[Variable, Setting] = {}
-    secrets: dict[Variable, SecretForm | Literal[False]] = {}
-    services: dict[Name, ServiceTable] = {}
+    files: dict[Inside, Inside] = Field(default_factory=dict)
+    config: dict[Variable, Setting] = Field(default_factory=dict)
+    secrets: dict[Variable, SecretForm | Literal[False]] = Field(default_factory=dict)
+    services: dict[Name, ServiceTable] = Field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -170,23 +100,6 @@ class Secret:
     name: str
     bytes: int
     format: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Service:
-    """One ``[services.<name>]`` table."""
-
-    name: str
-    table: ServiceTable
-
-    @property
-    def unit(self) -> str:
-        return f"{self.name}.service"
-
-    @property
-    def health_unit(self) -> str | None:
-        """The oneshot that probes the service once, if it has a health check."""
-        return f"{self.name}-health.service" if self.table.health else None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,16 +236,50 @@ def _check(config: BundleConfig) -> None:
         problems.append(f"--virtual-packages: no such file: {config.virtual_packages}")
     if not config.services:
         problems.append("services: there is none; a bundle needs at least one [services.<name>] table (or --command)")
-    taken = {service.name for service in config.services}
-    problems += [
-        f"services.{name}-health: this name is taken by the health check of services.{name}"
-        for name in sorted(taken)
-        if f"{name}-health" in taken
-    ]
+    problems += _service_problems(config)
     secret = {secret.name for secret in config.secrets}
     problems += [f"config.{name}: is a secret as well" for name, _ in config.config if name in secret]
     if problems:
         raise ConfigError(_joined(problems), where=config.source)
+
+
+def _service_problems(config: BundleConfig) -> list[str]:
+    """What one service says of another, or of the bundle."""
+    problems = [problem for service in config.services for problem in service.problems()]
+    owner = {unit: service.name for service in config.services for unit in service.units if unit != service.unit}
+    problems += [
+        f"services.{service.name}: this name is taken by a unit of services.{owner[service.unit]}"
+        for service in config.services
+        if service.unit in owner
+    ]
+    names = frozenset(service.name for service in config.services)
+    secrets = frozenset(secret.name for secret in config.secrets)
+    for service in config.services:
+        where, table = f"services.{service.name}", service.table
+        problems += [
+            f"{where}.{key}: there is no service {name!r}{nearest(name, names)}"
+            for key in ("after", "wants", "requires")
+            for name in getattr(table, key)
+            if name not in names
+        ]
+        problems += [
+            f"{where}.secrets: there is no secret {name!r}{nearest(name, secrets)}"
+            for name in table.secrets or ()
+            if name not in secrets
+        ]
+    return problems + _circles(config)
+
+
+def _circles(config: BundleConfig) -> list[str]:
+    """systemd breaks a circle by leaving out a service, whichever it finds first."""
+    before = {service.name: set(service.table.ordered_after) for service in config.services}
+    while True:
+        free = [name for name, names in before.items() if not names & before.keys()]
+        if not free:
+            break
+        for name in free:
+            del before[name]
+    return [f"services: they wait for each other in a circle: {', '.join(sorted(before))}"] if before else []
 
 
 def _sentences(error: ValidationError) -> str:

@@ -5,8 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bundler.config import CONFIG_NAME, NAME_PATTERN
+from bundler.config import CONFIG_NAME
 from bundler.errors import ConfigError
+from bundler.fields import NAME_PATTERN
 from bundler.resources import templates_dir
 from bundler.target.render import render_init
 

@@ -6,17 +6,28 @@ import gzip
 import hashlib
 import io
 import tarfile
+import tempfile
 from dataclasses import dataclass, replace
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.build import install_service
 from bundler.bundle.assemble import place
 from bundler.bundle.identity import Identity
-from bundler.config import Secret
+from bundler.config import Secret, load_config
 from bundler.resources import templates_dir
-from bundler.target.render import InstallScript, InstallService, render_install, render_manage
+from bundler.target.render import (
+    InstallScript,
+    InstallService,
+    render_environment,
+    render_install,
+    render_manage,
+    render_unit,
+)
+from bundler.target.service import make_units, service_environment
 
 if TYPE_CHECKING:
-    from pathlib import Path
+    from bundler.config import BundleConfig
 
 COOKIE = Secret(name="RELEASE_COOKIE", bytes=32, format="hex")
 SERVE = "#!/bin/sh\nwhile :; do sleep 1; done\n"
@@ -56,6 +67,9 @@ class Spec:
     """Further lines of each service's ``[Service]`` section."""
     config: str = 'PORT="8000"\n'
     wanted_by: str = "multi-user.target"
+    tables: str = ""
+    """What stands in bundle.toml from [services.*] on: the units are then those that a build makes of it."""
+    packages: frozenset[str] = frozenset()
 
     @property
     def build_id(self) -> str:
@@ -78,6 +92,7 @@ def write_bundle(spec: Spec, directory: Path) -> Path:
         "manifest.json": "{}\n",
         "conda-lock.yml": "version: 1\n",
         f"config/{spec.name}.env": f"# Defaults\n{spec.config}",
+        **{f"config/{name}": text for name, text in environments(spec).items()},
         **{f"units/{name}": text for name, text in units(spec).items()},
         "manage": render_manage(script(spec, payload, {})),
     }
@@ -120,23 +135,57 @@ def script(spec: Spec, payload_sha256: str, digests: dict[str, str]) -> InstallS
         longest=0,
         glibc=spec.glibc,
         units=tuple(sorted(units(spec))),
-        services=tuple(
-            InstallService(
-                unit=f"{name}.service",
-                health_unit=f"{name}-health.service" if spec.health else "",
-                start_period=spec.start_period if spec.health else 0,
-                timeout=spec.timeout if spec.health else 0,
-                url=spec.url,
-            )
-            for name in spec.services
-        ),
+        services=services(spec),
         secrets=spec.secrets,
         files=tuple((digest, path) for path, digest in sorted(digests.items())),
     )
 
 
+def services(spec: Spec) -> tuple[InstallService, ...]:
+    """What install.sh is told of each."""
+    if spec.tables:
+        return tuple(install_service(service) for service in config_of(spec).services)
+    return tuple(
+        InstallService(
+            unit=f"{name}.service",
+            health_unit=f"{name}-health.service" if spec.health else "",
+            start_period=spec.start_period if spec.health else 0,
+            timeout=spec.timeout if spec.health else 0,
+            url=spec.url,
+        )
+        for name in spec.services
+    )
+
+
+def config_of(spec: Spec) -> BundleConfig:
+    """What a build would read."""
+    with tempfile.TemporaryDirectory() as name:
+        head = f'[bundle]\nname = "{spec.name}"\nversion = "{spec.version}"\ndescription = "{spec.description}"\n'
+        cookie = "" if spec.secrets else "[secrets]\nRELEASE_COOKIE = false\n"
+        (Path(name) / "bundle.toml").write_text(head + cookie + spec.tables)
+        (Path(name) / "environment.yml").write_text("dependencies: []\n")
+        return load_config(Path(name))
+
+
+def environments(spec: Spec) -> dict[str, str]:
+    """The services' own variables, by the name of the file below config/."""
+    if not spec.tables:
+        return {}
+    config = config_of(spec)
+    return {
+        f"{service.unit}.env": render_environment(
+            service_environment(config, service, spec.release_dir, spec.packages), comment="Its own"
+        )
+        for service in config.services
+    }
+
+
 def units(spec: Spec) -> dict[str, str]:
     """File name -> text of every unit."""
+    if spec.tables:
+        executables = {"app/serve"} | {member.name for member in spec.members if member.mode & 0o111}
+        made = make_units(config_of(spec), spec.release_dir, frozenset(executables), spec.packages)
+        return {unit.name: render_unit(unit) for unit in made}
     common = [f"User={spec.name}", f"Group={spec.name}", f"Environment=RELEASE={spec.release_dir}"]
     common += [f"EnvironmentFile={spec.release_dir}/config/{spec.name}.env"]
     if spec.secrets:
@@ -160,6 +209,7 @@ def write_payload(spec: Spec, path: Path) -> str:
         Member(name="env/bin/tool-link", kind=tarfile.SYMTYPE, link="tool"),
         Member(name="app/serve", content=spec.serve.encode(), mode=0o755),
         Member(name="share/probe", content=(templates_dir() / "target" / "probe.sh").read_bytes()),
+        Member(name="share/watch", content=(templates_dir() / "target" / "watch.sh").read_bytes()),
         Member(name="share/health", content=(spec.health or "exit 0\n").encode()),
         *spec.members,
     ]

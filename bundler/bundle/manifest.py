@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
+from bundler.target.hardening import exemptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +69,7 @@ def make_manifest(
         "options": {"exclude": config.exclude, "include": config.include},
         "config": dict(config.config),
         "secrets": [{"name": s.name, "bytes": s.bytes, "format": s.format} for s in config.secrets],
-        "services": _services(config),
+        "services": _services(config, lock),
         "packages": _packages(archives),
         "notes": [asdict(note) for note in payload.notes],
     }
@@ -91,13 +92,16 @@ def _largest(payload: Payload) -> list[dict[str, Any]]:
     return [{"path": entry.path, "size": entry.size} for entry in largest]
 
 
-def _services(config: BundleConfig) -> list[dict[str, Any]]:
+def _services(config: BundleConfig, lock: Lock) -> list[dict[str, Any]]:
     return [
         {
             "unit": service.unit,
             "health_unit": service.health_unit,
             "health": service.table.health.model_dump() if service.table.health else None,
+            "timer": service.timer,
             "profile": service.table.profile,
+            "hardening": service.table.hardening,
+            "exemptions": [asdict(exemption) for exemption in exemptions(service, lock.names)],
         }
         for service in config.services
     ]

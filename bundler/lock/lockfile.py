@@ -83,6 +83,11 @@ class Lock:
     platform: str
     packages: tuple[LockedPackage, ...]
 
+    @property
+    def names(self) -> frozenset[str]:
+        """What the environment consists of, whatever its version."""
+        return frozenset(package.name for package in self.packages)
+
 
 def load_yaml(data: bytes) -> Any:
     """Parse YAML, with libyaml where PyYAML has it (a lockfile of 300 packages: 0.1 s instead of 1 s)."""

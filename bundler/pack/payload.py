@@ -233,6 +233,9 @@ def _walk(source: Path, path: str) -> list[tuple[Path, str]]:
 
 
 def _share() -> list[Member]:
-    """What the target needs beside the environment: the health probe."""
-    probe = templates_dir() / "target" / "probe.sh"
-    return [Member(path="share/probe", mode=0o755, content=probe.read_bytes())]
+    """What the target needs beside the environment: the health probe, and what restarts a service that fails it."""
+    scripts = templates_dir() / "target"
+    return [
+        Member(path=f"share/{name}", mode=0o755, content=(scripts / f"{name}.sh").read_bytes())
+        for name in ("probe", "watch")
+    ]

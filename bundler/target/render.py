@@ -20,9 +20,10 @@ from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from bundler.config import Secret
-    from bundler.target.service import Unit
+    from bundler.target.words import Unit
 
 __all__ = [
+    "CLIENTS",
     "InstallScript",
     "InstallService",
     "RunScript",
@@ -34,6 +35,8 @@ __all__ = [
     "render_unit",
 ]
 
+CLIENTS = ("python", "erl")
+"""The programs of an environment that the probe can ask with."""
 _PAGE = 4096
 _SELF = re.compile(r"^SELF_SHA256='[0-9a-f]*'$", re.MULTILINE)
 
@@ -48,7 +51,7 @@ class InstallService:
     start_period: float
     timeout: float
     url: str = ""
-    """What the probe asks, ``${PORT}`` and its like not expanded; empty if it asks nothing of the kind."""
+    """What the probe asks (``http://…``, ``tcp://…``), ``${PORT}`` and its like not expanded; empty: no port at all."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -58,7 +61,7 @@ class InstallScript:
     ``files`` are (sha256, path) of every file of the bundle but install.sh, SHA256SUMS and the payload, sorted by
     path. ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``longest`` is how many bytes the release's
     path may have, 0 if there is no limit. ``glibc`` is empty if nothing asks for one. ``units`` are file names below
-    ``units/``.
+    ``units/``. ``clients`` are those of CLIENTS that the environment has.
     """
 
     name: str
@@ -83,6 +86,7 @@ class InstallScript:
     services: tuple[InstallService, ...]
     secrets: tuple[Secret, ...]
     files: tuple[tuple[str, str], ...]
+    clients: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)

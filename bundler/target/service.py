@@ -1,77 +1,38 @@
-"""Services -> units: which directives, with which values.
-
-What each hardening directive costs and which programs it breaks was tried on systemd 247, 252 and 257; see
-docs and systemd.exec(5). Values are escaped here, so that templates only print.
-"""
+"""Services -> units: which directives, with which values. Values are escaped here, so that templates only print."""
 
 from __future__ import annotations
 
-import re
-from dataclasses import dataclass
+import math
 from typing import TYPE_CHECKING
 
-from bundler.config import PLACE
 from bundler.errors import ConfigError
+from bundler.target.hardening import confinement, probe_confinement, variables
+from bundler.target.health import Sections, health_sections, timer_sections, watch_sections
+from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Mapping
 
     from bundler.config import BundleConfig, Service
 
-__all__ = ["Section", "Unit", "make_units", "places", "service_environment"]
-
-_HARDENING = (
-    ("NoNewPrivileges", "yes"),
-    ("CapabilityBoundingSet", ""),
-    ("AmbientCapabilities", ""),
-    ("ProtectSystem", "strict"),
-    ("ProtectHome", "yes"),
-    ("PrivateTmp", "yes"),
-    ("PrivateDevices", "yes"),
-    ("PrivateUsers", "yes"),
-    ("ProtectProc", "invisible"),
-    ("ProtectClock", "yes"),
-    ("ProtectHostname", "yes"),
-    ("ProtectKernelLogs", "yes"),
-    ("ProtectKernelModules", "yes"),
-    ("ProtectKernelTunables", "yes"),
-    ("ProtectControlGroups", "yes"),
-    ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX"),
-    ("RestrictNamespaces", "yes"),
-    ("RestrictRealtime", "yes"),
-    ("RestrictSUIDSGID", "yes"),
-    ("LockPersonality", "yes"),
-    ("RemoveIPC", "yes"),
-    ("KeyringMode", "private"),
-    ("DevicePolicy", "closed"),
-    ("SystemCallArchitectures", "native"),
-    ("SystemCallFilter", "@system-service"),
-    ("SystemCallFilter", "~@privileged"),
-    ("SystemCallErrorNumber", "EPERM"),
-    ("MemoryDenyWriteExecute", "yes"),
-    ("UMask", "0077"),
-)
-_NOT_FOR = {"generic": frozenset({"MemoryDenyWriteExecute"})}
-"""What a profile leaves out: a program that we do not know may compile at run time."""
+__all__ = ["make_units", "places", "service_environment"]
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
+# Where a service keeps files, and the directive that has systemd make such a directory.
+_DIRECTORIES = (("state", "StateDirectory"), ("cache", "CacheDirectory"), ("runtime", "RuntimeDirectory"))
 
-@dataclass(frozen=True, kw_only=True)
-class Section:
-    """``[name]`` and its directives, in order; a directive may come more than once."""
-
-    name: str
-    directives: tuple[tuple[str, str], ...]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Unit:
-    """A unit file: its name, a comment for its head, its sections."""
-
-    name: str
-    comment: str
-    sections: tuple[Section, ...]
+# What of a service's overrides its health check has as well: who asks, from where, with which rights.
+_SHARED_OVERRIDES = frozenset(
+    """
+    AppArmorProfile BindPaths BindReadOnlyPaths Environment EnvironmentFile Group IPAddressAllow IPAddressDeny
+    IPCNamespacePath InaccessiblePaths NetworkNamespacePath PassEnvironment PrivateDevices PrivateMounts PrivateNetwork
+    PrivateTmp PrivateUsers ProcSubset ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs
+    ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem ReadOnlyPaths ReadWritePaths
+    RestrictAddressFamilies RestrictFileSystems RestrictNamespaces RootDirectory RootImage SELinuxContext
+    SupplementaryGroups SystemCallFilter TemporaryFileSystem UnsetEnvironment User MemoryDenyWriteExecute
+    """.split()  # noqa: SIM905 -- a list of forty strings would be read by nobody
+)
 
 
 def places(config: BundleConfig, service: Service, release: str) -> dict[str, str]:
@@ -86,93 +47,160 @@ def places(config: BundleConfig, service: Service, release: str) -> dict[str, st
     }
 
 
-def service_environment(config: BundleConfig, service: Service, release: str) -> tuple[tuple[str, str], ...]:
-    """The service's own variables: what its profile needs, then what bundle.toml says."""
+def service_environment(
+    config: BundleConfig, service: Service, release: str, packages: frozenset[str] = frozenset()
+) -> tuple[tuple[str, str], ...]:
+    """The service's own variables: what its profile and the environment's packages need, then what bundle.toml says."""
     where = places(config, service, release)
-    variables: dict[str, str] = {}
+    own: dict[str, str] = {}
     if service.table.profile == "beam":
         # Distribution would listen on all interfaces, and a release writes its boot files to RELEASE_TMP.
-        variables |= {"RELEASE_DISTRIBUTION": "none", "RELEASE_TMP": where["runtime"]}
-    variables |= {name: _fill(value, where) for name, value in service.table.environment.items()}
-    return tuple(variables.items())
+        own |= {"RELEASE_DISTRIBUTION": "none", "RELEASE_TMP": where["runtime"]}
+    own |= {name: fill(value, where) for name, value in variables(packages)}
+    own |= {name: fill(value, where) for name, value in service.table.environment.items()}
+    return tuple(own.items())
 
 
-def make_units(config: BundleConfig, release: str, executables: frozenset[str]) -> tuple[Unit, ...]:
-    """The units of all services and their health checks.
+def make_units(
+    config: BundleConfig, release: str, executables: frozenset[str], packages: frozenset[str] = frozenset()
+) -> tuple[Unit, ...]:
+    """The units of all services, their timers and health checks.
 
-    ``release`` is the release's absolute path on the target, ``executables`` what can be run below it. Raises
-    :class:`ConfigError` for a command that is in neither.
+    ``release`` is the release's absolute path on the target, ``executables`` what can be run below it, ``packages`` the
+    names of what the environment has. Raises :class:`ConfigError` for a command that is in neither.
     """
     units = []
     for service in config.services:
-        units.append(_service_unit(config, service, release, executables))
-        if service.table.health:
-            units.append(_health_unit(config, service, release))
+        command = _command(config, service, release, executables)
+        found = {service.unit: _service_sections(config, service, release, command, packages)}
+        about = _description(config, service)
+        if service.timer:
+            found[service.timer] = _schedule_sections(service, description=about)
+        if service.health_unit:
+            asking = _health_command(config, service, release, executables)
+            common = _asking(config, service, release, packages)
+            found[service.health_unit] = health_sections(
+                service, common, description=about, release=release, command=asking
+            )
+        if service.health_timer and service.watch_unit:
+            found[service.health_timer] = timer_sections(service, description=about)
+            found[service.watch_unit] = watch_sections(service, config, description=about, release=release)
+        units += [_unit(name, config, release, sections) for name, sections in found.items()]
     return tuple(units)
 
 
-def _service_unit(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> Unit:
+def _service_sections(
+    config: BundleConfig, service: Service, release: str, command: str, packages: frozenset[str]
+) -> Sections:
     table = service.table
-    limits = (("MemoryMax", table.memory_max), ("CPUQuota", table.cpu_quota))
+    order = " ".join(f"{name}.service" for name in table.ordered_after)
     sections = {
         "Unit": (
-            ("Description", _text(_description(config, service))),
-            ("After", "network.target"),
+            ("Description", _description(config, service)),
+            ("After", f"network.target {order}".strip()),
+            *_given(
+                ("Wants", " ".join(f"{name}.service" for name in table.wants)),
+                ("Requires", " ".join(f"{name}.service" for name in table.requires)),
+            ),
             ("RequiresMountsFor", f"{config.root} /var/lib/{config.name}"),
-            # More than burst x RestartSec, or the limit could never trip and a broken service loop for ever.
-            ("StartLimitIntervalSec", "120"),
-            ("StartLimitBurst", "5"),
+            *_start_limit(service),
         ),
         "Service": (
-            ("Type", "exec"),  # a missing binary then fails `systemctl start`
-            ("ExecStart", _command(config, service, release, executables)),
-            ("Restart", table.restart),
-            ("RestartSec", "5"),
-            *((key, value) for key, value in limits if value),
-            ("StateDirectory", config.name),
-            ("CacheDirectory", config.name),
-            ("LogsDirectory", config.name),
-            ("RuntimeDirectory", service.name),
-            ("WorkingDirectory", f"/var/lib/{config.name}"),
+            ("Type", service.kind),  # exec and notify: a missing binary fails `systemctl start`
+            ("ExecStart", command),
+            *_ends(service),
+            *_given(
+                ("MemoryMax", table.memory_max),
+                ("CPUQuota", table.cpu_quota),
+                ("TasksMax", table.tasks_max),
+                ("LimitNOFILE", table.nofile),
+            ),
+            *_directories(config, service, release),
             ("SyslogIdentifier", service.name),
             *_common(config, service, release),
-        ),
-        "Install": (("WantedBy", "multi-user.target"),),
-    }
-    for name, overrides in table.unit.items():
-        sections[name] = _overridden(sections[name], overrides.items())
-    return _unit(service.unit, config, release, sections)
-
-
-def _health_unit(config: BundleConfig, service: Service, release: str) -> Unit:
-    """A oneshot that asks the service once, as its user and in its environment, which expands ``${PORT}``."""
-    health, unit = service.table.health, service.health_unit
-    assert health is not None
-    assert unit is not None
-    sections = {
-        "Unit": (
-            ("Description", _text(f"Health of {_description(config, service)}")),
-            ("After", service.unit),
-            ("RequiresMountsFor", config.root),
-            ("StartLimitIntervalSec", "0"),  # the install gate asks often
-        ),
-        "Service": (
-            ("Type", "oneshot"),
-            ("ExecStart", f"/bin/sh {release}/share/probe http {_word(health.http)} 5"),
-            ("TimeoutStartSec", "15"),
-            # systemd's own "Starting" and "Finished" of every probe would bury the log.
-            ("LogLevelMax", "notice"),
-            ("SyslogLevel", "notice"),
-            ("SyslogIdentifier", unit.removesuffix(".service")),
-            *_common(config, service, release),
+            *confinement(service, packages),
         ),
     }
-    return _unit(unit, config, release, sections)
+    if not table.schedule:
+        sections["Install"] = (("WantedBy", "multi-user.target"),)
+    for name, lines in sections.items():
+        sections[name] = _overridden(lines, table.unit.section(name))
+    return sections
 
 
-def _common(config: BundleConfig, service: Service, release: str) -> tuple[tuple[str, str], ...]:
-    """What a service and its health check share: user, environment, log, hardening."""
-    skipped = _NOT_FOR.get(service.table.profile, frozenset())
+def _start_limit(service: Service) -> Lines:
+    """More than burst x RestartSec, or the limit could never trip and a broken service loop for ever."""
+    table = service.table
+    if table.schedule:
+        return ()
+    return (("StartLimitIntervalSec", str(table.start_interval)), ("StartLimitBurst", str(table.start_limit)))
+
+
+def _ends(service: Service) -> Lines:
+    """What happens when it has ended, does not come up or hangs. A job runs again when it is time."""
+    table = service.table
+    if table.schedule:
+        return ()
+    patience = ""
+    if service.kind == "notify" and table.health:
+        patience = str(math.ceil(table.health.start_period + table.health.timeout))
+    return (
+        ("Restart", table.restart),
+        ("RestartSec", str(table.restart_delay)),
+        *_given(("TimeoutStartSec", patience), ("WatchdogSec", table.watchdog)),
+    )
+
+
+def _directories(config: BundleConfig, service: Service, release: str) -> Lines:
+    """What systemd makes for it. Below one of them the working directory is made, too."""
+    where = places(config, service, release)
+    goal = fill(service.table.working_directory, where).rstrip("/") or "/"
+    lines = [("LogsDirectory", config.name), ("WorkingDirectory", goal)]
+    for place, directive in _DIRECTORIES:
+        name = service.name if place == "runtime" else config.name
+        if goal.startswith(f"{where[place]}/"):
+            # The variable would have both, with a colon between.
+            lines.append(("Environment", f"{place.upper()}_DIRECTORY={where[place]}"))
+            name += f" {name}{goal.removeprefix(where[place])}"
+        lines.append((directive, name))
+    return tuple(lines)
+
+
+def _schedule_sections(service: Service, *, description: str) -> Sections:
+    """The timer of a job."""
+    table = service.table
+    assert table.schedule is not None
+    lines = (
+        *(("OnCalendar", event) for event in table.schedule.events),
+        ("Persistent", "yes" if table.schedule.persistent else "no"),
+        ("RandomizedDelaySec", table.schedule.randomized_delay),
+    )
+    return {
+        "Unit": (("Description", f"When to run {description}"),),
+        "Timer": _overridden(lines, table.unit.Timer),
+        "Install": (("WantedBy", "timers.target"),),
+    }
+
+
+def _asking(config: BundleConfig, service: Service, release: str, packages: frozenset[str]) -> Lines:
+    """What a health check shares with its service; a command of the user's own has its rights as well."""
+    table, common = service.table, _common(config, service, release)
+    assert table.health is not None
+    if table.health.command:
+        where = places(config, service, release)
+        lines = (
+            ("WorkingDirectory", f"-{fill(table.working_directory, where)}"),
+            *(("ReadWritePaths", f"-{where[place]}") for place, _ in _DIRECTORIES),
+            *common,
+            *confinement(service, packages),
+        )
+    else:
+        lines = (*common, *probe_confinement(service))
+    return _overridden(lines, {key: value for key, value in table.unit.Service.items() if key in _SHARED_OVERRIDES})
+
+
+def _common(config: BundleConfig, service: Service, release: str) -> Lines:
+    """What a service and its health check share: user, environment, log."""
     return (
         ("User", config.name),
         ("Group", config.name),
@@ -183,16 +211,31 @@ def _common(config: BundleConfig, service: Service, release: str) -> tuple[tuple
         ("EnvironmentFile", f"{release}/config/{config.name}.env"),
         ("EnvironmentFile", f"{release}/config/{service.unit}.env"),
         ("EnvironmentFile", f"-/etc/{config.name}/{config.name}.env"),
-        *((("EnvironmentFile", f"/etc/{config.name}/secrets.env"),) if config.secrets else ()),
+        *_secret_lines(config, service),
         # A start script that makes a cookie through a pipeline (`… | head -n 1`) would otherwise hang for ever.
         ("IgnoreSIGPIPE", "false"),
         ("StandardOutput", "journal"),
         ("StandardError", "journal"),
-        *((key, value) for key, value in _HARDENING if key not in skipped),
     )
 
 
-def _unit(name: str, config: BundleConfig, release: str, sections: dict[str, tuple[tuple[str, str], ...]]) -> Unit:
+def _secret_lines(config: BundleConfig, service: Service) -> Lines:
+    """The file is root's: a service that is not to have a secret never sees it, for systemd takes it away."""
+    wanted = {secret.name for secret in config.secrets}
+    if service.table.secrets is not None:
+        wanted &= set(service.table.secrets)
+    if not wanted:
+        return ()
+    others = " ".join(secret.name for secret in config.secrets if secret.name not in wanted)
+    return (("EnvironmentFile", f"/etc/{config.name}/secrets.env"), *_given(("UnsetEnvironment", others)))
+
+
+def _given(*lines: tuple[str, str | int | None]) -> Lines:
+    """Those that have a value."""
+    return tuple((key, str(value)) for key, value in lines if value)
+
+
+def _unit(name: str, config: BundleConfig, release: str, sections: Sections) -> Unit:
     return Unit(
         name=name,
         comment=f"{config.name} {config.version}, release {release}. Made by conda-bundler; change it with a drop-in:"
@@ -201,60 +244,54 @@ def _unit(name: str, config: BundleConfig, release: str, sections: dict[str, tup
     )
 
 
-def _overridden(
-    directives: tuple[tuple[str, str], ...], overrides: Iterable[tuple[str, str | tuple[str, ...]]]
-) -> tuple[tuple[str, str], ...]:
+def _overridden(directives: Lines, overrides: Mapping[str, str | tuple[str, ...]]) -> Lines:
     """``[services.x.unit.Service]``: the user's directives, verbatim, in place of ours of the same name."""
-    given = {key: (value,) if isinstance(value, str) else value for key, value in overrides}
+    given = {key: (value,) if isinstance(value, str) else value for key, value in overrides.items()}
     kept = tuple((key, value) for key, value in directives if key not in given)
     return kept + tuple((key, value) for key, values in given.items() for value in values)
 
 
 def _command(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> str:
+    words = _resolved(config, service, release, service.table.command)
+    return _line(words, release, executables, where=f"services.{service.name}.command")
+
+
+def _health_command(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> str:
+    """The user's own health check; empty if ours is to ask."""
+    health = service.table.health
+    if health is None or not health.command:
+        return ""
+    words = _resolved(config, service, release, health.command)
+    return _line(words, release, executables, where=f"services.{service.name}.health.command")
+
+
+def _resolved(config: BundleConfig, service: Service, release: str, words: tuple[str, ...]) -> tuple[str, ...]:
     where = places(config, service, release)
-    program, *arguments = (_fill(word, where) for word in service.table.command)
-    return " ".join([_word(_absolute(program, service, release, executables)), *(_word(word) for word in arguments)])
+    return tuple(fill(word, where) for word in words)
 
 
-def _absolute(program: str, service: Service, release: str, executables: frozenset[str]) -> str:
-    """argv[0] as the unit needs it: looked up in env/bin, then in app/."""
+def _line(words: tuple[str, ...], release: str, executables: frozenset[str], *, where: str) -> str:
+    """A command line of systemd's; its first word is looked up in env/bin, then in app/."""
+    program, *arguments = words
+    found = _absolute(program, release, executables)
+    if not found:
+        raise ConfigError(
+            f"there is no program {program!r} in the environment's bin/ or among [files]",
+            where=where,
+            remedy="Add the package that has it to the environment, or the file to [files] (and make it executable).",
+        )
+    return " ".join(command_word(word) for word in (found, *arguments))
+
+
+def _absolute(program: str, release: str, executables: frozenset[str]) -> str | None:
     if program.startswith("/"):
         inside = program.removeprefix(f"{release}/")
-        if inside == program or inside in executables:
-            return program
-    else:
-        for candidate in (f"env/bin/{program}", f"app/{program}"):
-            if candidate in executables:
-                return f"{release}/{candidate}"
-    raise ConfigError(
-        f"there is no program {service.table.command[0]!r} in the environment's bin/ or among [files]",
-        where=f"services.{service.name}.command",
-        remedy="Add the package that has it to the environment, or the file to [files] (and make it executable).",
-    )
+        return program if inside == program or inside in executables else None
+    candidates = (f"env/bin/{program}", f"app/{program}")
+    return next((f"{release}/{candidate}" for candidate in candidates if candidate in executables), None)
 
 
 def _description(config: BundleConfig, service: Service) -> str:
-    return config.description if service.name == config.name else f"{config.description} ({service.name})"
-
-
-def _fill(text: str, where: dict[str, str]) -> str:
-    """``{app}`` -> its path, ``{{app}}`` -> ``{app}``."""
-    return PLACE.sub(lambda found: found[1] or where[found[2]], text)
-
-
-def _text(value: str) -> str:
-    """A free text in a unit: ``%`` begins a specifier there, and a backslash at its end takes in the next line.
-
-    A blank after it does not become part of the value (systemd.syntax(7)).
-    """
-    return value.replace("%", "%%") + (" " if value.endswith("\\") else "")
-
-
-def _word(word: str) -> str:
-    """One argument of a command line (systemd.service(5), "Command lines").
-
-    ``${NAME}`` stays systemd's, to be expanded from the service's environment; any other ``$`` is literal.
-    """
-    escaped = word.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
-    escaped = re.sub(r"\$(?!\{[A-Za-z_][A-Za-z0-9_]*\})", "$$", escaped)
-    return escaped if re.fullmatch(r"[\w@%+=:,./${}-]+", escaped, re.ASCII) else f'"{escaped}"'
+    """For units: escaped."""
+    text = config.description if service.name == config.name else f"{config.description} ({service.name})"
+    return free_text(text)

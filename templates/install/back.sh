@@ -94,9 +94,8 @@ restore_states() {
         case $back_enabled in
             enabled) control enable "$back_unit" >/dev/null 2>&1 || restore_status=1 ;;
             disabled) control disable "$back_unit" >/dev/null 2>&1 || restore_status=1 ;;
-            masked*) continue ;;
+            masked* | static) continue ;; # a health check or a job: another unit starts it, again
         esac
-        # A health check's own unit is idle, and stays so.
         case $back_active in
             active | activating | reloading)
                 WATCHED="$WATCHED $back_unit"

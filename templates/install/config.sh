@@ -20,7 +20,8 @@ TEXT
     CONFIG_MADE=yes
 }
 
-list_word() { # WORD
+list_word() { # UNIT
+    ! is_job "$ROOT/releases/$RELEASE/units" "$1" || return 0 # it reads its settings when it is time
     printf ' %s' "$1"
 }
 

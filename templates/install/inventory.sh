@@ -28,6 +28,11 @@ each_entry_in() { # FILE KIND FUNCTION
     done 8<"$1"
 }
 
+# A job, which its timer starts: it is neither enabled nor started itself.
+is_job() { # UNITS-DIR UNIT
+    [ -f "$1/${2%.service}.timer" ]
+}
+
 is_unit() { # FILE
     case $1 in
         *.service | *.timer | *.socket | *.path | *.target | *.slice | *.mount) [ -f "$1" ] ;;

@@ -70,6 +70,7 @@ plan_unit() { # FILE
 }
 
 plan_service() { # UNIT
+    ! is_job "$BUNDLE/units" "$1" || return 0 # nothing is started before it is time
     if ! owns_unit "$1" || [ -z "$plan_from" ]; then
         [ "$ENABLE" = no ] || step "enable $1"
         [ "$START" = no ] || step "start $1 and wait until it is healthy"

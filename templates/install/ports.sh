@@ -33,8 +33,8 @@ match_variable() { # NAME VALUE
 }
 
 # Sets URL_HOST and URL_PORT; fails on what is not on this machine, or no port.
-parse_url() { # http://HOST[:PORT][/PATH]
-    url_address=${1#http://}
+parse_url() { # http://HOST[:PORT][/PATH] or tcp://HOST:PORT
+    url_address=${1#*://}
     url_address=${url_address%%/*}
     case $url_address in
         \[*\]) URL_HOST=$url_address URL_PORT=80 ;;

@@ -27,6 +27,7 @@ preflight() {
     choose_unit_dir
     each_unit check_unit
     check_ports
+    check_clients
     is_complete "$RELEASE" || check_space
     [ "$PROBLEMS" -eq 0 ] || exit 10
 }
@@ -195,6 +196,28 @@ owns_unit() { # FILE
         [ "${owned_path##*/}" != "$1" ] || return 0
     done
     return 1
+}
+
+# The health check asks with what there is; an image's programs are not here to be counted.
+check_clients() {
+    [ "$SYSTEMD" = yes ] && [ -z "$CLIENTS" ] || return 0
+    have timeout && have bash && return 0
+    client_lacking=
+    each_service check_client
+    [ -z "$client_lacking" ] ||
+        problem "there is no program to ask$client_lacking with whether it is well" \
+            "Install bash and timeout (coreutils)."
+}
+
+check_client() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
+    case $5 in
+        '') return 0 ;;
+        http:*)
+            ! have curl || return 0
+            ! have wget || ! have timeout || return 0
+            ;;
+    esac
+    client_lacking="$client_lacking $1"
 }
 
 check_space() {

@@ -130,7 +130,8 @@ go_back_to_secret() {
 restart_before() {
     WATCHED=
     [ -z "$AT_BOOT" ] || return 0 # nothing has started yet
-    while read -r _ again_unit _ again_active <&7; do
+    while read -r _ again_unit again_enabled again_active <&7; do
+        [ "$again_enabled" != static ] || continue # what a timer starts has the value the next time
         case $again_active in
             active | activating | reloading)
                 WATCHED="$WATCHED $again_unit"

@@ -17,6 +17,7 @@ stage_release() {
     each_file stage_file
     write_inventory
     relocate "$STAGE" "$BAKED_ROOT" "$PLACE"
+    fit_units "$STAGE/units"
     compile_bytecode
     [ -n "$IMAGE" ] || ! have restorecon || [ ! -e /sys/fs/selinux/enforce ] || restorecon -RF "$STAGE" ||
         die 12 "restorecon failed below $STAGE"
@@ -37,6 +38,17 @@ name_release() {
     mv -T "$STAGE" "$ROOT/releases/$RELEASE" || die 12 "cannot name $ROOT/releases/$RELEASE"
     flush "$ROOT/releases"
     remove_leftovers
+}
+
+# A kernel that gives nobody a user namespace starts no unit that asks for one (217/USER). An image's kernel is not
+# known yet.
+fit_units() { # DIR
+    [ -z "$IMAGE" ] || return 0
+    read -r namespaces 2>/dev/null </proc/sys/user/max_user_namespaces || return 0
+    [ "$namespaces" = 0 ] || return 0
+    for fit_unit in "$1"/*.service; do
+        ! grep -q '^PrivateUsers=yes$' "$fit_unit" || sed '/^PrivateUsers=yes$/d' "$fit_unit" | put "$fit_unit" 0644
+    done
 }
 
 write_inventory() {

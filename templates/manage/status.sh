@@ -38,6 +38,7 @@ tell_service() { # UNIT HEALTH-UNIT
         unknown,*) ;;
         active,*) tell_health "$2" ;;
         inactive,disabled | inactive,masked*) ;; # as the admin wants it
+        inactive,static | activating,static) ;; # a job between two runs, or in one
         *) STATUS_WELL= ;;
     esac
     if [ -n "$JSON" ]; then

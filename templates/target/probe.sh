@@ -1,13 +1,17 @@
 #!/bin/sh
-# Asks a service once whether it is well:  probe http URL SECONDS
-# Exit status: 0 the answer is 2xx or 3xx; 1 it is another one, or there is none (stderr says which);
+# Asks a service once whether it is well:
+#     probe http URL SECONDS [STATUSES [BODY]]    STATUSES like 200,204, or - for every 2xx and 3xx; BODY must be in it
+#     probe tcp HOST:PORT SECONDS
+# Exit status: 0 the answer is good; 1 it is another one, or there is none (stderr says which);
 # 2 wrong usage; 3 this machine has no program to ask with.
-# It runs as the service's user. Redirects are not followed and no proxy is asked.
+# It runs as the service's user. Redirects are not followed and no proxy is asked. Of a body the first MiB counts.
 set -u
+LC_ALL=C
+export LC_ALL
 unset http_proxy HTTP_PROXY https_proxy HTTPS_PROXY all_proxy ALL_PROXY
 
 usage() {
-    echo 'usage: probe http URL SECONDS' >&2
+    echo 'usage: probe http URL SECONDS [STATUSES [BODY]] | probe tcp HOST:PORT SECONDS' >&2
     exit 2
 }
 
@@ -22,25 +26,48 @@ bad() { # SENTENCE
 
 judge() { # STATUS-CODE
     case $1 in
-        [23][0-9][0-9]) exit 0 ;;
-        [0-9][0-9][0-9]) bad "answered with status $1" ;;
+        [0-9][0-9][0-9]) ;;
         *) bad "answered, but not in HTTP" ;;
+    esac
+    case $statuses,$1 in
+        -,[23]??) ;;
+        *)
+            case ,$statuses, in
+                *,"$1",*) ;;
+                *) bad "answered with status $1" ;;
+            esac
+            ;;
     esac
 }
 
-[ "$#,${1-}" = 3,http ] || usage
-url=$2
-seconds=$3
+judge_body() { # FOUND: anything, or nothing
+    [ -z "$body" ] || [ -n "$1" ] || bad "answered without '$body'"
+}
+
+kind=${1-}
+url=${2-}
+seconds=${3-}
+statuses=${4:--}
+body=${5-}
+case $kind,$# in
+    http,[345] | tcp,3) ;;
+    *) usage ;;
+esac
+case $statuses in
+    *[!0-9,-]*) usage ;;
+esac
 case $seconds in
     '' | *[!0-9]* | ??????* | 0) usage ;;
 esac
-case $url in
+case $kind,$url in
     *[!!-~]*) usage ;; # a blank or control character would end the request line
-    http://?*) ;;
+    http,http://?*) ;;
+    tcp,*/*) usage ;;
+    tcp,*:*) ;;
     *) usage ;;
 esac
 
-# http://HOST[:PORT][/PATH], HOST a name, an IPv4 address or an IPv6 address in brackets
+# [http://]HOST[:PORT][/PATH], HOST a name, an IPv4 address or an IPv6 address in brackets
 address=${url#http://}
 case $address in
     */*) path=/${address#*/} ;;
@@ -63,45 +90,94 @@ esac
 ask_python() {
     exec "$python" -I -S -B -c '
 import socket, sys
-url, host, port, path, address, seconds = sys.argv[1:]
+kind, url, host, port, path, address, seconds, statuses, body = sys.argv[1:]
 def bad(reason):
     sys.exit(f"{url}: {reason}")
+line, found = [], not body
 try:
     with socket.create_connection((host, int(port)), float(seconds)) as link:
+        if kind == "tcp":
+            sys.exit(0)
         link.sendall(f"GET {path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: probe\r\n\r\n".encode())
-        line = link.makefile("rb").readline(1000).split()
+        answer = link.makefile("rb")
+        line = answer.readline(1000).split()
+        if body:
+            while answer.readline(65536) not in (b"\r\n", b"\n", b""):
+                pass
+            found = body.encode(errors="surrogateescape") in answer.read(1 << 20)
 except TimeoutError:
     bad(f"no answer within {seconds} s")
 except (OSError, OverflowError) as error:
     bad(getattr(error, "strerror", None) or error)
 if len(line) < 2 or not line[0].startswith(b"HTTP/") or not line[1].isdigit():
     bad("answered, but not in HTTP" if line else "hung up without an answer")
-if line[1][:1] not in (b"2", b"3"):
-    bad(f"answered with status {line[1].decode()}")
-' "$url" "$host" "$port" "$path" "$address" "$seconds"
+status = line[1].decode()
+if status[0] not in "23" if statuses == "-" else status not in statuses.split(","):
+    bad(f"answered with status {status}")
+if not found:
+    bad(f"answered without {body!r}")
+' "$kind" "$url" "$host" "$port" "$path" "$address" "$seconds" "$statuses" "$body"
+}
+
+# Reads an answer's body to its end, for whoever sends it is not to fail.
+look_for_body() {
+    head -c 1048576 | grep -qF -e "$body" && printf '\nFOUND\n'
+    cat >/dev/null
 }
 
 ask_curl() {
-    # -q: no .curlrc; -g: the address is taken as it stands
-    code=$(curl -q -g -s -o /dev/null --noproxy '*' --max-time "$seconds" -w '%{http_code}' "$url")
-    status=$?
+    set -- "$url"
+    [ -n "$body" ] || set -- -o /dev/null "$@"
+    # -q: no .curlrc; -g: the address is taken as it stands. The head comes on the answer's own descriptor.
+    head=$(
+        {
+            {
+                curl -q -g -s --noproxy '*' --max-time "$seconds" -D /proc/self/fd/3 "$@"
+                printf "\nSTATUS %s\n" "$?" >&3
+            } | if [ -n "$body" ]; then look_for_body >&3; else cat >/dev/null; fi
+        } 3>&1
+    )
+    status=$(said STATUS)
     case $status in
-        0) judge "$code" ;;
+        0)
+            judge "$(code_of_head)"
+            judge_body "$(printf '%s\n' "$head" | grep -x FOUND)"
+            exit 0
+            ;;
         6) bad "the host's name cannot be resolved" ;;
         7) bad "connection refused" ;;
         28) bad "no answer within $seconds s" ;;
         52) bad "hung up without an answer" ;;
-        *) bad "no good answer (curl's status $status)" ;;
+        *) bad "no good answer (curl's status ${status:-unknown})" ;;
     esac
+}
+
+said() { # WORD: what stands behind it in what was noted
+    printf '%s\n' "$head" | sed -n "s/^$1 //p" | tail -n 1
+}
+
+code_of_head() {
+    printf '%s\n' "$head" | sed -n 's/^ *HTTP\/[0-9.]* \([0-9]\{3\}\).*$/\1/p' | sed -n 1p
 }
 
 # GNU wget and busybox wget have few options in common (busybox 1.35 crashes with -T). With -S both print the
 # answer's head (GNU's not with -q); the first line of it counts, for redirects are followed.
 ask_wget() {
-    head=$(exec 2>&1; HOME=/ no_proxy=$host timeout "$seconds" wget -S -O /dev/null "$url")
-    status=$?
-    code=$(printf '%s\n' "$head" | sed -n 's/^ *HTTP\/[0-9.]* \([0-9]\{3\}\).*$/\1/p' | sed -n 1p)
-    [ -z "$code" ] || judge "$code"
+    head=$(
+        {
+            {
+                HOME=/ no_proxy=$host timeout "$seconds" wget -S -O - "$url" 2>&3
+                printf "\nSTATUS %s\n" "$?" >&3
+            } | if [ -n "$body" ]; then look_for_body >&3; else cat >/dev/null; fi
+        } 3>&1
+    )
+    status=$(said STATUS)
+    code=$(code_of_head)
+    if [ -n "$code" ]; then
+        judge "$code"
+        judge_body "$(printf '%s\n' "$head" | grep -x FOUND)"
+        exit 0
+    fi
     case $status,$head in
         124,* | 143,* | *timed\ out*) bad "no answer within $seconds s" ;;
         *refused*) bad "connection refused" ;;
@@ -112,38 +188,111 @@ ask_wget() {
 
 ask_bash() {
     # shellcheck disable=SC2016 # bash's own variables
-    code=$(timeout "$seconds" bash --norc -c '
+    head=$(timeout "$seconds" bash --norc -c '
         exec 3<>"/dev/tcp/$1/$2" || exit 7
+        [ "$5" = http ] || exit 0
         printf "GET %s HTTP/1.0\r\nHost: %s\r\nUser-Agent: probe\r\n\r\n" "$3" "$4" >&3
         read -r version code _ <&3 || exit 52
-        case $version in HTTP/*) printf "%.3s" "$code" ;; esac
-    ' bash "$host" "$port" "$path" "$address" 2>/dev/null)
-    case $? in
-        0) judge "$code" ;;
-        124 | 143) bad "no answer within $seconds s" ;;
-        52) bad "hung up without an answer" ;;
+        case $version in HTTP/*) printf "CODE %.3s\n" "$code" ;; esac
+        [ -n "$6" ] || exit 0
+        while IFS= read -r line <&3; do
+            case $line in "" | ?) break ;; esac # a carriage return alone
+        done
+        while IFS= read -r line <&3 || [ -n "$line" ]; do
+            case $line in *"$6"*) echo "FOUND" && exit 0 ;; esac
+        done
+    ' bash "$host" "$port" "$path" "$address" "$kind" "$body" 2>/dev/null)
+    case $?,$kind in
+        0,tcp) exit 0 ;;
+        0,http)
+            judge "$(said CODE)"
+            judge_body "$(printf '%s\n' "$head" | grep -x FOUND)"
+            exit 0
+            ;;
+        124,* | 143,*) bad "no answer within $seconds s" ;;
+        52,*) bad "hung up without an answer" ;;
         *) bad "connection refused" ;;
     esac
 }
 
-python=${0%/*}/../env/bin/python
+# The environment's own, which takes a second to start; nothing that the service sets for its own node is for this one.
+ask_erl() {
+    unset ERL_AFLAGS ERL_FLAGS ERL_ZFLAGS ERL_LIBS
+    head=$("$erl" -noinput -boot start_clean +S 1:1 +SDio 1 -eval '
+        [Kind, Host, Port, Path, Address, Seconds, Body] = init:get_plain_arguments(),
+        Say = fun(Format, Words) -> io:put_chars([io_lib:format(Format, Words), $\n]), halt(0) end,
+        Wait = 1000 * list_to_integer(Seconds),
+        timer:apply_after(Wait, erlang, apply, [fun() -> Say("LATE 1", []) end, []]),
+        {Family, Name} = case inet:parse_address(Host) of
+            {ok, Numbers} when tuple_size(Numbers) =:= 8 -> {inet6, Numbers};
+            {ok, Numbers} -> {inet, Numbers};
+            _ -> {inet, Host}
+        end,
+        Read = fun Read(Socket, Got) ->
+            case Body =:= "" andalso binary:match(Got, <<"\n">>) =/= nomatch of
+                true -> Got;
+                false when byte_size(Got) > 1048576 -> Got;
+                false -> case gen_tcp:recv(Socket, 0) of
+                    {ok, More} -> Read(Socket, <<Got/binary, More/binary>>);
+                    _ -> Got
+                end
+            end
+        end,
+        Judge = fun(<<>>) -> Say("EMPTY 1", []);
+            (<<"HTTP/", _:3/binary, " ", Code:3/binary, Rest/binary>>) ->
+                Inside = case binary:split(Rest, [<<"\r\n\r\n">>, <<"\n\n">>]) of [_, Found] -> Found; _ -> <<>> end,
+                Want = unicode:characters_to_binary(Body),
+                Is = Want =:= <<>> orelse binary:match(Inside, Want) =/= nomatch,
+                Say("CODE ~s~nFOUND ~p", [Code, Is]);
+            (_) -> Say("CODE 0", [])
+        end,
+        case gen_tcp:connect(Name, list_to_integer(Port), [Family, binary, {active, false}], Wait) of
+            {ok, Socket} when Kind =:= "http" ->
+                ok = gen_tcp:send(Socket, ["GET ", Path, " HTTP/1.0\r\nHost: ", Address, "\r\nUser-Agent: probe\r\n\r\n"]),
+                Judge(Read(Socket, <<>>));
+            {ok, _} -> Say("CODE 1", []);
+            {error, timeout} -> Say("LATE 1", []);
+            {error, econnrefused} -> Say("REFUSED 1", []);
+            {error, Reason} -> Say("REASON ~p", [Reason])
+        end.
+    ' -extra "$kind" "$host" "$port" "$path" "$address" "$seconds" "$body" 2>/dev/null)
+    case $head in
+        LATE*) bad "no answer within $seconds s" ;;
+        REFUSED*) bad "connection refused" ;;
+        EMPTY*) bad "hung up without an answer" ;;
+        REASON*) bad "$(said REASON)" ;;
+        CODE*) ;;
+        *) bad "no good answer (erl does not run)" ;;
+    esac
+    [ "$kind" = http ] || exit 0
+    judge "$(said CODE)"
+    judge_body "$(said FOUND | grep -x true)"
+    exit 0
+}
 
-can() { # python|curl|wget|bash
+programs=${0%/*}/../env/bin
+python=$programs/python
+erl=$programs/erl
+
+can() { # python|curl|wget|bash|erl
     case $1 in
         python) [ -x "$python" ] ;;
-        wget | bash) have "$1" && have timeout ;;
-        *) have "$1" ;;
+        erl) [ -x "$erl" ] ;;
+        curl) [ "$kind" = http ] && have curl ;;
+        wget) [ "$kind" = http ] && have wget && have timeout ;;
+        bash) have bash && have timeout ;;
     esac
 }
 
-for way in ${PROBE_WITH:-python curl wget bash}; do
+for way in ${PROBE_WITH:-python curl wget bash erl}; do
     can "$way" || continue
     case $way in
         python) ask_python ;;
         curl) ask_curl ;;
         wget) ask_wget ;;
         bash) ask_bash ;;
+        erl) ask_erl ;;
     esac
 done
-echo "no program to ask $url with: curl, or timeout and one of wget and bash, is needed" >&2
+echo "no program to ask $url with: bash and timeout are needed (or, for http, curl or wget)" >&2
 exit 3

@@ -69,8 +69,9 @@ def test_shellcheck_has_nothing_to_say(spec: Spec, tmp_path: Path) -> None:
     assert (done.returncode, done.stdout) == (0, "")
 
 
-def test_shellcheck_has_nothing_to_say_about_the_probe() -> None:
-    subprocess.run(["shellcheck", "--shell=sh", "--severity=style", templates_dir() / "target/probe.sh"], check=True)
+@pytest.mark.parametrize("name", ["probe", "watch"])
+def test_shellcheck_has_nothing_to_say_about_what_the_target_runs(name: str) -> None:
+    subprocess.run(["shellcheck", "--shell=sh", "--severity=style", templates_dir() / f"target/{name}.sh"], check=True)
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
@@ -245,7 +246,7 @@ WAYS = ("python", "curl", "wget", "bash")
 
 
 class Answers(http.server.BaseHTTPRequestHandler):
-    """/<status> answers with that status; redirects lead to /500."""
+    """/<status> answers with that status and says so in its body; redirects lead to /500."""
 
     def do_GET(self) -> None:
         status = int(self.path.rsplit("/", 1)[1])
@@ -253,6 +254,7 @@ class Answers(http.server.BaseHTTPRequestHandler):
         if 300 <= status < 400:
             self.send_header("Location", "/500")
         self.end_headers()
+        self.wfile.write(b"first line\n" + f"the status is {status}, all's well\n".encode() + 5000 * b"more\n")
 
     def log_message(self, *_arguments: object) -> None:
         pass
@@ -308,6 +310,44 @@ def test_probe_judges_the_status(probe: Path, server: int, way: str, status: int
 
 
 @pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("statuses", "status", "good"),
+    [("204", 204, True), ("200,503", 503, True), ("204", 200, False), ("20", 200, False), ("-", 302, True)],
+)
+def test_probe_takes_the_statuses_that_it_is_told(
+    probe: Path, server: int, way: str, statuses: str, status: int, good: bool
+) -> None:
+    done = knock(probe, "http", f"http://127.0.0.1:{server}/{status}", "5", statuses, way=way)
+    assert (done.returncode, done.stdout) == (0 if good else 1, "")
+
+
+@pytest.mark.parametrize("way", WAYS)
+@pytest.mark.parametrize(
+    ("body", "good"),
+    [("the status is 200, all's well", True), ("first", True), ("s.a.u", False), ("HTTP/1", False), ("-e x", False)],
+)
+def test_probe_looks_into_the_body(probe: Path, server: int, way: str, body: str, good: bool) -> None:
+    done = knock(probe, "http", f"http://127.0.0.1:{server}/200", "5", "-", body, way=way)
+    assert (done.returncode, done.stdout) == (0 if good else 1, "")
+    assert good or "answered without" in done.stderr
+
+
+@pytest.mark.parametrize("way", [way for way in WAYS if way not in ("curl", "wget")])
+def test_probe_connects(probe: Path, way: str) -> None:
+    with socket.create_server(("127.0.0.1", 0)) as server:
+        address = f"127.0.0.1:{server.getsockname()[1]}"
+        assert knock(probe, "tcp", address, "5", way=way).returncode == 0
+    done = knock(probe, "tcp", address, "5", way=way)
+    assert (done.returncode, done.stdout) == (1, "")
+    assert re.fullmatch(f"{address}: connection refused\n", done.stderr, re.IGNORECASE), done.stderr
+
+
+def test_probe_says_that_it_has_nothing_to_ask_with(probe: Path) -> None:
+    done = knock(probe, "tcp", "127.0.0.1:80", "5", way="wget")
+    assert (done.returncode, "no program to ask" in done.stderr) == (3, True)
+
+
+@pytest.mark.parametrize("way", WAYS)
 def test_probe_says_that_nobody_listens(probe: Path, way: str) -> None:
     with socket.socket() as taken:
         taken.bind(("127.0.0.1", 0))  # bound, but not listening: nobody else can take the port
@@ -350,6 +390,10 @@ def test_probe_knows_a_stranger(probe: Path, way: str, said: bytes) -> None:
         (),
         ("http",),
         ("tcp", "http://127.0.0.1:80/", "5"),
+        ("tcp", "127.0.0.1", "5"),
+        ("tcp", "127.0.0.1:80", "5", "200"),
+        ("http", "http://127.0.0.1/", "5", "2xx"),
+        ("http", "http://127.0.0.1/", "5", "200", "x", "y"),
         ("http", "https://127.0.0.1/", "5"),
         ("http", "http://", "5"),
         ("http", "http://:80/", "5"),
@@ -365,7 +409,10 @@ def test_probe_knows_a_stranger(probe: Path, way: str, said: bytes) -> None:
 @pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
 def test_probe_refuses_what_is_no_url(probe: Path, arguments: tuple[str, ...], shell: str) -> None:
     done = knock(probe, *arguments, shell=shell)
-    assert (done.returncode, done.stderr) == (2, "usage: probe http URL SECONDS\n")
+    assert (done.returncode, done.stderr) == (
+        2,
+        "usage: probe http URL SECONDS [STATUSES [BODY]] | probe tcp HOST:PORT SECONDS\n",
+    )
 
 
 @pytest.mark.parametrize("way", WAYS)
@@ -393,4 +440,4 @@ def test_probe_says_what_is_missing(probe: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 3
-    assert "curl, or timeout and one of wget and bash, is needed" in done.stderr
+    assert "bash and timeout are needed (or, for http, curl or wget)" in done.stderr

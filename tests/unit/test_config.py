@@ -126,6 +126,77 @@ def test_a_health_name_that_is_taken(project: Path) -> None:
     assert "services.hello-health" in refused(project, GOOD + '[services.hello-health]\ncommand = ["x"]\n')
 
 
+@pytest.mark.parametrize(
+    ("table", "said"),
+    [
+        (
+            'unit = { Service = { MemoryMx = "1G" } }',
+            "Service.MemoryMx: [Service] has no directive 'MemoryMx'; did you",
+        ),
+        ('unit = { Service = { RequiresMountsFor = "/x" } }', "it belongs into [Unit]"),
+        ('unit = { Socket = { ListenStream = "1" } }', "hello.unit.Socket: unknown key"),
+        ('unit = { Timer = { OnCalendar = "daily" } }', "hello.unit.Timer: there is no timer without a schedule"),
+        ('after = ["helo"]', "services.hello.after: there is no service 'helo'; did you mean hello?"),
+        ('wants = ["other"]', "services.hello.wants: there is no service 'other'"),
+        ('requires = ["hello"]', "they wait for each other in a circle: hello"),
+        ('secrets = ["RELEASE_COKIE"]', "services.hello.secrets: there is no secret 'RELEASE_COKIE'; did you mean"),
+        ("ports = [0]", "services.hello.ports.0"),
+        ("ports = [65536]", "services.hello.ports.0"),
+        ('working_directory = "work"', "services.hello.working_directory: not a directory"),
+        ('working_directory = "{state}/../etc"', "services.hello.working_directory: not a directory"),
+        ('working_directory = "{stat}/x"', "services.hello.working_directory: unknown place"),
+        ('tasks_max = "many"', "services.hello.tasks_max"),
+        ("watchdog = 5", 'services.hello.watchdog: needs type = "notify"'),
+        ('schedule = { on_calendar = "dayly" }', "services.hello.schedule: not a calendar event: 'dayly'"),
+        ('schedule = { on_calendar = "daily", randomized_delay = "x" }', "schedule.randomized_delay: not a span"),
+        ('schedule = { on_calendar = "daily" }\nrestart = "always"', "hello.restart: a job with a schedule has none"),
+        ('type = "forking"', "services.hello.type"),
+        ('hardening = "some"', "services.hello.hardening"),
+        (
+            'unit = { Unit = { StartLimitIntervalSec = "10" }, Service = { RestartSec = "5" } }',
+            "services.hello.unit: the start limit can never trip: 5 starts with 5 s between them take longer than",
+        ),
+        ('unit = { Service = { RestartSec = "soon" } }', "services.hello.unit: not a span of time: 'soon'"),
+    ],
+)
+def test_a_service_that_cannot_be_is_refused_by_its_key(project: Path, table: str, said: str) -> None:
+    bare = GOOD.replace('health = { http = "http://127.0.0.1:${PORT}/healthz" }\n', "")
+    assert said in refused(project, f"{bare}{table}\n")
+
+
+@pytest.mark.parametrize(
+    ("health", "said"),
+    [
+        ("{}", "services.hello.health: needs one of http, tcp, command and notify; it has none"),
+        ('{ http = "http://a/", tcp = "a:1" }', "it has http and tcp"),
+        ('{ tcp = "a:1", body = "x" }', "status and body belong to http"),
+        ('{ tcp = "127.0.0.1" }', "services.hello.health.tcp: not an address to connect to"),
+        ('{ http = "http://a/", status = 99 }', "services.hello.health.status"),
+        ("{ command = [] }", "services.hello.health.command"),
+        ("{ notify = false }", "services.hello.health.notify"),
+        ('{ tcp = "a:1", interval = 1 }', "services.hello.health.interval"),
+    ],
+)
+def test_a_health_check_that_cannot_be(project: Path, health: str, said: str) -> None:
+    assert said in refused(project, GOOD.replace('{ http = "http://127.0.0.1:${PORT}/healthz" }', health))
+
+
+def test_a_start_limit_that_is_turned_off_is_the_users_own(project: Path) -> None:
+    (project / "bundle.toml").write_text(GOOD + 'unit = { Unit = { StartLimitIntervalSec = "0" } }\n')
+    assert load_config(project).services[0].table.unit.Unit == {"StartLimitIntervalSec": "0"}
+
+
+def test_services_that_wait_in_a_circle(project: Path) -> None:
+    circle = '[services.a]\ncommand = ["x"]\nafter = ["b"]\n[services.b]\ncommand = ["x"]\nrequires = ["c"]\n'
+    circle += '[services.c]\ncommand = ["x"]\nwants = ["a"]\n[services.d]\ncommand = ["x"]\nafter = ["hello"]\n'
+    assert "in a circle: a, b, c" in refused(project, GOOD + circle)
+
+
+@pytest.mark.parametrize("name", ["hello-watch", "hello-health"])
+def test_a_name_that_the_health_check_needs(project: Path, name: str) -> None:
+    assert f"services.{name}: this name is taken" in refused(project, GOOD + f'[services.{name}]\ncommand = ["x"]\n')
+
+
 def test_broken_toml_names_the_file(project: Path) -> None:
     assert "bundle.toml" in refused(project, "[bundle\n")
 

@@ -155,3 +155,133 @@ def test_a_beam_service_does_not_listen_for_strangers(tmp_path: Path) -> None:
 def test_environment_files_quote_what_systemd_reads() -> None:
     text = render_environment((("A", 'x "y" $z `w` \\ %n\nline'),), comment="c")
     assert text == '# c\nA="x \\"y\\" \\$z \\`w\\` \\\\ %n\nline"\n'
+
+
+def texts(tmp_path: Path, services: str) -> dict[str, list[str]]:
+    """Unit name -> its lines, of whole [services.*] tables."""
+    config = config_with(tmp_path, 'command = ["python"]', extra=services)
+    return {unit.name: render_unit(unit).splitlines() for unit in make_units(config, RELEASE, EXECUTABLES)}
+
+
+def test_limits_and_a_notifying_service(tmp_path: Path) -> None:
+    service = """command = ["python"]
+    type = "notify"
+    watchdog = 20
+    restart = "always"
+    restart_delay = 2
+    start_limit = 10
+    tasks_max = 100
+    nofile = 65536
+    health = { notify = true, start_period = 60, timeout = 30.5 }"""
+    lines = unit_lines(tmp_path, service)
+    wanted = "Type=notify WatchdogSec=20 Restart=always RestartSec=2 StartLimitBurst=10 TasksMax=100"
+    assert {*wanted.split(), "LimitNOFILE=65536", "TimeoutStartSec=91"} <= set(lines)
+    assert len(make_units(config_with(tmp_path, service), RELEASE, EXECUTABLES)) == 1
+
+
+@pytest.mark.parametrize(
+    ("service", "interval"),
+    [("", 120), ("restart_delay = 60", 650), ('health = { tcp = "127.0.0.1:1", start_period = 300 }', 3050)],
+)
+def test_the_start_limit_trips_however_slow_the_service_fails(tmp_path: Path, service: str, interval: int) -> None:
+    lines = unit_lines(tmp_path, f'command = ["python"]\n{service}')
+    assert f"StartLimitIntervalSec={interval}" in lines
+
+
+def test_a_working_directory_below_the_state_is_made(tmp_path: Path) -> None:
+    lines = unit_lines(tmp_path, 'command = ["python"]\nworking_directory = "{state}/a/b"')
+    assert {
+        "WorkingDirectory=/var/lib/hello/a/b",
+        "StateDirectory=hello hello/a/b",
+        "Environment=STATE_DIRECTORY=/var/lib/hello",
+        "CacheDirectory=hello",
+    } <= set(lines)
+    lines = unit_lines(tmp_path, 'command = ["python"]\nworking_directory = "/srv/data"')
+    assert {"WorkingDirectory=/srv/data", "StateDirectory=hello"} <= set(lines)
+
+
+def test_a_service_without_a_secret_never_has_it(tmp_path: Path) -> None:
+    secrets = "[secrets]\nTOKEN = {}\n[services.one]\ncommand = ['python']\nsecrets = ['TOKEN']\n"
+    secrets += "[services.none]\ncommand = ['python']\nsecrets = []\n"
+    found = texts(tmp_path, secrets)
+    assert not [line for line in found["hello.service"] if line.startswith("UnsetEnvironment")]
+    assert "UnsetEnvironment=RELEASE_COOKIE" in found["one.service"]
+    assert "EnvironmentFile=/etc/hello/secrets.env" in found["one.service"]
+    assert not [line for line in found["none.service"] if "secrets.env" in line]
+
+
+def test_order_between_services(tmp_path: Path) -> None:
+    more = "[services.a]\ncommand = ['python']\nafter = ['hello']\nwants = ['b']\nrequires = ['c']\n"
+    more += "[services.b]\ncommand = ['python']\n[services.c]\ncommand = ['python']\n"
+    lines = texts(tmp_path, more)["a.service"]
+    assert {
+        "After=network.target hello.service b.service c.service",
+        "Wants=b.service",
+        "Requires=c.service",
+    } <= set(lines)
+
+
+def test_a_job_and_its_timer(tmp_path: Path) -> None:
+    service = """command = ["python"]
+    schedule = { on_calendar = ["daily", "Mon 03:30"], persistent = false, randomized_delay = "15min" }
+    unit = { Timer = { AccuracySec = "1" } }"""
+    job = unit_lines(tmp_path, service)
+    assert "Type=oneshot" in job
+    assert not any(line.startswith(("Restart", "StartLimit", "WantedBy", "[Install]")) for line in job)
+    timer = unit_lines(tmp_path, service, index=1)
+    assert timer[timer.index("[Timer]") + 1 :] == [
+        "OnCalendar=daily",
+        "OnCalendar=Mon 03:30",
+        "Persistent=no",
+        "RandomizedDelaySec=15min",
+        "AccuracySec=1",
+        "",
+        "[Install]",
+        "WantedBy=timers.target",
+    ]
+
+
+def test_every_health_check_asks_in_its_way(tmp_path: Path) -> None:
+    probe = f"ExecStart=/bin/sh {RELEASE}/share/probe"
+    for health, command in {
+        'http = "http://127.0.0.1/", status = 204': f"{probe} http http://127.0.0.1/ 5 204",
+        'http = "http://127.0.0.1/", body = "100% \'ok\'"': f"{probe} http http://127.0.0.1/ 5 - \"100%% 'ok'\"",
+        'tcp = "127.0.0.1:${PORT}", probe_timeout = 7': f"{probe} tcp 127.0.0.1:${{PORT}} 7",
+        'command = ["python", "-c", "pass"]': f"ExecStart={RELEASE}/env/bin/python -c pass",
+    }.items():
+        assert command in unit_lines(tmp_path, f'command = ["python"]\nhealth = {{ {health} }}', index=1)
+
+
+def test_a_health_command_has_what_its_service_has(tmp_path: Path) -> None:
+    lines = unit_lines(tmp_path, 'command = ["python"]\nhealth = { command = ["run/start"] }', index=1)
+    assert {
+        f"ExecStart={RELEASE}/app/run/start",
+        "JoinsNamespaceOf=hello.service",
+        "ReadWritePaths=-/var/lib/hello",
+        "WorkingDirectory=-/var/lib/hello",
+        "User=hello",
+    } <= set(lines)
+    with pytest.raises(ConfigError, match="there is no program") as caught:
+        unit_lines(tmp_path, 'command = ["python"]\nhealth = { command = ["gone"] }')
+    assert caught.value.where == "services.hello.health.command"
+
+
+def test_the_watch_is_told_whom_a_restart_takes_along(tmp_path: Path) -> None:
+    more = "[services.a]\ncommand = ['python']\nrequires = ['hello']\n"
+    more += "[services.b]\ncommand = ['python']\nrequires = ['a']\n"
+    health = (
+        'health = { tcp = "127.0.0.1:1", failures = 4, restarts_per_hour = 2, start_period = 1.5, interval = 20 }\n'
+    )
+    config = config_with(tmp_path, f'command = ["python"]\n{health}', extra=more)
+    units = {unit.name: render_unit(unit).splitlines() for unit in make_units(config, RELEASE, EXECUTABLES)}
+    watch = units["hello-watch.service"]
+    assert f"ExecStart=/bin/sh {RELEASE}/share/watch hello hello probe 4 2 2 a b" in watch
+    assert not any(line.startswith("User=") for line in watch)
+    timer = units["hello-health.timer"]
+    assert {"PartOf=hello.service", "WantedBy=hello.service", "OnUnitInactiveSec=20"} <= set(timer)
+    assert "Unit=hello-watch.service" in timer
+
+
+def test_no_failures_no_watch(tmp_path: Path) -> None:
+    config = config_with(tmp_path, 'command = ["python"]\nhealth = { tcp = "127.0.0.1:1", failures = 0 }')
+    assert [unit.name for unit in make_units(config, RELEASE, EXECUTABLES)] == ["hello.service", "hello-health.service"]

@@ -1,0 +1,56 @@
+"""The kinds of value that bundle.toml's tables share, for pydantic; each says in one sentence what is wrong."""
+
+from __future__ import annotations
+
+import re
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
+
+__all__ = ["NAME_PATTERN", "PLACE", "PLACES", "Line", "Model", "Name", "Setting", "Value", "Variable", "Word"]
+
+NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
+PLACES = ("app", "env", "root", "state", "cache", "runtime")
+"""What ``{…}`` in commands and environments may name."""
+PLACE = re.compile(r"\{(\{[a-z]+\})\}|\{([a-z]+)\}")
+"""``{{word}}``, which stands for ``{word}``, or ``{place}``."""
+
+
+def _one_line(value: str) -> str:
+    if any(ord(char) < 32 or ord(char) == 127 for char in value):
+        raise ValueError("control characters and line breaks are not allowed here")
+    return value
+
+
+def _places(value: str) -> str:
+    unknown = [name for _, name in PLACE.findall(value) if name and name not in PLACES]
+    if unknown:
+        raise ValueError(f"unknown place {{{unknown[0]}}}; there are " + " ".join(f"{{{name}}}" for name in PLACES))
+    return value
+
+
+Line = Annotated[str, AfterValidator(_one_line)]
+Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+
+
+def _setting(value: str) -> str:
+    """systemd drops a variable with such a value, and says so in the log alone (env-util.c, utf8.c)."""
+    for char in value:
+        code = ord(char)
+        if (code < 32 and char not in "\t\n") or code == 127:
+            raise ValueError("control characters other than tab and line break are not allowed here")
+        if 0xFDD0 <= code <= 0xFDEF or code & 0xFFFE == 0xFFFE or 0xD800 <= code <= 0xDFFF:
+            raise ValueError(f"U+{code:04X} is not a character")
+    return value
+
+
+Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
+Setting = Annotated[str, AfterValidator(_setting)]
+Value = Annotated[Setting, AfterValidator(_places)]
+Word = Annotated[str, StringConstraints(min_length=1), AfterValidator(_one_line), AfterValidator(_places)]
+
+
+class Model(BaseModel):
+    """A table of bundle.toml: unknown keys are mistakes."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)

@@ -1,0 +1,306 @@
+"""``[services.*]`` of bundle.toml: what one unit of the bundle is to be, and which settings exclude each other."""
+
+from __future__ import annotations
+
+import math
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, Field, StringConstraints, model_validator
+
+from bundler.fields import Line, Model, Name, Value, Variable, Word
+from bundler.systemd.calendar import check_calendar, seconds_of
+from bundler.systemd.directives import DIRECTIVES, nearest
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Health", "Schedule", "Service", "ServiceTable", "UnitOverrides"]
+
+_VARIABLE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
+_HOST = rf"(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]|{_VARIABLE})"
+_PORT = rf"(?:[0-9]{{1,5}}|{_VARIABLE})"
+_HTTP = re.compile(rf"http://{_HOST}(?::{_PORT})?(?:/[!-~]*)?")
+_TCP = re.compile(rf"{_HOST}:{_PORT}")
+_DIRECTORY = re.compile(r"(?:/|\{[a-z]+\}(?:/|$))[A-Za-z0-9._/+@{}-]*")
+
+
+def _http_url(value: str) -> str:
+    if not _HTTP.fullmatch(value):
+        raise ValueError("not a health URL; write it like http://127.0.0.1:${PORT}/healthz")
+    return value
+
+
+def _tcp_address(value: str) -> str:
+    if not _TCP.fullmatch(value):
+        raise ValueError("not an address to connect to; write it like 127.0.0.1:${PORT}")
+    return value
+
+
+def _directory(value: str) -> str:
+    if not _DIRECTORY.fullmatch(value) or ".." in value.split("/"):
+        raise ValueError("not a directory; write /srv/data or {state}/notebooks, without '..' and blanks")
+    return value
+
+
+def _span(value: str) -> str:
+    seconds_of(value)
+    return value
+
+
+def _directive_of(section: str) -> AfterValidator:
+    known = DIRECTIVES[section]
+
+    def check(name: str) -> str:
+        if name not in known:
+            others = [other for other, names in DIRECTIVES.items() if name in names]
+            hint = f"; it belongs into [{others[0]}]" if others else nearest(name, known)
+            raise ValueError(f"[{section}] has no directive {name!r}{hint}")
+        return name
+
+    return AfterValidator(check)
+
+
+_UnitName = Annotated[str, _directive_of("Unit")]
+_ServiceName = Annotated[str, _directive_of("Service")]
+_TimerName = Annotated[str, _directive_of("Timer")]
+_InstallName = Annotated[str, _directive_of("Install")]
+_Setting = Line | tuple[Line, ...]
+_Span = Annotated[Line, AfterValidator(_span)]
+_Status = Annotated[int, Field(ge=100, le=599)]
+_Tasks = Annotated[int, Field(ge=1)] | Annotated[str, StringConstraints(pattern=r"^([0-9]+%|infinity)$")]
+_Size = Annotated[str, StringConstraints(pattern=r"^([0-9]+[KMGT]?|[0-9]+%|infinity)$")]
+
+
+class UnitOverrides(Model):
+    """Directives by section, put verbatim in the place of ours of the same name; a list gives several lines."""
+
+    Unit: dict[_UnitName, _Setting] = Field(default_factory=dict)
+    Service: dict[_ServiceName, _Setting] = Field(default_factory=dict)
+    Timer: dict[_TimerName, _Setting] = Field(default_factory=dict)
+    Install: dict[_InstallName, _Setting] = Field(default_factory=dict)
+
+    def section(self, name: str) -> dict[str, str | tuple[str, ...]]:
+        """The overrides of ``[name]``."""
+        found: dict[str, str | tuple[str, ...]] = getattr(self, name)
+        return found
+
+    def last(self, section: str, directive: str, default: str) -> str:
+        """What the directive has in the end, as far as it has one value."""
+        given = self.section(section).get(directive, default)
+        return given if isinstance(given, str) else (*given, "")[-1]
+
+
+class Health(Model):
+    """How a service is asked whether it is well: by one of ``http``, ``tcp``, ``command`` and ``notify``."""
+
+    http: Annotated[Line, AfterValidator(_http_url)] | None = None
+    """A GET that answers 2xx or 3xx, or one of ``status``, with ``body`` somewhere in what it says."""
+    status: _Status | Annotated[tuple[_Status, ...], Field(min_length=1)] | None = None
+    body: Annotated[Line, StringConstraints(min_length=1)] | None = None
+    tcp: Annotated[Line, AfterValidator(_tcp_address)] | None = None
+    """``HOST:PORT`` that takes a connection."""
+    command: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
+    """argv that exits with 0, as the service's user, in its environment."""
+    notify: Literal[True] | None = None
+    """The service tells systemd itself: READY=1, and, with ``watchdog``, that it is alive."""
+    start_period: Annotated[float, Field(ge=0, le=3600)] = 5
+    """Seconds in which a failing probe does not count yet."""
+    timeout: Annotated[float, Field(gt=0, le=3600)] = 30
+    """Seconds after ``start_period`` within which the service must be well."""
+    probe_timeout: Annotated[int, Field(ge=1, le=300)] = 5
+    """Seconds that one question may take."""
+    interval: Annotated[int, Field(ge=5, le=86400)] = 30
+    """Seconds between two questions while the service runs."""
+    failures: Annotated[int, Field(ge=0, le=1000)] = 3
+    """Bad answers in a row after which the service is restarted; 0: never."""
+    restarts_per_hour: Annotated[int, Field(ge=1, le=60)] = 4
+    """What the health timer may spend before it leaves the service alone."""
+
+    @model_validator(mode="after")
+    def _one_kind(self) -> Health:
+        kinds = [kind for kind in ("http", "tcp", "command", "notify") if getattr(self, kind) is not None]
+        if len(kinds) != 1:
+            raise ValueError(f"needs one of http, tcp, command and notify; it has {' and '.join(kinds) or 'none'}")
+        if self.http is None and (self.status is not None or self.body is not None):
+            raise ValueError("status and body belong to http")
+        return self
+
+    @property
+    def asked(self) -> bool:
+        """Whether there is something to ask, and not only to wait for."""
+        return self.notify is None
+
+    @property
+    def watched(self) -> bool:
+        return self.asked and self.failures > 0
+
+    @property
+    def statuses(self) -> tuple[int, ...]:
+        """The good ones; empty: 2xx and 3xx."""
+        if self.status is None:
+            return ()
+        return (self.status,) if isinstance(self.status, int) else self.status
+
+    @property
+    def url(self) -> str:
+        """Where the question goes, ``${PORT}`` not expanded; empty if it goes to no port."""
+        return f"tcp://{self.tcp}" if self.tcp else self.http or ""
+
+
+class Schedule(Model):
+    """When a job runs: OnCalendar= and its like (systemd.timer(5))."""
+
+    on_calendar: Line | Annotated[tuple[Line, ...], Field(min_length=1)]
+    persistent: bool = True
+    """A run that was missed while the machine was off is made up for."""
+    randomized_delay: _Span = "0"
+
+    @model_validator(mode="after")
+    def _events(self) -> Schedule:
+        for event in self.events:
+            check_calendar(event)
+        return self
+
+    @property
+    def events(self) -> tuple[str, ...]:
+        return (self.on_calendar,) if isinstance(self.on_calendar, str) else self.on_calendar
+
+
+class ServiceTable(Model):
+    """One table, as it stands."""
+
+    command: Annotated[tuple[Word, ...], Field(min_length=1)]
+    environment: dict[Variable, Value] = Field(default_factory=dict)
+    secrets: tuple[Variable, ...] | None = None
+    """Those that it gets; None: all."""
+    working_directory: Annotated[Word, AfterValidator(_directory)] = "{state}"
+    profile: Literal["python", "beam", "generic"] = "python"
+    type: Literal["exec", "notify"] | None = None
+    watchdog: Annotated[int, Field(ge=1, le=3600)] | None = None
+    restart: Literal["no", "on-success", "on-failure", "on-abnormal", "on-abort", "always"] = "on-failure"
+    restart_delay: Annotated[int, Field(ge=1, le=3600)] = 5
+    start_limit: Annotated[int, Field(ge=1, le=1000)] = 5
+    """So many starts in a row that come to nothing, and systemd gives up."""
+    memory_max: _Size | None = None
+    cpu_quota: Annotated[str, StringConstraints(pattern=r"^[0-9]+%$")] | None = None
+    tasks_max: _Tasks | None = None
+    nofile: Annotated[int, Field(ge=16)] | None = None
+    ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
+    gpu: bool = False
+    after: tuple[Name, ...] = ()
+    wants: tuple[Name, ...] = ()
+    requires: tuple[Name, ...] = ()
+    schedule: Schedule | None = None
+    hardening: Literal["on", "off"] = "on"
+    health: Health | None = None
+    unit: UnitOverrides = UnitOverrides()
+
+    @property
+    def low_ports(self) -> bool:
+        """Whether it binds a port that is root's to bind."""
+        return any(port < 1024 for port in self.ports)
+
+    @property
+    def ordered_after(self) -> tuple[str, ...]:
+        """What it is started after: what it wants or requires, too, for a service that is not up yet is of no use."""
+        return tuple(dict.fromkeys((*self.after, *self.wants, *self.requires)))
+
+    @property
+    def start_interval(self) -> int:
+        """Seconds within which ``start_limit`` starts make systemd give up: twice what they take.
+
+        Half of it would do for a service that fails at once; one that fails only after it has loaded its model must not
+        slip through.
+        """
+        loading = self.health.start_period if self.health else 5
+        return max(120, math.ceil(2 * self.start_limit * (self.restart_delay + loading)))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Service:
+    """One ``[services.<name>]`` table and the units that it makes."""
+
+    name: str
+    table: ServiceTable
+
+    @property
+    def unit(self) -> str:
+        return f"{self.name}.service"
+
+    @property
+    def timer(self) -> str | None:
+        """What starts it, if it is a job."""
+        return f"{self.name}.timer" if self.table.schedule else None
+
+    @property
+    def kind(self) -> str:
+        """``Type=``."""
+        if self.table.schedule:
+            return "oneshot"
+        tells = self.table.health is not None and self.table.health.notify
+        return self.table.type or ("notify" if tells else "exec")
+
+    @property
+    def health_unit(self) -> str | None:
+        """The oneshot that probes the service once, if there is something to ask."""
+        return f"{self.name}-health.service" if self.table.health and self.table.health.asked else None
+
+    @property
+    def health_timer(self) -> str | None:
+        """What has the service probed as long as it runs."""
+        return f"{self.name}-health.timer" if self.table.health and self.table.health.watched else None
+
+    @property
+    def watch_unit(self) -> str | None:
+        """The oneshot that counts bad answers and restarts the service."""
+        return f"{self.name}-watch.service" if self.health_timer else None
+
+    @property
+    def units(self) -> tuple[str, ...]:
+        """All of them."""
+        return tuple(filter(None, (self.unit, self.timer, self.health_unit, self.health_timer, self.watch_unit)))
+
+    def problems(self) -> Iterator[str]:
+        """What no single key can know: settings that exclude each other."""
+        where, table = f"services.{self.name}", self.table
+        if table.schedule:
+            excluded = {
+                "type",
+                "watchdog",
+                "restart",
+                "restart_delay",
+                "start_limit",
+                "health",
+            } & table.model_fields_set
+            yield from (f"{where}.{key}: a job with a schedule has none" for key in sorted(excluded))
+        elif table.unit.Timer:
+            yield f"{where}.unit.Timer: there is no timer without a schedule"
+        if table.schedule and table.unit.Install:
+            yield f"{where}.unit.Install: its timer is what is enabled"
+        if not table.schedule and self.kind != "notify":
+            if table.health and table.health.notify:
+                yield f'{where}.health.notify: needs type = "notify"'
+            if table.watchdog:
+                yield f'{where}.watchdog: needs type = "notify"'
+        yield from self._limit_problems(where)
+
+    def _limit_problems(self, where: str) -> Iterator[str]:
+        """A start limit that an override has put out of reach."""
+        unit, table = self.table.unit, self.table
+        changed = {"StartLimitIntervalSec", "StartLimitBurst"} & unit.Unit.keys() or "RestartSec" in unit.Service
+        if not changed or self.kind == "oneshot":
+            return
+        try:
+            interval = seconds_of(unit.last("Unit", "StartLimitIntervalSec", str(table.start_interval)))
+            burst = int(unit.last("Unit", "StartLimitBurst", str(table.start_limit)))
+            delay = seconds_of(unit.last("Service", "RestartSec", str(table.restart_delay)))
+        except ValueError as error:
+            yield f"{where}.unit: {error}"
+            return
+        if 0 < interval <= burst * delay:  # 0 turns it off: whoever writes that knows
+            yield (
+                f"{where}.unit: the start limit can never trip: {burst} starts with {delay:g} s between them take"
+                f" longer than StartLimitIntervalSec={interval:g}"
+            )

@@ -1,0 +1,182 @@
+"""What confines a service, and which of it a service cannot stand, with the reason for each exception.
+
+What each directive breaks was tried on systemd 247, 252 and 257 (systemd.exec(5)). An exception comes from what is in
+the lockfile, from the profile or from a key in bundle.toml; the manifest tells it, so that nobody has to guess.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bundler.services import Service
+
+__all__ = ["Exemption", "confinement", "exemptions", "probe_confinement", "variables"]
+
+_HARDENING = (
+    ("NoNewPrivileges", "yes"),
+    ("CapabilityBoundingSet", ""),
+    ("AmbientCapabilities", ""),
+    ("ProtectSystem", "strict"),
+    ("ProtectHome", "yes"),
+    ("PrivateTmp", "yes"),
+    ("PrivateMounts", "yes"),
+    ("PrivateDevices", "yes"),
+    ("PrivateUsers", "yes"),
+    ("ProtectProc", "invisible"),
+    ("ProcSubset", "pid"),
+    ("ProtectClock", "yes"),
+    ("ProtectHostname", "yes"),
+    ("ProtectKernelLogs", "yes"),
+    ("ProtectKernelModules", "yes"),
+    ("ProtectKernelTunables", "yes"),
+    ("ProtectControlGroups", "yes"),
+    ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX"),
+    ("RestrictNamespaces", "yes"),
+    ("RestrictRealtime", "yes"),
+    ("RestrictSUIDSGID", "yes"),
+    ("LockPersonality", "yes"),
+    ("RemoveIPC", "yes"),
+    ("KeyringMode", "private"),
+    ("DevicePolicy", "closed"),
+    ("SystemCallArchitectures", "native"),
+    ("SystemCallFilter", "@system-service"),
+    ("SystemCallFilter", "~@privileged"),
+    ("SystemCallErrorNumber", "EPERM"),
+    ("MemoryDenyWriteExecute", "yes"),
+    ("UMask", "0077"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exemption:
+    """A directive that a service does without, or has in another form.
+
+    ``values`` stand in its place, a line each; none: it is left out. ``because`` names the package, or the key of
+    bundle.toml as ``profile = "beam"``.
+    """
+
+    directive: str
+    values: tuple[str, ...] = ()
+    because: str
+    reason: str
+
+
+_COMPILES = "compiles code while it runs, into memory that it writes and then executes"
+_READS_PROC = "reads /proc/meminfo, /proc/stat and their like"
+_CPUINFO = "reads /proc/cpuinfo to choose its kernels"
+
+# conda's names and PyPI's.
+_PACKAGES: tuple[tuple[str, str, str], ...] = (
+    ("dotnet-runtime", "MemoryDenyWriteExecute", _COMPILES),
+    ("jax", "MemoryDenyWriteExecute", _COMPILES),
+    ("jaxlib", "MemoryDenyWriteExecute", _COMPILES),
+    ("libtorch", "MemoryDenyWriteExecute", _COMPILES),
+    ("libtorch", "ProcSubset", _CPUINFO),
+    ("llvmlite", "MemoryDenyWriteExecute", _COMPILES),
+    ("luajit", "MemoryDenyWriteExecute", _COMPILES),
+    ("nodejs", "MemoryDenyWriteExecute", _COMPILES),
+    ("nodejs", "ProcSubset", _READS_PROC),
+    ("numba", "MemoryDenyWriteExecute", _COMPILES),
+    ("onnxruntime", "ProcSubset", _CPUINFO),
+    ("openjdk", "MemoryDenyWriteExecute", _COMPILES),
+    ("openjdk", "ProcSubset", _READS_PROC),
+    ("psutil", "ProcSubset", _READS_PROC),
+    ("py-cpuinfo", "ProcSubset", _READS_PROC),
+    ("pypy", "MemoryDenyWriteExecute", _COMPILES),
+    ("pytorch", "MemoryDenyWriteExecute", _COMPILES),
+    ("pytorch", "ProcSubset", _CPUINFO),
+    ("tensorflow", "MemoryDenyWriteExecute", _COMPILES),
+    ("tensorflow-base", "MemoryDenyWriteExecute", _COMPILES),
+    ("torch", "MemoryDenyWriteExecute", _COMPILES),
+    ("torch", "ProcSubset", _CPUINFO),
+)
+
+_VARIABLES = (("numba", "NUMBA_CACHE_DIR", "{cache}/numba"),)
+"""Where a package may keep what it would otherwise write beside its modules, which are read-only."""
+
+
+def variables(packages: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """The variables that the environment's packages need under our confinement; values may hold ``{cache}``."""
+    return tuple((name, value) for package, name, value in _VARIABLES if package in packages)
+
+
+def exemptions(service: Service, packages: frozenset[str]) -> tuple[Exemption, ...]:
+    """What ``service`` does without, given the environment's packages; the first of a directive counts."""
+    if service.table.hardening == "off":
+        return ()
+    return (*_of_keys(service), *_of_profile(service), *_of_packages(packages))
+
+
+def confinement(service: Service, packages: frozenset[str]) -> tuple[tuple[str, str], ...]:
+    """The directives that confine ``service``."""
+    if service.table.hardening == "off":
+        return ()
+    instead: dict[str, Exemption] = {}
+    for exemption in exemptions(service, packages):
+        instead.setdefault(exemption.directive, exemption)
+    kept = [(key, value) for key, value in _HARDENING if key not in instead]
+    given = [(key, value) for key, exemption in instead.items() for value in exemption.values]
+    return (*kept, *given)
+
+
+def probe_confinement(service: Service) -> tuple[tuple[str, str], ...]:
+    """For our own probe, which needs nothing of what the service may need."""
+    return () if service.table.hardening == "off" else _HARDENING
+
+
+def _of_packages(packages: frozenset[str]) -> Iterable[Exemption]:
+    return (
+        Exemption(directive=directive, because=package, reason=f"{package} {reason}")
+        for package, directive, reason in _PACKAGES
+        if package in packages
+    )
+
+
+def _of_profile(service: Service) -> Iterator[Exemption]:
+    profile = service.table.profile
+    because = f'profile = "{profile}"'
+    if profile == "generic":
+        yield Exemption(
+            directive="MemoryDenyWriteExecute", because=because, reason="an unknown program may compile while it runs"
+        )
+        yield Exemption(directive="ProcSubset", because=because, reason="an unknown program may look at the machine")
+    if profile == "beam":
+        yield Exemption(directive="ProcSubset", because=because, reason="os_mon reads /proc/meminfo and /proc/loadavg")
+        if service.table.environment.get("RELEASE_DISTRIBUTION", "none") != "none":
+            yield Exemption(
+                directive="RestrictAddressFamilies",
+                values=("AF_INET AF_INET6 AF_UNIX AF_NETLINK",),
+                because="RELEASE_DISTRIBUTION",
+                reason="a node that connects to others lists the machine's addresses through netlink",
+            )
+
+
+def _of_keys(service: Service) -> Iterator[Exemption]:
+    if service.table.low_ports:
+        because = f"ports = {sorted(port for port in service.table.ports if port < 1024)}"
+        for directive in ("CapabilityBoundingSet", "AmbientCapabilities"):
+            yield Exemption(
+                directive=directive,
+                values=("CAP_NET_BIND_SERVICE",),
+                because=because,
+                reason="a port below 1024 is not for everybody to bind",
+            )
+        yield Exemption(
+            directive="PrivateUsers",
+            because=because,
+            reason="capabilities of a private user namespace bind no such port",
+        )
+    if service.table.gpu:
+        yield from (
+            Exemption(directive=directive, values=values, because="gpu = true", reason=reason)
+            for directive, values, reason in (
+                ("PrivateDevices", (), "the devices of the GPU are in /dev"),
+                ("DeviceAllow", ("char-nvidia* rw",), "NVIDIA's devices, and no other"),
+                ("ProcSubset", (), "NVIDIA's libraries read /proc/driver/nvidia"),
+                ("MemoryDenyWriteExecute", (), "NVIDIA's driver compiles kernels while the service runs"),
+            )
+        )

@@ -1,0 +1,150 @@
+"""A service's health check as units: one that asks, one that counts and restarts, a timer for that.
+
+``x-health.service`` asks once, as the service's user and in its environment, which expands ``${PORT}``; the install
+gate, ``manage status`` and ``smoke`` start it. ``x-health.timer`` starts ``x-watch.service``, which does the same and
+counts. That one is root's, for only root may restart, and runs none of the bundle's own code.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundler.target.words import Lines, command_word
+
+if TYPE_CHECKING:
+    from bundler.config import BundleConfig
+    from bundler.services import Health, Service
+
+__all__ = ["Sections", "health_sections", "timer_sections", "watch_sections"]
+
+Sections = dict[str, Lines]
+
+# root's, but without root's rights: systemd asks who one is, not what one may.
+_WATCH_HARDENING = (
+    ("NoNewPrivileges", "yes"),
+    ("CapabilityBoundingSet", ""),
+    ("PrivateNetwork", "yes"),
+    ("PrivateMounts", "yes"),
+    ("ProtectSystem", "strict"),
+    ("ProtectHome", "yes"),
+    ("PrivateTmp", "yes"),
+    ("PrivateDevices", "yes"),
+    ("ProtectClock", "yes"),
+    ("ProtectHostname", "yes"),
+    ("ProtectKernelLogs", "yes"),
+    ("ProtectKernelModules", "yes"),
+    ("ProtectKernelTunables", "yes"),
+    ("ProtectControlGroups", "yes"),
+    ("RestrictAddressFamilies", "AF_UNIX"),
+    ("RestrictNamespaces", "yes"),
+    ("RestrictRealtime", "yes"),
+    ("RestrictSUIDSGID", "yes"),
+    ("LockPersonality", "yes"),
+    ("MemoryDenyWriteExecute", "yes"),
+    ("SystemCallArchitectures", "native"),
+    ("SystemCallFilter", "@system-service"),
+    ("UMask", "0077"),
+)
+
+
+def health_sections(service: Service, common: Lines, *, description: str, release: str, command: str) -> Sections:
+    """The oneshot that asks. ``common`` is what it shares with the service, ``command`` replaces our probe."""
+    health = service.table.health
+    assert health is not None
+    return {
+        "Unit": (
+            ("Description", f"Health of {description}"),
+            ("After", service.unit),
+            # what the service has put into its /tmp is there for the command as well
+            *((("JoinsNamespaceOf", service.unit),) if command else ()),
+            ("RequiresMountsFor", release),
+            ("StartLimitIntervalSec", "0"),  # the install gate asks often
+        ),
+        "Service": (
+            ("Type", "oneshot"),
+            ("ExecStart", command or f"/bin/sh {release}/share/probe {_question(health)}"),
+            ("TimeoutStartSec", str(health.probe_timeout + (0 if command else 10))),
+            # systemd's own "Starting" and "Finished" of every probe would bury the log.
+            ("LogLevelMax", "notice"),
+            ("SyslogLevel", "notice"),
+            ("SyslogIdentifier", f"{service.name}-health"),
+            *common,
+        ),
+    }
+
+
+def watch_sections(service: Service, config: BundleConfig, *, description: str, release: str) -> Sections:
+    """The oneshot that has the service asked, counts, and restarts it (share/watch)."""
+    health = service.table.health
+    assert health is not None
+    asks = "command" if health.command else "probe"
+    words = [
+        service.name,
+        config.name,
+        asks,
+        health.failures,
+        health.restarts_per_hour,
+        round(health.start_period + 0.5),
+    ]
+    return {
+        "Unit": (
+            ("Description", f"Restarts {description} when it has stopped answering"),
+            ("RequiresMountsFor", f"{release} /var/lib/conda-bundler"),
+            ("StartLimitIntervalSec", "0"),
+        ),
+        "Service": (
+            ("Type", "oneshot"),
+            (
+                "ExecStart",
+                " ".join([f"/bin/sh {release}/share/watch", *map(str, (*words, *_dependants(service, config)))]),
+            ),
+            ("TimeoutStartSec", str(health.probe_timeout + 60)),
+            ("LogLevelMax", "notice"),
+            ("SyslogIdentifier", f"{service.name}-watch"),
+            # The installer's: its lock is there, and what we have counted.
+            ("RuntimeDirectory", "conda-bundler"),
+            ("RuntimeDirectoryMode", "0700"),
+            ("RuntimeDirectoryPreserve", "yes"),
+            *_WATCH_HARDENING,
+        ),
+    }
+
+
+def timer_sections(service: Service, *, description: str) -> Sections:
+    """Runs while the service is to run: it starts and stops with it, and the admin may disable it."""
+    health = service.table.health
+    assert health is not None
+    return {
+        "Unit": (
+            ("Description", f"Asks every {health.interval} s whether {description} is well"),
+            ("PartOf", service.unit),
+        ),
+        "Timer": (
+            ("OnActiveSec", str(health.interval)),
+            ("OnUnitInactiveSec", str(health.interval)),
+            ("AccuracySec", "1"),
+            ("Unit", f"{service.name}-watch.service"),
+        ),
+        "Install": (("WantedBy", service.unit),),
+    }
+
+
+def _question(health: Health) -> str:
+    words = ["tcp", health.tcp] if health.tcp else ["http", health.http or ""]
+    words.append(str(health.probe_timeout))
+    if health.http and (health.statuses or health.body):
+        words.append(",".join(map(str, health.statuses)) or "-")
+        words += [health.body] if health.body else []
+    return " ".join(command_word(word) for word in words)
+
+
+def _dependants(service: Service, config: BundleConfig) -> tuple[str, ...]:
+    """Who requires it, however indirectly: they go down with it, so they have to be restarted with it."""
+    found: list[str] = []
+    pending = [service.name]
+    while pending:
+        wanted = pending.pop()
+        new = [other.name for other in config.services if wanted in other.table.requires and other.name not in found]
+        found += new
+        pending += new
+    return tuple(found)

@@ -1,0 +1,147 @@
+"""What confines a service, which exceptions it gets for what, and that each has its reason."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import asdict
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundler.config import load_config
+from bundler.target.hardening import confinement, exemptions, probe_confinement, variables
+from bundler.target.render import render_unit
+from bundler.target.service import make_units, service_environment
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bundler.config import BundleConfig
+
+RELEASE = "/opt/hello/releases/1-0123456789ab"
+
+
+def config_of(tmp_path: Path, service: str) -> BundleConfig:
+    (tmp_path / "environment.yml").write_text("dependencies: []\n")
+    (tmp_path / "bundle.toml").write_text(
+        f'[bundle]\nname = "hello"\nversion = "1"\n[services.hello]\ncommand = ["/bin/true"]\n{service}\n'
+    )
+    return load_config(tmp_path)
+
+
+def lines(tmp_path: Path, service: str = "", *packages: str) -> list[str]:
+    """``Key=value`` of what confines the service."""
+    found = confinement(config_of(tmp_path, service).services[0], frozenset(packages))
+    return [f"{key}={value}" for key, value in found]
+
+
+def left_out(tmp_path: Path, service: str = "", *packages: str) -> set[str]:
+    return set(lines(tmp_path)) - set(lines(tmp_path, service, *packages))
+
+
+@pytest.mark.parametrize(
+    ("package", "directives"),
+    [
+        ("numpy", set()),
+        ("numba", {"MemoryDenyWriteExecute=yes"}),
+        ("llvmlite", {"MemoryDenyWriteExecute=yes"}),
+        ("jax", {"MemoryDenyWriteExecute=yes"}),
+        ("jaxlib", {"MemoryDenyWriteExecute=yes"}),
+        ("torch", {"MemoryDenyWriteExecute=yes", "ProcSubset=pid"}),
+        ("pytorch", {"MemoryDenyWriteExecute=yes", "ProcSubset=pid"}),
+        ("nodejs", {"MemoryDenyWriteExecute=yes", "ProcSubset=pid"}),
+        ("psutil", {"ProcSubset=pid"}),
+        ("erlang", set()),
+    ],
+)
+def test_what_a_package_cannot_stand_is_left_out(tmp_path: Path, package: str, directives: set[str]) -> None:
+    assert left_out(tmp_path, "", "python", package) == directives
+
+
+def test_every_exception_has_its_reason_and_can_be_told(tmp_path: Path) -> None:
+    service = config_of(tmp_path, 'ports = [80, 443, 8000]\ngpu = true\nprofile = "generic"').services[0]
+    found = exemptions(service, frozenset({"numba", "torch", "psutil"}))
+    assert all(exemption.reason and exemption.because for exemption in found)
+    assert {exemption.because for exemption in found} == {
+        "ports = [80, 443]",
+        "gpu = true",
+        'profile = "generic"',
+        "numba",
+        "torch",
+        "psutil",
+    }
+    assert json.dumps([asdict(exemption) for exemption in found])
+
+
+def test_numba_keeps_its_cache_where_it_may_write(tmp_path: Path) -> None:
+    config = config_of(tmp_path, "")
+    own = dict(service_environment(config, config.services[0], RELEASE, frozenset({"numba"})))
+    assert own == {"NUMBA_CACHE_DIR": "/var/cache/hello/numba"}
+    assert variables(frozenset({"numpy"})) == ()
+    config = config_of(tmp_path, 'environment = { NUMBA_CACHE_DIR = "{state}/n" }')
+    own = dict(service_environment(config, config.services[0], RELEASE, frozenset({"numba"})))
+    assert own == {"NUMBA_CACHE_DIR": "/var/lib/hello/n"}
+
+
+def test_a_low_port_costs_one_capability_and_the_user_namespace(tmp_path: Path) -> None:
+    low = lines(tmp_path, "ports = [8000, 443]")
+    assert set(low) - set(lines(tmp_path)) == {
+        "CapabilityBoundingSet=CAP_NET_BIND_SERVICE",
+        "AmbientCapabilities=CAP_NET_BIND_SERVICE",
+    }
+    assert left_out(tmp_path, "ports = [443]") == {
+        "CapabilityBoundingSet=",
+        "AmbientCapabilities=",
+        "PrivateUsers=yes",
+    }
+    assert left_out(tmp_path, "ports = [1024]") == set()
+
+
+def test_a_gpu_is_nvidias_devices_and_no_other(tmp_path: Path) -> None:
+    with_gpu = lines(tmp_path, "gpu = true")
+    assert "DeviceAllow=char-nvidia* rw" in with_gpu
+    assert "DevicePolicy=closed" in with_gpu
+    assert "PrivateDevices=yes" not in with_gpu
+
+
+def test_netlink_is_for_nodes_that_connect(tmp_path: Path) -> None:
+    assert left_out(tmp_path, 'profile = "beam"') == {"ProcSubset=pid"}
+    clustered = 'profile = "beam"\nenvironment = { RELEASE_DISTRIBUTION = "name" }'
+    assert "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK" in lines(tmp_path, clustered)
+    alone = 'profile = "beam"\nenvironment = { RELEASE_DISTRIBUTION = "none" }'
+    assert "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX" in lines(tmp_path, alone)
+
+
+def test_off_is_off(tmp_path: Path) -> None:
+    off = 'hardening = "off"\ngpu = true\nports = [80]\nhealth = { tcp = "127.0.0.1:80" }'
+    config = config_of(tmp_path, off)
+    assert lines(tmp_path, off, "numba") == []
+    assert exemptions(config.services[0], frozenset({"numba"})) == ()
+    assert probe_confinement(config.services[0]) == ()
+    for unit in make_units(config, RELEASE, frozenset())[:2]:
+        assert "ProtectSystem" not in render_unit(unit)
+        assert "User=hello" in render_unit(unit)
+
+
+def test_the_users_word_stands_in_the_service_and_in_its_health_check(tmp_path: Path) -> None:
+    config = config_of(
+        tmp_path,
+        'health = { tcp = "127.0.0.1:80" }\n'
+        'unit = { Service = { PrivateUsers = "no", MemoryDenyWriteExecute = "no", Nice = "5" } }',
+    )
+    service, health, *_ = [render_unit(unit).splitlines() for unit in make_units(config, RELEASE, frozenset())]
+    for text in (service, health):
+        assert [line for line in text if line.startswith(("PrivateUsers", "MemoryDenyWriteExecute"))] == [
+            "PrivateUsers=no",
+            "MemoryDenyWriteExecute=no",
+        ]
+    assert "Nice=5" in service
+    assert "Nice=5" not in health
+
+
+def test_our_probe_gets_nothing_that_the_service_needs(tmp_path: Path) -> None:
+    config = config_of(tmp_path, 'gpu = true\nports = [80]\nhealth = { tcp = "127.0.0.1:80" }')
+    health = render_unit(make_units(config, RELEASE, frozenset(), frozenset({"torch"}))[1])
+    assert "PrivateDevices=yes" in health
+    assert "CAP_NET_BIND_SERVICE" not in health
+    assert "MemoryDenyWriteExecute=yes" in health
