@@ -20,7 +20,7 @@ from examplekit import (
     users,
 )
 
-from bundler.machine import Machine
+from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -41,9 +41,9 @@ def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
     return tuple(build(project / version, examples_channel(), project / "dist") for version in ("v1", "v2"))
 
 
-@pytest.fixture(scope="module")
-def machine(bundles: tuple[Path, ...], bookworm: Path) -> Iterator[Machine]:
-    with Machine(bookworm) as machine:
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def machine(bundles: tuple[Path, ...], request: pytest.FixtureRequest) -> Iterator[Machine]:
+    with Machine(rootfs(request.param)) as machine:
         for bundle in bundles:
             install(machine, bundle)
         yield machine

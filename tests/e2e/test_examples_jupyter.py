@@ -22,7 +22,7 @@ from examplekit import (
     users,
 )
 
-from bundler.machine import Machine
+from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -74,9 +74,9 @@ def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(project, examples_channel(), project / "dist")
 
 
-@pytest.fixture(scope="module")
-def machine(bundle: Path, bookworm: Path) -> Iterator[Machine]:
-    with Machine(bookworm) as machine:
+@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+def machine(bundle: Path, request: pytest.FixtureRequest) -> Iterator[Machine]:
+    with Machine(rootfs(request.param)) as machine:
         install(machine, bundle)
         yield machine
 
