@@ -26,7 +26,8 @@ def main() -> int:
         action="append",
         default=[],
         choices=SETS,
-        help="more than the everyday packages: numpy and its like, or all that `make bench` needs, up to 4 GB",
+        help="more than the everyday packages: numpy and its like; all that `make bench` needs, up to 4 GB; "
+        "what the example of this name needs",
     )
     options = parser.parse_args()
     output: Path = options.output.resolve()

@@ -14,6 +14,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+import beam
 import bulk
 import cpython
 import greeting
@@ -22,7 +23,7 @@ import synthetic
 import wheelpackage
 from archive import pack
 from model import PYTHON, SUBDIR, ChannelError, Package, Recipe
-from wheels import PINS, SCIENCE, Pin, download
+from wheels import PINS, SCIENCE, Pin, download, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
@@ -30,6 +31,7 @@ if TYPE_CHECKING:
 __all__ = ["SETS", "Outcome", "build_channel"]
 
 _RECORD = ".made.json"
+_SCIENTIFIC = frozenset({"science", "bench", "bench-large"})
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,9 +53,9 @@ class _Made:
     sha256: str
 
 
-SETS = ("science", "bench", "bench-large")
-"""What a channel may have beside the everyday packages, each with all before it: numpy and its like; what `make bench`
-measures; what it measures outside CI."""
+SETS = ("science", "bench", "bench-large", "jupyter", "inference", "elixir")
+"""What a channel may have beside the everyday packages: numpy and its like; with these, what `make bench` measures;
+with these, what it measures outside CI; what the examples of the same name need."""
 
 
 def build_channel(output: Path, cache: Path, sets: Collection[str] = (), say: Callable[[str], None] = print) -> Outcome:
@@ -92,14 +94,28 @@ def build_channel(output: Path, cache: Path, sets: Collection[str] = (), say: Ca
 
 
 def _recipes(cache: Path, sets: Collection[str]) -> tuple[Recipe, ...]:
-    pins = (*PINS, *SCIENCE) if sets else PINS
-    recipes = (cpython.recipe(), *_wheel_recipes(pins, cache), *greeting.recipes(), *synthetic.recipes())
+    recipes = (cpython.recipe(), *_wheel_recipes(_pins(sets), cache), *greeting.recipes(), *synthetic.recipes())
     if sets:
         recipes += runtime.recipes()
     large = "bench-large" in sets
     if large or "bench" in sets:
-        recipes += bulk.recipes(lambda: download(pins, cache), large=large)
+        recipes += bulk.recipes(lambda: _by_name(download(SCIENCE, cache)), large=large)
+    if "elixir" in sets:
+        recipes += beam.recipes(cache)
     return recipes
+
+
+def _pins(sets: Collection[str]) -> tuple[Pin, ...]:
+    pins: tuple[Pin, ...] = PINS
+    if not _SCIENTIFIC.isdisjoint(sets):
+        pins += SCIENCE
+    for name in ("jupyter", "inference"):
+        pins += listed(name) if name in sets else ()
+    return tuple(dict.fromkeys(pins))
+
+
+def _by_name(wheels: Mapping[Pin, Path]) -> dict[str, Path]:
+    return {pin.name: path for pin, path in wheels.items()}
 
 
 def _wheel_recipes(pins: tuple[Pin, ...], cache: Path) -> tuple[Recipe, ...]:
@@ -108,10 +124,10 @@ def _wheel_recipes(pins: tuple[Pin, ...], cache: Path) -> tuple[Recipe, ...]:
     def recipe(pin: Pin) -> Recipe:
         def make() -> Package:
             # All of them at once, the first time: pip takes a second to start.
-            return wheelpackage.package(download(pins, cache)[pin.name], pin, names)
+            return wheelpackage.package(download(pins, cache)[pin], pin, names)
 
         # A noarch package's dependencies are those that hold for this Python, too.
-        return Recipe(key=pin.name, inputs=f"{pin} {names} {PYTHON}", make=make)
+        return Recipe(key=f"{pin.name} {pin.version}", inputs=f"{pin} {names} {PYTHON}", make=make)
 
     return tuple(recipe(pin) for pin in pins)
 

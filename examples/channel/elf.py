@@ -62,11 +62,11 @@ def strip_debug(files: Sequence[Path]) -> None:
         run([strip, "--strip-debug", *bulky])
 
 
-def set_runpaths(root: Path, paths: Iterable[str]) -> None:
-    """Make the ELF files at ``paths`` below ``root`` look for their libraries in ``root/lib`` and nowhere else."""
+def set_runpaths(root: Path, paths: Iterable[str], *, libraries: str = "lib") -> None:
+    """Make the ELF files at ``paths`` below ``root`` look for libraries in its ``libraries`` and nowhere else."""
     by_runpath: dict[str, list[Path]] = {}
     for path in paths:
-        here = os.path.relpath("lib", Path(path).parent)
+        here = os.path.relpath(libraries, Path(path).parent)
         runpath = "$ORIGIN" if here == "." else f"$ORIGIN/{here}"
         by_runpath.setdefault(runpath, []).append(root / path)
     for runpath, files in sorted(by_runpath.items()):

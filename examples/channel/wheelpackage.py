@@ -98,14 +98,18 @@ def _open(wheel: Path, pin: Pin) -> _Wheel:
         }
     (marker,) = (name for name in files if name.endswith(".dist-info/WHEEL") and name.count("/") == 1)
     dist_info = marker.split("/")[0]
-    parse = email.parser.BytesParser().parsebytes
+
+    def parse(name: str) -> Message:
+        # As text: of bytes that are not ASCII the parser makes something that is none.
+        return email.parser.Parser().parsestr(files[f"{dist_info}/{name}"][0].decode())
+
     return _Wheel(
         path=wheel,
         pin=pin,
         files=files,
-        metadata=parse(files[f"{dist_info}/METADATA"][0]),
+        metadata=parse("METADATA"),
         dist_info=dist_info,
-        pure=all(tag.endswith("-none-any") for tag in parse(files[marker][0]).get_all("Tag", [])),
+        pure=all(tag.endswith("-none-any") for tag in parse("WHEEL").get_all("Tag", [])),
     )
 
 
@@ -113,7 +117,7 @@ def _placed(wheel: _Wheel) -> Iterator[Member]:
     """The wheel's files where conda wants them; the RECORD is made anew."""
     data = wheel.dist_info.removesuffix(".dist-info") + ".data/"
     for name, (content, executable) in wheel.files.items():
-        if name == f"{wheel.dist_info}/RECORD":
+        if name == f"{wheel.dist_info}/RECORD" or "/__pycache__/" in name:  # some bring bytecode: it is made anew
             continue
         if not name.startswith(data):
             yield Member(path=f"{wheel.site}/{name}", content=content, executable=executable)

@@ -11,14 +11,15 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from model import ChannelError
+from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
 from bundler.process import ToolFailed, run
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["PINS", "SCIENCE", "Pin", "download"]
+__all__ = ["PINS", "SCIENCE", "Pin", "download", "listed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -93,28 +94,57 @@ SCIENCE = (
 )
 
 
-def download(pins: Sequence[Pin], cache: Path) -> Mapping[str, Path]:
-    """The wheels of ``pins`` for this interpreter, by conda name; pip fetches those that ``cache`` lacks.
+# What conda-forge calls a project of PyPI otherwise; a hyphen for an underscore is no other name there.
+_ELSEWHERE = {"python-fastjsonschema": "fastjsonschema", "python-tzdata": "tzdata"}
+
+
+def listed(name: str) -> tuple[Pin, ...]:
+    """The pins of ``pins/<name>.txt``: a requirement a line, under its conda name, as pip's requirements files are.
+
+    A line without a hash is a project with a wheel for each Python and machine.
+    """
+    text = Path(__file__).with_name("pins").joinpath(f"{name}.txt").read_text(encoding="utf-8")
+    lines = (line.partition(" #")[0].split() for line in text.splitlines() if not line.startswith("#"))
+    return tuple(_pin(*words) for words in lines if words)
+
+
+def _pin(requirement: str, digest: str = "") -> Pin:
+    wanted = Requirement(requirement)
+    (exactly,) = wanted.specifier
+    return Pin(
+        name=wanted.name,
+        version=exactly.version,
+        sha256=digest.removeprefix("--hash=sha256:") or None,
+        pypi=_ELSEWHERE.get(wanted.name),
+        extras=tuple(sorted(wanted.extras)),
+    )
+
+
+def download(pins: Iterable[Pin], cache: Path) -> Mapping[Pin, Path]:
+    """The wheel of each of ``pins`` for this interpreter; pip fetches those that ``cache`` lacks.
 
     Raises :class:`ChannelError` if pip fails or a wheel is not the pinned one.
     """
+    wanted = tuple(dict.fromkeys(pins))
     room = cache / f"{sys.implementation.cache_tag}-{platform.machine()}"
     room.mkdir(parents=True, exist_ok=True)
-    found = _find(pins, room)
-    missing = [pin for pin in pins if pin.name not in found]
-    if missing:
-        _fetch(missing, room)
-        found = _find(pins, room)
-    return found
+    found = _find(wanted, room)
+    missing = [pin for pin in wanted if pin not in found]
+    while missing:
+        # pip refuses two versions of a project in one call.
+        batch = {pin.project: pin for pin in missing}
+        _fetch(tuple(batch.values()), room)
+        missing = [pin for pin in missing if batch[pin.project] != pin]
+    return _find(wanted, room)
 
 
-def _find(pins: Sequence[Pin], room: Path) -> dict[str, Path]:
+def _find(pins: Sequence[Pin], room: Path) -> dict[Pin, Path]:
     present = {parse_wheel_filename(path.name)[:2]: path for path in sorted(room.glob("*.whl"))}
     wheels = {(name, str(version)): path for (name, version), path in present.items()}
-    found = {pin.name: wheels[key] for pin in pins if (key := (pin.project, pin.version)) in wheels}
-    for pin in pins:
-        if pin.sha256 and pin.name in found:
-            _check(found[pin.name], pin.sha256)
+    found = {pin: wheels[key] for pin in pins if (key := (pin.project, pin.version)) in wheels}
+    for pin, path in found.items():
+        if pin.sha256:
+            _check(path, pin.sha256)
     return found
 
 

@@ -22,6 +22,7 @@ import pytest
 import rattler
 from conda_package_streaming.extract import extract
 from conda_package_streaming.package_streaming import stream_conda_component
+from examplekit import examples_channel
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -357,6 +358,48 @@ class TestScience:
     def test_the_everyday_channel_has_none_of_them(self, local_channel: Path) -> None:
         names = {path.name.rsplit("-", 2)[0] for path in archives(local_channel)}
         assert names.isdisjoint({"numpy", "scipy", "pandas", "libgcc", "libstdcxx", "bulk-01", "small-files"})
+
+
+@pytest.mark.skipif(sys.version_info[:2] not in ((3, 11), (3, 12)), reason="the pinned wheels are for these Pythons")
+class TestExamples:
+    def test_two_versions_of_a_project_are_for_two_environments(self) -> None:
+        channel = examples_channel()
+        for wanted, numpy in (("scikit-learn =1.5", "1."), ("scikit-learn >=1.9", "2.")):
+            found = {r.name.normalized: str(r.version) for r in solve(channel, wanted, f"numpy ={numpy[0]}")}
+            assert found["numpy"].startswith(numpy)
+            assert {"scipy", "joblib", "threadpoolctl", "libstdcxx"} <= found.keys()
+
+    def test_an_extra_of_a_dependency_is_there_too(self) -> None:
+        found = {record.name.normalized for record in solve(examples_channel(), "jupyter_server", "ipykernel")}
+        assert {"jsonschema", "webcolors", "fqdn", "tinycss2", "python-fastjsonschema", "pyzmq"} <= found
+
+    def test_erlang_runs_where_it_was_put_and_brings_its_libraries(self, tmp_path: Path) -> None:
+        prefix = tmp_path / "env"
+        records = solve(examples_channel(), "elixir")
+        assert {record.name.normalized for record in records} == {"elixir", "erlang"}
+        asyncio.run(rattler.install(records, prefix, cache_dir=tmp_path / "cache", show_progress=False))
+        code = ':crypto.strong_rand_bytes(1); IO.puts([:code.root_dir(), 10, File.read!("/proc/self/maps")])'
+        root, *maps = output(prefix / "bin/elixir", "-e", code, PATH=f"{prefix}/bin:/usr/bin:/bin").splitlines()
+        assert root == str(prefix / "lib/erlang")
+        loaded = {line.split()[-1] for line in maps if ".so" in line}
+        assert str(prefix / "lib/erlang/vendored/libcrypto.so.3") in loaded
+        outside = {Path(path).name for path in loaded if not path.startswith(str(prefix))}
+        # OpenSSL looks for its old algorithms where Debian has them, and does without elsewhere.
+        assert {name for name in outside if not name.startswith(("ld-linux", "libc.", "libm."))} <= {"legacy.so"}
+
+    def test_erlang_baked_for_elsewhere_names_no_other_place(self, tmp_path: Path) -> None:
+        records = solve(examples_channel(), "erlang")
+        prefix = tmp_path / "env"
+        options: dict[str, Any] = {"cache_dir": tmp_path / "cache", "show_progress": False}
+        asyncio.run(rattler.install(records, prefix, alternative_target_prefix=BAKED, **options))
+        assert f"ROOTDIR={BAKED}/lib/erlang\n" in (prefix / "bin/erl").read_text()
+        for path in prefix.rglob("*"):
+            if path.is_symlink():
+                assert path.exists(), path
+            elif path.is_file() and path.suffix != ".beam" and path.parent.name != "conda-meta":
+                content = path.read_bytes()
+                assert b"_placehold_placehold" not in content, path
+                assert b"/usr/lib/erlang" not in content, path
 
 
 class TestHello:

@@ -1,0 +1,124 @@
+"""What the tests of the examples share: their channel, and questions to a service on a machine."""
+
+from __future__ import annotations
+
+import json
+import re
+import shutil
+import subprocess
+import sys
+import time
+from functools import cache
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bundler.machine import Machine
+
+__all__ = [
+    "CHECKOUT",
+    "Reply",
+    "ask",
+    "environment",
+    "examples_channel",
+    "exposure",
+    "healthy",
+    "main_pid",
+    "secret",
+    "unit_complaints",
+    "until",
+    "users",
+]
+
+CHECKOUT = Path(__file__).parent.parent
+
+_ASK = """
+import json, sys, urllib.error, urllib.request
+method, url, body, headers = json.loads(sys.argv[1])
+request = urllib.request.Request(url, body and body.encode(), headers, method=method)
+try:
+    answer = urllib.request.urlopen(request, timeout=20)
+except urllib.error.HTTPError as refusal:
+    answer = refusal
+print(json.dumps([answer.status, answer.read().decode()]))
+"""
+Reply = tuple[int, str]
+
+
+@cache
+def examples_channel() -> Path:
+    """A channel with what the examples need, made once in build/channel-examples (quick if it is there already)."""
+    channel = CHECKOUT / "build" / "channel-examples"
+    words: list[str | Path] = [sys.executable, CHECKOUT / "examples" / "channel", channel]
+    words += [f"--with={name}" for name in ("jupyter", "inference", "elixir")]
+    if subprocess.run(words, check=False, timeout=900).returncode != 0 and shutil.which("apt-get"):
+        # A machine whose lists are missing or old has not got the address of Debian's packages.
+        subprocess.run(["apt-get", "-qq", "update"], check=False, timeout=300)
+        subprocess.run(words, check=True, timeout=900)
+    return channel
+
+
+def ask(
+    machine: Machine, url: str, body: Any = None, *, method: str | None = None, headers: dict[str, str] | None = None
+) -> Reply:
+    """Status and text of an answer, asked for by the host's Python on the machine's network."""
+    method = method or ("GET" if body is None else "POST")
+    text = None if body is None else json.dumps(body)
+    arguments = json.dumps([method, url, text, headers or {}])
+    done = machine.run_on_its_network(sys.executable, "-I", "-c", _ASK, arguments)
+    assert done.status == 0, done.stderr
+    status, answer = json.loads(done.stdout)
+    return status, answer
+
+
+def main_pid(machine: Machine, unit: str) -> int:
+    return int(machine.run("systemctl", "show", "--property=MainPID", "--value", unit, check=True).stdout)
+
+
+def secret(machine: Machine, name: str, variable: str) -> str:
+    """What the machine has made for a bundle."""
+    text = machine.run("cat", f"/etc/{name}/secrets.env", check=True).stdout
+    return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)[variable].strip('"')
+
+
+def environment(machine: Machine, pid: int) -> dict[str, str]:
+    """A running process's own."""
+    text = machine.run("cat", f"/proc/{pid}/environ", check=True).stdout
+    return dict(entry.split("=", 1) for entry in text.split("\0") if "=" in entry)
+
+
+def users(machine: Machine, unit: str) -> set[str]:
+    """Who the unit's processes run as, all of them."""
+    group = machine.run("systemctl", "show", "--property=ControlGroup", "--value", unit, check=True).stdout.strip()
+    script = f"find /sys/fs/cgroup{group} -name cgroup.procs -exec cat {{}} + | sed 's,.*,/proc/&,' | xargs stat -c %U"
+    return set(machine.run("sh", "-c", script, check=True).stdout.split())
+
+
+def exposure(machine: Machine, unit: str) -> float:
+    """What ``systemd-analyze security`` makes of it; 10 is worst."""
+    text = machine.run("systemd-analyze", "security", "--no-pager", unit, env={"SYSTEMD_COLORS": "0"}).stdout
+    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)
+    assert found, text
+    return float(found[1])
+
+
+def unit_complaints(machine: Machine, *units: str) -> str:
+    """What ``systemd-analyze verify`` has to say."""
+    done = machine.run("systemd-analyze", "verify", *units)
+    return done.stdout + done.stderr
+
+
+def until(condition: Callable[[], bool], *, seconds: float) -> bool:
+    deadline = time.monotonic() + seconds
+    while time.monotonic() < deadline:
+        if condition():
+            return True
+        time.sleep(0.3)
+    return False
+
+
+def healthy(machine: Machine, name: str) -> bool:
+    """Whether the service becomes well within half a minute."""
+    return until(lambda: machine.run("systemctl", "start", f"{name}-health").status == 0, seconds=30)
