@@ -2,7 +2,7 @@
 
 py-rattler unpacks each archive once, into a package cache of our own, and links from there. What lies in a cache is
 never taken at its word: what decides how a package is linked, and the files that linking rewrites, are compared here
-with what the verified archive says; all other files are, when they are packed (:mod:`bundler.pack.archive`), so that
+with what the verified archive says; all other files are, when they are packed (:mod:`bundler.pack.blocks`), so that
 every byte is hashed once.
 """
 
@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.archives import INDEX, fetch_archives
+from bundler.digests import file_sha256
 from bundler.errors import PackError, PrefixError
 from bundler.resources import cache_dir
 
@@ -161,9 +162,9 @@ def _forget_damaged(archives: tuple[Archive, ...]) -> None:
         rewritten = (entry for entry in archive.paths() if "prefix_placeholder" in entry and "sha256" in entry)
         expected = {entry["_path"]: entry["sha256"] for entry in rewritten}
         expected |= {name: hashlib.sha256(content).hexdigest() for name, content in archive.info.items()}
-        if any(_digest(copy / name) != digest for name, digest in expected.items()):
+        if not all(_has(copy / name, digest) for name, digest in expected.items()):
             forget(archive.dist)
 
 
-def _digest(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+def _has(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_sha256(path) == sha256
