@@ -18,6 +18,9 @@ from bundler.target.render import InstallScript, InstallService, render_install,
 if TYPE_CHECKING:
     from pathlib import Path
 
+# What install.sh, manage and the head of a .run must run under.
+SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
+SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
 COOKIE = Secret(name="RELEASE_COOKIE", bytes=32, format="hex")
 SERVE = "#!/bin/sh\nwhile :; do sleep 1; done\n"
 
