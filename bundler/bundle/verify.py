@@ -164,10 +164,14 @@ def _digests(bundle: OpenBundle) -> dict[str, str]:
 def _check_sums(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     """SHA256SUMS, taken strictly: sha256sum(1) passes over many a damaged line, and over files that are not listed."""
     text = bundle.read(SUMS)
-    found = [_LINE.fullmatch(line) for line in text.decode("utf-8", "backslashreplace").splitlines()]
-    listed = {line[2]: line[1] for line in found if line}
-    problems = [f"{name} is not among the bundle's files" for name in (*bundle.odd, *sorted(digests.keys() - listed))]
-    problems += [f"{name} is missing" for name in sorted(listed.keys() - digests)]
+    found = [(line, _LINE.fullmatch(line)) for line in text.decode("utf-8", "backslashreplace").splitlines()]
+    listed = {match[2]: match[1] for _, match in found if match}
+    problems = [f"{SUMS} has a line that is no digest and name: {line!r}" for line, match in found if not match]
+    problems += [f"{name} is not among the bundle's files" for name in bundle.odd]
+    problems += [
+        f"{name} is not among the bundle's files: {SUMS} does not list it" for name in sorted(digests.keys() - listed)
+    ]
+    problems += [f"{name} is missing: {SUMS} lists it" for name in sorted(listed.keys() - digests)]
     changed = sorted(name for name in listed.keys() & digests if listed[name] != digests[name])
     problems += [f"{name} is not the file that {SUMS} lists" for name in changed]
     if not problems and text != checksums(digests):
