@@ -7,7 +7,6 @@ py-rattler checks no hash on ``file://`` URLs. Archives are kept by content, as 
 from __future__ import annotations
 
 import asyncio
-import hashlib
 import json
 import os
 import shutil
@@ -18,6 +17,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from bundler.digests import file_sha256
 from bundler.errors import PrefixError, without_credentials
 from bundler.resources import cache_dir
 
@@ -27,9 +27,9 @@ if TYPE_CHECKING:
     from bundler.lock.lockfile import Lock, LockedPackage
     from bundler.progress import Progress
 
-__all__ = ["INDEX", "PATHS", "Archive", "fetch_archives"]
+__all__ = ["INDEX", "Archive", "fetch_archives"]
 
-INDEX, PATHS, _LINK = "info/index.json", "info/paths.json", "info/link.json"
+INDEX, _PATHS, _LINK = "info/index.json", "info/paths.json", "info/link.json"
 _AT_A_TIME = 8
 
 
@@ -53,7 +53,7 @@ class Archive:
 
     def paths(self) -> tuple[Mapping[str, Any], ...]:
         """The entries of ``info/paths.json`` (conda's package specification); none for a package without one."""
-        return tuple(json.loads(self.info[PATHS])["paths"]) if PATHS in self.info else ()
+        return tuple(json.loads(self.info[_PATHS])["paths"]) if _PATHS in self.info else ()
 
 
 def fetch_archives(lock: Lock, progress: Progress) -> tuple[Archive, ...]:
@@ -96,7 +96,7 @@ def _fetch(package: LockedPackage) -> Archive:
     """The package's archive from the store, verified; fetched first if it is not there."""
     assert package.sha256 is not None  # _check_lockable saw to it
     kept = cache_dir("archives") / package.sha256 / package.filename
-    if not (kept.is_file() and _sha256(kept) == package.sha256):
+    if not (kept.is_file() and file_sha256(kept) == package.sha256):
         kept.parent.mkdir(exist_ok=True)
         _download(package, kept)
     return Archive(package=package, path=kept, size=kept.stat().st_size, info=_info(package, kept))
@@ -117,7 +117,7 @@ async def _read_info(path: Path) -> dict[str, bytes]:
     from rattler.package_streaming import PackageArchive
 
     archive = await PackageArchive.from_path(path)
-    found = await archive.read_files([INDEX, PATHS, _LINK])
+    found = await archive.read_files([INDEX, _PATHS, _LINK])
     return {name: content for name, content in found.items() if content is not None}
 
 
@@ -128,7 +128,7 @@ def _download(package: LockedPackage, goal: Path) -> None:
     temporary = Path(name)
     try:
         _retrieve(package, temporary)
-        found = _sha256(temporary)
+        found = file_sha256(temporary)
         if found != package.sha256:
             raise PrefixError(
                 f"sha256 is {found}, the lockfile says {package.sha256} ({without_credentials(package.url)})",
@@ -170,11 +170,3 @@ async def _http(url: str, goal: Path) -> None:
             where=without_credentials(url),
             remedy="Check the network and the channel; the build can be run again, what it has is kept.",
         ) from error
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -2,7 +2,7 @@
 
 py-rattler unpacks each archive once, into a package cache of our own, and links from there. What lies in a cache is
 never taken at its word: what decides how a package is linked, and the files that linking rewrites, are compared here
-with what the verified archive says; all other files are, when they are packed (:mod:`bundler.pack.archive`), so that
+with what the verified archive says; all other files are, when they are packed (:mod:`bundler.pack.blocks`), so that
 every byte is hashed once.
 """
 
@@ -20,11 +20,12 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.archives import INDEX, fetch_archives
+from bundler.digests import file_sha256
 from bundler.errors import PackError, PrefixError
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from rattler import RepoDataRecord
 
@@ -64,8 +65,9 @@ def make_prefix(lock: Lock, baked: str, progress: Progress) -> Iterator[Prefix]:
     """
     archives = fetch_archives(lock, progress)
     for archive in archives:
-        _check_package(archive, baked)
-    _forget_damaged(archives)
+        entries = _entries(archive)
+        _check_room(archive, entries, baked)
+        _forget_if_damaged(archive, entries)
     room = cache_dir("prefix")  # beside the package cache, so that files can be hard links
     with tempfile.TemporaryDirectory(prefix=f"{lock.platform}-", dir=room) as temporary:
         path = Path(temporary) / "env"
@@ -78,20 +80,44 @@ def make_prefix(lock: Lock, baked: str, progress: Progress) -> Iterator[Prefix]:
 
 def forget(dist: str) -> None:
     """Remove a package's copy (``name-version-build``) from the cache; it will be unpacked anew from its archive."""
-    shutil.rmtree(cache_dir("pkgs") / dist)
-
-
-def _check_package(archive: Archive, baked: str) -> None:
-    """Its metadata against the lockfile; and a binary can only take a prefix that is no longer than its placeholder."""
-    index = json.loads(archive.info[INDEX])
-    if (index["name"], index["version"]) != (archive.package.name, archive.package.version):
+    copy = cache_dir("pkgs") / dist
+    try:
+        shutil.rmtree(copy)
+    except FileNotFoundError:  # another build has forgotten it, too
+        pass
+    except OSError as error:
         raise PrefixError(
-            f"the archive holds {index['name']} {index['version']}, the lockfile says "
+            f"a damaged copy cannot be removed: {error.strerror or error}",
+            where=str(copy),
+            remedy="Remove it by hand; it will be unpacked anew.",
+        ) from error
+
+
+def _entries(archive: Archive) -> tuple[Mapping[str, Any], ...]:
+    """What paths.json says, of a package that is the one that was locked."""
+    where = f"{archive.package.name} ({archive.package.filename})"
+    try:
+        index, entries = json.loads(archive.info[INDEX]), archive.paths()
+        found = index["name"], index["version"]
+    except (ValueError, LookupError, TypeError) as error:
+        raise PrefixError(
+            f"not a conda package: its metadata cannot be read ({error!r})",
+            where=where,
+            remedy="Take another build of the package.",
+        ) from error
+    if found != (archive.package.name, archive.package.version):
+        raise PrefixError(
+            f"the archive holds {found[0]} {found[1]}, the lockfile says "
             f"{archive.package.name} {archive.package.version}",
             where=archive.package.filename,
             remedy="The lockfile was edited by hand; lock again.",
         )
-    for entry in archive.paths():
+    return entries
+
+
+def _check_room(archive: Archive, entries: tuple[Mapping[str, Any], ...], baked: str) -> None:
+    """A binary can only take a prefix that is no longer than its placeholder."""
+    for entry in entries:
         placeholder = entry.get("prefix_placeholder")
         if placeholder is None or entry["file_mode"] != "binary" or len(placeholder) >= len(baked):
             continue
@@ -149,21 +175,20 @@ def _record(archive: Archive, room: Path) -> RepoDataRecord:
     return RepoDataRecord(record, archive.package.filename, archive.path.as_uri(), archive.package.channel)
 
 
-def _forget_damaged(archives: tuple[Archive, ...]) -> None:
-    """Have those packages unpacked anew of whose copies the linker would read something else than the archives hold.
+def _forget_if_damaged(archive: Archive, entries: tuple[Mapping[str, Any], ...]) -> None:
+    """Have the package unpacked anew if the linker would read something else of its copy than the archive holds.
 
     It reads what says how to link, and the files that it writes the prefix into.
     """
-    for archive in archives:
-        copy = cache_dir("pkgs") / archive.dist
-        if not copy.exists():
-            continue
-        rewritten = (entry for entry in archive.paths() if "prefix_placeholder" in entry and "sha256" in entry)
-        expected = {entry["_path"]: entry["sha256"] for entry in rewritten}
-        expected |= {name: hashlib.sha256(content).hexdigest() for name, content in archive.info.items()}
-        if any(_digest(copy / name) != digest for name, digest in expected.items()):
-            forget(archive.dist)
+    copy = cache_dir("pkgs") / archive.dist
+    if not copy.exists():
+        return
+    rewritten = (entry for entry in entries if "prefix_placeholder" in entry and "sha256" in entry)
+    expected = {entry["_path"]: entry["sha256"] for entry in rewritten}
+    expected |= {name: hashlib.sha256(content).hexdigest() for name, content in archive.info.items()}
+    if not all(_has(copy / name, digest) for name, digest in expected.items()):
+        forget(archive.dist)
 
 
-def _digest(path: Path) -> str | None:
-    return hashlib.sha256(path.read_bytes()).hexdigest() if path.is_file() else None
+def _has(path: Path, sha256: str) -> bool:
+    return path.is_file() and file_sha256(path) == sha256

@@ -29,6 +29,9 @@ from bundler.target.service import make_units, service_environment
 if TYPE_CHECKING:
     from bundler.config import BundleConfig
 
+# What install.sh, manage and the head of a .run must run under.
+SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
+SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
 COOKIE = Secret(name="RELEASE_COOKIE", bytes=32, format="hex")
 SERVE = "#!/bin/sh\nwhile :; do sleep 1; done\n"
 

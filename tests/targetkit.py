@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bundler.machine import Answer, Machine
 
-__all__ = ["PORT", "WEB", "Target", "changes"]
+__all__ = ["PORT", "WEB", "Target", "changes", "good", "ready"]
 
 PORT = 8000
 # A web server that every Debian with busybox has. It is healthy while it serves /srv/www/yes.
@@ -84,3 +84,16 @@ def changes(before: set[str], after: set[str]) -> list[str]:
         {line.split()[0] for line in before ^ after if " d " in line}
         - ({line.split()[0] for line in before} & {line.split()[0] for line in after})
     )
+
+
+def ready(machine: Machine, room: Path) -> Target:
+    """A target on which :data:`WEB` is healthy."""
+    target = Target(machine, room)
+    target.sh("mkdir -p /srv/www; echo yes >/srv/www/yes")
+    return target
+
+
+def good(target: Target, spec: Spec, *options: str) -> None:
+    """Install, which must work."""
+    answer = target.install(spec, *options)
+    assert answer.status == 0, answer.stderr

@@ -96,7 +96,7 @@ def make_package(  # noqa: PLR0913 -- a package has this many sides, and each is
         noarch = {"type": "python", "entry_points": list(entry_points)}
         info["info/link.json"] = _json({"package_metadata_version": 1, "noarch": noarch})
     archive = channel_dir / subdir / f"{name}-{version}-{build}{extension}"
-    _write(archive, {path: File(content=content) for path, content in info.items()} | contents)
+    write_archive(archive, {path: File(content=content) for path, content in info.items()} | contents)
     return archive
 
 
@@ -130,7 +130,8 @@ def _paths(files: Mapping[str, File | Link]) -> dict[str, Any]:
     return {"paths": entries, "paths_version": 1}
 
 
-def _write(archive: Path, members: Mapping[str, File | Link]) -> None:
+def write_archive(archive: Path, members: Mapping[str, File | Link]) -> None:
+    """Write an archive of nothing but ``members``, whatever they are."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     archive.unlink(missing_ok=True)
     with _open(archive) as tar:

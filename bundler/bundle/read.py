@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from bundler.bundle.index import COPY_AGAIN, Manifest, read_manifest
 from bundler.bundle.ustar import TarDamage, TarStream
+from bundler.digests import sha256_of
 from bundler.errors import MissingToolError, VerificationError
 from bundler.pack.tar import DIRECTORY, LINK
 
@@ -53,6 +54,10 @@ class Piece:
         with self.open(offset, length) as file:
             while chunk := file.read(_CHUNK):
                 yield chunk
+
+    def sha256(self, offset: int = 0, length: int | None = None) -> str:
+        """The digest of the same."""
+        return sha256_of(self.chunks(offset, length))
 
 
 class _Window(io.RawIOBase):

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 from bundler.bundle.index import COPY_AGAIN
 from bundler.bundle.ustar import TarDamage, TarStream
 from bundler.errors import PackError, VerificationError
-from bundler.pack.members import LINK_MODE, TreeEntry, link_member
+from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, link_member
 from bundler.pack.tar import DIRECTORY, LINK
 
 if TYPE_CHECKING:
@@ -24,10 +24,8 @@ if TYPE_CHECKING:
     from bundler.bundle.read import OpenBundle
     from bundler.bundle.ustar import TarMember
 
-__all__ = ["DIGESTS", "Tree", "app_tree", "read_tree", "tree_digest"]
+__all__ = ["Tree", "app_tree", "read_tree"]
 
-DIGESTS = "share/digests"
-"""The file in the payload that says every other file's digest."""
 _TOPS = ("env", "app", "share")
 _MODES = (0o644, 0o755)
 _BUILT_WRONG = "This bundle was not built as it should be: do not install it."
@@ -125,27 +123,13 @@ def app_tree(bundle: OpenBundle) -> tuple[TreeEntry, ...]:
     segment = bundle.manifest.app_segment()
     if segment is None or segment.length == 0:
         return ()
-    digest = hashlib.sha256()
-    for chunk in bundle.payload.chunks(segment.offset, segment.length):
-        digest.update(chunk)
-    if digest.hexdigest() != segment.sha256:
+    if bundle.payload.sha256(segment.offset, segment.length) != segment.sha256:
         where = f"{bundle.path}: {bundle.manifest.payload.path}"
         raise VerificationError("app/ in it is not what was built", where=where, remedy=COPY_AGAIN)
     tree = Tree(bundle, part=True)
     with bundle.payload.open(segment.offset, segment.length) as source:
         tree.fill(source)
     return tree.entries
-
-
-def tree_digest(entries: tuple[TreeEntry, ...]) -> str:
-    """Design section 1: SHA-256 over ``<mode> <digest or link target> <path>`` of all files and links, sorted by path.
-
-    :mod:`bundler.pack.payload` writes it; here it is made from what is there.
-    """
-    digest = hashlib.sha256()
-    for entry in sorted(entries, key=lambda entry: entry.path):
-        digest.update(f"{entry.mode:o} {entry.digest} {entry.path}\0".encode("utf-8", "surrogateescape"))
-    return digest.hexdigest()
 
 
 @contextlib.contextmanager

@@ -17,10 +17,11 @@ from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, checksums
 from bundler.bundle.index import COPY_AGAIN
 from bundler.bundle.read import Piece, open_bundle, translated
-from bundler.bundle.tree import DIGESTS, read_tree, tree_digest
+from bundler.bundle.tree import read_tree
 from bundler.bundle.ustar import TarStream, dated_like
+from bundler.digests import file_sha256
 from bundler.errors import VerificationError
-from bundler.pack.members import LINK_MODE
+from bundler.pack.members import DIGESTS, digest_list, tree_digest
 from bundler.pack.tar import DIRECTORY, END, tar_header, tar_padding
 
 if TYPE_CHECKING:
@@ -109,14 +110,11 @@ def _check_outside(bundle: OpenBundle) -> Check:
     if not sidecar.is_file():
         _check_form(bundle)
         return Check(name=bundle.path.name, detail=f"written as conda-bundler does; there is no {sidecar.name}")
-    digest = hashlib.sha256()
-    with bundle.path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    if sidecar.read_bytes() != f"{digest.hexdigest()}  {bundle.path.name}\n".encode():
-        sentence = f"{sidecar.name} beside it has another digest, or another name; the file's is {digest.hexdigest()}"
+    digest = file_sha256(bundle.path)
+    if sidecar.read_bytes() != f"{digest}  {bundle.path.name}\n".encode():
+        sentence = f"{sidecar.name} beside it has another digest, or another name; the file's is {digest}"
         _refuse([sentence], bundle)
-    return Check(name=sidecar.name, detail=f"sha256 {digest.hexdigest()}")
+    return Check(name=sidecar.name, detail=f"sha256 {digest}")
 
 
 def _check_form(bundle: OpenBundle) -> None:
@@ -143,14 +141,11 @@ def _check_starter(bundle: OpenBundle, head: bytes, *, entry: tuple[int, int], t
     """The script at the head of a ``.run``; ``entry`` is where in the tar the payload's header and content begin."""
     from bundler.target.render import RunScript, render_run
 
-    digest = hashlib.sha256()
-    for chunk in Piece(file=bundle.path, offset=bundle.tar, size=entry[0]).chunks():
-        digest.update(chunk)
     ours = render_run(
         RunScript(
             bundle=bundle.top,
             head=entry[0],
-            head_sha256=digest.hexdigest(),
+            head_sha256=Piece(file=bundle.path, offset=bundle.tar, size=entry[0]).sha256(),
             payload=entry[1],
             payload_size=bundle.payload.size,
             tar_size=tar_size,
@@ -163,23 +158,20 @@ def _check_starter(bundle: OpenBundle, head: bytes, *, entry: tuple[int, int], t
 
 
 def _digests(bundle: OpenBundle) -> dict[str, str]:
-    return {name: _sha256(piece) for name, piece in sorted(bundle.pieces.items()) if name != SUMS}
-
-
-def _sha256(piece: Piece) -> str:
-    digest = hashlib.sha256()
-    for chunk in piece.chunks():
-        digest.update(chunk)
-    return digest.hexdigest()
+    return {name: piece.sha256() for name, piece in sorted(bundle.pieces.items()) if name != SUMS}
 
 
 def _check_sums(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     """SHA256SUMS, taken strictly: sha256sum(1) passes over many a damaged line, and over files that are not listed."""
     text = bundle.read(SUMS)
-    found = [_LINE.fullmatch(line) for line in text.decode("utf-8", "backslashreplace").splitlines()]
-    listed = {line[2]: line[1] for line in found if line}
-    problems = [f"{name} is not among the bundle's files" for name in (*bundle.odd, *sorted(digests.keys() - listed))]
-    problems += [f"{name} is missing" for name in sorted(listed.keys() - digests)]
+    found = [(line, _LINE.fullmatch(line)) for line in text.decode("utf-8", "backslashreplace").splitlines()]
+    listed = {match[2]: match[1] for _, match in found if match}
+    problems = [f"{SUMS} has a line that is no digest and name: {line!r}" for line, match in found if not match]
+    problems += [f"{name} is not among the bundle's files" for name in bundle.odd]
+    problems += [
+        f"{name} is not among the bundle's files: {SUMS} does not list it" for name in sorted(digests.keys() - listed)
+    ]
+    problems += [f"{name} is missing: {SUMS} lists it" for name in sorted(listed.keys() - digests)]
     changed = sorted(name for name in listed.keys() & digests if listed[name] != digests[name])
     problems += [f"{name} is not the file that {SUMS} lists" for name in changed]
     if not problems and text != checksums(digests):
@@ -264,10 +256,7 @@ def _check_payload(bundle: OpenBundle, digests: dict[str, str]) -> Check:
         problems.append("its segments are not all of it")
     _refuse(problems, bundle, inside=said.path)
     for segment in said.segments:
-        digest = hashlib.sha256()
-        for chunk in bundle.payload.chunks(segment.offset, segment.length):
-            digest.update(chunk)
-        if digest.hexdigest() != segment.sha256:
+        if bundle.payload.sha256(segment.offset, segment.length) != segment.sha256:
             problems.append(f"segment {segment.name} is not the one that manifest.json names")
     _refuse(problems, bundle, inside=said.path)
     return Check(name=said.path, detail=f"{said.size} bytes in {len(said.segments)} segments, each with its digest")
@@ -280,9 +269,7 @@ def _check_tree(bundle: OpenBundle, tree: Tree) -> Check:
         problems.append("unpacks to another tree than manifest.json says")
     if (len(entries), sum(entry.size for entry in entries)) != (manifest.payload.files, manifest.payload.unpacked_size):
         problems.append("unpacks to another number of files or bytes than manifest.json says")
-    listed = [entry for entry in entries if entry.mode != LINK_MODE and entry.path != DIGESTS]
-    lines = "".join(f"{entry.digest}  ./{entry.path}\n" for entry in listed).encode("utf-8", "surrogateescape")
-    if tree.digests not in (None, lines, b""):
+    if tree.digests not in (None, digest_list(entry for entry in entries if entry.path != DIGESTS), b""):
         problems.append(f"{DIGESTS} in it does not list its files")
     _refuse(problems, bundle, inside=manifest.payload.path)
     return Check(name="tree", detail=f"{len(entries)} files and links, sha256 {manifest.tree_digest}")

@@ -10,6 +10,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.digests import file_sha256
 from bundler.errors import ConfigError, MissingToolError, SmokeError
 from bundler.machine.enclosure import OWN_NAMESPACES, PLAIN_UMASK
 from bundler.process import ToolFailed, find_tool, run
@@ -96,7 +97,7 @@ def _given(source: Path, progress: Progress) -> Path:
             ) from failed
         _with_systemd(root, source)
 
-    return _cached(f"tar-{_sha256(source)[:24]}", unpack)
+    return _cached(f"tar-{file_sha256(source)[:24]}", unpack)
 
 
 def _with_systemd(root: Path, source: Path) -> Path:
@@ -164,11 +165,3 @@ def _locked(path: Path) -> Iterator[None]:
     with path.open("ab") as file:
         fcntl.flock(file, fcntl.LOCK_EX)
         yield
-
-
-def _sha256(path: Path) -> str:
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while chunk := file.read(1 << 20):
-            digest.update(chunk)
-    return digest.hexdigest()

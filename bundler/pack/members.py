@@ -12,14 +12,31 @@ import os
 import stat
 from dataclasses import dataclass
 from pathlib import Path, PurePosixPath
-from typing import BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal
 
+from bundler.digests import sha256_of
 from bundler.errors import DamagedCacheError, PackError
 from bundler.pack.bytecode import unchecked
 
-__all__ = ["LINK_MODE", "Declared", "Member", "TreeEntry", "link_member", "member_from", "parents"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = [
+    "DIGESTS",
+    "LINK_MODE",
+    "Declared",
+    "Member",
+    "TreeEntry",
+    "digest_list",
+    "link_member",
+    "member_from",
+    "parents",
+    "tree_digest",
+]
 
 LINK_MODE = 0o777
+DIGESTS = "share/digests"
+"""The file in the payload that says every other file's digest."""
 _FORBIDDEN_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
 
@@ -91,6 +108,22 @@ class TreeEntry:
     mode: int
     digest: str
     size: int
+
+
+def tree_digest(entries: Iterable[TreeEntry]) -> str:
+    """Design section 1: over ``<mode> <digest or link target> <path>`` of all files and links, sorted by path."""
+    ordered = sorted(entries, key=lambda entry: entry.path)
+    return sha256_of(_bytes(f"{entry.mode:o} {entry.digest} {entry.path}\0") for entry in ordered)
+
+
+def digest_list(entries: Iterable[TreeEntry]) -> bytes:
+    """Every file's SHA-256, sorted by path, as sha256sum(1) says it below the release."""
+    files = sorted((entry for entry in entries if entry.mode != LINK_MODE), key=lambda entry: entry.path)
+    return _bytes("".join(f"{entry.digest}  ./{entry.path}\n" for entry in files))
+
+
+def _bytes(text: str) -> bytes:
+    return text.encode("utf-8", "surrogateescape")
 
 
 def member_from(

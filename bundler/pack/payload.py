@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import hashlib
 import mmap
 import os
 from dataclasses import dataclass
@@ -13,7 +12,17 @@ from bundler.errors import PackError
 from bundler.pack.archive import WrittenArchive, write_archive
 from bundler.pack.collect import EVERYTHING, Filters, Note, collect, find_notes
 from bundler.pack.compiling import BytecodeMode, BytecodePlan
-from bundler.pack.members import LINK_MODE, Declared, Member, TreeEntry, member_from, parents
+from bundler.pack.members import (
+    DIGESTS,
+    LINK_MODE,
+    Declared,
+    Member,
+    TreeEntry,
+    digest_list,
+    member_from,
+    parents,
+    tree_digest,
+)
 from bundler.pack.relocation import Found, find, longest, table
 from bundler.pack.segments import Segment, SegmentCache
 from bundler.resources import cache_dir, templates_dir
@@ -79,11 +88,8 @@ class Payload:
 
     @property
     def tree_digest(self) -> str:
-        """SHA-256 over the sorted lines ``<mode> <digest or link target> <path>`` of all files and links."""
-        digest = hashlib.sha256()
-        for entry in sorted(self.tree, key=lambda entry: entry.path):
-            digest.update(f"{entry.mode:o} {entry.digest} {entry.path}\0".encode("utf-8", "surrogateescape"))
-        return digest.hexdigest()
+        """What the release will be, wherever it is unpacked."""
+        return tree_digest(self.tree)
 
     def executables(self) -> frozenset[str]:
         """The paths below the release that can be run, links included."""
@@ -189,15 +195,14 @@ def _segments(members: tuple[Member, ...], prefix: Prefix, bytecode: BytecodePla
 
 
 def _listing(tree: tuple[TreeEntry, ...]) -> Segment:
-    """``share/digests``: every file's SHA-256 as sha256sum(1) says it, so that the target need not read them all again.
+    """Every file's digest, so that the target need not read them all again.
 
-    Names that sha256sum writes differently from version to version are a reason to have no list at all.
+    Names that sha256sum(1) writes differently from version to version are a reason to have no list at all.
     """
-    files = sorted((entry for entry in tree if entry.mode != LINK_MODE), key=lambda entry: entry.path)
-    lines = "".join(f"{entry.digest}  ./{entry.path}\n" for entry in files)
+    files = (entry for entry in tree if entry.mode != LINK_MODE)
     plain = not any(character in entry.path for entry in files for character in "\n\r\\")
-    content = lines.encode("utf-8", "surrogateescape") if plain else b""
-    return Segment(name="list", members=(Member(path="share/digests", mode=0o644, content=content),), last=True)
+    content = digest_list(tree) if plain else b""
+    return Segment(name="list", members=(Member(path=DIGESTS, mode=0o644, content=content),), last=True)
 
 
 def _unique(members: list[Member]) -> tuple[Member, ...]:

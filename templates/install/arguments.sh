@@ -45,7 +45,7 @@ misuse() { # SENTENCE
 
 # --help and --version answer only after the self-check: a damaged script then cannot pass for a good one.
 parse_arguments() {
-    if [ "${1-}" = --run ]; then # said by the one-file bundle, which is the caller
+    if [ "${1-}" = --run ] && [ $# -ge 4 ]; then # said by the one-file bundle, which is the caller
         take_run "$2" "$3" "$4"
         shift 4
     fi

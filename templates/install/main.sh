@@ -21,13 +21,18 @@ main() {
     end_well
 }
 
-check() {
+# All that can be known without changing anything.
+look() {
     require_root
     choose_root
     preflight
     check_given_secrets
     verify_bundle
     verify_payload
+}
+
+check() {
+    look
     say "this bundle is whole and fits this machine"
 }
 

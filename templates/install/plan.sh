@@ -3,12 +3,7 @@
 # What install would do, a line each on stdout, in its order. Nothing is written, not even the lock.
 
 plan() {
-    require_root
-    choose_root
-    preflight
-    check_given_secrets
-    verify_bundle
-    verify_payload
+    look
     ! is_pending || step "go on from an earlier run that did not come to its end"
     if is_installed; then
         plan_secrets

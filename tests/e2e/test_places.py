@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from installkit import Spec, but, write_bundle
-from targetkit import WEB, Target, changes
+from targetkit import WEB, Target, changes, good, ready
 
 from bundler.machine import Machine, rootfs
 
@@ -68,17 +68,6 @@ def unchanged(shared: Target) -> Iterator[Target]:
     yield shared
     assert changes(before, shared.listing()) == []
     assert shared.serves(WEB)
-
-
-def ready(machine: Machine, room: Path) -> Target:
-    target = Target(machine, room)
-    target.sh("mkdir -p /srv/www; echo yes >/srv/www/yes")
-    return target
-
-
-def good(target: Target, spec: Spec, *options: str) -> None:
-    answer = target.install(spec, *options)
-    assert answer.status == 0, answer.stderr
 
 
 # --- several bundles

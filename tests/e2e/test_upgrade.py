@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from installkit import Spec, but
-from targetkit import PORT, WEB, Target
+from targetkit import PORT, WEB, Target, good, ready
 
 from bundler.machine import Machine, rootfs
 
@@ -27,17 +27,6 @@ UNITS = "/usr/local/lib/systemd/system"
 def target(tmp_path: Path) -> Iterator[Target]:
     with Machine(rootfs("bookworm", include=("busybox",))) as machine:
         yield ready(machine, tmp_path)
-
-
-def ready(machine: Machine, room: Path) -> Target:
-    target = Target(machine, room)
-    target.sh("mkdir -p /srv/www; echo yes >/srv/www/yes")
-    return target
-
-
-def good(target: Target, spec: Spec, *options: str) -> None:
-    answer = target.install(spec, *options)
-    assert answer.status == 0, answer.stderr
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "bullseye", "trixie"])

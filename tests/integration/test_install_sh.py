@@ -14,7 +14,7 @@ import threading
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import COOKIE, Spec, but, script, write_bundle
+from installkit import COOKIE, SHELL_IDS, SHELLS, Spec, but, script, write_bundle
 
 from bundler.config import Secret
 from bundler.resources import templates_dir
@@ -24,8 +24,6 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
 NASTY = """it's "quoted" $(touch evil) `id` ${HOME} \\ ; & | < > * ? # ! % {{ }} <{ }> <% %>"""
 
 MATRIX = {

@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from tinychannel import PLACEHOLDER, File, Link, make_package
+from tinychannel import PLACEHOLDER, File, Link, make_package, write_archive
 
 from bundler.errors import PackError, PrefixError
 from bundler.lock.lockfile import Lock, LockedPackage
@@ -250,3 +250,22 @@ def test_a_pip_package_is_refused_by_name(alpha: Path) -> None:
 def test_nothing_is_left_of_a_prefix(alpha: Path) -> None:
     link(locked(alpha))
     assert list(cache_dir("prefix").iterdir()) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content"), [("info/index.json", b"{"), ("info/index.json", b"[]"), ("info/paths.json", b'{"paths": 1}')]
+)
+def test_a_package_whose_metadata_is_broken(tmp_path: Path, name: str, content: bytes) -> None:
+    good = {"info/index.json": b'{"name": "odd", "version": "1.0"}', "info/paths.json": b'{"paths": []}'}
+    path = tmp_path / "odd-1.0-0.conda"
+    write_archive(path, {file: File(content=text) for file, text in (good | {name: content}).items()})
+    with pytest.raises(PrefixError, match="not a conda package: its metadata"):
+        link(locked(path))
+
+
+def test_a_damaged_copy_that_cannot_be_removed(alpha: Path) -> None:
+    copy = cache_dir("pkgs") / "alpha-1.0-0"
+    copy.write_text("no directory, as a copy is one")
+    with pytest.raises(PrefixError, match="a damaged copy cannot be removed") as caught:
+        link(locked(alpha))
+    assert (caught.value.where, bool(caught.value.remedy)) == (str(copy), True)

@@ -9,14 +9,12 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import Member, Spec, write_bundle, write_run
+from installkit import SHELL_IDS, SHELLS, Member, Spec, write_bundle, write_run
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
 BIG = Spec(members=(Member(name="app/big", content=os.urandom(2_000_000)),))
 TOP = "hello-1.0-linux-64"
 
@@ -83,6 +81,8 @@ def test_it_takes_the_options_of_install_sh_and_leaves_nothing(
     assert f"Usage: sh {run_file}" in done.stdout
     assert "--extract DIR" in done.stdout
     assert ask(shell, run_file, "--nonsense", room=tmp_path / "tmp").returncode == 2
+    misused = ask(shell, write_bundle(BIG, tmp_path / "bundle") / "install.sh", "--run", room=tmp_path / "tmp")
+    assert (misused.returncode, "unknown argument: --run" in misused.stderr) == (2, True)
     assert list((tmp_path / "tmp").iterdir()) == []
 
 

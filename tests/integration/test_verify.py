@@ -17,6 +17,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from smallbundle import TOP, build, command, make_channel, make_project, repack, reseal
 
+from bundler.bundle.assemble import SUMS
 from bundler.bundle.read import open_bundle
 from bundler.bundle.verify import verify
 from bundler.errors import BundlerError, VerificationError
@@ -160,6 +161,20 @@ def test_no_changed_file_of_a_directory_passes(bundle: Path, position: float) ->
         path.write_bytes(content)
         assert path.name in refused(bundle)
         path.write_bytes(whole)
+    verify(bundle, QUIET)
+
+
+def test_no_changed_byte_of_the_sums_passes(bundle: Path) -> None:
+    """Whatever it makes of a digest or a name: the complaint says that it is the list that may be wrong."""
+    sums = bundle / SUMS
+    whole = sums.read_bytes()
+    for position in range(len(whole)):
+        for flip in (0x01, 0x40, 0x80):
+            content = bytearray(whole)
+            content[position] ^= flip
+            sums.write_bytes(content)
+            assert SUMS in refused(bundle), position
+    sums.write_bytes(whole)
     verify(bundle, QUIET)
 
 
