@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, StringConstraints, ValidationError
 
 from bundler.errors import ConfigError
+from bundler.forms import ReleaseTable, Secret, SecretForm
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -23,7 +24,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["AppFile", "BundleConfig", "Health", "Overrides", "Secret", "Service", "load_config"]
+__all__ = ["AppFile", "BundleConfig", "Health", "Overrides", "ReleaseTable", "Secret", "Service", "load_config"]
 
 CONFIG_NAME = "bundle.toml"
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
@@ -90,16 +91,11 @@ class Health(_Model):
     """Seconds after ``start_period`` within which the service must be well."""
 
 
-class SecretForm(_Model):
-    """How a secret is made on the target: ``bytes`` of the kernel's randomness, written as lower-case hex."""
-
-    bytes: Annotated[int, Field(ge=16, le=1024)] = 32
-    format: Literal["hex"] = "hex"
-
-
 class ServiceTable(_Model):
     command: Annotated[tuple[Word, ...], Field(min_length=1)]
     environment: dict[Variable, Value] = {}
+    secrets: tuple[Variable, ...] | None = None
+    """Those that it gets; None: all."""
     profile: Literal["python", "beam", "generic"] = "python"
     restart: Literal["no", "on-success", "on-failure", "on-abnormal", "on-abort", "always"] = "on-failure"
     memory_max: Annotated[str, StringConstraints(pattern=r"^([0-9]+[KMGT]?|[0-9]+%|infinity)$")] | None = None
@@ -127,6 +123,7 @@ class _File(_Model):
     files: dict[Inside, Inside] = {}
     config: dict[Variable, str] = {}
     secrets: dict[Variable, SecretForm | Literal[False]] = {}
+    release: ReleaseTable = ReleaseTable()
     services: dict[Name, ServiceTable] = {}
 
 
@@ -149,15 +146,6 @@ class AppFile:
 
     target: str
     source: Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class Secret:
-    """A secret's name and how the target makes it."""
-
-    name: str
-    bytes: int
-    format: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,6 +190,7 @@ class BundleConfig:
     """Where it is made."""
     config: tuple[tuple[str, str], ...]
     secrets: tuple[Secret, ...]
+    release: ReleaseTable
     services: tuple[Service, ...]
 
     @property
@@ -291,9 +280,8 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         include=bundle.include,
         bytecode=bundle.bytecode,
         config=tuple(parsed.config.items()),
-        secrets=tuple(
-            Secret(name=name, bytes=form.bytes, format=form.format) for name, form in sorted(forms.items()) if form
-        ),
+        secrets=tuple(form.named(name) for name, form in sorted(forms.items()) if form),
+        release=parsed.release,
         services=tuple(Service(name=name, table=table) for name, table in sorted(parsed.services.items())),
     )
 
@@ -319,8 +307,30 @@ def _check(config: BundleConfig) -> None:
     ]
     secret = {secret.name for secret in config.secrets}
     problems += [f"config.{name}: is a secret as well" for name, _ in config.config if name in secret]
+    for service in config.services:
+        at = f"services.{service.name}"
+        problems += [
+            f"{at}.environment.{name}: is a secret as well" for name in service.table.environment if name in secret
+        ]
+        problems += [
+            f"{at}.secrets: there is no secret {name}" for name in service.table.secrets or () if name not in secret
+        ]
+    problems += _release_problems(config)
     if problems:
         raise ConfigError(_joined(problems), where=config.source)
+
+
+def _release_problems(config: BundleConfig) -> list[str]:
+    """A node that listens on every address has to be told by which one others find it."""
+    if config.release.distribution != "name" or config.release.listen != "0.0.0.0":  # noqa: S104 -- compared
+        return []
+    named = {name for name, _ in config.config}
+    return [
+        f"release.listen: with every address, services.{service.name} does not know its node's name; set RELEASE_NODE"
+        " in its environment or in [config], such as hello@10.0.0.5"
+        for service in config.services
+        if service.table.profile == "beam" and "RELEASE_NODE" not in named | set(service.table.environment)
+    ]
 
 
 def _sentences(error: ValidationError) -> str:

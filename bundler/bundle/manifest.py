@@ -60,7 +60,7 @@ def make_manifest(
             "segments": [asdict(segment) for segment in payload.archive.segments],
         },
         "requires": {"machine": MACHINES[identity.platform], "glibc": required_glibc(lock)},
-        "secrets": [{"name": s.name, "bytes": s.bytes, "format": s.format} for s in config.secrets],
+        "secrets": [asdict(secret) for secret in config.secrets],
         "services": _services(config),
         "packages": _packages(archives),
         "notes": [asdict(note) for note in payload.notes],

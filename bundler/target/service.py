@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 
 from bundler.config import PLACE
 from bundler.errors import ConfigError
+from bundler.target.delivery import beam_variables, environment_directives, launcher, needs_netlink
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -54,8 +55,6 @@ _HARDENING = (
 _NOT_FOR = {"generic": frozenset({"MemoryDenyWriteExecute"})}
 """What a profile leaves out: a program that we do not know may compile at run time."""
 
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
-
 
 @dataclass(frozen=True, kw_only=True)
 class Section:
@@ -91,8 +90,7 @@ def service_environment(config: BundleConfig, service: Service, release: str) ->
     where = places(config, service, release)
     variables: dict[str, str] = {}
     if service.table.profile == "beam":
-        # Distribution would listen on all interfaces, and a release writes its boot files to RELEASE_TMP.
-        variables |= {"RELEASE_DISTRIBUTION": "none", "RELEASE_TMP": where["runtime"]}
+        variables |= beam_variables(config, service, where["runtime"])
     variables |= {name: _fill(value, where) for name, value in service.table.environment.items()}
     return tuple(variables.items())
 
@@ -135,7 +133,7 @@ def _service_unit(config: BundleConfig, service: Service, release: str, executab
             ("RuntimeDirectory", service.name),
             ("WorkingDirectory", f"/var/lib/{config.name}"),
             ("SyslogIdentifier", service.name),
-            *_common(config, service, release),
+            *_common(config, service, release, service.unit),
         ),
         "Install": (("WantedBy", "multi-user.target"),),
     }
@@ -164,31 +162,26 @@ def _health_unit(config: BundleConfig, service: Service, release: str) -> Unit:
             ("LogLevelMax", "notice"),
             ("SyslogLevel", "notice"),
             ("SyslogIdentifier", unit.removesuffix(".service")),
-            *_common(config, service, release),
+            *_common(config, service, release, unit),
         ),
     }
     return _unit(unit, config, release, sections)
 
 
-def _common(config: BundleConfig, service: Service, release: str) -> tuple[tuple[str, str], ...]:
-    """What a service and its health check share: user, environment, log, hardening."""
+def _common(config: BundleConfig, service: Service, release: str, unit: str) -> tuple[tuple[str, str], ...]:
+    """What a service and its health check, of which ``unit`` is one, share: user, environment, log, hardening."""
     skipped = _NOT_FOR.get(service.table.profile, frozenset())
     return (
         ("User", config.name),
         ("Group", config.name),
-        ("Environment", f"PATH={release}/env/bin:{_SYSTEM_PATH}"),
-        # C.UTF-8 is in every glibc; a killed Python takes its buffered lines along; the release is read-only.
-        ("Environment", "LANG=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1"),
-        ("Environment", f"HOME=/var/lib/{config.name}"),
-        ("EnvironmentFile", f"{release}/config/{config.name}.env"),
-        ("EnvironmentFile", f"{release}/config/{service.unit}.env"),
-        ("EnvironmentFile", f"-/etc/{config.name}/{config.name}.env"),
-        *((("EnvironmentFile", f"/etc/{config.name}/secrets.env"),) if config.secrets else ()),
+        *environment_directives(config, service, release, unit),
         # A start script that makes a cookie through a pipeline (`… | head -n 1`) would otherwise hang for ever.
         ("IgnoreSIGPIPE", "false"),
         ("StandardOutput", "journal"),
         ("StandardError", "journal"),
         *((key, value) for key, value in _HARDENING if key not in skipped),
+        # Further lines add to the list.
+        *((("RestrictAddressFamilies", "AF_NETLINK"),) if needs_netlink(config, service) else ()),
     )
 
 
@@ -213,7 +206,9 @@ def _overridden(
 def _command(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> str:
     where = places(config, service, release)
     program, *arguments = (_fill(word, where) for word in service.table.command)
-    return " ".join([_word(_absolute(program, service, release, executables)), *(_word(word) for word in arguments)])
+    program = _absolute(program, service, release, executables)
+    words = (*launcher(service, program, release, executables), program, *arguments)
+    return " ".join(_word(word) for word in words)
 
 
 def _absolute(program: str, service: Service, release: str, executables: frozenset[str]) -> str:

@@ -218,6 +218,7 @@ first_boot() {
     need_release
     PHASE=none
     install_user
+    activate_at_first_boot
     if [ -n "$(each_secret_of "$RELEASE" printf_name)" ]; then
         [ -f "$SECRETS" ] || printf '# Made at the first boot of this machine; only root and systemd read it.\n' |
             put "$SECRETS" 0600

@@ -8,7 +8,7 @@ uninstall() {
     [ -z "$PURGE" ] || confirm_purge
     RELEASE=$(current_release)
     # What runs stops anyway: the old value of a secret whose rotation was cut off comes back by itself.
-    [ ! -f "$RECORD/secrets.before" ] || put "$SECRETS" 0600 <"$RECORD/secrets.before"
+    put_old_secret
     begin_transaction "$([ -n "$PURGE" ] && echo purge || echo uninstall)"
     PHASE=removing
     remove_units
@@ -69,7 +69,7 @@ remove_releases() {
 # This very script goes as late as can be: until then it can be run again.
 remove_root() {
     remove_launchers
-    rm -f "$RECORD/secrets.before" "$RECORD/first-boot" "$ROOT/history" "$ROOT/.history.new" "$ROOT/.manage.new" "$ROOT/manage" ||
+    rm -f "$RECORD/secrets.before" "$RECORD/credential.before" "$RECORD/first-boot" "$ROOT/history" "$ROOT/.history.new" "$ROOT/.manage.new" "$ROOT/manage" ||
         die 12 "cannot remove $ROOT/manage"
     remove_made_dirs
 }

@@ -66,7 +66,8 @@ def test_the_start_limit_can_trip(tmp_path: Path) -> None:
 
 def test_secrets_come_last_so_that_they_win(tmp_path: Path) -> None:
     lines = [line for line in unit_lines(tmp_path, 'command = ["python"]') if line.startswith("EnvironmentFile=")]
-    assert [line.rpartition("/")[2] for line in lines] == ["hello.env", "hello.service.env", "hello.env", "secrets.env"]
+    names = [line.rpartition("/")[2] for line in lines]
+    assert names == ["activation.env", "hello.env", "hello.service.env", "hello.env", "secrets.env"]
 
 
 def test_an_unknown_program_may_write_and_execute(tmp_path: Path) -> None:
