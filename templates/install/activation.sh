@@ -90,14 +90,14 @@ run_activation() { # KIND PATH
     activation_status=0
     start_activation "$ACTIVATION_PLACE/$2" || activation_status=$?
     end_activation
-    case $activation_status in
-        0) ;;
-        124 | 137) activation_why="it did not end within $ACTIVATION_SECONDS seconds, or was killed" ;;
-        *) activation_why="it ended with status $activation_status" ;;
-    esac
-    take_activation || activation_status=125 activation_why="it left no environment behind"
-    [ "$activation_status" -eq 0 ] ||
+    activation_why="it ended with status $activation_status"
+    [ "$activation_status" -ne 137 ] || activation_why="it did not end within $ACTIVATION_SECONDS seconds, or was killed"
+    if ! take_activation; then
+        warn "$2: $activation_why and left no environment: $(head_of "$WORK/activation/said")" \
+            "Services get nothing of it."
+    elif [ "$activation_status" -ne 0 ]; then
         warn "$2: $activation_why: $(head_of "$WORK/activation/said")" "Services get what it had set by then."
+    fi
 }
 
 # The environment comes back on descriptor 3, from a process that the script's shell starts as it ends. All that is
