@@ -70,8 +70,10 @@ class SecretForm(_Model):
         bits = _BITS[self.format]
         size = 32 if self.bytes is None else self.bytes
         length = math.ceil(size * 8 / bits) if self.length is None else self.length
-        if self.length is not None:
-            size = length if self.format == "alphanumeric" else math.ceil(length * bits / 8)
+        if self.format == "alphanumeric":
+            size = length  # chosen one by one
+        elif self.length is not None:
+            size = math.ceil(length * bits / 8)
         return Secret(name=name, bytes=size, format=self.format, length=length, delivery=self.delivery)
 
 
