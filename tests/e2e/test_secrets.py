@@ -118,7 +118,7 @@ class Keeper:
 
     def line(self, name: str) -> str:
         text = (self.machine.read("/etc/keeper/secrets.env") or b"").decode()
-        return re.findall(f"^{name}=(.*)$", text, re.MULTILINE)[-1]
+        return str(re.findall(f"^{name}=(.*)$", text, re.MULTILINE)[-1])
 
     def file(self, name: str) -> str:
         return (self.machine.read(f"/etc/keeper/credentials/{name}") or b"").decode()
