@@ -92,11 +92,12 @@ run_activation() { # KIND PATH
     end_activation
     activation_why="it ended with status $activation_status"
     [ "$activation_status" -ne 137 ] || activation_why="it did not end within $ACTIVATION_SECONDS seconds, or was killed"
+    activation_said=$(head_of "$WORK/activation/said")
+    activation_why="$activation_why${activation_said:+: $activation_said}"
     if ! take_activation; then
-        warn "$2: $activation_why and left no environment: $(head_of "$WORK/activation/said")" \
-            "Services get nothing of it."
+        warn "$2: $activation_why" "Services get nothing of it."
     elif [ "$activation_status" -ne 0 ]; then
-        warn "$2: $activation_why: $(head_of "$WORK/activation/said")" "Services get what it had set by then."
+        warn "$2: $activation_why" "Services get what it had set by then."
     fi
 }
 
@@ -130,7 +131,7 @@ become_service() { # COMMAND...
         exec "$@"
     ) </dev/null >"$WORK/activation/said" 2>&1 3>"$WORK/activation/environ" 5<&- 6<&- 9>&- &
     ACTIVATION_PID=$!
-    wait "$ACTIVATION_PID"
+    wait "$ACTIVATION_PID" 2>/dev/null # some shells tell of what was killed
 }
 
 # What it has left behind is of the same session.
