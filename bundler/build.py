@@ -18,6 +18,7 @@ from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
 from bundler.pack.payload import PackOptions, app_members, make_payload
 from bundler.prefix import forget, make_prefix
+from bundler.target.activation import read_activation, spec_variables
 from bundler.target.render import (
     CLIENTS,
     InstallScript,
@@ -42,6 +43,7 @@ if TYPE_CHECKING:
     from bundler.pack.payload import Payload
     from bundler.prefix import Prefix
     from bundler.progress import Progress
+    from bundler.target.activation import Activation
 
 __all__ = ["BuildOptions", "build", "install_service", "lock_request"]
 
@@ -83,9 +85,10 @@ def _build_one(config: BundleConfig, platform: str, options: BuildOptions, progr
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
         linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress)
-        payload, archives = _pack(linking, app, room, _pack_options(config, options), progress)
+        payload, archives, activation = _pack(linking, config, app, room, options, progress)
         manifest = make_manifest(config=config, identity=identity, lock=lock, payload=payload, archives=archives)
         files = _target_files(config, identity, lock, payload)
+        files |= {path: text.encode() for path, text in activation.files().items()}
         files |= {"manifest.json": manifest.encode(), "conda-lock.yml": config.lockfile.read_bytes()}
         files |= _installer(config, identity, lock, payload, files)
         write_files(room, files)
@@ -95,17 +98,19 @@ def _build_one(config: BundleConfig, platform: str, options: BuildOptions, progr
 
 def _pack(
     linking: Callable[[], AbstractContextManager[Prefix]],
+    config: BundleConfig,
     app: tuple[Member, ...],
     room: Path,
-    options: PackOptions,
+    options: BuildOptions,
     progress: Progress,
-) -> tuple[Payload, tuple[Archive, ...]]:
+) -> tuple[Payload, tuple[Archive, ...], Activation]:
     """Link and pack; again from the archives themselves if the package cache turns out to be damaged."""
     forgotten: set[str] = set()
     while True:
         try:
             with linking() as prefix:
-                return make_payload(prefix, app, room, options, progress), prefix.archives
+                payload = make_payload(prefix, app, room, _pack_options(config, options), progress)
+                return payload, prefix.archives, _activation(config, prefix, payload, progress)
         except DamagedCacheError as damage:
             if forgotten.issuperset(damage.packages):
                 raise
@@ -113,6 +118,15 @@ def _pack(
             progress.step(f"{damage.message} ({damage.where}); unpacking that anew")
             for package in damage.packages:
                 forget(package)
+
+
+def _activation(config: BundleConfig, prefix: Prefix, payload: Payload, progress: Progress) -> Activation:
+    shipped = {entry.path for entry in payload.tree}
+    variables = spec_variables(config.environment)
+    activation = read_activation(prefix.path, prefix.baked, shipped=shipped, variables=variables)
+    for name in activation.unset:
+        progress.step(f"note: activation takes {name} away; services get it only where you set it")
+    return activation
 
 
 def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:

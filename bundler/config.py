@@ -12,10 +12,11 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
+from bundler.consistency import inconsistencies
 from bundler.errors import ConfigError
 from bundler.fields import Line, Model, Name, Setting, Variable
+from bundler.forms import ReleaseTable, Secret, SecretForm
 from bundler.services import Service, ServiceTable
-from bundler.systemd.directives import nearest
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -25,7 +26,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["AppFile", "BundleConfig", "Overrides", "Secret", "Service", "load_config"]
+__all__ = ["AppFile", "BundleConfig", "Overrides", "ReleaseTable", "Secret", "Service", "load_config"]
 
 CONFIG_NAME = "bundle.toml"
 VERSION_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._+~-]{0,39}$"
@@ -41,13 +42,6 @@ def _inside(value: str) -> str:
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
 Inside = Annotated[str, AfterValidator(_inside)]
 Platform = Annotated[str, StringConstraints(pattern=r"^linux-[a-z0-9]+$")]
-
-
-class SecretForm(Model):
-    """How a secret is made on the target: ``bytes`` of the kernel's randomness, written as lower-case hex."""
-
-    bytes: Annotated[int, Field(ge=16, le=1024)] = 32
-    format: Literal["hex"] = "hex"
 
 
 class _BundleTable(Model):
@@ -69,6 +63,7 @@ class _File(Model):
     files: dict[Inside, Inside] = Field(default_factory=dict)
     config: dict[Variable, Setting] = Field(default_factory=dict)
     secrets: dict[Variable, SecretForm | Literal[False]] = Field(default_factory=dict)
+    release: ReleaseTable = ReleaseTable()
     services: dict[Name, ServiceTable] = Field(default_factory=dict)
 
 
@@ -91,15 +86,6 @@ class AppFile:
 
     target: str
     source: Path
-
-
-@dataclass(frozen=True, kw_only=True)
-class Secret:
-    """A secret's name and how the target makes it."""
-
-    name: str
-    bytes: int
-    format: str
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -127,6 +113,7 @@ class BundleConfig:
     """Where it is made."""
     config: tuple[tuple[str, str], ...]
     secrets: tuple[Secret, ...]
+    release: ReleaseTable
     services: tuple[Service, ...]
 
     @property
@@ -216,9 +203,8 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         include=bundle.include,
         bytecode=bundle.bytecode,
         config=tuple(parsed.config.items()),
-        secrets=tuple(
-            Secret(name=name, bytes=form.bytes, format=form.format) for name, form in sorted(forms.items()) if form
-        ),
+        secrets=tuple(form.named(name) for name, form in sorted(forms.items()) if form),
+        release=parsed.release,
         services=tuple(Service(name=name, table=table) for name, table in sorted(parsed.services.items())),
     )
 
@@ -236,50 +222,9 @@ def _check(config: BundleConfig) -> None:
         problems.append(f"--virtual-packages: no such file: {config.virtual_packages}")
     if not config.services:
         problems.append("services: there is none; a bundle needs at least one [services.<name>] table (or --command)")
-    problems += _service_problems(config)
-    secret = {secret.name for secret in config.secrets}
-    problems += [f"config.{name}: is a secret as well" for name, _ in config.config if name in secret]
+    problems += inconsistencies(config)
     if problems:
         raise ConfigError(_joined(problems), where=config.source)
-
-
-def _service_problems(config: BundleConfig) -> list[str]:
-    """What one service says of another, or of the bundle."""
-    problems = [problem for service in config.services for problem in service.problems()]
-    owner = {unit: service.name for service in config.services for unit in service.units if unit != service.unit}
-    problems += [
-        f"services.{service.name}: this name is taken by a unit of services.{owner[service.unit]}"
-        for service in config.services
-        if service.unit in owner
-    ]
-    names = frozenset(service.name for service in config.services)
-    secrets = frozenset(secret.name for secret in config.secrets)
-    for service in config.services:
-        where, table = f"services.{service.name}", service.table
-        problems += [
-            f"{where}.{key}: there is no service {name!r}{nearest(name, names)}"
-            for key in ("after", "wants", "requires")
-            for name in getattr(table, key)
-            if name not in names
-        ]
-        problems += [
-            f"{where}.secrets: there is no secret {name!r}{nearest(name, secrets)}"
-            for name in table.secrets or ()
-            if name not in secrets
-        ]
-    return problems + _circles(config)
-
-
-def _circles(config: BundleConfig) -> list[str]:
-    """systemd breaks a circle by leaving out a service, whichever it finds first."""
-    before = {service.name: set(service.table.ordered_after) for service in config.services}
-    while True:
-        free = [name for name, names in before.items() if not names & before.keys()]
-        if not free:
-            break
-        for name in free:
-            del before[name]
-    return [f"services: they wait for each other in a circle: {', '.join(sorted(before))}"] if before else []
 
 
 def _sentences(error: ValidationError) -> str:

@@ -366,7 +366,10 @@ def _journal(machine: Machine, units: Iterable[str], hidden: Sequence[str]) -> t
 
 
 def _secrets(machine: Machine, manifest: dict[str, Any]) -> tuple[str, ...]:
-    return parse_secrets(_text(machine.read(f"/etc/{manifest['name']}/secrets.env")))
+    etc = f"/etc/{manifest['name']}"
+    names = [secret["name"] for secret in manifest.get("secrets", ()) if secret.get("delivery") == "credential"]
+    credentials = [_text(machine.read(f"{etc}/credentials/{name}")) for name in names]
+    return (*parse_secrets(_text(machine.read(f"{etc}/secrets.env"))), *filter(None, credentials))
 
 
 def _text(content: bytes | None) -> str:

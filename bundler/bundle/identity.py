@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
 from bundler.resources import templates_dir
+from bundler.target.activation import spec_variables
 
 if TYPE_CHECKING:
     from bundler.config import BundleConfig
@@ -53,6 +54,7 @@ def identify(config: BundleConfig, lock: Lock, app: tuple[Member, ...]) -> Ident
         "tool": __version__,
         "templates": _templates_digest(),
         "config": _semantic(config),
+        "variables": spec_variables(config.environment),
         "lock": [asdict(package) for package in lock.packages],
         "app": sorted((member.path, member.mode, _content(member)) for member in app),
     }
@@ -77,6 +79,7 @@ def _semantic(config: BundleConfig) -> dict[str, Any]:
         "bytecode": config.bytecode,
         "config": config.config,
         "secrets": [asdict(secret) for secret in config.secrets],
+        "release": config.release.model_dump(mode="json"),
         "services": [(service.name, service.table.model_dump(mode="json")) for service in config.services],
     }
 

@@ -68,7 +68,7 @@ def make_manifest(
         "requires": {"machine": MACHINES[identity.platform], "glibc": required_glibc(lock), "systemd": SYSTEMD},
         "options": {"exclude": config.exclude, "include": config.include},
         "config": dict(config.config),
-        "secrets": [{"name": s.name, "bytes": s.bytes, "format": s.format} for s in config.secrets],
+        "secrets": [asdict(secret) for secret in config.secrets],
         "services": _services(config, lock),
         "packages": _packages(archives),
         "notes": [asdict(note) for note in payload.notes],
@@ -101,7 +101,7 @@ def _services(config: BundleConfig, lock: Lock) -> list[dict[str, Any]]:
             "timer": service.timer,
             "profile": service.table.profile,
             "hardening": service.table.hardening,
-            "exemptions": [asdict(exemption) for exemption in exemptions(service, lock.names)],
+            "exemptions": [asdict(exemption) for exemption in exemptions(config, service, lock.names)],
         }
         for service in config.services
     ]

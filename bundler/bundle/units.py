@@ -9,38 +9,11 @@ from __future__ import annotations
 from dataclasses import dataclass
 from functools import cached_property
 
+from bundler.target.hardening import HARDENING
+
 __all__ = ["UnitText"]
 
-CONFINEMENT: dict[str, tuple[str, ...]] = {
-    "AmbientCapabilities": ("",),
-    "CapabilityBoundingSet": ("",),
-    "DevicePolicy": ("closed",),
-    "KeyringMode": ("private",),
-    "LockPersonality": ("yes",),
-    "MemoryDenyWriteExecute": ("yes",),
-    "NoNewPrivileges": ("yes",),
-    "PrivateDevices": ("yes",),
-    "PrivateTmp": ("yes",),
-    "PrivateUsers": ("yes",),
-    "ProtectClock": ("yes",),
-    "ProtectControlGroups": ("yes",),
-    "ProtectHome": ("yes",),
-    "ProtectHostname": ("yes",),
-    "ProtectKernelLogs": ("yes",),
-    "ProtectKernelModules": ("yes",),
-    "ProtectKernelTunables": ("yes",),
-    "ProtectProc": ("invisible",),
-    "ProtectSystem": ("strict",),
-    "RemoveIPC": ("yes",),
-    "RestrictAddressFamilies": ("AF_INET AF_INET6 AF_UNIX",),
-    "RestrictNamespaces": ("yes",),
-    "RestrictRealtime": ("yes",),
-    "RestrictSUIDSGID": ("yes",),
-    "SystemCallArchitectures": ("native",),
-    "SystemCallErrorNumber": ("EPERM",),
-    "SystemCallFilter": ("@system-service", "~@privileged"),
-    "UMask": ("0077",),
-}
+CONFINEMENT = {key: tuple(value for name, value in HARDENING if name == key) for key, _ in HARDENING}
 """How a service of ours is confined where nothing is said against it (systemd.exec(5))."""
 _YES = frozenset({"1", "yes", "true", "on", "y", "t"})
 

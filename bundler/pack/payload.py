@@ -228,6 +228,8 @@ def app_members(files: tuple[AppFile, ...]) -> tuple[Member, ...]:
 
 
 def _walk(source: Path, path: str) -> list[tuple[Path, str]]:
+    if _is_shared_cookie(source):
+        return []
     if source.is_symlink() or not source.is_dir():
         return [(source, path)]
     found = [] if any(source.iterdir()) else [(source, path)]
@@ -237,10 +239,14 @@ def _walk(source: Path, path: str) -> list[tuple[Path, str]]:
     return found
 
 
+def _is_shared_cookie(source: Path) -> bool:
+    """``releases/COOKIE`` of an Erlang or Elixir release: readable by all and the same on every host."""
+    return source.name == "COOKIE" and (source.parent / "start_erl.data").is_file()
+
+
 def _share() -> list[Member]:
-    """What the target needs beside the environment: the health probe, and what restarts a service that fails it."""
-    scripts = templates_dir() / "target"
+    """What the target needs beside the environment, each a script: see its head."""
     return [
-        Member(path=f"share/{name}", mode=0o755, content=(scripts / f"{name}.sh").read_bytes())
-        for name in ("probe", "watch")
+        Member(path=f"share/{name}", mode=0o755, content=(templates_dir() / "target" / f"{name}.sh").read_bytes())
+        for name in ("beam", "probe", "watch")
     ]

@@ -9,14 +9,17 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
+from bundler.target.delivery import needs_netlink
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
+    from bundler.config import BundleConfig
     from bundler.services import Service
 
-__all__ = ["Exemption", "confinement", "exemptions", "probe_confinement", "variables"]
+__all__ = ["HARDENING", "Exemption", "confinement", "exemptions", "probe_confinement", "variables"]
 
-_HARDENING = (
+HARDENING = (
     ("NoNewPrivileges", "yes"),
     ("CapabilityBoundingSet", ""),
     ("AmbientCapabilities", ""),
@@ -49,6 +52,7 @@ _HARDENING = (
     ("MemoryDenyWriteExecute", "yes"),
     ("UMask", "0077"),
 )
+_NETLINK = ("AF_INET AF_INET6 AF_UNIX AF_NETLINK",)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -68,6 +72,7 @@ class Exemption:
 _COMPILES = "compiles code while it runs, into memory that it writes and then executes"
 _READS_PROC = "reads /proc/meminfo, /proc/stat and their like"
 _CPUINFO = "reads /proc/cpuinfo to choose its kernels"
+_INTERFACES = "lists the machine's addresses through netlink, and ends the process if it may not"
 
 # conda's names and PyPI's.
 _PACKAGES: tuple[tuple[str, str, str], ...] = (
@@ -89,11 +94,15 @@ _PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("pypy", "MemoryDenyWriteExecute", _COMPILES),
     ("pytorch", "MemoryDenyWriteExecute", _COMPILES),
     ("pytorch", "ProcSubset", _CPUINFO),
+    ("pyzmq", "RestrictAddressFamilies", _INTERFACES),
     ("tensorflow", "MemoryDenyWriteExecute", _COMPILES),
     ("tensorflow-base", "MemoryDenyWriteExecute", _COMPILES),
     ("torch", "MemoryDenyWriteExecute", _COMPILES),
     ("torch", "ProcSubset", _CPUINFO),
+    ("zeromq", "RestrictAddressFamilies", _INTERFACES),
 )
+_INSTEAD = {"RestrictAddressFamilies": _NETLINK}
+"""What a directive is for such a package, where it is not left out."""
 
 _VARIABLES = (("numba", "NUMBA_CACHE_DIR", "{cache}/numba"),)
 """Where a package may keep what it would otherwise write beside its modules, which are read-only."""
@@ -104,39 +113,44 @@ def variables(packages: frozenset[str]) -> tuple[tuple[str, str], ...]:
     return tuple((name, value) for package, name, value in _VARIABLES if package in packages)
 
 
-def exemptions(service: Service, packages: frozenset[str]) -> tuple[Exemption, ...]:
+def exemptions(config: BundleConfig, service: Service, packages: frozenset[str]) -> tuple[Exemption, ...]:
     """What ``service`` does without, given the environment's packages; the first of a directive counts."""
     if service.table.hardening == "off":
         return ()
-    return (*_of_keys(service), *_of_profile(service), *_of_packages(packages))
+    return (*_of_keys(service), *_of_profile(config, service), *_of_packages(packages))
 
 
-def confinement(service: Service, packages: frozenset[str]) -> tuple[tuple[str, str], ...]:
+def confinement(config: BundleConfig, service: Service, packages: frozenset[str]) -> tuple[tuple[str, str], ...]:
     """The directives that confine ``service``."""
     if service.table.hardening == "off":
         return ()
     instead: dict[str, Exemption] = {}
-    for exemption in exemptions(service, packages):
+    for exemption in exemptions(config, service, packages):
         instead.setdefault(exemption.directive, exemption)
-    kept = [(key, value) for key, value in _HARDENING if key not in instead]
+    kept = [(key, value) for key, value in HARDENING if key not in instead]
     given = [(key, value) for key, exemption in instead.items() for value in exemption.values]
     return (*kept, *given)
 
 
 def probe_confinement(service: Service) -> tuple[tuple[str, str], ...]:
     """For our own probe, which needs nothing of what the service may need."""
-    return () if service.table.hardening == "off" else _HARDENING
+    return () if service.table.hardening == "off" else HARDENING
 
 
 def _of_packages(packages: frozenset[str]) -> Iterable[Exemption]:
     return (
-        Exemption(directive=directive, because=package, reason=f"{package} {reason}")
+        Exemption(
+            directive=directive,
+            values=_INSTEAD.get(directive, ()),
+            because=package,
+            reason=f"{package} {reason}",
+        )
         for package, directive, reason in _PACKAGES
         if package in packages
     )
 
 
-def _of_profile(service: Service) -> Iterator[Exemption]:
+def _of_profile(config: BundleConfig, service: Service) -> Iterator[Exemption]:
     profile = service.table.profile
     because = f'profile = "{profile}"'
     if profile == "generic":
@@ -146,11 +160,11 @@ def _of_profile(service: Service) -> Iterator[Exemption]:
         yield Exemption(directive="ProcSubset", because=because, reason="an unknown program may look at the machine")
     if profile == "beam":
         yield Exemption(directive="ProcSubset", because=because, reason="os_mon reads /proc/meminfo and /proc/loadavg")
-        if service.table.environment.get("RELEASE_DISTRIBUTION", "none") != "none":
+        if needs_netlink(config, service):
             yield Exemption(
                 directive="RestrictAddressFamilies",
-                values=("AF_INET AF_INET6 AF_UNIX AF_NETLINK",),
-                because="RELEASE_DISTRIBUTION",
+                values=_NETLINK,
+                because="release.distribution",
                 reason="a node that connects to others lists the machine's addresses through netlink",
             )
 

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from bundler.errors import ConfigError
+from bundler.target.delivery import beam_variables, environment_directives, launcher
 from bundler.target.hardening import confinement, probe_confinement, variables
 from bundler.target.health import Sections, health_sections, timer_sections, watch_sections
 from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
@@ -16,8 +17,6 @@ if TYPE_CHECKING:
     from bundler.config import BundleConfig, Service
 
 __all__ = ["make_units", "places", "service_environment"]
-
-_SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 # Where a service keeps files, and the directive that has systemd make such a directory.
 _DIRECTORIES = (("state", "StateDirectory"), ("cache", "CacheDirectory"), ("runtime", "RuntimeDirectory"))
@@ -54,8 +53,7 @@ def service_environment(
     where = places(config, service, release)
     own: dict[str, str] = {}
     if service.table.profile == "beam":
-        # Distribution would listen on all interfaces, and a release writes its boot files to RELEASE_TMP.
-        own |= {"RELEASE_DISTRIBUTION": "none", "RELEASE_TMP": where["runtime"]}
+        own |= beam_variables(config, service, where["runtime"])
     own |= {name: fill(value, where) for name, value in variables(packages)}
     own |= {name: fill(value, where) for name, value in service.table.environment.items()}
     return tuple(own.items())
@@ -117,8 +115,8 @@ def _service_sections(
             ),
             *_directories(config, service, release),
             ("SyslogIdentifier", service.name),
-            *_common(config, service, release),
-            *confinement(service, packages),
+            *_common(config, service, release, service.unit),
+            *confinement(config, service, packages),
         ),
     }
     if not table.schedule:
@@ -184,50 +182,34 @@ def _schedule_sections(service: Service, *, description: str) -> Sections:
 
 def _asking(config: BundleConfig, service: Service, release: str, packages: frozenset[str]) -> Lines:
     """What a health check shares with its service; a command of the user's own has its rights as well."""
-    table, common = service.table, _common(config, service, release)
+    table, unit = service.table, service.health_unit
     assert table.health is not None
+    assert unit is not None
+    common = _common(config, service, release, unit)
     if table.health.command:
         where = places(config, service, release)
         lines = (
             ("WorkingDirectory", f"-{fill(table.working_directory, where)}"),
             *(("ReadWritePaths", f"-{where[place]}") for place, _ in _DIRECTORIES),
             *common,
-            *confinement(service, packages),
+            *confinement(config, service, packages),
         )
     else:
         lines = (*common, *probe_confinement(service))
     return _overridden(lines, {key: value for key, value in table.unit.Service.items() if key in _SHARED_OVERRIDES})
 
 
-def _common(config: BundleConfig, service: Service, release: str) -> Lines:
-    """What a service and its health check share: user, environment, log."""
+def _common(config: BundleConfig, service: Service, release: str, unit: str) -> Lines:
+    """What a service and its health check, of which ``unit`` is one, share: user, environment, log."""
     return (
         ("User", config.name),
         ("Group", config.name),
-        ("Environment", f"PATH={release}/env/bin:{_SYSTEM_PATH}"),
-        # C.UTF-8 is in every glibc; a killed Python takes its buffered lines along; the release is read-only.
-        ("Environment", "LANG=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1"),
-        ("Environment", f"HOME=/var/lib/{config.name}"),
-        ("EnvironmentFile", f"{release}/config/{config.name}.env"),
-        ("EnvironmentFile", f"{release}/config/{service.unit}.env"),
-        ("EnvironmentFile", f"-/etc/{config.name}/{config.name}.env"),
-        *_secret_lines(config, service),
+        *environment_directives(config, service, release, unit),
         # A start script that makes a cookie through a pipeline (`… | head -n 1`) would otherwise hang for ever.
         ("IgnoreSIGPIPE", "false"),
         ("StandardOutput", "journal"),
         ("StandardError", "journal"),
     )
-
-
-def _secret_lines(config: BundleConfig, service: Service) -> Lines:
-    """The file is root's: a service that is not to have a secret never sees it, for systemd takes it away."""
-    wanted = {secret.name for secret in config.secrets}
-    if service.table.secrets is not None:
-        wanted &= set(service.table.secrets)
-    if not wanted:
-        return ()
-    others = " ".join(secret.name for secret in config.secrets if secret.name not in wanted)
-    return (("EnvironmentFile", f"/etc/{config.name}/secrets.env"), *_given(("UnsetEnvironment", others)))
 
 
 def _given(*lines: tuple[str, str | int | None]) -> Lines:
@@ -252,8 +234,8 @@ def _overridden(directives: Lines, overrides: Mapping[str, str | tuple[str, ...]
 
 
 def _command(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> str:
-    words = _resolved(config, service, release, service.table.command)
-    return _line(words, release, executables, where=f"services.{service.name}.command")
+    where = f"services.{service.name}.command"
+    return _line(config, service, release, executables, words=service.table.command, where=where)
 
 
 def _health_command(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> str:
@@ -261,18 +243,22 @@ def _health_command(config: BundleConfig, service: Service, release: str, execut
     health = service.table.health
     if health is None or not health.command:
         return ""
-    words = _resolved(config, service, release, health.command)
-    return _line(words, release, executables, where=f"services.{service.name}.health.command")
+    where = f"services.{service.name}.health.command"
+    return _line(config, service, release, executables, words=health.command, where=where)
 
 
-def _resolved(config: BundleConfig, service: Service, release: str, words: tuple[str, ...]) -> tuple[str, ...]:
-    where = places(config, service, release)
-    return tuple(fill(word, where) for word in words)
-
-
-def _line(words: tuple[str, ...], release: str, executables: frozenset[str], *, where: str) -> str:
+def _line(
+    config: BundleConfig,
+    service: Service,
+    release: str,
+    executables: frozenset[str],
+    *,
+    words: tuple[str, ...],
+    where: str,
+) -> str:
     """A command line of systemd's; its first word is looked up in env/bin, then in app/."""
-    program, *arguments = words
+    inside = places(config, service, release)
+    program, *arguments = (fill(word, inside) for word in words)
     found = _absolute(program, release, executables)
     if not found:
         raise ConfigError(
@@ -280,7 +266,8 @@ def _line(words: tuple[str, ...], release: str, executables: frozenset[str], *, 
             where=where,
             remedy="Add the package that has it to the environment, or the file to [files] (and make it executable).",
         )
-    return " ".join(command_word(word) for word in (found, *arguments))
+    line = (*launcher(service, found, release, executables), found, *arguments)
+    return " ".join(command_word(word) for word in line)
 
 
 def _absolute(program: str, release: str, executables: frozenset[str]) -> str | None:

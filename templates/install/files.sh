@@ -98,6 +98,7 @@ remove_release() { # NAME below releases/
 
 # We hold the lock: whatever carries such a name was left by a run that was killed.
 remove_leftovers() {
+    drop_activation
     for leftover in "$ROOT"/releases/.*.partial; do
         case $leftover in
             */.\*.partial) ;; # nothing fits the pattern

@@ -2,14 +2,14 @@
 # --- inventory -------------------------------------------------------------------------------------------
 # What a release consists of stands in the release itself, so that any later manage or install.sh can go back to it:
 #     service UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL     (a - where there is none)
-#     secret NAME BYTES
+#     secret NAME BYTES FORMAT LENGTH DELIVERY
 # Its units are the files in units/.
 
 each_service_of() { # RELEASE FUNCTION: calls it with UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
     each_entry "$1" service "$2"
 }
 
-each_secret_of() { # RELEASE FUNCTION: calls it with NAME BYTES
+each_secret_of() { # RELEASE FUNCTION: calls it with NAME BYTES FORMAT LENGTH DELIVERY
     each_entry "$1" secret "$2"
 }
 

@@ -15,9 +15,10 @@ check_given_secrets() {
             *) die 2 "this bundle has no secret '$given_name'" "It has: ${known_secrets:-none}." ;;
         esac
         read_token "$given_name" "$given_path"
-        given_now=$(secret_value "$given_name")
+        each_secret match_secret
+        given_now=$(secret_value "$given_name" "$given_delivery")
         if [ -n "$given_now" ] && [ "$given_now" != "$TOKEN" ] &&
-            ! secret_is_torn "$given_name" "$given_now" "$(secret_bytes "$given_name")"; then
+            ! secret_is_torn "$given_name" "$given_now" "$given_format" "$given_length"; then
             die 2 "secret $given_name is set already and differs from $given_path; it is kept" \
                 "To replace it: $ROOT/manage rotate-secret $given_name --from FILE"
         fi
@@ -27,17 +28,15 @@ LINES
     TOKEN=
 }
 
-list_secret() { # NAME BYTES
+list_secret() { # NAME
     known_secrets="$known_secrets${known_secrets:+ }$1"
 }
 
-secret_bytes() { # NAME
-    wanted_secret=$1
-    each_secret match_secret
-}
-
-match_secret() { # NAME BYTES
-    [ "$1" != "$wanted_secret" ] || printf '%s\n' "$2"
+match_secret() { # NAME BYTES FORMAT LENGTH DELIVERY
+    [ "$1" = "$given_name" ] || return 0
+    given_format=$3
+    given_length=$4
+    given_delivery=$5
 }
 
 install_secrets() {
@@ -53,13 +52,40 @@ install_secrets() {
         SECRETS_BEFORE=none
         printf '# Made by install.sh on this machine; only root and systemd read it.\n' | put "$SECRETS" 0600
     fi
+    for kept_credential in "$ETC"/credentials/*; do
+        [ -f "$kept_credential" ] || continue
+        (umask 077 && cat "$kept_credential" >"$WORK/credential.${kept_credential##*/}") ||
+            die 12 "cannot read $kept_credential"
+    done
     each_secret add_secret
-    [ -z "$SECRETS_ADDED" ] || say "secrets made:$SECRETS_ADDED ($SECRETS)"
+    [ -z "$SECRETS_ADDED" ] || say "secrets made:$SECRETS_ADDED ($ETC)"
 }
 
 undo_secrets() {
     case $SECRETS_BEFORE in
         none) rm -f "$SECRETS" ;;
-        kept) [ -z "$SECRETS_ADDED" ] || put "$SECRETS" 0600 <"$WORK/secrets.env" ;;
+        kept) cmp -s "$WORK/secrets.env" "$SECRETS" || put "$SECRETS" 0600 <"$WORK/secrets.env" ;;
     esac
+    for made_credential in $CREDENTIALS_MADE; do
+        rm -f "$ETC/credentials/$made_credential"
+    done
+    for kept_credential in "$WORK"/credential.*; do
+        [ ! -f "$kept_credential" ] ||
+            cmp -s "$kept_credential" "$ETC/credentials/${kept_credential##*/credential.}" ||
+            put "$ETC/credentials/${kept_credential##*/credential.}" 0600 <"$kept_credential"
+    done
+}
+
+# --- preflight
+
+check_credentials() { # SYSTEMD-VERSION
+    credentials_wanted=
+    each_secret note_credential
+    [ -z "$credentials_wanted" ] || [ "$1" -ge 247 ] ||
+        problem "systemd $1 has no credentials, and $credentials_wanted is to be one" \
+            "247 or later is needed; or build the bundle with delivery = \"environment\" for it."
+}
+
+note_credential() { # NAME BYTES FORMAT LENGTH DELIVERY
+    [ "$5" != credential ] || credentials_wanted=$1
 }

@@ -35,10 +35,10 @@ plan_secrets() {
     each_secret plan_secret
 }
 
-plan_secret() { # NAME BYTES
+plan_secret() { # NAME BYTES FORMAT LENGTH DELIVERY
     [ -z "$IMAGE" ] || return 0
-    secret_is_torn "$1" "$(secret_value "$1")" "$2" || return 0
-    step "make the secret $1 in $SECRETS"
+    secret_is_torn "$1" "$(secret_value "$1" "$5")" "$3" "$4" || return 0
+    step "make the secret $1 in $ETC"
 }
 
 plan_change() {

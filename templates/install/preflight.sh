@@ -63,6 +63,8 @@ check_systemd() {
         problem "systemctl does not say its version" "Repair or install systemd."
     elif [ "$systemd_version" -lt 239 ]; then
         problem "systemd $systemd_version is too old" "239 or later is needed."
+    else
+        check_credentials "$systemd_version"
     fi
 }
 

@@ -8,6 +8,7 @@
 #     release RELEASE TREE-DIGEST LIST-DIGEST     what is in releases/, and how to tell that it is
 #     was UNIT ENABLED ACTIVE                     what the admin wanted of a unit that a release has dropped
 #     bare NAME                                   installed with --no-systemd
+#     secret NAME FORMAT LENGTH                   what was made, or taken from the operator
 
 owns() { # LINE
     [ -f "$RECORD/owned" ] && grep -qxF -e "$(as_recorded "$1")" "$RECORD/owned"

@@ -23,6 +23,7 @@ stage_release() {
         die 12 "restorecon failed below $STAGE"
     flush_all "$STAGE"
     chmod 0755 "$STAGE" || die 12 "cannot change the mode of $STAGE"
+    activate "$STAGE"
     write_tree_list "$STAGE" "$RELEASE" "$TREE_DIGEST"
     printf 'tree %s\n' "$TREE_DIGEST" | put "$STAGE/.complete" 0644
     name_release
@@ -62,8 +63,8 @@ list_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
     printf 'service %s %s %s %s %s\n' "$1" "${2:--}" "$3" "$4" "${5:--}"
 }
 
-list_secret_of() { # NAME BYTES
-    printf 'secret %s %s\n' "$1" "$2"
+list_secret_of() { # NAME BYTES FORMAT LENGTH DELIVERY
+    printf 'secret %s %s %s %s %s\n' "$@"
 }
 
 # The digest is taken of the very stream that is unpacked. Each stage reads its input to the end even when it has

@@ -45,6 +45,10 @@ fresh_tree_list() { # DIR
 
 write_tree_list() { # DIR RELEASE TREE-DIGEST
     fresh_tree_list "$1" >"$WORK/list" || die 12 "cannot read $1" # whole, before there is anything new in it
+    put_tree_list "$@"
+}
+
+put_tree_list() { # DIR RELEASE TREE-DIGEST, with the list in WORK
     put "$1/list" 0644 <"$WORK/list"
     unclaim "release $2"
     claim "release $2 $3 $(digest_of "$1/list")"

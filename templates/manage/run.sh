@@ -19,6 +19,7 @@ run_service() {
     run_user_variables
     run_directories
     run_environment
+    run_credentials
     command_words "$(directive ExecStart)"
     cd "$(directive WorkingDirectory | grep . || echo /)" || die 12 "cannot enter its working directory"
     umask "$(directive UMask | grep . || echo 0022)"
@@ -98,6 +99,25 @@ LINES
     for run_name in $(directives UnsetEnvironment); do
         RUN_NAMES=$(printf '%s\n' "$RUN_NAMES " | sed "s/ $run_name / /; s/ \$//")
     done
+}
+
+# In memory, for the user's group to read: in a directory of root's nobody can lay a link.
+run_credentials() {
+    run_lines=$(directives LoadCredential)
+    [ -n "$run_lines" ] || return 0
+    run_credentials=/run/credentials/$OPERAND.service
+    for run_dir in /run/credentials "$run_credentials"; do
+        [ -d "$run_dir" ] || mkdir -m 0755 "$run_dir" || die 12 "cannot make $run_dir"
+    done
+    for run_line in $run_lines; do
+        [ -f "${run_line#*:}" ] || die 10 "${run_line#*:} is missing" "Install the bundle again."
+        put "$run_credentials/${run_line%%:*}" 0400 <"${run_line#*:}"
+        run_credential=$run_credentials/${run_line%%:*}
+        if ! chgrp "$run_group" "$run_credential" || ! chmod 0440 "$run_credential"; then
+            die 12 "cannot give $run_credential to $run_group"
+        fi
+    done
+    run_variable CREDENTIALS_DIRECTORY "$run_credentials"
 }
 
 assign() { # NAME=VALUE, % doubled
@@ -218,6 +238,7 @@ first_boot() {
     need_release
     PHASE=none
     install_user
+    activate_at_first_boot
     if [ -n "$(each_secret_of "$RELEASE" printf_name)" ]; then
         [ -f "$SECRETS" ] || printf '# Made at the first boot of this machine; only root and systemd read it.\n' |
             put "$SECRETS" 0600

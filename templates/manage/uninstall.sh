@@ -13,7 +13,7 @@ uninstall() {
     [ -z "$PURGE" ] || confirm_purge
     RELEASE=$(current_release)
     # What runs stops anyway: the old value of a secret whose rotation was cut off comes back by itself.
-    [ ! -f "$RECORD/secrets.before" ] || put "$SECRETS" 0600 <"$RECORD/secrets.before"
+    [ "$(transaction_value phase)" = rotated ] || put_old_secret
     begin_transaction "$([ -n "$PURGE" ] && echo purge || echo uninstall)"
     PHASE=removing
     remove_units
@@ -74,7 +74,8 @@ remove_releases() {
 # All but this very script: as long as it is there, it can be run again.
 remove_root() {
     remove_launchers
-    rm -f "$RECORD/secrets.before" "$RECORD/first-boot" || die 12 "cannot remove $RECORD/secrets.before"
+    drop_old_secret
+    rm -f "$RECORD/first-boot" || die 12 "cannot remove $RECORD/first-boot"
     [ -z "$ROOT" ] || rm -f "$ROOT/history" "$ROOT/.history.new" "$ROOT/.manage.new" ||
         die 12 "cannot remove $ROOT/history"
     REMOVED_WITH_MANAGE=$(owned_paths made | sort -r)

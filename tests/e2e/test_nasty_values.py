@@ -140,6 +140,7 @@ def toml(value: object) -> str:
 def lay(machine: Machine, config: BundleConfig) -> None:
     """Put the units and environment files where an installed release has them."""
     files = {f"config/{config.name}.env": render_environment(config.config, comment="Defaults")}
+    files["config/activation.env"] = render_environment((), comment="What activation sets")
     for service in config.services:
         entries = service_environment(config, service, RELEASE)
         files[f"config/{service.unit}.env"] = render_environment(entries, comment="The service's own")

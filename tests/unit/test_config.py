@@ -221,3 +221,54 @@ def test_no_bundle_toml_and_no_options(tmp_path: Path) -> None:
 def test_the_command_line_wins(project: Path) -> None:
     config = load_config(project, Overrides(version="9", platforms=("linux-aarch64",), channels=("file:///c",)))
     assert (config.version, config.platforms, config.channels) == ("9", ("linux-aarch64",), ("file:///c",))
+
+
+@pytest.mark.parametrize(
+    ("form", "made"),
+    [
+        ("{}", (32, "hex", 64, "environment")),
+        ("{ bytes = 16 }", (16, "hex", 32, "environment")),
+        ('{ format = "base32" }', (32, "base32", 52, "environment")),
+        ('{ format = "base64url", bytes = 64, delivery = "credential" }', (64, "base64url", 86, "credential")),
+        ('{ format = "base64url", length = 22 }', (17, "base64url", 22, "environment")),
+        ('{ format = "alphanumeric" }', (43, "alphanumeric", 43, "environment")),
+        ('{ format = "alphanumeric", length = 30 }', (30, "alphanumeric", 30, "environment")),
+        ("{ length = 33 }", (17, "hex", 33, "environment")),
+    ],
+)
+def test_forms_of_secrets(project: Path, form: str, made: tuple[object, ...]) -> None:
+    (project / "bundle.toml").write_text(f"{GOOD}[secrets]\nKEY = {form}\n")
+    secret = load_config(project).secrets[0]
+    assert (secret.bytes, secret.format, secret.characters, secret.delivery) == made
+
+
+@pytest.mark.parametrize(
+    ("form", "said"),
+    [
+        ("{ bytes = 15 }", "greater than or equal to 16"),
+        ("{ length = 31 }", "the least is 32"),
+        ('{ format = "base32", length = 25 }', "the least is 26"),
+        ('{ format = "alphanumeric", length = 21 }', "the least is 22"),
+        ("{ bytes = 32, length = 64 }", "cannot be had together"),
+        ('{ format = "base64" }', "KEY"),
+        ('{ delivery = "argv" }', "KEY"),
+    ],
+)
+def test_secrets_that_could_be_guessed_or_made_by_nobody_are_refused(project: Path, form: str, said: str) -> None:
+    message = refused(project, f"{GOOD}[secrets]\nKEY = {form}\n")
+    assert "secrets.KEY" in message
+    assert said in message
+
+
+def test_a_services_secrets_are_the_bundles(project: Path) -> None:
+    text = GOOD.replace("command =", 'secrets = ["NONE"]\nenvironment = { RELEASE_COOKIE = "x" }\ncommand =')
+    message = refused(project, text)
+    assert "services.hello.secrets: there is no secret 'NONE'" in message
+    assert "services.hello.environment.RELEASE_COOKIE: is a secret as well" in message
+
+
+@pytest.mark.parametrize(
+    "table", ['listen = "localhost"', 'listen = "::1"', "port = 80", 'distribution = "yes"', "epmd = true"]
+)
+def test_a_release_table_that_is_none(project: Path, table: str) -> None:
+    assert "release." in refused(project, f"{GOOD}[release]\n{table}\n")

@@ -31,7 +31,8 @@ def config_of(tmp_path: Path, service: str) -> BundleConfig:
 
 def lines(tmp_path: Path, service: str = "", *packages: str) -> list[str]:
     """``Key=value`` of what confines the service."""
-    found = confinement(config_of(tmp_path, service).services[0], frozenset(packages))
+    config = config_of(tmp_path, service)
+    found = confinement(config, config.services[0], frozenset(packages))
     return [f"{key}={value}" for key, value in found]
 
 
@@ -51,6 +52,7 @@ def left_out(tmp_path: Path, service: str = "", *packages: str) -> set[str]:
         ("pytorch", {"MemoryDenyWriteExecute=yes", "ProcSubset=pid"}),
         ("nodejs", {"MemoryDenyWriteExecute=yes", "ProcSubset=pid"}),
         ("psutil", {"ProcSubset=pid"}),
+        ("pyzmq", {"RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX"}),
         ("erlang", set()),
     ],
 )
@@ -59,8 +61,8 @@ def test_what_a_package_cannot_stand_is_left_out(tmp_path: Path, package: str, d
 
 
 def test_every_exception_has_its_reason_and_can_be_told(tmp_path: Path) -> None:
-    service = config_of(tmp_path, 'ports = [80, 443, 8000]\ngpu = true\nprofile = "generic"').services[0]
-    found = exemptions(service, frozenset({"numba", "torch", "psutil"}))
+    config = config_of(tmp_path, 'ports = [80, 443, 8000]\ngpu = true\nprofile = "generic"')
+    found = exemptions(config, config.services[0], frozenset({"numba", "torch", "psutil"}))
     assert all(exemption.reason and exemption.because for exemption in found)
     assert {exemption.because for exemption in found} == {
         "ports = [80, 443]",
@@ -116,7 +118,7 @@ def test_off_is_off(tmp_path: Path) -> None:
     off = 'hardening = "off"\ngpu = true\nports = [80]\nhealth = { tcp = "127.0.0.1:80" }'
     config = config_of(tmp_path, off)
     assert lines(tmp_path, off, "numba") == []
-    assert exemptions(config.services[0], frozenset({"numba"})) == ()
+    assert exemptions(config, config.services[0], frozenset({"numba"})) == ()
     assert probe_confinement(config.services[0]) == ()
     for unit in make_units(config, RELEASE, frozenset())[:2]:
         assert "ProtectSystem" not in render_unit(unit)

@@ -106,7 +106,7 @@ def test_yes_in_another_word_is_none(tmp_path: Path) -> None:
 
 def test_a_directive_that_is_missing_is_an_exception(tmp_path: Path) -> None:
     unit = units(tmp_path, CONFIG.replace("[services.small]", '[services.small]\nprofile = "generic"'))["small.service"]
-    assert unit.exceptions == (("MemoryDenyWriteExecute", "not set"),)
+    assert unit.exceptions == (("ProcSubset", "not set"), ("MemoryDenyWriteExecute", "not set"))
 
 
 def test_comments_and_blank_lines_are_no_directives() -> None:

@@ -66,7 +66,8 @@ def test_the_start_limit_can_trip(tmp_path: Path) -> None:
 
 def test_secrets_come_last_so_that_they_win(tmp_path: Path) -> None:
     lines = [line for line in unit_lines(tmp_path, 'command = ["python"]') if line.startswith("EnvironmentFile=")]
-    assert [line.rpartition("/")[2] for line in lines] == ["hello.env", "hello.service.env", "hello.env", "secrets.env"]
+    names = [line.rpartition("/")[2] for line in lines]
+    assert names == ["activation.env", "hello.env", "hello.service.env", "hello.env", "secrets.env"]
 
 
 def test_an_unknown_program_may_write_and_execute(tmp_path: Path) -> None:
@@ -285,3 +286,98 @@ def test_the_watch_is_told_whom_a_restart_takes_along(tmp_path: Path) -> None:
 def test_no_failures_no_watch(tmp_path: Path) -> None:
     config = config_with(tmp_path, 'command = ["python"]\nhealth = { tcp = "127.0.0.1:1", failures = 0 }')
     assert [unit.name for unit in make_units(config, RELEASE, EXECUTABLES)] == ["hello.service", "hello-health.service"]
+
+
+SECRETS = """
+[secrets]
+KEY = { format = "base32" }
+TOKEN = { format = "base64url", delivery = "credential" }
+"""
+
+
+def delivery(tmp_path: Path, service: str, *, index: int = 0) -> list[str]:
+    config = config_with(tmp_path, f'command = ["python"]\n{service}', extra=SECRETS)
+    lines = render_unit(make_units(config, RELEASE, EXECUTABLES)[index]).splitlines()
+    wanted = ("LoadCredential=", "UnsetEnvironment=", "EnvironmentFile=/etc/hello/secrets.env", "Environment=TOKEN")
+    return [line for line in lines if line.startswith(wanted)]
+
+
+def test_a_credential_is_a_file_of_the_units_own(tmp_path: Path) -> None:
+    health = 'health = { http = "http://127.0.0.1/" }'
+    for index, unit in enumerate(("hello.service", "hello-health.service")):
+        assert delivery(tmp_path, health, index=index) == [
+            f"Environment=TOKEN_FILE=/run/credentials/{unit}/TOKEN",
+            "EnvironmentFile=/etc/hello/secrets.env",
+            "UnsetEnvironment=TOKEN",
+            "LoadCredential=TOKEN:/etc/hello/credentials/TOKEN",
+        ]
+
+
+def test_a_service_gets_the_secrets_that_it_names(tmp_path: Path) -> None:
+    assert delivery(tmp_path, 'secrets = ["KEY"]') == [
+        "EnvironmentFile=/etc/hello/secrets.env",
+        "UnsetEnvironment=RELEASE_COOKIE TOKEN",
+    ]
+    assert delivery(tmp_path, "secrets = []") == []
+
+
+def test_activation_comes_first(tmp_path: Path) -> None:
+    lines = unit_lines(tmp_path, 'command = ["python"]')
+    files = [line for line in lines if line.startswith("EnvironmentFile=")]
+    assert files[0] == f"EnvironmentFile={RELEASE}/config/activation.env"
+
+
+RELEASED = frozenset({"app/demo/bin/demo", "app/demo/releases/1.0/elixir", "app/other/bin/demo"})
+
+
+def beam(tmp_path: Path, release: str = "", service: str = "") -> tuple[list[str], dict[str, str]]:
+    text = f'command = ["demo/bin/demo", "start"]\nprofile = "beam"\n{service}'
+    config = config_with(tmp_path, text, extra=release)
+    lines = render_unit(make_units(config, RELEASE, RELEASED)[0]).splitlines()
+    return lines, dict(service_environment(config, config.services[0], RELEASE))
+
+
+def test_a_release_is_started_without_its_cookie_on_the_command_line(tmp_path: Path) -> None:
+    lines, _ = beam(tmp_path)
+    assert f"ExecStart=/bin/sh {RELEASE}/share/beam {RELEASE}/app/demo/bin/demo start" in lines
+
+
+def test_a_release_under_another_profile_is_refused(tmp_path: Path) -> None:
+    config = config_with(tmp_path, 'command = ["demo/bin/demo", "start"]')
+    with pytest.raises(ConfigError, match="Elixir") as caught:
+        make_units(config, RELEASE, RELEASED)
+    assert caught.value.where == "services.hello.profile"
+    other = config_with(tmp_path, 'command = ["other/bin/demo"]')
+    assert make_units(other, RELEASE, RELEASED)
+
+
+@pytest.mark.parametrize(
+    ("release", "node"),
+    [
+        ('distribution = "sname"', "hello@localhost"),
+        ('distribution = "sname"\nlisten = "0.0.0.0"', "hello"),
+        ('distribution = "name"', "hello@127.0.0.1"),
+        ('distribution = "name"\nlisten = "10.0.0.5"', "hello@10.0.0.5"),
+    ],
+)
+def test_nodes_are_named_after_where_they_listen(tmp_path: Path, release: str, node: str) -> None:
+    lines, variables = beam(tmp_path, f"[release]\n{release}")
+    assert (variables["RELEASE_NODE"], variables["ERL_DIST_PORT"]) == (node, "4370")
+    assert variables["RELEASE_DISTRIBUTION"] in release
+    assert "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK" in lines
+
+
+def test_without_distribution_there_is_no_netlink(tmp_path: Path) -> None:
+    lines, variables = beam(tmp_path)
+    assert not any("AF_NETLINK" in line for line in lines)
+    assert variables["RELEASE_DISTRIBUTION"] == "none"
+
+
+def test_a_node_that_listens_everywhere_has_to_be_named(tmp_path: Path) -> None:
+    release = '[release]\ndistribution = "name"\nlisten = "0.0.0.0"'
+    with pytest.raises(ConfigError, match="RELEASE_NODE"):
+        beam(tmp_path, release)
+    _, variables = beam(tmp_path, release, 'environment = { RELEASE_NODE = "hello@10.0.0.5" }')
+    assert variables["RELEASE_NODE"] == "hello@10.0.0.5"
+    _, variables = beam(tmp_path, f'{release}\n[config]\nRELEASE_NODE = "hello@10.0.0.5"')
+    assert "RELEASE_NODE" not in variables

@@ -1,0 +1,82 @@
+"""What no single key of bundle.toml can know: names that are nowhere, names that meet, circles of services."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundler.systemd.directives import nearest
+
+if TYPE_CHECKING:
+    from bundler.config import BundleConfig
+
+__all__ = ["inconsistencies"]
+
+
+def inconsistencies(config: BundleConfig) -> list[str]:
+    """A sentence for each, with the key that it is about."""
+    secrets = {secret.name for secret in config.secrets}
+    return [
+        *(f"config.{name}: is a secret as well" for name, _ in config.config if name in secrets),
+        *(problem for service in config.services for problem in service.problems()),
+        *_names(config),
+        *_references(config),
+        *_circles(config),
+        *_unnamed_nodes(config),
+    ]
+
+
+def _names(config: BundleConfig) -> list[str]:
+    """Services whose unit is another's timer or health check."""
+    owner = {unit: service.name for service in config.services for unit in service.units if unit != service.unit}
+    return [
+        f"services.{service.name}: this name is taken by a unit of services.{owner[service.unit]}"
+        for service in config.services
+        if service.unit in owner
+    ]
+
+
+def _references(config: BundleConfig) -> list[str]:
+    """What a service says of another, or of a secret."""
+    names = frozenset(service.name for service in config.services)
+    secrets = frozenset(secret.name for secret in config.secrets)
+    problems: list[str] = []
+    for service in config.services:
+        where, table = f"services.{service.name}", service.table
+        problems += [f"{where}.environment.{key}: is a secret as well" for key in table.environment if key in secrets]
+        problems += [
+            f"{where}.{key}: there is no service {name!r}{nearest(name, names)}"
+            for key in ("after", "wants", "requires")
+            for name in getattr(table, key)
+            if name not in names
+        ]
+        problems += [
+            f"{where}.secrets: there is no secret {name!r}{nearest(name, secrets)}"
+            for name in table.secrets or ()
+            if name not in secrets
+        ]
+    return problems
+
+
+def _circles(config: BundleConfig) -> list[str]:
+    """systemd breaks a circle by leaving out a service, whichever it finds first."""
+    before = {service.name: set(service.table.ordered_after) for service in config.services}
+    while True:
+        free = [name for name, names in before.items() if not names & before.keys()]
+        if not free:
+            break
+        for name in free:
+            del before[name]
+    return [f"services: they wait for each other in a circle: {', '.join(sorted(before))}"] if before else []
+
+
+def _unnamed_nodes(config: BundleConfig) -> list[str]:
+    """A node that listens on every address has to be told by which one others find it."""
+    if config.release.distribution != "name" or config.release.listen != "0.0.0.0":  # noqa: S104 -- compared
+        return []
+    named = {name for name, _ in config.config}
+    return [
+        f"release.listen: with every address, services.{service.name} does not know its node's name; set RELEASE_NODE"
+        " in its environment or in [config], such as hello@10.0.0.5"
+        for service in config.services
+        if service.table.profile == "beam" and "RELEASE_NODE" not in named | set(service.table.environment)
+    ]

@@ -1,0 +1,91 @@
+"""The parts of bundle.toml that say how secrets are made and how Erlang nodes meet."""
+
+from __future__ import annotations
+
+import ipaddress
+import math
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Literal
+
+from pydantic import AfterValidator, Field, model_validator
+
+from bundler.fields import Model
+
+if TYPE_CHECKING:
+    from typing_extensions import Self
+
+__all__ = ["ReleaseTable", "Secret", "SecretForm"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Secret:
+    """A secret's name, how the target makes it and how services get it.
+
+    ``bytes`` are what is drawn from the kernel's random source, ``length`` is how many characters its value has (0: all
+    that hexadecimal digits of ``bytes`` are).
+    """
+
+    name: str
+    bytes: int
+    format: str
+    length: int = 0
+    delivery: str = "environment"
+
+    @property
+    def characters(self) -> int:
+        return self.length or self.bytes * 2
+
+
+_BITS = {"hex": 4.0, "base32": 5.0, "base64url": 6.0, "alphanumeric": math.log2(62)}
+"""What a character of each format is worth."""
+_ENOUGH = 128
+"""Bits below which a secret could be guessed."""
+
+
+class SecretForm(Model):
+    """How a secret is made on the target, and how services get it.
+
+    ``bytes`` of the kernel's randomness, encoded without padding (for ``alphanumeric``: as many characters as are worth
+    as much), or ``length`` characters, each of them random.
+    """
+
+    format: Literal["hex", "base32", "base64url", "alphanumeric"] = "hex"
+    bytes: Annotated[int, Field(ge=16, le=1024)] | None = None
+    length: Annotated[int, Field(le=4096)] | None = None
+    delivery: Literal["environment", "credential"] = "environment"
+
+    @model_validator(mode="after")
+    def _is_enough(self) -> Self:
+        if self.bytes is not None and self.length is not None:
+            raise ValueError("bytes and length cannot be had together")
+        least = math.ceil(_ENOUGH / _BITS[self.format])
+        if self.length is not None and self.length < least:
+            raise ValueError(f"{self.length} characters of {self.format} can be guessed; the least is {least}")
+        return self
+
+    def named(self, name: str) -> Secret:
+        """The secret of this form."""
+        bits = _BITS[self.format]
+        size = 32 if self.bytes is None else self.bytes
+        length = math.ceil(size * 8 / bits) if self.length is None else self.length
+        if self.format == "alphanumeric":
+            size = length  # chosen one by one
+        elif self.length is not None:
+            size = math.ceil(length * bits / 8)
+        return Secret(name=name, bytes=size, format=self.format, length=length, delivery=self.delivery)
+
+
+def _address(value: str) -> str:
+    try:
+        return str(ipaddress.IPv4Address(value))
+    except ValueError:
+        raise ValueError("not an IPv4 address, such as 127.0.0.1, or 0.0.0.0 for every one") from None
+
+
+class ReleaseTable(Model):
+    """How the Erlang nodes of ``beam`` services find each other, if they do: without epmd, on one address and port."""
+
+    distribution: Literal["none", "sname", "name"] = "none"
+    listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
+    port: Annotated[int, Field(ge=1024, le=65535)] = 4370
+    """The same for all nodes of a cluster: without epmd nobody says which one it is."""
