@@ -15,6 +15,8 @@ from tinychannel import PLACEHOLDER, File, Link, index, make_package
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 CONFIG = """
 [bundle]
 name = "small"
