@@ -5,12 +5,15 @@
 #   make bundle EXAMPLE=~/my-project CHANNEL=conda-forge
 #   make bench                               how fast it is, beside what people use today
 #   make bench SIZES=1,3,10                  larger environments too: some 20 GB of disk and half an hour
+#   make test TESTS=tests/e2e WORKERS=4      a part of the tests, in more processes than there are processors
 
 PYTHON ?= python3
 EXAMPLE ?= hello
 CHANNEL ?= local
 VERSION ?=
 SIZES ?= 1,3
+TESTS ?=
+WORKERS ?= auto
 
 BIN := .venv/bin
 PROJECT := $(if $(wildcard examples/$(EXAMPLE)),examples/$(EXAMPLE),$(EXAMPLE))
@@ -39,7 +42,9 @@ bench: .venv/.ready
 
 test: .venv/.ready lint
 	tests/tools
-	$(BIN)/pytest
+# A file is one process's, for what it sets up is dear. In the order of their names end-to-end tests, which take longest,
+# come first, and unit tests, a moment each, fill the end.
+	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

@@ -10,9 +10,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from once import once
 
 if TYPE_CHECKING:
-    from collections.abc import Generator
+    from collections.abc import Generator, Iterator
 
 CHECKOUT = Path(__file__).parent.parent
 os.environ["CONDA_BUNDLER_CACHE"] = str(CHECKOUT / "build" / "cache")
@@ -40,12 +41,45 @@ def pytest_runtest_makereport(
     return report
 
 
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """The faults that were injected, by whichever worker."""
+    reports = [report for kind in terminalreporter.stats.values() for report in kind]
+    told: list[Any] = [
+        value
+        for report in reports
+        if isinstance(report, pytest.TestReport) and report.when == "call"
+        for name, value in report.user_properties
+        if name == "faults"
+    ]
+    if told:
+        from faults import summary
+
+        terminalreporter.section("faults injected / survived")
+        for line in summary(told):
+            terminalreporter.line(line)
+
+
 @pytest.fixture(scope="session")
-def local_channel() -> Path:
+def local_channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The channel of examples/channel, made once in build/channel (quick if it is there already)."""
-    channel = CHECKOUT / "build" / "channel"
-    subprocess.run([sys.executable, CHECKOUT / "examples" / "channel", channel], check=True, timeout=600)
-    return channel
+
+    def make() -> Path:
+        channel = CHECKOUT / "build" / "channel"
+        subprocess.run([sys.executable, CHECKOUT / "examples" / "channel", channel], check=True, timeout=600)
+        return channel
+
+    return once(tmp_path_factory, "channel", make)
+
+
+@pytest.fixture(scope="module")
+def own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
+    """For modules that make packages up.
+
+    Builds that run at the same time need a cache each if the same name, version and build is another package there.
+    """
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path_factory.mktemp("cache")))
+        yield
 
 
 @pytest.fixture(autouse=True)

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bundlekit import build, install
+from once import once
 
 from bundler.machine import Machine, rootfs
 
@@ -25,11 +26,16 @@ def bookworm() -> Path:
 @pytest.fixture(scope="session")
 def hello(local_channel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """examples/hello as it is, with the C program of 255-character placeholders in its environment."""
-    project = tmp_path_factory.mktemp("hello")
-    shutil.copytree(EXAMPLES / "hello", project, dirs_exist_ok=True, ignore=shutil.ignore_patterns("conda-lock.yml"))
-    with (project / "environment.yml").open("a") as file:
-        file.write("  - greeting\n")
-    return build(project, local_channel, project / "dist")
+
+    def make() -> Path:
+        project = tmp_path_factory.mktemp("hello")
+        without_lockfile = shutil.ignore_patterns("conda-lock.yml")
+        shutil.copytree(EXAMPLES / "hello", project, dirs_exist_ok=True, ignore=without_lockfile)
+        with (project / "environment.yml").open("a") as file:
+            file.write("  - greeting\n")
+        return build(project, local_channel, project / "dist")
+
+    return once(tmp_path_factory, "hello", make)
 
 
 @pytest.fixture(scope="module")

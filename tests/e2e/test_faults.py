@@ -64,11 +64,9 @@ WORLDS = (
 )
 
 
-@pytest.fixture(scope="session")
-def figures(request: pytest.FixtureRequest) -> Figures:
-    found = Figures()
-    request.config.pluginmanager.register(found)
-    return found
+@pytest.fixture
+def figures(record_property: Callable[[str, object], None]) -> Figures:
+    return Figures(record_property)
 
 
 # What was run before, and what is: on a machine that has both bundles in /root.

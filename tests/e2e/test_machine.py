@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.errors import ConfigError, SmokeError
-from bundler.machine import SUITES, Machine, rootfs
-from bundler.machine.enclosure import RUNNING
+from bundler.machine import SUITES, Machine, enclosure, rootfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -33,17 +32,26 @@ def machine(bookworm: Path) -> Iterator[Machine]:
 
 def remains(name: str) -> list[str]:
     """What is left on this host of the machine ``name``: processes, mounts, groups, directories."""
-    found = [str(RUNNING / name)] if (RUNNING / name).exists() else []
+    home = enclosure.RUNNING / name
+    found = [str(home)] if home.exists() else []
     found += [line for line in Path("/proc/self/mountinfo").read_text().splitlines() if name in line]
-    found += [str(path) for path in Path("/sys/fs/cgroup").rglob(name)]
+    # Other machines come and go meanwhile: os.walk passes over what is no longer there.
+    found += [directory for directory, _, _ in os.walk("/sys/fs/cgroup") if Path(directory).name == name]
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = (process / "cmdline").read_text() + (process / "cgroup").read_text()
+            words = "".join((process / file).read_text("utf-8", "replace") for file in ("cmdline", "cgroup"))
         except (FileNotFoundError, ProcessLookupError):
             continue
         if name in words:
             found.append(words)
     return found
+
+
+def nothing_remains(failed: SmokeError) -> bool:
+    """Of the machine that did not come up."""
+    word, name = str(failed.where).split()
+    assert (word, name.rpartition("-")[0]) == ("machine", "conda-bundler")
+    return remains(name) == []
 
 
 def own_group() -> str:
@@ -294,23 +302,29 @@ def test_nothing_is_left_after_an_exception(bookworm: Path, error: type[BaseExce
     assert remains(names[0]) == []
 
 
-def test_a_killed_owner_leaves_no_process_and_the_next_start_clears_the_rest(bookworm: Path) -> None:
+def test_a_killed_owner_leaves_no_process_and_the_next_start_clears_the_rest(
+    bookworm: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    running = tmp_path / "running"  # or a machine of somebody else's would clear it
+    monkeypatch.setattr(enclosure, "RUNNING", running)
     script = textwrap.dedent("""
         import sys, time
         from pathlib import Path
-        from bundler.machine import Machine
+        from bundler.machine import Machine, enclosure
+        enclosure.RUNNING = Path(sys.argv[2])
         with Machine(Path(sys.argv[1])) as machine:
             print(machine.name, machine.leader, flush=True)
             time.sleep(600)
     """)
-    with subprocess.Popen([sys.executable, "-c", script, bookworm], stdout=subprocess.PIPE, text=True) as owner:
+    words = [sys.executable, "-c", script, str(bookworm), str(running)]
+    with subprocess.Popen(words, stdout=subprocess.PIPE, text=True) as owner:
         assert owner.stdout is not None
         name, leader = owner.stdout.readline().split()
         assert Path(f"/proc/{leader}").exists()
         owner.send_signal(signal.SIGKILL)
     assert until(lambda: not Path(f"/proc/{leader}").exists())
     assert until(lambda: not any("\0" in trace for trace in remains(name)))  # a command line has NULs
-    assert (RUNNING / name).exists()
+    assert (running / name).exists()
     with Machine(bookworm):
         assert remains(name) == []
 
@@ -319,7 +333,7 @@ def test_a_machine_that_is_off_is_no_leftover(bookworm: Path) -> None:
     with Machine(bookworm) as one:
         one.stop()
         with Machine(bookworm) as two:
-            assert {path.name for path in RUNNING.iterdir()} >= {one.name, two.name}
+            assert {path.name for path in enclosure.RUNNING.iterdir()} >= {one.name, two.name}
         one.start()
         assert one.run("true").status == 0
 
@@ -330,18 +344,17 @@ def test_a_system_that_does_not_come_up(tmp_path: Path) -> None:
     (broken / "usr/lib/systemd/systemd").write_text("no program")
     (broken / "etc").mkdir()
     (broken / "etc/os-release").write_text("ID=broken\n")
-    before = set(RUNNING.iterdir())
     with pytest.raises(SmokeError, match="ended before it was up") as caught, Machine(rootfs(broken)):
         pass
     assert "The end of its console" in caught.value.format_message()
-    assert set(RUNNING.iterdir()) == before
+    assert nothing_remains(caught.value)
 
 
 def test_a_boot_that_takes_too_long(bookworm: Path) -> None:
-    before = set(RUNNING.iterdir())
-    with pytest.raises(SmokeError, match=r"did not come up within 0\.01 s"), Machine(bookworm, boot_timeout=0.01):
+    late = pytest.raises(SmokeError, match=r"did not come up within 0\.01 s")
+    with late as caught, Machine(bookworm, boot_timeout=0.01):
         pass
-    assert set(RUNNING.iterdir()) == before
+    assert nothing_remains(caught.value)
 
 
 def test_a_tarball_as_root_file_system(bookworm: Path, tmp_path: Path) -> None:

@@ -2,6 +2,6 @@
 
 from faults.injection import Fault, chosen
 from faults.judgement import Operation
-from faults.trial import Figures, Plan, cut_power, rehearse, try_faults
+from faults.trial import Figures, Plan, cut_power, rehearse, summary, try_faults
 
-__all__ = ["Fault", "Figures", "Operation", "Plan", "chosen", "cut_power", "rehearse", "try_faults"]
+__all__ = ["Fault", "Figures", "Operation", "Plan", "chosen", "cut_power", "rehearse", "summary", "try_faults"]

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import tempfile
 import time
+from collections import Counter
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -18,9 +19,7 @@ from faults.portrait import portray
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
 
-    import pytest
-
-__all__ = ["Figures", "Operation", "Plan", "cut_power", "rehearse", "try_faults"]
+__all__ = ["Figures", "Operation", "Plan", "cut_power", "rehearse", "summary", "try_faults"]
 
 AT_A_TIME = 2  # machines
 _DISK = "48m,nr_inodes=4000"  # soon full
@@ -39,29 +38,35 @@ class Outcome:
     lost: int
 
 
-@dataclass
+@dataclass(frozen=True)
 class Figures:
-    """What was done to the machines, for the README. A pytest plugin: prints itself at the end of a run."""
+    """What was done to the machines, for the README.
 
-    injected: dict[str, int] = field(default_factory=dict)
-    survived: dict[str, int] = field(default_factory=dict)
-    bytes_kept: int = 0
-    bytes_lost: int = 0
+    A test's share goes with its report (``record`` is pytest's ``record_property``), because the process that prints
+    the summary need not be the one that ran the test.
+    """
+
+    record: Callable[[str, object], None]
 
     def count(self, operation: str, outcome: Outcome) -> None:
         """Add the faults of one chain; none of them counts as survived if anything did not hold."""
-        self.injected[operation] = self.injected.get(operation, 0) + outcome.struck
-        self.survived[operation] = self.survived.get(operation, 0) + (0 if outcome.problems else outcome.struck)
-        self.bytes_kept += outcome.kept
-        self.bytes_lost += outcome.lost
+        survived = 0 if outcome.problems else outcome.struck
+        self.record("faults", (operation, outcome.struck, survived, outcome.kept, outcome.lost))
 
-    def pytest_terminal_summary(self, terminalreporter: pytest.TerminalReporter) -> None:
-        terminalreporter.section("faults injected / survived")
-        for operation, injected in sorted(self.injected.items()):
-            terminalreporter.line(f"{operation:32} {injected:5} / {self.survived[operation]}")
-        total, survived = sum(self.injected.values()), sum(self.survived.values())
-        terminalreporter.line(f"{'all':32} {total:5} / {survived}")
-        terminalreporter.line(f"bytes of state, settings and secrets: {self.bytes_kept} kept, {self.bytes_lost} lost")
+
+def summary(counted: Sequence[tuple[str, int, int, int, int]]) -> tuple[str, ...]:
+    """A line for each operation, and one for all, of what :meth:`Figures.count` has recorded."""
+    injected, survived, kept, lost = Counter[str](), Counter[str](), 0, 0
+    for operation, struck, good, found, missed in counted:
+        injected[operation] += struck
+        survived[operation] += good
+        kept += found
+        lost += missed
+    return (
+        *(f"{operation:32} {injected[operation]:5} / {survived[operation]}" for operation in sorted(injected)),
+        f"{'all':32} {injected.total():5} / {survived.total()}",
+        f"bytes of state, settings and secrets: {kept} kept, {lost} lost",
+    )
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -19,6 +19,8 @@ from bundler.pack.segments import KeptEntry
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 CONFIG = """
 [bundle]
 name = "small"

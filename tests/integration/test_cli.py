@@ -16,6 +16,8 @@ from tinychannel import File, index, make_package
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 CONFIG = """
 [bundle]
 name = "small"

@@ -10,6 +10,8 @@ from typing import Any
 import pytest
 from smallbundle import CONFIG, TOP, build, command, make_channel, make_project, reseal
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 FORMS = ("dir", "tar", "run")
 
 

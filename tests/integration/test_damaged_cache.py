@@ -15,6 +15,8 @@ from tinychannel import PLACEHOLDER, File, Link, index, make_package
 if TYPE_CHECKING:
     from pathlib import Path
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 CONFIG = """
 [bundle]
 name = "small"
@@ -41,7 +43,7 @@ TOOL: dict[str, bytes | File | Link] = {
 
 @pytest.fixture(scope="module")
 def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A locked project, its caches warm and the bundle built."""
+    """A locked project, its caches warm."""
     room = tmp_path_factory.mktemp("damaged")
     channel, project = room / "channel", room / "project"
     make_package(channel, "python", "3.11.0", files=PYTHON)
@@ -61,6 +63,11 @@ def project(tmp_path_factory: pytest.TempPathFactory) -> Path:
     (project / "bundle.toml").write_text(CONFIG)
     build(project)
     return project
+
+
+@pytest.fixture(scope="module")
+def sound(project: Path) -> tuple[str, str]:
+    return build(project)
 
 
 def build(project: Path) -> tuple[str, str]:
@@ -92,15 +99,14 @@ def build(project: Path) -> tuple[str, str]:
         "command-1.0-0/info/link.json",
     ],
 )
-def test_a_changed_copy_is_unpacked_anew(project: Path, path: str) -> None:
-    before, quiet = build(project)
+def test_a_changed_copy_is_unpacked_anew(project: Path, sound: tuple[str, str], path: str) -> None:
     changed = [project.parent / "cache" / "pkgs" / word for word in path.split()]
     for file in changed:
         content = file.read_bytes()
         file.write_bytes(content.replace(b"m", b"M") if b"m" in content else content.swapcase())
         assert file.read_bytes() != content
-    assert build(project)[0] == before
-    assert build(project) == (before, quiet)
+    assert build(project)[0] == sound[0]
+    assert build(project) == sound
 
 
 def test_a_package_that_declares_something_else_than_it_holds_is_refused(tmp_path: Path) -> None:

@@ -21,10 +21,12 @@ from bundler.progress import QuietProgress
 from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Mapping
 
     from bundler.pack.members import Member
     from bundler.pack.relocation import Found
+
+pytestmark = pytest.mark.usefixtures("own_cache")
 
 Tree: TypeAlias = dict[bytes, tuple[int, bytes]]
 """Path -> mode, and content or link target."""
@@ -73,13 +75,6 @@ FILES: dict[str, bytes | File | Link] = {
     "etc/many": File(content=(P + b":" + P + b"\n") * 500, prefix="text"),
     "etc/none": b"nothing to replace",
 }
-
-
-@pytest.fixture(autouse=True, scope="module")
-def _own_cache(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path_factory.mktemp("cache")))
-        yield
 
 
 @dataclass(frozen=True)

@@ -28,6 +28,8 @@ if TYPE_CHECKING:
 
     Members = list[tuple[tarfile.TarInfo, bytes]]
 
+pytestmark = pytest.mark.usefixtures("own_cache")
+
 FORMS = ("dir", "tar", "run")
 QUIET = QuietProgress()
 
