@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import hashlib
 import json
 import os
@@ -132,10 +133,14 @@ def _by_name(wheels: Mapping[Pin, Path]) -> dict[str, Path]:
 def _wheel_recipes(pins: tuple[Pin, ...], cache: Path, python: Interpreter) -> tuple[Recipe, ...]:
     names = {pin.project: pin.name for pin in pins}
 
+    @functools.cache
+    def wheels() -> Mapping[Pin, Path]:
+        # All of them at once, when the first is asked for: pip takes a second to start.
+        return download(pins, cache, python)
+
     def recipe(pin: Pin) -> Recipe:
         def make() -> Package:
-            # All of them at once, the first time: pip takes a second to start.
-            return wheelpackage.package(download(pins, cache, python)[pin], pin, names, python)
+            return wheelpackage.package(wheels()[pin], pin, names, python)
 
         # A noarch package's dependencies are those that hold for this Python, too.
         return Recipe(key=f"{pin.name} {pin.version}", inputs=f"{pin} {names} {python.python}", make=make)

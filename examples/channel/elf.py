@@ -19,7 +19,8 @@ __all__ = ["add_runpath", "glibc_floor", "is_elf", "libraries", "loader", "neede
 
 # What glibc itself installs. libcrypt and libnsl left it long ago, so they are vendored like the rest.
 _GLIBC = re.compile(r"(ld-linux.*|lib(c|m|dl|rt|util|pthread|resolv|anl|BrokenLocale|thread_db))\.so\.\d+")
-_RESOLVED = re.compile(r"^\t(\S+) => (/.*) \(0x[0-9a-f]+\)$", re.MULTILINE)
+# Without the loader itself, which its own list has by its path.
+_RESOLVED = re.compile(r"^\t([^/\s]+) => (/.*) \(0x[0-9a-f]+\)$", re.MULTILINE)
 _GLIBC_VERSION = re.compile(rb"\0GLIBC_(\d+)\.(\d+)(?:\.\d+)?(?=\0)")
 
 
