@@ -1,7 +1,7 @@
 # Two commands do everything: `make bundle` and `make test`. Each sets up what it needs, in .venv and build/.
 #
 #   make bundle                              examples/hello from the local channel -> dist/hello-….tar
-#   make bundle EXAMPLE=jupyter VERSION=2.0  another example, another version
+#   make bundle EXAMPLE=jupyter VERSION=2.0  another example (inference/v1, inference/v2, elixir), another version
 #   make bundle EXAMPLE=~/my-project CHANNEL=conda-forge
 #   make bench                               how fast it is, beside what people use today
 #   make bench SIZES=1,3,10                  larger environments too: some 20 GB of disk and half an hour
@@ -14,7 +14,9 @@ SIZES ?= 1,3
 
 BIN := .venv/bin
 PROJECT := $(if $(wildcard examples/$(EXAMPLE)),examples/$(EXAMPLE),$(EXAMPLE))
-LOCAL := $(CURDIR)/build/channel
+# What the example needs beside the everyday packages has a channel of its own.
+SETS := $(filter jupyter inference elixir,$(firstword $(subst /, ,$(EXAMPLE))))
+LOCAL := $(CURDIR)/build/channel$(addprefix -,$(SETS))
 OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-packages $(LOCAL)/virtual-packages.yml,\
 	--channel $(CHANNEL)) \
 	$(if $(VERSION),--bundle-version $(VERSION))
@@ -23,13 +25,14 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 .PHONY: bundle channel bench test lint clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
+	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
 # The local channel is made anew from what this machine has, so its lockfile is, too; a real one is only
 # locked again when environment.yml has changed.
 	$(if $(filter local,$(CHANNEL)),$(BIN)/conda-bundler lock $(PROJECT) $(OPTIONS))
 	$(BIN)/conda-bundler build $(PROJECT) $(OPTIONS) --relock --output-dir dist
 
 channel: .venv/.ready
-	$(BIN)/python examples/channel $(LOCAL)
+	$(BIN)/python examples/channel $(LOCAL) $(addprefix --with=,$(SETS))
 
 bench: .venv/.ready
 	$(BIN)/python -m benchmarks --sizes $(SIZES) --output build/bench.json

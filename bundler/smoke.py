@@ -2,23 +2,24 @@
 
 from __future__ import annotations
 
-import json
 import os
 import re
 import shlex
 import sys
-import tarfile
 import time
 from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bundler.errors import SmokeError, VerificationError
+from bundler.bundle.read import open_bundle
+from bundler.errors import SmokeError
 from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
+    from bundler.bundle.index import Manifest, ServiceEntry
+    from bundler.bundle.read import OpenBundle
     from bundler.machine import Answer
     from bundler.progress import Progress
 
@@ -102,6 +103,8 @@ class ServiceReport:
     result: str
     main_pid: int
     restarts: int
+    timer: str = ""
+    """Of a job: the unit that starts it, and its state."""
     user: str = ""
     executable: str = ""
     health: Health | None = None
@@ -111,8 +114,9 @@ class ServiceReport:
 
     @property
     def healthy(self) -> bool:
-        """Runs since its first start (or, a oneshot, did not fail), and its health unit agrees."""
+        """Runs since its first start (or, a oneshot, did not fail and has its timer), and its health unit agrees."""
         ran = self.kind == "oneshot" and self.active_state == "inactive" and self.result == "success"
+        ran = ran and (not self.timer or self.timer.endswith(" active"))
         fine = self.load_state == "loaded" and (self.active_state == "active" or ran) and self.restarts == 0
         return fine and (self.health is None or self.health.status == 0)
 
@@ -124,6 +128,8 @@ class ServiceReport:
         elif self.result != "success":
             state += f", {self.result}"
         rows = [("state", f"{state}, {self.restarts} restarts")]
+        if self.timer:
+            rows.append(("timer", self.timer))
         if self.main_pid:
             rows.append(("process", f"{self.main_pid}, user {self.user}, {self.executable}"))
         if self.health:
@@ -173,12 +179,13 @@ class SmokeReport:
 
 
 def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeReport:
-    """Install ``bundle``, a tar or a directory, on a new machine without network, and report.
+    """Install ``bundle``, in whatever form, on a new machine without network, and report.
 
-    An unhealthy bundle is a report too. Raises VerificationError if it is no bundle, SmokeError if there is
-    no machine to install it on, and what :func:`bundler.machine.rootfs` raises.
+    An unhealthy bundle is a report too. Raises SmokeError if there is no machine to install it on, what
+    :func:`open_bundle` raises if it is no bundle, and what :func:`bundler.machine.rootfs` raises.
     """
-    top, manifest = read_manifest(bundle)
+    opened = open_bundle(bundle)
+    manifest = opened.manifest
     _check_architecture(manifest)
     root = rootfs(options.rootfs or options.suite, progress=progress)
     system = str(options.rootfs or f"Debian {options.suite}")
@@ -187,17 +194,16 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
     with Machine(root) as machine:
         boot_seconds = time.monotonic() - began
         progress.step(f"Installing {bundle.name}")
-        _bring(machine, bundle, top)
-        install = _install(machine, top, options)
+        install = _install(machine, _bring(machine, opened), options)
         hidden = _secrets(machine, manifest)
         reports = []
-        for service in manifest["services"]:
-            progress.step(f"Asking {service['unit']}")
+        for service in manifest.services:
+            progress.step(f"Asking {service.unit}")
             reports.append(_inspect(machine, service, hidden))
         return SmokeReport(
             bundle=str(bundle),
-            name=manifest["name"],
-            release=manifest["release"],
+            name=manifest.name,
+            release=manifest.release,
             system=system,
             systemd=machine.systemd_version,
             boot_seconds=boot_seconds,
@@ -206,70 +212,39 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
         )
 
 
-def read_manifest(bundle: Path) -> tuple[str, dict[str, Any]]:
-    """The bundle's top directory and its manifest, as far as we need it."""
-    try:
-        if bundle.is_dir():
-            top, text = bundle.resolve().name, (bundle / "manifest.json").read_bytes()
-        else:
-            top, text = _manifest_in_tar(bundle)
-        manifest = json.loads(text)
-        if not all(isinstance(manifest[key], str) for key in ("name", "release")):
-            raise TypeError("name and release have to be strings")
-        if not all(isinstance(service["unit"], str) for service in manifest["services"]):
-            raise TypeError("each service has to name its unit")
-    except (OSError, tarfile.TarError, ValueError, KeyError, TypeError) as error:
-        reason = f"no {error}" if isinstance(error, KeyError) else str(error)
-        raise VerificationError(
-            f"not a bundle: {reason}",
-            where=str(bundle),
-            remedy="Give the .tar that `conda-bundler build` has made, or the directory in it.",
-        ) from error
-    return top, manifest
-
-
-def _manifest_in_tar(bundle: Path) -> tuple[str, bytes]:
-    with tarfile.open(bundle, "r:") as tar:
-        tops = {member.name.split("/")[0] for member in tar}
-        if len(tops) != 1:
-            raise ValueError(f"{len(tops)} directories at its top instead of one")
-        top = tops.pop()
-        file = tar.extractfile(f"{top}/manifest.json")
-        if file is None:
-            raise ValueError("its manifest.json is not a file")
-        return top, file.read()
-
-
-def _check_architecture(manifest: dict[str, Any]) -> None:
-    wanted, here = manifest.get("requires", {}).get("machine"), os.uname().machine
-    if wanted not in (None, here):
+def _check_architecture(manifest: Manifest) -> None:
+    wanted, here = manifest.requires.machine, os.uname().machine
+    if wanted != here:
         raise SmokeError(
             f"the bundle is for {wanted} and this machine is {here}",
-            where=manifest["name"],
+            where=manifest.name,
             remedy="Run smoke on a machine of that architecture.",
         )
 
 
-def _bring(machine: Machine, bundle: Path, top: str) -> None:
-    """Put the bundle into /root, a tar with the machine's own tar: that has to be able to read it."""
-    if bundle.is_dir():
-        machine.copy_in(bundle.resolve(), f"/root/{top}")
-        return
-    with bundle.open("rb") as file:
-        machine.run("tar", "-xf", "-", "-C", "/root", stdin=file, check=True)
+def _bring(machine: Machine, bundle: OpenBundle) -> str:
+    """Put the bundle into /root, a tar with the machine's own tar, which must be able to; what to run there."""
+    if bundle.form == "dir":
+        machine.copy_in(bundle.path.resolve(), f"/root/{bundle.top}")
+    elif bundle.form == "run":
+        machine.copy_in(bundle.path.resolve(), f"/root/{bundle.top}.run")
+        return f"/root/{bundle.top}.run"
+    else:
+        with bundle.path.open("rb") as file:
+            machine.run("tar", "-xf", "-", "-C", "/root", stdin=file, check=True)
+    return f"/root/{bundle.top}/install.sh"
 
 
-def _install(machine: Machine, top: str, options: SmokeOptions) -> Install:
+def _install(machine: Machine, program: str, options: SmokeOptions) -> Install:
     began = time.monotonic()
-    script = 'cd "$1" && shift && exec sh ./install.sh "$@" 2>&1'
-    words = ("sh", "-c", script, "sh", f"/root/{top}", *options.install_args)
-    answer = machine.run(*words, timeout=options.timeout)
+    script = 'cd "${1%/*}" && exec sh "$@" 2>&1'
+    answer = machine.run("sh", "-c", script, "sh", program, *options.install_args, timeout=options.timeout)
     output = answer.stdout + answer.stderr
     return Install(status=answer.status, seconds=time.monotonic() - began, output=output)
 
 
-def _inspect(machine: Machine, service: dict[str, Any], hidden: Sequence[str]) -> ServiceReport:
-    unit, health_unit = service["unit"], service.get("health_unit")
+def _inspect(machine: Machine, service: ServiceEntry, hidden: Sequence[str]) -> ServiceReport:
+    unit, health_unit = service.unit, service.health_unit
     shown = machine.run("systemctl", "show", f"--property={','.join(_SHOWN)}", "--", unit)
     report = parse_show(unit, shown.stdout)
     if report.load_state == "loaded":
@@ -283,6 +258,9 @@ def _inspect(machine: Machine, service: dict[str, Any], hidden: Sequence[str]) -
         user, executable = _main_process(machine, report.main_pid)
         http = _ask(machine, service, report.main_pid, hidden)
         report = replace(report, user=user, executable=executable, http=http)
+    if service.timer:
+        state = machine.run("systemctl", "is-active", "--", service.timer).stdout.strip()
+        report = replace(report, timer=f"{service.timer} {state}")
     if report.healthy:
         return report
     return replace(report, journal=_journal(machine, [unit, health_unit] if health_unit else [unit], hidden))
@@ -331,9 +309,9 @@ def _main_process(machine: Machine, pid: int) -> tuple[str, str]:
     return user, executable
 
 
-def _ask(machine: Machine, service: dict[str, Any], pid: int, hidden: Sequence[str]) -> HttpAnswer | None:
+def _ask(machine: Machine, service: ServiceEntry, pid: int, hidden: Sequence[str]) -> HttpAnswer | None:
     """GET the health URL, with what the running service's environment says; None if there is none."""
-    template = (service.get("health") or {}).get("http")
+    template = (service.health or {}).get("http")
     url = expand(template, _text(machine.read(f"/proc/{pid}/environ"))) if template else None
     if url is None:
         return None
@@ -365,9 +343,9 @@ def _journal(machine: Machine, units: Iterable[str], hidden: Sequence[str]) -> t
     return tuple(mask(machine.run(*words).stdout, hidden).splitlines())
 
 
-def _secrets(machine: Machine, manifest: dict[str, Any]) -> tuple[str, ...]:
-    etc = f"/etc/{manifest['name']}"
-    names = [secret["name"] for secret in manifest.get("secrets", ()) if secret.get("delivery") == "credential"]
+def _secrets(machine: Machine, manifest: Manifest) -> tuple[str, ...]:
+    etc = f"/etc/{manifest.name}"
+    names = [secret.name for secret in manifest.secrets if secret.delivery == "credential"]
     credentials = [_text(machine.read(f"{etc}/credentials/{name}")) for name in names]
     return (*parse_secrets(_text(machine.read(f"{etc}/secrets.env"))), *filter(None, credentials))
 

@@ -6,12 +6,41 @@ import json
 import subprocess
 import sys
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
+
+from bundler.bundle.manifest import SCHEMA
 
 if TYPE_CHECKING:
     from bundler.machine import Machine
 
-__all__ = ["build", "install"]
+__all__ = ["LEAST", "build", "install"]
+
+LEAST: dict[str, Any] = {
+    "schema": SCHEMA,
+    "made_by": "conda-bundler 0.1.0",
+    "name": "small",
+    "version": "1.0",
+    "description": "",
+    "platform": "linux-64",
+    "build_id": "0" * 12,
+    "release": "1.0-" + "0" * 12,
+    "root": "/opt/small",
+    "baked_prefix": "/opt/small/releases/1.0-000000000000/env",
+    "tree_digest": "0" * 64,
+    "payload": {
+        "path": "payload.tar.gz",
+        "codec": "gzip",
+        "sha256": "0" * 64,
+        "size": 30,
+        "files": 1,
+        "unpacked_size": 1,
+        "segments": [],
+    },
+    "requires": {"machine": "x86_64"},
+    "services": [],
+    "packages": [],
+}
+"""A manifest with no more in it than one must have."""
 
 
 def build(project: Path, channel: Path, output: Path, *options: str) -> Path:

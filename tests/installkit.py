@@ -16,6 +16,7 @@ from bundler.bundle.assemble import place
 from bundler.bundle.identity import Identity
 from bundler.config import Secret, load_config
 from bundler.resources import templates_dir
+from bundler.target.activation import Activation
 from bundler.target.render import (
     InstallScript,
     InstallService,
@@ -96,6 +97,7 @@ def write_bundle(spec: Spec, directory: Path) -> Path:
         "conda-lock.yml": "version: 1\n",
         f"config/{spec.name}.env": f"# Defaults\n{spec.config}",
         **{f"config/{name}": text for name, text in environments(spec).items()},
+        **Activation(variables=(), unset=(), scripts=()).files(),
         **{f"units/{name}": text for name, text in units(spec).items()},
         "manage": render_manage(script(spec, payload, {})),
     }
@@ -211,8 +213,10 @@ def write_payload(spec: Spec, path: Path) -> str:
         Member(name="env/bin/tool", content=b"#!/bin/sh\necho tool\n", mode=0o755),
         Member(name="env/bin/tool-link", kind=tarfile.SYMTYPE, link="tool"),
         Member(name="app/serve", content=spec.serve.encode(), mode=0o755),
-        Member(name="share/probe", content=(templates_dir() / "target" / "probe.sh").read_bytes()),
-        Member(name="share/watch", content=(templates_dir() / "target" / "watch.sh").read_bytes()),
+        *(
+            Member(name=f"share/{name}", content=(templates_dir() / "target" / f"{name}.sh").read_bytes())
+            for name in ("beam", "probe", "watch")
+        ),
         Member(name="share/health", content=(spec.health or "exit 0\n").encode()),
         *spec.members,
     ]

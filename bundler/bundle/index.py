@@ -91,13 +91,18 @@ class ServiceEntry(_Entry):
     """``health`` is the table of bundle.toml."""
 
     unit: str
+    health_unit: str | None = None
+    timer: str | None = None
+    watch_unit: str | None = None
     profile: str = ""
     health: dict[str, Any] | None = None
     exemptions: tuple[ExemptionEntry, ...] = ()
+    watch_exemptions: tuple[ExemptionEntry, ...] = ()
 
-    def reason(self, directive: str) -> str:
-        """Why the service is no better confined by this directive, as far as the build knows."""
-        found = (one for one in self.exemptions if one.directive == directive)
+    def reason(self, unit: str, directive: str) -> str:
+        """Why this unit of the service's is no better confined by this directive, as far as the build knows."""
+        told = self.watch_exemptions if unit == self.watch_unit else self.exemptions
+        found = (one for one in told if one.directive == directive)
         return next((f"{one.reason} ({one.because})" if one.because else one.reason for one in found), "")
 
 
@@ -106,6 +111,7 @@ class SecretEntry(_Entry):
 
     model_config = ConfigDict(extra="allow")
     name: str
+    delivery: str = "environment"
 
     def form(self) -> str:
         """All but the name, in a line."""

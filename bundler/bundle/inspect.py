@@ -148,7 +148,8 @@ class Inspection:
         ]
 
     def _reason(self, unit: UnitText, directive: str) -> str:
-        return next((one.reason(directive) for one in self.manifest.services if one.unit == unit.name), "")
+        owners = (one for one in self.manifest.services if unit.name in (one.unit, one.health_unit, one.watch_unit))
+        return next((one.reason(unit.name, directive) for one in owners), "")
 
     def _short(self, text: str) -> str:
         return text.replace(f"{self.manifest.release_dir}/", "")

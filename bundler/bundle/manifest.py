@@ -8,7 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
-from bundler.target.hardening import exemptions
+from bundler.target.hardening import WATCH, exemptions
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -99,9 +99,11 @@ def _services(config: BundleConfig, lock: Lock) -> list[dict[str, Any]]:
             "health_unit": service.health_unit,
             "health": service.table.health.model_dump() if service.table.health else None,
             "timer": service.timer,
+            "watch_unit": service.watch_unit,
             "profile": service.table.profile,
             "hardening": service.table.hardening,
             "exemptions": [asdict(exemption) for exemption in exemptions(config, service, lock.names)],
+            "watch_exemptions": [asdict(exemption) for exemption in WATCH] if service.watch_unit else [],
         }
         for service in config.services
     ]

@@ -17,7 +17,16 @@ if TYPE_CHECKING:
     from bundler.config import BundleConfig
     from bundler.services import Service
 
-__all__ = ["HARDENING", "Exemption", "confinement", "exemptions", "probe_confinement", "variables"]
+__all__ = [
+    "HARDENING",
+    "WATCH",
+    "Exemption",
+    "confinement",
+    "exemptions",
+    "probe_confinement",
+    "variables",
+    "watch_confinement",
+]
 
 HARDENING = (
     ("NoNewPrivileges", "yes"),
@@ -124,12 +133,40 @@ def confinement(config: BundleConfig, service: Service, packages: frozenset[str]
     """The directives that confine ``service``."""
     if service.table.hardening == "off":
         return ()
+    return _without(exemptions(config, service, packages))
+
+
+def _without(exempt: Iterable[Exemption]) -> tuple[tuple[str, str], ...]:
+    """All that we have but for these; the first of a directive counts."""
     instead: dict[str, Exemption] = {}
-    for exemption in exemptions(config, service, packages):
+    for exemption in exempt:
         instead.setdefault(exemption.directive, exemption)
     kept = [(key, value) for key, value in HARDENING if key not in instead]
     given = [(key, value) for key, exemption in instead.items() for value in exemption.values]
     return (*kept, *given)
+
+
+WATCH = (
+    Exemption(
+        directive="PrivateUsers",
+        because="watch",
+        reason="it is root's, for only root may restart; no code of the bundle",
+    ),
+    Exemption(directive="ProcSubset", because="watch", reason="it reads /proc/uptime"),
+    Exemption(
+        directive="RestrictAddressFamilies",
+        values=("AF_UNIX",),
+        because="watch",
+        reason="it speaks to systemd alone",
+    ),
+)
+"""What is other with the unit that restarts a service which has stopped answering. It is root's without root's rights:
+systemd asks who one is, not what one may."""
+
+
+def watch_confinement() -> tuple[tuple[str, str], ...]:
+    """For that unit."""
+    return _without(WATCH)
 
 
 def probe_confinement(service: Service) -> tuple[tuple[str, str], ...]:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundler.target.hardening import watch_confinement
 from bundler.target.words import Lines, command_word
 
 if TYPE_CHECKING:
@@ -18,33 +19,6 @@ if TYPE_CHECKING:
 __all__ = ["Sections", "health_sections", "timer_sections", "watch_sections"]
 
 Sections = dict[str, Lines]
-
-# root's, but without root's rights: systemd asks who one is, not what one may.
-_WATCH_HARDENING = (
-    ("NoNewPrivileges", "yes"),
-    ("CapabilityBoundingSet", ""),
-    ("PrivateNetwork", "yes"),
-    ("PrivateMounts", "yes"),
-    ("ProtectSystem", "strict"),
-    ("ProtectHome", "yes"),
-    ("PrivateTmp", "yes"),
-    ("PrivateDevices", "yes"),
-    ("ProtectClock", "yes"),
-    ("ProtectHostname", "yes"),
-    ("ProtectKernelLogs", "yes"),
-    ("ProtectKernelModules", "yes"),
-    ("ProtectKernelTunables", "yes"),
-    ("ProtectControlGroups", "yes"),
-    ("RestrictAddressFamilies", "AF_UNIX"),
-    ("RestrictNamespaces", "yes"),
-    ("RestrictRealtime", "yes"),
-    ("RestrictSUIDSGID", "yes"),
-    ("LockPersonality", "yes"),
-    ("MemoryDenyWriteExecute", "yes"),
-    ("SystemCallArchitectures", "native"),
-    ("SystemCallFilter", "@system-service"),
-    ("UMask", "0077"),
-)
 
 
 def health_sections(service: Service, common: Lines, *, description: str, release: str, command: str) -> Sections:
@@ -105,7 +79,8 @@ def watch_sections(service: Service, config: BundleConfig, *, description: str, 
             ("RuntimeDirectory", "conda-bundler"),
             ("RuntimeDirectoryMode", "0700"),
             ("RuntimeDirectoryPreserve", "yes"),
-            *_WATCH_HARDENING,
+            ("PrivateNetwork", "yes"),
+            *watch_confinement(),
         ),
     }
 

@@ -86,16 +86,17 @@ def test_the_units_are_tight_and_clean(machine: Machine) -> None:
     for name in PORTS:
         assert exposure(machine, name) <= 1.5
         assert unit_complaints(machine, f"{name}.service", f"{name}-health.service") == ""
+    assert exposure(machine, "inference-v2-nightly") <= 1.5
+    assert unit_complaints(machine, "inference-v2-nightly.service", "inference-v2-nightly.timer") == ""
 
 
 def test_the_nightly_job_leaves_its_report_in_the_state_directory(machine: Machine) -> None:
-    """As the unit in bundle.toml's comment would run it."""
-    state = "/var/lib/inference-v2"
-    words = ["systemd-run", "--quiet", "--wait", "--pipe", "--collect", "-p", "User=inference-v2"]
-    words += ["-p", "ProtectSystem=strict", "-p", "StateDirectory=inference-v2", "-p", "MemoryDenyWriteExecute=yes"]
-    words += ["-p", "EnvironmentFile=/opt/inference-v2/current/config/inference-v2.service.env"]
-    done = machine.run(*words, "/opt/inference-v2/current/env/bin/python", "-B", "-m", "inference.nightly")
-    assert done.status == 0, done.stderr
+    job, state = "inference-v2-nightly", "/var/lib/inference-v2"
+    assert machine.run("systemctl", "is-enabled", f"{job}.timer").stdout == "enabled\n"
+    assert machine.run("systemctl", "is-active", f"{job}.timer").stdout == "active\n"
+    assert machine.run("cat", f"{state}/report.json").status != 0  # its time has not come
+    done = machine.run("systemctl", "start", job)
+    assert done.status == 0, machine.run("journalctl", "-u", job, "-o", "cat", "--no-pager").stdout
     report = json.loads(machine.run("cat", f"{state}/report.json", check=True).stdout)
     assert report["accuracy"] > 0.9
     assert report["scikit-learn"] == get(machine, "inference-v2", "/about")[1]["scikit-learn"]

@@ -8,7 +8,7 @@ from __future__ import annotations
 import json
 import re
 import time
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from installkit import Member, Spec, but
@@ -154,8 +154,13 @@ def environment(target: Target, name: str) -> dict[str, str]:
 
 
 def test_every_kind_is_well(target: Target) -> None:
-    assert until(lambda: bool(target.status()["healthy"]), 20), target.status()
-    status = target.status()
+    status: dict[str, Any] = {}
+
+    def well() -> bool:
+        status.update(target.status())
+        return bool(status["healthy"])
+
+    assert until(well, 20), status
     healths = {unit["unit"]: (unit["active"], unit["health"]) for unit in status["units"]}
     assert healths.pop("nightly.service")[0] in ("inactive", "activating")
     assert healths == {

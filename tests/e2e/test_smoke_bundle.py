@@ -7,6 +7,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
+from bundlekit import LEAST
 
 from bundler.errors import SmokeError
 from bundler.progress import QuietProgress
@@ -72,7 +73,7 @@ def bundle(tmp_path: Path, *, status: int = 200, code: int = 0) -> Path:
     services = [
         {"unit": "tiny.service", "health_unit": "tiny-health.service", "health": {"http": "http://127.0.0.1:${PORT}/"}}
     ]
-    manifest = {"name": "tiny", "release": "1-abc", "services": services}
+    manifest = LEAST | {"name": "tiny", "release": "1-abc", "services": services}
     (room / "manifest.json").write_text(json.dumps(manifest))
     (room / "server").write_text(SERVER.replace("@@STATUS@@", str(status)))
     (room / "tiny.service").write_text(UNIT)

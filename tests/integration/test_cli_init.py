@@ -68,7 +68,10 @@ def test_a_bundle_is_made_of_it(tmp_path: Path, local_channel: Path, name: str) 
     assert command("verify", bundle).returncode == 0
     told = json.loads(command("inspect", bundle, "--json").stdout)
     assert (told["name"], told["secrets"]) == (f"my-{name}", [])
-    assert [unit["exceptions"] for unit in told["units"]] == [[]] * len(told["units"])
+    exceptions = {unit["name"]: unit["exceptions"] for unit in told["units"]}
+    watch = exceptions.pop(f"my-{name}-watch.service", [])
+    assert all(exception["reason"] for exception in watch)
+    assert not any(exceptions.values())
 
 
 def test_a_module_that_has_changed_is_one_difference(tmp_path: Path, local_channel: Path) -> None:
@@ -93,6 +96,13 @@ def test_the_service_answers_and_ends_when_it_is_told(tmp_path: Path) -> None:
         assert answer(f"http://127.0.0.1:{port}/healthz") == (200, b"ok\n")
         process.send_signal(signal.SIGTERM)
         assert process.wait(30) == 0
+
+
+def test_the_job_leaves_its_report(tmp_path: Path) -> None:
+    assert command("init", tmp_path / "job", "--from", "job").returncode == 0
+    done = subprocess.run([sys.executable, tmp_path / "job" / "job.py"], cwd=tmp_path, check=False, timeout=60)
+    assert done.returncode == 0
+    assert (tmp_path / "report.txt").read_text().startswith("ran at 20")
 
 
 def answer(url: str) -> tuple[int, bytes]:

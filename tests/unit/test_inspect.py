@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 import pytest
+from bundlekit import LEAST
 from hypothesis import given
 from hypothesis import strategies as st
 
 from bundler.bundle.index import read_manifest
-from bundler.bundle.manifest import SCHEMA, SYSTEMD
+from bundler.bundle.manifest import SYSTEMD
 from bundler.bundle.telling import columns, difference, printable, size
 from bundler.bundle.units import CONFINEMENT, UnitText
 from bundler.config import load_config
@@ -30,31 +31,6 @@ version = "1.0"
 command = ["tool"]
 health = { http = "http://127.0.0.1:8000/" }
 """
-LEAST: dict[str, Any] = {
-    "schema": SCHEMA,
-    "made_by": "conda-bundler 0.1.0",
-    "name": "small",
-    "version": "1.0",
-    "description": "",
-    "platform": "linux-64",
-    "build_id": "0" * 12,
-    "release": "1.0-" + "0" * 12,
-    "root": "/opt/small",
-    "baked_prefix": "/opt/small/releases/1.0-000000000000/env",
-    "tree_digest": "0" * 64,
-    "payload": {
-        "path": "payload.tar.gz",
-        "codec": "gzip",
-        "sha256": "0" * 64,
-        "size": 30,
-        "files": 1,
-        "unpacked_size": 1,
-        "segments": [],
-    },
-    "requires": {"machine": "x86_64"},
-    "services": [],
-    "packages": [],
-}
 
 
 def units(tmp_path: Path, config: str = CONFIG) -> dict[str, UnitText]:

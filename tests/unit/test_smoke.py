@@ -1,14 +1,10 @@
 from __future__ import annotations
 
-import io
 import json
-import tarfile
 from dataclasses import replace
-from typing import TYPE_CHECKING
 
 import pytest
 
-from bundler.errors import VerificationError
 from bundler.machine import Answer
 from bundler.smoke import (
     Health,
@@ -22,13 +18,8 @@ from bundler.smoke import (
     parse_exposure,
     parse_secrets,
     parse_show,
-    read_manifest,
 )
 
-if TYPE_CHECKING:
-    from pathlib import Path
-
-MANIFEST = {"name": "hello", "release": "1.2.0-3f2a9c1d8e4b", "services": [{"unit": "hello.service"}]}
 SHOWN = """\
 Type=exec
 MainPID=213
@@ -64,15 +55,6 @@ def report_of(*services: ServiceReport, status: int = 0) -> SmokeReport:
     )
 
 
-def tar_of(path: Path, files: dict[str, str]) -> Path:
-    with tarfile.open(path, "w") as tar:
-        for name, content in files.items():
-            member = tarfile.TarInfo(name)
-            member.size = len(content)
-            tar.addfile(member, io.BytesIO(content.encode()))
-    return path
-
-
 def test_show_is_read() -> None:
     assert parse_show("hello.service", SHOWN) == RUNNING
 
@@ -95,6 +77,8 @@ def test_show_of_nothing_is_not_healthy() -> None:
         ({"load_state": "not-found"}, False),
         ({"active_state": "inactive", "sub_state": "dead"}, False),
         ({"active_state": "inactive", "sub_state": "dead", "kind": "oneshot"}, True),
+        ({"active_state": "inactive", "sub_state": "dead", "kind": "oneshot", "timer": "x.timer active"}, True),
+        ({"active_state": "inactive", "sub_state": "dead", "kind": "oneshot", "timer": "x.timer inactive"}, False),
         ({"active_state": "inactive", "sub_state": "dead", "kind": "oneshot", "result": "exit-code"}, False),
     ],
 )
@@ -186,39 +170,3 @@ def test_a_longer_secret_goes_first() -> None:
 
 def test_unbalanced_quotes_hide_all_the_same() -> None:
     assert parse_secrets("A=it's-secret\n") == ("it's-secret",)
-
-
-def test_manifest_from_a_directory_and_a_tar(tmp_path: Path) -> None:
-    directory = tmp_path / "hello-1.2.0-linux-64"
-    directory.mkdir()
-    (directory / "manifest.json").write_text(json.dumps(MANIFEST))
-    assert read_manifest(directory) == (directory.name, MANIFEST)
-    tar = tar_of(tmp_path / "other-name.tar", {f"{directory.name}/manifest.json": json.dumps(MANIFEST)})
-    assert read_manifest(tar) == (directory.name, MANIFEST)
-
-
-@pytest.mark.parametrize(
-    ("files", "reason"),
-    [
-        ({}, "0 directories at its top"),
-        ({"a/manifest.json": "{}", "b/x": ""}, "2 directories at its top"),
-        ({"a/x": ""}, "manifest.json"),
-        ({"a/manifest.json": "{"}, "Expecting property name"),
-        ({"a/manifest.json": "{}"}, "no 'name'"),
-        ({"a/manifest.json": "[]"}, "list indices"),
-        ({"a/manifest.json": '{"name": 1, "release": "x"}'}, "have to be strings"),
-        ({"a/manifest.json": '{"name": "a", "release": "x", "services": [{"unit": 1}]}'}, "name its unit"),
-    ],
-)
-def test_what_is_no_bundle(tmp_path: Path, files: dict[str, str], reason: str) -> None:
-    with pytest.raises(VerificationError, match="not a bundle") as caught:
-        read_manifest(tar_of(tmp_path / "x.tar", files))
-    assert caught.value.exit_code == 7
-    assert reason in caught.value.message
-
-
-def test_a_file_that_is_no_tar(tmp_path: Path) -> None:
-    path = tmp_path / "x.tar"
-    path.write_text("no tar at all")
-    with pytest.raises(VerificationError, match="not a bundle"):
-        read_manifest(path)
