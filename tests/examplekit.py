@@ -1,4 +1,4 @@
-"""What the tests of the examples share: their channel, and questions to a service on a machine."""
+"""What the tests of the examples share: their channels, and questions to a service on a machine."""
 
 from __future__ import annotations
 
@@ -12,6 +12,8 @@ from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bundler.machine import rootfs
+
 if TYPE_CHECKING:
     from collections.abc import Callable
 
@@ -21,11 +23,13 @@ __all__ = [
     "CHECKOUT",
     "Reply",
     "ask",
+    "channel_for",
     "environment",
     "examples_channel",
     "exposure",
     "healthy",
     "main_pid",
+    "older_channel",
     "secret",
     "unit_complaints",
     "until",
@@ -50,9 +54,27 @@ Reply = tuple[int, str]
 @cache
 def examples_channel() -> Path:
     """A channel with what the examples need, made once in build/channel-examples (quick if it is there already)."""
-    channel = CHECKOUT / "build" / "channel-examples"
-    words: list[str | Path] = [sys.executable, CHECKOUT / "examples" / "channel", channel]
-    words += [f"--with={name}" for name in ("jupyter", "inference", "elixir")]
+    return _channel("channel-examples", "--with=jupyter", "--with=inference", "--with=elixir")
+
+
+@cache
+def older_channel() -> Path:
+    """The same for Python, made of what Debian bullseye has: glibc 2.31 and Python 3.9."""
+    system = rootfs("bullseye", include=("python3-distutils",))
+    return _channel("channel-bullseye", "--system", system, "--with=jupyter", "--with=inference")
+
+
+def channel_for(suite: str) -> Path:
+    """Whose packages run there. This machine's Python needs its glibc, which is not older than bookworm's.
+
+    Bookworm, too, gets the older ones: one bundle then runs with two glibc, as most people's will.
+    """
+    return examples_channel() if suite == "trixie" else older_channel()
+
+
+def _channel(name: str, *options: str | Path) -> Path:
+    channel = CHECKOUT / "build" / name
+    words: list[str | Path] = [sys.executable, CHECKOUT / "examples" / "channel", channel, *options]
     if subprocess.run(words, check=False, timeout=900).returncode != 0 and shutil.which("apt-get"):
         # A machine whose lists are missing or old has not got the address of Debian's packages.
         subprocess.run(["apt-get", "-qq", "update"], check=False, timeout=300)
@@ -96,9 +118,11 @@ def users(machine: Machine, unit: str) -> set[str]:
     return set(machine.run("sh", "-c", script, check=True).stdout.split())
 
 
-def exposure(machine: Machine, unit: str) -> float:
-    """What ``systemd-analyze security`` makes of it; 10 is worst."""
-    text = machine.run("systemd-analyze", "security", "--no-pager", unit, env={"SYSTEMD_COLORS": "0"}).stdout
+def exposure(machine: Machine, service: str) -> float:
+    """What ``systemd-analyze security`` makes of it; 10 is worst. Of its file alone where systemd can do so."""
+    offline = machine.systemd_version >= 250
+    which = ("--offline=true", f"/usr/local/lib/systemd/system/{service}.service") if offline else (service,)
+    text = machine.run("systemd-analyze", "security", "--no-pager", *which, env={"SYSTEMD_COLORS": "0"}).stdout
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)
     assert found, text
     return float(found[1])

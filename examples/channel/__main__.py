@@ -1,6 +1,7 @@
 """Makes a conda channel from what this machine has: ``python examples/channel [OUTPUT]``.
 
-The interpreter that runs it becomes the ``python`` package, wheels from PyPI become most others. The channel's URL
+The interpreter that runs it becomes the ``python`` package, or with ``--system`` that of another Debian, for servers
+whose glibc is older than this machine's; wheels from PyPI become most others. The channel's URL
 is printed on standard output, what happens on standard error. A second run makes only what has changed.
 """
 
@@ -29,11 +30,24 @@ def main() -> int:
         help="more than the everyday packages: numpy and its like; all that `make bench` needs, up to 4 GB; "
         "what the example of this name needs",
     )
+    parser.add_argument(
+        "--system",
+        type=Path,
+        metavar="DIR",
+        help="the root directory of a Debian with python3, which is packed instead of the running Python: what is made "
+        "runs from that system's glibc on",
+    )
     options = parser.parse_args()
     output: Path = options.output.resolve()
     cache: Path = options.cache or output.parent / "wheels"
     try:
-        outcome = build_channel(output, cache.resolve(), options.sets, say=lambda line: print(line, file=sys.stderr))
+        outcome = build_channel(
+            output,
+            cache.resolve(),
+            options.sets,
+            system=options.system and options.system.resolve(),
+            say=lambda line: print(line, file=sys.stderr),
+        )
     except BundlerError as error:
         error.show()
         return error.exit_code

@@ -4,11 +4,10 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import hashlib
 import json
 import os
-import platform
-import sys
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -18,15 +17,18 @@ import beam
 import bulk
 import cpython
 import greeting
+import interpreter
 import runtime
 import synthetic
 import wheelpackage
 from archive import pack
-from model import PYTHON, SUBDIR, ChannelError, Package, Recipe
-from wheels import PINS, SCIENCE, Pin, download, listed
+from model import SUBDIR, ChannelError, Package, Recipe
+from wheels import SCIENCE, Pin, download, listed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator, Mapping
+
+    from interpreter import Interpreter
 
 __all__ = ["SETS", "Outcome", "build_channel"]
 
@@ -58,18 +60,27 @@ SETS = ("science", "bench", "bench-large", "jupyter", "inference", "elixir")
 with these, what it measures outside CI; what the examples of the same name need."""
 
 
-def build_channel(output: Path, cache: Path, sets: Collection[str] = (), say: Callable[[str], None] = print) -> Outcome:
+def build_channel(
+    output: Path,
+    cache: Path,
+    sets: Collection[str] = (),
+    *,
+    system: Path | None = None,
+    say: Callable[[str], None] = print,
+) -> Outcome:
     """Bring ``output`` up to date: a conda channel for this machine and Python. Wheels are kept in ``cache``.
 
-    ``sets`` are of :data:`SETS`; what is in none of them any more is removed. Raises :class:`ChannelError` if
-    ``output`` is something else's directory, or a package cannot be made.
+    ``sets`` are of :data:`SETS`; what is in none of them any more is removed. With ``system``, the root directory of
+    another Debian, it is for that one's Python and glibc. Raises :class:`ChannelError` if ``output`` is something
+    else's directory, or a package cannot be made.
     """
     if SUBDIR == "unsupported":
         raise ChannelError("the channel is made on x86-64 and aarch64 only")
+    python = interpreter.of_system(system) if system else interpreter.running()
     with _locked(output):
         before = _read_record(output)
-        recipes = _recipes(cache, sets)
-        fingerprints = {recipe.key: _fingerprint(recipe) for recipe in recipes}
+        recipes = _recipes(cache, sets, python)
+        fingerprints = {recipe.key: _fingerprint(recipe, python) for recipe in recipes}
         kept = {
             key: made
             for key, made in before.items()
@@ -84,7 +95,7 @@ def build_channel(output: Path, cache: Path, sets: Collection[str] = (), say: Ca
         current = {key: record[key] for key in fingerprints}
         _index(output, current)
         _write_record(output, current)
-        _write_virtual_packages(output / "virtual-packages.yml")
+        _write_virtual_packages(output / "virtual-packages.yml", python.glibc)
         made = sorted(current[key].place for key in current.keys() - kept.keys())
         return Outcome(
             made=tuple(made),
@@ -93,24 +104,25 @@ def build_channel(output: Path, cache: Path, sets: Collection[str] = (), say: Ca
         )
 
 
-def _recipes(cache: Path, sets: Collection[str]) -> tuple[Recipe, ...]:
-    recipes = (cpython.recipe(), *_wheel_recipes(_pins(sets), cache), *greeting.recipes(), *synthetic.recipes())
+def _recipes(cache: Path, sets: Collection[str], python: Interpreter) -> tuple[Recipe, ...]:
+    recipes = (cpython.recipe(python), *_wheel_recipes(_pins(sets, python.python), cache, python))
+    recipes += (*greeting.recipes(), *synthetic.recipes())
     if sets:
-        recipes += runtime.recipes()
+        recipes += runtime.recipes(python)
     large = "bench-large" in sets
     if large or "bench" in sets:
-        recipes += bulk.recipes(lambda: _by_name(download(SCIENCE, cache)), large=large)
+        recipes += bulk.recipes(lambda: _by_name(download(SCIENCE, cache, python)), large=large)
     if "elixir" in sets:
         recipes += beam.recipes(cache)
     return recipes
 
 
-def _pins(sets: Collection[str]) -> tuple[Pin, ...]:
-    pins: tuple[Pin, ...] = PINS
+def _pins(sets: Collection[str], python: str) -> tuple[Pin, ...]:
+    pins = listed("everyday", python)
     if not _SCIENTIFIC.isdisjoint(sets):
         pins += SCIENCE
     for name in ("jupyter", "inference"):
-        pins += listed(name) if name in sets else ()
+        pins += listed(name, python) if name in sets else ()
     return tuple(dict.fromkeys(pins))
 
 
@@ -118,22 +130,27 @@ def _by_name(wheels: Mapping[Pin, Path]) -> dict[str, Path]:
     return {pin.name: path for pin, path in wheels.items()}
 
 
-def _wheel_recipes(pins: tuple[Pin, ...], cache: Path) -> tuple[Recipe, ...]:
+def _wheel_recipes(pins: tuple[Pin, ...], cache: Path, python: Interpreter) -> tuple[Recipe, ...]:
     names = {pin.project: pin.name for pin in pins}
+
+    @functools.cache
+    def wheels() -> Mapping[Pin, Path]:
+        # All of them at once, when the first is asked for: pip takes a second to start.
+        return download(pins, cache, python)
 
     def recipe(pin: Pin) -> Recipe:
         def make() -> Package:
-            # All of them at once, the first time: pip takes a second to start.
-            return wheelpackage.package(download(pins, cache)[pin], pin, names)
+            return wheelpackage.package(wheels()[pin], pin, names, python)
 
         # A noarch package's dependencies are those that hold for this Python, too.
-        return Recipe(key=f"{pin.name} {pin.version}", inputs=f"{pin} {names} {PYTHON}", make=make)
+        return Recipe(key=f"{pin.name} {pin.version}", inputs=f"{pin} {names} {python.python}", make=make)
 
     return tuple(recipe(pin) for pin in pins)
 
 
-def _fingerprint(recipe: Recipe) -> str:
-    return hashlib.sha256(f"{_tool_digest()}\n{SUBDIR} {sys.version}\n{recipe.inputs}".encode()).hexdigest()
+def _fingerprint(recipe: Recipe, python: Interpreter) -> str:
+    text = f"{_tool_digest()}\n{SUBDIR} {python.build} glibc {python.glibc}\n{recipe.inputs}"
+    return hashlib.sha256(text.encode()).hexdigest()
 
 
 def _tool_digest() -> str:
@@ -204,9 +221,9 @@ def _without_clock(path: Path) -> None:
     _write(path, json.dumps(repodata, indent=2, sort_keys=True).encode() + b"\n")
 
 
-def _write_virtual_packages(path: Path) -> None:
+def _write_virtual_packages(path: Path, glibc: str) -> None:
     """What locking may assume of the servers. conda-lock's own guess, glibc 2.28, is too old for what is made here."""
-    packages = {"__unix": "0", "__linux": "5.10", "__glibc": platform.libc_ver()[1]}
+    packages = {"__unix": "0", "__linux": "5.10", "__glibc": glibc}
     machines = {"linux-64": "1 x86_64", "linux-aarch64": "1 aarch64"}
     subdirs = {subdir: {"packages": {**packages, "__archspec": spec}} for subdir, spec in machines.items()}
     text = json.dumps({"subdirs": subdirs}, indent=2) + "\n"  # YAML, too

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import os
-import sys
 import tempfile
-from importlib.util import cache_from_source
-from pathlib import Path
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from model import EPOCH, Member
 
 from bundler.process import run
+
+if TYPE_CHECKING:
+    from interpreter import Interpreter
 
 __all__ = ["compiled"]
 
@@ -26,8 +28,8 @@ for path in open(sys.argv[1], encoding="utf-8").read().splitlines():
 """
 
 
-def compiled(members: tuple[Member, ...]) -> tuple[Member, ...]:
-    """The ``.pyc`` of every module among ``members``.
+def compiled(members: tuple[Member, ...], interpreter: Interpreter) -> tuple[Member, ...]:
+    """The ``.pyc`` of every module among ``members``, for ``interpreter``.
 
     A module that carries the placeholder gets none: the installer changes its size, and its constants would keep
     the placeholder. One new process for a package, with a fixed order and hash seed: what the compiler shares
@@ -44,6 +46,13 @@ def compiled(members: tuple[Member, ...]) -> tuple[Member, ...]:
             os.utime(path, (EPOCH, EPOCH))
         listed = Path(scratch, "sources")
         listed.write_text("".join(f"{source}\n" for source in sources), encoding="utf-8")
-        run([sys.executable, "-S", "-W", "ignore", "-c", _COMPILE, listed], env={"PYTHONHASHSEED": "0"}, cwd=root)
-        found = ((cache_from_source(source), root / cache_from_source(source)) for source in sources)
+        words = [*interpreter.command, "-S", "-W", "ignore", "-c", _COMPILE, listed]
+        run(words, env={"PYTHONHASHSEED": "0"}, cwd=root)
+        names = (_pyc(PurePosixPath(source), interpreter.cache_tag) for source in sources)
+        found = ((str(name), root / name) for name in names)
         return tuple(Member(path=name, content=path.read_bytes()) for name, path in found if path.exists())
+
+
+def _pyc(source: PurePosixPath, cache_tag: str) -> PurePosixPath:
+    """PEP 3147's place for it."""
+    return source.parent / "__pycache__" / f"{source.stem}.{cache_tag}.pyc"

@@ -1,4 +1,4 @@
-"""The interpreter that runs this tool, made into a conda package that runs anywhere with a new enough glibc.
+"""An interpreter made into a conda package that runs anywhere with a new enough glibc.
 
 It may come from pyenv, a distribution, a container image or conda. What it needs outside glibc is put into ``lib/``,
 since the target machines are minimal; where it was built is forgotten.
@@ -8,23 +8,22 @@ from __future__ import annotations
 
 import fnmatch
 import os
-import platform
 import re
 import shutil
-import sys
-import sysconfig
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import elf
 from bytecode import compiled
-from model import PLACEHOLDER, PYTHON, ChannelError, Member, Package, Recipe
+from model import PLACEHOLDER, ChannelError, Member, Package, Recipe
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["private_prefixes", "recipe"]
+    from interpreter import Interpreter
+
+__all__ = ["recipe"]
 
 _LEFT_OUT_DIRECTORIES = {
     "__pycache__",  # compiled anew: the machine's own name its prefix
@@ -61,28 +60,23 @@ _DEBIAN_SITE = (b"dist-packages", b"site-packages")
 _DEBIAN_SCHEME = (b'sys.base_prefix != sys.prefix or hasattr(sys, "real_prefix")', b"True")
 
 
-def recipe() -> Recipe:
-    """The ``python`` package. Raises :class:`ChannelError` if this interpreter is none that can be packed."""
-    if sys.implementation.name != "cpython" or platform.libc_ver()[0] != "glibc":
-        raise ChannelError(
-            "the channel's Python package is made from the running interpreter, which has to be CPython on glibc",
-            where=sys.executable,
-        )
-    files = dict(_files(Path(sys.base_prefix)))
+def recipe(interpreter: Interpreter) -> Recipe:
+    """The ``python`` package."""
+    files = dict(_files(interpreter))
     stats = [f"{name} {path} {_stamp(path)}" for name, path in sorted(files.items())]
     # The loader's cache is rewritten when a library package changes, and costs less to look at than ldd does.
-    machine = [sys.version, sys.base_prefix, _stamp(Path("/etc/ld.so.cache"))]
-    return Recipe(key="python", inputs="\n".join(machine + stats), make=lambda: _package(files))
+    machine = [interpreter.build, str(interpreter.home), _stamp(interpreter.root / "etc/ld.so.cache")]
+    return Recipe(key="python", inputs="\n".join(machine + stats), make=lambda: _package(files, interpreter))
 
 
-def private_prefixes() -> dict[str, str]:
-    """Where this Python was installed -> a path as long that exists nowhere. Empty for /usr and the like.
+def _private_prefixes(interpreter: Interpreter) -> dict[str, str]:
+    """Where the interpreter was installed -> a path as long that exists nowhere. Empty for /usr and the like.
 
     The last component stays: a linker may have merged another string into the end of the path, such as the version
     in ``~/.pyenv/versions/3.11.7``. ``/usr`` says nothing about a machine, and is in half of all text files.
     """
     found: dict[str, str] = {}
-    for prefix in (sys.base_prefix, os.path.realpath(sys.base_prefix)):
+    for prefix in (interpreter.prefix, interpreter.inside(interpreter.resolved(interpreter.home))):
         head, _, last = prefix.rpartition("/")
         if head and prefix != "/usr/local":
             neutral = ("/nonexistent" * len(head))[: len(head)]
@@ -97,47 +91,47 @@ def _stamp(path: Path) -> str:
     return f"{stat.st_size} {stat.st_mtime_ns}"
 
 
-def _files(prefix: Path) -> Iterator[tuple[str, Path]]:
+def _files(interpreter: Interpreter) -> Iterator[tuple[str, Path]]:
     """Path in the package -> file on this machine."""
-    yield f"bin/python{PYTHON}", (prefix / "bin" / f"python{PYTHON}").resolve()
+    prefix, python = interpreter.home, interpreter.python
+    yield f"bin/python{python}", interpreter.resolved(prefix / "bin" / f"python{python}")
     for pattern in _SCRIPTS:
-        script = prefix / "bin" / pattern.format(PYTHON)
+        script = prefix / "bin" / pattern.format(python)
         if script.is_file():
             yield f"bin/{script.name}", script
-    stdlib = Path(sysconfig.get_path("stdlib"))
-    for directory, subdirectories, names in os.walk(stdlib):
+    for directory, subdirectories, names in os.walk(interpreter.stdlib):
         subdirectories[:] = sorted(set(subdirectories) - _LEFT_OUT_DIRECTORIES)
         for name in sorted(names):
             path = Path(directory, name)
-            if path.is_file() and not any(fnmatch.fnmatch(name, pattern) for pattern in _LEFT_OUT_FILES):
-                yield str(path.relative_to(prefix)), path
+            if any(fnmatch.fnmatch(name, pattern) for pattern in _LEFT_OUT_FILES):
+                continue
+            if (file := interpreter.resolved(path)).is_file():
+                yield str(path.relative_to(prefix)), file
     # sysconfig reads this one header; the others are for building extensions, which nobody does on a server.
-    header = Path(sysconfig.get_config_h_filename())
-    if header.is_file():
-        yield f"include/{Path(sysconfig.get_path('include')).name}/pyconfig.h", header
-    for path in sorted((prefix / "lib" / "pkgconfig").glob(f"python-{PYTHON}*.pc")):
+    if interpreter.header.is_file():
+        yield f"include/{interpreter.include.name}/pyconfig.h", interpreter.header
+    for path in sorted((prefix / "lib" / "pkgconfig").glob(f"python-{python}*.pc")):
         yield f"lib/pkgconfig/{path.name}", path
 
 
-def _package(files: dict[str, Path]) -> Package:
+def _package(files: dict[str, Path], interpreter: Interpreter) -> Package:
     objects = {name: path for name, path in files.items() if elf.is_elf(_first_bytes(path))}
-    vendored = elf.libraries(tuple(objects.values()))
-    objects.update({f"lib/{soname}": path.resolve() for soname, path in vendored.items()})
-    members = [_text_member(name, path) for name, path in files.items() if name not in objects]
-    native = _relocatable(objects)
-    members += [*native, *_links(files, frozenset(objects))]
-    members += compiled(tuple(members))
-    _refuse_prefixes(members)
+    vendored = interpreter.libraries(tuple(objects.values()))
+    objects.update({f"lib/{soname}": path for soname, path in vendored.items()})
+    members = [_text_member(name, path, interpreter) for name, path in files.items() if name not in objects]
+    native = _relocatable(objects, interpreter)
+    members += [*native, *_links(files, frozenset(objects), interpreter.python)]
+    members += compiled(tuple(members), interpreter)
+    _refuse_prefixes(members, interpreter)
     return Package(
         name="python",
-        version=platform.python_version(),
+        version=interpreter.version,
         license="Python-2.0",
         summary="General purpose programming language",
         home="https://www.python.org/",
         members=tuple(members),
         licenses=tuple(
-            Member(path=path.name, content=path.read_bytes())
-            for path in sorted(Path(sysconfig.get_path("stdlib")).glob("LICENSE*"))
+            Member(path=path.name, content=path.read_bytes()) for path in sorted(interpreter.stdlib.glob("LICENSE*"))
         ),
         depends=(f"__glibc >={elf.glibc_floor(member.content for member in native)},<3.0.a0",),
         build_suffix="_cpython",
@@ -149,32 +143,33 @@ def _first_bytes(path: Path) -> bytes:
         return file.read(4)
 
 
-def _text_member(name: str, path: Path) -> Member:
+def _text_member(name: str, path: Path, interpreter: Interpreter) -> Member:
     content = path.read_bytes()
     if name.endswith(("/site.py", "/sysconfig.py", "/sysconfig/__init__.py")):
         content = content.replace(*_DEBIAN_SITE).replace(*_DEBIAN_SCHEME)
     if name.startswith("bin/"):
-        content = _with_own_shebang(content)
+        content = _with_own_shebang(content, interpreter.prefix)
     if name.rpartition("/")[2].startswith("_sysconfigdata"):
-        # Values that start with the prefix: right for /usr too, which is nowhere else replaced.
-        start = re.compile(rb"(?<=')" + re.escape(sys.base_prefix.encode()) + rb"(?=['/])")
+        # Values that start with the prefix: right for /usr too, which is nowhere else replaced. The system's time
+        # zones stay the system's.
+        start = re.compile(rb"(?<=')(?<!'TZPATH': ')" + re.escape(interpreter.prefix.encode()) + rb"(?=['/])")
         content = start.sub(PLACEHOLDER.encode(), content)
     if b"\0" not in content:
-        for prefix in private_prefixes():
+        for prefix in _private_prefixes(interpreter):
             content = content.replace(prefix.encode(), PLACEHOLDER.encode())
     marked = PLACEHOLDER.encode() in content
     executable = name.startswith("bin/") or os.access(path, os.X_OK)
     return Member(path=name, content=content, executable=executable, placeholder="text" if marked else None)
 
 
-def _with_own_shebang(content: bytes) -> bytes:
+def _with_own_shebang(content: bytes, prefix: str) -> bytes:
     """A script of the interpreter's own runs under the environment's, also where the prefix is /usr."""
-    ours = f"#!{sys.base_prefix}/bin/python".encode()
+    ours = f"#!{prefix}/bin/python".encode()
     replaced = f"#!{PLACEHOLDER}/bin/python".encode()
     return replaced + content[len(ours) :] if content.startswith(ours) else content
 
 
-def _relocatable(objects: dict[str, Path]) -> list[Member]:
+def _relocatable(objects: dict[str, Path], interpreter: Interpreter) -> list[Member]:
     """The ELF files, without debug sections, absolute RUNPATHs and their build prefix."""
     with tempfile.TemporaryDirectory() as scratch:
         root = Path(scratch)
@@ -185,36 +180,38 @@ def _relocatable(objects: dict[str, Path]) -> list[Member]:
         elf.strip_debug([root / name for name in objects])
         elf.set_runpaths(root, objects)
         return [
-            Member(path=name, content=_neutral((root / name).read_bytes()), executable=True) for name in sorted(objects)
+            Member(path=name, content=_neutral((root / name).read_bytes(), interpreter), executable=True)
+            for name in sorted(objects)
         ]
 
 
-def _neutral(content: bytes) -> bytes:
+def _neutral(content: bytes, interpreter: Interpreter) -> bytes:
     """An ELF file whose strings have been overwritten where they knew too much, none of them moved."""
-    for prefix, neutral in private_prefixes().items():
+    for prefix, neutral in _private_prefixes(interpreter).items():
         content = content.replace(prefix.encode(), neutral.encode())
     return content.replace(*_DEBIAN_SITE)
 
 
-def _links(files: dict[str, Path], objects: frozenset[str]) -> Iterator[Member]:
+def _links(files: dict[str, Path], objects: frozenset[str], python: str) -> Iterator[Member]:
     for name in ("python", "python3"):
-        yield Member(path=f"bin/{name}", target=f"python{PYTHON}")
+        yield Member(path=f"bin/{name}", target=f"python{python}")
     for name, target in (
-        ("2to3", f"2to3-{PYTHON}"),
-        ("pydoc", f"pydoc{PYTHON}"),
-        ("pydoc3", f"pydoc{PYTHON}"),
-        ("python-config", f"python{PYTHON}-config"),
-        ("python3-config", f"python{PYTHON}-config"),
+        ("2to3", f"2to3-{python}"),
+        ("pydoc", f"pydoc{python}"),
+        ("pydoc3", f"pydoc{python}"),
+        ("python-config", f"python{python}-config"),
+        ("python3-config", f"python{python}-config"),
     ):
         if f"bin/{target}" in files:
             yield Member(path=f"bin/{name}", target=target)
-    shared = f"lib/libpython{PYTHON}.so"
+    shared = f"lib/libpython{python}.so"
     if f"{shared}.1.0" in objects:
-        yield Member(path=shared, target=f"libpython{PYTHON}.so.1.0")
+        yield Member(path=shared, target=f"libpython{python}.so.1.0")
 
 
-def _refuse_prefixes(members: list[Member]) -> None:
-    for prefix in private_prefixes():
+def _refuse_prefixes(members: list[Member], interpreter: Interpreter) -> None:
+    system = (str(interpreter.root),) if interpreter.foreign else ()
+    for prefix in (*_private_prefixes(interpreter), *system):
         for member in members:
             if prefix.encode() in member.content:
                 raise ChannelError(f"still names this machine's {prefix}", where=f"python: {member.path}")

@@ -15,11 +15,12 @@ from bundler.process import find_tool, run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-__all__ = ["add_runpath", "glibc_floor", "is_elf", "libraries", "needed", "set_runpaths", "strip_debug"]
+__all__ = ["add_runpath", "glibc_floor", "is_elf", "libraries", "loader", "needed", "set_runpaths", "strip_debug"]
 
 # What glibc itself installs. libcrypt and libnsl left it long ago, so they are vendored like the rest.
 _GLIBC = re.compile(r"(ld-linux.*|lib(c|m|dl|rt|util|pthread|resolv|anl|BrokenLocale|thread_db))\.so\.\d+")
-_RESOLVED = re.compile(r"^\t(\S+) => (/.*) \(0x[0-9a-f]+\)$", re.MULTILINE)
+# Without the loader itself, which its own list has by its path.
+_RESOLVED = re.compile(r"^\t([^/\s]+) => (/.*) \(0x[0-9a-f]+\)$", re.MULTILINE)
 _GLIBC_VERSION = re.compile(rb"\0GLIBC_(\d+)\.(\d+)(?:\.\d+)?(?=\0)")
 
 
@@ -28,12 +29,21 @@ def is_elf(content: bytes) -> bool:
     return content.startswith(b"\x7fELF")
 
 
-def libraries(files: Sequence[Path]) -> dict[str, Path]:
-    """Every library outside glibc that ldd finds for ``files``, where they are now: soname -> file."""
+def libraries(files: Sequence[Path], lister: Sequence[str | Path] = ()) -> dict[str, Path]:
+    """Every library outside glibc that ldd finds for ``files``, where they are now: soname -> file.
+
+    ``lister`` is what says it of one file in another system, in ldd's words: a dynamic loader with ``--list``.
+    """
     ldd = find_tool("ldd", package="libc-bin", purpose="the channel's Python package")
+    calls: list[list[str | Path]] = [[*lister, file] for file in files] if lister else [[ldd, *files]]
     # No status check: ldd exits with 1 as soon as one of the files needs no library at all.
-    printed = run([ldd, *files], env={**os.environ, "LC_ALL": "C"}, check=False).stdout
+    printed = "".join(run(call, env={**os.environ, "LC_ALL": "C"}, check=False).stdout for call in calls)
     return {name: Path(path) for name, path in _RESOLVED.findall(printed) if not _GLIBC.fullmatch(name)}
+
+
+def loader(program: Path) -> str:
+    """The dynamic loader that a program asks its system for, such as ``/lib64/ld-linux-x86-64.so.2``."""
+    return run([_patchelf(), "--print-interpreter", program]).stdout.strip()
 
 
 def needed(files: Sequence[Path]) -> frozenset[str]:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import platform
-import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
@@ -15,9 +14,6 @@ if TYPE_CHECKING:
 __all__ = [
     "EPOCH",
     "PLACEHOLDER",
-    "PYTHON",
-    "PYTHON_TAG",
-    "SITE_PACKAGES",
     "SUBDIR",
     "ChannelError",
     "Member",
@@ -31,9 +27,6 @@ EPOCH = 1_700_000_000
 # 255 characters, as conda-build pads its build prefix: room for whatever prefix comes later.
 PLACEHOLDER = ("/home/builder/channel/work/_h_env" + "_placehold" * 26)[:255]
 
-PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
-PYTHON_TAG = PYTHON.replace(".", "")
-SITE_PACKAGES = f"lib/python{PYTHON}/site-packages"
 SUBDIR = {"x86_64": "linux-64", "aarch64": "linux-aarch64"}.get(platform.machine(), "unsupported")
 
 

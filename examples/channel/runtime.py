@@ -2,13 +2,18 @@
 
 from __future__ import annotations
 
-import ctypes
 import shutil
 import tempfile
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 import elf
 from model import ChannelError, Member, Package, Recipe
+
+from bundler.process import ToolFailed
+
+if TYPE_CHECKING:
+    from interpreter import Interpreter
 
 __all__ = ["PROVIDERS", "recipes"]
 
@@ -18,35 +23,42 @@ PROVIDERS = {"libgcc_s.so.1": "libgcc", "libstdc++.so.6": "libstdcxx", "libz.so.
 _LICENSE = "GPL-3.0-only WITH GCC-exception-3.1"
 
 
-def recipes() -> tuple[Recipe, ...]:
-    """Both, from the libraries that this machine's loader finds."""
+# The loader's choice, whatever its search path is made of.
+_LOAD = """\
+import ctypes, sys
+ctypes.CDLL(sys.argv[1])
+print(open("/proc/self/maps", encoding="utf-8").read())
+"""
+
+
+def recipes(interpreter: Interpreter) -> tuple[Recipe, ...]:
+    """Both, from the libraries that the loader of its system finds."""
     return (
-        _recipe("libgcc", "libgcc_s.so.1", ()),
-        _recipe("libstdcxx", "libstdc++.so.6", ("libgcc",)),
+        _recipe("libgcc", "libgcc_s.so.1", (), _loaded("libgcc_s.so.1", interpreter)),
+        _recipe("libstdcxx", "libstdc++.so.6", ("libgcc",), _loaded("libstdc++.so.6", interpreter)),
     )
 
 
-def _recipe(name: str, soname: str, depends: tuple[str, ...]) -> Recipe:
-    path = _loaded(soname)
+def _recipe(name: str, soname: str, depends: tuple[str, ...], path: Path) -> Recipe:
     stat = path.stat()
     inputs = f"{path} {stat.st_size} {stat.st_mtime_ns}"
     return Recipe(key=name, inputs=inputs, make=lambda: _package(name, soname, path, depends))
 
 
-def _loaded(soname: str) -> Path:
-    """The file that the dynamic loader takes for ``soname``, whatever its search path is made of."""
+def _loaded(soname: str, interpreter: Interpreter) -> Path:
+    """The file that the dynamic loader takes for ``soname``."""
     try:
-        ctypes.CDLL(soname)
-    except OSError as missing:
+        maps = interpreter.run(_LOAD, soname)
+    except ToolFailed as missing:
         raise ChannelError(
-            f"this machine has no {soname}",
-            where="the compiler's runtime libraries",
+            f"the system has no {soname}",
+            where=str(interpreter.root),
             remedy="Install it, on Debian and Ubuntu: apt-get install libstdc++6",
         ) from missing
     stem = soname.partition(".so")[0]
-    for line in Path("/proc/self/maps").read_text(encoding="utf-8").splitlines():
+    for line in filter(None, maps.splitlines()):
         path = Path(line.split(maxsplit=5)[-1])
-        if path.name.startswith(f"{stem}.so") or path.name.startswith(f"{stem}-"):
+        if path.name.startswith((f"{stem}.so", f"{stem}-")) and path.is_relative_to(interpreter.root):
             return path
     raise ChannelError(f"{soname} is loaded, but /proc/self/maps does not show it", where=soname)
 

@@ -11,7 +11,6 @@ import configparser
 import email.parser
 import hashlib
 import posixpath
-import sys
 import tempfile
 import zipfile
 from dataclasses import dataclass, replace
@@ -20,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import elf
 from bytecode import compiled
-from model import PLACEHOLDER, PYTHON, PYTHON_TAG, SITE_PACKAGES, SUBDIR, ChannelError, Member, Package
+from model import PLACEHOLDER, SUBDIR, ChannelError, Member, Package
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -31,6 +30,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from email.message import Message
 
+    from interpreter import Interpreter
     from wheels import Pin
 
 __all__ = ["package"]
@@ -42,6 +42,7 @@ class _Wheel:
 
     path: Path
     pin: Pin
+    interpreter: Interpreter
     files: Mapping[str, tuple[bytes, bool]]
     metadata: Message
     dist_info: str
@@ -50,16 +51,16 @@ class _Wheel:
     @property
     def site(self) -> str:
         """Where modules go; conda moves a noarch package's to the Python at hand."""
-        return "site-packages" if self.pure else SITE_PACKAGES
+        return "site-packages" if self.pure else self.interpreter.site_packages
 
     @property
     def bin(self) -> str:
         return "python-scripts" if self.pure else "bin"
 
 
-def package(wheel: Path, pin: Pin, names: Mapping[str, str]) -> Package:
-    """The conda package of ``wheel``; ``names`` has the conda name for PyPI's, where they differ."""
-    opened = _open(wheel, pin)
+def package(wheel: Path, pin: Pin, names: Mapping[str, str], interpreter: Interpreter) -> Package:
+    """The conda package of ``wheel``, for ``interpreter``; ``names`` has conda's name for PyPI's, where they differ."""
+    opened = _open(wheel, pin, interpreter)
     scripts = _console_scripts(opened)
     members = list(_placed(opened))
     if not opened.pure:
@@ -70,7 +71,7 @@ def package(wheel: Path, pin: Pin, names: Mapping[str, str]) -> Package:
         _record(opened, members),
     ]
     if not opened.pure:
-        members += compiled(tuple(members))
+        members += compiled(tuple(members), interpreter)
     floor = elf.glibc_floor(member.content for member in members if elf.is_elf(member.content))
     return Package(
         name=pin.name,
@@ -84,12 +85,12 @@ def package(wheel: Path, pin: Pin, names: Mapping[str, str]) -> Package:
         noarch="python" if opened.pure else None,
         depends=_depends(opened, names) + providers + ((f"__glibc >={floor},<3.0.a0",) if floor else ()),
         entry_points=scripts if opened.pure else (),
-        build_prefix="py" if opened.pure else f"py{PYTHON_TAG}",
+        build_prefix="py" if opened.pure else f"py{interpreter.tag}",
         archive=pin.archive,
     )
 
 
-def _open(wheel: Path, pin: Pin) -> _Wheel:
+def _open(wheel: Path, pin: Pin, interpreter: Interpreter) -> _Wheel:
     with zipfile.ZipFile(wheel) as archive:
         files = {
             part.filename: (archive.read(part), bool(part.external_attr >> 16 & 0o111))
@@ -106,6 +107,7 @@ def _open(wheel: Path, pin: Pin) -> _Wheel:
     return _Wheel(
         path=wheel,
         pin=pin,
+        interpreter=interpreter,
         files=files,
         metadata=parse("METADATA"),
         dist_info=dist_info,
@@ -213,9 +215,11 @@ def _depends(wheel: _Wheel, names: Mapping[str, str]) -> tuple[str, ...]:
     if wheel.pure:
         python = _match_spec("python", SpecifierSet(wheel.metadata.get("Requires-Python", "")))
     else:
-        python = f"python >={PYTHON},<{sys.version_info.major}.{sys.version_info.minor + 1}.0a0"
+        major, minor = wheel.interpreter.python.split(".")
+        python = f"python >={major}.{minor},<{major}.{int(minor) + 1}.0a0"
     extras = ("", *wheel.pin.extras)
     environment = {key: str(value) for key, value in default_environment().items()}
+    environment |= {"python_version": wheel.interpreter.python, "python_full_version": wheel.interpreter.version}
     found = {python}
     for line in wheel.metadata.get_all("Requires-Dist", []):
         requirement = Requirement(line)

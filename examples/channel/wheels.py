@@ -19,7 +19,9 @@ from bundler.process import ToolFailed, run
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-__all__ = ["PINS", "SCIENCE", "Pin", "download", "listed"]
+    from interpreter import Interpreter
+
+__all__ = ["SCIENCE", "Pin", "download", "listed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,32 +40,6 @@ class Pin:
         """The PyPI name, normalised."""
         return canonicalize_name(self.pypi or self.name)
 
-
-# To add a package: a line here for it and one for each dependency that is not here yet.
-PINS = (
-    Pin(
-        name="click",
-        version="8.5.1",
-        sha256="8bb5376d2006950386f8c6427613334a2acadc5f559cb80e638d00b4df957e37",
-        archive=".tar.bz2",  # so that the older format is met too
-    ),
-    Pin(
-        name="h11",
-        version="0.16.0",
-        sha256="63cf8bbe7522de3bf65932fda1d9c2772064ffb3dae62d55932da54b31cb6c86",
-    ),
-    Pin(name="httptools", version="0.9.0", sha256=None),
-    Pin(
-        name="typing_extensions",
-        version="4.16.0",
-        sha256="481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8",
-    ),
-    Pin(
-        name="uvicorn",
-        version="0.54.0",
-        sha256="505bdb0f318731d45f1f712071fc781a8981f6847a31c902c9f5e652d4f67faf",
-    ),
-)
 
 # What many services carry, and what `make bench` measures with: for Python 3.11 and later.
 SCIENCE = (
@@ -96,14 +72,19 @@ SCIENCE = (
 
 # What conda-forge calls a project of PyPI otherwise; a hyphen for an underscore is no other name there.
 _ELSEWHERE = {"python-fastjsonschema": "fastjsonschema", "python-tzdata": "tzdata"}
+_OLDER_FORMAT = frozenset({"click"})  # so that it is met too
+_PINS = Path(__file__).with_name("pins")
+_OLDEST_GLIBC = 17  # 2.17, which manylinux2014 is another name for; pip knows the still older names
 
 
-def listed(name: str) -> tuple[Pin, ...]:
+def listed(name: str, python: str) -> tuple[Pin, ...]:
     """The pins of ``pins/<name>.txt``: a requirement a line, under its conda name, as pip's requirements files are.
 
-    A line without a hash is a project with a wheel for each Python and machine.
+    A Python that today's versions have left behind has lists of its own, ``pins/3.9/<name>.txt``. A line without a
+    hash is a project with a wheel for each Python and machine.
     """
-    text = Path(__file__).with_name("pins").joinpath(f"{name}.txt").read_text(encoding="utf-8")
+    own = _PINS / python / f"{name}.txt"
+    text = (own if own.is_file() else _PINS / f"{name}.txt").read_text(encoding="utf-8")
     lines = (line.partition(" #")[0].split() for line in text.splitlines() if not line.startswith("#"))
     return tuple(_pin(*words) for words in lines if words)
 
@@ -117,23 +98,26 @@ def _pin(requirement: str, digest: str = "") -> Pin:
         sha256=digest.removeprefix("--hash=sha256:") or None,
         pypi=_ELSEWHERE.get(wanted.name),
         extras=tuple(sorted(wanted.extras)),
+        archive=".tar.bz2" if wanted.name in _OLDER_FORMAT else ".conda",
     )
 
 
-def download(pins: Iterable[Pin], cache: Path) -> Mapping[Pin, Path]:
-    """The wheel of each of ``pins`` for this interpreter; pip fetches those that ``cache`` lacks.
+def download(pins: Iterable[Pin], cache: Path, interpreter: Interpreter) -> Mapping[Pin, Path]:
+    """The wheel of each of ``pins`` for ``interpreter``; pip fetches those that ``cache`` lacks.
 
     Raises :class:`ChannelError` if pip fails or a wheel is not the pinned one.
     """
     wanted = tuple(dict.fromkeys(pins))
-    room = cache / f"{sys.implementation.cache_tag}-{platform.machine()}"
+    room = cache / f"{interpreter.cache_tag}-{platform.machine()}"
+    if interpreter.foreign:  # a glibc that the wheels of a room of this machine's need not run with
+        room = room.with_name(f"{room.name}-glibc{interpreter.glibc}")
     room.mkdir(parents=True, exist_ok=True)
     found = _find(wanted, room)
     missing = [pin for pin in wanted if pin not in found]
     while missing:
         # pip refuses two versions of a project in one call.
         batch = {pin.project: pin for pin in missing}
-        _fetch(tuple(batch.values()), room)
+        _fetch(tuple(batch.values()), room, interpreter)
         missing = [pin for pin in missing if batch[pin.project] != pin]
     return _find(wanted, room)
 
@@ -158,13 +142,13 @@ def _check(wheel: Path, sha256: str) -> None:
         )
 
 
-def _fetch(pins: Sequence[Pin], room: Path) -> None:
+def _fetch(pins: Sequence[Pin], room: Path, interpreter: Interpreter) -> None:
     wanted = [f"{pin.project}=={pin.version}" for pin in pins]
     with tempfile.TemporaryDirectory(dir=room, prefix=".partial-") as scratch:
         pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
         quiet = ["--disable-pip-version-check", "--no-input", "--quiet"]
         try:
-            run([*pip, *quiet, "--dest", scratch, *wanted])
+            run([*pip, *quiet, *_target(interpreter), "--dest", scratch, *wanted])
         except ToolFailed as failure:
             raise ChannelError(
                 f"pip could not download {', '.join(wanted)}:\n{failure.tail()}",
@@ -173,3 +157,14 @@ def _fetch(pins: Sequence[Pin], room: Path) -> None:
             ) from failure
         for wheel in Path(scratch).glob("*.whl"):
             wheel.replace(room / wheel.name)
+
+
+def _target(interpreter: Interpreter) -> tuple[str, ...]:
+    """pip's words for another Python than the one that it runs under. The tags are PEP 600's."""
+    if not interpreter.foreign:
+        return ()
+    newest = int(interpreter.glibc.partition(".")[2])
+    words = ["--implementation", "cp", "--python-version", interpreter.python]
+    for minor in range(newest, _OLDEST_GLIBC - 1, -1):  # the best first
+        words += ["--platform", f"manylinux_2_{minor}_{platform.machine()}"]
+    return (*words, "--platform", f"manylinux2014_{platform.machine()}")

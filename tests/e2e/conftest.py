@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 import shutil
+from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from bundlekit import build, install
+from examplekit import channel_for
 from once import once
 
 from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
 
@@ -36,6 +38,21 @@ def hello(local_channel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
         return build(project, local_channel, project / "dist")
 
     return once(tmp_path_factory, "hello", make)
+
+
+@pytest.fixture(scope="session")
+def example(tmp_path_factory: pytest.TempPathFactory) -> Callable[[str, str], Path]:
+    """The bundle of an example, ``inference/v1`` say, for a suite; built once for suites of one channel."""
+
+    @cache
+    def built(name: str, channel: Path) -> Path:
+        project = tmp_path_factory.mktemp("examples") / name
+        left_out = shutil.ignore_patterns("conda-lock.yml")
+        # links followed: the two inference APIs share their code that way
+        shutil.copytree(EXAMPLES / name, project, ignore=left_out)
+        return build(project, channel, project / "dist")
+
+    return lambda name, suite: built(name, channel_for(suite))
 
 
 @pytest.fixture(scope="module")

@@ -3,16 +3,13 @@
 from __future__ import annotations
 
 import json
-import shutil
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from bundlekit import build, install
+from bundlekit import install
 from examplekit import (
-    CHECKOUT,
     ask,
     environment,
-    examples_channel,
     exposure,
     healthy,
     main_pid,
@@ -23,7 +20,7 @@ from examplekit import (
 from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.e2e
@@ -32,17 +29,9 @@ PORTS = {"inference-v1": 8001, "inference-v2": 8002}
 SETOSA, VIRGINICA = [5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]
 
 
-@pytest.fixture(scope="module")
-def bundles(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, ...]:
-    project = tmp_path_factory.mktemp("examples") / "inference"
-    shutil.copytree(
-        CHECKOUT / "examples" / "inference", project, symlinks=True, ignore=shutil.ignore_patterns("conda-lock.yml")
-    )
-    return tuple(build(project / version, examples_channel(), project / "dist") for version in ("v1", "v2"))
-
-
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
-def machine(bundles: tuple[Path, ...], request: pytest.FixtureRequest) -> Iterator[Machine]:
+@pytest.fixture(scope="module", params=["bullseye", "bookworm", "trixie"])
+def machine(example: Callable[[str, str], Path], request: pytest.FixtureRequest) -> Iterator[Machine]:
+    bundles = [example(f"inference/{version}", request.param) for version in ("v1", "v2")]
     with Machine(rootfs(request.param)) as machine:
         for bundle in bundles:
             install(machine, bundle)

@@ -4,16 +4,13 @@ from __future__ import annotations
 
 import json
 import re
-import shutil
 from typing import TYPE_CHECKING
 
 import pytest
-from bundlekit import build, install
+from bundlekit import install
 from examplekit import (
-    CHECKOUT,
     ask,
     environment,
-    examples_channel,
     exposure,
     healthy,
     main_pid,
@@ -25,7 +22,7 @@ from examplekit import (
 from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.e2e
@@ -67,16 +64,20 @@ ask("DELETE", f"{url}/{kernel}")
 """
 
 
+@pytest.fixture(scope="module", params=["bullseye", "bookworm", "trixie"])
+def suite(request: pytest.FixtureRequest) -> str:
+    name: str = request.param
+    return name
+
+
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    project = tmp_path_factory.mktemp("examples") / "jupyter"
-    shutil.copytree(CHECKOUT / "examples" / "jupyter", project, ignore=shutil.ignore_patterns("conda-lock.yml"))
-    return build(project, examples_channel(), project / "dist")
+def bundle(example: Callable[[str, str], Path], suite: str) -> Path:
+    return example("jupyter", suite)
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
-def machine(bundle: Path, request: pytest.FixtureRequest) -> Iterator[Machine]:
-    with Machine(rootfs(request.param)) as machine:
+@pytest.fixture(scope="module")
+def machine(bundle: Path, suite: str) -> Iterator[Machine]:
+    with Machine(rootfs(suite)) as machine:
         install(machine, bundle)
         yield machine
 

@@ -364,7 +364,7 @@ class TestScience:
 class TestExamples:
     def test_two_versions_of_a_project_are_for_two_environments(self) -> None:
         channel = examples_channel()
-        for wanted, numpy in (("scikit-learn =1.5", "1."), ("scikit-learn >=1.9", "2.")):
+        for wanted, numpy in (("scikit-learn =1.5", "1."), ("scikit-learn >=1.6", "2.")):
             found = {r.name.normalized: str(r.version) for r in solve(channel, wanted, f"numpy ={numpy[0]}")}
             assert found["numpy"].startswith(numpy)
             assert {"scipy", "joblib", "threadpoolctl", "libstdcxx"} <= found.keys()

@@ -1,0 +1,68 @@
+"""examples/hello on the oldest and the newest system; test_hello.py has it on the one between, and in detail."""
+
+from __future__ import annotations
+
+import json
+import re
+from typing import TYPE_CHECKING
+
+import pytest
+from bundlekit import install
+from examplekit import ask, exposure, healthy, main_pid, unit_complaints, users
+
+from bundler.machine import Machine, rootfs
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.e2e
+
+URL = "http://127.0.0.1:8000"
+LIBRARIES = """
+import bz2, ctypes, curses, lzma, readline, sqlite3, ssl, sysconfig, uuid, zlib, zoneinfo
+print(sysconfig.get_config_var("prefix"), sysconfig.get_path("purelib"), *zoneinfo.TZPATH)
+print(*(line.split()[-1] for line in open("/proc/self/maps") if ".so" in line))
+"""
+
+
+@pytest.fixture(scope="module", params=["bullseye", "trixie"])
+def machine(example: Callable[[str, str], Path], request: pytest.FixtureRequest) -> Iterator[Machine]:
+    bundle = example("hello", request.param)
+    with Machine(rootfs(request.param)) as machine:
+        install(machine, bundle)
+        yield machine
+
+
+def test_it_answers_with_what_it_brought_along(machine: Machine) -> None:
+    status, text = ask(machine, f"{URL}/about")
+    about = json.loads(text)
+    assert (status, about["user"]) == (200, "hello")
+    assert about["imports"] == dict.fromkeys(("ctypes", "httptools", "sqlite3", "ssl", "zlib"), True)
+    program = machine.run("readlink", f"/proc/{main_pid(machine, 'hello')}/exe", check=True).stdout
+    assert re.match(r"/opt/hello/releases/0\.1\.0-[0-9a-f]{12}/env/bin/python3\.\d+$", program)
+    assert users(machine, "hello") == {"hello"}
+
+
+def test_nothing_but_glibc_is_the_systems(machine: Machine) -> None:
+    env = machine.run("readlink", "-f", "/opt/hello/current/env", check=True).stdout.strip()
+    configured, loaded = machine.run(f"{env}/bin/python", "-I", "-c", LIBRARIES, check=True).stdout.splitlines()
+    prefix, purelib, *zones = configured.split()
+    assert prefix == env
+    assert re.fullmatch(rf"{env}/lib/python3\.\d+/site-packages", purelib)
+    assert "/usr/share/zoneinfo" in zones
+    outside = {path.rpartition("/")[2] for path in loaded.split() if not path.startswith(f"{env}/")}
+    assert {name for name in outside if not re.match(r"(ld-|lib(c|m|dl|rt|pthread|util)[.-])", name)} == set()
+
+
+def test_the_units_are_tight_and_clean(machine: Machine) -> None:
+    assert exposure(machine, "hello") <= 1.5
+    units = machine.run("ls", "/usr/local/lib/systemd/system", check=True).stdout.split()
+    assert {"hello.service", "hello-health.service", "hello-health.timer", "hello-watch.service"} <= set(units)
+    assert unit_complaints(machine, *units) == ""
+
+
+def test_it_is_back_after_a_reboot(machine: Machine) -> None:
+    machine.reboot()
+    assert healthy(machine, "hello")
+    assert ask(machine, f"{URL}/healthz") == (200, "ok\n")
