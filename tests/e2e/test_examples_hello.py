@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bundlekit import install
-from examplekit import ask, exposure, healthy, main_pid, unit_complaints, users
+from examplekit import ask, exposure, healthy, main_pid, older_channel, unit_complaints, users
 
 from bundler.machine import Machine, rootfs
 
@@ -32,6 +32,15 @@ def machine(example: Callable[[str, str], Path], request: pytest.FixtureRequest)
     with Machine(rootfs(request.param)) as machine:
         install(machine, bundle)
         yield machine
+
+
+def test_the_older_channel_assumes_no_newer_glibc_than_its_system_has(example: Callable[[str, str], Path]) -> None:
+    assumed = json.loads((older_channel() / "virtual-packages.yml").read_bytes())["subdirs"]["linux-64"]
+    assert assumed["packages"]["__glibc"] == "2.31"
+    header = (example("hello", "bullseye") / "install.sh").read_text()
+    floor = re.search(r"^GLIBC='?2\.(\d+)'?$", header, re.MULTILINE)
+    assert floor
+    assert int(floor[1]) <= 31
 
 
 def test_it_answers_with_what_it_brought_along(machine: Machine) -> None:

@@ -6,12 +6,13 @@ The programs are Perl, which the smallest Debian has; the units are those that a
 from __future__ import annotations
 
 import json
-import re
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from installkit import Member, Spec, but
+from examplekit import exposure
+from installkit import COOKIE, Member, Spec, but
 from targetkit import Target
 
 from bundler.machine import Machine, rootfs
@@ -114,6 +115,27 @@ SPEC = Spec(
     ),
 )
 
+NODES = but(
+    SPEC,
+    name="nodes",
+    secrets=(replace(COOKIE, delivery="credential"),),
+    services=("node",),
+    tables="""
+[secrets]
+RELEASE_COOKIE = { delivery = "credential" }
+[release]
+distribution = "name"
+[services.node]
+command = ["serve", "8010", "node"]
+profile = "beam"
+health = { tcp = "127.0.0.1:8010" }
+[services.node-nightly]
+command = ["job"]
+profile = "beam"
+schedule = { on_calendar = "daily" }
+""",
+)
+
 
 @pytest.fixture(scope="module", params=["bookworm", "bullseye", "trixie"])
 def target(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target]:
@@ -171,22 +193,32 @@ def test_every_kind_is_well(target: Target) -> None:
     }
 
 
-def test_the_units_are_clean_and_the_exposure_is_low(target: Target) -> None:
+def check_units(target: Target, wanted: set[str]) -> None:
+    """All units on the machine, of which ``wanted`` are some, without a line of complaint."""
     units = target.sh("ls /usr/local/lib/systemd/system").split()
-    assert {"web-health.timer", "web-watch.service", "nightly.timer"} <= set(units)
+    assert wanted <= set(units)
     verified = target.machine.run("systemd-analyze", "verify", *units)
     assert (verified.status, verified.stdout + verified.stderr) == (0, "")
-    exposures = {}
-    for name in ("told", "asked"):  # profile python, profile beam
-        offline = ("--offline=true",) if target.machine.systemd_version >= 250 else ()
-        unit = f"/usr/local/lib/systemd/system/{name}.service" if offline else name
-        text = target.machine.run(
-            "systemd-analyze", "security", "--no-pager", *offline, unit, env={"SYSTEMD_COLORS": "0"}
-        ).stdout
-        found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)
-        assert found, text
-        exposures[name] = float(found[1])
+
+
+def test_the_units_are_clean_and_the_exposure_is_low(target: Target) -> None:
+    check_units(target, {"web.service", "web-health.timer", "web-watch.service", "nightly.service", "nightly.timer"})
+    exposures = {name: exposure(target.machine, name) for name in ("told", "asked")}  # profile python, profile beam
     assert max(exposures.values()) <= 1.5, exposures
+
+
+def test_so_are_those_of_nodes_that_meet_and_get_their_cookie_in_a_file(target: Target) -> None:
+    installed = target.install(NODES, "--no-start")
+    assert installed.status == 0, installed.stderr
+    try:
+        check_units(target, {"node.service", "node-watch.service", "node-nightly.service", "node-nightly.timer"})
+        text = target.sh("systemctl cat node node-nightly")
+        assert text.count("AF_NETLINK") == text.count("LoadCredential=RELEASE_COOKIE:") == 2
+        exposures = {name: exposure(target.machine, name) for name in ("node", "node-nightly")}
+        assert max(exposures.values()) <= 1.5, exposures
+    finally:
+        gone = target.manage("uninstall", "--purge", "--yes", name=NODES.name)
+    assert gone.status == 0, gone.stderr
 
 
 def test_a_low_port_is_bound_by_nobody_special(target: Target) -> None:

@@ -151,6 +151,14 @@ class TestDirectory:
         assert "Traceback" not in done.stderr
         assert sorted(path.name for path in tmp_path.iterdir()) == [".lock", "thesis.tex"]
 
+    def test_a_system_without_python_is_refused(self, tmp_path: Path) -> None:
+        (tmp_path / "system").mkdir()
+        done = make(tmp_path / "channel", tmp_path / "wheels", "--system", str(tmp_path / "system"))
+        assert done.returncode == 5
+        assert "the directory has no /usr/bin/python3" in done.stderr
+        assert "Traceback" not in done.stderr
+        assert not (tmp_path / "channel").exists()
+
     def test_a_wheel_that_is_not_the_pinned_one_is_refused(self, local_channel: Path, tmp_path: Path) -> None:
         channel, cache = tmp_path / "channel", tmp_path / "wheels"
         shutil.copytree(local_channel, channel)
