@@ -16,6 +16,7 @@ from bundler.bundle.assemble import place
 from bundler.bundle.identity import Identity
 from bundler.config import Secret, load_config
 from bundler.resources import templates_dir
+from bundler.target.activation import Activation
 from bundler.target.render import (
     InstallScript,
     InstallService,
@@ -171,11 +172,12 @@ def config_of(spec: Spec) -> BundleConfig:
 
 
 def environments(spec: Spec) -> dict[str, str]:
-    """The services' own variables, by the name of the file below config/."""
+    """What units read beside config/NAME.env, by the file's name below config/."""
     if not spec.tables:
         return {}
     config = config_of(spec)
-    return {
+    activation = Activation(variables=(), unset=(), scripts=()).files()
+    return {path.removeprefix("config/"): text for path, text in activation.items()} | {
         f"{service.unit}.env": render_environment(
             service_environment(config, service, spec.release_dir, spec.packages), comment="Its own"
         )
@@ -211,8 +213,10 @@ def write_payload(spec: Spec, path: Path) -> str:
         Member(name="env/bin/tool", content=b"#!/bin/sh\necho tool\n", mode=0o755),
         Member(name="env/bin/tool-link", kind=tarfile.SYMTYPE, link="tool"),
         Member(name="app/serve", content=spec.serve.encode(), mode=0o755),
-        Member(name="share/probe", content=(templates_dir() / "target" / "probe.sh").read_bytes()),
-        Member(name="share/watch", content=(templates_dir() / "target" / "watch.sh").read_bytes()),
+        *(
+            Member(name=f"share/{name}", content=(templates_dir() / "target" / f"{name}.sh").read_bytes())
+            for name in ("beam", "probe", "watch")
+        ),
         Member(name="share/health", content=(spec.health or "exit 0\n").encode()),
         *spec.members,
     ]
