@@ -76,7 +76,8 @@ def _unnamed_nodes(config: BundleConfig) -> list[str]:
     named = {name for name, _ in config.config}
     return [
         f"release.listen: with every address, services.{service.name} does not know its node's name; set RELEASE_NODE"
-        " in its environment or in [config], such as hello@10.0.0.5"
+        " in its environment or in [config], such as hello@10.0.0.5, or leave listen to each server's operator"
+        " (ERL_DIST_LISTEN), which names the node as well"
         for service in config.services
         if service.table.profile == "beam" and "RELEASE_NODE" not in named | set(service.table.environment)
     ]

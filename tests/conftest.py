@@ -19,7 +19,7 @@ CHECKOUT = Path(__file__).parent.parent
 os.environ["CONDA_BUNDLER_CACHE"] = str(CHECKOUT / "build" / "cache")
 
 _NOTHING_SKIPPED = bool(os.environ.get("CONDA_BUNDLER_NO_SKIP"))
-_E2E_TOOLS = ("systemd-nspawn", "mmdebstrap")
+_E2E_TOOLS = ("systemd-nspawn", "mmdebstrap", "ip")
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

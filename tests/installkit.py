@@ -97,7 +97,6 @@ def write_bundle(spec: Spec, directory: Path) -> Path:
         "conda-lock.yml": "version: 1\n",
         f"config/{spec.name}.env": f"# Defaults\n{spec.config}",
         **{f"config/{name}": text for name, text in environments(spec).items()},
-        **Activation(variables=(), unset=(), scripts=()).files(),
         **{f"units/{name}": text for name, text in units(spec).items()},
         "manage": render_manage(script(spec, payload, {})),
     }
@@ -173,11 +172,12 @@ def config_of(spec: Spec) -> BundleConfig:
 
 
 def environments(spec: Spec) -> dict[str, str]:
-    """The services' own variables, by the name of the file below config/."""
+    """What units read beside config/NAME.env, by the file's name below config/."""
     if not spec.tables:
         return {}
     config = config_of(spec)
-    return {
+    activation = Activation(variables=(), unset=(), scripts=()).files()
+    return {path.removeprefix("config/"): text for path, text in activation.items()} | {
         f"{service.unit}.env": render_environment(
             service_environment(config, service, spec.release_dir, spec.packages), comment="Its own"
         )

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bundler.config import BundleConfig, Secret, Service
 
-__all__ = ["beam_variables", "environment_directives", "launcher", "needs_netlink"]
+__all__ = ["beam_variables", "environment_directives", "launcher", "needs_netlink", "stopper"]
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -50,18 +50,18 @@ def beam_variables(config: BundleConfig, service: Service, runtime: str) -> dict
     """What a program on the BEAM is told by default, before the service's own ``environment``.
 
     A release writes its boot files to RELEASE_TMP. Distribution would listen on all interfaces, so there is none unless
-    bundle.toml wants it; ``share/beam`` makes flags of ERL_DIST_LISTEN and ERL_DIST_PORT.
+    bundle.toml wants it; ``share/beam`` makes flags of ERL_DIST_LISTEN and ERL_DIST_PORT, and puts the address behind a
+    RELEASE_NODE that has none: the one that the operator of this server has set, perhaps.
     """
     release = config.release
     variables = {"RELEASE_DISTRIBUTION": release.distribution, "RELEASE_TMP": runtime}
     if release.distribution == "none":
         return variables
     variables |= {"ERL_DIST_LISTEN": release.listen, "ERL_DIST_PORT": str(release.port)}
-    if release.distribution == "sname":
-        host = "@localhost" if release.listen.startswith("127.") else ""
-        return variables | {"RELEASE_NODE": f"{service.name}{host}"}
-    named = {name for name, _ in config.config} | service.table.environment.keys()
-    return variables if "RELEASE_NODE" in named else variables | {"RELEASE_NODE": f"{service.name}@{release.listen}"}
+    if "RELEASE_NODE" in {name for name, _ in config.config}:
+        return variables
+    loopback = release.distribution == "sname" and release.listen.startswith("127.")
+    return variables | {"RELEASE_NODE": f"{service.name}@localhost" if loopback else service.name}
 
 
 def needs_netlink(config: BundleConfig, service: Service) -> bool:
@@ -87,6 +87,11 @@ def launcher(service: Service, program: str, release: str, executables: Abstract
             remedy='Set profile = "beam": it gives the release its places and keeps the cookie from ps.',
         )
     return ()
+
+
+def stopper(service: Service, release: str) -> str:
+    """``ExecStop=``: a virtual machine that boots hears no signal, and would be waited for."""
+    return f"/bin/sh {release}/share/beam --stop" if service.table.profile == "beam" else ""
 
 
 def _releases(executables: AbstractSet[str]) -> set[str]:

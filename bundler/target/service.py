@@ -6,7 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from bundler.errors import ConfigError
-from bundler.target.delivery import beam_variables, environment_directives, launcher
+from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
 from bundler.target.hardening import confinement, probe_confinement, variables
 from bundler.target.health import Sections, health_sections, timer_sections, watch_sections
 from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
@@ -106,7 +106,7 @@ def _service_sections(
         "Service": (
             ("Type", service.kind),  # exec and notify: a missing binary fails `systemctl start`
             ("ExecStart", command),
-            *_ends(service),
+            *_ends(service, release),
             *_given(
                 ("MemoryMax", table.memory_max),
                 ("CPUQuota", table.cpu_quota),
@@ -134,18 +134,19 @@ def _start_limit(service: Service) -> Lines:
     return (("StartLimitIntervalSec", str(table.start_interval)), ("StartLimitBurst", str(table.start_limit)))
 
 
-def _ends(service: Service) -> Lines:
+def _ends(service: Service, release: str) -> Lines:
     """What happens when it has ended, does not come up or hangs. A job runs again when it is time."""
     table = service.table
     if table.schedule:
         return ()
+    stop = stopper(service, release)
     patience = ""
     if service.kind == "notify" and table.health:
         patience = str(math.ceil(table.health.start_period + table.health.timeout))
     return (
         ("Restart", table.restart),
         ("RestartSec", str(table.restart_delay)),
-        *_given(("TimeoutStartSec", patience), ("WatchdogSec", table.watchdog)),
+        *_given(("ExecStop", stop), ("TimeoutStartSec", patience), ("WatchdogSec", table.watchdog)),
     )
 
 

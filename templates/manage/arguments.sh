@@ -7,6 +7,7 @@ JSON=
 FROM_FILE=
 PURGE=
 YES=
+COMMAND_WORDS=0 # of exec: how many there are, at the end of all
 
 usage() {
     cat <<TEXT
@@ -19,6 +20,8 @@ Looks after $NAME on this machine (made by conda-bundler $TOOL_VERSION).
   rollback [RELEASE]                go to the release before, or to the one named; back again if it is unhealthy
   verify [RELEASE]                  compare every file with what was installed
   rotate-secret NAME [--from FILE]  a new value; the old one comes back if a service is unhealthy with it
+  exec SERVICE COMMAND [ARGUMENT…]  run a program of the release as that service would: its user, environment,
+                                    secrets, confinement; the status is the command's
   uninstall                         stop it and remove its units and releases; config, secrets, state and user stay
   uninstall --purge [--yes]         remove all of it, state and secrets included
 
@@ -63,6 +66,12 @@ parse_arguments() {
                     COMMAND=$1
                 elif [ -z "$OPERAND" ] && [ -n "$1" ]; then
                     OPERAND=$1
+                    if [ "$COMMAND" = exec ]; then # what follows is the command's own
+                        shift
+                        [ "${1-}" != -- ] || shift
+                        COMMAND_WORDS=$#
+                        break
+                    fi
                 else
                     misuse "one argument too many: $1"
                 fi
@@ -96,6 +105,13 @@ check_arguments() {
                 '') misuse "rotate-secret needs the name of a secret" ;;
                 *[!A-Za-z0-9_]*) misuse "not the name of a secret: $OPERAND" ;;
             esac
+            ;;
+        exec)
+            OPERAND=${OPERAND%.service}
+            case $OPERAND in
+                '' | *[!a-z0-9-]*) misuse "exec needs the name of a service, and a command" ;;
+            esac
+            [ "$COMMAND_WORDS" -gt 0 ] || misuse "exec needs a command to run"
             ;;
         run) # for bin/run-SERVICE
             case $OPERAND in

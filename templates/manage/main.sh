@@ -4,11 +4,18 @@
 main() {
     parse_arguments "$@"
     [ "$(id -u)" = 0 ] || die 10 "this must run as root" "Run it with sudo, or as root."
-    [ "$COMMAND" = uninstall ] || exec </dev/null
+    case $COMMAND in
+        uninstall | exec) ;;
+        *) exec </dev/null ;;
+    esac
     find_root
     case $COMMAND in
         status) status ;;
         run) run_service ;;
+        exec)
+            shift "$(($# - COMMAND_WORDS))"
+            exec_command "$@"
+            ;;
         releases) releases ;;
         *) change ;;
     esac

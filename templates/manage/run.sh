@@ -4,12 +4,20 @@
 # systemd.exec(5) and systemd.service(5) have them. What confines a service is systemd's alone.
 
 RUN_NAMES=
+RUN_FIRST= # a program that is to start the one that becomes the user
 
 run_service() {
     # Nothing of the caller's environment; nothing of ours stays either.
     [ -n "${MANAGE_RUN-}" ] || exec env -i MANAGE_RUN=yes /bin/sh "$0" run "$OPERAND"
     RELEASE=$(current_release)
     run_unit=$ROOT/releases/$RELEASE/units/$OPERAND.service
+    prepare_run
+    command_words "$(directive ExecStart)"
+    become
+}
+
+# All but the words of the command.
+prepare_run() {
     [ -f "$run_unit" ] || die 10 "there is no service $OPERAND" "See: $ROOT/bin"
     run_user=$(directive User)
     run_group=$(directive Group)
@@ -20,10 +28,8 @@ run_service() {
     run_directories
     run_environment
     run_credentials
-    command_words "$(directive ExecStart)"
     cd "$(directive WorkingDirectory | grep . || echo /)" || die 12 "cannot enter its working directory"
     umask "$(directive UMask | grep . || echo 0022)"
-    become
 }
 
 directive() { # KEY: of [Service]; the last one counts, and an empty one takes back those before it
@@ -209,8 +215,19 @@ command_word() { # WORD
         esac
         word_text=$word_text$word_part
     done
+    run_word "$word_text"
+}
+
+run_words() { # WORD...: as they are
+    RUN_ARGUMENTS=
+    for run_one in "$@"; do
+        run_word "$run_one"
+    done
+}
+
+run_word() { # WORD
     RUN_COUNT=$((${RUN_COUNT:-0} + 1))
-    eval "ARGUMENT_$RUN_COUNT=\$word_text"
+    eval "ARGUMENT_$RUN_COUNT=\$1"
     RUN_ARGUMENTS="$RUN_ARGUMENTS \"\$ARGUMENT_$RUN_COUNT\""
 }
 
@@ -225,6 +242,7 @@ become() {
     else
         die 10 "there is no program to become $run_user with" "Install util-linux (setpriv) or coreutils (chroot)."
     fi
+    [ -z "$RUN_FIRST" ] || set -- "$(command -v "$RUN_FIRST")" "$@"
     unset PATH LC_ALL PWD OLDPWD SHLVL MANAGE_RUN
     for run_name in $RUN_NAMES; do
         eval "export $run_name=\"\$VARIABLE_$run_name\""

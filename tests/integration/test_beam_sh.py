@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import subprocess
+import time
 from typing import TYPE_CHECKING
 
 import pytest
@@ -28,6 +29,7 @@ ARGV = """#!/bin/sh
 echo "$*"
 echo "cookie=$RELEASE_COOKIE"
 echo "flags=$ERL_AFLAGS"
+echo "node=$RELEASE_NODE"
 """
 
 
@@ -118,6 +120,7 @@ def test_flags(
         {"ERL_DIST_PORT": "1", "ERL_DIST_LISTEN": "10.0.0"},
         {"ERL_DIST_PORT": "1", "ERL_DIST_LISTEN": "1.2.3.4.5"},
         {"ERL_DIST_PORT": "1", "ERL_DIST_LISTEN": "1..3.4"},
+        {"ERL_DIST_LISTEN": "x"},
     ],
 )
 def test_what_is_no_address_is_refused(
@@ -127,12 +130,84 @@ def test_what_is_no_address_is_refused(
     assert (done.returncode, done.stdout, done.stderr.startswith("beam: ERL_DIST_")) == (78, "", True)
 
 
+@pytest.mark.parametrize(
+    ("env", "node"),
+    [
+        ({"RELEASE_DISTRIBUTION": "name", "RELEASE_NODE": "web"}, "web@127.0.0.1"),
+        ({"RELEASE_DISTRIBUTION": "name", "RELEASE_NODE": "web", "ERL_DIST_LISTEN": "10.0.0.5"}, "web@10.0.0.5"),
+        ({"RELEASE_DISTRIBUTION": "name", "RELEASE_NODE": "web@b", "ERL_DIST_LISTEN": "0.0.0.0"}, "web@b"),
+        ({"RELEASE_DISTRIBUTION": "name", "ERL_DIST_LISTEN": "10.0.0.5"}, ""),
+        ({"RELEASE_DISTRIBUTION": "sname", "RELEASE_NODE": "web", "ERL_DIST_LISTEN": "10.0.0.5"}, "web"),
+        ({"RELEASE_DISTRIBUTION": "none", "RELEASE_NODE": "web"}, "web"),
+    ],
+)
+def test_a_nodes_host_is_where_it_listens(
+    shell: tuple[str, ...], program: Path, tmp_path: Path, env: dict[str, str], node: str
+) -> None:
+    done, _ = beam(shell, tmp_path, program, "start", **env)
+    assert (done.returncode, done.stdout.splitlines()[3]) == (0, f"node={node}")
+
+
+def test_a_node_that_listens_everywhere_has_to_be_told_its_host(
+    shell: tuple[str, ...], program: Path, tmp_path: Path
+) -> None:
+    env = {"RELEASE_DISTRIBUTION": "name", "RELEASE_NODE": "web", "ERL_DIST_LISTEN": "0.0.0.0"}
+    done, _ = beam(shell, tmp_path, program, "start", **env)
+    assert (done.returncode, done.stdout) == (78, "")
+    assert "RELEASE_NODE must say by which address others find it, as web@10.0.0.5" in done.stderr
+
+
+def start(shell: tuple[str, ...], home: Path, *words: str) -> subprocess.Popen[str]:
+    """A program that is deaf to the first SIGTERM, as a virtual machine that boots is; it has said that it listens."""
+    deaf = "trap 'trap \"exit 7\" TERM' TERM; echo; while :; do sleep 0.1; done"
+    env = {"PATH": "/usr/bin:/bin", "HOME": str(home), "RUNTIME_DIRECTORY": f"{home}:{home}/more"}
+    script = templates_dir() / "target" / "beam.sh"
+    line: list[str | Path] = [*shell, script, *words, "/bin/sh", "-c", deaf]
+    program = subprocess.Popen(line, env=env, stdout=subprocess.PIPE, text=True)
+    assert program.stdout
+    assert program.stdout.readline() == "\n"
+    return program
+
+
+def test_what_boots_is_told_to_stop_until_it_hears_it(shell: tuple[str, ...], tmp_path: Path) -> None:
+    env = {"PATH": "/usr/bin:/bin", "RUNTIME_DIRECTORY": str(tmp_path)}
+    script = templates_dir() / "target" / "beam.sh"
+    with start(shell, tmp_path) as booting:
+        beside = start(shell, tmp_path, "--beside")  # which is nobody that is stopped
+        beside.kill()
+        beside.communicate()
+        with subprocess.Popen([*shell, script, "--stop"], env=env | {"MAINPID": str(booting.pid)}) as stop:
+            assert booting.wait(timeout=20) == 7
+            assert stop.wait(timeout=20) == 0
+
+
+def test_what_is_up_is_left_to_systemd(shell: tuple[str, ...], tmp_path: Path) -> None:
+    with start(shell, tmp_path) as running:
+        started = (tmp_path / ".started").read_text().split()
+        (tmp_path / ".started").write_text(f"{started[0]} {int(started[1]) - 6100}\n")
+        done, _ = beam(shell, tmp_path, "--stop", MAINPID=str(running.pid), RUNTIME_DIRECTORY=str(tmp_path))
+        assert (done.returncode, done.stderr) == (0, "")
+        running.terminate()  # heard by nobody so far: this is the first
+        time.sleep(0.5)
+        assert running.poll() is None
+        running.kill()
+
+
+def test_what_has_ended_and_what_has_no_process_is_not_waited_for(shell: tuple[str, ...], tmp_path: Path) -> None:
+    with subprocess.Popen(["true"]) as gone:
+        gone.wait()
+    (tmp_path / ".started").write_text(f"{gone.pid} 999999999\n")
+    for env in ({"MAINPID": str(gone.pid), "RUNTIME_DIRECTORY": str(tmp_path)}, {"MAINPID": str(gone.pid)}, {}):
+        done, _ = beam(shell, tmp_path, "--stop", **env)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", "")
+
+
 def test_a_script_with_a_manner_of_its_own(shell: tuple[str, ...], program: Path, tmp_path: Path) -> None:
     program.write_text(STOCK.replace('--cookie "$RELEASE_COOKIE" --sname', "-setcookie $RELEASE_COOKIE --sname"))
     (tmp_path / "credential").write_text("true-cookie")
     refused, _ = beam(shell, tmp_path, program, "start", RELEASE_COOKIE_FILE=str(tmp_path / "credential"))
     assert (refused.returncode, refused.stdout) == (78, "")
-    assert "delivery 'environment'" in refused.stderr
+    assert "would pass a cookie on its command line, where ps shows it: in bundle.toml say delivery =" in refused.stderr
     done, _ = beam(shell, tmp_path, program, "start", RELEASE_COOKIE="true-cookie")
     assert done.stdout.startswith("-setcookie true-cookie")
 

@@ -342,6 +342,12 @@ def test_a_release_is_started_without_its_cookie_on_the_command_line(tmp_path: P
     assert f"ExecStart=/bin/sh {RELEASE}/share/beam {RELEASE}/app/demo/bin/demo start" in lines
 
 
+def test_what_loses_a_signal_is_stopped_by_one_who_knows(tmp_path: Path) -> None:
+    lines, _ = beam(tmp_path)
+    assert f"ExecStop=/bin/sh {RELEASE}/share/beam --stop" in lines
+    assert not any(line.startswith("ExecStop") for line in unit_lines(tmp_path, 'command = ["python"]'))
+
+
 def test_a_release_under_another_profile_is_refused(tmp_path: Path) -> None:
     config = config_with(tmp_path, 'command = ["demo/bin/demo", "start"]')
     with pytest.raises(ConfigError, match="Elixir") as caught:
@@ -356,11 +362,11 @@ def test_a_release_under_another_profile_is_refused(tmp_path: Path) -> None:
     [
         ('distribution = "sname"', "hello@localhost"),
         ('distribution = "sname"\nlisten = "0.0.0.0"', "hello"),
-        ('distribution = "name"', "hello@127.0.0.1"),
-        ('distribution = "name"\nlisten = "10.0.0.5"', "hello@10.0.0.5"),
+        ('distribution = "name"', "hello"),
+        ('distribution = "name"\nlisten = "10.0.0.5"', "hello"),
     ],
 )
-def test_nodes_are_named_after_where_they_listen(tmp_path: Path, release: str, node: str) -> None:
+def test_nodes_are_named_after_their_service(tmp_path: Path, release: str, node: str) -> None:
     lines, variables = beam(tmp_path, f"[release]\n{release}")
     assert (variables["RELEASE_NODE"], variables["ERL_DIST_PORT"]) == (node, "4370")
     assert variables["RELEASE_DISTRIBUTION"] in release

@@ -1,0 +1,176 @@
+
+# --- exec ------------------------------------------------------------------------------------------------
+# A command as a service would run it. systemd makes a transient unit for it of what the service's own unit says,
+# drop-ins included: user, environment, credentials, directories, limits and confinement. Without systemd it is run as
+# bin/run-SERVICE runs the service. Secrets come from the files that the unit names and are on no command line.
+
+EXEC_CHILD=
+
+exec_command() { # COMMAND ARGUMENT...
+    # Nothing of the caller's environment, as for bin/run-SERVICE; systemd passes on none of it anyway.
+    if [ -n "$BARE" ] && [ -z "${MANAGE_RUN-}" ]; then
+        exec_term=
+        [ ! -t 0 ] || exec_term=${TERM-}
+        exec env -i MANAGE_RUN=yes TERM="$exec_term" /bin/sh "$0" exec "$OPERAND" -- "$@"
+    fi
+    need_release
+    exec_known=
+    each_service_of "$RELEASE" know_service
+    case "$exec_known " in
+        *" $OPERAND "*) ;;
+        *) die 2 "$NAME has no service '$OPERAND'" "It has:$exec_known" ;;
+    esac
+    ! is_pending || refuse_in_between
+    run_unit=$ROOT/releases/$RELEASE/units/$OPERAND.service
+    exec_program=$(program_of "$1") || exit "$?"
+    shift
+    set -- "$exec_program" "$@"
+    case $(directive ExecStart) in
+        "/bin/sh $PLACE/releases/$RELEASE/share/beam "*) set -- /bin/sh "$PLACE/releases/$RELEASE/share/beam" --beside "$@" ;;
+    esac
+    if [ -n "$BARE" ]; then
+        exec_bare "$@"
+    else
+        exec_by_systemd "$@"
+    fi
+}
+
+know_service() { # UNIT
+    exec_known="$exec_known ${1%.service}"
+}
+
+refuse_in_between() {
+    if [ -d "$RUN_DIR/work" ] && { [ -d "$RUN_DIR/lock.d" ] || { have flock && ! flock -n "$RUN_DIR/lock" true; }; }; then
+        die 13 "another install is running" "Wait until it has ended, then run this again."
+    fi
+    die 10 "an earlier run did not come to its end ($(transaction_value action) of $(transaction_value to))" \
+        "Run it again, or: $ROOT/manage rollback"
+}
+
+program_of() { # WORD: where a service's command would be looked up
+    case $1 in
+        /*) set -- "$1" "$1" ;;
+        *) set -- "$1" "$PLACE/releases/$RELEASE/env/bin/$1" "$PLACE/releases/$RELEASE/app/$1" ;;
+    esac
+    exec_word=$1
+    shift
+    for exec_path in "$@"; do
+        if [ -f "$exec_path" ] && [ -x "$exec_path" ]; then
+            printf '%s\n' "$exec_path"
+            return 0
+        fi
+    done
+    die 2 "there is no program '$exec_word' in the release's env/bin or app" \
+        "Name one that is there, or another by its absolute path: /bin/sh"
+}
+
+# --- with systemd
+
+exec_by_systemd() { # WORD...
+    have systemd-run || die 10 "there is no systemd-run on this machine" "Install all of systemd."
+    exec_unit=$NAME-exec-$$.service
+    # All that this systemd knows of a service: an older one passes over the other lines of a unit as well.
+    exec_knows=$(control show --all "$OPERAND.service") || die 10 "systemctl show $OPERAND.service failed"
+    exec_text=$(control cat "$OPERAND.service" 2>/dev/null) || exec_text=$(cat "$run_unit") # masked, say
+    exec_left=$#
+    set -- "$@" --property=RuntimeDirectoryPreserve=yes "--property=JoinsNamespaceOf=$OPERAND.service"
+    while IFS= read -r exec_line <&6; do
+        ! is_for_command "${exec_line%%=*}" || set -- "$@" "--property=$exec_line"
+    done 6<<LINES
+$(printf '%s\n' "$exec_text" | service_lines)
+LINES
+    set -- "$@" --
+    while [ "$exec_left" -gt 0 ]; do # the words of the command go behind the options
+        double_dollars "$1"
+        set -- "$@" "$exec_word"
+        shift
+        exec_left=$((exec_left - 1))
+    done
+    exec_child run_transient "$@"
+}
+
+# With terminals on all sides the command gets one of its own: that of root's shell could be typed into.
+run_transient() { # PROPERTY... -- WORD...
+    SYSTEMD_TINT_BACKGROUND=0 SYSTEMD_ADJUST_TERMINAL_TITLE=0 exec systemd-run --quiet --collect --wait --pty --pipe \
+        --no-ask-password --unit="$exec_unit" --description="$NAME (exec $OPERAND)" "$@"
+}
+
+# The [Service] lines of a unit and its drop-ins, as KEY=VALUE, as a transient unit takes them: there "%" is no more
+# than that.
+service_lines() {
+    service_mark=$(printf '\001')
+    sed -e ':more' -e '/\\$/{' -e N -e 's/\\\n/ /' -e 'b more' -e '}' |
+        sed -n -e 's/^[[:blank:]]*//' -e '/^[#;]/d' -e '/^\[Service\]/,/^\[[^S]/{' \
+            -e 's/^\([A-Za-z]\{1,\}\)[[:blank:]]*=[[:blank:]]*/\1=/' \
+            -e "s/%%/$service_mark/g" -e "s/%n/$OPERAND.service/g" -e "s/%[Np]/$OPERAND/g" \
+            -e "s|%d|/run/credentials/$exec_unit|g" -e 's|%t|/run|g' -e 's|%S|/var/lib|g' -e 's|%C|/var/cache|g' \
+            -e 's|%L|/var/log|g' -e 's|%E|/etc|g' -e 's|%h|/root|g' -e 's|%T|/tmp|g' -e 's|%V|/var/tmp|g' \
+            -e "s|%H|$(uname -n)|g" -e "s/$service_mark/%/g" \
+            -e "s|/run/credentials/$OPERAND\.service/|/run/credentials/$exec_unit/|g" -e '/^[A-Za-z]*=/p' -e '}'
+}
+
+# What says how the service starts, ends and logs is the service's own. SetCredential= would show a value in ps.
+is_for_command() { # KEY
+    case $1 in
+        Type | ExitType | Exec* | Restart* | Start* | Timeout* | Watchdog* | Runtime*Sec | RuntimeDirectoryPreserve | \
+            RemainAfterExit | GuessMainPID | PIDFile | BusName | NotifyAccess | Sockets | FileDescriptor* | OpenFile | \
+            USB* | NonBlocking | Standard* | TTY* | Syslog* | SuccessExitStatus | Kill* | SendSIG* | FinalKillSignal | \
+            ReloadSignal | SetCredential* | PermissionsStartOnly | RootDirectoryStartOnly) return 1 ;;
+    esac
+    case $ENV_NEWLINE$exec_knows in
+        *"$ENV_NEWLINE$1="* | *"$ENV_NEWLINE${1}s="* | *"$ENV_NEWLINE${1}PerSecUSec="*) return 0 ;;
+    esac
+    return 1
+}
+
+# systemd would put a variable's value where a word has a dollar.
+double_dollars() { # WORD: sets exec_word
+    exec_word=$1
+    case $1 in
+        *'$'*)
+            exec_word=$(printf '%s.' "$1" | sed 's/\$/$$/g')
+            exec_word=${exec_word%.}
+            ;;
+    esac
+}
+
+# --- without
+
+exec_bare() { # WORD...
+    prepare_run
+    run_words "$@"
+    have setsid && RUN_FIRST=setsid # nor is the terminal of root's shell its own
+    exec_term=${TERM-}
+    unset TERM
+    [ ! -t 0 ] || [ -z "$exec_term" ] || run_variable TERM "$exec_term"
+    exec_child become
+}
+
+# --- both
+
+# What we have been given as input and outputs is the command's, its status is ours; a signal to us ends it.
+exec_child() { # FUNCTION ARGUMENT...
+    EXEC_SIGNAL=
+    trap 'end_child 129' HUP
+    trap 'end_child 130' INT
+    trap 'end_child 143' TERM
+    exec 3<&0
+    "$@" <&3 3<&- &
+    EXEC_CHILD=$!
+    exec 3<&- </dev/null
+    exec_status=0
+    wait "$EXEC_CHILD" || exec_status=$?
+    while [ -n "$EXEC_SIGNAL" ] && kill -0 "$EXEC_CHILD" 2>/dev/null; do
+        wait "$EXEC_CHILD" || :
+    done
+    trap - EXIT
+    exit "${EXEC_SIGNAL:-$exec_status}"
+}
+
+end_child() { # STATUS
+    EXEC_SIGNAL=$1
+    [ -n "$EXEC_CHILD" ] || exit "$1"
+    if [ -n "$BARE" ] || ! control stop --no-block "$exec_unit" 2>/dev/null; then
+        kill -s TERM -- "-$EXEC_CHILD" 2>/dev/null || kill "$EXEC_CHILD" 2>/dev/null || : # all of its session
+    fi
+}
