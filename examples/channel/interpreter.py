@@ -1,7 +1,7 @@
 """The CPython that packages are made of and for: the running one, or that of another Debian in a directory.
 
 The second is started by its own dynamic loader, with its own libraries: nothing in the directory is changed, nothing
-is mounted, and nobody has to be root. It may have an older glibc than this machine, never a newer kernel's needs.
+is mounted, and nobody has to be root.
 """
 
 from __future__ import annotations
