@@ -8,6 +8,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
+from bundler.platforms import MACHINES
 from bundler.target.hardening import exemptions
 
 if TYPE_CHECKING:
@@ -26,16 +27,6 @@ SCHEMA = 1
 SYSTEMD = 239
 """The lowest version that a bundle can be installed under; install.sh says so in its preflight."""
 _LARGEST = 20
-MACHINES = {
-    "linux-64": "x86_64",
-    "linux-32": "i686",
-    "linux-aarch64": "aarch64",
-    "linux-armv7l": "armv7l",
-    "linux-ppc64le": "ppc64le",
-    "linux-riscv64": "riscv64",
-    "linux-s390x": "s390x",
-}
-"""conda's platforms and what ``uname -m`` says there."""
 
 
 def make_manifest(

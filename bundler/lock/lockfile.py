@@ -6,6 +6,7 @@ import os
 import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
 
 import yaml
 
@@ -40,7 +41,9 @@ class LockedPackage:
 
     @property
     def filename(self) -> str:
-        """The archive's name: the URL's last part."""
+        """The archive's name: the URL's last part, which for a wheel may be quoted."""
+        if self.manager != "conda":
+            return unquote(urlsplit(self.url).path.rsplit("/", 1)[-1])
         return self.url.split("#")[0].rsplit("/", 1)[-1]
 
     @property
@@ -72,6 +75,8 @@ class LockedPackage:
                     where=f"package {self.name}",
                     remedy=f"Set {variable} as it was when the environment was locked.",
                 )
+        if self.manager != "conda":  # to conda-lock the variables of a package index are as they are, not quoted
+            return VARIABLE.sub(lambda found: quote(os.environ[found[1]], safe=""), self.url)
         return posixpath.expandvars(self.url)
 
 
