@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from bundler.digests import file_sha256
 from bundler.errors import PrefixError, without_credentials
+from bundler.lock.pip import check_wheels
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -35,10 +36,10 @@ _AT_A_TIME = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A conda package whose bytes have been read and are what the lockfile says.
+    """A package whose bytes have been read and are what the lockfile says.
 
-    ``info`` are the files below ``info/`` that decide how it is linked, by their path; one that it does not have is
-    missing. ``size`` is in bytes.
+    ``info`` are a conda package's files below ``info/`` that decide how it is linked, by their path; one that it does
+    not have is missing. ``size`` is in bytes.
     """
 
     package: LockedPackage
@@ -75,20 +76,14 @@ def fetch_archives(lock: Lock, progress: Progress) -> tuple[Archive, ...]:
 
 
 def _check_lockable(lock: Lock) -> None:
-    """Refuse what cannot be verified or is not conda's, before anything is downloaded."""
+    """Refuse what cannot be verified or installed, before anything is downloaded."""
+    check_wheels(lock.packages, lock.path)
     unhashed = [package.name for package in lock.packages if not package.sha256]
     if unhashed:
         raise PrefixError(
             f"no sha256 for {', '.join(unhashed)}; what cannot be verified is not installed",
             where=str(lock.path),
             remedy="Lock again (conda-bundler lock) with a channel whose repodata has sha256 sums.",
-        )
-    wheels = [package.name for package in lock.packages if package.manager != "conda"]
-    if wheels:
-        raise PrefixError(
-            f"packages from a pip: section cannot be installed yet: {', '.join(wheels)}",
-            where=str(lock.path),
-            remedy="Take them from a conda channel instead.",
         )
 
 
@@ -99,7 +94,8 @@ def _fetch(package: LockedPackage) -> Archive:
     if not (kept.is_file() and file_sha256(kept) == package.sha256):
         kept.parent.mkdir(exist_ok=True)
         _download(package, kept)
-    return Archive(package=package, path=kept, size=kept.stat().st_size, info=_info(package, kept))
+    info = _info(package, kept) if package.manager == "conda" else {}
+    return Archive(package=package, path=kept, size=kept.stat().st_size, info=info)
 
 
 def _info(package: LockedPackage, path: Path) -> dict[str, bytes]:

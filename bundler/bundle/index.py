@@ -57,9 +57,10 @@ class PayloadEntry(_Entry):
 
 
 class PackageEntry(_Entry):
-    """``size`` is the archive's that it was linked from."""
+    """``size`` is the archive's that it was linked from. A wheel has ``pip`` for its manager, no build and no subdir."""
 
     name: str
+    manager: str = "conda"
     version: str
     build: str
     subdir: str
@@ -69,8 +70,13 @@ class PackageEntry(_Entry):
 
     @property
     def channel(self) -> str:
-        """The channel's URL, without subdir and file name."""
-        return self.url.rsplit("/", 2)[0]
+        """The channel's URL, without subdir and file name; of a wheel, that of the server that it came from."""
+        return self.url.rsplit("/", 2)[0] if self.manager == "conda" else "/".join(self.url.split("/", 3)[:3])
+
+    @property
+    def key(self) -> str:
+        """What its segment is called by: see :class:`bundler.lock.lockfile.LockedPackage`."""
+        return self.name if self.manager == "conda" else f"{self.manager}:{self.name}"
 
 
 class NoteEntry(_Entry):

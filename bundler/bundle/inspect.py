@@ -61,7 +61,7 @@ class Inspection:
         packed = manifest.packed()
         said = manifest.model_dump(mode="json", by_alias=True, exclude={"packages": True, "payload": {"segments"}})
         packages = [
-            package.model_dump(mode="json") | {"channel": package.channel, "packed": packed.get(package.name, 0)}
+            package.model_dump(mode="json") | {"channel": package.channel, "packed": packed.get(package.key, 0)}
             for package in manifest.packages
         ]
         units = [
@@ -162,7 +162,7 @@ class Inspection:
                 one.version,
                 one.build,
                 size(one.size),
-                size(packed.get(one.name, 0)),
+                size(packed.get(one.key, 0)),
                 _channel(one.channel, one.subdir),
             )
             for one in self.manifest.packages
@@ -207,4 +207,5 @@ def _note(kind: str, package: str) -> str:
 
 
 def _channel(url: str, subdir: str) -> str:
-    return f"{url.rsplit('/', 1)[-1]}/{subdir}"
+    last = url.rsplit("/", 1)[-1]
+    return f"{last}/{subdir}" if subdir else f"wheel from {last}"

@@ -47,6 +47,11 @@ class LockedPackage:
         return self.url.split("#")[0].rsplit("/", 1)[-1]
 
     @property
+    def key(self) -> str:
+        """The name, told from that of a conda package if it is a wheel: the two may be called the same."""
+        return self.name if self.manager == "conda" else f"pip:{self.name}"
+
+    @property
     def build(self) -> str:
         """A conda package's build string, the last part of ``name-version-build.conda``; empty for a wheel."""
         if self.manager != "conda":
