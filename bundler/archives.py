@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bundler.lock.lockfile import Lock, LockedPackage
     from bundler.progress import Progress
 
-__all__ = ["INDEX", "Archive", "fetch_archives"]
+__all__ = ["INDEX", "Archive", "fetch_archives", "keep", "read_index"]
 
 INDEX, _PATHS, _LINK = "info/index.json", "info/paths.json", "info/link.json"
 _AT_A_TIME = 8
@@ -87,19 +87,46 @@ def _check_lockable(lock: Lock) -> None:
         )
 
 
+def keep(path: Path, filename: str) -> str:
+    """Put a file of this machine into the store, where :func:`fetch_archives` finds it by its sha256, returned."""
+    room = cache_dir("archives")
+    handle, name = tempfile.mkstemp(prefix=".", dir=room)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        shutil.copyfile(path, temporary)
+        sha256 = file_sha256(temporary)
+        kept = _place(sha256, filename)
+        kept.parent.mkdir(exist_ok=True)
+        temporary.replace(kept)
+    except OSError as error:
+        raise PrefixError(f"cannot be copied: {error.strerror or error}", where=str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return sha256
+
+
+def read_index(path: Path, *, where: str) -> bytes:
+    """``info/index.json`` of a conda package. Raises :class:`PrefixError` for what is none."""
+    return _info(path, where)[INDEX]
+
+
+def _place(sha256: str, filename: str) -> Path:
+    return cache_dir("archives") / sha256 / filename
+
+
 def _fetch(package: LockedPackage) -> Archive:
     """The package's archive from the store, verified; fetched first if it is not there."""
     assert package.sha256 is not None  # _check_lockable saw to it
-    kept = cache_dir("archives") / package.sha256 / package.filename
+    kept = _place(package.sha256, package.filename)
     if not (kept.is_file() and file_sha256(kept) == package.sha256):
         kept.parent.mkdir(exist_ok=True)
         _download(package, kept)
-    info = _info(package, kept) if package.manager == "conda" else {}
+    info = _info(kept, f"{package.name} ({package.filename})") if package.manager == "conda" else {}
     return Archive(package=package, path=kept, size=kept.stat().st_size, info=info)
 
 
-def _info(package: LockedPackage, path: Path) -> dict[str, bytes]:
-    where = f"{package.name} ({package.filename})"
+def _info(path: Path, where: str) -> dict[str, bytes]:
     try:
         found = asyncio.run(_read_info(path))
     except Exception as error:  # a package whose hash is right and that is none: any error of the reader's

@@ -25,6 +25,7 @@ from packaging.version import Version
 from bundler.archives import INDEX, fetch_archives
 from bundler.digests import file_sha256
 from bundler.errors import PackError, PrefixError
+from bundler.local.check import check_local
 from bundler.resources import cache_dir
 from bundler.wheels.install import install_wheels, plan_wheel, refuse_clashes
 from bundler.wheels.python import Python
@@ -74,6 +75,9 @@ def make_prefix(lock: Lock, baked: str, progress: Progress) -> Iterator[Prefix]:
     archives = fetch_archives(lock, progress)
     packages = tuple(archive for archive in archives if archive.package.manager == "conda")
     wheels = _plan_wheels(archives, lock)
+    if any(archive.package.injected for archive in archives):
+        python = environment_python(archives, lock.platform) if wheels else None
+        check_local(archives, {one.package.key: one.wheel for one in wheels}, python)
     for archive in packages:
         entries = _entries(archive)
         _check_room(archive, entries, baked)

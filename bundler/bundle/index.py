@@ -57,7 +57,7 @@ class PayloadEntry(_Entry):
 
 
 class PackageEntry(_Entry):
-    """``size`` is the archive's that it was linked from. A wheel has ``pip`` for its manager, no build and no subdir."""
+    """``size`` is the archive's that it was linked from. A wheel has ``pip`` as its manager, no build and no subdir."""
 
     name: str
     manager: str = "conda"
@@ -67,11 +67,15 @@ class PackageEntry(_Entry):
     url: str
     sha256: str
     size: Count
+    injected: bool = False
+    replaces: tuple[str, ...] = ()
 
     @property
     def channel(self) -> str:
         """The channel's URL, without subdir and file name; of a wheel, that of the server that it came from."""
-        return self.url.rsplit("/", 2)[0] if self.manager == "conda" else "/".join(self.url.split("/", 3)[:3])
+        if self.manager == "conda" or self.injected:
+            return self.url.rsplit("/", 2)[0]
+        return "/".join(self.url.split("/", 3)[:3])
 
     @property
     def key(self) -> str:

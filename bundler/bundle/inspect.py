@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from bundler.bundle.index import Manifest
+    from bundler.bundle.index import Manifest, PackageEntry
 
 __all__ = ["Inspection", "inspect"]
 
@@ -163,7 +163,7 @@ class Inspection:
                 one.build,
                 size(one.size),
                 size(packed.get(one.key, 0)),
-                _channel(one.channel, one.subdir),
+                _origin(one),
             )
             for one in self.manifest.packages
         ]
@@ -206,6 +206,7 @@ def _note(kind: str, package: str) -> str:
     return _NOTES.get(kind, "{package}: " + kind.replace("{", "{{")).format(package=package)
 
 
-def _channel(url: str, subdir: str) -> str:
-    last = url.rsplit("/", 1)[-1]
-    return f"{last}/{subdir}" if subdir else f"wheel from {last}"
+def _origin(package: PackageEntry) -> str:
+    last = package.channel.rsplit("/", 1)[-1]
+    origin = f"{last}/{package.subdir}" if package.subdir else f"{last}, a wheel"
+    return f"{origin}, in place of {', '.join(package.replaces)}" if package.replaces else origin

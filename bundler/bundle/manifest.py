@@ -113,6 +113,8 @@ def _packages(archives: Iterable[Archive]) -> list[dict[str, Any]]:
             "url": archive.package.url,
             "sha256": archive.package.sha256,
             "size": archive.size,
+            "injected": archive.package.injected,
+            "replaces": archive.package.replaces,
         }
         for archive in archives
     ]

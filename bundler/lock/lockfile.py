@@ -16,8 +16,10 @@ from bundler.lock.launcher import VARIABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Lock", "LockedPackage", "load_yaml", "locked_platforms", "read_lock"]
+__all__ = ["LOCAL", "Lock", "LockedPackage", "load_yaml", "locked_platforms", "read_lock"]
 
+LOCAL = "file:///local"
+"""What stands for the channel of a package that comes from none; conda wants a URL."""
 _LOCK_AGAIN = "Write it anew: conda-bundler lock"
 _EXTENSIONS = (".conda", ".tar.bz2")
 
@@ -27,7 +29,8 @@ class LockedPackage:
     """One package on one platform.
 
     ``manager`` is ``conda`` or ``pip``; ``depends`` are ``name version-spec`` strings, sorted. In ``url`` a credential
-    stands as ``${NAME}``, for an environment variable.
+    stands as ``${NAME}``, for an environment variable. One that is ``injected`` (:mod:`bundler.local`) is in no
+    lockfile; ``replaces`` are the keys and versions of what was locked in its place.
     """
 
     name: str
@@ -38,6 +41,8 @@ class LockedPackage:
     sha256: str | None
     md5: str | None
     depends: tuple[str, ...]
+    injected: bool = False
+    replaces: tuple[str, ...] = ()
 
     @property
     def filename(self) -> str:

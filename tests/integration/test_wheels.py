@@ -7,6 +7,7 @@ import hashlib
 import os
 import subprocess
 import sys
+import zipfile
 from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -222,6 +223,13 @@ def test_what_is_not_plain_is_refused(
     said = refused(python, wheel(tmp_path, files=files))
     assert reason in said
     assert "app-1.0-py3-none-any.whl" in said
+
+
+def test_a_name_that_is_there_twice_is_refused(python: LockedPackage, tmp_path: Path) -> None:
+    path = tmp_path / "wheels" / wheel(tmp_path).filename
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("app/__init__.py", b"what is it now?")
+    assert "holds app/__init__.py twice" in refused(python, locked(path, "pip", "app", "1.0"))
 
 
 def test_entry_points_stay_in_bin(python: LockedPackage, tmp_path: Path) -> None:
