@@ -54,6 +54,11 @@ PINS = (
     ),
     Pin(name="httptools", version="0.9.0", sha256=None),
     Pin(
+        name="pip",  # conda-lock wants it beside a `pip:` list
+        version="26.3",
+        sha256="f3b60b20ffaadd4415ed7957212a38ac63fa4c5fa375bd0f4a797777940fad13",
+    ),
+    Pin(
         name="typing_extensions",
         version="4.16.0",
         sha256="481caa481374e813c1b176ada14e97f1f67a4539ce9cfeb3f350d78d6370c2e8",
