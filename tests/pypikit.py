@@ -104,13 +104,14 @@ def make_sdist(directory: Path, name: str, version: str) -> Path:
 class Index:
     """What runs. ``password`` is asked of user ``me``, below ``/closed`` alone; ``asked`` are the paths that were.
 
-    ``algorithm`` is that of the files' hashes; empty: there are none.
+    ``algorithm`` is that of the files' hashes; empty: there are none. ``broken`` is the status of all answers, if any.
     """
 
     directory: Path
     port: int = 0
     password: str = ""
     algorithm: str = "sha256"
+    broken: int = 0
     asked: list[str] = field(default_factory=list)
 
     def url(self, credentials: str = "", *, closed: bool = False) -> str:
@@ -125,6 +126,9 @@ class _Handler(BaseHTTPRequestHandler):
         wanted = "Basic " + base64.b64encode(f"me:{self.index.password}".encode()).decode()
         if self.path.startswith("/closed/") and self.headers["Authorization"] != wanted:
             self._answer(401, b"")
+            return
+        if self.index.broken:
+            self._answer(self.index.broken, b"")
             return
         top, *rest = self.path.strip("/").split("/")
         if rest[:1] == ["simple"] and len(rest) == 2:

@@ -60,15 +60,11 @@ def _newest() -> Mapping[str, str] | None:
     room = cache_dir("names")
     asked, kept = room / "asked", room / "names.json"
     try:
-        recent = asked.read_text() == url and time.time() - asked.stat().st_mtime < _AGAIN
-    except OSError:
-        recent = False
-    if not recent:
-        asked.write_text(url)
-        try:
+        if not _is_recent(asked, url):
+            asked.write_text(url)
             _keep(kept, _parse(_get(url)))
-        except (OSError, HTTPException, ValueError) as error:
-            log.info("no newer table of names: %s", error)
+    except (OSError, HTTPException, ValueError) as error:
+        log.info("no newer table of names: %s", error)
     try:
         found: dict[str, str] = json.loads(kept.read_bytes())
     except (OSError, ValueError):
@@ -76,9 +72,21 @@ def _newest() -> Mapping[str, str] | None:
     return found
 
 
+def _is_recent(asked: Path, url: str) -> bool:
+    try:
+        return asked.read_text() == url and time.time() - asked.stat().st_mtime < _AGAIN
+    except FileNotFoundError:
+        return False
+
+
 def _get(url: str) -> bytes:
+    deadline = time.monotonic() + 3 * _PATIENCE
+    content = b""
     with urllib.request.urlopen(url, timeout=_PATIENCE) as answer:  # noqa: S310 -- a file will do, too
-        content: bytes = answer.read(_LARGEST)
+        while chunk := answer.read1(1 << 20):
+            content += chunk
+            if time.monotonic() > deadline or len(content) > _LARGEST:
+                raise TimeoutError("it takes too long")
     return content
 
 

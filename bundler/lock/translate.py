@@ -85,7 +85,7 @@ def _translate_pip(text: str, last: str, where: str) -> BundlerError | None:
             where=where,
             remedy="Check the network and the proxy settings, or take these packages from a conda channel.",
         )
-    if "SolverProblemError" in text:
+    if "SolverProblemError" in text and "Authorization error accessing" not in text:
         reason = text.rpartition("SolverProblemError")[2].lstrip(": \n")
         return LockError(f"no set of packages satisfies it:\n{indent(reason, '  ')}", where=where)
     return _translate_index(text, last, where)
@@ -93,6 +93,18 @@ def _translate_pip(text: str, last: str, where: str) -> BundlerError | None:
 
 def _translate_index(text: str, last: str, where: str) -> BundlerError | None:
     """What a package index has not, that conda-lock counts on."""
+    if found := re.search(r"Authorization error accessing https?://([^/\s]+)", text):
+        return LockError(
+            f"the package index on {found[1].rpartition('@')[2]} does not let us in",
+            where=where,
+            remedy="Check the user and the variable with the password in `pip-repositories:`.",
+        )
+    if found := re.search(r"RepositoryError: (\d+) .*? for url: https?://([^/\s]+)", last):
+        return LockError(
+            f"the package index on {found[2].rpartition('@')[2]} answers with {found[1]}",
+            where=where,
+            remedy="Try again later, or name another index under `pip-repositories:`.",
+        )
     if found := re.search(r"PackageNotFoundError: Package (\S+) \((\S+)\) not found", last):
         return LockError(
             f"the package index has no wheel of {found[1]} {found[2]}",

@@ -124,6 +124,16 @@ def test_wheels_are_locked_with_what_they_need(project: Project, pypi: Index) ->
     assert not is_fresh(project.asks_for("my-app", "twig", conda=("python", "leaf")).request())
 
 
+def test_one_wheel_is_updated_and_no_other(project: Project, pypi: Index) -> None:
+    for name in ("one", "two"):
+        make_wheel(pypi.directory, name, "1.0")
+    project.asks_for("one", "two").lock()
+    for name in ("one", "two"):
+        make_wheel(pypi.directory, name, "2.0")
+    write_lockfile(project.request(), update=("two",))
+    assert {name: package.version for name, package in project.wheels().items()} == {"one": "1.0", "two": "2.0"}
+
+
 def test_each_platform_gets_its_own_wheel(project: Project, pypi: Index) -> None:
     for machine in ("x86_64", "aarch64"):
         make_wheel(pypi.directory, "fast", "1.0", tag=f"cp311-cp311-manylinux_2_17_{machine}")
@@ -184,7 +194,10 @@ def test_credentials_of_an_index_are_nowhere(
     address = urlsplit(found["app"].download_url())
     assert unquote(address.password or "") == SECRET
     monkeypatch.setenv("INDEX_PASSWORD", "not-the-password")
-    assert "not-the-password" not in project.fails(LockError)
+    said = project.fails(LockError)
+    assert "the package index on 127.0.0.1:" in said
+    assert "does not let us in" in said
+    assert "not-the-password" not in said
     monkeypatch.delenv("INDEX_PASSWORD")
     assert "needs the environment variable INDEX_PASSWORD, which is not set" in project.fails(ConfigError)
     said = project.asks_for("app", index=pypi.url(f"me:{quote(SECRET, safe='')}@", closed=True)).fails(ConfigError)
@@ -238,6 +251,12 @@ def test_an_index_that_does_not_answer(project: Project) -> None:
     said = project.asks_for("app", index="http://127.0.0.1:9/simple").fails(LockError)
     assert said.startswith(f"{project.environment}: dependencies: pip: ")
     assert "127.0.0.1 cannot be reached" in said
+
+
+def test_an_index_that_breaks_down(project: Project, pypi: Index, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(pypi, "broken", 507)
+    said = project.asks_for("app").fails(LockError)
+    assert f"the package index on 127.0.0.1:{pypi.port} answers with 507" in said
 
 
 def test_wheels_need_a_python(project: Project, pypi: Index) -> None:

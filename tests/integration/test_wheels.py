@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import os
+import re
 import subprocess
 import sys
 import zipfile
@@ -13,9 +14,10 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from pypikit import ZipEntry, make_wheel
+from pypikit import ZipEntry, make_wheel, serve_index
 from tinychannel import File, Link, make_package
 
+from bundler.bundle.manifest import required_glibc
 from bundler.errors import LockError, PrefixError
 from bundler.lock.lockfile import Lock, LockedPackage
 from bundler.pack.collect import collect
@@ -63,10 +65,13 @@ def locked(archive: Path, manager: str, name: str, version: str) -> LockedPackag
     )
 
 
-def install(*packages: LockedPackage) -> dict[str, tuple[int, bytes | str, str | None]]:
+def lock_of(*packages: LockedPackage, platform: str = "linux-64") -> Lock:
+    return Lock(path=Path("conda-lock.yml"), platform=platform, packages=packages)
+
+
+def install(*packages: LockedPackage, platform: str = "linux-64") -> dict[str, tuple[int, bytes | str, str | None]]:
     """Everything that would be packed, by path: mode, content or link target, and whose it is."""
-    lock = Lock(path=Path("conda-lock.yml"), platform="linux-64", packages=packages)
-    with make_prefix(lock, BAKED, QuietProgress()) as prefix:
+    with make_prefix(lock_of(*packages, platform=platform), BAKED, QuietProgress()) as prefix:
         return {
             member.path.removeprefix("env/"): (member.mode, member.link or member.read(), member.package)
             for member in collect(prefix)
@@ -296,6 +301,42 @@ def test_wheels_for_another_python_or_platform(python: LockedPackage, tmp_path: 
 
 def test_a_wheel_that_needs_another_python(python: LockedPackage, tmp_path: Path) -> None:
     assert "needs Python >=3.12" in refused(python, wheel(tmp_path, requires_python=">=3.12"))
+
+
+def test_wheels_for_another_machine_than_this(tmp_path: Path) -> None:
+    """Nothing of it is run, so it does not matter."""
+    python = conda(tmp_path, "python", "3.11.7", subdir="linux-aarch64", build="h1_0_cpython")
+    native = wheel(tmp_path, tag="cp311-cp311-manylinux_2_28_aarch64", scripts={"app": "app:main"})
+    found = install(python, native, platform="linux-aarch64")
+    script = found["bin/app"][1]
+    assert isinstance(script, bytes)
+    assert script.startswith(f"#!{BAKED}/bin/python\n".encode())
+    lock = lock_of(python, native, platform="linux-aarch64")
+    assert required_glibc(lock) == "2.28"
+    assert required_glibc(lock_of(wheel(tmp_path))) == ""
+    assert (
+        required_glibc(lock_of(wheel(tmp_path, tag="cp311-cp311-manylinux2014_x86_64.manylinux_2_28_x86_64"))) == "2.17"
+    )
+
+
+@pytest.mark.network
+def test_a_wheel_from_a_closed_index(
+    python: LockedPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Credentials with all that a URL wants quoted; and none of them in what is said when they are wrong."""
+    caplog.set_level("DEBUG")
+    app = wheel(tmp_path)
+    with serve_index(tmp_path / "wheels") as index:
+        index.password = "p/w@o:r%d+ "
+        url = index.url("me:${INDEX_PASSWORD}@", closed=True).replace("/simple", f"/files/{app.filename}")
+        app = replace(app, url=url)
+        monkeypatch.setenv("INDEX_PASSWORD", "p/w@o:wrong")
+        said = refused(python, app)
+        assert "127.0.0.1" in said
+        assert not re.search("wrong|p/w|p%2[Ff]w", said + caplog.text)
+        monkeypatch.setenv("INDEX_PASSWORD", index.password)
+        assert f"{SITE}/app/__init__.py" in install(python, app)
+    assert f"{SITE}/app/__init__.py" in install(python, app), "what was fetched is kept"
 
 
 def test_free_threaded_pythons_have_their_own_place(tmp_path: Path) -> None:
