@@ -9,7 +9,8 @@ import os
 import posixpath
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING, BinaryIO
+from io import BytesIO
+from typing import TYPE_CHECKING, BinaryIO, cast
 
 from installer import install
 from installer.destinations import SchemeDictionaryDestination, WheelDestination
@@ -21,6 +22,7 @@ from bundler.errors import PrefixError
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
+    from zipfile import ZipFile
 
     from installer.scripts import ScriptSection
     from installer.sources import WheelContentElement
@@ -60,7 +62,7 @@ def plan_wheel(package: LockedPackage, wheel: Wheel, python: Python) -> Plan:
     """What installing ``wheel`` will write. Raises :class:`PrefixError` if it cannot be installed."""
     schemes = {**python.schemes, "headers": f"{python.schemes['headers']}/{wheel.name}"}
     planner = _Planner(schemes)
-    _install(wheel, planner)
+    _install(wheel, planner, _Outline)
     problem = _problem(planner.files)
     if problem:
         raise PrefixError(problem, where=wheel.where, remedy=_OTHER_BUILD)
@@ -109,7 +111,7 @@ def install_wheels(plans: Sequence[Plan], prefix: Path, baked: str) -> None:
 
     def write(one: Plan) -> None:
         places = {scheme: str(prefix / place) for scheme, place in one.schemes.items()}
-        _install(one.wheel, _Destination(places, interpreter=f"{baked}/bin/python", script_kind="posix"))
+        _install(one.wheel, _Destination(places, interpreter=f"{baked}/bin/python", script_kind="posix"), _Source)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for _ in pool.map(write, plans):
@@ -152,9 +154,9 @@ def _problem(files: Sequence[str]) -> str | None:
     return None
 
 
-def _install(wheel: Wheel, destination: WheelDestination) -> None:
+def _install(wheel: Wheel, destination: WheelDestination, kind: type[_Source]) -> None:
     try:
-        with _Source.open(wheel.path) as source:
+        with kind.open(wheel.path) as source:
             install(source, destination, _ADDED)
     except Exception as error:  # the installer's own, and what it meets in a file that is no good: KeyError, assertions
         raise PrefixError(f"cannot be installed: {error!r}", where=wheel.where, remedy=_OTHER_BUILD) from error
@@ -163,12 +165,30 @@ def _install(wheel: Wheel, destination: WheelDestination) -> None:
 class _Source(WheelFile):
     """A wheel without bytecode: some Python's, from some time; and without signatures of a RECORD that is rewritten."""
 
+    def __init__(self, archive: ZipFile) -> None:
+        super().__init__(archive)
+        self._archive = archive
+
     def get_contents(self) -> Iterator[WheelContentElement]:
         for record, stream, is_executable in super().get_contents():
-            directory, _, name = record[0].rpartition("/")
-            signature = directory == self.dist_info_dir and name in ("RECORD.jws", "RECORD.p7s")
-            if "__pycache__" not in directory.split("/") and not signature:
+            if self._is_wanted(record[0]):
                 yield record, stream, is_executable
+
+    def _is_wanted(self, path: str) -> bool:
+        directory, _, name = path.rpartition("/")
+        signature = directory == self.dist_info_dir and name in ("RECORD.jws", "RECORD.p7s")
+        return "__pycache__" not in directory.split("/") and not signature
+
+
+class _Outline(_Source):
+    """A wheel's files by name; nothing is read but the scripts, which is a tenth of the work for thousands of files."""
+
+    def get_contents(self) -> Iterator[WheelContentElement]:
+        for entry in self._archive.infolist():
+            if not entry.is_dir() and self._is_wanted(entry.filename):
+                script = entry.filename.startswith(f"{self.data_dir}/scripts/")
+                with self._archive.open(entry) if script else BytesIO() as stream:
+                    yield (entry.filename, "", ""), cast("BinaryIO", stream), False
 
 
 @dataclass

@@ -6,6 +6,7 @@ kinds of files that have no business in a release: they are refused here, whatev
 
 from __future__ import annotations
 
+import re
 import stat
 import zipfile
 from dataclasses import dataclass
@@ -32,6 +33,7 @@ __all__ = ["Wheel", "check_fit", "read_wheel"]
 
 _REGULAR = (0, stat.S_IFREG)
 """Zip files made on other systems have no file type."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _REMEDY = "Take another build of it, or a conda package."
 
 
@@ -107,7 +109,7 @@ def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
         regular = entry.is_dir() or stat.S_IFMT(mode) in _REGULAR
         if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\\" in name:
             return f"holds a name that leads out of it, or nowhere: {entry.filename!r}"
-        if any(ord(character) < 32 or ord(character) == 127 for character in name):
+        if _CONTROL.search(name):
             return f"holds a name with control characters: {entry.filename!r}"
         if name in seen:
             return f"holds {name} twice"
