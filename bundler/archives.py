@@ -19,6 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 from bundler.digests import file_sha256
 from bundler.errors import PrefixError, without_credentials
+from bundler.lock.pip import check_wheels
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -27,7 +28,7 @@ if TYPE_CHECKING:
     from bundler.lock.lockfile import Lock, LockedPackage
     from bundler.progress import Progress
 
-__all__ = ["INDEX", "Archive", "fetch_archives"]
+__all__ = ["INDEX", "Archive", "fetch_archives", "keep", "read_index"]
 
 INDEX, _PATHS, _LINK = "info/index.json", "info/paths.json", "info/link.json"
 _AT_A_TIME = 8
@@ -35,10 +36,10 @@ _AT_A_TIME = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A conda package whose bytes have been read and are what the lockfile says.
+    """A package whose bytes have been read and are what the lockfile says.
 
-    ``info`` are the files below ``info/`` that decide how it is linked, by their path; one that it does not have is
-    missing. ``size`` is in bytes.
+    ``info`` are a conda package's files below ``info/`` that decide how it is linked, by their path; one that it does
+    not have is missing. ``size`` is in bytes.
     """
 
     package: LockedPackage
@@ -75,7 +76,8 @@ def fetch_archives(lock: Lock, progress: Progress) -> tuple[Archive, ...]:
 
 
 def _check_lockable(lock: Lock) -> None:
-    """Refuse what cannot be verified or is not conda's, before anything is downloaded."""
+    """Refuse what cannot be verified or installed, before anything is downloaded."""
+    check_wheels(lock.packages, lock.path)
     unhashed = [package.name for package in lock.packages if not package.sha256]
     if unhashed:
         raise PrefixError(
@@ -83,27 +85,48 @@ def _check_lockable(lock: Lock) -> None:
             where=str(lock.path),
             remedy="Lock again (conda-bundler lock) with a channel whose repodata has sha256 sums.",
         )
-    wheels = [package.name for package in lock.packages if package.manager != "conda"]
-    if wheels:
-        raise PrefixError(
-            f"packages from a pip: section cannot be installed yet: {', '.join(wheels)}",
-            where=str(lock.path),
-            remedy="Take them from a conda channel instead.",
-        )
+
+
+def keep(path: Path, filename: str) -> str:
+    """Put a file of this machine into the store, where :func:`fetch_archives` finds it by its sha256, returned."""
+    room = cache_dir("archives")
+    handle, name = tempfile.mkstemp(prefix=".", dir=room)
+    os.close(handle)
+    temporary = Path(name)
+    try:
+        shutil.copyfile(path, temporary)
+        sha256 = file_sha256(temporary)
+        kept = _place(sha256, filename)
+        kept.parent.mkdir(exist_ok=True)
+        temporary.replace(kept)
+    except OSError as error:
+        raise PrefixError(f"cannot be copied: {error.strerror or error}", where=str(path)) from error
+    finally:
+        temporary.unlink(missing_ok=True)
+    return sha256
+
+
+def read_index(path: Path, *, where: str) -> bytes:
+    """``info/index.json`` of a conda package. Raises :class:`PrefixError` for what is none."""
+    return _info(path, where)[INDEX]
+
+
+def _place(sha256: str, filename: str) -> Path:
+    return cache_dir("archives") / sha256 / filename
 
 
 def _fetch(package: LockedPackage) -> Archive:
     """The package's archive from the store, verified; fetched first if it is not there."""
     assert package.sha256 is not None  # _check_lockable saw to it
-    kept = cache_dir("archives") / package.sha256 / package.filename
+    kept = _place(package.sha256, package.filename)
     if not (kept.is_file() and file_sha256(kept) == package.sha256):
         kept.parent.mkdir(exist_ok=True)
         _download(package, kept)
-    return Archive(package=package, path=kept, size=kept.stat().st_size, info=_info(package, kept))
+    info = _info(kept, f"{package.name} ({package.filename})") if package.manager == "conda" else {}
+    return Archive(package=package, path=kept, size=kept.stat().st_size, info=info)
 
 
-def _info(package: LockedPackage, path: Path) -> dict[str, bytes]:
-    where = f"{package.name} ({package.filename})"
+def _info(path: Path, where: str) -> dict[str, bytes]:
     try:
         found = asyncio.run(_read_info(path))
     except Exception as error:  # a package whose hash is right and that is none: any error of the reader's

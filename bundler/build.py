@@ -12,6 +12,8 @@ from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, pl
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import MACHINES, make_manifest, required_glibc
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
+from bundler.local.files import find_local, local_wheel_names
+from bundler.local.replace import with_local
 from bundler.lock.condalock import LockRequest, is_fresh, write_lockfile
 from bundler.lock.lockfile import read_lock
 from bundler.pack.codecs import CODECS
@@ -63,8 +65,11 @@ class BuildOptions:
 def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tuple[Bundle, ...]:
     """A bundle for each platform in ``options.output``. Raises any :class:`~bundler.errors.BundlerError`."""
     _check_platforms(config)
+    local = find_local(config)
     _ensure_lockfile(config, options, progress)
-    return tuple(_build_one(config, platform, options, progress) for platform in config.platforms)
+    locks = [read_lock(config.lockfile, platform) for platform in config.platforms]
+    locks = [with_local(lock, local, f"{config.source}: bundle.inject", progress) for lock in locks]
+    return tuple(_build_one(config, lock, options, progress) for lock in locks)
 
 
 def lock_request(config: BundleConfig, solver: str) -> LockRequest:
@@ -76,11 +81,11 @@ def lock_request(config: BundleConfig, solver: str) -> LockRequest:
         channels=config.channels,
         solver=solver,
         virtual_packages=config.virtual_packages,
+        injected=local_wheel_names(config),
     )
 
 
-def _build_one(config: BundleConfig, platform: str, options: BuildOptions, progress: Progress) -> Bundle:
-    lock = read_lock(config.lockfile, platform)
+def _build_one(config: BundleConfig, lock: Lock, options: BuildOptions, progress: Progress) -> Bundle:
     app = app_members(config.files)
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:

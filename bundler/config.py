@@ -53,6 +53,7 @@ class _BundleTable(Model):
     lockfile: str = "conda-lock.yml"
     exclude: tuple[Line, ...] = ()
     include: tuple[Line, ...] = ()
+    inject: tuple[Line, ...] = ()
     bytecode: Literal["build", "install", "none"] = "build"
 
 
@@ -109,6 +110,8 @@ class BundleConfig:
     exclude: tuple[str, ...]
     """Patterns of files below the prefix that are left out, and in ``include`` of those that are taken back in."""
     include: tuple[str, ...]
+    inject: tuple[str, ...]
+    """Patterns (glob, from ``directory``) of wheels and conda packages that come from no channel and no index."""
     bytecode: Literal["build", "install", "none"]
     """Where it is made."""
     config: tuple[tuple[str, str], ...]
@@ -201,6 +204,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         files=tuple(AppFile(target=to, source=directory / of) for to, of in sorted(parsed.files.items())),
         exclude=bundle.exclude,
         include=bundle.include,
+        inject=bundle.inject,
         bytecode=bundle.bytecode,
         config=tuple(parsed.config.items()),
         secrets=tuple(form.named(name) for name, form in sorted(forms.items()) if form),

@@ -19,31 +19,40 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from packaging.utils import canonicalize_name
+from packaging.version import Version
+
 from bundler.archives import INDEX, fetch_archives
 from bundler.digests import file_sha256
 from bundler.errors import PackError, PrefixError
+from bundler.local.check import check_local
 from bundler.resources import cache_dir
+from bundler.wheels.install import install_wheels, plan_wheel, refuse_clashes
+from bundler.wheels.python import Python
+from bundler.wheels.read import check_fit, read_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
 
     from rattler import RepoDataRecord
 
     from bundler.archives import Archive
     from bundler.lock.lockfile import Lock
     from bundler.progress import Progress
+    from bundler.wheels.install import Plan
 
-__all__ = ["Prefix", "forget", "make_prefix"]
+__all__ = ["Prefix", "environment_python", "forget", "make_prefix"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Prefix:
-    """A linked environment: it lies at ``path``, its files carry ``baked``."""
+    """A linked environment: it lies at ``path``, its files carry ``baked``; ``wheels`` are what else is installed."""
 
     path: Path
     baked: str
     lock: Lock
     archives: tuple[Archive, ...]
+    wheels: tuple[Plan, ...] = ()
 
     @property
     def release_dir(self) -> str:
@@ -64,7 +73,12 @@ def make_prefix(lock: Lock, baked: str, progress: Progress) -> Iterator[Prefix]:
     or is not what the lockfile says, :class:`PackError` if ``baked`` does not fit a package's placeholder.
     """
     archives = fetch_archives(lock, progress)
-    for archive in archives:
+    packages = tuple(archive for archive in archives if archive.package.manager == "conda")
+    wheels = _plan_wheels(archives, lock)
+    if any(archive.package.injected for archive in archives):
+        python = environment_python(archives, lock.platform) if wheels else None
+        check_local(archives, {one.package.key: one.wheel for one in wheels}, python)
+    for archive in packages:
         entries = _entries(archive)
         _check_room(archive, entries, baked)
         _forget_if_damaged(archive, entries)
@@ -72,10 +86,54 @@ def make_prefix(lock: Lock, baked: str, progress: Progress) -> Iterator[Prefix]:
     with tempfile.TemporaryDirectory(prefix=f"{lock.platform}-", dir=room) as temporary:
         path = Path(temporary) / "env"
         with progress.task(f"Linking {len(archives)} packages", len(archives)) as advance:
-            _run_rattler(archives, path, baked, lock.platform)
+            _run_rattler(packages, path, baked, lock.platform)
             _give_back()
-            advance(len(archives))
-        yield Prefix(path=path, baked=baked, lock=lock, archives=archives)
+            advance(len(packages))
+            prefix = Prefix(path=path, baked=baked, lock=lock, archives=archives, wheels=wheels)
+            if wheels:
+                refuse_clashes(wheels, _owners(prefix))
+                install_wheels(wheels, path, baked)
+                advance(len(wheels))
+        yield prefix
+
+
+def _plan_wheels(archives: tuple[Archive, ...], lock: Lock) -> tuple[Plan, ...]:
+    """What each wheel will write, in the lock's order."""
+    wheels = [archive for archive in archives if archive.package.manager != "conda"]
+    if not wheels:
+        return ()
+    python = environment_python(archives, lock.platform)
+    plans = []
+    for archive in wheels:
+        wheel = read_wheel(archive.path)
+        locked = archive.package
+        if (wheel.name, wheel.version) != (canonicalize_name(locked.name), Version(locked.version)):
+            raise PrefixError(
+                f"the archive holds {wheel.name} {wheel.version}, the lockfile says {locked.name} {locked.version}",
+                where=locked.filename,
+                remedy="The lockfile was edited by hand; lock again.",
+            )
+        check_fit(wheel, python)
+        plans.append(plan_wheel(locked, wheel, python))
+    return tuple(plans)
+
+
+def environment_python(archives: Iterable[Archive], platform: str) -> Python:
+    """The environment's Python. Raises :class:`PrefixError` if there is none."""
+    for archive in archives:
+        if (archive.package.manager, archive.package.name) == ("conda", "python"):
+            return Python.of(json.loads(archive.info[INDEX]), platform)
+    raise PrefixError(
+        "there is no Python for the wheels",
+        where=platform,
+        remedy="Name python among the conda packages of environment.yml.",
+    )
+
+
+def _owners(prefix: Prefix) -> Iterator[tuple[str, str]]:
+    for _, record in prefix.records():
+        for entry in record["paths_data"]["paths"]:
+            yield entry["_path"], record["name"]
 
 
 def forget(dist: str) -> None:

@@ -153,12 +153,12 @@ def _options(manifest: Manifest) -> dict[str, str]:
 
 def _packages(manifest: Manifest, other: Manifest) -> dict[str, str]:
     """Version and build; the archive's digest as well where only that differs."""
-    digests = {(package.name, package.version, package.build): package.sha256 for package in other.packages}
+    digests = {(package.key, package.version, package.build): package.sha256 for package in other.packages}
     found = {}
     for package in manifest.packages:
-        theirs = digests.get((package.name, package.version, package.build), package.sha256)
+        theirs = digests.get((package.key, package.version, package.build), package.sha256)
         digest = "" if theirs == package.sha256 else f" sha256 {package.sha256}"
-        found[package.name] = f"{package.version} {package.build}{digest}"
+        found[package.key] = f"{package.version} {package.build}".rstrip() + digest
     return found
 
 

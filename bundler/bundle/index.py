@@ -57,20 +57,30 @@ class PayloadEntry(_Entry):
 
 
 class PackageEntry(_Entry):
-    """``size`` is the archive's that it was linked from."""
+    """``size`` is the archive's that it was linked from. A wheel has ``pip`` as its manager, no build and no subdir."""
 
     name: str
+    manager: str = "conda"
     version: str
     build: str
     subdir: str
     url: str
     sha256: str
     size: Count
+    injected: bool = False
+    replaces: tuple[str, ...] = ()
 
     @property
     def channel(self) -> str:
-        """The channel's URL, without subdir and file name."""
-        return self.url.rsplit("/", 2)[0]
+        """The channel's URL, without subdir and file name; of a wheel, that of the server that it came from."""
+        if self.manager == "conda" or self.injected:
+            return self.url.rsplit("/", 2)[0]
+        return "/".join(self.url.split("/", 3)[:3])
+
+    @property
+    def key(self) -> str:
+        """What its segment is called by: see :class:`bundler.lock.lockfile.LockedPackage`."""
+        return self.name if self.manager == "conda" else f"{self.manager}:{self.name}"
 
 
 class NoteEntry(_Entry):

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from bundler.bundle.index import Manifest
+    from bundler.bundle.index import Manifest, PackageEntry
 
 __all__ = ["Inspection", "inspect"]
 
@@ -61,7 +61,7 @@ class Inspection:
         packed = manifest.packed()
         said = manifest.model_dump(mode="json", by_alias=True, exclude={"packages": True, "payload": {"segments"}})
         packages = [
-            package.model_dump(mode="json") | {"channel": package.channel, "packed": packed.get(package.name, 0)}
+            package.model_dump(mode="json") | {"channel": package.channel, "packed": packed.get(package.key, 0)}
             for package in manifest.packages
         ]
         units = [
@@ -163,8 +163,8 @@ class Inspection:
                 one.version,
                 one.build,
                 size(one.size),
-                size(packed.get(one.name, 0)),
-                _channel(one.channel, one.subdir),
+                size(packed.get(one.key, 0)),
+                _origin(one),
             )
             for one in self.manifest.packages
         ]
@@ -207,5 +207,7 @@ def _note(kind: str, package: str) -> str:
     return _NOTES.get(kind, "{package}: " + kind.replace("{", "{{")).format(package=package)
 
 
-def _channel(url: str, subdir: str) -> str:
-    return f"{url.rsplit('/', 1)[-1]}/{subdir}"
+def _origin(package: PackageEntry) -> str:
+    last = package.channel.rsplit("/", 1)[-1]
+    origin = f"{last}/{package.subdir}" if package.subdir else f"{last}, a wheel"
+    return f"{origin}, in place of {', '.join(package.replaces)}" if package.replaces else origin

@@ -8,7 +8,9 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
+from bundler.platforms import MACHINES
 from bundler.target.hardening import WATCH, exemptions
+from bundler.wheels.python import glibc_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -26,16 +28,6 @@ SCHEMA = 1
 SYSTEMD = 239
 """The lowest version that a bundle can be installed under; install.sh says so in its preflight."""
 _LARGEST = 20
-MACHINES = {
-    "linux-64": "x86_64",
-    "linux-32": "i686",
-    "linux-aarch64": "aarch64",
-    "linux-armv7l": "armv7l",
-    "linux-ppc64le": "ppc64le",
-    "linux-riscv64": "riscv64",
-    "linux-s390x": "s390x",
-}
-"""conda's platforms and what ``uname -m`` says there."""
 
 
 def make_manifest(
@@ -77,9 +69,12 @@ def make_manifest(
 
 
 def required_glibc(lock: Lock) -> str:
-    """The lowest glibc that every package's ``__glibc >=X.Y`` allows; empty if none asks for one."""
-    asked = (re.fullmatch(r"__glibc >=([0-9.]+)\S*", spec) for package in lock.packages for spec in package.depends)
-    return max((found[1] for found in asked if found), key=_numbers, default="")
+    """The lowest glibc that every package's ``__glibc >=X.Y`` or wheel's tag allows; empty if none asks for one."""
+    specs = (spec for package in lock.packages if package.manager == "conda" for spec in package.depends)
+    asked = [found[1] for spec in specs if (found := re.fullmatch(r"__glibc >=([0-9.]+)\S*", spec))]
+    wheels = (package.filename for package in lock.packages if package.manager == "pip")
+    asked += [f"{major}.{minor}" for major, minor in (glibc_of(name, lock.platform) for name in wheels) if major]
+    return max(asked, key=_numbers, default="")
 
 
 def _numbers(version: str) -> tuple[int, ...]:
@@ -113,12 +108,15 @@ def _packages(archives: Iterable[Archive]) -> list[dict[str, Any]]:
     return [
         {
             "name": archive.package.name,
+            "manager": archive.package.manager,
             "version": archive.package.version,
             "build": archive.package.build,
-            "subdir": archive.package.subdir,
+            "subdir": archive.package.subdir if archive.package.manager == "conda" else "",
             "url": archive.package.url,
             "sha256": archive.package.sha256,
             "size": archive.size,
+            "injected": archive.package.injected,
+            "replaces": archive.package.replaces,
         }
         for archive in archives
     ]

@@ -16,6 +16,8 @@ from bundler.errors import ConfigError, LockError, MissingToolError
 from bundler.lock.environment import Environment, check_environment
 from bundler.lock.launcher import SolverSettings, read_failure, write_launcher, write_refusing_launcher
 from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lock
+from bundler.lock.names import write_lookup_file
+from bundler.lock.pip import check_wheels
 from bundler.lock.translate import CHANNELS_CHANGED, translate_conda_lock, translate_solver
 from bundler.process import Finished, ToolFailed, run
 from bundler.resources import cache_dir
@@ -36,7 +38,8 @@ class LockRequest:
 
     ``channels`` replace those of the environment.yml if there are any. ``solver`` is ``rattler``, our own, or the name
     or path of a conda, mamba or micromamba. ``virtual_packages`` says what the target has (conda-lock's
-    ``--virtual-package-spec``), instead of a virtual-packages.yml beside the environment.yml.
+    ``--virtual-package-spec``), instead of a virtual-packages.yml beside the environment.yml. ``injected`` are names of
+    packages that will take the place of locked ones, so that these need not be wheels.
     """
 
     environment: Path
@@ -45,6 +48,7 @@ class LockRequest:
     channels: tuple[str, ...] = ()
     solver: str = OWN_SOLVER
     virtual_packages: Path | None = None
+    injected: frozenset[str] = frozenset()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +82,16 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> Non
             arguments = [f"--update={name}" for name in update if not own or _is_pip(name, locks)]
         if conda is None:
             conda = write_launcher(room.path, _solver_settings(environment, report, update=update, locks=locks))
+        names = write_lookup_file(room.path / "names.json", refresh=environment.has_pip)
+        arguments += ["--pypi_to_conda_lookup_file", str(names)]
         finished = _conda_lock(request, environment, room, ["--conda", str(conda), *arguments])
         if finished.status != 0:
             failed = ToolFailed(finished)
             if failure := read_failure(report):
                 raise translate_solver(failure, request.environment) from failed
             raise translate_conda_lock(failed, request.environment, request.virtual_packages) from failed
+        for platform in request.platforms:
+            check_wheels(read_lock(room.lockfile, platform).packages, request.environment, request.injected)
         _replace(request.lockfile, room.lockfile.read_bytes())
 
 
@@ -100,7 +108,9 @@ def is_fresh(request: LockRequest) -> bool:
         shutil.copyfile(request.lockfile, room.lockfile)
         asked = room.path / "asked"
         conda = write_refusing_launcher(room.path, asked)
-        finished = _conda_lock(request, environment, room, ["--conda", str(conda), "--check-input-hash"])
+        names = write_lookup_file(room.path / "names.json", refresh=False)  # no hash depends on what is in it
+        arguments = ["--check-input-hash", "--pypi_to_conda_lookup_file", str(names)]
+        finished = _conda_lock(request, environment, room, ["--conda", str(conda), *arguments])
         if asked.exists() or CHANNELS_CHANGED in finished.stderr:
             return False
         if finished.status not in (0, 4):  # 0 is what it does, 4 is what its help says

@@ -14,6 +14,7 @@ import yaml
 from bundler.errors import ConfigError
 from bundler.lock.launcher import VARIABLE
 from bundler.lock.lockfile import load_yaml
+from bundler.lock.pip import pip_mistakes, repository_variables
 
 __all__ = ["Environment", "check_environment"]
 
@@ -24,7 +25,7 @@ class Environment:
 
     ``data`` is the file as read; ``overrides`` are the channels that replace its own, local ones as ``file://`` URLs;
     ``variables`` are the environment variables that channel URLs name, with their values; ``pip_variables`` the names
-    of those in ``pip-repositories:``.
+    of those in ``pip-repositories:``; ``has_pip`` is whether it asks for anything from a Python package index.
     """
 
     path: Path
@@ -32,6 +33,7 @@ class Environment:
     overrides: tuple[str, ...]
     variables: dict[str, str]
     pip_variables: tuple[str, ...]
+    has_pip: bool
 
 
 def check_environment(path: Path, channels: tuple[str, ...] = ()) -> Environment:
@@ -40,7 +42,11 @@ def check_environment(path: Path, channels: tuple[str, ...] = ()) -> Environment
     Raises :class:`ConfigError`, with all mistakes at once.
     """
     data, document = _read(path)
-    mistakes = [*_dependency_mistakes(document), *([] if channels else _channel_mistakes(document))]
+    mistakes = [
+        *_dependency_mistakes(document),
+        *pip_mistakes(document),
+        *([] if channels else _channel_mistakes(document)),
+    ]
     if mistakes:
         raise ConfigError("; ".join(mistakes), where=str(path))
     overrides = tuple(_local_as_url(channel) for channel in channels if channel != "nodefaults")
@@ -50,7 +56,8 @@ def check_environment(path: Path, channels: tuple[str, ...] = ()) -> Environment
         data=data,
         overrides=overrides,
         variables=_variables(used, path),
-        pip_variables=tuple(VARIABLE.findall(str(document.get("pip-repositories")))),
+        pip_variables=repository_variables(document, path),
+        has_pip=any(isinstance(entry, dict) for entry in document["dependencies"]),
     )
 
 

@@ -6,6 +6,7 @@ import os
 import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote, unquote, urlsplit
 
 import yaml
 
@@ -15,8 +16,10 @@ from bundler.lock.launcher import VARIABLE
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Lock", "LockedPackage", "load_yaml", "locked_platforms", "read_lock"]
+__all__ = ["LOCAL", "Lock", "LockedPackage", "load_yaml", "locked_platforms", "read_lock"]
 
+LOCAL = "file:///local"
+"""What stands for the channel of a package that comes from none; conda wants a URL."""
 _LOCK_AGAIN = "Write it anew: conda-bundler lock"
 _EXTENSIONS = (".conda", ".tar.bz2")
 
@@ -26,7 +29,8 @@ class LockedPackage:
     """One package on one platform.
 
     ``manager`` is ``conda`` or ``pip``; ``depends`` are ``name version-spec`` strings, sorted. In ``url`` a credential
-    stands as ``${NAME}``, for an environment variable.
+    stands as ``${NAME}``, for an environment variable. One that is ``injected`` (:mod:`bundler.local`) is in no
+    lockfile; ``replaces`` are the keys and versions of what was locked in its place.
     """
 
     name: str
@@ -37,11 +41,20 @@ class LockedPackage:
     sha256: str | None
     md5: str | None
     depends: tuple[str, ...]
+    injected: bool = False
+    replaces: tuple[str, ...] = ()
 
     @property
     def filename(self) -> str:
-        """The archive's name: the URL's last part."""
+        """The archive's name: the URL's last part, which for a wheel may be quoted."""
+        if self.manager != "conda":
+            return unquote(urlsplit(self.url).path.rsplit("/", 1)[-1])
         return self.url.split("#")[0].rsplit("/", 1)[-1]
+
+    @property
+    def key(self) -> str:
+        """The name, told from that of a conda package if it is a wheel: the two may be called the same."""
+        return self.name if self.manager == "conda" else f"pip:{self.name}"
 
     @property
     def build(self) -> str:
@@ -72,6 +85,8 @@ class LockedPackage:
                     where=f"package {self.name}",
                     remedy=f"Set {variable} as it was when the environment was locked.",
                 )
+        if self.manager != "conda":  # to conda-lock the variables of a package index are as they are, not quoted
+            return VARIABLE.sub(lambda found: quote(os.environ[found[1]], safe=""), self.url)
         return posixpath.expandvars(self.url)
 
 

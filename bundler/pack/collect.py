@@ -102,6 +102,7 @@ def _list(prefix: Prefix, filters: Filters) -> set[str]:
 class _View:
     """A prefix as its packages declare it.
 
+    ``metadata`` are files that the installer of wheels has made, or changed: no wheel's digest says what is in them.
     ``owners`` says which package alone decides a file's bytes: those that carry a prefix and those that two packages
     have are nobody's. ``places`` are the prefixes that a link may point into, ``present`` are all targets.
     """
@@ -110,6 +111,7 @@ class _View:
     owners: Mapping[str, str]
     declared: Mapping[str, Declared]
     places: AbstractSet[str]
+    metadata: AbstractSet[str]
     present: AbstractSet[str]
 
     @classmethod
@@ -128,8 +130,12 @@ class _View:
                     places.add(entry.get("prefix_placeholder", prefix.baked))
                 else:
                     owners[target] = record["name"]
+        metadata: set[str] = set()
+        for wheel in prefix.wheels:
+            metadata |= wheel.metadata
+            owners |= {file: wheel.package.key for file in wheel.files if file not in wheel.baked}
         present = frozenset(targets)
-        return cls(prefix=prefix, owners=owners, declared=declared, places=places, present=present)
+        return cls(prefix=prefix, owners=owners, declared=declared, places=places, metadata=metadata, present=present)
 
     def member(self, target: str) -> Member | None:
         """The member at ``target``; None for bytecode of a source that linking has changed: it has the placeholder."""
@@ -138,6 +144,8 @@ class _View:
             return Member(path=path, mode=0o644, content=self._record(target), package=package)
         if os.path.islink(source):  # noqa: PTH114 -- see Member.source
             return link_member(path, self._points_to(target), package=package)
+        if target in self.metadata:
+            return Member(path=path, mode=0o644, content=(self.prefix.path / target).read_bytes(), package=package)
         module = self._module(target)
         if module is not None and module not in self.owners:
             return None
@@ -178,7 +186,7 @@ class _View:
             "files": sorted(file for file in record["files"] if not file.startswith(_LEFT_OUT)),
             "paths_data": record["paths_data"] | {"paths": sorted(paths, key=lambda entry: entry["_path"])},
         }
-        package = next((one.package for one in self.prefix.archives if one.package.name == record["name"]), None)
+        package = next((one.package for one in self.prefix.archives if one.package.key == record["name"]), None)
         if package is not None:
             record |= {"url": package.url, "channel": package.channel}
         record |= {

@@ -42,7 +42,7 @@ class BytecodePlan:
             self.mode = "none"
         elif wanted == "build" and self._compiler is None:
             self.mode = "install"
-        pythons = [archive.package.sha256 for archive in prefix.archives if archive.package.name == "python"]
+        pythons = [archive.package.sha256 for archive in prefix.archives if archive.package.key == "python"]
         self.recipe = f"bytecode of {pythons}" if self.mode == "build" else ""
         self._pool = ThreadPoolExecutor(max_workers=jobs or os.cpu_count())
         self._begun: dict[tuple[str, ...], Future[tuple[Member, ...]]] = {}

@@ -61,7 +61,7 @@ class Member:
 
     A file has a ``source`` to be read (plain text: making a Path of each costs more than all else that is done with
     ten thousand of them) or its ``content``; a link has a ``link``; a directory has none of them.
-    ``package`` is the conda package that alone decides its bytes; None if the baked prefix or something else does.
+    ``package`` is the key of the package that alone decides its bytes; None if the baked prefix or something else does.
     ``module`` is the SHA-256 of the module that a ``.pyc`` was compiled from: its header is rewritten as it is read.
     """
 

@@ -164,7 +164,7 @@ def _table(found: tuple[Found, ...], prefix: Prefix) -> tuple[Member, ...]:
 
 def _segments(members: tuple[Member, ...], prefix: Prefix, bytecode: BytecodePlan) -> tuple[Segment, ...]:
     """All directories, then a segment for each package, then the user's own files, then what is baked."""
-    digests = {archive.package.name: archive.package.sha256 for archive in prefix.archives}
+    digests = {archive.package.key: archive.package.sha256 for archive in prefix.archives}
     by_package: dict[str, list[Member]] = {}
     app, baked = [], []
     directories = [*parents([member.path for member in members]), *bytecode.directories(members)]

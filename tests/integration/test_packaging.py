@@ -28,7 +28,7 @@ def test_the_wheel_holds_the_package_and_the_templates_and_nothing_else(built: P
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"bundler/{name}" for name in TEMPLATES} <= names
-    assert "bundler/py.typed" in names
+    assert {"bundler/py.typed", "bundler/lock/names.json"} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"bundler", "conda_bundler"}
     assert not any(name.endswith(".pyc") for name in names)
 

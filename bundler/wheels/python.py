@@ -1,0 +1,122 @@
+"""The environment's Python, as far as wheels have to know it. It is never run: what it is, its conda package says."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from packaging.tags import Tag, compatible_tags, cpython_tags
+from packaging.utils import parse_wheel_filename
+from packaging.version import Version
+
+from bundler.errors import PrefixError
+from bundler.platforms import MACHINES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping
+
+__all__ = ["Python", "glibc_of"]
+
+_LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+_HERE = "here"
+"""The platform tag that stands for all that fit, whatever glibc they need: that, the target's preflight looks at."""
+
+
+@dataclass(frozen=True)
+class Python:
+    """``version`` is as the package has it, such as ``3.11.7``; ``site_packages`` is below the prefix."""
+
+    version: Version
+    build: str
+    platform: str
+    site_packages: str
+
+    @classmethod
+    def of(cls, index: Mapping[str, Any], platform: str) -> Python:
+        """The Python whose package has this ``index.json``. Raises :class:`PrefixError` for one that is no CPython."""
+        try:
+            version, build = Version(index["version"]), str(index["build"])
+        except (LookupError, ValueError) as error:
+            raise PrefixError(f"its version cannot be read: {error!r}", where="python") from error
+        if "pypy" in build:
+            raise PrefixError(
+                f"wheels are installed for CPython, and this is {version} {build}",
+                where="python",
+                remedy="Ask for another build of Python (python=*=*_cpython), or take conda packages alone.",
+            )
+        usual = f"lib/python{version.major}.{version.minor}/site-packages"
+        # https://conda.org/learn/ceps/cep-0017: free-threaded builds have theirs elsewhere
+        return cls(version, build, platform, str(index.get("python_site_packages_path") or usual).strip("/"))
+
+    @property
+    def free_threaded(self) -> bool:
+        return re.search(r"_cp\d+t$", self.build) is not None
+
+    @property
+    def schemes(self) -> Mapping[str, str]:
+        """Where the parts of a wheel go, below the prefix: what sysconfig says there. Headers have a directory each."""
+        library = self.site_packages.rpartition("/")[0].rpartition("/")[2]
+        return {
+            "purelib": self.site_packages,
+            "platlib": self.site_packages,
+            "headers": f"include/{library}",
+            "scripts": "bin",
+            "data": "",
+        }
+
+    @cached_property
+    def markers(self) -> Mapping[str, str]:
+        """What environment markers see there (PEP 508). What only a running kernel knows is empty."""
+        return {
+            "implementation_name": "cpython",
+            "implementation_version": str(self.version),
+            "os_name": "posix",
+            "platform_machine": MACHINES[self.platform],
+            "platform_python_implementation": "CPython",
+            "platform_release": "",
+            "platform_system": "Linux",
+            "platform_version": "",
+            "python_full_version": str(self.version),
+            "python_version": f"{self.version.major}.{self.version.minor}",
+            "sys_platform": "linux",
+            "extra": "",
+        }
+
+    @cached_property
+    def _supported(self) -> frozenset[Tag]:
+        release = (self.version.major, self.version.minor)
+        interpreter = f"cp{release[0]}{release[1]}"
+        abi = f"{interpreter}t" if self.free_threaded else interpreter
+        native = cpython_tags(python_version=release, abis=[abi], platforms=[_HERE])
+        pure = compatible_tags(python_version=release, interpreter=interpreter, platforms=[_HERE])
+        return frozenset((*native, *pure))
+
+    def takes(self, tags: Iterable[Tag]) -> bool:
+        """Whether a wheel with these tags can be installed."""
+        return any(
+            Tag(tag.interpreter, tag.abi, _HERE if _glibc(tag.platform, self.platform) else tag.platform)
+            in self._supported
+            for tag in tags
+        )
+
+    def __str__(self) -> str:
+        return f"Python {self.version}{' (free-threaded)' if self.free_threaded else ''} on {self.platform}"
+
+
+def glibc_of(filename: str, platform: str) -> tuple[int, int]:
+    """The lowest glibc that a wheel runs with, by its file name; (0, 0) if it does not say."""
+    _, _, _, tags = parse_wheel_filename(filename)
+    return min((needed for tag in tags if (needed := _glibc(tag.platform, platform))), default=(0, 0))
+
+
+def _glibc(tag: str, platform: str) -> tuple[int, int] | None:
+    """What a platform tag (PEP 600) asks of ``platform``; None if it is for another one, or for any."""
+    name, separator, machine = tag.partition(f"_{MACHINES[platform]}")
+    if not separator or machine:
+        return None
+    if name == "linux":
+        return (0, 0)
+    found = re.fullmatch(r"manylinux_(\d+)_(\d+)", name)
+    return (int(found[1]), int(found[2])) if found else _LEGACY.get(name)

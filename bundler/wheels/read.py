@@ -1,0 +1,126 @@
+"""A wheel's file -> :class:`Wheel`, or a sentence on what is wrong with it.
+
+The format is the binary distribution format of packaging.python.org. A wheel is a zip file, which can hold names and
+kinds of files that have no business in a release: they are refused here, whatever an unpacker would make of them.
+"""
+
+from __future__ import annotations
+
+import re
+import stat
+import zipfile
+from dataclasses import dataclass
+from email.parser import HeaderParser
+from typing import TYPE_CHECKING
+
+from packaging.requirements import InvalidRequirement, Requirement
+from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.version import InvalidVersion, Version
+
+from bundler.errors import PrefixError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from email.message import Message
+    from pathlib import Path
+
+    from packaging.tags import Tag
+
+    from bundler.wheels.python import Python
+
+__all__ = ["Wheel", "check_fit", "read_wheel"]
+
+_REGULAR = (0, stat.S_IFREG)
+"""Zip files made on other systems have no file type."""
+_CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_REMEDY = "Take another build of it, or a conda package."
+
+
+@dataclass(frozen=True, kw_only=True)
+class Wheel:
+    """A wheel whose file has been looked through. ``name`` is normalised."""
+
+    path: Path
+    name: str
+    version: Version
+    tags: frozenset[Tag]
+    requires_python: SpecifierSet
+    requires: tuple[Requirement, ...]
+
+    @property
+    def where(self) -> str:
+        return f"{self.name} ({self.path.name})"
+
+
+def read_wheel(path: Path) -> Wheel:
+    """Look through the wheel at ``path``. Raises :class:`PrefixError` if it is none or not a plain one."""
+    where = path.name
+    try:
+        name, version, _, tags = parse_wheel_filename(path.name)
+        with zipfile.ZipFile(path) as archive:
+            problem = _problem(archive.infolist())
+            message = None if problem else _metadata(archive)
+        if problem or message is None:
+            raise PrefixError(problem or "not a wheel: it has no METADATA", where=where, remedy=_REMEDY)
+        found = canonicalize_name(message["Name"] or ""), Version(message["Version"] or "")
+        wheel = Wheel(
+            path=path,
+            name=name,
+            version=version,
+            tags=tags,
+            requires_python=SpecifierSet(message["Requires-Python"] or ""),
+            requires=tuple(Requirement(text) for text in message.get_all("Requires-Dist", ())),
+        )
+    except (InvalidWheelFilename, InvalidVersion, InvalidSpecifier, InvalidRequirement) as error:
+        raise PrefixError(f"not a wheel: {error}", where=where, remedy=_REMEDY) from error
+    except (OSError, zipfile.BadZipFile, UnicodeError, RuntimeError, NotImplementedError) as error:
+        raise PrefixError(f"not a wheel: it cannot be read ({error})", where=where, remedy=_REMEDY) from error
+    if found != (name, version):
+        raise PrefixError(
+            f"not what it is called: its metadata says {found[0]} {found[1]}", where=where, remedy=_REMEDY
+        )
+    return wheel
+
+
+def check_fit(wheel: Wheel, python: Python) -> None:
+    """Raise :class:`PrefixError` if ``wheel`` is for another Python or another platform than ``python``."""
+    if not python.takes(wheel.tags):
+        tags = ", ".join(sorted(str(tag) for tag in wheel.tags))
+        raise PrefixError(
+            f"is for {tags}; the environment has {python}",
+            where=wheel.where,
+            remedy="Take a wheel for this Python and platform, or lock again if the environment has moved on.",
+        )
+    if not wheel.requires_python.contains(python.version, prereleases=True):
+        raise PrefixError(
+            f"needs Python {wheel.requires_python}; the environment has {python}",
+            where=wheel.where,
+            remedy="Take a version of it that is for this Python, or ask for another Python in environment.yml.",
+        )
+
+
+def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
+    """What of the archive is not plain; None if all is."""
+    seen: set[str] = set()
+    for entry in entries:
+        name = entry.filename.removesuffix("/")
+        mode = entry.external_attr >> 16
+        regular = entry.is_dir() or stat.S_IFMT(mode) in _REGULAR
+        if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\\" in name:
+            return f"holds a name that leads out of it, or nowhere: {entry.filename!r}"
+        if _CONTROL.search(name):
+            return f"holds a name with control characters: {entry.filename!r}"
+        if name in seen:
+            return f"holds {name} twice"
+        if not regular:
+            return f"holds {name}, which is neither a file nor a directory"
+        if mode & 0o7000 and not entry.is_dir():
+            return f"holds {name} with a setuid, setgid or sticky bit (mode {stat.S_IMODE(mode):o})"
+        seen.add(name)
+    return None
+
+
+def _metadata(archive: zipfile.ZipFile) -> Message | None:
+    names = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith(".dist-info/METADATA")]
+    return HeaderParser().parsestr(archive.read(names[0]).decode()) if len(names) == 1 else None

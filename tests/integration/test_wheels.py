@@ -1,0 +1,368 @@
+"""Wheels in a prefix: what is written where, what is refused before anything is, and that pip would write the same."""
+
+from __future__ import annotations
+
+import csv
+import hashlib
+import os
+import re
+import subprocess
+import sys
+import zipfile
+from dataclasses import replace
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from pypikit import ZipEntry, make_wheel, serve_index
+from tinychannel import File, Link, make_package
+
+from bundler.bundle.manifest import required_glibc
+from bundler.errors import LockError, PrefixError
+from bundler.lock.lockfile import Lock, LockedPackage
+from bundler.pack.collect import collect
+from bundler.prefix import make_prefix
+from bundler.progress import QuietProgress
+from bundler.resources import cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+BAKED = "/opt/hello/releases/1.0-0123456789ab/env"
+SITE = "lib/python3.11/site-packages"
+
+
+@pytest.fixture(autouse=True)
+def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
+
+
+@pytest.fixture
+def python(tmp_path: Path) -> LockedPackage:
+    return conda(tmp_path, "python", "3.11.7", subdir="linux-64", build="h1_0_cpython")
+
+
+def conda(tmp_path: Path, name: str, version: str, **options: object) -> LockedPackage:
+    make: Callable[..., Path] = make_package
+    return locked(make(tmp_path / "channel", name, version, **options), "conda", name, version)
+
+
+def wheel(tmp_path: Path, name: str = "app", version: str = "1.0", **options: object) -> LockedPackage:
+    make: Callable[..., Path] = make_wheel
+    return locked(make(tmp_path / "wheels", name, version, **options), "pip", name, version)
+
+
+def locked(archive: Path, manager: str, name: str, version: str) -> LockedPackage:
+    return LockedPackage(
+        name=name,
+        version=version,
+        manager=manager,
+        platform="linux-64",
+        url=archive.as_uri(),
+        sha256=hashlib.sha256(archive.read_bytes()).hexdigest(),
+        md5=None,
+        depends=(),
+    )
+
+
+def lock_of(*packages: LockedPackage, platform: str = "linux-64") -> Lock:
+    return Lock(path=Path("conda-lock.yml"), platform=platform, packages=packages)
+
+
+def install(*packages: LockedPackage, platform: str = "linux-64") -> dict[str, tuple[int, bytes | str, str | None]]:
+    """Everything that would be packed, by path: mode, content or link target, and whose it is."""
+    with make_prefix(lock_of(*packages, platform=platform), BAKED, QuietProgress()) as prefix:
+        return {
+            member.path.removeprefix("env/"): (member.mode, member.link or member.read(), member.package)
+            for member in collect(prefix)
+        }
+
+
+def refused(*packages: LockedPackage) -> str:
+    with pytest.raises(PrefixError) as caught:
+        install(*packages)
+    assert caught.value.exit_code == 5
+    assert caught.value.remedy
+    assert not list((cache_dir("prefix")).iterdir())
+    return caught.value.format_message()
+
+
+def test_each_part_goes_to_its_place(python: LockedPackage, tmp_path: Path) -> None:
+    data = "app-1.0.data"
+    app = wheel(
+        tmp_path,
+        files={
+            "app/__init__.py": b"",
+            "app/__pycache__/__init__.cpython-311.pyc": b"from another time",
+            f"{data}/platlib/app/fast.so": b"\x7fELF",
+            f"{data}/scripts/tool": ZipEntry(content=b"#!python -u\nimport app\n", mode=0o100755),
+            f"{data}/scripts/shell": ZipEntry(content=b"#!/bin/sh\n:\n", mode=0o100755),
+            f"{data}/headers/app.h": b"int app;",
+            f"{data}/data/share/app/data": b"data",
+        },
+        scripts={"app": "app.cli:main.run"},
+    )
+    found = install(python, app)
+    assert found[f"{SITE}/app/__init__.py"] == (0o644, b"", "pip:app")
+    assert found[f"{SITE}/app/fast.so"] == (0o644, b"\x7fELF", "pip:app")
+    assert found["include/python3.11/app/app.h"] == (0o644, b"int app;", "pip:app")
+    assert found["share/app/data"] == (0o644, b"data", "pip:app")
+    assert found["bin/shell"] == (0o755, b"#!/bin/sh\n:\n", "pip:app")
+    assert found["bin/tool"] == (0o755, f"#!{BAKED}/bin/python\nimport app\n".encode(), None)
+    mode, script, package = found["bin/app"]
+    assert (mode, package) == (0o755, None)
+    assert isinstance(script, bytes)
+    assert script.startswith(f"#!{BAKED}/bin/python\n".encode())
+    assert b"from app.cli import main\n" in script
+    assert b"sys.exit(main.run())" in script
+    assert not [path for path in found if "__pycache__" in path]
+
+
+def test_the_installation_is_recorded(python: LockedPackage, tmp_path: Path) -> None:
+    scripts = {"app-1.0.data/scripts/tool": b"#!python\n", "app/__init__.py": b""}
+    found = install(python, wheel(tmp_path, files=scripts, scripts={"app": "app:main"}))
+    about = f"{SITE}/app-1.0.dist-info"
+    assert found[f"{about}/INSTALLER"][1] == b"conda-bundler\n"
+    assert found[f"{about}/REQUESTED"][1] == b""
+    assert f"{about}/direct_url.json" not in found
+    record = found[f"{about}/RECORD"][1]
+    assert isinstance(record, bytes)
+    assert BAKED.encode() not in record
+    rows = {row[0]: row[1:] for row in csv.reader(record.decode().splitlines())}
+    assert {os.path.normpath(f"{SITE}/{path}") for path in rows} == {
+        path for path in found if not path.startswith("conda-meta/")
+    }
+    assert rows["../../../bin/app"] == rows["../../../bin/tool"] == ["", ""], "relocation changes them"
+    empty = "sha256=47DEQpj8HBSa-_TImW-5JCeuQeRkm5NMpJWZG3hSuFU"
+    assert rows["app/__init__.py"] == [empty, "0"]
+    assert rows["app-1.0.dist-info/REQUESTED"] == [empty, "0"]
+    assert rows["app-1.0.dist-info/RECORD"] == ["", ""]
+
+
+def test_two_installations_are_the_same(python: LockedPackage, tmp_path: Path) -> None:
+    packages = [python, *(wheel(tmp_path, name, scripts={name: f"{name}:main"}) for name in ("one", "two"))]
+    before = os.umask(0o077)
+    try:
+        first = install(*packages)
+    finally:
+        os.umask(before)
+    assert install(*packages) == first
+
+
+def test_pip_would_write_the_same(python: LockedPackage, tmp_path: Path) -> None:
+    """The oracle: pip, with the same wheel, for the Python that runs this."""
+    name = "odd.name"
+    app = wheel(
+        tmp_path,
+        name,
+        files={
+            "odd/name/__init__.py": b"import this\n",
+            "odd_name-1.0.data/purelib/odd/more.py": b"",
+            "odd_name-1.0.data/scripts/tool": ZipEntry(content=b"#!python\n1\n", mode=0o100755),
+            "odd_name-1.0.data/data/etc/odd": b"",
+        },
+        scripts={"odd": "odd.name:main"},
+    )
+    oracle = tmp_path / "oracle"
+    pip = [sys.executable, "-m", "pip", "install", "--quiet", "--no-deps", "--no-compile", "--no-index"]
+    subprocess.run([*pip, "--prefix", oracle, tmp_path / "wheels" / app.filename], check=True, timeout=120)
+    version = f"python{sys.version_info.major}.{sys.version_info.minor}"
+    theirs = {
+        path.relative_to(oracle).as_posix().replace(version, "python3.11"): path
+        for path in oracle.rglob("*")
+        if path.is_file()
+    }
+    ours = {path: found for path, found in install(python, app).items() if not path.startswith("conda-meta/")}
+    about = f"{SITE}/odd_name-1.0.dist-info"
+    assert ours.keys() == theirs.keys() - {f"{about}/direct_url.json"}
+    for path in ours.keys() - {f"{about}/RECORD", f"{about}/INSTALLER", "bin/odd", "bin/tool"}:
+        assert ours[path][1] == theirs[path].read_bytes(), path
+    assert all(mode & 0o111 == theirs[path].stat().st_mode & 0o111 for path, (mode, _, _) in ours.items())
+
+
+@pytest.mark.parametrize("other", ["conda", "wheel"])
+def test_a_file_of_two_packages_is_refused(python: LockedPackage, tmp_path: Path, other: str) -> None:
+    app = wheel(tmp_path, files={"shared.py": b"same", "app.py": b""})
+    if other == "conda":
+        rival = conda(tmp_path, "rival", "1.0", files={"site-packages/shared.py": b"same"}, python=True)
+    else:
+        rival = wheel(tmp_path, "rival", files={"shared.py": b"same"})
+    said = refused(python, app, rival)
+    names = ("rival (conda)", "app (wheel)") if other == "conda" else ("app (wheel)", "rival (wheel)")
+    assert f"two packages have the same file:\n    {SITE}/shared.py: {' and '.join(names)}" in said
+
+
+def test_a_file_where_another_package_has_a_directory_is_refused(python: LockedPackage, tmp_path: Path) -> None:
+    native = conda(tmp_path, "native", "1.0", files={"share/x/y": b"", "share/link": Link("x"), "share/file": b""})
+    for place in ("x", "link/z", "file/z"):
+        app = wheel(tmp_path, files={f"app-1.0.data/data/share/{place}": b""})
+        assert f"share/{place}: native (conda) and app (wheel)" in refused(python, native, app)
+
+
+def test_all_clashes_are_counted(python: LockedPackage, tmp_path: Path) -> None:
+    files = {f"f{number:02}.py": b"" for number in range(25)}
+    said = refused(python, wheel(tmp_path, "one", files=files), wheel(tmp_path, "two", files=files))
+    assert said.count("one (wheel) and two (wheel)") == 10
+    assert "and 15 more" in said
+
+
+@pytest.mark.parametrize(
+    ("files", "reason"),
+    [
+        ({"../evil.py": b""}, "leads out of it"),
+        ({"/etc/evil": b""}, "leads out of it"),
+        ({"a/./b.py": b""}, "leads out of it"),
+        ({"a\\b.py": b""}, "leads out of it"),
+        ({"a\nb.py": b""}, "control characters"),
+        ({"link": ZipEntry(content=b"/etc", mode=0o120777)}, "neither a file nor a directory"),
+        ({"fifo": ZipEntry(content=b"", mode=0o010644)}, "neither a file nor a directory"),
+        ({"app-1.0.data/scripts/su": ZipEntry(content=b"", mode=0o104755)}, "setuid, setgid or sticky bit"),
+        ({"app-1.0.data/data/conda-meta/evil.json": b"{}"}, "where nothing of a wheel belongs"),
+        ({"app-1.0.data/elsewhere/x": b""}, "cannot be installed"),
+        ({"app.py": b"", "app-1.0.data/purelib/app.py": b""}, "would write lib/python3.11/site-packages/app.py twice"),
+    ],
+)
+def test_what_is_not_plain_is_refused(
+    python: LockedPackage, tmp_path: Path, files: dict[str, bytes | ZipEntry], reason: str
+) -> None:
+    said = refused(python, wheel(tmp_path, files=files))
+    assert reason in said
+    assert "app-1.0-py3-none-any.whl" in said
+
+
+def test_a_name_that_is_there_twice_is_refused(python: LockedPackage, tmp_path: Path) -> None:
+    path = tmp_path / "wheels" / wheel(tmp_path).filename
+    with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
+        archive.writestr("app/__init__.py", b"what is it now?")
+    assert "holds app/__init__.py twice" in refused(python, locked(path, "pip", "app", "1.0"))
+
+
+def test_entry_points_stay_in_bin(python: LockedPackage, tmp_path: Path) -> None:
+    assert "where nothing of a wheel belongs" in refused(python, wheel(tmp_path, scripts={"../../evil": "app:main"}))
+
+
+@pytest.mark.parametrize(
+    ("metadata", "reason"),
+    [
+        ({"WHEEL": b"Wheel-Version: 2.0\nRoot-Is-Purelib: true\n"}, "only support version 1.x"),
+        ({"METADATA": b"Name: other\nVersion: 1.0\n"}, "not what it is called: its metadata says other 1.0"),
+        ({"METADATA": b"Name: app\nVersion: 1.0\nRequires-Dist: ((\n"}, "not a wheel"),
+        ({"METADATA": b"Name: app\nVersion: 1.0\nRequires-Python: >>3\n"}, "not a wheel"),
+        ({"entry_points.txt": b"[console_scripts]\nx = not an entry point\n"}, "cannot be installed"),
+        ({"entry_points.txt": b"no section"}, "cannot be installed"),
+    ],
+)
+def test_metadata_that_is_wrong(python: LockedPackage, tmp_path: Path, metadata: dict[str, bytes], reason: str) -> None:
+    assert reason in refused(python, wheel(tmp_path, metadata=metadata))
+
+
+def test_what_is_no_wheel(python: LockedPackage, tmp_path: Path) -> None:
+    path = tmp_path / "app-1.0-py3-none-any.whl"
+    path.write_bytes(b"PK no zip")
+    assert "not a wheel: it cannot be read" in refused(python, locked(path, "pip", "app", "1.0"))
+    whole = tmp_path / "wheels" / wheel(tmp_path).filename
+    data = bytearray(whole.read_bytes())
+    data[40:44] = b"\xff\xff\xff\xff"  # in the first file's content
+    path.write_bytes(data)
+    assert "app-1.0-py3-none-any.whl" in refused(python, locked(path, "pip", "app", "1.0"))
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "py3-none-any",
+        "py2.py3-none-any",
+        "cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64",
+        "cp38-abi3-manylinux1_x86_64",
+        "cp311-none-linux_x86_64",
+        "cp311-cp311-manylinux_2_99_x86_64",
+    ],
+)
+def test_wheels_that_fit(python: LockedPackage, tmp_path: Path, tag: str) -> None:
+    assert f"{SITE}/app/__init__.py" in install(python, wheel(tmp_path, tag=tag))
+
+
+@pytest.mark.parametrize(
+    "tag",
+    [
+        "cp312-cp312-manylinux_2_17_x86_64",
+        "cp311-cp311-manylinux_2_17_aarch64",
+        "cp311-cp311-musllinux_1_1_x86_64",
+        "cp312-abi3-manylinux_2_17_x86_64",
+        "cp311-cp311t-manylinux_2_17_x86_64",
+        "cp311-cp311-macosx_11_0_x86_64",
+        "py2-none-any",
+    ],
+)
+def test_wheels_for_another_python_or_platform(python: LockedPackage, tmp_path: Path, tag: str) -> None:
+    said = refused(python, wheel(tmp_path, tag=tag))
+    assert f"is for {tag}; the environment has Python 3.11.7 on linux-64" in said
+
+
+def test_a_wheel_that_needs_another_python(python: LockedPackage, tmp_path: Path) -> None:
+    assert "needs Python >=3.12" in refused(python, wheel(tmp_path, requires_python=">=3.12"))
+
+
+def test_wheels_for_another_machine_than_this(tmp_path: Path) -> None:
+    """Nothing of it is run, so it does not matter."""
+    python = conda(tmp_path, "python", "3.11.7", subdir="linux-aarch64", build="h1_0_cpython")
+    native = wheel(tmp_path, tag="cp311-cp311-manylinux_2_28_aarch64", scripts={"app": "app:main"})
+    found = install(python, native, platform="linux-aarch64")
+    script = found["bin/app"][1]
+    assert isinstance(script, bytes)
+    assert script.startswith(f"#!{BAKED}/bin/python\n".encode())
+    lock = lock_of(python, native, platform="linux-aarch64")
+    assert required_glibc(lock) == "2.28"
+    assert required_glibc(lock_of(wheel(tmp_path))) == ""
+    assert (
+        required_glibc(lock_of(wheel(tmp_path, tag="cp311-cp311-manylinux2014_x86_64.manylinux_2_28_x86_64"))) == "2.17"
+    )
+
+
+@pytest.mark.network
+def test_a_wheel_from_a_closed_index(
+    python: LockedPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture
+) -> None:
+    """Credentials with all that a URL wants quoted; and none of them in what is said when they are wrong."""
+    caplog.set_level("DEBUG")
+    app = wheel(tmp_path)
+    with serve_index(tmp_path / "wheels") as index:
+        index.password = "p/w@o:r%d+ "
+        url = index.url("me:${INDEX_PASSWORD}@", closed=True).replace("/simple", f"/files/{app.filename}")
+        app = replace(app, url=url)
+        monkeypatch.setenv("INDEX_PASSWORD", "p/w@o:wrong")
+        said = refused(python, app)
+        assert "127.0.0.1" in said
+        assert not re.search("wrong|p/w|p%2[Ff]w", said + caplog.text)
+        monkeypatch.setenv("INDEX_PASSWORD", index.password)
+        assert f"{SITE}/app/__init__.py" in install(python, app)
+    assert f"{SITE}/app/__init__.py" in install(python, app), "what was fetched is kept"
+
+
+def test_free_threaded_pythons_have_their_own_place(tmp_path: Path) -> None:
+    python = conda(tmp_path, "python", "3.13.1", subdir="linux-64", build="h1_0_cp313t")
+    said = refused(python, wheel(tmp_path, tag="cp313-cp313-manylinux_2_17_x86_64"))
+    assert "Python 3.13.1 (free-threaded)" in said
+    assert install(python, wheel(tmp_path, tag="cp313-cp313t-manylinux_2_17_x86_64"))
+
+
+def test_wheels_need_a_cpython(tmp_path: Path) -> None:
+    assert "there is no Python for the wheels" in refused(wheel(tmp_path))
+    python = conda(tmp_path, "python", "3.9.18", subdir="linux-64", build="0_73_pypy")
+    assert "wheels are installed for CPython" in refused(python, wheel(tmp_path))
+
+
+def test_a_wheel_that_is_not_the_locked_one(python: LockedPackage, tmp_path: Path) -> None:
+    app = wheel(tmp_path)
+    assert "the lockfile says 0000" in refused(python, replace(app, sha256="0" * 64))
+    assert "the archive holds app 1.0, the lockfile says app 1.1" in refused(python, replace(app, version="1.1"))
+    source = replace(app, url="https://127.0.0.1/app-1.0.tar.gz")
+    with pytest.raises(LockError, match="there is no wheel, only source"):
+        install(python, source)
+
+
+def test_a_wheel_and_a_conda_package_of_one_name(python: LockedPackage, tmp_path: Path) -> None:
+    library = conda(tmp_path, "xxhash", "0.8", subdir="linux-64", files={"lib/libxxhash.so": File(content=b"c")})
+    found = install(library, python, wheel(tmp_path, "xxhash", "3.0"))
+    assert found["lib/libxxhash.so"][2] == "xxhash"
+    assert found[f"{SITE}/xxhash/__init__.py"][2] == "pip:xxhash"

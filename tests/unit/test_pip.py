@@ -1,0 +1,114 @@
+"""The ``pip:`` list of an environment.yml: what cannot be locked, or cannot be installed."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from bundler.errors import ConfigError, LockError
+from bundler.lock.lockfile import LockedPackage
+from bundler.lock.pip import check_wheels, pip_mistakes, repository_variables
+
+HASH = "0" * 64
+
+
+def document(*wheels: str, repositories: Any = ()) -> dict[str, Any]:
+    return {"dependencies": ["python", {"pip": list(wheels)}], "pip-repositories": repositories}
+
+
+@pytest.mark.parametrize(
+    "text",
+    [
+        "flask",
+        "Flask_Login[async] >=2,<3 ; python_version >= '3.8'",
+        f"flask ==3.0 --hash=sha256:{HASH}",
+        f"flask @ https://127.0.0.1/files/flask-3.0-py3-none-any.whl#sha256={HASH}",
+        f"https://127.0.0.1/files/flask-3.0-py3-none-any.whl#sha256={HASH}",
+    ],
+)
+def test_what_can_be_locked(text: str) -> None:
+    assert pip_mistakes(document(text)) == []
+
+
+@pytest.mark.parametrize(
+    ("text", "reason"),
+    [
+        ("-e .", "is an editable project, which cannot be shipped"),
+        ("--editable=../lib", "is an editable project"),
+        ("-r requirements.txt", "is an option of pip's"),
+        ("--index-url https://127.0.0.1/simple", "other indexes under `pip-repositories:`"),
+        ("./lib", "is a file of this machine"),
+        ("/srv/lib.whl", "is a file of this machine"),
+        ("lib-1.0-py3-none-any.whl", "is a file of this machine"),
+        ("lib @ file:///srv/lib-1.0-py3-none-any.whl", "is a file of this machine"),
+        ("lib @ git+https://127.0.0.1/lib.git@main", "is the URL of no wheel"),
+        ("git+ssh://git@127.0.0.1/lib.git", "is the URL of no wheel"),
+        ("lib @ https://127.0.0.1/lib-1.0.tar.gz", "is the URL of no wheel"),
+        ("lib @ http://127.0.0.1/lib-1.0-py3-none-any.whl", "is the URL of no wheel"),
+        ("lib @ https://127.0.0.1/lib-1.0-py3-none-any.whl", "has no hash: write #sha256="),
+        (f"lib @ https://me:secret@127.0.0.1/lib-1-py3-none-any.whl#sha256={HASH}", "has credentials in its URL"),
+        ("lib = 1.0", "is no requirement"),
+    ],
+)
+def test_what_cannot_be_locked(text: str, reason: str) -> None:
+    (mistake,) = pip_mistakes(document(text))
+    assert reason in mistake
+    assert "secret" not in mistake
+
+
+def test_indexes_that_conda_lock_does_not_ask() -> None:
+    assert "is no http:// or https:// URL" in pip_mistakes(document(repositories=["file:///srv/simple"]))[0]
+    assert pip_mistakes(document(repositories="https://127.0.0.1")) == ["`pip-repositories:` is not a list of URLs"]
+
+
+def test_credentials_of_an_index_are_variables(monkeypatch: pytest.MonkeyPatch) -> None:
+    path = Path("environment.yml")
+    monkeypatch.setenv("TOKEN", "x")
+    for url in ("https://${TOKEN}@127.0.0.1/simple", "https://aws:${TOKEN}@127.0.0.1/simple"):
+        assert repository_variables(document(repositories=[url]), path) == ("TOKEN",)
+    for url in ("https://secret@127.0.0.1/simple", "https://me:secret@127.0.0.1/simple"):
+        with pytest.raises(ConfigError, match="a password or token stands in the URL") as caught:
+            repository_variables(document(repositories=[url]), path)
+        assert "secret" not in caught.value.format_message()
+
+
+def package(url: str, sha256: str | None = HASH) -> LockedPackage:
+    return LockedPackage(
+        name=url.partition("-")[0],
+        version="1.0",
+        manager="pip",
+        platform="linux-64",
+        url=f"https://127.0.0.1/files/{url}",
+        sha256=sha256,
+        md5=None,
+        depends=(),
+    )
+
+
+def test_all_that_are_no_wheels_are_named() -> None:
+    packages = [package("b-1.0.zip"), package("a-1.0.tar.gz"), package("c-1.0-py3-none-any.whl")]
+    with pytest.raises(LockError) as caught:
+        check_wheels(packages, Path("conda-lock.yml"))
+    assert caught.value.exit_code == 3
+    assert caught.value.message.splitlines()[1:] == [
+        "    a 1.0 for linux-64: a-1.0.tar.gz",
+        "    b 1.0 for linux-64: b-1.0.zip",
+    ]
+    assert "inject" in (caught.value.remedy or "")
+    check_wheels(packages, Path("conda-lock.yml"), replaced={"a", "b"})
+
+
+def test_a_wheel_without_a_hash_is_refused() -> None:
+    with pytest.raises(LockError, match="no sha256 is known of"):
+        check_wheels([package("c-1.0-py3-none-any.whl", None)], Path("conda-lock.yml"))
+
+
+def test_a_wheels_name_may_be_quoted() -> None:
+    assert package("torch-2.0%2Bcpu-py3-none-any.whl?x=1").filename == "torch-2.0+cpu-py3-none-any.whl"
+
+
+def test_variables_of_an_index_are_quoted_for_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("TOKEN", "a/b@c:d")
+    assert package("${TOKEN}/c-1-py3-none-any.whl").download_url().endswith("/a%2Fb%40c%3Ad/c-1-py3-none-any.whl")
