@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.archives import INDEX, fetch_archives
+from bundler.channels import Access
 from bundler.digests import file_sha256
 from bundler.errors import PackError, PrefixError
 from bundler.resources import cache_dir
@@ -34,6 +35,8 @@ if TYPE_CHECKING:
     from bundler.progress import Progress
 
 __all__ = ["Prefix", "forget", "make_prefix"]
+
+_ANYHOW = Access()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,13 +60,13 @@ class Prefix:
 
 
 @contextlib.contextmanager
-def make_prefix(lock: Lock, baked: str, progress: Progress) -> Iterator[Prefix]:
+def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = _ANYHOW) -> Iterator[Prefix]:
     """Link the locked packages into a new directory, which is removed at the end of the ``with`` block.
 
     ``baked`` is the absolute path that the files carry. Raises :class:`PrefixError` if an archive cannot be had
     or is not what the lockfile says, :class:`PackError` if ``baked`` does not fit a package's placeholder.
     """
-    archives = fetch_archives(lock, progress)
+    archives = fetch_archives(lock, progress, access)
     for archive in archives:
         entries = _entries(archive)
         _check_room(archive, entries, baked)

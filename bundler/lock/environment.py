@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
+from bundler.channels import VARIABLE
 from bundler.errors import ConfigError
-from bundler.lock.launcher import VARIABLE
 from bundler.lock.lockfile import load_yaml
 
 __all__ = ["Environment", "check_environment"]

@@ -7,16 +7,12 @@ our solver has to know comes in a settings file, and what went wrong comes back 
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 
-__all__ = ["VARIABLE", "Failure", "SolverSettings", "read_failure", "write_launcher", "write_refusing_launcher"]
-
-VARIABLE = re.compile(r"\$\{?(\w+)\}?")
-"""An environment variable in a channel's URL, as conda-lock keeps credentials out of the lockfile."""
+__all__ = ["Failure", "SolverSettings", "read_failure", "write_launcher", "write_refusing_launcher"]
 
 # This very package, wherever it is: a second copy may be installed, or none and this one came by PYTHONPATH.
 _MAIN = """\

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import os
-import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
+from bundler.channels import with_variables
 from bundler.errors import ConfigError, LockError
-from bundler.lock.launcher import VARIABLE
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -65,14 +63,7 @@ class LockedPackage:
 
     def download_url(self) -> str:
         """The URL with its environment variables filled in; :class:`ConfigError` if one is not set."""
-        for variable in VARIABLE.findall(self.url):
-            if variable not in os.environ:
-                raise ConfigError(
-                    f"its URL needs the environment variable {variable}, which is not set",
-                    where=f"package {self.name}",
-                    remedy=f"Set {variable} as it was when the environment was locked.",
-                )
-        return posixpath.expandvars(self.url)
+        return with_variables(self.url, where=f"package {self.name}")
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -39,8 +39,9 @@ from rattler.package import BuildString
 from rattler.repo_data.gateway import SourceConfig
 
 from bundler import __version__
+from bundler.channels import VARIABLE
 from bundler.lock.explain import explain_channel, explain_unsatisfiable
-from bundler.lock.launcher import VARIABLE, Failure, SolverSettings
+from bundler.lock.launcher import Failure, SolverSettings
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
