@@ -16,12 +16,12 @@ from urllib.request import getproxies, proxy_bypass
 
 import urllib3
 from urllib3.exceptions import (
-    ConnectTimeoutError,
     HTTPError,
     IncompleteRead,
     InvalidHeader,
     MaxRetryError,
     NameResolutionError,
+    NewConnectionError,
     ProtocolError,
     ProxyError,
     ResponseError,
@@ -50,11 +50,12 @@ _OVERLOADED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _WORDS = {
     ResponseError: "it is redirected in circles",
     NameResolutionError: "there is no server of that name",
-    ConnectTimeoutError: "no connection was made in time",
     ProxyError: "the proxy does not answer",
     SSLError: "its certificate is not trusted",
 }
-_REDIRECTS = urllib3.Retry(total=10, connect=0, read=0, redirect=10, status=0, other=0)
+_REDIRECTS = urllib3.Retry(
+    total=10, connect=0, read=0, redirect=10, status=0, other=0, respect_retry_after_header=False
+)
 
 
 class DownloadFailed(Exception):  # noqa: N818 -- never shown: the caller says which package it was for
@@ -155,7 +156,7 @@ class Downloader:
         try:
             _check_status(response, part)
             with part.receive(request, response) as write:
-                for chunk in response.stream(_CHUNK):
+                while chunk := response.read1(_CHUNK):
                     if self._stopped.is_set():
                         raise _Stopped
                     write(chunk)
@@ -169,7 +170,7 @@ class Downloader:
             response.close()  # the rest of the answer would be the next one's beginning
             raise
         response.release_conn()
-        return Downloaded(url=url, sha256=part.sha256(), pieced=part.pieced)
+        return Downloaded(url=url, sha256=part.finish(), pieced=part.pieced)
 
     def _open(self, request: Request, part: PartFile) -> BaseHTTPResponse:
         headers = {"Accept-Encoding": "identity", "User-Agent": f"conda-bundler/{__version__}", **part.headers(request)}
@@ -223,7 +224,7 @@ class Downloader:
         cause = _cause(error)
         if isinstance(cause, IncompleteRead):
             return f"it was cut short: {cause.partial} bytes came, {cause.expected} more were promised"
-        if isinstance(cause, TimeoutError) and not isinstance(cause, ConnectTimeoutError):
+        if isinstance(cause, TimeoutError) and not isinstance(cause, NewConnectionError):
             return f"nothing came for {self._timeout.read_timeout:g} seconds"
         said = next((words for kind, words in _WORDS.items() if isinstance(cause, kind)), None)
         return f"{said} ({_innermost(cause)})" if said else _innermost(cause)

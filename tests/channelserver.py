@@ -31,9 +31,10 @@ _RANGE = re.compile(r"bytes=(\d+)-$")
 class Trouble:
     """One bad answer.
 
-    ``status`` and ``headers`` in place of the file; or the file with only ``cut`` of its bytes, though all were promised
-    (``silent``: and nothing was promised), or ``stall`` seconds of silence after these, or ``flipped``, or another
-    ``etag``, or all of it, whatever range was asked for.
+    ``status`` and ``headers`` in place of the file; or the file with only ``cut`` of its bytes, though all were
+    promised (``silent``: and nothing was promised), or ``stall`` seconds of silence after these, or with one bit
+    ``flipped``, or under another ``etag``; from its beginning, whatever range was asked for (``no_ranges``), or from
+    there, whatever file was meant (``no_if_range``).
     """
 
     status: int = 200
@@ -44,6 +45,7 @@ class Trouble:
     flipped: bool = False
     etag: str | None = None
     no_ranges: bool = False
+    no_if_range: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,7 +59,7 @@ class Asked:
 
 
 class ChannelServer(ThreadingHTTPServer):
-    """Serves ``directory`` at ``/open``, at ``/closed`` to who has the password, at ``/bearer`` and below ``/t/<token>``."""
+    """Serves ``directory`` at ``/open``; at ``/closed``, ``/bearer`` and ``/t/<token>/token`` to who may have it."""
 
     daemon_threads = True
 
@@ -125,7 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
             with self.server.lock:
                 self.server.at_once -= 1
 
-    do_HEAD = do_GET
+    def do_HEAD(self) -> None:
+        self.do_GET()
 
     def _answer(self) -> None:
         path = self._let_in()
@@ -195,7 +198,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _start(self, etag: str, trouble: Trouble) -> int:
         """The first byte that is asked for; 0 for the whole, also if it is not the file that was begun with."""
         asked = _RANGE.match(self.headers["Range"] or "")
-        if asked is None or trouble.no_ranges or self.headers["If-Range"] not in (None, etag):
+        same = trouble.no_if_range or self.headers["If-Range"] in (None, etag)
+        if asked is None or trouble.no_ranges or not same:
             return 0
         return int(asked[1])
 
