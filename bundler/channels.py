@@ -52,7 +52,7 @@ class Access:
 
 def public_url(url: str) -> str:
     """``url`` without user, password and token, be they written out or variables."""
-    return _TOKEN.sub("", _USER.sub("", url))
+    return _TOKEN.sub("", _USER.sub("", url)) if re.match(r"https?://", url) else url
 
 
 def has_secret(url: str) -> bool:

@@ -25,7 +25,7 @@ from bundler.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Credentials", "Request"]
+__all__ = ["Credentials", "Request", "own_request"]
 
 _SERVICE = "rattler"
 
@@ -38,26 +38,32 @@ class Request:
     authorization: str | None = None
 
 
+def own_request(url: str) -> Request:
+    """``url``, whose variables are filled in, with nothing but the credentials that stand in it."""
+    parts = urlsplit(url)
+    if parts.username is None:
+        return Request(url=url)
+    plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
+    return Request(url=plain, authorization=_basic(unquote(parts.username), unquote(parts.password or "")))
+
+
 class Credentials:
     """The user's stores, each read once."""
 
     def request(self, url: str) -> Request:
         """``url``, whose variables are filled in, as it is to be asked for. Raises :class:`ConfigError`."""
+        request = own_request(url)
+        if request.authorization or public_url(request.url) != request.url:
+            return request  # it brings a password or a token
         parts = urlsplit(url)
-        plain = parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl()
-        if parts.username is not None:
-            return Request(url=plain, authorization=_basic(unquote(parts.username), unquote(parts.password or "")))
-        if public_url(plain) != plain:
-            return Request(url=plain)  # it brings its token
-        found = self._stored(parts.hostname or "")
-        match found:
+        match self._stored(parts.hostname or ""):
             case {"BasicHTTP": {"username": str(user), "password": str(password)}}:
-                return Request(url=plain, authorization=_basic(user, password))
+                return Request(url=url, authorization=_basic(user, password))
             case {"BearerToken": str(token)} | {"OAuth": {"access_token": str(token)}}:
-                return Request(url=plain, authorization=f"Bearer {token}")
+                return Request(url=url, authorization=f"Bearer {token}")
             case {"CondaToken": str(token)}:
                 return Request(url=parts._replace(path=f"/t/{token}{parts.path}").geturl())
-        return Request(url=plain)
+        return request
 
     @functools.cache  # noqa: B019 -- one of these lives as long as a build
     def _stored(self, host: str) -> Any:

@@ -6,11 +6,14 @@ waits for a silent server for ever. All downloads of a build share one pool of c
 
 from __future__ import annotations
 
+import errno
+import os
 import ssl
 import threading
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar
 from urllib.parse import unquote, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
@@ -43,7 +46,9 @@ if TYPE_CHECKING:
 
 __all__ = ["DownloadFailed", "Downloaded", "Downloader"]
 
+_T = TypeVar("_T")
 _CHUNK = 1 << 18
+_NONE: Mapping[str, str] = MappingProxyType({})
 _LONGEST_PAUSE = 120  # seconds; a server that wants more is given up
 _ENOUGH = 1 << 16  # bytes that an attempt must bring for the count of attempts to begin anew
 _OVERLOADED = frozenset({408, 425, 429, 500, 502, 503, 504})
@@ -112,23 +117,34 @@ class Downloader:
         told of bytes that come. Raises :class:`DownloadFailed`, and what has come stays; OSError if ``part`` cannot be
         written.
         """
+        return self._rounds(
+            urls,
+            lambda url: self._bring(url, PartFile(part), advance),
+            lambda: part.stat().st_size if part.exists() else 0,
+        )
+
+    def answering(self, urls: Sequence[str]) -> str:
+        """The first of ``urls`` whose server answers. Raises :class:`DownloadFailed` if none does, or all refuse."""
+        return self._rounds(urls, self._look)
+
+    def _rounds(self, urls: Sequence[str], attempt: Callable[[str], _T], size: Callable[[], int] = lambda: 0) -> _T:
+        """``attempt`` each URL in turn, with a pause after each round; ``size`` is what has come so far."""
         left = sorted(urls, key=lambda url: urlsplit(url).netloc in self._failing)
         failures: dict[str, DownloadFailed | _TryAgain] = {}
         fresh = patience = urllib3.Retry(total=self._retries, backoff_factor=0.5, backoff_max=30, backoff_jitter=0.5)
         farthest = 0
         while True:
             for url in tuple(left):
-                piece = PartFile(part)
                 try:
-                    return self._attempt(url, piece, advance)
+                    return attempt(url)
                 except DownloadFailed as failed:
                     failures[url] = failed
                     left.remove(url)
                 except _TryAgain as failed:
                     failures[url] = failed
                     self._failing.add(urlsplit(url).netloc)
-                    if piece.size > farthest + _ENOUGH:
-                        farthest, patience = piece.size, fresh
+                    if size() > farthest + _ENOUGH:
+                        farthest, patience = size(), fresh
             patience = self._wait(patience, failures, left)
 
     def _wait(
@@ -146,15 +162,29 @@ class Downloader:
             raise _Stopped
         return patience
 
-    def _attempt(self, url: str, part: PartFile, advance: Callable[[int], None]) -> Downloaded:
+    def _look(self, url: str) -> str:
+        if urlsplit(url).scheme == "file":
+            if not Path(unquote(urlsplit(url).path)).exists():
+                raise DownloadFailed(os.strerror(errno.ENOENT), status=404)
+            return url
+        response = self._open("HEAD", self._credentials.request(url))
+        response.drain_conn()
+        if response.status not in (405, 501):  # which know no HEAD, but are there
+            _check_status(response)
+        return url
+
+    def _bring(self, url: str, part: PartFile, advance: Callable[[int], None]) -> Downloaded:
         if self._stopped.is_set():
             raise _Stopped
         if urlsplit(url).scheme == "file":
             return Downloaded(url=url, sha256=_copy(url, part), pieced=False)
         request = self._credentials.request(url)
-        response = self._open(request, part)
+        response = self._open("GET", request, part.headers(request))
         try:
-            _check_status(response, part)
+            if response.status == 416 and part.size:
+                part.clear()
+                raise ChangedFile
+            _check_status(response)
             with part.receive(request, response) as write:
                 while chunk := response.read1(_CHUNK):
                     if self._stopped.is_set():
@@ -163,24 +193,23 @@ class Downloader:
                     advance(len(chunk))
         except HTTPError as error:
             raise _TryAgain(self._reason(error)) from error
-        except ChangedFile as changed:
-            response.close()
-            raise _TryAgain("the file on the server has changed meanwhile") from changed
-        except BaseException:
+        except BaseException as error:
             response.close()  # the rest of the answer would be the next one's beginning
+            if isinstance(error, ChangedFile):
+                raise _TryAgain("the file on the server has changed meanwhile") from error
             raise
         response.release_conn()
         return Downloaded(url=url, sha256=part.finish(), pieced=part.pieced)
 
-    def _open(self, request: Request, part: PartFile) -> BaseHTTPResponse:
-        headers = {"Accept-Encoding": "identity", "User-Agent": f"conda-bundler/{__version__}", **part.headers(request)}
+    def _open(self, method: str, request: Request, headers: Mapping[str, str] = _NONE) -> BaseHTTPResponse:
+        everything = {"Accept-Encoding": "identity", "User-Agent": f"conda-bundler/{__version__}", **headers}
         if request.authorization:
-            headers["Authorization"] = request.authorization
+            everything["Authorization"] = request.authorization
         try:
             return self._pool(request.url).urlopen(
-                "GET",
+                method,
                 request.url,
-                headers=headers,
+                headers=everything,
                 preload_content=False,
                 decode_content=False,
                 timeout=self._timeout,
@@ -276,7 +305,7 @@ def _retry_after(patience: urllib3.Retry, response: BaseHTTPResponse | None) -> 
         return 0
 
 
-def _check_status(response: BaseHTTPResponse, part: PartFile) -> None:
+def _check_status(response: BaseHTTPResponse) -> None:
     status = response.status
     if status in (200, 206):
         return
@@ -285,7 +314,4 @@ def _check_status(response: BaseHTTPResponse, part: PartFile) -> None:
         pause = _retry_after(urllib3.Retry(), response)
         later = f" and asks to come back in {pause:.0f} seconds" if pause > _LONGEST_PAUSE else ""
         raise _TryAgain(answered + later, response)
-    if status == 416 and part.size:
-        part.clear()
-        raise ChangedFile
     raise DownloadFailed(answered, status=status)

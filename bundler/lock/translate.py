@@ -7,6 +7,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from bundler.errors import BundlerError, ConfigError, LockError, without_credentials
+from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -27,6 +28,12 @@ def translate_solver(failure: Failure, environment: Path) -> BundlerError:
     if failure.kind == "channel":
         return LockError(
             failure.message, where=where, remedy="Check the channel's name, the network and the proxy settings."
+        )
+    if failure.kind == "offline":
+        return LockError(
+            failure.message,
+            where=where,
+            remedy=f"Lock it once with a network, or copy {cache_dir('repodata')} from a machine that has.",
         )
     if failure.kind == "spec":
         return ConfigError(failure.message, where=f"{where}: dependencies")
