@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from bundler.channels import Access, Priority, has_secret
+from bundler.errors import without_credentials
 from bundler.fields import Model
 
 if TYPE_CHECKING:
@@ -95,7 +96,7 @@ class ReleaseTable(Model):
 
 def _channel_address(value: str) -> str:
     if not re.match(r"(https?://[^/]|file:///)", value):
-        raise ValueError(f"{value!r} is no URL: https://…, http://… or file:///…")
+        raise ValueError(f"{without_credentials(value)!r} is no URL: https://…, http://… or file:///…")
     if has_secret(value):
         raise ValueError(
             "a password or token stands in a URL; write the name of an environment variable in its place, or keep it "

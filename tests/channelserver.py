@@ -34,7 +34,7 @@ class Trouble:
     ``status`` and ``headers`` in place of the file; or the file with only ``cut`` of its bytes, though all were
     promised (``silent``: and nothing was promised), or ``stall`` seconds of silence after these, or with one bit
     ``flipped``, or under another ``etag``; from its beginning, whatever range was asked for (``no_ranges``), or from
-    there, whatever file was meant (``no_if_range``).
+    there, whatever file was meant (``no_if_range``). ``late``: the silence comes before all of that.
     """
 
     status: int = 200
@@ -46,6 +46,7 @@ class Trouble:
     etag: str | None = None
     no_ranges: bool = False
     no_if_range: bool = False
+    late: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -171,6 +172,8 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, content: bytes, trouble: Trouble) -> None:
         if trouble.flipped:
             content = content[:-20] + bytes([content[-20] ^ 1]) + content[-19:]
+        if trouble.late:
+            self.server.stopping.wait(trouble.stall)
         etag = trouble.etag or f'"{hashlib.md5(content).hexdigest()}"'
         start = self._start(etag, trouble)
         body = content[start:]

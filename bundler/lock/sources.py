@@ -7,7 +7,6 @@ itself.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
@@ -69,7 +68,7 @@ class Source:
     @property
     def base(self) -> str:
         """What rattler says that its packages' URLs begin with."""
-        return self.reached.base_url.rstrip("/")
+        return _base(self.addresses[0])
 
     @property
     def is_local(self) -> bool:
@@ -162,15 +161,20 @@ async def blame(
 def public_url_of(url: str, sources: Iterable[Source]) -> str:
     """A package's URL, as rattler tells it, as the lockfile has it: the channel's own, with its ``${NAME}``."""
     for source in sources:
-        if url.startswith(f"{source.base}/"):
-            return source.public + url.removeprefix(source.base)
+        for base in map(_base, source.addresses):
+            if url.startswith(f"{base}/"):
+                return source.public + url.removeprefix(base)
     return url
+
+
+def _base(address: str) -> str:
+    return Channel(public_url(address)).base_url.rstrip("/")
 
 
 def public_text(text: str, sources: Iterable[Source]) -> str:
     """``text`` with channels as they were given: where ``${NAME}`` stands for a credential, that stays unsaid."""
     for source in sources:
-        for address in source.addresses[:1]:
-            for form in (address, own_request(address).url, re.sub(r"//[^/@]*@", "//", address), source.base):
+        for address in source.addresses:
+            for form in (address, own_request(address).url, _base(address)):
                 text = text.replace(form, source.given)
     return without_credentials(text)
