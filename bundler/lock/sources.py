@@ -53,11 +53,13 @@ class Source:
     """A channel.
 
     ``given`` is how the user names it, ``public`` what its packages' URLs begin with in the lockfile: any ``${NAME}``
-    stands in both. It is asked at the first of ``addresses``; the others are what else there is to try.
+    stands in both, and is filled in in ``own``. It is asked at the first of ``addresses``, which are its mirrors' or
+    its own; the others are what else there is to try.
     """
 
     given: str
     public: str
+    own: str
     addresses: tuple[str, ...]
 
     @property
@@ -88,7 +90,10 @@ def find_source(given: str, variables: Mapping[str, str], access: Access) -> Sou
     base = Channel(_filled(given, variables)).base_url.rstrip("/")
     public = given.rstrip("/") if "$" in given else base
     return Source(
-        given=given, public=public, addresses=tuple(_filled(url, variables) for url in access.addresses(public))
+        given=given,
+        public=public,
+        own=_filled(public, variables),
+        addresses=tuple(_filled(url, variables) for url in access.addresses(public)),
     )
 
 
@@ -148,7 +153,7 @@ async def blame(
     """
     text = public_text(str(error), sources)
     for number, source in enumerate(sources):
-        if f"{source.given}/" in text:
+        if f"{source.base}/" in str(error):
             return number, explain_channel(text, channel=source.given)
     for number, source in enumerate(sources):
         try:
@@ -172,9 +177,8 @@ def _base(address: str) -> str:
 
 
 def public_text(text: str, sources: Iterable[Source]) -> str:
-    """``text`` with channels as they were given: where ``${NAME}`` stands for a credential, that stays unsaid."""
+    """``text`` with channels as they were given, mirrors by their URL; where a credential stands, that stays unsaid."""
     for source in sources:
-        for address in source.addresses:
-            for form in (address, own_request(address).url, _base(address)):
-                text = text.replace(form, source.given)
+        for form in (source.own, own_request(source.own).url, _base(source.own)):
+            text = text.replace(form, source.given)
     return without_credentials(text)

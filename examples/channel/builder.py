@@ -18,6 +18,7 @@ import beam
 import bulk
 import cpython
 import greeting
+import many
 import runtime
 import synthetic
 import wheelpackage
@@ -100,6 +101,7 @@ def _recipes(cache: Path, sets: Collection[str]) -> tuple[Recipe, ...]:
     large = "bench-large" in sets
     if large or "bench" in sets:
         recipes += bulk.recipes(lambda: _by_name(download(SCIENCE, cache)), large=large)
+        recipes += many.recipes()
     if "elixir" in sets:
         recipes += beam.recipes(cache)
     return recipes
