@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.environments import prepare
+from benchmarks.many import fetching, growing_many
 from benchmarks.measure import interleave
 from benchmarks.report import document, machine, markdown
 from benchmarks.subjects import builds, growing, installs, ours, rebuilds, smaller_builds
@@ -82,6 +83,8 @@ def _measure(world: World, sizes: Sequence[int], runs: int) -> dict[str, Result]
         sys.stderr.write("The installs are left out: install.sh checks that what it unpacks is root's.\n")
     for name in ("python only", "12,000 small files"):
         results[f"build {name}"] = bench.build(name, smaller_builds(world, world.environments[name]))
+    results["fetch"] = bench.fetch("100 packages")
+    results["many"] = bench.grow(("100 packages", "300 packages"))
     # By then all caches are warm, and a run takes long enough to be measured with fewer of them.
     larger = _Bench(world=world, runs=max(1, runs - 1), warm_up=False)
     for name in (f"{size}x" for size in sizes if size > 1):
@@ -122,6 +125,16 @@ class _Bench:
         """The environment 1x, put into its place; needs room for each run's tree."""
         with tempfile.TemporaryDirectory(prefix="installed.", dir=self.world.room) as goal:
             return self.result(title, installs(self.world, self.world.environments["1x"], Path(goal)))
+
+    def fetch(self, name: str) -> Result:
+        """The packages of one environment, from an HTTP server."""
+        with fetching(self.world, self.world.environments[name]) as subjects:
+            return self.result(f"Fetch and link, {name} from HTTP on loopback, empty caches", subjects)
+
+    def grow(self, names: tuple[str, str]) -> Result:
+        """An environment of many packages, and one a third as large."""
+        subjects = growing_many(self.world, names, install=os.geteuid() == 0)
+        return self.result(f"Growth, {names[1]} in 50,000 files beside {names[0]}", subjects)
 
     def result(self, title: str, subjects: Sequence[Subject]) -> Result:
         sys.stderr.write(f"{title}\n")

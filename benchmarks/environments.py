@@ -28,6 +28,8 @@ _SPECS = {
     "3x, one package changed": (*_SCIENCE, "note 2.0.*", "bulk-3x"),
     "10x": (*_SCIENCE, "note 1.0.*", "bulk-10x"),
     "10x, one package changed": (*_SCIENCE, "note 2.0.*", "bulk-10x"),
+    "100 packages": ("many-100",),
+    "300 packages": ("many-300",),
     "one file of 1 GiB": ("giant-file",),
 }
 _BUNDLE = """\
@@ -95,7 +97,9 @@ def prepare(room: Path, sizes: Iterable[int]) -> World:
     sets = ["--with", "bench-large" if 10 in wanted else "bench"]
     _tell("The channel")
     _tool([sys.executable, _CHECKOUT / "examples" / "channel", room / "channel", *sets])
-    names = ["python only", "12,000 small files"] + (["one file of 1 GiB"] if 10 in wanted else [])
+    names = ["python only", "12,000 small files", "100 packages", "300 packages"] + (
+        ["one file of 1 GiB"] if 10 in wanted else []
+    )
     names += [name for size in wanted for name in _SPECS if name.split(",")[0] == f"{size}x"]
     environ = {**os.environ, "CONDA_BUNDLER_CACHE": str(room / "cache"), "LC_ALL": "C.UTF-8"}
     found = {name: Environment(name=name, project=room / "projects" / name.replace(" ", "-")) for name in names}

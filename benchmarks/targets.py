@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchmarks.installing import GZIP_ALONE
+from benchmarks.many import OURS, THEIRS
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -52,7 +53,9 @@ def judge(results: Mapping[str, Result]) -> tuple[Verdict, ...]:
         *_builds(results["build 1x"]),
         *_rebuilds(results),
         *(_installs(results["install"]) if "install" in results else ()),
+        *(_fetch(results["fetch"]) if "fetch" in results else ()),
         *_growth(results),
+        *(_many(results["many"]) if "many" in results else ()),
         *_peak(results),
     )
 
@@ -86,6 +89,23 @@ def _installs(install: Result) -> Iterator[Verdict]:
     yield _times("at most", 1.0, "install, zstd: ours / rattler from .conda files", found["install.sh, zstd"], rattler)
     moved, unpack = found["install.sh, gzip, another root"], found["conda-pack: tar -x, conda-unpack"]
     yield _times("at most", 1.2, "install at another root: ours / tar -x and conda-unpack", moved, unpack)
+
+
+def _fetch(fetch: Result) -> Iterator[Verdict]:
+    """Ours keeps the archives and hashes all that it links, so that it may take a little longer."""
+    mine, theirs = fetch.figures[OURS], fetch.figures[THEIRS]
+    yield _times("at most", 1.5, "fetch and link 100 packages: ours / rattler.install", mine, theirs)
+
+
+def _many(many: Result) -> Iterator[Verdict]:
+    for step in ("lock", "build", "install"):
+        if f"{step}, 300 packages" in many.figures:
+            large, small = many.figures[f"{step}, 300 packages"], many.figures[f"{step}, 100 packages"]
+            grown, cpu = _ratio("wall", large, small) / 3, _ratio("cpu", large, small) / 3
+            name = f"growth 100 to 300 packages, {step}: of the time / of the files"
+            yield Verdict(name=name, sense="at most", limit=1, found=grown, cpu=cpu)
+    peak = max(figures.peak for figures in many.figures.values()) / 1e6
+    yield Verdict(name="peak memory with 300 packages, MB", sense="at most", limit=_PEAK / 1e6, found=peak)
 
 
 def _growth(results: Mapping[str, Result]) -> Iterator[Verdict]:

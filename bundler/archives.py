@@ -7,31 +7,37 @@ py-rattler checks no hash on ``file://`` URLs. Archives are kept by content, as 
 from __future__ import annotations
 
 import asyncio
+import fcntl
 import json
 import os
 import shutil
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import unquote, urlsplit
+from urllib.parse import urlsplit
 
+from bundler.channels import Access, public_url, with_variables
 from bundler.digests import file_sha256
-from bundler.errors import PrefixError, without_credentials
+from bundler.download import Downloader, DownloadFailed
+from bundler.errors import PrefixError
 from bundler.lock.pip import check_wheels
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
 
+    from bundler.download import Downloaded
     from bundler.lock.lockfile import Lock, LockedPackage
-    from bundler.progress import Progress
+    from bundler.progress import Progress, Transfer
 
 __all__ = ["INDEX", "Archive", "fetch_archives", "keep", "read_index"]
 
 INDEX, _PATHS, _LINK = "info/index.json", "info/paths.json", "info/link.json"
 _AT_A_TIME = 8
+_ANYHOW = Access()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -57,22 +63,26 @@ class Archive:
         return tuple(json.loads(self.info[_PATHS])["paths"]) if _PATHS in self.info else ()
 
 
-def fetch_archives(lock: Lock, progress: Progress) -> tuple[Archive, ...]:
+def fetch_archives(lock: Lock, progress: Progress, access: Access = _ANYHOW) -> tuple[Archive, ...]:
     """All archives of ``lock``, in its order. Raises :class:`PrefixError` for what cannot be had or is wrong."""
     _check_lockable(lock)
+    if access.offline:
+        _check_at_hand(lock, access)
+    downloader = Downloader(retries=access.retries, read_timeout=access.read_timeout, connections=_AT_A_TIME)
     with (
-        progress.task(f"Fetching and verifying {len(lock.packages)} packages", len(lock.packages)) as advance,
+        progress.transfer(f"Fetching and verifying {len(lock.packages)} packages", len(lock.packages)) as transfer,
         ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
     ):
-        archives = []
+        store = _Store(downloader=downloader, access=access, transfer=transfer)
+        pending = [pool.submit(store.fetch, package) for package in lock.packages]
         try:
-            for archive in pool.map(_fetch, lock.packages):
-                archives.append(archive)
-                advance(1)
+            done, _ = wait(pending, return_when=FIRST_EXCEPTION)
+            failed = next((future for future in pending if future in done and future.exception()), None)
+            return tuple(future.result() for future in ([failed] if failed else pending))
         except BaseException:
+            downloader.stop()
             pool.shutdown(cancel_futures=True)
             raise
-        return tuple(archives)
 
 
 def _check_lockable(lock: Lock) -> None:
@@ -115,15 +125,121 @@ def _place(sha256: str, filename: str) -> Path:
     return cache_dir("archives") / sha256 / filename
 
 
-def _fetch(package: LockedPackage) -> Archive:
-    """The package's archive from the store, verified; fetched first if it is not there."""
+def _check_at_hand(lock: Lock, access: Access) -> None:
+    """Refuse to start without a network if one is needed, with all that is missing."""
+    missing = [
+        package.filename for package in lock.packages if not _is_local(package, access) and not _is_kept(package)
+    ]
+    if missing:
+        listed = "".join(f"\n    {name}" for name in sorted(missing))
+        raise PrefixError(
+            f"{len(missing)} of {len(lock.packages)} packages are not in the cache, and --offline forbids to fetch "
+            f"them:{listed}",
+            where=str(lock.path),
+            remedy=f"Build it once with a network, or copy {cache_dir('archives')} from a machine that has.",
+        )
+
+
+def _is_local(package: LockedPackage, access: Access) -> bool:
+    return any(url.startswith("file:") for url in access.addresses(package.url))
+
+
+def _kept(package: LockedPackage) -> Path:
+    """Where the store has the package's archive, if it has."""
     assert package.sha256 is not None  # _check_lockable saw to it
-    kept = _place(package.sha256, package.filename)
-    if not (kept.is_file() and file_sha256(kept) == package.sha256):
-        kept.parent.mkdir(exist_ok=True)
-        _download(package, kept)
-    info = _info(kept, f"{package.name} ({package.filename})") if package.manager == "conda" else {}
-    return Archive(package=package, path=kept, size=kept.stat().st_size, info=info)
+    return _place(package.sha256, package.filename)
+
+
+def _is_kept(package: LockedPackage) -> bool:
+    path = _kept(package)
+    return path.is_file() and file_sha256(path) == package.sha256
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Store:
+    """The archives that are kept, and how those that are missing get there."""
+
+    downloader: Downloader
+    access: Access
+    transfer: Transfer
+
+    def fetch(self, package: LockedPackage) -> Archive:
+        """The package's archive, verified; fetched first if it is not there."""
+        kept = _kept(package)
+        if not _is_kept(package):
+            kept.parent.mkdir(exist_ok=True)
+            with _alone(kept.parent):
+                if not _is_kept(package):  # another build may have brought it
+                    self._bring(package, kept)
+        info = _info(kept, f"{package.name} ({package.filename})") if package.manager == "conda" else {}
+        self.transfer.done()
+        return Archive(package=package, path=kept, size=kept.stat().st_size, info=info)
+
+    def _bring(self, package: LockedPackage, kept: Path) -> None:
+        """Fetch to another name, verify, rename: what has the final name is right."""
+        part = kept.with_name(f".{kept.name}.part")
+        addresses = self._addresses(package)
+        wrong: list[str] = []
+        while addresses:
+            found = self._download(package, addresses, part, wrong)
+            if found.sha256 == package.sha256:
+                part.replace(kept)
+                return
+            part.unlink()
+            if not found.pieced:  # else once more, all from one answer
+                addresses.remove(found.url)
+                wrong.append(f"sha256 is {found.sha256}, the lockfile says {package.sha256} ({public_url(found.url)})")
+        raise PrefixError(
+            "; ".join(wrong),
+            where=package.name,
+            remedy="The archive was changed after it was locked. Find out why; if it is right, lock again.",
+        )
+
+    def _addresses(self, package: LockedPackage) -> list[str]:
+        found = [
+            with_variables(url, where=f"package {package.name}", quoted=package.manager != "conda")
+            for url in self.access.addresses(package.url)
+            if url.startswith("file:") or not self.access.offline
+        ]
+        if unknown := [url for url in found if urlsplit(url).scheme not in ("http", "https", "file")]:
+            raise PrefixError(f"cannot fetch {public_url(unknown[0])}: unknown scheme", where=package.name)
+        return found
+
+    def _download(self, package: LockedPackage, addresses: list[str], part: Path, wrong: list[str]) -> Downloaded:
+        try:
+            return self.downloader.download(addresses, part, self.transfer.moved)
+        except DownloadFailed as failed:
+            raise PrefixError(
+                "; ".join([*wrong, f"download failed: {failed}"]),
+                where=f"{package.name} ({public_url(package.url)})",
+                remedy=_remedy(failed.status, addresses),
+            ) from failed
+        except OSError as error:
+            raise PrefixError(
+                f"cannot be written: {error.strerror or error}",
+                where=str(part.parent),
+                remedy="Make room there, or name another place for the caches: CONDA_BUNDLER_CACHE.",
+            ) from error
+
+
+def _remedy(status: int, addresses: list[str]) -> str:
+    hosts = ", ".join(dict.fromkeys(urlsplit(url).hostname or url for url in addresses))
+    if status in (401, 403):
+        return f"Give the credentials for {hosts} in netrc, the keyring or rattler's auth file (RATTLER_AUTH_FILE)."
+    if status in (404, 410) or all(url.startswith("file:") for url in addresses):
+        return "If the channel has moved on since, lock again (conda-bundler lock)."
+    return "Check the network and the channel; the build can be run again, what has come is kept."
+
+
+@contextmanager
+def _alone(directory: Path) -> Iterator[None]:
+    """Let one build at a time bring the same archive; the others wait for it."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
 
 
 def _info(path: Path, where: str) -> dict[str, bytes]:
@@ -142,54 +258,3 @@ async def _read_info(path: Path) -> dict[str, bytes]:
     archive = await PackageArchive.from_path(path)
     found = await archive.read_files([INDEX, _PATHS, _LINK])
     return {name: content for name, content in found.items() if content is not None}
-
-
-def _download(package: LockedPackage, goal: Path) -> None:
-    """Fetch to a temporary name, verify, rename: what has the final name is right."""
-    handle, name = tempfile.mkstemp(prefix=".", dir=goal.parent)
-    os.close(handle)
-    temporary = Path(name)
-    try:
-        _retrieve(package, temporary)
-        found = file_sha256(temporary)
-        if found != package.sha256:
-            raise PrefixError(
-                f"sha256 is {found}, the lockfile says {package.sha256} ({without_credentials(package.url)})",
-                where=package.name,
-                remedy="The archive was changed after it was locked. Find out why; if it is right, lock again.",
-            )
-        temporary.replace(goal)
-    finally:
-        temporary.unlink(missing_ok=True)
-
-
-def _retrieve(package: LockedPackage, goal: Path) -> None:
-    address = package.download_url()
-    url = urlsplit(address)
-    try:
-        if url.scheme == "file":
-            shutil.copyfile(unquote(url.path), goal)
-        elif url.scheme in ("http", "https"):
-            asyncio.run(_http(address, goal))
-        else:
-            raise PrefixError(f"cannot fetch {without_credentials(package.url)}: unknown scheme", where=package.name)
-    except OSError as error:
-        raise PrefixError(
-            f"cannot read {without_credentials(package.url)}: {error.strerror or error}",
-            where=package.name,
-            remedy="If the channel has moved on since, lock again (conda-bundler lock).",
-        ) from error
-
-
-async def _http(url: str, goal: Path) -> None:
-    from rattler.networking import Client
-    from rattler.package_streaming import download_to_path
-
-    try:
-        await download_to_path(Client.default_client(), url, goal)
-    except Exception as error:  # rattler raises bare exceptions of many kinds here
-        raise PrefixError(
-            f"download failed: {without_credentials(str(error))}",
-            where=without_credentials(url),
-            remedy="Check the network and the channel; the build can be run again, what it has is kept.",
-        ) from error

@@ -75,12 +75,13 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
 def lock_request(config: BundleConfig, solver: str) -> LockRequest:
     """What to lock, and with what."""
     return LockRequest(
-        environment=config.environment,
+        environments=config.environments,
         lockfile=config.lockfile,
         platforms=config.platforms,
         channels=config.channels,
         solver=solver,
         virtual_packages=config.virtual_packages,
+        access=config.access,
         injected=local_wheel_names(config),
     )
 
@@ -89,7 +90,7 @@ def _build_one(config: BundleConfig, lock: Lock, options: BuildOptions, progress
     app = app_members(config.files)
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
-        linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress)
+        linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress, config.access)
         payload, archives, activation = _pack(linking, config, app, room, options, progress)
         manifest = make_manifest(config=config, identity=identity, lock=lock, payload=payload, archives=archives)
         files = _target_files(config, identity, lock, payload)
@@ -127,7 +128,7 @@ def _pack(
 
 def _activation(config: BundleConfig, prefix: Prefix, payload: Payload, progress: Progress) -> Activation:
     shipped = {entry.path for entry in payload.tree}
-    variables = spec_variables(config.environment)
+    variables = spec_variables(config.environments, config.categories)
     activation = read_activation(prefix.path, prefix.baked, shipped=shipped, variables=variables)
     for name in activation.unset:
         progress.step(f"note: activation takes {name} away; services get it only where you set it")
@@ -156,11 +157,11 @@ def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Prog
             return
         if not options.relock:
             raise StaleLockError(
-                f"does not belong to {config.environment.name} any more",
+                f"does not belong to {config.spec_name} any more",
                 where=str(config.lockfile),
                 remedy="Run `conda-bundler lock` and commit the result, or build with --relock.",
             )
-    progress.step(f"Locking {config.environment.name} for {', '.join(config.platforms)}")
+    progress.step(f"Locking {config.spec_name} for {', '.join(config.platforms)}")
     write_lockfile(request)
 
 

@@ -102,6 +102,7 @@ def _set_up_output(*, verbose: bool, debug: bool) -> None:
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
     logging.basicConfig(format="%(message)s", stream=sys.stderr)
     logging.getLogger("bundler").setLevel(level)
+    logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it logs URLs, and what is secret in them
     if os.environ.get("NO_COLOR"):
         click.get_current_context().color = False
 
@@ -113,8 +114,10 @@ def _project(function: Callable[..., Any]) -> Callable[..., Any]:
             click.argument("directory", type=_DIRECTORY, default=".", metavar="[DIR]"),
             click.option(
                 "--environment",
+                "environments",
                 type=_FILE,
-                help="The environment.yml; together with --name it does without a bundle.toml.",
+                multiple=True,
+                help="The environment.yml; may be given again. Together with --name it does without a bundle.toml.",
             ),
             click.option("--name", help="The bundle's name."),
             click.option("--bundle-version", "version", metavar="VERSION", help="The bundle's version, a tag in CI."),
@@ -145,6 +148,7 @@ def _project(function: Callable[..., Any]) -> Callable[..., Any]:
                 metavar="NAME|PATH",
                 help="rattler (built in), or a conda, mamba or micromamba.",
             ),
+            click.option("--offline", is_flag=True, help="Use caches and local files only; says what is missing."),
         )
     ):
         function = option(function)
@@ -165,13 +169,15 @@ def _load(directory: Path, options: dict[str, Any]) -> BundleConfig:
     return load_config(
         directory,
         Overrides(
-            environment=options.pop("environment"),
+            environments=options.pop("environments"),
             name=options.pop("name"),
             version=options.pop("version"),
             command=command,
             platforms=options.pop("platforms"),
             channels=options.pop("channels"),
             virtual_packages=options.pop("virtual_packages"),
+            categories=options.pop("categories", ()) + (("dev",) if options.pop("dev_dependencies", False) else ()),
+            offline=options.pop("offline"),
         ),
     )
 
@@ -220,12 +226,12 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
     if check:
         if not config.lockfile.exists() or not is_fresh(request):
             raise StaleLockError(
-                f"does not belong to {config.environment.name}" if config.lockfile.exists() else "there is no lockfile",
+                f"does not belong to {config.spec_name}" if config.lockfile.exists() else "there is no lockfile",
                 where=str(config.lockfile),
                 remedy="Run `conda-bundler lock`.",
             )
         return [f"{config.lockfile} is fresh"], {"lockfile": str(config.lockfile), "fresh": True}
-    make_progress(quiet=quiet).step(f"Locking {config.environment.name} for {', '.join(config.platforms)}")
+    make_progress(quiet=quiet).step(f"Locking {config.spec_name} for {', '.join(config.platforms)}")
     write_lockfile(request, update=update)
     counts = {platform: len(read_lock(config.lockfile, platform).packages) for platform in config.platforms}
     told = ", ".join(f"{count} packages for {platform}" for platform, count in counts.items())
@@ -238,6 +244,15 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
 @click.option("--output-dir", "output", type=_DIRECTORY, default=Path("dist"), show_default=True)
 @click.option("--compression", type=click.Choice(["gzip", "zstd", "xz", "none"]), default="gzip", show_default=True)
 @click.option("--jobs", type=click.IntRange(min=1), help="Threads that compress; all processors if it is not given.")
+@click.option(
+    "--category",
+    "--extras",
+    "categories",
+    multiple=True,
+    metavar="NAME",
+    help="Add the dependencies of this category of environment.yml; may be given again.",
+)
+@click.option("--dev-dependencies/--no-dev-dependencies", default=False, help="Whether to add those of category dev.")
 @click.option("--relock", is_flag=True, help="Lock again if the lockfile is stale, instead of exiting with 4.")
 def build(directory: Path, quiet: bool, output: Path, **options: Any) -> Any:
     """Build the bundle: lock if there is no lockfile, link, pack, write it to the output directory."""

@@ -13,9 +13,9 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
 from bundler.consistency import inconsistencies
-from bundler.errors import ConfigError
+from bundler.errors import ConfigError, without_credentials
 from bundler.fields import Line, Model, Name, Setting, Variable
-from bundler.forms import ReleaseTable, Secret, SecretForm
+from bundler.forms import ChannelsTable, ReleaseTable, Secret, SecretForm
 from bundler.services import Service, ServiceTable
 
 if sys.version_info >= (3, 11):
@@ -25,6 +25,8 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+
+    from bundler.channels import Access
 
 __all__ = ["AppFile", "BundleConfig", "Overrides", "ReleaseTable", "Secret", "Service", "load_config"]
 
@@ -49,7 +51,10 @@ class _BundleTable(Model):
     version: Version | None = None
     description: Line = ""
     platforms: Annotated[tuple[Platform, ...], Field(min_length=1)] = ("linux-64",)
-    environment: str = "environment.yml"
+    environment: str | Annotated[tuple[str, ...], Field(min_length=1)] = "environment.yml"
+    """One file, or several that together make one environment."""
+    categories: tuple[Line, ...] = ("main",)
+    """Which of conda-lock's categories go into the bundle; ``main`` always does."""
     lockfile: str = "conda-lock.yml"
     exclude: tuple[Line, ...] = ()
     include: tuple[Line, ...] = ()
@@ -65,6 +70,7 @@ class _File(Model):
     config: dict[Variable, Setting] = Field(default_factory=dict)
     secrets: dict[Variable, SecretForm | Literal[False]] = Field(default_factory=dict)
     release: ReleaseTable = ReleaseTable()
+    channels: ChannelsTable = ChannelsTable()
     services: dict[Name, ServiceTable] = Field(default_factory=dict)
 
 
@@ -72,13 +78,15 @@ class _File(Model):
 class Overrides:
     """What the command line says; each replaces what bundle.toml says, and together they do without one."""
 
-    environment: Path | None = None
+    environments: tuple[Path, ...] = ()
     name: str | None = None
     version: str | None = None
     command: tuple[str, ...] = ()
     platforms: tuple[str, ...] = ()
     channels: tuple[str, ...] = ()
     virtual_packages: Path | None = None
+    categories: tuple[str, ...] = ()
+    offline: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -100,10 +108,12 @@ class BundleConfig:
     version: str
     description: str
     platforms: tuple[str, ...]
-    environment: Path
+    environments: tuple[Path, ...]
+    categories: tuple[str, ...]
     lockfile: Path
     channels: tuple[str, ...]
     """Replaces the environment spec's channels if it is not empty."""
+    access: Access
     virtual_packages: Path | None
     """What the target has, for the solver; None: the virtual-packages.yml beside the environment spec, if any."""
     files: tuple[AppFile, ...]
@@ -118,6 +128,11 @@ class BundleConfig:
     secrets: tuple[Secret, ...]
     release: ReleaseTable
     services: tuple[Service, ...]
+
+    @property
+    def spec_name(self) -> str:
+        """What to call the environment spec in messages."""
+        return ", ".join(path.name for path in self.environments)
 
     @property
     def root(self) -> str:
@@ -135,7 +150,7 @@ def load_config(directory: Path, overrides: Overrides | None = None) -> BundleCo
     path = directory / CONFIG_NAME
     if path.is_file():
         document, source = _read_toml(path), CONFIG_NAME
-    elif overrides.environment or overrides.name:
+    elif overrides.environments or overrides.name:
         document, source = {"bundle": {}}, "command line"
     else:
         raise ConfigError(
@@ -188,8 +203,9 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
             remedy="Set it, or pass --bundle-version (a tag, in CI).",
         )
     forms = {"RELEASE_COOKIE": SecretForm(), **parsed.secrets}
-    environment = overrides.environment.resolve() if overrides.environment else directory / bundle.environment
-    lockfile = environment.with_name("conda-lock.yml") if source != CONFIG_NAME else directory / bundle.lockfile
+    named = (bundle.environment,) if isinstance(bundle.environment, str) else bundle.environment
+    environments = tuple(path.resolve() for path in overrides.environments) or tuple(directory / name for name in named)
+    lockfile = environments[0].with_name("conda-lock.yml") if source != CONFIG_NAME else directory / bundle.lockfile
     return BundleConfig(
         directory=directory,
         source=source,
@@ -197,9 +213,11 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         version=bundle.version,
         description=bundle.description or bundle.name,
         platforms=tuple(dict.fromkeys(bundle.platforms)),
-        environment=environment,
+        environments=environments,
+        categories=tuple(dict.fromkeys((*bundle.categories, *overrides.categories))),
         lockfile=lockfile,
         channels=overrides.channels,
+        access=parsed.channels.access(offline=overrides.offline),
         virtual_packages=overrides.virtual_packages,
         files=tuple(AppFile(target=to, source=directory / of) for to, of in sorted(parsed.files.items())),
         exclude=bundle.exclude,
@@ -220,8 +238,7 @@ def _check(config: BundleConfig) -> None:
         for file in config.files
         if not file.source.exists()
     ]
-    if not config.environment.is_file():
-        problems.append(f"bundle.environment: no such file: {config.environment}")
+    problems += [f"bundle.environment: no such file: {path}" for path in config.environments if not path.is_file()]
     if config.virtual_packages and not config.virtual_packages.is_file():
         problems.append(f"--virtual-packages: no such file: {config.virtual_packages}")
     if not config.services:
@@ -240,7 +257,7 @@ def _joined(problems: Sequence[str]) -> str:
 
 
 def _key(location: tuple[str | int, ...]) -> str:
-    return ".".join(str(part) for part in location if part != "[key]")
+    return without_credentials(".".join(str(part) for part in location if part != "[key]"))
 
 
 def _reason(detail: Any) -> str:

@@ -1,20 +1,23 @@
-"""The parts of bundle.toml that say how secrets are made and how Erlang nodes meet."""
+"""The parts of bundle.toml that say how secrets are made, how Erlang nodes meet and how channels are reached."""
 
 from __future__ import annotations
 
 import ipaddress
 import math
+import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
+from bundler.channels import Access, Priority, has_secret
+from bundler.errors import without_credentials
 from bundler.fields import Model
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["ReleaseTable", "Secret", "SecretForm"]
+__all__ = ["ChannelsTable", "ReleaseTable", "Secret", "SecretForm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,3 +92,42 @@ class ReleaseTable(Model):
     listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
     port: Annotated[int, Field(ge=1024, le=65535)] = 4370
     """The same for all nodes of a cluster: without epmd nobody says which one it is."""
+
+
+def _channel_address(value: str) -> str:
+    if not re.match(r"(https?://[^/]|file:///)", value):
+        raise ValueError(f"{without_credentials(value)!r} is no URL: https://…, http://… or file:///…")
+    if has_secret(value):
+        raise ValueError(
+            "a password or token stands in a URL; write the name of an environment variable in its place, or keep it "
+            "in netrc, the keyring or rattler's auth file"
+        )
+    return value.rstrip("/")
+
+
+_ChannelAddress = Annotated[str, AfterValidator(_channel_address)]
+_ChannelAddresses = Annotated[tuple[_ChannelAddress, ...], Field(min_length=1)]
+
+
+class ChannelsTable(Model):
+    """How the environment spec's channels are reached."""
+
+    mirrors: dict[_ChannelAddress, Annotated[tuple[_ChannelAddress, ...], Field(min_length=1)]] = Field(
+        default_factory=dict
+    )
+    """What is asked in place of the URLs that begin so, one after the other; the lockfile keeps the channel's own."""
+    priority: Priority = "strict"
+    """``strict``: a package comes from the first channel that has it in any version; ``flexible``: if it can."""
+    retries: Annotated[int, Field(ge=0, le=20)] = 5
+    """How often a download is tried again."""
+    read_timeout: Annotated[float, Field(gt=0, le=3600)] = 30
+    """Seconds without a byte after which a download is taken for dead."""
+
+    def access(self, *, offline: bool = False) -> Access:
+        return Access(
+            mirrors=tuple(self.mirrors.items()),
+            priority=self.priority,
+            retries=self.retries,
+            read_timeout=self.read_timeout,
+            offline=offline,
+        )

@@ -23,6 +23,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from bundler.archives import INDEX, fetch_archives
+from bundler.channels import Access
 from bundler.digests import file_sha256
 from bundler.errors import PackError, PrefixError
 from bundler.local.check import check_local
@@ -42,6 +43,8 @@ if TYPE_CHECKING:
     from bundler.wheels.install import Plan
 
 __all__ = ["Prefix", "environment_python", "forget", "make_prefix"]
+
+_ANYHOW = Access()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -66,13 +69,13 @@ class Prefix:
 
 
 @contextlib.contextmanager
-def make_prefix(lock: Lock, baked: str, progress: Progress) -> Iterator[Prefix]:
+def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = _ANYHOW) -> Iterator[Prefix]:
     """Link the locked packages into a new directory, which is removed at the end of the ``with`` block.
 
     ``baked`` is the absolute path that the files carry. Raises :class:`PrefixError` if an archive cannot be had
     or is not what the lockfile says, :class:`PackError` if ``baked`` does not fit a package's placeholder.
     """
-    archives = fetch_archives(lock, progress)
+    archives = fetch_archives(lock, progress, access)
     packages = tuple(archive for archive in archives if archive.package.manager == "conda")
     wheels = _plan_wheels(archives, lock)
     if any(archive.package.injected for archive in archives):

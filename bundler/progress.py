@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import sys
+import threading
+import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
@@ -10,7 +12,47 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
-__all__ = ["PlainProgress", "Progress", "QuietProgress", "RichProgress", "make_progress"]
+__all__ = ["PlainProgress", "Progress", "QuietProgress", "RichProgress", "Transfer", "make_progress"]
+
+
+_TELL_EVERY = 15  # seconds between two lines on one download, where there is no bar
+
+
+class Transfer:
+    """What comes over the line: how many of ``total`` files are done, how many bytes came, how fast.
+
+    To be told by many threads; ``show`` is called after each change.
+    """
+
+    def __init__(self, total: int, show: Callable[[Transfer], None] | None = None) -> None:
+        self.total = total
+        self.files = 0
+        self.bytes = 0
+        self.started = time.monotonic()
+        self._show = show
+        self._lock = threading.Lock()
+
+    def moved(self, size: int) -> None:
+        """``size`` bytes have come."""
+        self._change(0, size)
+
+    def done(self, files: int = 1) -> None:
+        """So many files are complete, whether they came or were there."""
+        self._change(files, 0)
+
+    def _change(self, files: int, size: int) -> None:
+        with self._lock:
+            self.files += files
+            self.bytes += size
+            if self._show:
+                self._show(self)
+
+    def rate(self) -> str:
+        """``12.3 MB, 4.5 MB/s``, on the average; nothing if nothing came."""
+        if not self.bytes:
+            return ""
+        seconds = max(time.monotonic() - self.started, 1e-3)
+        return f"{self.bytes / 1e6:.1f} MB, {self.bytes / seconds / 1e6:.1f} MB/s"
 
 
 class Progress(Protocol):
@@ -21,6 +63,9 @@ class Progress(Protocol):
 
     def task(self, text: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
         """A context whose value is called with the number of units (bytes, packages) just done."""
+
+    def transfer(self, text: str, total: int) -> AbstractContextManager[Transfer]:
+        """A context for the download of ``total`` files; its value is told of them."""
 
 
 class QuietProgress:
@@ -33,6 +78,10 @@ class QuietProgress:
     def task(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
         yield lambda done: None
 
+    @contextmanager
+    def transfer(self, text: str, total: int) -> Iterator[Transfer]:
+        yield Transfer(total)
+
 
 class PlainProgress:
     """One line a step, for CI and pipes."""
@@ -44,6 +93,23 @@ class PlainProgress:
     def task(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
         self.step(text)
         yield lambda done: None
+
+    @contextmanager
+    def transfer(self, text: str, total: int) -> Iterator[Transfer]:
+        """A line now and then, and at the end if anything came."""
+        self.step(text)
+        told = time.monotonic()
+
+        def show(transfer: Transfer) -> None:
+            nonlocal told
+            if transfer.bytes and time.monotonic() - told >= _TELL_EVERY:
+                told = time.monotonic()
+                self.step(f"  {transfer.files} of {total}, {transfer.rate()}")
+
+        transfer = Transfer(total, show)
+        yield transfer
+        if transfer.bytes:
+            self.step(f"  {total} of {total}, {transfer.rate()}")
 
 
 class RichProgress:
@@ -63,6 +129,19 @@ class RichProgress:
         with Progress(*columns, console=Console(stderr=True)) as bars:
             task = bars.add_task(text, total=total)
             yield lambda done: bars.advance(task, done)
+
+    @contextmanager
+    def transfer(self, text: str, total: int) -> Iterator[Transfer]:
+        from rich.console import Console
+        from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+
+        columns = (
+            *(TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn()),
+            *(TextColumn("{task.fields[rate]}"), TimeElapsedColumn()),
+        )
+        with Progress(*columns, console=Console(stderr=True)) as bars:
+            task = bars.add_task(text, total=total, rate="")
+            yield Transfer(total, lambda now: bars.update(task, completed=now.files, rate=now.rate()))
 
 
 def make_progress(*, quiet: bool = False) -> Progress:

@@ -54,7 +54,7 @@ def identify(config: BundleConfig, lock: Lock, app: tuple[Member, ...]) -> Ident
         "tool": __version__,
         "templates": _templates_digest(),
         "config": _semantic(config),
-        "variables": spec_variables(config.environment),
+        "variables": spec_variables(config.environments, config.categories),
         "lock": [asdict(package) for package in lock.packages],
         "app": sorted((member.path, member.mode, _content(member)) for member in app),
     }

@@ -8,10 +8,11 @@ import shutil
 import sys
 import tempfile
 from contextlib import contextmanager
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.channels import VARIABLE, Access, with_variables
 from bundler.errors import ConfigError, LockError, MissingToolError
 from bundler.lock.environment import Environment, check_environment
 from bundler.lock.launcher import SolverSettings, read_failure, write_launcher, write_refusing_launcher
@@ -30,36 +31,44 @@ __all__ = ["OWN_SOLVER", "Lock", "LockRequest", "LockedPackage", "is_fresh", "re
 OWN_SOLVER = "rattler"
 _DROPPED = ("CONDA_", "MAMBA_", "PYTHON", "RUNNER_TEMP")
 _KEPT = "CONDA_BUNDLER_"
+_ANYHOW = Access()
 
 
 @dataclass(frozen=True, kw_only=True)
 class LockRequest:
     """What to lock.
 
-    ``channels`` replace those of the environment.yml if there are any. ``solver`` is ``rattler``, our own, or the name
+    ``environments`` are one environment.yml or several that together make one environment; ``channels`` replace theirs
+    if there are any, and ``access`` says how channels are reached. ``solver`` is ``rattler``, our own, or the name
     or path of a conda, mamba or micromamba. ``virtual_packages`` says what the target has (conda-lock's
     ``--virtual-package-spec``), instead of a virtual-packages.yml beside the environment.yml. ``injected`` are names of
     packages that will take the place of locked ones, so that these need not be wheels.
     """
 
-    environment: Path
+    environments: tuple[Path, ...]
     lockfile: Path
     platforms: tuple[str, ...]
     channels: tuple[str, ...] = ()
     solver: str = OWN_SOLVER
     virtual_packages: Path | None = None
+    access: Access = _ANYHOW
     injected: frozenset[str] = frozenset()
+
+    @property
+    def where(self) -> str:
+        """What to call the environment spec in messages."""
+        return ", ".join(str(path) for path in self.environments)
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Room:
-    """A temporary directory where copies of environment.yml and lockfile stand to each other as the user's two do.
+    """A temporary directory where copies of the environment.yml and the lockfile stand to each other as the user's do.
 
     So conda-lock writes the right names into the lockfile, and works on nothing that is the user's.
     """
 
     path: Path
-    environment: Path
+    environments: tuple[Path, ...]
     lockfile: Path
 
 
@@ -72,26 +81,29 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> Non
     """
     environment = _check(request)
     locks = _check_update(request, update) if update else ()
+    mirrors = _mirror_variables(request.access)
     own = request.solver == OWN_SOLVER
     conda = None if own else _external_solver(request.solver)
-    with _room(request) as room:
+    with _room(request, environment) as room:
         report = room.path / "report.json"
         arguments: list[str] = []
         if update:
             shutil.copyfile(request.lockfile, room.lockfile)
             arguments = [f"--update={name}" for name in update if not own or _is_pip(name, locks)]
         if conda is None:
-            conda = write_launcher(room.path, _solver_settings(environment, report, update=update, locks=locks))
-        names = write_lookup_file(room.path / "names.json", refresh=environment.has_pip)
+            settings = _solver_settings(environment, report, update=update, locks=locks)
+            settings = replace(settings, variables=settings.variables | mirrors, access=asdict(request.access))
+            conda = write_launcher(room.path, settings)
+        names = write_lookup_file(room.path / "names.json", refresh=environment.has_pip and not request.access.offline)
         arguments += ["--pypi_to_conda_lookup_file", str(names)]
         finished = _conda_lock(request, environment, room, ["--conda", str(conda), *arguments])
         if finished.status != 0:
             failed = ToolFailed(finished)
             if failure := read_failure(report):
-                raise translate_solver(failure, request.environment) from failed
-            raise translate_conda_lock(failed, request.environment, request.virtual_packages) from failed
+                raise translate_solver(failure, request.where) from failed
+            raise translate_conda_lock(failed, request.where, _virtual_packages(request)) from failed
         for platform in request.platforms:
-            check_wheels(read_lock(room.lockfile, platform).packages, request.environment, request.injected)
+            check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
         _replace(request.lockfile, room.lockfile.read_bytes())
 
 
@@ -104,7 +116,7 @@ def is_fresh(request: LockRequest) -> bool:
     environment = _check(request)
     if not request.lockfile.exists() or not set(request.platforms) <= set(locked_platforms(request.lockfile)):
         return False
-    with _room(request) as room:
+    with _room(request, environment) as room:
         shutil.copyfile(request.lockfile, room.lockfile)
         asked = room.path / "asked"
         conda = write_refusing_launcher(room.path, asked)
@@ -115,7 +127,7 @@ def is_fresh(request: LockRequest) -> bool:
             return False
         if finished.status not in (0, 4):  # 0 is what it does, 4 is what its help says
             failed = ToolFailed(finished)
-            raise translate_conda_lock(failed, request.environment, request.virtual_packages) from failed
+            raise translate_conda_lock(failed, request.where, _virtual_packages(request)) from failed
         return True
 
 
@@ -124,7 +136,17 @@ def _check(request: LockRequest) -> Environment:
         raise ConfigError("no platform to lock for", remedy="Give one: --platform linux-64")
     if not request.lockfile.absolute().parent.is_dir():
         raise ConfigError("its directory does not exist", where=str(request.lockfile))
-    return check_environment(request.environment, request.channels)
+    if request.solver != OWN_SOLVER and request.access.mirrors:
+        raise ConfigError(
+            f"channels.mirrors mean nothing to the solver {request.solver}, which has settings of its own for that",
+            remedy="Leave --solver out, or the mirrors.",
+        )
+    return check_environment(request.environments, request.channels)
+
+
+def _virtual_packages(request: LockRequest) -> Path:
+    """The file that conda-lock reads them from, if it is there."""
+    return request.virtual_packages or request.environments[0].with_name("virtual-packages.yml")
 
 
 def _check_update(request: LockRequest, update: tuple[str, ...]) -> tuple[Lock, ...]:
@@ -159,6 +181,13 @@ def _solver_settings(
     return SolverSettings(variables=environment.variables, keep=keep, update=list(update), report=str(report))
 
 
+def _mirror_variables(access: Access) -> dict[str, str]:
+    """The values of the environment variables that mirrors name."""
+    text = " ".join(mirror for _, mirrors in access.mirrors for mirror in mirrors)
+    with_variables(text, where="channels.mirrors")
+    return {name: os.environ[name] for name in VARIABLE.findall(text)}
+
+
 def _external_solver(name: str) -> Path:
     found = shutil.which(name)
     if found is None:
@@ -180,22 +209,27 @@ def _external_solver(name: str) -> Path:
 
 
 @contextmanager
-def _room(request: LockRequest) -> Iterator[_Room]:
+def _room(request: LockRequest, environment: Environment) -> Iterator[_Room]:
     lockfile = request.lockfile.absolute()
-    environment = request.environment.absolute()
-    relative = Path(os.path.relpath(environment.parent.resolve(), lockfile.parent.resolve()), environment.name)
+    relatives = [_from(lockfile.parent, path.absolute()) for path, _ in environment.files]
     with tempfile.TemporaryDirectory(prefix="conda-bundler-lock-", dir=_where_programs_run()) as temporary:
         path = Path(temporary).resolve()
-        # one directory down for every `..` on the way from the lockfile to the environment.yml
-        directory = path.joinpath("files", *[".lockfile" for part in relative.parts if part == ".."])
+        # one directory down for every `..` on the way from the lockfile to an environment.yml
+        down = max(relative.parts.count("..") for relative in relatives)
+        directory = path.joinpath("files", *[".lockfile"] * down)
         room = _Room(
             path=path,
-            environment=Path(os.path.normpath(directory / relative)),
+            environments=tuple(Path(os.path.normpath(directory / relative)) for relative in relatives),
             lockfile=directory / lockfile.name,
         )
-        for place in (directory, room.environment.parent, path / "tmp"):
+        for place in (directory, *(copy.parent for copy in room.environments), path / "tmp"):
             place.mkdir(parents=True, exist_ok=True)
         yield room
+
+
+def _from(directory: Path, path: Path) -> Path:
+    """The way from ``directory`` to the file ``path``, which may itself be a link."""
+    return Path(os.path.relpath(path.parent.resolve(), directory.resolve()), path.name)
 
 
 def _where_programs_run() -> Path:
@@ -214,13 +248,14 @@ def _is_noexec(directory: Path) -> bool:
 
 
 def _conda_lock(request: LockRequest, environment: Environment, room: _Room, arguments: Sequence[str]) -> Finished:
-    room.environment.write_bytes(environment.data)
+    for copy, (_, data) in zip(room.environments, environment.files, strict=True):
+        copy.write_bytes(data)
     argv = [
         *_conda_lock_command(),
         "lock",
         *arguments,
         *("--no-mamba", "--no-micromamba"),  # or it looks for one, and downloads it
-        *("--file", str(room.environment)),
+        *(f"--file={copy}" for copy in room.environments),
         *("--lockfile", str(room.lockfile)),
         *(f"--platform={platform}" for platform in sorted(set(request.platforms))),
         *(f"--channel={channel}" for channel in environment.overrides),
@@ -228,7 +263,7 @@ def _conda_lock(request: LockRequest, environment: Environment, room: _Room, arg
     if request.virtual_packages:
         argv.append(f"--virtual-package-spec={request.virtual_packages.absolute()}")
     # there local channels in the file are found, and the virtual-packages.yml that conda-lock reads
-    cwd = request.environment.absolute().parent
+    cwd = request.environments[0].absolute().parent
     return run(argv, env=_clean_environ(request, environment, room), cwd=cwd, check=False)
 
 
@@ -257,8 +292,14 @@ def _clean_environ(request: LockRequest, environment: Environment, room: _Room) 
         for name in set(environment.variables) - set(environment.pip_variables):
             environ.pop(name, None)
     else:
-        environ |= environment.variables
+        environ |= environment.variables | _external_settings(request.access)
     return environ | {"TMPDIR": str(room.path / "tmp"), "PYTHONUTF8": "1"}
+
+
+def _external_settings(access: Access) -> dict[str, str]:
+    """What conda and mamba are told by variables."""
+    settings = {"CHANNEL_PRIORITY": access.priority} | ({"OFFLINE": "true"} if access.offline else {})
+    return {f"{tool}_{name}": value for tool in ("CONDA", "MAMBA") for name, value in settings.items()}
 
 
 def _replace(goal: Path, data: bytes) -> None:

@@ -6,62 +6,131 @@ import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 import yaml
 
+from bundler.channels import VARIABLE, has_secret
 from bundler.errors import ConfigError
-from bundler.lock.launcher import VARIABLE
 from bundler.lock.lockfile import load_yaml
 from bundler.lock.pip import pip_mistakes, repository_variables
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Sequence
 
 __all__ = ["Environment", "check_environment"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
-    """A checked environment.yml.
+    """What is to be locked: one checked environment.yml or several.
 
-    ``data`` is the file as read; ``overrides`` are the channels that replace its own, local ones as ``file://`` URLs;
-    ``variables`` are the environment variables that channel URLs name, with their values; ``pip_variables`` the names
-    of those in ``pip-repositories:``; ``has_pip`` is whether it asks for anything from a Python package index.
+    ``files`` are they as read, in the order in which conda-lock is to read them; ``overrides`` are the channels that
+    replace their own, local ones as ``file://`` URLs; ``variables`` are the environment variables that channel URLs
+    name, with their values; ``pip_variables`` the names of those in ``pip-repositories:``; ``has_pip`` is whether
+    anything is asked for from a Python package index.
     """
 
-    path: Path
-    data: bytes
+    files: tuple[tuple[Path, bytes], ...]
     overrides: tuple[str, ...]
     variables: dict[str, str]
     pip_variables: tuple[str, ...]
     has_pip: bool
 
 
-def check_environment(path: Path, channels: tuple[str, ...] = ()) -> Environment:
-    """Read and check ``path``; ``channels`` replace those that it names.
+@dataclass(frozen=True, kw_only=True)
+class _File:
+    path: Path
+    data: bytes
+    document: dict[str, Any]
+
+    @property
+    def category(self) -> str:
+        """conda-lock's own key: which category its dependencies belong to."""
+        return str(self.document.get("category") or "main")
+
+    @property
+    def channels(self) -> tuple[str, ...]:
+        return tuple(self.document.get("channels") or ())
+
+
+def check_environment(paths: Sequence[Path], channels: tuple[str, ...] = ()) -> Environment:
+    """Read and check ``paths``; ``channels`` replace those that they name.
 
     Raises :class:`ConfigError`, with all mistakes at once.
     """
-    data, document = _read(path)
-    mistakes = [
-        *_dependency_mistakes(document),
-        *pip_mistakes(document),
-        *([] if channels else _channel_mistakes(document)),
-    ]
+    files = tuple(_read(path) for path in dict.fromkeys(paths))
+    mistakes = [(file.path, mistake) for file in files for mistake in _mistakes(file.document, channels)]
+    if not mistakes and not channels and not any(set(file.channels) - {"nodefaults"} for file in files):
+        mistakes = [(files[0].path, "names no `channels:` (give one there, or with --channel)")]
+    if not mistakes:
+        mistakes = [*_contradictions(files), *([] if channels else _misplaced_channels(files))]
     if mistakes:
-        raise ConfigError("; ".join(mistakes), where=str(path))
+        raise _all_at_once(mistakes)
     overrides = tuple(_local_as_url(channel) for channel in channels if channel != "nodefaults")
-    used = overrides or tuple(document["channels"])
+    used = {file.path: overrides or file.channels for file in files}
     return Environment(
-        path=path,
-        data=data,
+        files=tuple((file.path, file.data) for file in sorted(files, key=lambda file: file.category == "main")),
         overrides=overrides,
-        variables=_variables(used, path),
-        pip_variables=repository_variables(document, path),
-        has_pip=any(isinstance(entry, dict) for entry in document["dependencies"]),
+        variables={name: value for path, named in used.items() for name, value in _variables(named, path).items()},
+        pip_variables=tuple(name for file in files for name in repository_variables(file.document, file.path)),
+        has_pip=any(isinstance(entry, dict) for file in files for entry in file.document["dependencies"]),
     )
 
 
-def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
+def _mistakes(document: dict[str, Any], channels: tuple[str, ...]) -> list[str]:
+    """What is wrong with one file alone; its channels do not matter if ``channels`` replace them."""
+    wrong_channels = [] if channels else _channel_mistakes(document)
+    return [*_dependency_mistakes(document), *pip_mistakes(document), *wrong_channels]
+
+
+def _all_at_once(mistakes: list[tuple[Path, str]]) -> ConfigError:
+    if len({path for path, _ in mistakes}) == 1:
+        return ConfigError("; ".join(mistake for _, mistake in mistakes), where=str(mistakes[0][0]))
+    return ConfigError("\n  - ".join([f"{len(mistakes)} mistakes:", *(f"{path}: {text}" for path, text in mistakes)]))
+
+
+def _contradictions(files: Sequence[_File]) -> list[tuple[Path, str]]:
+    """Packages that two files name differently: conda-lock takes the last and says nothing."""
+    named: dict[tuple[str, str], tuple[_File, str]] = {}
+    mistakes = []
+    for file in files:
+        for key, spec in _named(file.document):
+            other, first = named.setdefault(key, (file, spec))
+            if other is file:
+                continue
+            if spec != first:
+                text = f"asks for {key[1]} as `{spec}`, {other.path.name} as `{first}`; write it the same in both"
+                mistakes.append((file.path, text))
+            elif file.category != other.category and "main" not in (file.category, other.category):
+                text = (
+                    f"has {key[1]} in category {file.category}, {other.path.name} in {other.category}; one can have it"
+                )
+                mistakes.append((file.path, text))
+    return mistakes
+
+
+def _named(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
+    """What a file asks for: manager and name, and the text that does."""
+    for entry in document["dependencies"]:
+        manager, specs = ("conda", [entry]) if isinstance(entry, str) else ("pip", entry["pip"])
+        for spec in specs:
+            if name := re.match(r"(?:\S+::)?\s*([\w.-]+)", spec):
+                yield (manager, re.sub(r"[-_.]+", "-", name[1]).lower()), " ".join(spec.split())
+
+
+def _misplaced_channels(files: Sequence[_File]) -> list[tuple[Path, str]]:
+    """conda-lock finds all relative ones from one directory, the first file's."""
+    return [
+        (file.path, f"its channel {channel} is relative, and would be looked for beside {files[0].path}; give its URL")
+        for file in files[1:]
+        for channel in file.channels
+        if file.path.absolute().parent != files[0].path.absolute().parent and re.match(r"\.{1,2}(/|$)", channel)
+    ]
+
+
+def _read(path: Path) -> _File:
     try:
         data = path.read_bytes()
         document = load_yaml(data)
@@ -78,7 +147,7 @@ def _read(path: Path) -> tuple[bytes, dict[str, Any]]:
         raise ConfigError(
             f"holds {kind}, where a mapping with `channels:` and `dependencies:` is wanted", where=str(path)
         )
-    return data, document
+    return _File(path=path, data=data, document=document)
 
 
 def _dependency_mistakes(document: dict[str, Any]) -> list[str]:
@@ -96,12 +165,8 @@ def _dependency_mistakes(document: dict[str, Any]) -> list[str]:
 
 def _channel_mistakes(document: dict[str, Any]) -> list[str]:
     channels = document.get("channels")
-    if channels is None:
-        return ["names no `channels:` (give one there, or with --channel)"]
-    if not _is_texts(channels):
+    if channels is not None and not _is_texts(channels):
         return ["`channels:` is not a list of names or URLs"]
-    if not set(channels) - {"nodefaults"}:
-        return ["`channels:` is empty (give one there, or with --channel)"]
     return []
 
 
@@ -122,9 +187,8 @@ def _variables(channels: tuple[str, ...], path: Path) -> dict[str, str]:
     for channel in channels:
         if not re.match(r"https?://", channel):
             continue
-        url = urlsplit(channel)
-        token = re.search(r"/t/([^/]+)/", url.path + "/")
-        if any(secret and "$" not in secret for secret in (url.password, token and token[1])):
+        if has_secret(channel):
+            url = urlsplit(channel)
             public = f"{url.scheme}://{url.hostname}"
             raise ConfigError(
                 f"a password or token stands in the URL of a channel on {public}, and would so be in the lockfile",

@@ -7,16 +7,13 @@ our solver has to know comes in a settings file, and what went wrong comes back 
 from __future__ import annotations
 
 import json
-import re
 import shlex
 import sys
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
+from typing import Any
 
-__all__ = ["VARIABLE", "Failure", "SolverSettings", "read_failure", "write_launcher", "write_refusing_launcher"]
-
-VARIABLE = re.compile(r"\$\{?(\w+)\}?")
-"""An environment variable in a channel's URL, as conda-lock keeps credentials out of the lockfile."""
+__all__ = ["Failure", "SolverSettings", "read_failure", "write_launcher", "write_refusing_launcher"]
 
 # This very package, wherever it is: a second copy may be installed, or none and this one came by PYTHONPATH.
 _MAIN = """\
@@ -41,19 +38,21 @@ class SolverSettings:
     """What the solver is told beside its command line.
 
     ``variables`` are the values of the ``${NAME}`` in channel URLs. ``keep`` are, for each platform, the URLs of
-    packages that shall stay as they are if they can; ``update`` the names of those that shall move. ``report`` is
-    where a failure is written to.
+    packages that shall stay as they are if they can; ``update`` the names of those that shall move. ``access`` are the
+    fields of an :class:`~bundler.channels.Access`, those that are not as they are by default. ``report`` is where a
+    failure is written to.
     """
 
     variables: dict[str, str] = field(default_factory=dict)
     keep: dict[str, list[str]] = field(default_factory=dict)
     update: list[str] = field(default_factory=list)
+    access: dict[str, Any] = field(default_factory=dict)
     report: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why the solver gave up: ``kind`` is unsatisfiable, channel, spec, platform or bug."""
+    """Why the solver gave up: ``kind`` is unsatisfiable, channel, offline, spec, platform or bug."""
 
     kind: str
     platform: str

@@ -2,18 +2,17 @@
 
 from __future__ import annotations
 
-import os
-import posixpath
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
-from urllib.parse import quote, unquote, urlsplit
+from urllib.parse import unquote, urlsplit
 
 import yaml
 
+from bundler.channels import with_variables
 from bundler.errors import ConfigError, LockError
-from bundler.lock.launcher import VARIABLE
 
 if TYPE_CHECKING:
+    from collections.abc import Collection
     from pathlib import Path
 
 __all__ = ["LOCAL", "Lock", "LockedPackage", "load_yaml", "locked_platforms", "read_lock"]
@@ -78,16 +77,8 @@ class LockedPackage:
 
     def download_url(self) -> str:
         """The URL with its environment variables filled in; :class:`ConfigError` if one is not set."""
-        for variable in VARIABLE.findall(self.url):
-            if variable not in os.environ:
-                raise ConfigError(
-                    f"its URL needs the environment variable {variable}, which is not set",
-                    where=f"package {self.name}",
-                    remedy=f"Set {variable} as it was when the environment was locked.",
-                )
-        if self.manager != "conda":  # to conda-lock the variables of a package index are as they are, not quoted
-            return VARIABLE.sub(lambda found: quote(os.environ[found[1]], safe=""), self.url)
-        return posixpath.expandvars(self.url)
+        quoted = self.manager != "conda"  # to conda-lock the variables of a package index are as they are
+        return with_variables(self.url, where=f"package {self.name}", quoted=quoted)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -110,8 +101,8 @@ def load_yaml(data: bytes) -> Any:
     return yaml.load(data, Loader=loader)  # noqa: S506 -- both are safe loaders
 
 
-def read_lock(path: Path, platform: str) -> Lock:
-    """What ``path`` says for ``platform``.
+def read_lock(path: Path, platform: str, categories: Collection[str] | None = None) -> Lock:
+    """What ``path`` says for ``platform``: the packages of ``categories``, and of ``main``; all, unless said.
 
     Raises :class:`ConfigError` if there is no such file or it was not made for the platform, :class:`LockError` if it
     is not a lockfile that we can read.
@@ -127,12 +118,20 @@ def read_lock(path: Path, platform: str) -> Lock:
     entries = document.get("package")
     if not isinstance(entries, list):
         raise LockError("not a lockfile: it has no list `package`", where=str(path), remedy=_LOCK_AGAIN)
+    # conda-lock lists a package once for each category it belongs to
+    known = {str(entry.get("category", "main")) for entry in entries if isinstance(entry, dict)} | {"main"}
+    wanted = known if categories is None else {"main", *categories}
+    if strangers := wanted - known:
+        raise ConfigError(
+            f"no package is locked in category {', '.join(sorted(strangers))}; there are {', '.join(sorted(known))}",
+            where=str(path),
+            remedy="A category is what an environment.yml says of itself (`category: dev`); lock again with that file.",
+        )
     packages = {
         (package.name, package.manager): package
-        for package in (_package(entry, path) for entry in entries)
-        if package.platform == platform
+        for package, category in ((_package(entry, path), str(entry.get("category", "main"))) for entry in entries)
+        if package.platform == platform and category in wanted
     }
-    # conda-lock lists a package once for each category it belongs to
     return Lock(path=path, platform=platform, packages=tuple(packages[key] for key in sorted(packages)))
 
 

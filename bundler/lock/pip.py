@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
+from bundler.channels import VARIABLE
 from bundler.errors import ConfigError, LockError, without_credentials
-from bundler.lock.launcher import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -98,7 +98,7 @@ def repository_variables(document: dict[str, Any], path: Path) -> tuple[str, ...
     return tuple(names)
 
 
-def check_wheels(packages: Iterable[LockedPackage], where: Path, replaced: Collection[str] = ()) -> None:
+def check_wheels(packages: Iterable[LockedPackage], where: Path | str, replaced: Collection[str] = ()) -> None:
     """Refuse what is locked and is no wheel, or no hash is known of; ``replaced`` are names that do not count.
 
     Raises :class:`LockError` with all of them.

@@ -5,8 +5,8 @@ fake prefix that has nothing but ``conda-meta``; ``info`` is there for its look 
 comes as ``CONDA_SUBDIR``. Answers go to standard output as one JSON document; a failure is ``{"message": …}`` and exit
 status 1.
 
-Channel priority is strict, as conda-forge recommends it: a package is taken from the first channel that has it in any
-version, so that a channel lower in the list cannot slip a newer one in.
+Channel priority is strict unless said, as conda-forge recommends it: a package is taken from the first channel that has
+it in any version, so that a channel lower in the list cannot slip a newer one in.
 """
 
 from __future__ import annotations
@@ -15,16 +15,15 @@ import argparse
 import asyncio
 import json
 import os
-import re
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 from urllib.parse import unquote
 
 from rattler import (
     Channel,
-    Client,
+    ChannelPriority,
     Gateway,
     GenericVirtualPackage,
     MatchSpec,
@@ -36,21 +35,32 @@ from rattler import (
 )
 from rattler.exceptions import GatewayError, InvalidChannelError, InvalidMatchSpecError, ParseSubdirError, SolverError
 from rattler.package import BuildString
-from rattler.repo_data.gateway import SourceConfig
 
 from bundler import __version__
-from bundler.lock.explain import explain_channel, explain_unsatisfiable
-from bundler.lock.launcher import VARIABLE, Failure, SolverSettings
-from bundler.resources import cache_dir
+from bundler.channels import Access
+from bundler.download import Downloader
+from bundler.lock.explain import explain_unsatisfiable
+from bundler.lock.launcher import Failure, SolverSettings
+from bundler.lock.offline import NotCachedError, at_hand, note_absent, queried
+from bundler.lock.sources import (
+    SilentChannelError,
+    Source,
+    blame,
+    find_source,
+    first_answering,
+    make_gateway,
+    public_text,
+    public_url_of,
+)
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from rattler.networking.fetch_repo_data import CacheAction
+    from rattler.repo_data.source import RepoDataSource
 
 __all__ = ["main"]
 
-_TIMEOUT = 600  # seconds a request: enough for the largest repodata on a slow line, and an end to a server that hangs
+_PRIORITIES = {"strict": ChannelPriority.Strict, "flexible": ChannelPriority.Flexible}
 
 
 class _SolveError(Exception):
@@ -62,19 +72,12 @@ class _SolveError(Exception):
 
 
 @dataclass(frozen=True, kw_only=True)
-class _Source:
-    """A channel as it was given, any ``${NAME}`` left in for the lockfile, and as it is reached."""
-
-    given: str
-    reached: Channel
-
-
-@dataclass(frozen=True, kw_only=True)
 class _Question:
     """What is to be solved. ``keep`` are URLs of packages that stay if they can, ``update`` names that are to move."""
 
     platform: str
-    sources: tuple[_Source, ...]
+    access: Access
+    sources: tuple[Source, ...]
     virtual: tuple[dict[str, Any], ...]
     specs: tuple[MatchSpec, ...]
     keep: frozenset[str]
@@ -142,7 +145,8 @@ def _question(arguments: argparse.Namespace, platform: str, settings: SolverSett
     except ParseSubdirError as unknown:
         raise _SolveError("platform", f"{platform} is no conda platform") from unknown
     channels, virtual = _split_virtual(arguments.channels, platform)
-    sources = tuple(_source(channel, settings) for channel in channels)
+    access = Access(**settings.access)
+    sources = tuple(_source(channel, settings, access) for channel in channels)
     specs = tuple(_spec(spec, sources) for spec in arguments.specs)
     keep: Iterable[str] = settings.keep.get(platform, ())
     update = frozenset(settings.update)
@@ -154,6 +158,7 @@ def _question(arguments: argparse.Namespace, platform: str, settings: SolverSett
         specs += tuple(MatchSpec(entry["name"]) for entry in installed if entry["name"] not in update)
     return _Question(
         platform=platform,
+        access=access,
         sources=sources,
         virtual=virtual,
         specs=specs,
@@ -162,14 +167,13 @@ def _question(arguments: argparse.Namespace, platform: str, settings: SolverSett
     )
 
 
-def _source(given: str, settings: SolverSettings) -> _Source:
+def _source(given: str, settings: SolverSettings, access: Access) -> Source:
     if given == "defaults":
         raise _SolveError(
             "channel", "`defaults` is not a channel but a setting of conda; name the channel that you mean"
         )
     try:
-        filled = VARIABLE.sub(lambda name: settings.variables.get(name[1], name[0]), given)
-        return _Source(given=given, reached=Channel(filled))
+        return find_source(given, settings.variables, access)
     except InvalidChannelError as invalid:
         raise _SolveError("channel", f"{given} is no channel: {invalid}") from invalid
 
@@ -203,22 +207,47 @@ def _virtual_packages(channel: str, platform: str) -> tuple[dict[str, Any], ...]
     return tuple({r["name"]: r for r in records if r["subdir"] in (platform, "noarch")}.values())
 
 
-async def _solve(question: _Question, cache_action: CacheAction = "cache-or-fetch") -> list[RepoDataRecord]:
+async def _solve(question: _Question) -> list[RepoDataRecord]:
+    """Ask each channel where it answers; at its next address if it breaks down there."""
+    question = replace(question, sources=await _answering(question))
+    while True:
+        try:
+            found = await _ask_cached(question)
+            if not question.access.offline:
+                await note_absent(question.sources, question.platform, question.access)
+            return found
+        except GatewayError as failed:
+            number, reason = await blame(failed, question.sources, _subdirs(question), question.access)
+            elsewhere = None if number is None else question.sources[number].elsewhere()
+            if number is None or elsewhere is None:
+                raise _SolveError("channel", reason) from failed
+            sources = (*question.sources[:number], elsewhere, *question.sources[number + 1 :])
+            question = replace(question, sources=sources)
+
+
+async def _answering(question: _Question) -> tuple[Source, ...]:
+    """The sources at the addresses that answer, or of which there is something in the cache."""
+    access, sources = question.access, question.sources
     try:
-        return await _ask(question, _gateway(cache_action))
+        if access.offline:
+            return await at_hand(sources, question.platform, access)
+        downloader = Downloader(retries=access.retries, read_timeout=access.read_timeout, connections=1)
+        return tuple(first_answering(source, downloader) for source in sources)
+    except SilentChannelError as silent:
+        raise _SolveError("channel", str(silent)) from silent
+    except NotCachedError as missing:
+        listed = "".join(f"\n    {channel}" for channel in missing.channels)
+        raise _SolveError("offline", f"there is no cached repodata, for {question.platform}, of{listed}") from missing
+
+
+async def _ask_cached(question: _Question) -> list[RepoDataRecord]:
+    try:
+        return await _ask(question, make_gateway(question.sources, question.access))
     except GatewayError as failed:
         # from servers whose "not modified" lacks the validators (python -m http.server): conda/rattler#2719
-        if "304 Not Modified" in str(failed) and cache_action != "no-cache":
-            return await _solve(question, "no-cache")
-        raise _SolveError("channel", await _blame(failed, question)) from failed
-
-
-def _gateway(cache_action: CacheAction) -> Gateway:
-    return Gateway(
-        cache_dir=cache_dir("repodata"),
-        default_config=SourceConfig(cache_action=cache_action),
-        client=Client.default_client(user_agent=f"conda-bundler/{__version__}", timeout=_TIMEOUT),
-    )
+        if "304 Not Modified" not in str(failed):
+            raise
+        return await _ask(question, make_gateway(question.sources, question.access, "no-cache"))
 
 
 async def _ask(question: _Question, gateway: Gateway) -> list[RepoDataRecord]:
@@ -235,7 +264,7 @@ async def _ask(question: _Question, gateway: Gateway) -> list[RepoDataRecord]:
         return await _run(question, gateway, constraints=moved, locked=await _kept(question, gateway))
     except SolverError as unsatisfiable:
         reason = explain_unsatisfiable(
-            _public_text(str(unsatisfiable), question.sources),
+            public_text(str(unsatisfiable), question.sources),
             platform=question.platform,
             virtual={record["name"]: record["version"] for record in question.virtual},
             channels=[source.given for source in question.sources],
@@ -253,37 +282,40 @@ async def _run(
     # The bare names too: a spec is also a filter on what is fetched, so with `x >=2` alone a channel that has only x 1
     # would count as having no x, and strict priority would let the next channel in. Explanations get better as well.
     return await solve(
-        sources=_sources(question),
+        sources=_sources(question, gateway),
         specs=[*question.specs, *_names(question.specs)],
         gateway=gateway,
         platforms=_subdirs(question),
         virtual_packages=[_virtual(record) for record in question.virtual],
         locked_packages=locked,
         constraints=constraints,
+        channel_priority=_PRIORITIES[question.access.priority],
     )
 
 
 async def _kept(question: _Question, gateway: Gateway) -> list[RepoDataRecord]:
     """The channels' own records of the packages to keep; one that a channel has withdrawn cannot be kept."""
     specs = [" ".join(_name_version_build(url)) for url in sorted(question.keep)]
-    found = await gateway.query(sources=_sources(question), platforms=_subdirs(question), specs=specs, recursive=False)
+    found = await gateway.query(
+        sources=_sources(question, gateway), platforms=_subdirs(question), specs=specs, recursive=False
+    )
     records = [record for channel in found for record in channel]
-    return [record for record in records if _public_url(record, question.sources) in question.keep]
+    return [record for record in records if public_url_of(record.url, question.sources) in question.keep]
 
 
-def _sources(question: _Question) -> list[Channel]:
-    return [source.reached for source in question.sources]
+def _sources(question: _Question, gateway: Gateway) -> list[Channel | RepoDataSource]:
+    return [queried(source, question.platform, gateway, question.access) for source in question.sources]
 
 
 def _subdirs(question: _Question) -> list[Subdir]:
     return [Subdir(question.platform), Subdir("noarch")]
 
 
-def _spec(text: str, sources: Iterable[_Source]) -> MatchSpec:
+def _spec(text: str, sources: Iterable[Source]) -> MatchSpec:
     """A spec as conda-lock writes it: of ``channel::name`` it leaves just the last part of the channel's URL."""
     channel, separator, rest = text.partition("::")
-    bases = (source.reached.base_url.rstrip("/") for source in sources)
-    base = next((base for base in bases if separator and base.endswith(f"/{channel}")), None)
+    named = (source for source in sources if separator and source.public.endswith(f"/{channel}"))
+    base = next((source.base for source in named), None)
     try:
         return MatchSpec(f"{base}::{rest}" if base else text)
     except InvalidMatchSpecError as invalid:
@@ -305,18 +337,9 @@ def _name_version_build(url: str) -> tuple[str, str, str]:
     return name, f"=={version}", build
 
 
-def _public_url(record: RepoDataRecord, sources: Iterable[_Source]) -> str:
-    """The record's URL with ``${NAME}`` where the channel was given with it."""
-    for source in sources:
-        base = source.reached.base_url
-        if "$" in source.given and record.url.startswith(base):
-            return f"{source.given.rstrip('/')}/{record.url.removeprefix(base)}"
-    return record.url
-
-
-def _action(record: RepoDataRecord, sources: Iterable[_Source]) -> dict[str, Any]:
+def _action(record: RepoDataRecord, sources: Iterable[Source]) -> dict[str, Any]:
     """One entry of ``actions.FETCH``, as conda writes it."""
-    url = _public_url(record, sources)
+    url = public_url_of(record.url, sources)
     action = {
         "name": record.name.normalized,
         "version": str(record.version),
@@ -360,29 +383,6 @@ def _listed(entry: dict[str, Any]) -> dict[str, Any]:
         "platform": entry["subdir"],
         "dist_name": f"{entry['name']}-{entry['version']}-{entry['build']}",
     }
-
-
-async def _blame(error: GatewayError, question: _Question) -> str:
-    """The sentence on the channel that failed: one that the error names, else found by asking one after the other."""
-    text = _public_text(str(error), question.sources)
-    for source in question.sources:
-        if f"{source.given}/" in text:
-            return explain_channel(text, channel=source.given)
-    for source in question.sources:
-        try:
-            await _gateway("cache-or-fetch").names(sources=[source.reached], platforms=_subdirs(question))
-        except GatewayError as failed:
-            return explain_channel(_public_text(str(failed), question.sources), channel=source.given)
-    return explain_channel(text, channel=", ".join(source.given for source in question.sources))
-
-
-def _public_text(text: str, sources: Iterable[_Source]) -> str:
-    """``text`` with channels as they were given: where ``${NAME}`` stands for a credential, that stays unsaid."""
-    for source in sources:
-        base = source.reached.base_url.rstrip("/")
-        bare = re.sub(r"//[^/@]*@", "//", base)  # rattler leaves credentials out, in most places
-        text = text.replace(base, source.given).replace(bare, source.given)
-    return text
 
 
 def _fail(kind: str, message: str, platform: str, settings: SolverSettings) -> dict[str, Any]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 from bundler.errors import BundlerError, ConfigError, LockError, without_credentials
 from bundler.lock.pip import BUILD_IT
+from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -20,14 +21,19 @@ __all__ = ["CHANNELS_CHANGED", "translate_conda_lock", "translate_solver"]
 CHANNELS_CHANGED = "The channel configuration has changed"
 
 
-def translate_solver(failure: Failure, environment: Path) -> BundlerError:
-    """The failure that our own solver reported."""
-    where = str(environment)
+def translate_solver(failure: Failure, where: str) -> BundlerError:
+    """The failure that our own solver reported; ``where`` is the environment spec."""
     if failure.kind == "unsatisfiable":
         return _unsatisfiable(failure.platform, failure.message, where)
     if failure.kind == "channel":
         return LockError(
             failure.message, where=where, remedy="Check the channel's name, the network and the proxy settings."
+        )
+    if failure.kind == "offline":
+        return LockError(
+            failure.message,
+            where=where,
+            remedy=f"Lock it once with a network, or copy {cache_dir('repodata')} from a machine that has.",
         )
     if failure.kind == "spec":
         return ConfigError(failure.message, where=f"{where}: dependencies")
@@ -36,9 +42,8 @@ def translate_solver(failure: Failure, environment: Path) -> BundlerError:
     return LockError(f"the solver broke down: {failure.message}", where=where, remedy="Please report it.")
 
 
-def translate_conda_lock(failed: ToolFailed, environment: Path, virtual_packages: Path | None = None) -> BundlerError:
+def translate_conda_lock(failed: ToolFailed, where: str, virtual_packages: Path) -> BundlerError:
     """The failure of conda-lock itself, of which there is nothing but a traceback."""
-    where = str(environment)
     text = without_credentials(failed.finished.stderr.strip())
     last = text.splitlines()[-1] if text else f"it exited with {failed.finished.status}, without a word"
     if spec := re.search(r"^RuntimeError: Failed to turn `(.*)` into a MatchSpec", text, re.MULTILINE):
@@ -48,14 +53,10 @@ def translate_conda_lock(failed: ToolFailed, environment: Path, virtual_packages
     if "in virtual_package_repo_from_specification" in text:
         return ConfigError(
             "not a list of virtual packages, as conda-lock wants it",
-            where=str(virtual_packages or environment.with_name("virtual-packages.yml")),
+            where=str(virtual_packages),
         )
-    if CHANNELS_CHANGED in text:
-        return ConfigError(
-            "its channels have changed since it was locked, so that single packages cannot be updated",
-            where=where,
-            remedy="Lock it anew, without --update.",
-        )
+    if channels := _translate_channels(text, where):
+        return channels
     if "spec_for_name[name]" in text and last.startswith("KeyError"):
         return ConfigError(
             f"{last.removeprefix('KeyError: ')} is not named in it; conda-lock can update no other with this solver",
@@ -69,6 +70,22 @@ def translate_conda_lock(failed: ToolFailed, environment: Path, virtual_packages
     return _translate_pip(text, last, where) or LockError(
         f"conda-lock failed: {last}", where=where, remedy="With --debug you see all that it printed."
     )
+
+
+def _translate_channels(text: str, where: str) -> BundlerError | None:
+    if "ChannelAggregationError" in text:
+        return ConfigError(
+            "the lists of channels (or pip-repositories) in these files contradict each other",
+            where=where,
+            remedy="Write the same list in each, or in one alone.",
+        )
+    if CHANNELS_CHANGED in text:
+        return ConfigError(
+            "its channels have changed since it was locked, so that single packages cannot be updated",
+            where=where,
+            remedy="Lock it anew, without --update.",
+        )
+    return None
 
 
 def _translate_pip(text: str, last: str, where: str) -> BundlerError | None:

@@ -19,7 +19,7 @@ from bundler.lock.lockfile import load_yaml
 from bundler.target.render import render_environment
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Collection, Iterable, Mapping
     from collections.abc import Set as AbstractSet
     from pathlib import Path
 
@@ -96,16 +96,23 @@ def read_activation(prefix: Path, baked: str, *, shipped: AbstractSet[str], vari
     )
 
 
-def spec_variables(environment: Path) -> dict[str, str]:
-    """``variables:`` of an environment.yml. Raises :class:`ConfigError` if they are none."""
-    try:
-        document = load_yaml(environment.read_bytes())
-    except (OSError, ValueError, yaml.YAMLError) as error:
-        raise ConfigError(f"cannot be read: {error}", where=str(environment)) from error
-    try:
-        return _checked(document.get("variables") or {} if isinstance(document, dict) else {}, environment)
-    except PackError as error:
-        raise ConfigError(f"variables: {error.message}", where=str(environment)) from error
+def spec_variables(environments: Iterable[Path], categories: Collection[str] = ()) -> dict[str, str]:
+    """``variables:`` of the environment.yml that are of ``categories`` or ``main``; where two set one, the last counts.
+
+    Raises :class:`ConfigError` if they are none.
+    """
+    found: dict[str, str] = {}
+    for environment in environments:
+        try:
+            document = load_yaml(environment.read_bytes())
+        except (OSError, ValueError, yaml.YAMLError) as error:
+            raise ConfigError(f"cannot be read: {error}", where=str(environment)) from error
+        if isinstance(document, dict) and (document.get("category") or "main") in {"main", *categories}:
+            try:
+                found |= _checked(document.get("variables") or {}, environment)
+            except PackError as error:
+                raise ConfigError(f"variables: {error.message}", where=str(environment)) from error
+    return found
 
 
 def is_plain(text: str) -> bool:

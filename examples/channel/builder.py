@@ -18,6 +18,7 @@ import bulk
 import cpython
 import greeting
 import interpreter
+import many
 import runtime
 import synthetic
 import wheelpackage
@@ -112,6 +113,7 @@ def _recipes(cache: Path, sets: Collection[str], python: Interpreter) -> tuple[R
     large = "bench-large" in sets
     if large or "bench" in sets:
         recipes += bulk.recipes(lambda: _by_name(download(SCIENCE, cache, python)), large=large)
+        recipes += many.recipes()
     if "elixir" in sets:
         recipes += beam.recipes(cache)
     return recipes

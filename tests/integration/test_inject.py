@@ -22,6 +22,7 @@ from bundler.local.replace import with_local
 from bundler.lock.lockfile import Lock, LockedPackage
 from bundler.pack.collect import collect
 from bundler.prefix import make_prefix
+from bundler.progress import QuietProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -41,18 +42,13 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @dataclass
-class Steps:
+class Steps(QuietProgress):
     """What progress is told."""
 
     told: list[str] = field(default_factory=list)
 
     def step(self, text: str) -> None:
         self.told.append(text)
-
-    def task(self, text: str, total: int) -> Any:
-        from bundler.progress import QuietProgress
-
-        return QuietProgress().task(text, total)
 
 
 @dataclass(frozen=True)

@@ -40,15 +40,19 @@ class Project:
     request: LockRequest
 
     @property
+    def environment(self) -> Path:
+        return self.request.environments[0]
+
+    @property
     def lockfile(self) -> Path:
         return self.request.lockfile
 
     def asks_for(self, *dependencies: str, channels: tuple[str, ...] | None = None) -> Project:
         """Write the environment.yml; without ``channels`` it keeps those that it has."""
         if channels is None:
-            channels = tuple(yaml.safe_load(self.request.environment.read_text())["channels"])
+            channels = tuple(yaml.safe_load(self.environment.read_text())["channels"])
         document = {"channels": list(channels), "dependencies": list(dependencies)}
-        self.request.environment.write_text(yaml.safe_dump(document))
+        self.environment.write_text(yaml.safe_dump(document))
         return self
 
     def lock(self, *update: str, **changes: Any) -> dict[str, str]:
@@ -108,7 +112,7 @@ def project(tmp_path: Path, channel: Path, monkeypatch: pytest.MonkeyPatch) -> P
     path = tmp_path / "project"
     path.mkdir()
     request = LockRequest(
-        environment=path / "environment.yml", lockfile=path / "conda-lock.yml", platforms=("linux-64",)
+        environments=(path / "environment.yml",), lockfile=path / "conda-lock.yml", platforms=("linux-64",)
     )
     return Project(path, request).asks_for("app", channels=(str(channel),))
 
@@ -366,10 +370,10 @@ def test_a_credential_in_a_url_would_be_shipped_with_the_lockfile(project: Proje
 def test_what_is_no_environment_is_refused_before_anything_runs(
     project: Project, text: str, sentence: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    project.request.environment.write_text(text)
+    project.environment.write_text(text)
     monkeypatch.setattr(subprocess, "Popen", None)
     said = project.fails(ConfigError)
-    assert said.startswith(f"{project.request.environment}: ")
+    assert said.startswith(f"{project.environment}: ")
     assert sentence in said
 
 
@@ -385,7 +389,7 @@ def test_files_that_are_not_there(project: Project) -> None:
 def test_a_malformed_spec_is_named(project: Project, spec: str) -> None:
     project.lockfile.write_text("as it was")
     said = project.asks_for("leaf", spec).fails(ConfigError)
-    assert said.startswith(f"{project.request.environment}: dependencies: `{spec}` is no match spec: ")
+    assert said.startswith(f"{project.environment}: dependencies: `{spec}` is no match spec: ")
     assert "invalid" in said
 
 
@@ -406,7 +410,7 @@ def test_the_solvers_reasons_reach_the_user(
 ) -> None:
     project.lockfile.write_text("as it was")
     said = project.asks_for(*dependencies).fails(LockError)
-    assert said.startswith(f"{project.request.environment}: no set of packages satisfies it")
+    assert said.startswith(f"{project.environment}: no set of packages satisfies it")
     for reason in reasons:
         assert reason in said
 
@@ -480,11 +484,11 @@ def test_a_pip_list_needs_the_network(project: Project, monkeypatch: pytest.Monk
     for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
         monkeypatch.setenv(variable, NOBODY_LISTENS)
     project.lockfile.write_text("as it was")
-    environment = yaml.safe_load(project.request.environment.read_text())
+    environment = yaml.safe_load(project.environment.read_text())
     environment["dependencies"].append({"pip": ["flask"]})
-    project.request.environment.write_text(yaml.safe_dump(environment))
+    project.environment.write_text(yaml.safe_dump(environment))
     said = project.fails(LockError)
-    assert said.startswith(f"{project.request.environment}: dependencies: pip: ")
+    assert said.startswith(f"{project.environment}: dependencies: pip: ")
     assert "cannot be reached" in said
 
 

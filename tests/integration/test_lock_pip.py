@@ -48,7 +48,9 @@ class Project:
     def request(
         self, platforms: tuple[str, ...] = ("linux-64",), injected: frozenset[str] = frozenset()
     ) -> LockRequest:
-        return LockRequest(environment=self.environment, lockfile=self.lockfile, platforms=platforms, injected=injected)
+        return LockRequest(
+            environments=(self.environment,), lockfile=self.lockfile, platforms=platforms, injected=injected
+        )
 
     def asks_for(self, *wheels: str, conda: tuple[str, ...] = ("python",), index: str | None = None) -> Project:
         document = {

@@ -126,11 +126,20 @@ def test_bashs_own_scripts(text: str) -> None:
 def test_variables_of_the_environment_spec(tmp_path: Path) -> None:
     spec = tmp_path / "environment.yml"
     spec.write_text("variables:\n  A: b\n  N: 5\n")
-    assert spec_variables(spec) == {"A": "b", "N": "5"}
+    assert spec_variables((spec,)) == {"A": "b", "N": "5"}
     spec.write_text("dependencies: []\n")
-    assert spec_variables(spec) == {}
+    assert spec_variables((spec,)) == {}
     for wrong in ("variables: [A]\n", "variables: {A-B: c}\n", "variables: {A: {}}\n", "a: [\n"):
         spec.write_text(wrong)
         with pytest.raises(ConfigError) as caught:
-            spec_variables(spec)
+            spec_variables((spec,))
         assert caught.value.where == str(spec)
+
+
+def test_variables_of_several_specs_are_those_of_what_is_bundled(tmp_path: Path) -> None:
+    base, more, dev = (tmp_path / f"{name}.yml" for name in ("base", "more", "dev"))
+    base.write_text("variables: {A: base, B: base}\n")
+    more.write_text("variables: {B: more}\n")
+    dev.write_text("category: dev\nvariables: {A: dev}\n")
+    assert spec_variables((base, more, dev), ("main",)) == {"A": "base", "B": "more"}
+    assert spec_variables((base, more, dev), ("dev",)) == {"A": "dev", "B": "more"}

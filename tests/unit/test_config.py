@@ -4,6 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bundler.channels import Access
 from bundler.config import Overrides, load_config
 from bundler.errors import ConfigError
 
@@ -204,13 +205,13 @@ def test_broken_toml_names_the_file(project: Path) -> None:
 def test_the_command_line_does_without_a_bundle_toml(tmp_path: Path) -> None:
     (tmp_path / "environment.yml").write_text("dependencies: [python]\n")
     overrides = Overrides(
-        environment=tmp_path / "environment.yml", name="lone", version="3", command=("python", "-m", "http.server")
+        environments=(tmp_path / "environment.yml",), name="lone", version="3", command=("python", "-m", "http.server")
     )
     config = load_config(tmp_path, overrides)
     assert config.services[0].table.command == ("python", "-m", "http.server")
     assert config.source == "command line"
     with pytest.raises(ConfigError, match="no version"):
-        load_config(tmp_path, Overrides(environment=tmp_path / "environment.yml", name="lone", command=("x",)))
+        load_config(tmp_path, Overrides(environments=(tmp_path / "environment.yml",), name="lone", command=("x",)))
 
 
 def test_no_bundle_toml_and_no_options(tmp_path: Path) -> None:
@@ -272,3 +273,61 @@ def test_a_services_secrets_are_the_bundles(project: Path) -> None:
 )
 def test_a_release_table_that_is_none(project: Path, table: str) -> None:
     assert "release." in refused(project, f"{GOOD}[release]\n{table}\n")
+
+
+def test_one_environment_file_or_several(project: Path) -> None:
+    config = load_config(project)
+    assert (config.environments, config.categories) == ((project.resolve() / "environment.yml",), ("main",))
+    text = GOOD.replace("[files]", 'environment = ["environment.yml", "gpu.yml"]\ncategories = ["gpu"]\n[files]')
+    assert f"bundle.environment: no such file: {project.resolve() / 'gpu.yml'}" in refused(project, text)
+    (project / "gpu.yml").write_text("dependencies: [cuda]\n")
+    config = load_config(project)
+    assert [path.name for path in config.environments] == ["environment.yml", "gpu.yml"]
+    assert config.categories == ("gpu",)
+    assert config.lockfile == project.resolve() / "conda-lock.yml"
+    overridden = load_config(project, Overrides(environments=(project / "gpu.yml",), categories=("dev",)))
+    assert overridden.environments == (project.resolve() / "gpu.yml",)
+    assert overridden.categories == ("gpu", "dev")
+    assert "bundle.environment" in refused(project, GOOD.replace("[files]", "environment = []\n[files]"))
+
+
+def test_how_channels_are_reached(project: Path) -> None:
+    assert load_config(project).access == Access()
+    table = """
+[channels]
+mirrors = { "https://127.0.0.1/forge/" = ["https://${USER_NAME}:${PASSWORD}@127.0.0.2/m", "file:///srv/mirror/"] }
+priority = "flexible"
+retries = 0
+read_timeout = 2.5
+"""
+    (project / "bundle.toml").write_text(GOOD + table)
+    mirrors = ("https://127.0.0.1/forge", ("https://${USER_NAME}:${PASSWORD}@127.0.0.2/m", "file:///srv/mirror"))
+    wanted = Access(mirrors=(mirrors,), priority="flexible", retries=0, read_timeout=2.5, offline=True)
+    assert load_config(project, Overrides(offline=True)).access == wanted
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ('mirrors = { "forge" = ["file:///m"] }', "is no URL"),
+        ('mirrors = { "https://127.0.0.1/c" = ["../mirror"] }', "is no URL"),
+        ('mirrors = { "https://127.0.0.1/c" = [] }', "channels.mirrors.https://127.0.0.1/c"),
+        (
+            'mirrors = { "https://127.0.0.1/c" = ["https://me:s3cret@127.0.0.2"] }',
+            "a password or token stands",
+        ),
+        ('mirrors = { "https://me:s3cret@127.0.0.1" = ["file:///m"] }', "a password or token stands"),
+        (
+            'mirrors = { "https://127.0.0.1/c" = ["https://127.0.0.2/t/s3cret/c"] }',
+            "a password or token stands",
+        ),
+        ('mirrors = { "ftp://me:s3cret@127.0.0.1" = ["file:///m"] }', "is no URL"),
+        ('priority = "disabled"', "channels.priority"),
+        ("retries = -1", "channels.retries"),
+        ("read_timeout = 0", "channels.read_timeout"),
+    ],
+)
+def test_channels_that_cannot_be_reached_so(project: Path, line: str, said: str) -> None:
+    message = refused(project, f"{GOOD}\n[channels]\n{line}\n")
+    assert said in message
+    assert "s3cret" not in message

@@ -168,3 +168,18 @@ def test_what_is_no_lockfile_is_said_in_one_sentence(tmp_path: Path, text: str, 
 def test_a_directory_is_no_lockfile(tmp_path: Path) -> None:
     with pytest.raises(BundlerError, match="cannot be read: Is a directory"):
         read_lock(tmp_path, "linux-64")
+
+
+def test_categories(tmp_path: Path) -> None:
+    path = tmp_path / "conda-lock.yml"
+    path.write_text(LOCKFILE.replace("category: main", "category: gpu", 1))
+
+    def names(*categories: str) -> list[str]:
+        return [package.name for package in read_lock(path, "linux-64", categories).packages]
+
+    assert names() == ["app", "ca-certificates"]
+    assert names("main", "dev") == ["app", "ca-certificates"]
+    assert names("gpu") == ["app", "ca-certificates", "zlib"]
+    assert [package.name for package in read_lock(path, "linux-64").packages] == ["app", "ca-certificates", "zlib"]
+    with pytest.raises(ConfigError, match="no package is locked in category cuda; there are dev, gpu, main"):
+        names("cuda", "gpu")

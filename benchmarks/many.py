@@ -1,0 +1,100 @@
+"""What is measured of many packages: how fast they come over a line, and how three times as many grow."""
+
+from __future__ import annotations
+
+import shutil
+import sys
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from benchmarks.installing import stage_script
+from benchmarks.measure import BenchError, Subject
+from bundler.process import run, start
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from benchmarks.environments import Environment, World
+
+__all__ = ["OURS", "THEIRS", "fetching", "growing_many"]
+
+OURS, THEIRS = "ours: fetch, hash, keep, link", "rattler.install"
+_DRIVERS = Path(__file__).parent / "drivers"
+
+
+@contextmanager
+def fetching(world: World, environment: Environment) -> Iterator[tuple[Subject, ...]]:
+    """Both ways to make a prefix of packages that an HTTP server on loopback has, with empty caches."""
+    room = world.fresh(f"{environment.name} fetched")
+    with _served(world.room / "channel") as url:
+        lockfile = room / "conda-lock.yml"
+        text = environment.lockfile.read_text(encoding="utf-8")
+        lockfile.write_text(text.replace((world.room / "channel").as_uri(), url), encoding="utf-8")
+        yield tuple(_fetch(name, word, lockfile, room / word) for name, word in ((OURS, "ours"), (THEIRS, "theirs")))
+
+
+def _fetch(name: str, word: str, lockfile: Path, room: Path) -> Subject:
+    argv = (sys.executable, _DRIVERS / "fetch.py", word, lockfile, room)
+
+    def before() -> None:
+        shutil.rmtree(room, ignore_errors=True)
+        room.mkdir()
+
+    return Subject(name=name, argv=argv, before=before)
+
+
+@contextmanager
+def _served(channel: Path) -> Iterator[str]:
+    """In a process of its own, whose time is nobody's."""
+    server = start([sys.executable, _DRIVERS / "serve.py", channel])
+    try:
+        port = server.read_line().strip()
+        if not port.isdigit():
+            raise BenchError("does not start", where="the server of the channel")
+        yield f"http://127.0.0.1:{port}"
+    finally:
+        server.kill()
+
+
+def growing_many(world: World, names: tuple[str, str], *, install: bool) -> tuple[Subject, ...]:
+    """Lock, build and, if asked, install, for a smaller environment and a larger one."""
+    subjects = []
+    for name in names:
+        environment = world.environments[name]
+        bundles = world.fresh(f"{name} bundle")
+        command = (sys.executable, "-m", "bundler")
+        subjects.append(
+            Subject(
+                name=f"lock, {name}",
+                argv=(*command, "lock", environment.project, *world.build_options, "--quiet"),
+                before=lambda: None,
+            )
+        )
+        options = ("--format", "dir", "--output-dir", bundles, "--quiet")
+        build = (*command, "build", environment.project, *world.build_options, *options)
+        subjects.append(
+            Subject(name=f"build, {name}", argv=build, before=lambda bundles=bundles: _emptied(world, bundles))
+        )
+        if install:
+            run(build, env=world.environ)
+            (bundle,) = bundles.iterdir()
+            root = world.fresh(f"{name} installed") / "root"
+            script = stage_script(bundle, root)
+            subjects.append(
+                Subject(name=f"install, {name}", argv=("sh", script), before=lambda root=root: _emptied_root(root))
+            )
+    return tuple(subjects)
+
+
+def _emptied(world: World, bundles: Path) -> None:
+    """Segments and bundle are made anew; the packages are in the caches."""
+    for directory in (world.segments, bundles):
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)
+
+
+def _emptied_root(root: Path) -> None:
+    for directory in (root / "releases", root / "work"):
+        shutil.rmtree(directory, ignore_errors=True)
+        directory.mkdir(parents=True)

@@ -1,0 +1,317 @@
+"""Files from HTTP servers that are slow, overloaded, or go away in the middle.
+
+urllib3 rather than rattler's own downloader, which reads no ``Retry-After``, takes up nothing that was cut off, and
+waits for a silent server for ever. All downloads of a build share one pool of connections.
+"""
+
+from __future__ import annotations
+
+import errno
+import os
+import ssl
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from types import MappingProxyType
+from typing import TYPE_CHECKING, TypeVar
+from urllib.parse import unquote, urlsplit
+from urllib.request import getproxies, proxy_bypass
+
+import urllib3
+from urllib3.exceptions import (
+    HTTPError,
+    IncompleteRead,
+    InvalidHeader,
+    MaxRetryError,
+    NameResolutionError,
+    NewConnectionError,
+    ProtocolError,
+    ProxyError,
+    ResponseError,
+    SSLError,
+    TimeoutError,  # noqa: A004 -- urllib3's
+)
+
+from bundler import __version__
+from bundler.channels import public_url
+from bundler.credentials import Credentials
+from bundler.partfile import ChangedFile, PartFile
+
+if TYPE_CHECKING:
+    from collections.abc import Callable, Mapping, Sequence
+
+    from urllib3.response import BaseHTTPResponse
+
+    from bundler.credentials import Request
+
+__all__ = ["DownloadFailed", "Downloaded", "Downloader"]
+
+_T = TypeVar("_T")
+_CHUNK = 1 << 18
+_NONE: Mapping[str, str] = MappingProxyType({})
+_LONGEST_PAUSE = 120  # seconds; a server that wants more is given up
+_ENOUGH = 1 << 16  # bytes that an attempt must bring for the count of attempts to begin anew
+_OVERLOADED = frozenset({408, 425, 429, 500, 502, 503, 504})
+_WORDS = {
+    ResponseError: "it is redirected in circles",
+    NameResolutionError: "there is no server of that name",
+    ProxyError: "the proxy does not answer",
+    SSLError: "its certificate is not trusted",
+}
+_REDIRECTS = urllib3.Retry(
+    total=10, connect=0, read=0, redirect=10, status=0, other=0, respect_retry_after_header=False
+)
+
+
+class DownloadFailed(Exception):  # noqa: N818 -- never shown: the caller says which package it was for
+    """Why a file cannot be had, in a few words; ``status`` is the last answer of a server, 0 if there was none."""
+
+    def __init__(self, reason: str, *, status: int = 0) -> None:
+        super().__init__(reason)
+        self.status = status
+
+
+class _TryAgain(Exception):  # noqa: N818
+    """An attempt that came to nothing and may do better the next time; ``response`` may say when."""
+
+    def __init__(self, reason: str, response: BaseHTTPResponse | None = None) -> None:
+        super().__init__(reason)
+        self.response = response
+
+
+class _Stopped(BaseException):
+    """Another download has failed: all end."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Downloaded:
+    """A whole file: where it came from, its digest, and whether it was put together from several answers."""
+
+    url: str
+    sha256: str
+    pieced: bool
+
+
+class Downloader:
+    """Downloads into part files, which outlive it: what has come is not asked for again. To be used by many threads."""
+
+    def __init__(self, *, retries: int, read_timeout: float, connections: int) -> None:
+        self._retries = retries
+        self._timeout = urllib3.Timeout(connect=read_timeout, read=read_timeout)
+        self._connections = connections
+        self._credentials = Credentials()
+        self._direct = self._pool_manager()
+        self._proxies: dict[str, urllib3.PoolManager] = {}
+        self._lock = threading.Lock()
+        self._stopped = threading.Event()
+        self._failing: set[str] = set()
+
+    def stop(self) -> None:
+        """Let every download end at its next chunk, or in its pause."""
+        self._stopped.set()
+
+    def download(self, urls: Sequence[str], part: Path, advance: Callable[[int], None]) -> Downloaded:
+        """Bring all of the file, which is at each of ``urls``, into ``part``, going on from what is there.
+
+        The first URL that answers is taken; those of servers that have failed before are asked last. ``advance`` is
+        told of bytes that come. Raises :class:`DownloadFailed`, and what has come stays; OSError if ``part`` cannot be
+        written.
+        """
+        return self._rounds(
+            urls,
+            lambda url: self._bring(url, PartFile(part), advance),
+            lambda: part.stat().st_size if part.exists() else 0,
+        )
+
+    def answering(self, urls: Sequence[str]) -> str:
+        """The first of ``urls`` whose server answers. Raises :class:`DownloadFailed` if none does, or all refuse."""
+        return self._rounds(urls, self._look)
+
+    def _rounds(self, urls: Sequence[str], attempt: Callable[[str], _T], size: Callable[[], int] = lambda: 0) -> _T:
+        """``attempt`` each URL in turn, with a pause after each round; ``size`` is what has come so far."""
+        left = sorted(urls, key=lambda url: urlsplit(url).netloc in self._failing)
+        failures: dict[str, DownloadFailed | _TryAgain] = {}
+        fresh = patience = urllib3.Retry(total=self._retries, backoff_factor=0.5, backoff_max=30, backoff_jitter=0.5)
+        farthest = 0
+        while True:
+            for url in tuple(left):
+                try:
+                    return attempt(url)
+                except DownloadFailed as failed:
+                    failures[url] = failed
+                    left.remove(url)
+                except _TryAgain as failed:
+                    failures[url] = failed
+                    self._failing.add(urlsplit(url).netloc)
+                    if size() > farthest + _ENOUGH:
+                        farthest, patience = size(), fresh
+            patience = self._wait(patience, failures, left)
+
+    def _wait(
+        self, patience: urllib3.Retry, failures: Mapping[str, DownloadFailed | _TryAgain], left: Sequence[str]
+    ) -> urllib3.Retry:
+        """Pause as long as a server says, else longer each time, while there is hope for one of ``left``."""
+        try:
+            patience = patience.increment("GET", "", error=HTTPError())
+            pauses = [_retry_after(patience, getattr(failures[url], "response", None)) for url in left]
+        except MaxRetryError:
+            pauses = []
+        if not pauses or min(pauses) > _LONGEST_PAUSE:
+            raise _summary(failures, rounds=self._retries + 1 if left and not pauses else 1)
+        if self._stopped.wait(min(pauses) or patience.get_backoff_time()):
+            raise _Stopped
+        return patience
+
+    def _look(self, url: str) -> str:
+        if urlsplit(url).scheme == "file":
+            if not Path(unquote(urlsplit(url).path)).exists():
+                raise DownloadFailed(os.strerror(errno.ENOENT), status=404)
+            return url
+        response = self._open("HEAD", self._credentials.request(url))
+        response.drain_conn()
+        if response.status not in (405, 501):  # which know no HEAD, but are there
+            _check_status(response)
+        return url
+
+    def _bring(self, url: str, part: PartFile, advance: Callable[[int], None]) -> Downloaded:
+        if self._stopped.is_set():
+            raise _Stopped
+        if urlsplit(url).scheme == "file":
+            return Downloaded(url=url, sha256=_copy(url, part), pieced=False)
+        request = self._credentials.request(url)
+        response = self._open("GET", request, part.headers(request))
+        try:
+            if response.status == 416 and part.size:
+                part.clear()
+                raise ChangedFile
+            _check_status(response)
+            with part.receive(request, response) as write:
+                while chunk := response.read1(_CHUNK):
+                    if self._stopped.is_set():
+                        raise _Stopped
+                    write(chunk)
+                    advance(len(chunk))
+        except HTTPError as error:
+            raise _TryAgain(self._reason(error)) from error
+        except BaseException as error:
+            response.close()  # the rest of the answer would be the next one's beginning
+            if isinstance(error, ChangedFile):
+                raise _TryAgain("the file on the server has changed meanwhile") from error
+            raise
+        response.release_conn()
+        return Downloaded(url=url, sha256=part.finish(), pieced=part.pieced)
+
+    def _open(self, method: str, request: Request, headers: Mapping[str, str] = _NONE) -> BaseHTTPResponse:
+        everything = {"Accept-Encoding": "identity", "User-Agent": f"conda-bundler/{__version__}", **headers}
+        if request.authorization:
+            everything["Authorization"] = request.authorization
+        try:
+            return self._pool(request.url).urlopen(
+                method,
+                request.url,
+                headers=everything,
+                preload_content=False,
+                decode_content=False,
+                timeout=self._timeout,
+                retries=_REDIRECTS,
+            )
+        except HTTPError as error:
+            if isinstance(_cause(error), SSLError):  # which no second try mends
+                raise DownloadFailed(self._reason(error)) from error
+            raise _TryAgain(self._reason(error)) from error
+
+    def _pool(self, url: str) -> urllib3.PoolManager:
+        parts = urlsplit(url)
+        proxies = getproxies()
+        proxy = proxies.get(parts.scheme) or proxies.get("all")
+        if not proxy or proxy_bypass(parts.netloc):
+            return self._direct
+        with self._lock:
+            if proxy not in self._proxies:
+                self._proxies[proxy] = self._through(proxy)
+            return self._proxies[proxy]
+
+    def _pool_manager(self) -> urllib3.PoolManager:
+        return urllib3.PoolManager(maxsize=self._connections, ssl_context=ssl.create_default_context())
+
+    def _through(self, proxy: str) -> urllib3.PoolManager:
+        proxy = proxy if "://" in proxy else f"http://{proxy}"
+        parts = urlsplit(proxy)
+        if parts.scheme not in ("http", "https"):
+            raise DownloadFailed(f"the proxy is a {parts.scheme} one, which is not supported")
+        user = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
+        headers = urllib3.make_headers(proxy_basic_auth=user) if user else None
+        return urllib3.ProxyManager(
+            parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
+            proxy_headers=headers,
+            maxsize=self._connections,
+            ssl_context=ssl.create_default_context(),
+        )
+
+    def _reason(self, error: HTTPError) -> str:
+        """In a few words, and never in urllib3's own, in which URLs stand."""
+        cause = _cause(error)
+        if isinstance(cause, IncompleteRead):
+            return f"it was cut short: {cause.partial} bytes came, {cause.expected} more were promised"
+        if isinstance(cause, TimeoutError) and not isinstance(cause, NewConnectionError):
+            return f"nothing came for {self._timeout.read_timeout:g} seconds"
+        said = next((words for kind, words in _WORDS.items() if isinstance(cause, kind)), None)
+        return f"{said} ({_innermost(cause)})" if said else _innermost(cause)
+
+
+def _copy(url: str, part: PartFile) -> str:
+    try:
+        return part.copy(Path(unquote(urlsplit(url).path)))
+    except OSError as error:
+        raise DownloadFailed(error.strerror or type(error).__name__) from error
+
+
+def _cause(error: HTTPError) -> BaseException:
+    cause: BaseException | None = error.reason if isinstance(error, MaxRetryError) else None
+    cause = cause or error
+    inner = cause.args[1] if type(cause) is ProtocolError and len(cause.args) > 1 else None
+    return inner if isinstance(inner, BaseException) else cause
+
+
+def _summary(failures: Mapping[str, DownloadFailed | _TryAgain], *, rounds: int) -> DownloadFailed:
+    """One failure for all URLs that were asked."""
+    status = next((failed.status for failed in failures.values() if isinstance(failed, DownloadFailed)), 0)
+    reasons = [f"{public_url(url)}: {failed}" for url, failed in failures.items()]
+    reason = "; ".join(reasons) if len(reasons) > 1 else str(next(iter(failures.values())))
+    return DownloadFailed(f"{reason} ({rounds} attempts)" if rounds > 1 else reason, status=status)
+
+
+def _innermost(error: BaseException) -> str:
+    """What the system says: ``Connection refused``, ``Connection reset by peer``."""
+    found: BaseException = error
+    while True:
+        inner = next((arg for arg in found.args if isinstance(arg, BaseException)), None)
+        inner = inner or found.__cause__ or found.__context__
+        if inner is None:
+            break
+        found = inner
+    if isinstance(found, OSError) and found.strerror:
+        return found.strerror
+    return "the connection was closed" if "closed" in str(found).lower() else type(found).__name__
+
+
+def _retry_after(patience: urllib3.Retry, response: BaseHTTPResponse | None) -> float:
+    """The seconds that the server asks for; 0 if it asks for none, or in words that nobody understands."""
+    if response is None:
+        return 0
+    try:
+        return patience.get_retry_after(response) or 0
+    except InvalidHeader:
+        return 0
+
+
+def _check_status(response: BaseHTTPResponse) -> None:
+    status = response.status
+    if status in (200, 206):
+        return
+    answered = f"the server answers {status} {response.reason or ''}".strip()
+    if status in _OVERLOADED:
+        pause = _retry_after(urllib3.Retry(), response)
+        later = f" and asks to come back in {pause:.0f} seconds" if pause > _LONGEST_PAUSE else ""
+        raise _TryAgain(answered + later, response)
+    raise DownloadFailed(answered, status=status)

@@ -1,0 +1,106 @@
+"""Solving with nothing but what rattler's repodata cache has.
+
+The cache does not remember that a channel has no directory for a platform, which those of noarch packages alone have
+not; so it is noted beside the cache, while there is a network.
+"""
+
+from __future__ import annotations
+
+import hashlib
+from dataclasses import replace
+from typing import TYPE_CHECKING
+
+from rattler import Subdir
+from rattler.exceptions import GatewayError
+
+from bundler.lock.sources import make_gateway
+from bundler.resources import cache_dir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from rattler import Channel, Gateway, PackageName, RepoDataRecord
+    from rattler.repo_data.source import RepoDataSource
+
+    from bundler.channels import Access
+    from bundler.lock.sources import Source
+
+__all__ = ["NotCachedError", "at_hand", "note_absent", "queried"]
+
+_NOARCH = Subdir("noarch")
+
+
+class NotCachedError(Exception):
+    """There is no repodata of ``channels``."""
+
+    def __init__(self, channels: list[str]) -> None:
+        super().__init__(", ".join(channels))
+        self.channels = channels
+
+
+async def at_hand(sources: tuple[Source, ...], platform: str, access: Access) -> tuple[Source, ...]:
+    """The sources at the addresses of which there is repodata. Raises :class:`NotCachedError`, naming all without."""
+    found = [await _cached_address(source, platform, access) for source in sources]
+    if missing := [source.given for source, at in zip(sources, found, strict=True) if at is None]:
+        raise NotCachedError(missing)
+    return tuple(source for source in found if source)
+
+
+async def _cached_address(source: Source, platform: str, access: Access) -> Source | None:
+    for address in source.addresses:
+        candidate = source.at(address)
+        if not candidate.is_local and not await _has(candidate, "noarch", access):
+            continue
+        if candidate.is_local or await _has(candidate, platform, access) or _mark(candidate, platform).exists():
+            return candidate
+    return None
+
+
+async def note_absent(sources: tuple[Source, ...], platform: str, access: Access) -> None:
+    """Remember which of ``sources``, all just asked, have nothing for ``platform``."""
+    cached = replace(access, offline=True)
+    for source in sources:
+        if not source.is_local and await _has(source, "noarch", cached):
+            if await _has(source, platform, cached):
+                _mark(source, platform).unlink(missing_ok=True)
+            else:
+                _mark(source, platform).touch()
+
+
+def queried(source: Source, platform: str, gateway: Gateway, access: Access) -> Channel | RepoDataSource:
+    """What to give the solver for ``source``."""
+    if access.offline and not source.is_local and _mark(source, platform).exists():
+        return _NoarchOnly(source.reached, gateway)
+    return source.reached
+
+
+class _NoarchOnly:
+    """A channel that has nothing for the platform, in the form of a rattler source of records."""
+
+    def __init__(self, channel: Channel, gateway: Gateway) -> None:
+        self._channel = channel
+        self._gateway = gateway
+
+    async def fetch_package_records(self, platform: Subdir, name: PackageName) -> list[RepoDataRecord]:
+        if platform != _NOARCH:
+            return []
+        found = await self._gateway.query(
+            sources=[self._channel], platforms=[_NOARCH], specs=[name.normalized], recursive=False
+        )
+        return [record for channel in found for record in channel]
+
+    def package_names(self, platform: Subdir) -> list[str]:
+        """None in advance: they are asked for one by one."""
+        return []
+
+
+async def _has(source: Source, subdir: str, access: Access) -> bool:
+    try:
+        await make_gateway([source], access).names(sources=[source.reached], platforms=[Subdir(subdir)])
+    except GatewayError:
+        return False
+    return True
+
+
+def _mark(source: Source, platform: str) -> Path:
+    return cache_dir("absent") / hashlib.sha256(f"{source.base}/{platform}".encode()).hexdigest()
