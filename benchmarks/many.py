@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 from benchmarks.installing import stage_script
 from benchmarks.measure import BenchError, Subject
+from benchmarks.subjects import put_aside
 from bundler.process import run, start
 
 if TYPE_CHECKING:
@@ -59,42 +60,29 @@ def _served(channel: Path) -> Iterator[str]:
 
 def growing_many(world: World, names: tuple[str, str], *, install: bool) -> tuple[Subject, ...]:
     """Lock, build and, if asked, install, for a smaller environment and a larger one."""
-    subjects = []
-    for name in names:
-        environment = world.environments[name]
-        bundles = world.fresh(f"{name} bundle")
-        command = (sys.executable, "-m", "bundler")
-        subjects.append(
-            Subject(
-                name=f"lock, {name}",
-                argv=(*command, "lock", environment.project, *world.build_options, "--quiet"),
-                before=lambda: None,
-            )
-        )
-        options = ("--format", "dir", "--output-dir", bundles, "--quiet")
-        build = (*command, "build", environment.project, *world.build_options, *options)
-        subjects.append(
-            Subject(name=f"build, {name}", argv=build, before=lambda bundles=bundles: _emptied(world, bundles))
-        )
-        if install:
-            run(build, env=world.environ)
-            (bundle,) = bundles.iterdir()
-            root = world.fresh(f"{name} installed") / "root"
-            script = stage_script(bundle, root)
-            subjects.append(
-                Subject(name=f"install, {name}", argv=("sh", script), before=lambda root=root: _emptied_root(root))
-            )
-    return tuple(subjects)
+    return tuple(subject for name in names for subject in _steps(world, world.environments[name], install=install))
 
 
-def _emptied(world: World, bundles: Path) -> None:
+def _steps(world: World, environment: Environment, *, install: bool) -> Iterator[Subject]:
+    name = environment.name
+    command = (sys.executable, "-m", "bundler")
+    lock = (*command, "lock", environment.project, *world.build_options, "--quiet")
+    yield Subject(name=f"lock, {name}", argv=lock, before=lambda: None)
+    bundles = world.fresh(f"{name} bundle")
+    options = ("--format", "dir", "--output-dir", bundles, "--quiet")
+    build = (*command, "build", environment.project, *world.build_options, *options)
+    yield Subject(name=f"build, {name}", argv=build, before=lambda: _empty(world.segments, bundles))
+    if install:
+        run(build, env=world.environ)
+        (bundle,) = bundles.iterdir()
+        root = world.fresh(f"{name} installed") / "root"
+        script = stage_script(bundle, root)
+        before = lambda: put_aside(root / "releases", root / "work")  # noqa: E731
+        yield Subject(name=f"install, {name}", argv=("sh", script), before=before)
+
+
+def _empty(*directories: Path) -> None:
     """Segments and bundle are made anew; the packages are in the caches."""
-    for directory in (world.segments, bundles):
-        shutil.rmtree(directory, ignore_errors=True)
-        directory.mkdir(parents=True)
-
-
-def _emptied_root(root: Path) -> None:
-    for directory in (root / "releases", root / "work"):
+    for directory in directories:
         shutil.rmtree(directory, ignore_errors=True)
         directory.mkdir(parents=True)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from benchmarks.environments import Environment, World
 
-__all__ = ["builds", "growing", "installs", "ours", "rebuilds", "smaller_builds"]
+__all__ = ["builds", "growing", "installs", "ours", "put_aside", "rebuilds", "smaller_builds"]
 
 _DRIVERS = Path(__file__).parent / "drivers"
 
@@ -144,10 +144,10 @@ def _unpack(name: str, script: str, archive: Path, goal: Path) -> Subject:
 
 
 def _install(name: str, argv: tuple[str | Path, ...], *directories: Path) -> Subject:
-    return Subject(name=name, argv=argv, before=lambda: _put_aside(*directories))
+    return Subject(name=name, argv=argv, before=lambda: put_aside(*directories))
 
 
-def _put_aside(*directories: Path) -> None:
+def put_aside(*directories: Path) -> None:
     """Empty directories, without deleting what was in them."""
     for directory in directories:
         if directory.exists():
