@@ -364,6 +364,37 @@ def test_the_build_says_what_it_was_made_of(project: Project, tmp_path: Path) ->
     assert str(project.path) not in Path(str(new["path"])).read_bytes().decode("latin-1")
 
 
+def test_a_build_that_is_refused_leaves_nothing(project: Project, tmp_path: Path) -> None:
+    channel = tmp_path / "channel"
+    make_package(channel, "python", "3.11.7", subdir="linux-64", build="h1_0_cpython", files={"bin/start": b""})
+    index(channel)
+    project.config("dist/*.whl")
+    options = [
+        "build",
+        str(project.path),
+        "--channel",
+        channel.as_uri(),
+        "--output-dir",
+        str(tmp_path / "out"),
+        "--json",
+    ]
+
+    def fails(status: int) -> dict[str, Any]:
+        done = subprocess.run([sys.executable, "-m", "bundler", *options], capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+        assert not list((tmp_path / "cache" / "prefix").glob("*"))
+        error: dict[str, Any] = json.loads(done.stdout)["error"]
+        return error
+
+    assert fails(2)["where"] == "bundle.toml: bundle.inject"
+    assert not (project.path / "conda-lock.yml").exists(), "before anything is locked"
+    wheel(project, scripts={"start": "app:main"})
+    assert "bin/start: python (conda) and app (wheel)" in fails(5)["message"]
+    wheel(project, requires=["missing"])
+    assert "app 1.0 needs missing, which is not there" in fails(5)["message"]
+
+
 def _build(project: Project, channel: Path, output: Path) -> dict[str, Any]:
     options = ["--channel", channel.as_uri(), "--output-dir", str(output), "--compression", "none"]
     bundles: list[dict[str, Any]] = json.loads(_run("build", str(project.path), *options, "--json"))["bundles"]
