@@ -291,6 +291,8 @@ def test_what_needs_a_replaced_package_can_live_with_it(project: Project) -> Non
     project.lock_wheel("user", requires=["app<2"])
     project.lock_conda("conda-user", depends=["python", "tool <2", "torch-like"])
     project.lock_conda("unrelated", depends=["nowhere"])
+    project.lock_conda("hasher", depends=["xxhash <0.9"])  # a library; the wheel of that name is another thing
+    conda(project, "xxhash", "0.9")
     project.lock_wheel("app", "1.0")
     project.lock_conda("tool", "1.0")
     wheel(project, "app", "2.0")
@@ -298,6 +300,7 @@ def test_what_needs_a_replaced_package_can_live_with_it(project: Project) -> Non
     said = project.refused(PrefixError)
     assert "user 1.0 needs app<2; there is app 2.0" in said
     assert "conda-user 1.0 needs tool <2; there is tool 2.0" in said
+    assert "hasher 1.0 needs xxhash <0.9; there is xxhash 0.9" in said
     assert "unrelated" not in said
     assert "torch-like" not in said
 
