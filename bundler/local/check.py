@@ -65,7 +65,8 @@ class _Environment:
         self._indexes: dict[str, Mapping[str, Any]] = {
             archive.package.key: json.loads(archive.info[INDEX]) for archive in archives if INDEX in archive.info
         }
-        self._local = {name_at_conda(archive.package.name) for archive in archives if archive.package.injected}
+        self._local = {self._name(archive) for archive in archives if archive.package.injected}
+        self._projects = {wheel.name: wheel for wheel in wheels.values()}
         self._by_name = {self._name(archive): archive for archive in archives}
 
     def problems(self) -> list[str]:
@@ -105,7 +106,7 @@ class _Environment:
             if requirement.marker and not any(requirement.marker.evaluate(one) for one in environments):
                 continue
             yield requirement
-            other = self._wheels.get(f"pip:{canonicalize_name(requirement.name)}")
+            other = self._projects.get(canonicalize_name(requirement.name))
             wanted = {(requirement.name, extra) for extra in requirement.extras} - seen
             if other is not None and wanted:
                 asked = frozenset(extra for _, extra in wanted)

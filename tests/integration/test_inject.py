@@ -287,6 +287,8 @@ def test_what_needs_a_replaced_package_can_live_with_it(project: Project) -> Non
     project.lock_wheel("user", requires=["app<2"])
     project.lock_conda("conda-user", depends=["python", "tool <2", "torch-like"])
     project.lock_conda("unrelated", depends=["nowhere"])
+    project.lock_conda("hasher", depends=["xxhash <0.9"])  # a library; the wheel of that name is another thing
+    conda(project, "xxhash", "0.9")
     project.lock_wheel("app", "1.0")
     project.lock_conda("tool", "1.0")
     wheel(project, "app", "2.0")
@@ -294,6 +296,7 @@ def test_what_needs_a_replaced_package_can_live_with_it(project: Project) -> Non
     said = project.refused(PrefixError)
     assert "user 1.0 needs app<2; there is app 2.0" in said
     assert "conda-user 1.0 needs tool <2; there is tool 2.0" in said
+    assert "hasher 1.0 needs xxhash <0.9; there is xxhash 0.9" in said
     assert "unrelated" not in said
     assert "torch-like" not in said
 
@@ -358,6 +361,37 @@ def test_the_build_says_what_it_was_made_of(project: Project, tmp_path: Path) ->
     (change,) = json.loads(_run("diff", old["path"], new["path"], "--json"))["packages"]
     assert change["name"] == "pip:app"
     assert str(project.path) not in Path(str(new["path"])).read_bytes().decode("latin-1")
+
+
+def test_a_build_that_is_refused_leaves_nothing(project: Project, tmp_path: Path) -> None:
+    channel = tmp_path / "channel"
+    make_package(channel, "python", "3.11.7", subdir="linux-64", build="h1_0_cpython", files={"bin/start": b""})
+    index(channel)
+    project.config("dist/*.whl")
+    options = [
+        "build",
+        str(project.path),
+        "--channel",
+        channel.as_uri(),
+        "--output-dir",
+        str(tmp_path / "out"),
+        "--json",
+    ]
+
+    def fails(status: int) -> dict[str, Any]:
+        done = subprocess.run([sys.executable, "-m", "bundler", *options], capture_output=True, text=True, check=False)
+        assert done.returncode == status, done.stderr
+        assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
+        assert not list((tmp_path / "cache" / "prefix").glob("*"))
+        error: dict[str, Any] = json.loads(done.stdout)["error"]
+        return error
+
+    assert fails(2)["where"] == "bundle.toml: bundle.inject"
+    assert not (project.path / "conda-lock.yml").exists(), "before anything is locked"
+    wheel(project, scripts={"start": "app:main"})
+    assert "bin/start: python (conda) and app (wheel)" in fails(5)["message"]
+    wheel(project, requires=["missing"])
+    assert "app 1.0 needs missing, which is not there" in fails(5)["message"]
 
 
 def _build(project: Project, channel: Path, output: Path) -> dict[str, Any]:

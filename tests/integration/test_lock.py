@@ -479,19 +479,6 @@ def test_what_cannot_be_checked_is_not_stale(project: Project) -> None:
         is_fresh(project.asks_for("app").request)
 
 
-def test_a_pip_list_needs_the_network(project: Project, monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
-    monkeypatch.setenv("XDG_CACHE_HOME", str(tmp_path))  # conda-lock keeps its table of names there
-    for variable in ("http_proxy", "https_proxy", "HTTP_PROXY", "HTTPS_PROXY"):
-        monkeypatch.setenv(variable, NOBODY_LISTENS)
-    project.lockfile.write_text("as it was")
-    environment = yaml.safe_load(project.environment.read_text())
-    environment["dependencies"].append({"pip": ["flask"]})
-    project.environment.write_text(yaml.safe_dump(environment))
-    said = project.fails(LockError)
-    assert said.startswith(f"{project.environment}: dependencies: pip: ")
-    assert "cannot be reached" in said
-
-
 def test_a_solver_that_is_not_there(project: Project, tmp_path: Path) -> None:
     assert "there is no solver no-such-conda" in project.fails(MissingToolError, solver="no-such-conda")
     micromamba = tmp_path / "micromamba"

@@ -242,11 +242,6 @@ def test_something_that_is_no_package(tmp_path: Path) -> None:
         link(locked(path))
 
 
-def test_a_pip_package_is_refused_by_name(alpha: Path) -> None:
-    with pytest.raises(PrefixError, match="alpha"):
-        link(replace(locked(alpha), manager="pip"))
-
-
 def test_nothing_is_left_of_a_prefix(alpha: Path) -> None:
     link(locked(alpha))
     assert list(cache_dir("prefix").iterdir()) == []
