@@ -40,7 +40,8 @@ platforms = ["{platform}"]
 bytecode = "none"
 
 [services.bench]
-command = ["python", "-V"]
+command = ["{program}", "-V"]
+profile = "generic"
 """
 
 
@@ -120,7 +121,9 @@ def _lock(environment: Environment, world: World) -> None:
     _tell(f"Locking {environment.name}")
     environment.project.mkdir(parents=True, exist_ok=True)
     written.write_text(text, encoding="utf-8")
-    bundle = _BUNDLE.format(platform=_platform())
+    bundle = _BUNDLE.format(
+        platform=_platform(), program="many" if environment.name.endswith(" packages") else "python"
+    )
     (environment.project / "bundle.toml").write_text(bundle, encoding="utf-8")
     environment.lockfile.unlink(missing_ok=True)
     words = [sys.executable, "-m", "bundler", "lock", environment.project, *world.build_options]

@@ -32,7 +32,7 @@ class Access:
 
     mirrors: tuple[tuple[str, tuple[str, ...]], ...] = ()
     priority: Priority = "strict"
-    retries: int = 5
+    retries: int = 4
     read_timeout: float = 30
     offline: bool = False
 

@@ -118,7 +118,7 @@ class ChannelsTable(Model):
     """What is asked in place of the URLs that begin so, one after the other; the lockfile keeps the channel's own."""
     priority: Priority = "strict"
     """``strict``: a package comes from the first channel that has it in any version; ``flexible``: if it can."""
-    retries: Annotated[int, Field(ge=0, le=20)] = 5
+    retries: Annotated[int, Field(ge=0, le=20)] = 4
     """How often a download is tried again."""
     read_timeout: Annotated[float, Field(gt=0, le=3600)] = 30
     """Seconds without a byte after which a download is taken for dead."""

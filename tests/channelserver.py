@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
+    from email.message import Message
     from pathlib import Path
 
 __all__ = ["PASSWORD", "TOKEN", "USER", "Asked", "ChannelServer", "Trouble", "serve"]
@@ -32,9 +33,9 @@ class Trouble:
     """One bad answer.
 
     ``status`` and ``headers`` in place of the file; or the file with only ``cut`` of its bytes, though all were
-    promised (``silent``: and nothing was promised), or ``stall`` seconds of silence after these, or with one bit
-    ``flipped``, or under another ``etag``; from its beginning, whatever range was asked for (``no_ranges``), or from
-    there, whatever file was meant (``no_if_range``). ``late``: the silence comes before all of that.
+    promised (``silent``: and nothing was promised; ``chunked``: not how many), or ``stall`` seconds of silence after
+    these, or with one bit ``flipped``, or under another ``etag``; from its beginning, whatever range was asked for
+    (``no_ranges``), or from there, whatever file was meant (``no_if_range``). ``late``: the silence comes before it.
     """
 
     status: int = 200
@@ -47,6 +48,7 @@ class Trouble:
     no_ranges: bool = False
     no_if_range: bool = False
     late: bool = False
+    chunked: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +57,7 @@ class Asked:
 
     method: str
     path: str
-    headers: Mapping[str, str]
+    headers: Message
     at: float
 
 
@@ -116,7 +118,7 @@ class _Handler(BaseHTTPRequestHandler):
     def do_GET(self) -> None:
         with self.server.lock:
             self.server.asked.append(
-                Asked(method=self.command, path=self.path, headers=dict(self.headers), at=time.monotonic())
+                Asked(method=self.command, path=self.path, headers=self.headers, at=time.monotonic())
             )
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
@@ -142,10 +144,12 @@ class _Handler(BaseHTTPRequestHandler):
         elif not file.is_file():
             self._refuse(404, {})
         else:
+            self.server.stopping.wait(trouble.stall if trouble.late else 0)
             self._send(file.read_bytes(), trouble)
 
     def _let_in(self) -> str | None:
-        """The path below the channel; None if the door stays shut."""
+        """The path below the channel, also for who takes us for a proxy; None if the door stays shut."""
+        self.path = re.sub(r"^http://[^/]*", "", self.path)
         rooms = {
             "/open/": None,
             "/closed/": "Basic " + base64.b64encode(f"{USER}:{PASSWORD}".encode()).decode(),
@@ -172,8 +176,6 @@ class _Handler(BaseHTTPRequestHandler):
     def _send(self, content: bytes, trouble: Trouble) -> None:
         if trouble.flipped:
             content = content[:-20] + bytes([content[-20] ^ 1]) + content[-19:]
-        if trouble.late:
-            self.server.stopping.wait(trouble.stall)
         etag = trouble.etag or f'"{hashlib.md5(content).hexdigest()}"'
         start = self._start(etag, trouble)
         body = content[start:]
@@ -186,17 +188,30 @@ class _Handler(BaseHTTPRequestHandler):
             self.send_header("Content-Range", f"bytes {start}-{len(content) - 1}/{len(content)}")
         if trouble.silent:
             self.send_header("Connection", "close")
+        elif trouble.chunked:
+            self.send_header("Transfer-Encoding", "chunked")
         else:
             self.send_header("Content-Length", str(len(body)))
         self.end_headers()
-        if self.command == "HEAD":
-            return
-        self.wfile.write(body if trouble.cut is None else body[: trouble.cut])
+        if self.command != "HEAD":
+            self._send_body(body if trouble.cut is None else body[: trouble.cut], trouble)
+
+    def _send_body(self, content: bytes, trouble: Trouble) -> None:
+        if trouble.chunked:
+            self._send_chunked(content, end=trouble.cut is None)
+        else:
+            self.wfile.write(content)
         self.wfile.flush()
-        if trouble.stall:
-            self.server.stopping.wait(trouble.stall)
+        self.server.stopping.wait(trouble.stall)
         if trouble.cut is not None or trouble.silent:
             self.close_connection = True
+
+    def _send_chunked(self, content: bytes, *, end: bool) -> None:
+        for start in range(0, len(content), 50_000):
+            chunk = content[start : start + 50_000]
+            self.wfile.write(b"%x\r\n%b\r\n" % (len(chunk), chunk))
+        if end:
+            self.wfile.write(b"0\r\n\r\n")
 
     def _start(self, etag: str, trouble: Trouble) -> int:
         """The first byte that is asked for; 0 for the whole, also if it is not the file that was begun with."""

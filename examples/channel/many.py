@@ -60,7 +60,8 @@ def _package(number: int, files: int, size: int) -> Package:
 
 def _all_of(count: int) -> Package:
     step = _COUNT // count
-    return _made(f"many-{count}", (), tuple(_name(number) for number in range(0, _COUNT, step)))
+    program = Member(path="bin/many", content=b"#!/bin/sh\n", executable=True)
+    return _made(f"many-{count}", (program,), tuple(_name(number) for number in range(0, _COUNT, step)))
 
 
 def _made(name: str, members: tuple[Member, ...], depends: tuple[str, ...] = ()) -> Package:

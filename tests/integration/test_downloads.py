@@ -103,6 +103,8 @@ def ranges(server: ChannelServer) -> list[str | None]:
         ),
         pytest.param([Trouble(cut=700_000), Trouble(no_ranges=True)], [None, "bytes=700000-"], id="knows no ranges"),
         pytest.param([Trouble(cut=700_000, etag='"old"')], [None, "bytes=700000-"], id="has changed"),
+        pytest.param([Trouble(chunked=True)], [None], id="tells no size"),
+        pytest.param([Trouble(chunked=True, cut=700_000)], [None, "bytes=700000-"], id="tells no size, is cut"),
         pytest.param([Trouble(cut=700_000), Trouble(status=416)], [None, "bytes=700000-", None], id="416"),
         pytest.param([Trouble(cut=700_000, flipped=True, etag='W/"weak"')], [None, "bytes=700000-"], id="weak tag"),
     ],
@@ -287,6 +289,25 @@ def test_without_a_network_all_that_is_missing_is_named(server: ChannelServer, a
     server.asked.clear()
     assert len(fetch(*packages, offline=True)) == 4
     assert server.asked == []
+
+
+def test_a_proxy_is_used_and_its_password_not_told(
+    server: ChannelServer, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("http_proxy", f"http://{USER}:{PASSWORD}@127.0.0.1:{server.server_port}")
+    package = locked(archive, "http://channel.invalid/open")
+    assert fetch(package) == [archive.read_bytes()]
+    assert server.asked[0].headers["Proxy-Authorization"].startswith("Basic ")
+    next(cache_dir("archives").rglob(NAME)).unlink()
+    monkeypatch.setenv("http_proxy", f"http://{USER}:{PASSWORD}@127.0.0.1:9")
+    said = fails(package, retries=0)
+    assert "the proxy does not answer (Connection refused)" in said
+    assert PASSWORD not in said
+    monkeypatch.setenv("no_proxy", "channel.invalid")
+    assert "there is no server of that name" in fails(package, retries=0)
+    monkeypatch.delenv("no_proxy")
+    monkeypatch.setenv("http_proxy", "socks5://127.0.0.1:9")
+    assert "the proxy is a socks5 one, which is not supported" in fails(package)
 
 
 def test_credentials_come_from_where_rattler_keeps_them(
