@@ -198,7 +198,7 @@ def _external_solver(name: str) -> Path:
     path = Path(found).absolute()  # conda-lock runs in another directory
     if path.name.endswith("micromamba"):
         version = run([path, "--version"], check=False).stdout.strip()
-        # https://github.com/conda/conda-lock/issues/906
+        # conda-lock issue 906
         if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) >= (2, 6):
             raise MissingToolError(
                 f"conda-lock does not work with micromamba {version}; the last that it knows is 2.5",

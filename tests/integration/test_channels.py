@@ -9,6 +9,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
+import rattler
 import yaml
 from channelserver import PASSWORD, TOKEN, USER, ChannelServer, Trouble, serve
 from tinychannel import File, index, make_package
@@ -162,7 +163,7 @@ def test_a_silent_channel_is_given_up(project: Path, server: ChannelServer) -> N
 
 def test_mirrors_are_locked_as_the_channel(project: Path, channel: Path, server: ChannelServer) -> None:
     """A mirror that is down, one that has nothing, one that breaks down later, one that asks for a password."""
-    forge = "https://conda.anaconda.org/forge-of-the-tests"
+    forge = rattler.Channel("forge-of-the-tests").base_url.rstrip("/")  # where a name leads
     with serve(channel) as breaking:
         breaking.wrong["repodata.json.zst"] = breaking.wrong["repodata.json.bz2"] = [Trouble(status=404)] * 99
         breaking.wrong["shards.msgpack.zst"] = [Trouble(status=404)] * 99
