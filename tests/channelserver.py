@@ -35,7 +35,8 @@ class Trouble:
     ``status`` and ``headers`` in place of the file; or the file with only ``cut`` of its bytes, though all were
     promised (``silent``: and nothing was promised; ``chunked``: not how many), or ``stall`` seconds of silence after
     these, or with one bit ``flipped``, or under another ``etag``; from its beginning, whatever range was asked for
-    (``no_ranges``), or from there, whatever file was meant (``no_if_range``). ``late``: the silence comes before it. ``slam``: no answer at all.
+    (``no_ranges``), or from there, whatever file was meant (``no_if_range``). ``late``: the silence comes before it.
+    ``slam``: no answer at all.
     """
 
     status: int = 200
