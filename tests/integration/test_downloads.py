@@ -95,6 +95,7 @@ def ranges(server: ChannelServer) -> list[str | None]:
     ("troubles", "asked"),
     [
         pytest.param([Trouble(status=503), Trouble(status=502)], [None, None, None], id="fails twice"),
+        pytest.param([Trouble(slam=True)], [None, None], id="hangs up"),
         pytest.param([Trouble(cut=0, stall=60)], [None, None], id="stalls at once"),
         pytest.param([Trouble(cut=700_000, stall=60)], [None, "bytes=700000-"], id="stalls in the middle"),
         pytest.param([Trouble(cut=700_000)], [None, "bytes=700000-"], id="is cut short"),
@@ -170,6 +171,7 @@ def test_a_server_that_wants_to_be_left_alone_is(server: ChannelServer, archive:
     [
         (Trouble(status=503), "the server answers 503 Service Unavailable (3 attempts)"),
         (Trouble(cut=0, stall=60), "nothing came for 1 seconds (3 attempts)"),
+        (Trouble(slam=True), "the connection was closed (3 attempts)"),
         (Trouble(cut=100_000, no_ranges=True), "it was cut short: 100000 bytes came"),
         (Trouble(cut=100_000, silent=True, no_ranges=True), "sha256 is "),
         (Trouble(flipped=True), "sha256 is "),
@@ -387,9 +389,7 @@ def test_a_password_goes_to_its_own_server_alone(
         assert not any("Authorization" in asked.headers for asked in other.asked)
 
 
-@pytest.mark.parametrize(
-    "trouble", [Trouble(status=403), Trouble(flipped=True), Trouble(cut=1000), Trouble(status=503)]
-)
+@pytest.mark.parametrize("trouble", [Trouble(status=403), Trouble(flipped=True), Trouble(cut=1000), Trouble(slam=True)])
 def test_credentials_are_in_nothing_that_is_said_or_kept(
     server: ChannelServer,
     archive: Path,
