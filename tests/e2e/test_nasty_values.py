@@ -95,7 +95,7 @@ def test_values_arrive_in_the_process_as_they_stand(
         for name, value in service.table.environment.items():
             assert environment[name] == value
     shown = machine.run("systemctl", "show", "-p", "Description", "-p", "After", "nasty-0").stdout
-    assert f"Description={description.strip()} (nasty-0)\n" in shown
+    assert f"Description={description.lstrip()} (nasty-0)\n" in shown
     assert "network.target" in shown
 
 
