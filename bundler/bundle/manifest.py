@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
@@ -15,31 +14,28 @@ if TYPE_CHECKING:
 
     from bundler.archives import Archive
     from bundler.bundle.identity import Identity
+    from bundler.bundle.requirements import Requirements
     from bundler.config import BundleConfig
     from bundler.lock.lockfile import Lock
     from bundler.pack.payload import Payload
 
-__all__ = ["MACHINES", "SCHEMA", "SYSTEMD", "make_manifest", "required_glibc"]
+__all__ = ["SCHEMA", "SYSTEMD", "make_manifest"]
 
 SCHEMA = 1
 """Raised when a reader of the one before would go wrong; a further key is none of its business."""
 SYSTEMD = 239
 """The lowest version that a bundle can be installed under; install.sh says so in its preflight."""
 _LARGEST = 20
-MACHINES = {
-    "linux-64": "x86_64",
-    "linux-32": "i686",
-    "linux-aarch64": "aarch64",
-    "linux-armv7l": "armv7l",
-    "linux-ppc64le": "ppc64le",
-    "linux-riscv64": "riscv64",
-    "linux-s390x": "s390x",
-}
-"""conda's platforms and what ``uname -m`` says there."""
 
 
 def make_manifest(
-    *, config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, archives: tuple[Archive, ...]
+    *,
+    config: BundleConfig,
+    identity: Identity,
+    lock: Lock,
+    payload: Payload,
+    archives: tuple[Archive, ...],
+    needs: Requirements,
 ) -> str:
     """The manifest's text."""
     document = {
@@ -65,7 +61,7 @@ def make_manifest(
             "largest": _largest(payload),
             "segments": [asdict(segment) for segment in payload.archive.segments],
         },
-        "requires": {"machine": MACHINES[identity.platform], "glibc": required_glibc(lock), "systemd": SYSTEMD},
+        "requires": {**needs.document(), "systemd": SYSTEMD},
         "options": {"exclude": config.exclude, "include": config.include},
         "config": dict(config.config),
         "secrets": [asdict(secret) for secret in config.secrets],
@@ -74,16 +70,6 @@ def make_manifest(
         "notes": [asdict(note) for note in payload.notes],
     }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def required_glibc(lock: Lock) -> str:
-    """The lowest glibc that every package's ``__glibc >=X.Y`` allows; empty if none asks for one."""
-    asked = (re.fullmatch(r"__glibc >=([0-9.]+)\S*", spec) for package in lock.packages for spec in package.depends)
-    return max((found[1] for found in asked if found), key=_numbers, default="")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.rstrip(".").split("."))
 
 
 def _largest(payload: Payload) -> list[dict[str, Any]]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -17,6 +18,7 @@ from bundler.lock.environment import Environment, check_environment
 from bundler.lock.launcher import SolverSettings, read_failure, write_launcher, write_refusing_launcher
 from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lock
 from bundler.lock.translate import CHANNELS_CHANGED, translate_conda_lock, translate_solver
+from bundler.platforms import VIRTUAL_PACKAGES, PlatformTable, assumed
 from bundler.process import Finished, ToolFailed, run
 from bundler.resources import cache_dir
 
@@ -35,8 +37,8 @@ class LockRequest:
     """What to lock.
 
     ``channels`` replace those of the environment.yml if there are any. ``solver`` is ``rattler``, our own, or the name
-    or path of a conda, mamba or micromamba. ``virtual_packages`` says what the target has (conda-lock's
-    ``--virtual-package-spec``), instead of a virtual-packages.yml beside the environment.yml.
+    or path of a conda, mamba or micromamba. What the servers have ``virtual_packages`` says (conda-lock's
+    ``--virtual-package-spec``), else a virtual-packages.yml beside the environment.yml, else ``tables``.
     """
 
     environment: Path
@@ -45,6 +47,7 @@ class LockRequest:
     channels: tuple[str, ...] = ()
     solver: str = OWN_SOLVER
     virtual_packages: Path | None = None
+    tables: tuple[tuple[str, PlatformTable], ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -215,11 +218,24 @@ def _conda_lock(request: LockRequest, environment: Environment, room: _Room, arg
         *(f"--platform={platform}" for platform in sorted(set(request.platforms))),
         *(f"--channel={channel}" for channel in environment.overrides),
     ]
-    if request.virtual_packages:
-        argv.append(f"--virtual-package-spec={request.virtual_packages.absolute()}")
     # there local channels in the file are found, and the virtual-packages.yml that conda-lock reads
     cwd = request.environment.absolute().parent
+    if request.virtual_packages:
+        argv.append(f"--virtual-package-spec={request.virtual_packages.absolute()}")
+    elif not any((cwd / name).exists() for name in VIRTUAL_PACKAGES):
+        argv.append(f"--virtual-package-spec={_write_virtual_packages(request, room)}")
     return run(argv, env=_clean_environ(request, environment, room), cwd=cwd, check=False)
+
+
+def _write_virtual_packages(request: LockRequest, room: _Room) -> Path:
+    """conda-lock knows of three platforms of Linux what to assume, and that each has a GPU."""
+    tables = dict(request.tables)
+    subdirs = {
+        name: {"packages": assumed(name, tables.get(name, PlatformTable()))} for name in sorted(set(request.platforms))
+    }
+    path = room.path / VIRTUAL_PACKAGES[0]
+    path.write_text(json.dumps({"subdirs": subdirs}), encoding="utf-8")  # YAML, too
+    return path
 
 
 def _conda_lock_command() -> list[str]:
