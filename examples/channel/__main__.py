@@ -11,6 +11,7 @@ import sys
 from pathlib import Path
 
 from builder import SETS, build_channel
+from model import HERE, SUBDIRS
 
 from bundler.errors import BundlerError
 
@@ -29,11 +30,23 @@ def main() -> int:
         help="more than the everyday packages: numpy and its like; all that `make bench` needs, up to 4 GB; "
         "what the example of this name needs",
     )
+    parser.add_argument(
+        "--machine",
+        choices=sorted(SUBDIRS),
+        default=HERE,
+        help="of another machine than this one there are only packages made of wheels",
+    )
     options = parser.parse_args()
     output: Path = options.output.resolve()
     cache: Path = options.cache or output.parent / "wheels"
     try:
-        outcome = build_channel(output, cache.resolve(), options.sets, say=lambda line: print(line, file=sys.stderr))
+        outcome = build_channel(
+            output,
+            cache.resolve(),
+            options.sets,
+            say=lambda line: print(line, file=sys.stderr),
+            machine=options.machine,
+        )
     except BundlerError as error:
         error.show()
         return error.exit_code

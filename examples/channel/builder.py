@@ -22,7 +22,7 @@ import runtime
 import synthetic
 import wheelpackage
 from archive import pack
-from model import PYTHON, SUBDIR, ChannelError, Package, Recipe
+from model import HERE, PYTHON, SUBDIRS, ChannelError, Package, Recipe
 from wheels import PINS, SCIENCE, Pin, download, listed
 
 if TYPE_CHECKING:
@@ -58,18 +58,24 @@ SETS = ("science", "bench", "bench-large", "jupyter", "inference", "elixir")
 with these, what it measures outside CI; what the examples of the same name need."""
 
 
-def build_channel(output: Path, cache: Path, sets: Collection[str] = (), say: Callable[[str], None] = print) -> Outcome:
-    """Bring ``output`` up to date: a conda channel for this machine and Python. Wheels are kept in ``cache``.
+def build_channel(
+    output: Path,
+    cache: Path,
+    sets: Collection[str] = (),
+    say: Callable[[str], None] = print,
+    machine: str = HERE,
+) -> Outcome:
+    """Bring ``output`` up to date: a conda channel for this Python and ``machine``. Wheels are kept in ``cache``.
 
-    ``sets`` are of :data:`SETS`; what is in none of them any more is removed. Raises :class:`ChannelError` if
-    ``output`` is something else's directory, or a package cannot be made.
+    ``sets`` are of :data:`SETS`; what is in none of them any more is removed. For another machine there is only what
+    wheels have. Raises :class:`ChannelError` if ``output`` is something else's directory, or a package cannot be made.
     """
-    if SUBDIR == "unsupported":
+    if machine not in SUBDIRS:
         raise ChannelError("the channel is made on x86-64 and aarch64 only")
     with _locked(output):
         before = _read_record(output)
-        recipes = _recipes(cache, sets)
-        fingerprints = {recipe.key: _fingerprint(recipe) for recipe in recipes}
+        recipes = _recipes(cache, sets, machine)
+        fingerprints = {recipe.key: _fingerprint(recipe, machine) for recipe in recipes}
         kept = {
             key: made
             for key, made in before.items()
@@ -93,8 +99,11 @@ def build_channel(output: Path, cache: Path, sets: Collection[str] = (), say: Ca
         )
 
 
-def _recipes(cache: Path, sets: Collection[str]) -> tuple[Recipe, ...]:
-    recipes = (cpython.recipe(), *_wheel_recipes(_pins(sets), cache), *greeting.recipes(), *synthetic.recipes())
+def _recipes(cache: Path, sets: Collection[str], machine: str) -> tuple[Recipe, ...]:
+    wheels = _wheel_recipes(_pins(sets), cache, machine)
+    if machine != HERE:
+        return wheels
+    recipes = (cpython.recipe(), *wheels, *greeting.recipes(), *synthetic.recipes())
     if sets:
         recipes += runtime.recipes()
     large = "bench-large" in sets
@@ -118,13 +127,13 @@ def _by_name(wheels: Mapping[Pin, Path]) -> dict[str, Path]:
     return {pin.name: path for pin, path in wheels.items()}
 
 
-def _wheel_recipes(pins: tuple[Pin, ...], cache: Path) -> tuple[Recipe, ...]:
+def _wheel_recipes(pins: tuple[Pin, ...], cache: Path, machine: str) -> tuple[Recipe, ...]:
     names = {pin.project: pin.name for pin in pins}
 
     def recipe(pin: Pin) -> Recipe:
         def make() -> Package:
             # All of them at once, the first time: pip takes a second to start.
-            return wheelpackage.package(download(pins, cache)[pin], pin, names)
+            return wheelpackage.package(download(pins, cache, machine)[pin], pin, names, machine)
 
         # A noarch package's dependencies are those that hold for this Python, too.
         return Recipe(key=f"{pin.name} {pin.version}", inputs=f"{pin} {names} {PYTHON}", make=make)
@@ -132,8 +141,8 @@ def _wheel_recipes(pins: tuple[Pin, ...], cache: Path) -> tuple[Recipe, ...]:
     return tuple(recipe(pin) for pin in pins)
 
 
-def _fingerprint(recipe: Recipe) -> str:
-    return hashlib.sha256(f"{_tool_digest()}\n{SUBDIR} {sys.version}\n{recipe.inputs}".encode()).hexdigest()
+def _fingerprint(recipe: Recipe, machine: str) -> str:
+    return hashlib.sha256(f"{_tool_digest()}\n{SUBDIRS[machine]} {sys.version}\n{recipe.inputs}".encode()).hexdigest()
 
 
 def _tool_digest() -> str:

@@ -14,11 +14,13 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EPOCH",
+    "HERE",
     "PLACEHOLDER",
     "PYTHON",
     "PYTHON_TAG",
     "SITE_PACKAGES",
     "SUBDIR",
+    "SUBDIRS",
     "ChannelError",
     "Member",
     "Package",
@@ -34,7 +36,9 @@ PLACEHOLDER = ("/home/builder/channel/work/_h_env" + "_placehold" * 26)[:255]
 PYTHON = f"{sys.version_info.major}.{sys.version_info.minor}"
 PYTHON_TAG = PYTHON.replace(".", "")
 SITE_PACKAGES = f"lib/python{PYTHON}/site-packages"
-SUBDIR = {"x86_64": "linux-64", "aarch64": "linux-aarch64"}.get(platform.machine(), "unsupported")
+HERE = platform.machine()
+SUBDIRS = {"x86_64": "linux-64", "aarch64": "linux-aarch64"}
+SUBDIR = SUBDIRS.get(HERE, "unsupported")
 
 
 class ChannelError(BundlerError):

@@ -20,7 +20,7 @@ from typing import TYPE_CHECKING
 
 import elf
 from bytecode import compiled
-from model import PLACEHOLDER, PYTHON, PYTHON_TAG, SITE_PACKAGES, SUBDIR, ChannelError, Member, Package
+from model import HERE, PLACEHOLDER, PYTHON, PYTHON_TAG, SITE_PACKAGES, SUBDIRS, ChannelError, Member, Package
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -46,6 +46,7 @@ class _Wheel:
     metadata: Message
     dist_info: str
     pure: bool
+    machine: str
 
     @property
     def site(self) -> str:
@@ -57,9 +58,9 @@ class _Wheel:
         return "python-scripts" if self.pure else "bin"
 
 
-def package(wheel: Path, pin: Pin, names: Mapping[str, str]) -> Package:
-    """The conda package of ``wheel``; ``names`` has the conda name for PyPI's, where they differ."""
-    opened = _open(wheel, pin)
+def package(wheel: Path, pin: Pin, names: Mapping[str, str], machine: str = HERE) -> Package:
+    """The conda package of ``wheel`` for ``machine``; ``names`` has the conda name for PyPI's, where they differ."""
+    opened = _open(wheel, pin, machine)
     scripts = _console_scripts(opened)
     members = list(_placed(opened))
     if not opened.pure:
@@ -80,7 +81,7 @@ def package(wheel: Path, pin: Pin, names: Mapping[str, str]) -> Package:
         home=opened.metadata.get("Home-page"),
         members=tuple(members),
         licenses=tuple(_license_texts(opened)),
-        subdir="noarch" if opened.pure else SUBDIR,
+        subdir="noarch" if opened.pure else SUBDIRS[machine],
         noarch="python" if opened.pure else None,
         depends=_depends(opened, names) + providers + ((f"__glibc >={floor},<3.0.a0",) if floor else ()),
         entry_points=scripts if opened.pure else (),
@@ -89,7 +90,7 @@ def package(wheel: Path, pin: Pin, names: Mapping[str, str]) -> Package:
     )
 
 
-def _open(wheel: Path, pin: Pin) -> _Wheel:
+def _open(wheel: Path, pin: Pin, machine: str) -> _Wheel:
     with zipfile.ZipFile(wheel) as archive:
         files = {
             part.filename: (archive.read(part), bool(part.external_attr >> 16 & 0o111))
@@ -110,6 +111,7 @@ def _open(wheel: Path, pin: Pin) -> _Wheel:
         metadata=parse("METADATA"),
         dist_info=dist_info,
         pure=all(tag.endswith("-none-any") for tag in parse("WHEEL").get_all("Tag", [])),
+        machine=machine,
     )
 
 
@@ -216,6 +218,7 @@ def _depends(wheel: _Wheel, names: Mapping[str, str]) -> tuple[str, ...]:
         python = f"python >={PYTHON},<{sys.version_info.major}.{sys.version_info.minor + 1}.0a0"
     extras = ("", *wheel.pin.extras)
     environment = {key: str(value) for key, value in default_environment().items()}
+    environment["platform_machine"] = wheel.machine
     found = {python}
     for line in wheel.metadata.get_all("Requires-Dist", []):
         requirement = Requirement(line)

@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import sys
 import tempfile
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from model import ChannelError
+from model import HERE, PYTHON, PYTHON_TAG, ChannelError
 from packaging.requirements import Requirement
 from packaging.utils import canonicalize_name, parse_wheel_filename
 
@@ -120,20 +119,20 @@ def _pin(requirement: str, digest: str = "") -> Pin:
     )
 
 
-def download(pins: Iterable[Pin], cache: Path) -> Mapping[Pin, Path]:
-    """The wheel of each of ``pins`` for this interpreter; pip fetches those that ``cache`` lacks.
+def download(pins: Iterable[Pin], cache: Path, machine: str = HERE) -> Mapping[Pin, Path]:
+    """The wheel of each of ``pins`` for such an interpreter as this on ``machine``; pip fetches what ``cache`` lacks.
 
     Raises :class:`ChannelError` if pip fails or a wheel is not the pinned one.
     """
     wanted = tuple(dict.fromkeys(pins))
-    room = cache / f"{sys.implementation.cache_tag}-{platform.machine()}"
+    room = cache / f"{sys.implementation.cache_tag}-{machine}"
     room.mkdir(parents=True, exist_ok=True)
     found = _find(wanted, room)
     missing = [pin for pin in wanted if pin not in found]
     while missing:
         # pip refuses two versions of a project in one call.
         batch = {pin.project: pin for pin in missing}
-        _fetch(tuple(batch.values()), room)
+        _fetch(tuple(batch.values()), room, machine)
         missing = [pin for pin in missing if batch[pin.project] != pin]
     return _find(wanted, room)
 
@@ -158,13 +157,13 @@ def _check(wheel: Path, sha256: str) -> None:
         )
 
 
-def _fetch(pins: Sequence[Pin], room: Path) -> None:
+def _fetch(pins: Sequence[Pin], room: Path, machine: str) -> None:
     wanted = [f"{pin.project}=={pin.version}" for pin in pins]
     with tempfile.TemporaryDirectory(dir=room, prefix=".partial-") as scratch:
         pip = [sys.executable, "-m", "pip", "download", "--no-deps", "--only-binary", ":all:"]
         quiet = ["--disable-pip-version-check", "--no-input", "--quiet"]
         try:
-            run([*pip, *quiet, "--dest", scratch, *wanted])
+            run([*pip, *quiet, *_target(machine), "--dest", scratch, *wanted])
         except ToolFailed as failure:
             raise ChannelError(
                 f"pip could not download {', '.join(wanted)}:\n{failure.tail()}",
@@ -173,3 +172,13 @@ def _fetch(pins: Sequence[Pin], room: Path) -> None:
             ) from failure
         for wheel in Path(scratch).glob("*.whl"):
             wheel.replace(room / wheel.name)
+
+
+def _target(machine: str) -> list[str]:
+    """pip's options for wheels of another machine."""
+    if machine == HERE:
+        return []
+    glibc = [f"--platform=manylinux_2_{minor}_{machine}" for minor in (28, 17)] + [
+        f"--platform=manylinux2014_{machine}"
+    ]
+    return [*glibc, f"--python-version={PYTHON}", "--implementation=cp", f"--abi=cp{PYTHON_TAG}", "--abi=abi3"]
