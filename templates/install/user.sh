@@ -28,14 +28,14 @@ make_user() {
         unlocked systemd-sysusers "$WORK/user.conf"
     elif have useradd; then
         unlocked useradd --system --user-group --no-create-home --home-dir "$STATE" \
-            --shell "$(nologin)" --comment "$NAME service" "$SERVICE_USER"
+            --shell "$(no_shell)" --comment "$NAME service" "$SERVICE_USER"
     else
         unlocked addgroup -S "$SERVICE_USER"
-        unlocked adduser -S -D -H -h "$STATE" -s "$(nologin)" -g "$NAME service" -G "$SERVICE_USER" "$SERVICE_USER"
+        unlocked adduser -S -D -H -h "$STATE" -s "$(no_shell)" -g "$NAME service" -G "$SERVICE_USER" "$SERVICE_USER"
     fi
 }
 
-nologin() {
+no_shell() {
     command -v nologin || command -v false
 }
 
