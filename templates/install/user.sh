@@ -35,8 +35,12 @@ make_user() {
     fi
 }
 
+# By its path: what "command -v" finds may be a function or a builtin.
 no_shell() {
-    command -v nologin || command -v false
+    for no_shell_path in /usr/sbin/nologin /sbin/nologin /usr/bin/false /bin/false; do
+        [ ! -x "$no_shell_path" ] || break
+    done
+    printf '%s\n' "$no_shell_path"
 }
 
 # Only for a user that this run has made and that has owned nothing yet: a number given anew would inherit. Or for
