@@ -265,6 +265,16 @@ def test_every_linux_has_virtual_packages(project: Project) -> None:
     assert {project.locked(platform)["app"] for platform in MACHINES} == {"2.0"}
 
 
+def test_selectors_of_which_conda_lock_knows_nothing(project: Project) -> None:
+    text = "dependencies:\n  - leaf\n  - native  # [linux64]\n"
+    channels = yaml.safe_load(project.request.environment.read_text())["channels"]
+    project.request.environment.write_text(f"channels: {channels}\n{text}")
+    assert project.lock(platforms=("linux-64", "linux-aarch64"))["native"] == "1.0"
+    assert "native" not in project.locked("linux-aarch64")
+    said = project.fails(ConfigError, platforms=("linux-s390x",))
+    assert "cannot be told for linux-s390x: conda-lock knows none for it" in said
+
+
 def test_a_file_of_virtual_packages_goes_before_the_tables(project: Project) -> None:
     ours = project.path / "virtual-packages.yml"
     ours.write_text("subdirs: {linux-64: {packages: {__cuda: '99.1'}}}")
