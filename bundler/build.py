@@ -10,15 +10,17 @@ from typing import TYPE_CHECKING
 from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
-from bundler.bundle.manifest import MACHINES, make_manifest, required_glibc
-from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
+from bundler.bundle.manifest import make_manifest
+from bundler.bundle.requirements import requirements
+from bundler.errors import DamagedCacheError, StaleLockError
 from bundler.local.files import find_local, local_wheel_names
 from bundler.local.replace import with_local
 from bundler.lock.condalock import LockRequest, is_fresh, write_lockfile
-from bundler.lock.lockfile import read_lock
+from bundler.lock.lockfile import locked_platforms, read_lock
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
 from bundler.pack.payload import PackOptions, app_members, make_payload
+from bundler.platforms import runs_here
 from bundler.prefix import forget, make_prefix
 from bundler.target.activation import read_activation, spec_variables
 from bundler.target.render import (
@@ -39,6 +41,7 @@ if TYPE_CHECKING:
 
     from bundler.archives import Archive
     from bundler.bundle.identity import Identity
+    from bundler.bundle.requirements import Requirements
     from bundler.config import BundleConfig, Service
     from bundler.lock.lockfile import Lock
     from bundler.pack.members import Member
@@ -64,7 +67,6 @@ class BuildOptions:
 
 def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tuple[Bundle, ...]:
     """A bundle for each platform in ``options.output``. Raises any :class:`~bundler.errors.BundlerError`."""
-    _check_platforms(config)
     local = find_local(config)
     _ensure_lockfile(config, options, progress)
     locks = [read_lock(config.lockfile, platform) for platform in config.platforms]
@@ -83,20 +85,25 @@ def lock_request(config: BundleConfig, solver: str) -> LockRequest:
         virtual_packages=config.virtual_packages,
         access=config.access,
         injected=local_wheel_names(config),
+        tables=config.platform_tables,
     )
 
 
 def _build_one(config: BundleConfig, lock: Lock, options: BuildOptions, progress: Progress) -> Bundle:
+    config = _for_platform(config, lock.platform, progress)
     app = app_members(config.files)
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
         linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress, config.access)
         payload, archives, activation = _pack(linking, config, app, room, options, progress)
-        manifest = make_manifest(config=config, identity=identity, lock=lock, payload=payload, archives=archives)
+        needs = requirements(config, lock, archives)
+        manifest = make_manifest(
+            config=config, identity=identity, lock=lock, payload=payload, archives=archives, needs=needs
+        )
         files = _target_files(config, identity, lock, payload)
         files |= {path: text.encode() for path, text in activation.files().items()}
         files |= {"manifest.json": manifest.encode(), "conda-lock.yml": config.lockfile.read_bytes()}
-        files |= _installer(config, identity, lock, payload, files)
+        files |= _installer(config, identity, needs, payload, files)
         write_files(room, files)
         progress.step(f"Writing {identity.bundle_name}")
         return place(room, identity, options.output, form=options.form)
@@ -141,13 +148,16 @@ def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
     return PackOptions(codec=codec, bytecode=config.bytecode, filters=filters, jobs=options.jobs)
 
 
-def _check_platforms(config: BundleConfig) -> None:
-    unknown = [platform for platform in config.platforms if platform not in MACHINES]
-    if unknown:
-        raise ConfigError(
-            f"unknown platform {unknown[0]!r}; there are {', '.join(MACHINES)}",
-            where=f"{config.source}: bundle.platforms",
-        )
+def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> BundleConfig:
+    """What is different for a platform that is not this machine's.
+
+    Its Python cannot be run here, and another of the same version would make bytecode that depends on the build
+    machine; so it is left to the target. That is an input of the build like any other: it is in the build id.
+    """
+    if config.bytecode != "build" or runs_here(platform):
+        return config
+    progress.step(f"note: bytecode for {platform} is made on the target, for this machine cannot run its Python")
+    return replace(config, bytecode="install")
 
 
 def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Progress) -> None:
@@ -156,13 +166,22 @@ def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Prog
         if is_fresh(request):
             return
         if not options.relock:
-            raise StaleLockError(
-                f"does not belong to {config.spec_name} any more",
-                where=str(config.lockfile),
-                remedy="Run `conda-bundler lock` and commit the result, or build with --relock.",
-            )
-    progress.step(f"Locking {config.spec_name} for {', '.join(config.platforms)}")
-    write_lockfile(request)
+            raise _stale(config)
+    progress.step(f"Locking {config.spec_name} for {', '.join(config.project_platforms)}")
+    # One lockfile is for all of them: to build one bundle takes nothing away from the others.
+    write_lockfile(replace(request, platforms=config.project_platforms))
+
+
+def _stale(config: BundleConfig) -> StaleLockError:
+    locked = locked_platforms(config.lockfile)
+    missing = [platform for platform in config.platforms if platform not in locked]
+    return StaleLockError(
+        f"not locked for {', '.join(missing)}, only for {', '.join(locked) or 'no platform at all'}"
+        if missing
+        else f"does not belong to {config.spec_name} any more",
+        where=str(config.lockfile),
+        remedy="Run `conda-bundler lock` and commit the result, or build with --relock.",
+    )
 
 
 def _target_files(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload) -> dict[str, bytes]:
@@ -181,10 +200,10 @@ def _target_files(config: BundleConfig, identity: Identity, lock: Lock, payload:
 
 
 def _installer(
-    config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, files: dict[str, bytes]
+    config: BundleConfig, identity: Identity, needs: Requirements, payload: Payload, files: dict[str, bytes]
 ) -> dict[str, bytes]:
     """manage, install.sh, which carries the digest of every other file, and SHA256SUMS, which people can check."""
-    script = _script(config, identity, lock, payload, files)
+    script = _script(config, identity, needs, payload, files)
     files = {**files, MANAGE: render_manage(script).encode()}
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
     script = replace(script, files=tuple((digest, path) for path, digest in sorted(digests.items())))
@@ -194,14 +213,15 @@ def _installer(
 
 
 def _script(
-    config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, files: dict[str, bytes]
+    config: BundleConfig, identity: Identity, needs: Requirements, payload: Payload, files: dict[str, bytes]
 ) -> InstallScript:
     return InstallScript(
         name=config.name,
         version=config.version,
         description=config.description,
         platform=identity.platform,
-        machine=MACHINES[identity.platform],
+        machine=needs.machines[0],
+        machines=needs.machines,
         build_id=identity.build_id,
         release=identity.release,
         root=identity.root,
@@ -211,10 +231,16 @@ def _script(
         payload_sha256=payload.sha256,
         tree_digest=payload.tree_digest,
         payload_codec=payload.codec,
-        payload_files=len(payload.tree),
-        payload_kib=payload.unpacked_kib,
+        payload_files=payload.installed_files,
+        payload_kib=payload.installed_kib,
         longest=payload.longest or 0,
-        glibc=required_glibc(lock),
+        glibc=needs.glibc,
+        kernel=needs.linux,
+        cpu=needs.level,
+        cpu_features=needs.features,
+        cuda=needs.cuda,
+        driver=needs.branch,
+        gpu=needs.gpu,
         clients=tuple(name for name in CLIENTS if f"env/bin/{name}" in payload.executables()),
         units=tuple(sorted(path.removeprefix("units/") for path in files if path.startswith("units/"))),
         services=tuple(install_service(service) for service in config.services),

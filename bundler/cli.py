@@ -127,7 +127,7 @@ def _project(function: Callable[..., Any]) -> Callable[..., Any]:
                 "platforms",
                 multiple=True,
                 metavar="SUBDIR",
-                help="linux-64, linux-aarch64 …; may be given again.",
+                help="linux-64, linux-aarch64 …, or all that bundle.toml names; may be given again.",
             ),
             click.option(
                 "--channel",
@@ -215,6 +215,8 @@ def schema(quiet: bool) -> Any:
 @click.option("--update", multiple=True, metavar="PACKAGE", help="Move only this package; may be given again.")
 def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], solver: str, **options: Any) -> Any:
     """Lock environment.yml: every package of every platform, by URL and hash."""
+    from dataclasses import replace
+
     from bundler.build import lock_request
     from bundler.errors import StaleLockError
     from bundler.lock.condalock import is_fresh, write_lockfile
@@ -231,9 +233,11 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
                 remedy="Run `conda-bundler lock`.",
             )
         return [f"{config.lockfile} is fresh"], {"lockfile": str(config.lockfile), "fresh": True}
-    make_progress(quiet=quiet).step(f"Locking {config.spec_name} for {', '.join(config.platforms)}")
-    write_lockfile(request, update=update)
-    counts = {platform: len(read_lock(config.lockfile, platform).packages) for platform in config.platforms}
+    # An update leaves other platforms as they are; a whole lockfile is for all of them.
+    platforms = config.platforms if update else config.project_platforms
+    make_progress(quiet=quiet).step(f"Locking {config.spec_name} for {', '.join(platforms)}")
+    write_lockfile(replace(request, platforms=platforms), update=update)
+    counts = {platform: len(read_lock(config.lockfile, platform).packages) for platform in platforms}
     told = ", ".join(f"{count} packages for {platform}" for platform, count in counts.items())
     return [f"{config.lockfile}: {told}"], {"lockfile": str(config.lockfile), "packages": counts}
 

@@ -16,6 +16,7 @@ from bundler.consistency import inconsistencies
 from bundler.errors import ConfigError, without_credentials
 from bundler.fields import Line, Model, Name, Setting, Variable
 from bundler.forms import ChannelsTable, ReleaseTable, Secret, SecretForm
+from bundler.platforms import ALL, MACHINES, VIRTUAL_PACKAGES, Platform, PlatformTable
 from bundler.services import Service, ServiceTable
 
 if sys.version_info >= (3, 11):
@@ -43,14 +44,13 @@ def _inside(value: str) -> str:
 
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
 Inside = Annotated[str, AfterValidator(_inside)]
-Platform = Annotated[str, StringConstraints(pattern=r"^linux-[a-z0-9]+$")]
 
 
 class _BundleTable(Model):
     name: Name
     version: Version | None = None
     description: Line = ""
-    platforms: Annotated[tuple[Platform, ...], Field(min_length=1)] = ("linux-64",)
+    platforms: Annotated[tuple[Platform, ...], Field(min_length=1)] | None = None
     environment: str | Annotated[tuple[str, ...], Field(min_length=1)] = "environment.yml"
     """One file, or several that together make one environment."""
     categories: tuple[Line, ...] = ("main",)
@@ -66,6 +66,7 @@ class _File(Model):
     """bundle.toml as it stands."""
 
     bundle: _BundleTable
+    platforms: dict[Platform, PlatformTable] = Field(default_factory=dict)
     files: dict[Inside, Inside] = Field(default_factory=dict)
     config: dict[Variable, Setting] = Field(default_factory=dict)
     secrets: dict[Variable, SecretForm | Literal[False]] = Field(default_factory=dict)
@@ -108,6 +109,10 @@ class BundleConfig:
     version: str
     description: str
     platforms: tuple[str, ...]
+    """Those that are asked for."""
+    project_platforms: tuple[str, ...]
+    """Those that the lockfile is for: what bundle.toml names, and what is asked for."""
+    platform_tables: tuple[tuple[str, PlatformTable], ...]
     environments: tuple[Path, ...]
     categories: tuple[str, ...]
     lockfile: Path
@@ -115,7 +120,7 @@ class BundleConfig:
     """Replaces the environment spec's channels if it is not empty."""
     access: Access
     virtual_packages: Path | None
-    """What the target has, for the solver; None: the virtual-packages.yml beside the environment spec, if any."""
+    """What the target has, for the solver, instead of ``platform_tables``."""
     files: tuple[AppFile, ...]
     exclude: tuple[str, ...]
     """Patterns of files below the prefix that are left out, and in ``include`` of those that are taken back in."""
@@ -138,6 +143,10 @@ class BundleConfig:
     def root(self) -> str:
         """Where the bundle lives on the target unless the operator says otherwise."""
         return f"/opt/{self.name}"
+
+    def platform_table(self, platform: str) -> PlatformTable:
+        """What ``[platforms.<name>]`` says, or what stands for it."""
+        return dict(self.platform_tables).get(platform, PlatformTable())
 
 
 def load_config(directory: Path, overrides: Overrides | None = None) -> BundleConfig:
@@ -186,8 +195,6 @@ def _apply(overrides: Overrides, document: dict[str, Any]) -> None:
         bundle["name"] = overrides.name
     if overrides.version:
         bundle["version"] = overrides.version
-    if overrides.platforms:
-        bundle["platforms"] = list(overrides.platforms)
     services = document.setdefault("services", {})
     if overrides.command and isinstance(services, dict):
         name = str(bundle.get("name"))
@@ -203,6 +210,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
             remedy="Set it, or pass --bundle-version (a tag, in CI).",
         )
     forms = {"RELEASE_COOKIE": SecretForm(), **parsed.secrets}
+    platforms = _chosen(bundle.platforms or tuple(parsed.platforms), overrides.platforms, source)
     named = (bundle.environment,) if isinstance(bundle.environment, str) else bundle.environment
     environments = tuple(path.resolve() for path in overrides.environments) or tuple(directory / name for name in named)
     lockfile = environments[0].with_name("conda-lock.yml") if source != CONFIG_NAME else directory / bundle.lockfile
@@ -212,7 +220,9 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         name=bundle.name,
         version=bundle.version,
         description=bundle.description or bundle.name,
-        platforms=tuple(dict.fromkeys(bundle.platforms)),
+        platforms=platforms,
+        project_platforms=tuple(dict.fromkeys((*(bundle.platforms or parsed.platforms), *platforms))),
+        platform_tables=tuple(sorted(parsed.platforms.items())),
         environments=environments,
         categories=tuple(dict.fromkeys((*bundle.categories, *overrides.categories))),
         lockfile=lockfile,
@@ -231,6 +241,20 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
     )
 
 
+def _chosen(named: tuple[str, ...], asked: tuple[str, ...], source: str) -> tuple[str, ...]:
+    """The platforms that the command line asks for, or else all that bundle.toml names."""
+    if ALL in asked and source != CONFIG_NAME:
+        raise ConfigError(
+            f"--platform {ALL} means those that {CONFIG_NAME} names, and there is none",
+            where=source,
+            remedy="Give each of them: --platform linux-64 --platform linux-aarch64",
+        )
+    if unknown := [name for name in asked if name != ALL and name not in MACHINES]:
+        raise ConfigError(f"there is no platform {unknown[0]!r}; there are {', '.join(MACHINES)}", where="--platform")
+    wanted = [name for one in asked or (ALL,) for name in ((named or ("linux-64",)) if one == ALL else (one,))]
+    return tuple(dict.fromkeys(wanted))
+
+
 def _check(config: BundleConfig) -> None:
     """What no single key can know: files that are missing, names that meet."""
     problems = [
@@ -243,9 +267,23 @@ def _check(config: BundleConfig) -> None:
         problems.append(f"--virtual-packages: no such file: {config.virtual_packages}")
     if not config.services:
         problems.append("services: there is none; a bundle needs at least one [services.<name>] table (or --command)")
-    problems += inconsistencies(config)
+    problems += [*_platform_mistakes(config), *inconsistencies(config)]
     if problems:
         raise ConfigError(_joined(problems), where=config.source)
+
+
+def _platform_mistakes(config: BundleConfig) -> list[str]:
+    problems = []
+    for name, table in config.platform_tables:
+        if name not in config.project_platforms:
+            problems.append(f"platforms.{name}: bundle.platforms does not name it")
+        if table.archspec and name != "linux-64":
+            problems.append(f"platforms.{name}.archspec: only linux-64 has these levels")
+    environment = config.environments[0]
+    beside = [path for path in map(environment.with_name, VIRTUAL_PACKAGES) if path.exists()]
+    if config.platform_tables and beside and not config.virtual_packages:
+        problems.append(f"platforms: {beside[0].name} beside {environment.name} says it too; keep one of them")
+    return problems
 
 
 def _sentences(error: ValidationError) -> str:

@@ -160,6 +160,7 @@ def _entries(archive: Archive) -> tuple[Mapping[str, Any], ...]:
     try:
         index, entries = json.loads(archive.info[INDEX]), archive.paths()
         found = index["name"], index["version"]
+        subdir = index.get("subdir") or archive.package.platform
     except (ValueError, LookupError, TypeError) as error:
         raise PrefixError(
             f"not a conda package: its metadata cannot be read ({error!r})",
@@ -172,6 +173,12 @@ def _entries(archive: Archive) -> tuple[Mapping[str, Any], ...]:
             f"{archive.package.name} {archive.package.version}",
             where=archive.package.filename,
             remedy="The lockfile was edited by hand; lock again.",
+        )
+    if subdir not in (archive.package.platform, "noarch"):
+        raise PrefixError(
+            f"the archive is built for {subdir}, the lockfile says {archive.package.platform}",
+            where=archive.package.filename,
+            remedy="The channel has it in the wrong place, or the lockfile was edited by hand; lock again.",
         )
     return entries
 

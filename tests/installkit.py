@@ -65,6 +65,12 @@ class Spec:
     members: tuple[Member, ...] = ()
     machine: str = "x86_64"
     glibc: str = "2.17"
+    kernel: str = ""
+    cpu: str = ""
+    cpu_features: tuple[str, ...] = ()
+    cuda: str = ""
+    driver: int = 0
+    gpu: bool = False
     payload_kib: int = 100
     payload_files: int = 10
     directives: tuple[str, ...] = ()
@@ -138,6 +144,13 @@ def script(spec: Spec, payload_sha256: str, digests: dict[str, str]) -> InstallS
         payload_kib=spec.payload_kib,
         longest=0,
         glibc=spec.glibc,
+        machines=(spec.machine,),
+        kernel=spec.kernel,
+        cpu=spec.cpu,
+        cpu_features=spec.cpu_features,
+        cuda=spec.cuda,
+        driver=spec.driver,
+        gpu=spec.gpu,
         units=tuple(sorted(units(spec))),
         services=services(spec),
         secrets=spec.secrets,

@@ -146,6 +146,10 @@ def _options(manifest: Manifest) -> dict[str, str]:
         "bytecode": manifest.payload.bytecode,
         "compression": manifest.payload.codec,
         "glibc": manifest.requires.glibc,
+        "kernel": manifest.requires.linux,
+        "processor": manifest.requires.archspec,
+        "CUDA": manifest.requires.cuda,
+        "GPU": "needed" if manifest.requires.gpu else "",
         "systemd": str(manifest.requires.systemd),
         "made by": manifest.made_by,
     }

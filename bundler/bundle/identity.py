@@ -56,6 +56,7 @@ def identify(config: BundleConfig, lock: Lock, app: tuple[Member, ...]) -> Ident
         "config": _semantic(config),
         "variables": spec_variables(config.environments, config.categories),
         "lock": [asdict(package) for package in lock.packages],
+        "cuda": config.platform_table(lock.platform).cuda,
         "app": sorted((member.path, member.mode, _content(member)) for member in app),
     }
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"))

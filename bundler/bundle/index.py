@@ -132,7 +132,23 @@ class SecretEntry(_Entry):
 class RequiresEntry(_Entry):
     machine: str
     glibc: str = ""
+    linux: str = ""
+    archspec: str = ""
+    cuda: str = ""
+    gpu: bool = False
     systemd: Count = 239
+
+    def lines(self) -> tuple[str, ...]:
+        """For people: each thing that a server must have beside what every server has."""
+        cuda = f" with CUDA {self.cuda} or later" if self.cuda else ""
+        return (
+            self.machine,
+            *([f"a processor of level {self.archspec} or higher"] if self.archspec else []),
+            *([f"glibc {self.glibc} or later"] if self.glibc else []),
+            *([f"Linux {self.linux} or later"] if self.linux else []),
+            *([f"an NVIDIA driver{cuda}" + ("" if self.gpu else ", if there is one")] if self.gpu or cuda else []),
+            f"systemd {self.systemd} or later",
+        )
 
 
 class OptionsEntry(_Entry):

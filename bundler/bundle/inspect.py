@@ -88,15 +88,13 @@ class Inspection:
 
     def _summary(self) -> list[tuple[str, str]]:
         manifest, payload = self.manifest, self.manifest.payload
-        glibc = f"glibc {manifest.requires.glibc} or later, " if manifest.requires.glibc else ""
-        systemd = f"systemd {manifest.requires.systemd} or later"
         return [
             ("bundle", f"{self.bundle} ({self.form}, {size(self.size)})"),
             ("release", f"{manifest.release}, made by {manifest.made_by}"),
             ("root", f"{manifest.root}; {manifest.release_dir}"),
             ("size", f"{size(payload.size)} packed ({payload.codec}), {size(payload.unpacked_size)} unpacked"),
             ("", f"{payload.files} files and links, bytecode: {payload.bytecode or 'unknown'}"),
-            ("needs", f"{manifest.requires.machine}, {glibc}{systemd}"),
+            ("needs", ", ".join(manifest.requires.lines())),
             ("", f"sh, {', '.join(self._tools())}, and coreutils, grep and sed, or busybox"),
             ("tree", f"sha256 {manifest.tree_digest}"),
         ]

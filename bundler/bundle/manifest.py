@@ -3,25 +3,23 @@
 from __future__ import annotations
 
 import json
-import re
 from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
-from bundler.platforms import MACHINES
 from bundler.target.hardening import WATCH, exemptions
-from bundler.wheels.python import glibc_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bundler.archives import Archive
     from bundler.bundle.identity import Identity
+    from bundler.bundle.requirements import Requirements
     from bundler.config import BundleConfig
     from bundler.lock.lockfile import Lock
     from bundler.pack.payload import Payload
 
-__all__ = ["MACHINES", "SCHEMA", "SYSTEMD", "make_manifest", "required_glibc"]
+__all__ = ["SCHEMA", "SYSTEMD", "make_manifest"]
 
 SCHEMA = 1
 """Raised when a reader of the one before would go wrong; a further key is none of its business."""
@@ -31,7 +29,13 @@ _LARGEST = 20
 
 
 def make_manifest(
-    *, config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, archives: tuple[Archive, ...]
+    *,
+    config: BundleConfig,
+    identity: Identity,
+    lock: Lock,
+    payload: Payload,
+    archives: tuple[Archive, ...],
+    needs: Requirements,
 ) -> str:
     """The manifest's text."""
     document = {
@@ -57,7 +61,7 @@ def make_manifest(
             "largest": _largest(payload),
             "segments": [asdict(segment) for segment in payload.archive.segments],
         },
-        "requires": {"machine": MACHINES[identity.platform], "glibc": required_glibc(lock), "systemd": SYSTEMD},
+        "requires": {**needs.document(), "systemd": SYSTEMD},
         "options": {"exclude": config.exclude, "include": config.include},
         "config": dict(config.config),
         "secrets": [asdict(secret) for secret in config.secrets],
@@ -66,19 +70,6 @@ def make_manifest(
         "notes": [asdict(note) for note in payload.notes],
     }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
-
-
-def required_glibc(lock: Lock) -> str:
-    """The lowest glibc that every package's ``__glibc >=X.Y`` or wheel's tag allows; empty if none asks for one."""
-    specs = (spec for package in lock.packages if package.manager == "conda" for spec in package.depends)
-    asked = [found[1] for spec in specs if (found := re.fullmatch(r"__glibc >=([0-9.]+)\S*", spec))]
-    wheels = (package.filename for package in lock.packages if package.manager == "pip")
-    asked += [f"{major}.{minor}" for major, minor in (glibc_of(name, lock.platform) for name in wheels) if major]
-    return max(asked, key=_numbers, default="")
-
-
-def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.rstrip(".").split("."))
 
 
 def _largest(payload: Payload) -> list[dict[str, Any]]:

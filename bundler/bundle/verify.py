@@ -194,7 +194,7 @@ def _check_installer(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     problems += [f"it says something else of {name} than {SUMS} does" for name in differing]
     values = {key: _value(value) for key, value in reversed(_HEADER.findall(text))}
     problems += [
-        f"its {key} is not the manifest's" for key, value in _facts(bundle).items() if values.get(key) != value
+        f"its {key} is not the manifest's" for key, value in _facts(bundle).items() if values.get(key, "") != value
     ]
     units = sorted(words[0] for words in _calls(text, "each_unit") if words)
     if units != [name.removeprefix("units/") for name in bundle.below("units")]:
@@ -219,6 +219,10 @@ def _facts(bundle: OpenBundle) -> dict[str, str]:
         "PAYLOAD_CODEC": manifest.payload.codec,
         "TREE_DIGEST": manifest.tree_digest,
         "GLIBC": manifest.requires.glibc,
+        "KERNEL": manifest.requires.linux,
+        "CPU": manifest.requires.archspec,
+        "CUDA": manifest.requires.cuda,
+        "GPU": "needed" if manifest.requires.gpu else "",
     }
 
 

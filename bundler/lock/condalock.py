@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import importlib.util
+import json
 import os
 import shutil
 import sys
@@ -20,6 +21,7 @@ from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lo
 from bundler.lock.names import write_lookup_file
 from bundler.lock.pip import check_wheels
 from bundler.lock.translate import CHANNELS_CHANGED, translate_conda_lock, translate_solver
+from bundler.platforms import VIRTUAL_PACKAGES, PlatformTable, assumed
 from bundler.process import Finished, ToolFailed, run
 from bundler.resources import cache_dir
 
@@ -40,9 +42,9 @@ class LockRequest:
 
     ``environments`` are one environment.yml or several that together make one environment; ``channels`` replace theirs
     if there are any, and ``access`` says how channels are reached. ``solver`` is ``rattler``, our own, or the name
-    or path of a conda, mamba or micromamba. ``virtual_packages`` says what the target has (conda-lock's
-    ``--virtual-package-spec``), instead of a virtual-packages.yml beside the environment.yml. ``injected`` are names of
-    packages that will take the place of locked ones, so that these need not be wheels.
+    or path of a conda, mamba or micromamba. What the servers have ``virtual_packages`` says (conda-lock's
+    ``--virtual-package-spec``), else a virtual-packages.yml beside the environment.yml, else ``tables``. ``injected``
+    are names of packages that will take the place of locked ones, so that these need not be wheels.
     """
 
     environments: tuple[Path, ...]
@@ -53,6 +55,7 @@ class LockRequest:
     virtual_packages: Path | None = None
     access: Access = _ANYHOW
     injected: frozenset[str] = frozenset()
+    tables: tuple[tuple[str, PlatformTable], ...] = ()
 
     @property
     def where(self) -> str:
@@ -260,11 +263,24 @@ def _conda_lock(request: LockRequest, environment: Environment, room: _Room, arg
         *(f"--platform={platform}" for platform in sorted(set(request.platforms))),
         *(f"--channel={channel}" for channel in environment.overrides),
     ]
-    if request.virtual_packages:
-        argv.append(f"--virtual-package-spec={request.virtual_packages.absolute()}")
     # there local channels in the file are found, and the virtual-packages.yml that conda-lock reads
     cwd = request.environments[0].absolute().parent
+    if request.virtual_packages:
+        argv.append(f"--virtual-package-spec={request.virtual_packages.absolute()}")
+    elif not any((cwd / name).exists() for name in VIRTUAL_PACKAGES):
+        argv.append(f"--virtual-package-spec={_write_virtual_packages(request, room)}")
     return run(argv, env=_clean_environ(request, environment, room), cwd=cwd, check=False)
+
+
+def _write_virtual_packages(request: LockRequest, room: _Room) -> Path:
+    """conda-lock knows of three platforms of Linux what to assume, and that each has a GPU."""
+    tables = dict(request.tables)
+    subdirs = {
+        name: {"packages": assumed(name, tables.get(name, PlatformTable()))} for name in sorted(set(request.platforms))
+    }
+    path = room.path / VIRTUAL_PACKAGES[0]
+    path.write_text(json.dumps({"subdirs": subdirs}), encoding="utf-8")  # YAML, too
+    return path
 
 
 def _conda_lock_command() -> list[str]:

@@ -8,18 +8,39 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-__all__ = ["explain_channel", "explain_unsatisfiable"]
-
-_OVERRULE = "virtual-packages.yml beside environment.yml can say otherwise"
+__all__ = ["explain_channel", "explain_unsatisfiable", "without_candidates"]
 
 
-def explain_unsatisfiable(text: str, *, platform: str, virtual: Mapping[str, str], channels: Sequence[str]) -> str:
-    """The solver's tree of reasons, and what it leaves out: where it looked, which virtual packages there are."""
+def without_candidates(text: str) -> tuple[str, ...]:
+    """The specs for which, by the solver's tree of reasons, there is no package."""
+    found = re.findall(r"No candidates were found for (\S.*?)\.?$", text, re.MULTILINE)
+    found += re.findall(r"(?:─ |^)(\w.*?), for which no candidates were found", text, re.MULTILINE)
+    return tuple(dict.fromkeys(spec.strip() for spec in found if not spec.startswith("__")))
+
+
+def explain_unsatisfiable(
+    text: str,
+    *,
+    platform: str,
+    virtual: Mapping[str, str],
+    channels: Sequence[str],
+    elsewhere: Mapping[str, Sequence[str]],
+) -> str:
+    """The solver's tree of reasons, and what it leaves out.
+
+    That is where it looked, which virtual packages there are, and ``elsewhere``: the platforms that have what this one
+    lacks, by its spec.
+    """
     tree = text.removeprefix("Cannot solve the request because of: ").strip()
     lines = [re.sub(r"(?<=\S) \*(?=[ ,.])", "", tree)]
     for name in sorted(set(re.findall(r"\b__\w+", tree))):
         have = f"{name} is {virtual[name]}" if name in virtual else f"there is no {name}"
-        lines.append(f"On {platform} {have} ({_OVERRULE}).")
+        lines.append(
+            f"On {platform} {have}; [platforms.{platform}] in bundle.toml, or --virtual-packages, can say otherwise."
+        )
+    for spec, platforms in elsewhere.items():
+        name = spec.removesuffix(" *")
+        lines.append(f"The channels have {name} for {', '.join(platforms)}, not for {platform}.")
     if "No candidates were found" in tree:
         lines.append(f"Looked in {', '.join(channels)}.")
     return "\n".join(lines)

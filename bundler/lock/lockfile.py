@@ -113,7 +113,7 @@ def read_lock(path: Path, platform: str, categories: Collection[str] | None = No
         raise ConfigError(
             f"not locked for {platform}, only for {', '.join(platforms) or 'no platform at all'}",
             where=str(path),
-            remedy=f"Lock for it too: conda-bundler lock --platform {platform}",
+            remedy="Name it in bundle.toml (bundle.platforms) and lock again: conda-bundler lock",
         )
     entries = document.get("package")
     if not isinstance(entries, list):

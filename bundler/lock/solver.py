@@ -13,13 +13,13 @@ from __future__ import annotations
 
 import argparse
 import asyncio
+import contextlib
 import json
 import os
 import sys
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
-from urllib.parse import unquote
 
 from rattler import (
     Channel,
@@ -39,7 +39,7 @@ from rattler.package import BuildString
 from bundler import __version__
 from bundler.channels import Access
 from bundler.download import Downloader
-from bundler.lock.explain import explain_unsatisfiable
+from bundler.lock.explain import explain_unsatisfiable, without_candidates
 from bundler.lock.launcher import Failure, SolverSettings
 from bundler.lock.offline import NotCachedError, at_hand, note_absent, queried
 from bundler.lock.sources import (
@@ -52,6 +52,8 @@ from bundler.lock.sources import (
     public_text,
     public_url_of,
 )
+from bundler.lock.virtual import split_virtual
+from bundler.platforms import MACHINES
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -144,7 +146,7 @@ def _question(arguments: argparse.Namespace, platform: str, settings: SolverSett
         Subdir(platform)
     except ParseSubdirError as unknown:
         raise _SolveError("platform", f"{platform} is no conda platform") from unknown
-    channels, virtual = _split_virtual(arguments.channels, platform)
+    channels, virtual = split_virtual(arguments.channels, platform)
     access = Access(**settings.access)
     sources = tuple(_source(channel, settings, access) for channel in channels)
     specs = tuple(_spec(spec, sources) for spec in arguments.specs)
@@ -176,35 +178,6 @@ def _source(given: str, settings: SolverSettings, access: Access) -> Source:
         return find_source(given, settings.variables, access)
     except InvalidChannelError as invalid:
         raise _SolveError("channel", f"{given} is no channel: {invalid}") from invalid
-
-
-def _split_virtual(channels: Sequence[str], platform: str) -> tuple[tuple[str, ...], tuple[dict[str, Any], ...]]:
-    """The real channels, and the packages of the fake channel that conda-lock puts last for the virtual ones.
-
-    As a channel it would take part in channel priority; as virtual packages its records are what they are meant to be.
-    The build machine's own are never asked for.
-    """
-    virtual = _virtual_packages(channels[-1], platform) if channels else None
-    if virtual is None:
-        return tuple(channels), ()
-    return tuple(channels[:-1]), virtual
-
-
-def _virtual_packages(channel: str, platform: str) -> tuple[dict[str, Any], ...] | None:
-    """The platform's records of a channel of nothing but virtual packages; None if it is another kind of channel."""
-    if not channel.startswith("file://"):
-        return None
-    # conda-lock does not quote the path; somebody else may
-    base = next((path for path in (Path(channel[7:]), Path(unquote(channel[7:]))) if path.is_dir()), Path(os.devnull))
-    records = [
-        record | {"fn": fn, "url": f"{channel}/{file.parent.name}/{fn}", "subdir": file.parent.name}
-        for file in base.glob("*/repodata.json")
-        for fn, record in json.loads(file.read_bytes()).get("packages", {}).items()
-    ]
-    if not records or any(record.get("package_type") != "virtual_system" for record in records):
-        return None
-    # for osx-64 conda-lock lists two versions of __osx, the one that counts last
-    return tuple({r["name"]: r for r in records if r["subdir"] in (platform, "noarch")}.values())
 
 
 async def _solve(question: _Question) -> list[RepoDataRecord]:
@@ -263,13 +236,30 @@ async def _ask(question: _Question, gateway: Gateway) -> list[RepoDataRecord]:
         ]
         return await _run(question, gateway, constraints=moved, locked=await _kept(question, gateway))
     except SolverError as unsatisfiable:
+        text = public_text(str(unsatisfiable), question.sources)
         reason = explain_unsatisfiable(
-            public_text(str(unsatisfiable), question.sources),
+            text,
             platform=question.platform,
             virtual={record["name"]: record["version"] for record in question.virtual},
             channels=[source.given for source in question.sources],
+            elsewhere=await _elsewhere(without_candidates(text), question, gateway),
         )
         raise _SolveError("unsatisfiable", reason) from unsatisfiable
+
+
+async def _elsewhere(specs: Sequence[str], question: _Question, gateway: Gateway) -> dict[str, list[str]]:
+    """Which other platforms have a package for each of ``specs``, by what the channels say if they still answer."""
+    found: dict[str, list[str]] = {}
+    if question.access.offline:
+        return found
+    others = [Subdir(name) for name in MACHINES if name != question.platform]
+    for spec in specs:
+        with contextlib.suppress(GatewayError, InvalidMatchSpecError):
+            answer = await gateway.query(
+                sources=_sources(question, gateway), platforms=others, specs=[spec], recursive=False
+            )
+            found[spec] = sorted({record.subdir for channel in answer for record in channel})
+    return {spec: subdirs for spec, subdirs in found.items() if subdirs}
 
 
 async def _run(

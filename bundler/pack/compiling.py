@@ -20,10 +20,16 @@ if TYPE_CHECKING:
     from bundler.pack.segments import Segment
     from bundler.prefix import Prefix
 
-__all__ = ["BytecodeMode", "BytecodePlan"]
+__all__ = ["BytecodeMode", "BytecodePlan", "work_list"]
 
 BytecodeMode = Literal["build", "install", "none"]
 _LIST = "share/bytecode"
+
+
+def work_list(sources: Iterable[str]) -> tuple[Member, ...]:
+    """What tells the target to compile ``sources``, if there are any."""
+    listed = "".join(f"{source}\n" for source in sources).encode("utf-8", "surrogateescape")
+    return (Member(path=_LIST, mode=0o644, content=listed),) if listed else ()
 
 
 class BytecodePlan:
@@ -53,8 +59,8 @@ class BytecodePlan:
     def __exit__(self, *details: object) -> None:
         self._pool.shutdown(cancel_futures=True)
 
-    def on_target(self, members: Iterable[Member]) -> tuple[Member, ...]:
-        """The list of what the target has to compile, as a member, if there is anything."""
+    def on_target(self, members: Iterable[Member]) -> tuple[str, ...]:
+        """The modules that the target has to compile."""
         if self.mode == "none":
             return ()
         everything = tuple(members)
@@ -62,8 +68,7 @@ class BytecodePlan:
         if self.mode == "build":
             baked = {member.path for member in everything if member.package is None and member.path.startswith("env/")}
             sources = tuple(source for source in sources if source in baked)
-        listed = "".join(f"{source}\n" for source in sources).encode("utf-8", "surrogateescape")
-        return (Member(path=_LIST, mode=0o644, content=listed),) if listed else ()
+        return sources
 
     def more(self, members: tuple[Member, ...]) -> Callable[[], tuple[Member, ...]] | None:
         """What makes the bytecode of ``members``, which are one package's or the user's own; None if there is none."""

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from bundler.errors import PackError
 from bundler.pack.archive import WrittenArchive, write_archive
 from bundler.pack.collect import EVERYTHING, Filters, Note, collect, find_notes
-from bundler.pack.compiling import BytecodeMode, BytecodePlan
+from bundler.pack.compiling import BytecodeMode, BytecodePlan, work_list
 from bundler.pack.members import (
     DIGESTS,
     LINK_MODE,
@@ -63,6 +63,8 @@ class Payload:
     notes: tuple[Note, ...]
     longest: int | None
     """The longest path, in bytes, that the release can be relocated to; None if there is no limit."""
+    to_compile: frozenset[str]
+    """The modules that the target makes bytecode of."""
     archive: WrittenArchive
 
     @property
@@ -82,9 +84,14 @@ class Payload:
         return sum(entry.size for entry in self.tree)
 
     @property
-    def unpacked_kib(self) -> int:
-        """What a filesystem with 4 KiB blocks needs for it."""
-        return sum(-(-entry.size // 4096) * 4 for entry in self.tree)
+    def installed_files(self) -> int:
+        """How many files and links it becomes, bytecode made on the target included."""
+        return len(self.tree) + len(self.to_compile)
+
+    @property
+    def installed_kib(self) -> int:
+        """What a filesystem with 4 KiB blocks needs for it; a module's bytecode takes about what the module does."""
+        return sum(-(-entry.size // 4096) * 4 * (2 if entry.path in self.to_compile else 1) for entry in self.tree)
 
     @property
     def tree_digest(self) -> str:
@@ -105,7 +112,8 @@ def make_payload(
     cache = SegmentCache(cache_dir("segments"), options.codec, limit=options.cache_limit)
     with BytecodePlan(prefix, options.bytecode, jobs=options.jobs) as bytecode:
         found = _carriers(members, prefix)
-        members += (*_table(found, prefix), *bytecode.on_target(members))
+        to_compile = bytecode.on_target(members)
+        members += (*_table(found, prefix), *work_list(to_compile))
         segments = _segments(members, prefix, bytecode)
         bytecode.begin(segment for segment in segments if not cache.has(segment))
         with progress.task(f"Packing {len(members)} files", len(segments)) as advance:
@@ -125,6 +133,7 @@ def make_payload(
         bytecode=bytecode.mode,
         notes=notes,
         longest=longest(found),
+        to_compile=frozenset(to_compile),
         archive=written,
     )
 

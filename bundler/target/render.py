@@ -60,8 +60,8 @@ class InstallScript:
 
     ``files`` are (sha256, path) of every file of the bundle but install.sh, SHA256SUMS and the payload, sorted by
     path. ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``longest`` is how many bytes the release's
-    path may have, 0 if there is no limit. ``glibc`` is empty if nothing asks for one. ``units`` are file names below
-    ``units/``. ``clients`` are those of CLIENTS that the environment has.
+    path may have, 0 if there is no limit. ``units`` are file names below ``units/``. ``clients`` are those of CLIENTS
+    that the environment has. The rest is what preflight asks for: :class:`bundler.bundle.requirements.Requirements`.
     """
 
     name: str
@@ -87,6 +87,13 @@ class InstallScript:
     secrets: tuple[Secret, ...]
     files: tuple[tuple[str, str], ...]
     clients: tuple[str, ...] = ()
+    machines: tuple[str, ...] = ()
+    kernel: str = ""
+    cpu: str = ""
+    cpu_features: tuple[str, ...] = ()
+    cuda: str = ""
+    driver: int = 0
+    gpu: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

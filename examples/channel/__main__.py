@@ -12,6 +12,7 @@ import sys
 from pathlib import Path
 
 from builder import SETS, build_channel
+from model import HERE, SUBDIRS
 
 from bundler.errors import BundlerError
 
@@ -37,6 +38,12 @@ def main() -> int:
         help="the root directory of a Debian with python3, which is packed instead of the running Python: what is made "
         "runs from that system's glibc on",
     )
+    parser.add_argument(
+        "--machine",
+        choices=sorted(SUBDIRS),
+        default=HERE,
+        help="of another machine than this one there are only packages made of wheels",
+    )
     options = parser.parse_args()
     output: Path = options.output.resolve()
     cache: Path = options.cache or output.parent / "wheels"
@@ -46,6 +53,7 @@ def main() -> int:
             cache.resolve(),
             options.sets,
             system=options.system and options.system.resolve(),
+            machine=options.machine,
             say=lambda line: print(line, file=sys.stderr),
         )
     except BundlerError as error:

@@ -9,7 +9,7 @@ import hashlib
 import json
 import os
 from contextlib import contextmanager
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +23,7 @@ import runtime
 import synthetic
 import wheelpackage
 from archive import pack
-from model import SUBDIR, ChannelError, Package, Recipe
+from model import HERE, SUBDIRS, ChannelError, Package, Recipe
 from wheels import SCIENCE, Pin, download, listed
 
 if TYPE_CHECKING:
@@ -67,17 +67,19 @@ def build_channel(
     sets: Collection[str] = (),
     *,
     system: Path | None = None,
+    machine: str = HERE,
     say: Callable[[str], None] = print,
 ) -> Outcome:
     """Bring ``output`` up to date: a conda channel for this machine and Python. Wheels are kept in ``cache``.
 
     ``sets`` are of :data:`SETS`; what is in none of them any more is removed. With ``system``, the root directory of
-    another Debian, it is for that one's Python and glibc. Raises :class:`ChannelError` if ``output`` is something
-    else's directory, or a package cannot be made.
+    another Debian, it is for that one's Python and glibc; for another ``machine`` there is only what wheels have.
+    Raises :class:`ChannelError` if ``output`` is something else's directory, or a package cannot be made.
     """
-    if SUBDIR == "unsupported":
+    if machine not in SUBDIRS:
         raise ChannelError("the channel is made on x86-64 and aarch64 only")
     python = interpreter.of_system(system) if system else interpreter.running()
+    python = replace(python, machine=machine)
     with _locked(output):
         before = _read_record(output)
         recipes = _recipes(cache, sets, python)
@@ -106,8 +108,10 @@ def build_channel(
 
 
 def _recipes(cache: Path, sets: Collection[str], python: Interpreter) -> tuple[Recipe, ...]:
-    recipes = (cpython.recipe(python), *_wheel_recipes(_pins(sets, python.python), cache, python))
-    recipes += (*greeting.recipes(), *synthetic.recipes())
+    wheels = _wheel_recipes(_pins(sets, python.python), cache, python)
+    if python.machine != HERE:
+        return wheels
+    recipes = (cpython.recipe(python), *wheels, *greeting.recipes(), *synthetic.recipes())
     if sets:
         recipes += runtime.recipes(python)
     large = "bench-large" in sets
@@ -151,7 +155,7 @@ def _wheel_recipes(pins: tuple[Pin, ...], cache: Path, python: Interpreter) -> t
 
 
 def _fingerprint(recipe: Recipe, python: Interpreter) -> str:
-    text = f"{_tool_digest()}\n{SUBDIR} {python.build} glibc {python.glibc}\n{recipe.inputs}"
+    text = f"{_tool_digest()}\n{python.subdir} {python.build} glibc {python.glibc}\n{recipe.inputs}"
     return hashlib.sha256(text.encode()).hexdigest()
 
 

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 import elf
-from model import ChannelError
+from model import HERE, SUBDIRS, ChannelError
 
 from bundler.machine.boot import resolve_inside
 from bundler.process import ToolFailed, run
@@ -52,6 +52,7 @@ class Interpreter:
     stdlib: Path
     include: Path
     header: Path  # pyconfig.h, which need not be there
+    machine: str = HERE  # what packages are for; another's Python is never run
 
     @property
     def python(self) -> str:
@@ -74,9 +75,14 @@ class Interpreter:
         return self.inside(self.home)
 
     @property
+    def subdir(self) -> str:
+        """conda's platform of what is made for it."""
+        return SUBDIRS[self.machine]
+
+    @property
     def foreign(self) -> bool:
-        """Whether it is of another system than this machine's."""
-        return self.root != Path("/")
+        """Whether it is of another system or machine than this."""
+        return self.root != Path("/") or self.machine != HERE
 
     def inside(self, path: Path) -> str:
         """The path in its own system."""
@@ -143,5 +149,8 @@ def _asked(*, command: tuple[str | Path, ...], lister: tuple[str | Path, ...], r
         build=said["build"],
         cache_tag=said["cache_tag"],
         glibc=glibc,
-        **{name: Path(said[name]) for name in ("home", "stdlib", "include", "header")},
+        home=Path(said["home"]),
+        stdlib=Path(said["stdlib"]),
+        include=Path(said["include"]),
+        header=Path(said["header"]),
     )

@@ -13,8 +13,10 @@ if TYPE_CHECKING:
 
 __all__ = [
     "EPOCH",
+    "HERE",
     "PLACEHOLDER",
     "SUBDIR",
+    "SUBDIRS",
     "ChannelError",
     "Member",
     "Package",
@@ -27,7 +29,9 @@ EPOCH = 1_700_000_000
 # 255 characters, as conda-build pads its build prefix: room for whatever prefix comes later.
 PLACEHOLDER = ("/home/builder/channel/work/_h_env" + "_placehold" * 26)[:255]
 
-SUBDIR = {"x86_64": "linux-64", "aarch64": "linux-aarch64"}.get(platform.machine(), "unsupported")
+HERE = platform.machine()
+SUBDIRS = {"x86_64": "linux-64", "aarch64": "linux-aarch64"}
+SUBDIR = SUBDIRS.get(HERE, "unsupported")
 
 
 class ChannelError(BundlerError):

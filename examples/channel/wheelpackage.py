@@ -19,7 +19,7 @@ from typing import TYPE_CHECKING
 
 import elf
 from bytecode import compiled
-from model import PLACEHOLDER, SUBDIR, ChannelError, Member, Package
+from model import PLACEHOLDER, ChannelError, Member, Package
 from packaging.markers import default_environment
 from packaging.requirements import Requirement
 from packaging.specifiers import SpecifierSet
@@ -81,7 +81,7 @@ def package(wheel: Path, pin: Pin, names: Mapping[str, str], interpreter: Interp
         home=opened.metadata.get("Home-page"),
         members=tuple(members),
         licenses=tuple(_license_texts(opened)),
-        subdir="noarch" if opened.pure else SUBDIR,
+        subdir="noarch" if opened.pure else interpreter.subdir,
         noarch="python" if opened.pure else None,
         depends=_depends(opened, names) + providers + ((f"__glibc >={floor},<3.0.a0",) if floor else ()),
         entry_points=scripts if opened.pure else (),
@@ -220,6 +220,7 @@ def _depends(wheel: _Wheel, names: Mapping[str, str]) -> tuple[str, ...]:
     extras = ("", *wheel.pin.extras)
     environment = {key: str(value) for key, value in default_environment().items()}
     environment |= {"python_version": wheel.interpreter.python, "python_full_version": wheel.interpreter.version}
+    environment["platform_machine"] = wheel.interpreter.machine
     found = {python}
     for line in wheel.metadata.get_all("Requires-Dist", []):
         requirement = Requirement(line)

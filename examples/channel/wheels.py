@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import platform
 import sys
 import tempfile
 from dataclasses import dataclass
@@ -108,7 +107,7 @@ def download(pins: Iterable[Pin], cache: Path, interpreter: Interpreter) -> Mapp
     Raises :class:`ChannelError` if pip fails or a wheel is not the pinned one.
     """
     wanted = tuple(dict.fromkeys(pins))
-    room = cache / f"{interpreter.cache_tag}-{platform.machine()}"
+    room = cache / f"{interpreter.cache_tag}-{interpreter.machine}"
     if interpreter.foreign:  # a glibc that the wheels of a room of this machine's need not run with
         room = room.with_name(f"{room.name}-glibc{interpreter.glibc}")
     room.mkdir(parents=True, exist_ok=True)
@@ -166,5 +165,5 @@ def _target(interpreter: Interpreter) -> tuple[str, ...]:
     newest = int(interpreter.glibc.partition(".")[2])
     words = ["--implementation", "cp", "--python-version", interpreter.python]
     for minor in range(newest, _OLDEST_GLIBC - 1, -1):  # the best first
-        words += ["--platform", f"manylinux_2_{minor}_{platform.machine()}"]
-    return (*words, "--platform", f"manylinux2014_{platform.machine()}")
+        words += ["--platform", f"manylinux_2_{minor}_{interpreter.machine}"]
+    return (*words, "--platform", f"manylinux2014_{interpreter.machine}")

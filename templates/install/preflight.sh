@@ -18,7 +18,7 @@ preflight() {
     check_tools
     check_architecture
     check_systemd
-    check_glibc
+    check_hardware
     check_root
     check_other_roots
     check_length_of_root
@@ -45,13 +45,6 @@ check_tools() {
     fi
 }
 
-check_architecture() {
-    arch_here=$(uname -m)
-    [ "$arch_here" = "$MACHINE" ] ||
-        problem "this bundle is for $MACHINE ($PLATFORM); this machine is $arch_here" \
-            "Build a bundle for this machine's platform."
-}
-
 check_systemd() {
     [ "$SYSTEMD" = yes ] || return 0
     if [ ! -d /run/systemd/system ]; then
@@ -66,33 +59,6 @@ check_systemd() {
     else
         check_credentials "$systemd_version"
     fi
-}
-
-check_glibc() {
-    [ -n "$GLIBC" ] && [ -z "$IMAGE" ] || return 0 # the image's own cannot be asked
-    glibc_here=$(glibc_version)
-    if [ -z "$glibc_here" ]; then
-        problem "this machine's C library is not glibc, or hides its version" \
-            "The bundle needs glibc $GLIBC or later."
-    elif ! at_least "$glibc_here" "$GLIBC"; then
-        problem "glibc $glibc_here is too old" "The bundle needs glibc $GLIBC or later: a newer distribution."
-    fi
-}
-
-glibc_version() {
-    glibc_said=$(getconf GNU_LIBC_VERSION 2>/dev/null | sed -n 's/^glibc \([0-9.]\{1,\}\).*$/\1/p') || :
-    # Without getconf: ldd of glibc ends its first line with the version; musl's writes to stderr only.
-    [ -n "$glibc_said" ] ||
-        glibc_said=$(ldd --version 2>/dev/null | sed -n '1s/^ldd .* \([0-9]\{1,\}\.[0-9.]*\)$/\1/p') || :
-    printf '%s\n' "$glibc_said"
-}
-
-at_least() { # VERSION FLOOR, both major.minor
-    at_major=${1%%.*}
-    at_minor=${1#*.}
-    floor_minor=${2#*.}
-    [ "$at_major" -gt "${2%%.*}" ] ||
-        { [ "$at_major" -eq "${2%%.*}" ] && [ "${at_minor%%.*}" -ge "${floor_minor%%.*}" ]; }
 }
 
 check_root() {

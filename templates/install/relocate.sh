@@ -49,7 +49,7 @@ check_limits() { # NEW-ROOT
     [ "$limit_shebang" -ne 0 ] || return 0
     limit_kernel=$(uname -r)
     limit_line=127
-    ! at_least "${limit_kernel%%-*}" 5.1 || limit_line=255
+    ! at_least "${limit_kernel%%[!0-9.]*}" 5.1 || limit_line=255
     check_length "$1" $((${#relocate_new} + limit_shebang - limit_line)) \
         "this kernel reads $limit_line bytes of a script's first line"
 }

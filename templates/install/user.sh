@@ -28,15 +28,19 @@ make_user() {
         unlocked systemd-sysusers "$WORK/user.conf"
     elif have useradd; then
         unlocked useradd --system --user-group --no-create-home --home-dir "$STATE" \
-            --shell "$(nologin)" --comment "$NAME service" "$SERVICE_USER"
+            --shell "$(no_shell)" --comment "$NAME service" "$SERVICE_USER"
     else
         unlocked addgroup -S "$SERVICE_USER"
-        unlocked adduser -S -D -H -h "$STATE" -s "$(nologin)" -g "$NAME service" -G "$SERVICE_USER" "$SERVICE_USER"
+        unlocked adduser -S -D -H -h "$STATE" -s "$(no_shell)" -g "$NAME service" -G "$SERVICE_USER" "$SERVICE_USER"
     fi
 }
 
-nologin() {
-    command -v nologin || command -v false
+# By its path: what "command -v" finds may be a function or a builtin.
+no_shell() {
+    for no_shell_path in /usr/sbin/nologin /sbin/nologin /usr/bin/false /bin/false; do
+        [ ! -x "$no_shell_path" ] || break
+    done
+    printf '%s\n' "$no_shell_path"
 }
 
 # Only for a user that this run has made and that has owned nothing yet: a number given anew would inherit. Or for

@@ -53,7 +53,10 @@ def test_inspect_tells_what_is_in_it(bundles: dict[str, Path], form: str) -> Non
     assert (told["name"], told["version"], told["platform"], told["form"]) == ("small", "1.0", "linux-64", form)
     assert told["release"] == f"1.0-{told['build_id']}"
     assert told["root"] == "/opt/small"
-    assert told["requires"] == {"machine": "x86_64", "glibc": "2.17", "systemd": 239, "tools": ["tar", "gzip"]}
+    assert told["requires"] == {
+        "machine": "x86_64", "glibc": "2.17", "linux": "", "archspec": "", "cuda": "", "gpu": False, "systemd": 239,
+        "tools": ["tar", "gzip"],
+    }  # fmt: skip
     assert told["config"] == {"PORT": "8000", "MODE": "fast"}
     assert told["options"] == {"exclude": ["*.left-out"], "include": []}
     assert [secret["name"] for secret in told["secrets"]] == ["API_TOKEN", "RELEASE_COOKIE"]

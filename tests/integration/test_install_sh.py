@@ -35,6 +35,9 @@ MATRIX = {
     "services": Spec(services=("hello", "hello-b", "hello-c"), health="exit 0\n"),
     "nasty": Spec(description=NASTY),
     "no-glibc": Spec(glibc=""),
+    "hardware": Spec(
+        kernel="4.18", cpu="x86_64_v2", cpu_features=("cx16", "popcnt"), cuda="12.4", driver=550, gpu=True
+    ),
 }
 
 

@@ -23,6 +23,7 @@ from tinychannel import index, make_package
 from bundler.errors import BundlerError, ConfigError, LockError, MissingToolError
 from bundler.lock.condalock import LockRequest, is_fresh, read_lock, write_lockfile
 from bundler.lock.launcher import SolverSettings, write_launcher
+from bundler.platforms import MACHINES, PlatformTable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -167,7 +168,7 @@ def _serve(directory: Path) -> Iterator[Server]:
 
 
 def test_a_lockfile_names_the_archives_of_the_channel(project: Project, channel: Path) -> None:
-    project.asks_for("app", "native", "gpu").lock(platforms=("linux-64",))
+    project.asks_for("app", "native", "gpu").lock(platforms=("linux-64",), tables=tables(cuda="11.4"))
     packages = {package.name: package for package in read_lock(project.lockfile, "linux-64").packages}
     assert list(packages) == ["app", "gpu", "leaf", "native", "twig"]
     for package in packages.values():
@@ -222,25 +223,82 @@ def test_the_lockfile_speaks_of_the_users_files(
     assert stat.S_IMODE(link.stat().st_mode) == 0o640
 
 
-def test_virtual_packages_are_conda_locks_not_the_build_machines(
+def tables(**of_linux_64: str) -> tuple[tuple[str, PlatformTable], ...]:
+    """What ``[platforms.linux-64]`` becomes."""
+    return (("linux-64", PlatformTable.model_validate(of_linux_64)),)
+
+
+def test_virtual_packages_are_what_is_said_of_the_servers_not_the_build_machines(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("CONDA_OVERRIDE_CUDA", "99")
     monkeypatch.setenv("CONDA_SUBDIR", "osx-64")
     said = project.asks_for("future-gpu").fails(LockError)
     assert "__cuda >=99" in said
-    assert "On linux-64 __cuda is 11.4" in said
-    project.asks_for("leaf", "__osx >=11")  # of which conda-lock lists an older one, too
-    write_lockfile(replace(project.request, platforms=("osx-64",)))
+    assert "On linux-64 there is no __cuda; [platforms.linux-64] in bundle.toml" in said
+    assert "On linux-64 __cuda is 98.9" in project.fails(LockError, tables=tables(cuda="98.9"))
+    assert project.lock(tables=tables(cuda="99.1")) == {"future-gpu": "1.0"}
+    said = project.fails(LockError, tables=tables(cuda="99.1"), platforms=("linux-64", "linux-aarch64"))
+    assert "On linux-aarch64 there is no __cuda" in said
+    assert is_fresh(replace(project.request, tables=tables(cuda="99.1")))
+    for other in (tables(cuda="99.2"), tables(cuda="99.1", glibc="2.34"), ()):
+        assert not is_fresh(replace(project.request, tables=other)), "the lockfile belongs to what was said"
+
+
+def test_the_microarchitecture_decides_between_builds(project: Project) -> None:
+    channel = project.path / "levels"
+    for level in ("x86_64", "x86_64_v3"):
+        depends = [f"__archspec 1 {level}"]
+        make_package(channel, "_level", "1.0", subdir="linux-64", build=level, depends=depends)
+    make_package(channel, "kernel", "1.0", depends=["__linux >=4.18"])
+    make_package(channel, "glibc", "1.0", depends=["__glibc >=2.34"])
+    index(channel)
+    project.asks_for("_level", "kernel", channels=(str(channel),))
+    for level in ("x86_64", "x86_64_v3"):
+        project.lock(tables=tables(archspec=level))
+        assert read_lock(project.lockfile, "linux-64").packages[0].build == level
+    assert "__linux is 4.17" in project.fails(LockError, tables=tables(linux="4.17"))
+    project.asks_for("glibc")
+    assert "__glibc is 2.28" in project.fails(LockError)
+    assert project.lock(tables=tables(glibc="2.34")) == {"glibc": "1.0"}
+
+
+def test_every_linux_has_virtual_packages(project: Project) -> None:
+    """Of most conda-lock itself knows nothing."""
+    project.asks_for("app").lock(platforms=tuple(MACHINES))
+    assert {project.locked(platform)["app"] for platform in MACHINES} == {"2.0"}
+
+
+def test_selectors_of_which_conda_lock_knows_nothing(project: Project) -> None:
+    text = "dependencies:\n  - leaf\n  - native  # [linux64]\n"
+    channels = yaml.safe_load(project.environment.read_text())["channels"]
+    project.environment.write_text(f"channels: {channels}\n{text}")
+    assert project.lock(platforms=("linux-64", "linux-aarch64"))["native"] == "1.0"
+    assert "native" not in project.locked("linux-aarch64")
+    said = project.fails(ConfigError, platforms=("linux-s390x",))
+    assert "cannot be told for linux-s390x: conda-lock knows none for it" in said
+
+
+def test_a_file_of_virtual_packages_goes_before_the_tables(project: Project) -> None:
     ours = project.path / "virtual-packages.yml"
     ours.write_text("subdirs: {linux-64: {packages: {__cuda: '99.1'}}}")
     assert project.asks_for("future-gpu", "__cuda >=99").lock() == {"future-gpu": "1.0"}
     assert "On linux-aarch64 there is no __cuda" in project.fails(LockError, platforms=("linux-aarch64",))
     theirs = ours.rename(project.path / "theirs.yml")
     assert is_fresh(replace(project.request, virtual_packages=theirs))
+    assert is_fresh(replace(project.request, virtual_packages=theirs, tables=tables(cuda="1.0")))
     assert not is_fresh(project.request)
     theirs.write_text("subdirs: {linux-64: {packages: {cuda: '99.1'}}}")
     assert f"{theirs}: not a list of virtual packages" in project.fails(ConfigError, virtual_packages=theirs)
+
+
+def test_what_is_built_for_another_platform_only(project: Project) -> None:
+    project.lockfile.write_text("as it was")
+    said = project.asks_for("native", "leaf").fails(LockError, platforms=("linux-s390x",))
+    assert "The channels have native for linux-64, linux-aarch64, not for linux-s390x." in said
+    said = project.asks_for("native 1.1").fails(LockError)
+    assert "The channels have native ==1.1 for linux-aarch64, not for linux-64." in said
+    assert "The channels have" not in project.asks_for("leaf >=9").fails(LockError)
 
 
 def test_a_package_comes_from_the_first_channel_that_has_it(project: Project, channel: Path, old_leaf: Path) -> None:

@@ -17,7 +17,6 @@ import pytest
 from pypikit import ZipEntry, make_wheel, serve_index
 from tinychannel import File, Link, make_package
 
-from bundler.bundle.manifest import required_glibc
 from bundler.errors import LockError, PrefixError
 from bundler.lock.lockfile import Lock, LockedPackage
 from bundler.pack.collect import collect
@@ -26,6 +25,7 @@ from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
 from bundler.resources import cache_dir
 from bundler.wheels import install as installing
+from bundler.wheels.python import glibc_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -68,6 +68,7 @@ def locked(archive: Path, manager: str, name: str, version: str) -> LockedPackag
 
 
 def lock_of(*packages: LockedPackage, platform: str = "linux-64") -> Lock:
+    packages = tuple(replace(package, platform=platform) for package in packages)
     return Lock(path=Path("conda-lock.yml"), platform=platform, packages=packages)
 
 
@@ -329,12 +330,10 @@ def test_wheels_for_another_machine_than_this(tmp_path: Path) -> None:
     script = found["bin/app"][1]
     assert isinstance(script, bytes)
     assert script.startswith(f"#!{BAKED}/bin/python\n".encode())
-    lock = lock_of(python, native, platform="linux-aarch64")
-    assert required_glibc(lock) == "2.28"
-    assert required_glibc(lock_of(wheel(tmp_path))) == ""
-    assert (
-        required_glibc(lock_of(wheel(tmp_path, tag="cp311-cp311-manylinux2014_x86_64.manylinux_2_28_x86_64"))) == "2.17"
-    )
+    assert glibc_of(native.filename, "linux-aarch64") == (2, 28)
+    assert glibc_of(wheel(tmp_path).filename, "linux-64") == (0, 0)
+    either = wheel(tmp_path, tag="cp311-cp311-manylinux2014_x86_64.manylinux_2_28_x86_64")
+    assert glibc_of(either.filename, "linux-64") == (2, 17)
 
 
 @pytest.mark.network
