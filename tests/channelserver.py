@@ -36,6 +36,7 @@ class Trouble:
     promised (``silent``: and nothing was promised; ``chunked``: not how many), or ``stall`` seconds of silence after
     these, or with one bit ``flipped``, or under another ``etag``; from its beginning, whatever range was asked for
     (``no_ranges``), or from there, whatever file was meant (``no_if_range``). ``late``: the silence comes before it.
+    ``slam``: no answer at all.
     """
 
     status: int = 200
@@ -49,6 +50,7 @@ class Trouble:
     no_if_range: bool = False
     late: bool = False
     chunked: bool = False
+    slam: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -139,7 +141,9 @@ class _Handler(BaseHTTPRequestHandler):
             return
         trouble = self.server.trouble(path) or Trouble()
         file = self.server.directory / path
-        if trouble.status != 200:
+        if trouble.slam:
+            self.close_connection = True
+        elif trouble.status != 200:
             self._refuse(trouble.status, trouble.headers)
         elif not file.is_file():
             self._refuse(404, {})

@@ -95,6 +95,7 @@ def ranges(server: ChannelServer) -> list[str | None]:
     ("troubles", "asked"),
     [
         pytest.param([Trouble(status=503), Trouble(status=502)], [None, None, None], id="fails twice"),
+        pytest.param([Trouble(slam=True)], [None, None], id="hangs up"),
         pytest.param([Trouble(cut=0, stall=60)], [None, None], id="stalls at once"),
         pytest.param([Trouble(cut=700_000, stall=60)], [None, "bytes=700000-"], id="stalls in the middle"),
         pytest.param([Trouble(cut=700_000)], [None, "bytes=700000-"], id="is cut short"),
@@ -170,6 +171,7 @@ def test_a_server_that_wants_to_be_left_alone_is(server: ChannelServer, archive:
     [
         (Trouble(status=503), "the server answers 503 Service Unavailable (3 attempts)"),
         (Trouble(cut=0, stall=60), "nothing came for 1 seconds (3 attempts)"),
+        (Trouble(slam=True), "the connection was closed (3 attempts)"),
         (Trouble(cut=100_000, no_ranges=True), "it was cut short: 100000 bytes came"),
         (Trouble(cut=100_000, silent=True, no_ranges=True), "sha256 is "),
         (Trouble(flipped=True), "sha256 is "),
@@ -255,6 +257,17 @@ def test_the_first_failure_ends_the_rest(server: ChannelServer, archive: Path, t
     said = fails(locked(slow, server.url()), locked(archive, server.url()))
     assert said.startswith("leaf")
     assert time.monotonic() - before < 20
+
+
+def test_a_failure_does_not_wait_for_a_silent_server(server: ChannelServer, archive: Path, tmp_path: Path) -> None:
+    silent = make_package(tmp_path / "channel", "silent", "1.0", files={"x": random.Random(1).randbytes(1_000_000)})
+    server.wrong[silent.name] = [Trouble(cut=500_000, stall=60)]
+    server.wrong[NAME] = [Trouble(status=429, headers={"Retry-After": "2"}), Trouble(status=404)]
+    before = time.monotonic()
+    assert fails(locked(silent, server.url()), locked(archive, server.url()), read_timeout=60).startswith("leaf")
+    assert time.monotonic() - before < 20
+    assert fetch(locked(silent, server.url())) == [silent.read_bytes()]
+    assert server.requests(silent.name)[-1].headers["Range"] == "bytes=500000-"
 
 
 def test_two_builds_at_once_fetch_an_archive_once(server: ChannelServer, archive: Path) -> None:
@@ -387,9 +400,7 @@ def test_a_password_goes_to_its_own_server_alone(
         assert not any("Authorization" in asked.headers for asked in other.asked)
 
 
-@pytest.mark.parametrize(
-    "trouble", [Trouble(status=403), Trouble(flipped=True), Trouble(cut=1000), Trouble(status=503)]
-)
+@pytest.mark.parametrize("trouble", [Trouble(status=403), Trouble(flipped=True), Trouble(cut=1000), Trouble(slam=True)])
 def test_credentials_are_in_nothing_that_is_said_or_kept(
     server: ChannelServer,
     archive: Path,
