@@ -21,9 +21,11 @@ from bundler.bundle.manifest import required_glibc
 from bundler.errors import LockError, PrefixError
 from bundler.lock.lockfile import Lock, LockedPackage
 from bundler.pack.collect import collect
+from bundler.pack.segments import Segment
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
 from bundler.resources import cache_dir
+from bundler.wheels import install as installing
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -137,6 +139,22 @@ def test_the_installation_is_recorded(python: LockedPackage, tmp_path: Path) -> 
     assert rows["app/__init__.py"] == [empty, "0"]
     assert rows["app-1.0.dist-info/REQUESTED"] == [empty, "0"]
     assert rows["app-1.0.dist-info/RECORD"] == ["", ""]
+
+
+def test_a_kept_segment_is_not_taken_for_one_that_another_installer_wrote(
+    python: LockedPackage, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The wheel's digest says nothing of what is written beside its files."""
+
+    def segment() -> str:
+        with make_prefix(lock_of(python, wheel(tmp_path)), BAKED, QuietProgress()) as prefix:
+            members = tuple(member for member in collect(prefix) if member.package == "pip:app")
+        return Segment(name="pip:app", members=members).digest
+
+    before = segment()
+    assert segment() == before
+    monkeypatch.setitem(installing._ADDED, "INSTALLER", b"another\n")
+    assert segment() != before
 
 
 def test_two_installations_are_the_same(python: LockedPackage, tmp_path: Path) -> None:
