@@ -185,7 +185,11 @@ def test_mirrors_are_locked_as_the_channel(project: Path, channel: Path, server:
     local = request_for(project, "forge-of-the-tests", mirrors=((forge, (channel.as_uri(),)),))
     assert lock(local) == {"leaf": "2.0", "twig": "1.0"}
     assert request.lockfile.read_text() == text
-    said = fails(request_for(project, "forge-of-the-tests", retries=0, mirrors=((forge, (mirrors[0],) * 2),)))
+    said = fails(
+        request_for(
+            project, "forge-of-the-tests", retries=0, mirrors=((forge, (NOBODY_LISTENS, f"{NOBODY_LISTENS}-2")),)
+        )
+    )
     assert f"channel forge-of-the-tests cannot be reached: {NOBODY_LISTENS}/noarch/repodata.json: Connection" in said
 
 
