@@ -69,7 +69,7 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     """A bundle for each platform in ``options.output``. Raises any :class:`~bundler.errors.BundlerError`."""
     local = find_local(config)
     _ensure_lockfile(config, options, progress)
-    locks = [read_lock(config.lockfile, platform) for platform in config.platforms]
+    locks = [read_lock(config.lockfile, platform, config.categories) for platform in config.platforms]
     locks = [with_local(lock, local, f"{config.source}: bundle.inject", progress) for lock in locks]
     return tuple(_build_one(config, lock, options, progress) for lock in locks)
 

@@ -10,6 +10,7 @@ import errno
 import os
 import ssl
 import threading
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
@@ -105,10 +106,14 @@ class Downloader:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._failing: set[str] = set()
+        self._coming: set[BaseHTTPResponse] = set()
 
     def stop(self) -> None:
-        """Let every download end at its next chunk, or in its pause."""
+        """Let every download end, in its pause or in the middle; what has come stays."""
         self._stopped.set()
+        for response in tuple(self._coming):
+            with suppress(ValueError, RuntimeError, OSError):  # it has just ended
+                response.shutdown()
 
     def download(self, urls: Sequence[str], part: Path, advance: Callable[[int], None]) -> Downloaded:
         """Bring all of the file, which is at each of ``urls``, into ``part``, going on from what is there.
@@ -180,6 +185,7 @@ class Downloader:
             return Downloaded(url=url, sha256=_copy(url, part), pieced=False)
         request = self._credentials.request(url)
         response = self._open("GET", request, part.headers(request))
+        self._coming.add(response)
         try:
             if response.status == 416 and part.size:
                 part.clear()
@@ -187,10 +193,10 @@ class Downloader:
             _check_status(response)
             with part.receive(request, response) as write:
                 while chunk := response.read1(_CHUNK):
-                    if self._stopped.is_set():
-                        raise _Stopped
                     write(chunk)
                     advance(len(chunk))
+                    if self._stopped.is_set():
+                        raise _Stopped
         except HTTPError as error:
             raise _TryAgain(self._reason(error)) from error
         except BaseException as error:
@@ -198,6 +204,8 @@ class Downloader:
             if isinstance(error, ChangedFile):
                 raise _TryAgain("the file on the server has changed meanwhile") from error
             raise
+        finally:
+            self._coming.discard(response)
         response.release_conn()
         return Downloaded(url=url, sha256=part.finish(), pieced=part.pieced)
 

@@ -62,8 +62,8 @@ def check_environment(paths: Sequence[Path], channels: tuple[str, ...] = ()) -> 
     """
     files = tuple(_read(path) for path in dict.fromkeys(paths))
     mistakes = [(file.path, mistake) for file in files for mistake in _mistakes(file.document, channels)]
-    if not mistakes and not channels and not any(set(file.channels) - {"nodefaults"} for file in files):
-        mistakes = [(files[0].path, "names no `channels:` (give one there, or with --channel)")]
+    if not channels:
+        mistakes += _no_channels(files)
     if not mistakes:
         mistakes = [*_contradictions(files), *([] if channels else _misplaced_channels(files))]
     if mistakes:
@@ -83,6 +83,15 @@ def _mistakes(document: dict[str, Any], channels: tuple[str, ...]) -> list[str]:
     """What is wrong with one file alone; its channels do not matter if ``channels`` replace them."""
     wrong_channels = [] if channels else _channel_mistakes(document)
     return [*_dependency_mistakes(document), *pip_mistakes(document), *wrong_channels]
+
+
+def _no_channels(files: Sequence[_File]) -> list[tuple[Path, str]]:
+    """One of the files has to name some."""
+    named = [file.document.get("channels") for file in files]
+    if any(not _is_texts(channels) or set(channels) - {"nodefaults"} for channels in named if channels):
+        return []
+    said = "`channels:` is empty" if any(channels is not None for channels in named) else "names no `channels:`"
+    return [(files[0].path, f"{said} (give one there, or with --channel)")]
 
 
 def _all_at_once(mistakes: list[tuple[Path, str]]) -> ConfigError:

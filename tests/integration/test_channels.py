@@ -185,7 +185,11 @@ def test_mirrors_are_locked_as_the_channel(project: Path, channel: Path, server:
     local = request_for(project, "forge-of-the-tests", mirrors=((forge, (channel.as_uri(),)),))
     assert lock(local) == {"leaf": "2.0", "twig": "1.0"}
     assert request.lockfile.read_text() == text
-    said = fails(request_for(project, "forge-of-the-tests", retries=0, mirrors=((forge, (mirrors[0],) * 2),)))
+    said = fails(
+        request_for(
+            project, "forge-of-the-tests", retries=0, mirrors=((forge, (NOBODY_LISTENS, f"{NOBODY_LISTENS}-2")),)
+        )
+    )
     assert f"channel forge-of-the-tests cannot be reached: {NOBODY_LISTENS}/noarch/repodata.json: Connection" in said
 
 
@@ -261,12 +265,13 @@ def test_several_files_make_one_environment(project: Path, channel: Path, tmp_pa
     (project / "more").mkdir()
     both = [(tmp_path / "extra").as_uri(), channel.as_uri()]
     files = {
-        "base.yml": {"channels": both, "dependencies": ["leaf 1.*", "tool"]},
+        "base.yml": {"channels": both, "dependencies": ["leaf 1.*", "tool", "pebble"]},
         "more/gpu.yml": {"channels": both[1:], "dependencies": ["native"], "category": "gpu"},
-        "dev.yml": {"dependencies": ["leaf 1.*", "bark"], "category": "dev", "channels": []},
+        "dev.yml": {"dependencies": ["leaf 1.*", "bark", "pebble"], "category": "dev", "channels": []},
     }
     make_package(tmp_path / "extra", "bark", "1.0", depends=["moss"])
     make_package(tmp_path / "extra", "moss", "1.0")
+    make_package(tmp_path / "extra", "pebble", "1.0")
     index(tmp_path / "extra")
     for name, document in files.items():
         (project / name).write_text(yaml.safe_dump(document))
@@ -280,9 +285,9 @@ def test_several_files_make_one_environment(project: Path, channel: Path, tmp_pa
     def names(*categories: str) -> list[str]:
         return [package.name for package in read_lock(request.lockfile, "linux-64", categories).packages]
 
-    assert names() == ["leaf", "tool", "twig"]
-    assert names("gpu") == ["leaf", "native", "tool", "twig"]
-    assert names("gpu", "dev") == ["bark", "leaf", "moss", "native", "tool", "twig"]
+    assert names() == ["leaf", "pebble", "tool", "twig"]
+    assert names("gpu") == ["leaf", "native", "pebble", "tool", "twig"]
+    assert names("gpu", "dev") == ["bark", "leaf", "moss", "native", "pebble", "tool", "twig"]
     assert {p.version for p in read_lock(request.lockfile, "linux-64").packages if p.name == "leaf"} == {"1.0"}
     sources = yaml.safe_load(request.lockfile.read_text())["metadata"]["sources"]
     assert sorted(sources) == ["base.yml", "dev.yml", "more/gpu.yml"]
@@ -337,7 +342,7 @@ def test_categories_are_part_of_what_is_built(project: Path, channel: Path, tmp_
         CONFIG.replace('version = "1.0"', 'version = "1.0"\nenvironment = ["a.yml", "b.yml"]')
     )
     (project / "a.yml").write_text(f"channels: [{channel.as_uri()}]\ndependencies: [tool]\n")
-    (project / "b.yml").write_text("dependencies: [native]\ncategory: dev\nvariables: {DEBUG: yes}\n")
+    (project / "b.yml").write_text("dependencies: [native]\ncategory: dev\n")
     built = {}
     for option in ("--no-dev-dependencies", "--dev-dependencies", "--category=dev"):
         output = tmp_path / option

@@ -81,11 +81,16 @@ def test_inspect_tells_packages_with_what_they_take(bundles: dict[str, Path]) ->
 
 def test_inspect_tells_how_units_are_confined(bundles: dict[str, Path]) -> None:
     units = {unit["name"]: unit for unit in answer("inspect", bundles["tar"])["units"]}
-    assert [*units] == ["other.service", "small.service", "small-health.service"]
+    assert [*units] == [
+        "other.service", "small.service", "small-health.service", "small-health.timer", "small-watch.service",
+    ]  # fmt: skip
     assert units["other.service"]["exceptions"] == []
-    assert units["small.service"]["exceptions"] == [
-        {"directive": "MemoryDenyWriteExecute", "stands": "not set", "reason": ""}
-    ]
+    exceptions = {one["directive"]: (one["stands"], one["reason"]) for one in units["small.service"]["exceptions"]}
+    assert exceptions == {
+        "ProcSubset": ("not set", 'an unknown program may look at the machine (profile = "generic")'),
+        "MemoryDenyWriteExecute": ("not set", 'an unknown program may compile while it runs (profile = "generic")'),
+    }
+    assert all(one["reason"] for one in units["small-watch.service"]["exceptions"])
     assert ["ProtectSystem", "strict"] in units["small.service"]["confinement"]
     assert ["Service", "MemoryMax", "1G"] in units["small.service"]["directives"]
 

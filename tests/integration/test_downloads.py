@@ -259,6 +259,17 @@ def test_the_first_failure_ends_the_rest(server: ChannelServer, archive: Path, t
     assert time.monotonic() - before < 20
 
 
+def test_a_failure_does_not_wait_for_a_silent_server(server: ChannelServer, archive: Path, tmp_path: Path) -> None:
+    silent = make_package(tmp_path / "channel", "silent", "1.0", files={"x": random.Random(1).randbytes(1_000_000)})
+    server.wrong[silent.name] = [Trouble(cut=500_000, stall=60)]
+    server.wrong[NAME] = [Trouble(status=429, headers={"Retry-After": "2"}), Trouble(status=404)]
+    before = time.monotonic()
+    assert fails(locked(silent, server.url()), locked(archive, server.url()), read_timeout=60).startswith("leaf")
+    assert time.monotonic() - before < 20
+    assert fetch(locked(silent, server.url())) == [silent.read_bytes()]
+    assert server.requests(silent.name)[-1].headers["Range"] == "bytes=500000-"
+
+
 def test_two_builds_at_once_fetch_an_archive_once(server: ChannelServer, archive: Path) -> None:
     server.wrong[NAME] = [Trouble(cut=1_000_000, stall=0.5)]
     package = locked(archive, server.url())

@@ -437,8 +437,8 @@ def test_what_is_no_environment_is_refused_before_anything_runs(
 
 def test_files_that_are_not_there(project: Project) -> None:
     missing = project.path / "nowhere" / "environment.yml"
-    assert project.fails(ConfigError, environment=missing) == f"{missing}: there is no such file"
-    assert "cannot be read: Is a directory" in project.fails(ConfigError, environment=project.path)
+    assert project.fails(ConfigError, environments=(missing,)) == f"{missing}: there is no such file"
+    assert "cannot be read: Is a directory" in project.fails(ConfigError, environments=(project.path,))
     assert "its directory does not exist" in project.fails(ConfigError, lockfile=project.path / "nowhere" / "lock.yml")
     assert "no platform" in project.fails(ConfigError, platforms=())
 
