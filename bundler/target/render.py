@@ -81,19 +81,19 @@ class InstallScript:
     payload_files: int
     payload_kib: int
     longest: int
+    machines: tuple[str, ...]
     glibc: str
+    kernel: str
+    cpu: str
+    cpu_features: tuple[str, ...]
+    cuda: str
+    driver: int
+    gpu: bool
     units: tuple[str, ...]
     services: tuple[InstallService, ...]
     secrets: tuple[Secret, ...]
     files: tuple[tuple[str, str], ...]
     clients: tuple[str, ...] = ()
-    machines: tuple[str, ...] = ()
-    kernel: str = ""
-    cpu: str = ""
-    cpu_features: tuple[str, ...] = ()
-    cuda: str = ""
-    driver: int = 0
-    gpu: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -16,7 +16,6 @@ require_root() {
 
 preflight() {
     check_tools
-    check_architecture
     check_systemd
     check_hardware
     check_root

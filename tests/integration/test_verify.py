@@ -206,12 +206,24 @@ def test_sums_that_are_written_otherwise(bundle: Path) -> None:
         assert refused(bundle)
 
 
-def test_install_sh_that_speaks_of_another_bundle(bundle: Path) -> None:
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ("RELEASE=1.0-", "RELEASE=1.1-"),
+        ("GLIBC=2.17", "GLIBC=2.1"),
+        ("KERNEL=''", "KERNEL=9.0"),
+        ("CPU=''", "CPU=x86_64_v4"),
+        ("CUDA=''", "CUDA=12.0"),
+        ("GPU=", "GPU=needed"),
+    ],
+)
+def test_install_sh_that_speaks_of_another_bundle(bundle: Path, said: str, instead: str) -> None:
     """Its digests are right, so nobody but the manifest can tell."""
     script = bundle / "install.sh"
-    script.write_text(script.read_text().replace("\nRELEASE=1.0-", "\nRELEASE=1.1-", 1))
+    assert f"\n{said}" in script.read_text()
+    script.write_text(script.read_text().replace(f"\n{said}", f"\n{instead}", 1))
     reseal(bundle)
-    assert "install.sh: its RELEASE is not the manifest's" in refused(bundle)
+    assert f"install.sh: its {said.partition('=')[0]} is not the manifest's" in refused(bundle)
 
 
 def test_install_sh_that_passes_over_a_file(bundle: Path) -> None:

@@ -195,6 +195,8 @@ def test_the_c_library_of_wheels(tmp_path: Path) -> None:
     both = "a-1-cp311-cp311-manylinux_2_17_x86_64.manylinux2014_x86_64.whl"
     assert needed(tmp_path, wheels=("a-1-py3-none-any.whl",)).glibc == ""
     assert needed(tmp_path, wheels=(both,)).glibc == "2.17"
+    mild = both.replace("manylinux2014", "manylinux_2_28")
+    assert needed(tmp_path, wheels=(mild,)).glibc == "2.17", "one of its tags is enough"
     assert needed(tmp_path, wheels=(both, "b-1-cp311-abi3-manylinux_2_28_x86_64.whl")).glibc == "2.28"
     assert needed(tmp_path, wheels=("c-1-cp36-cp36m-manylinux1_x86_64.whl",)).glibc == "2.5"
 
