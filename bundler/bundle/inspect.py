@@ -108,14 +108,16 @@ class Inspection:
             unit = next((unit for unit in self.units if unit.name == service.unit), None)
             if unit is not None:
                 rows += [(service.unit if key == "runs" else "", key, said) for key, said in self._service(unit)]
-            checks = (str(value) for key, value in (service.health or {}).items() if key in ("http", "tcp", "command"))
-            rows += [("", "health", check) for check in checks]
+            asked = ((service.health or {}).get(kind) for kind in ("http", "tcp", "command"))
+            rows += [("", "health", one if isinstance(one, str) else " ".join(one)) for one in asked if one]
         return columns(rows)
 
     def _service(self, unit: UnitText) -> list[tuple[str, str]]:
         burst, interval = unit.get("Unit", "StartLimitBurst"), unit.get("Unit", "StartLimitIntervalSec")
         limits = [f"{key}={unit.get('Service', key)}" for key in _limits(unit)]
-        again = f"{unit.get('Service', 'Restart', 'no')}, after {unit.get('Service', 'RestartSec', '0.1')} s"
+        again = unit.get("Service", "Restart", "no")
+        if again != "no":
+            again += f", after {unit.get('Service', 'RestartSec', '0.1')} s"
         return [
             ("runs", self._short(unit.get("Service", "ExecStart"))),
             ("as", f"{unit.get('Service', 'User', 'root')}, in {unit.get('Service', 'WorkingDirectory', '/')}"),

@@ -98,12 +98,14 @@ def test_inspect_tells_how_units_are_confined(bundles: dict[str, Path]) -> None:
 def test_inspect_for_people(bundles: dict[str, Path]) -> None:
     done = command("inspect", bundles["tar"])
     assert (done.returncode, done.stderr) == (0, "")
+    assert "None" not in done.stdout
     for words in (
         "small 1.0 for linux-64",
         "needs    x86_64, glibc 2.17 or later, systemd 239 or later",
         "env/bin/tool",
         "MemoryMax=1G",
         "http://127.0.0.1:${PORT}/",
+        "restarts  on-failure, after 5 s; gives up after 5 starts in 120 s",
         "! MemoryDenyWriteExecute  not set",
         "API_TOKEN",
         "share/both",
