@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bundler.channels import Access, public_url, with_variables
+from bundler.channels import ANYHOW, Access, public_url
 from bundler.digests import file_sha256
 from bundler.download import Downloader, DownloadFailed
 from bundler.errors import PrefixError
@@ -37,7 +37,6 @@ __all__ = ["INDEX", "Archive", "fetch_archives", "keep", "read_index"]
 
 INDEX, _PATHS, _LINK = "info/index.json", "info/paths.json", "info/link.json"
 _AT_A_TIME = 8
-_ANYHOW = Access()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +62,7 @@ class Archive:
         return tuple(json.loads(self.info[_PATHS])["paths"]) if _PATHS in self.info else ()
 
 
-def fetch_archives(lock: Lock, progress: Progress, access: Access = _ANYHOW) -> tuple[Archive, ...]:
+def fetch_archives(lock: Lock, progress: Progress, access: Access = ANYHOW) -> tuple[Archive, ...]:
     """All archives of ``lock``, in its order. Raises :class:`PrefixError` for what cannot be had or is wrong."""
     _check_lockable(lock)
     if access.offline:
@@ -197,7 +196,7 @@ class _Store:
 
     def _addresses(self, package: LockedPackage) -> list[str]:
         found = [
-            with_variables(url, where=f"package {package.name}", quoted=package.manager != "conda")
+            package.download_url(url)
             for url in self.access.addresses(package.url)
             if url.startswith("file:") or not self.access.offline
         ]

@@ -10,7 +10,7 @@ from urllib.parse import quote, urlsplit
 
 from bundler.errors import ConfigError
 
-__all__ = ["VARIABLE", "Access", "Priority", "has_secret", "public_url", "with_variables"]
+__all__ = ["ANYHOW", "VARIABLE", "Access", "Priority", "has_secret", "public_url", "with_variables"]
 
 VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 """An environment variable in a channel's URL, as conda-lock keeps credentials out of the lockfile."""
@@ -47,6 +47,10 @@ class Access:
             return (url,)
         base, mirrors = max(found, key=lambda pair: len(pair[0]))
         return tuple(url if mirror == base else mirror + plain.removeprefix(base) for mirror in mirrors)
+
+
+ANYHOW = Access()
+"""How they are reached where nothing is said."""
 
 
 def public_url(url: str) -> str:

@@ -23,7 +23,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from bundler.archives import INDEX, fetch_archives
-from bundler.channels import Access
+from bundler.channels import ANYHOW
 from bundler.digests import file_sha256
 from bundler.errors import PackError, PrefixError
 from bundler.local.check import check_local
@@ -38,13 +38,12 @@ if TYPE_CHECKING:
     from rattler import RepoDataRecord
 
     from bundler.archives import Archive
+    from bundler.channels import Access
     from bundler.lock.lockfile import Lock
     from bundler.progress import Progress
     from bundler.wheels.install import Plan
 
 __all__ = ["Prefix", "environment_python", "forget", "make_prefix"]
-
-_ANYHOW = Access()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +68,7 @@ class Prefix:
 
 
 @contextlib.contextmanager
-def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = _ANYHOW) -> Iterator[Prefix]:
+def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = ANYHOW) -> Iterator[Prefix]:
     """Link the locked packages into a new directory, which is removed at the end of the ``with`` block.
 
     ``baked`` is the absolute path that the files carry. Raises :class:`PrefixError` if an archive cannot be had

@@ -13,7 +13,7 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.channels import VARIABLE, Access, with_variables
+from bundler.channels import ANYHOW, VARIABLE, Access, with_variables
 from bundler.errors import ConfigError, LockError, MissingToolError
 from bundler.lock.environment import Environment, check_environment
 from bundler.lock.launcher import SolverSettings, read_failure, write_launcher, write_refusing_launcher
@@ -33,7 +33,6 @@ __all__ = ["OWN_SOLVER", "Lock", "LockRequest", "LockedPackage", "is_fresh", "re
 OWN_SOLVER = "rattler"
 _DROPPED = ("CONDA_", "MAMBA_", "PYTHON", "RUNNER_TEMP")
 _KEPT = "CONDA_BUNDLER_"
-_ANYHOW = Access()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -53,7 +52,7 @@ class LockRequest:
     channels: tuple[str, ...] = ()
     solver: str = OWN_SOLVER
     virtual_packages: Path | None = None
-    access: Access = _ANYHOW
+    access: Access = ANYHOW
     injected: frozenset[str] = frozenset()
     tables: tuple[tuple[str, PlatformTable], ...] = ()
 

@@ -75,10 +75,13 @@ class LockedPackage:
         """The channel's URL, without subdir and file name."""
         return self.url.rsplit("/", 2)[0]
 
-    def download_url(self) -> str:
-        """The URL with its environment variables filled in; :class:`ConfigError` if one is not set."""
+    def download_url(self, address: str | None = None) -> str:
+        """Its URL, or ``address``, another one for it, with environment variables filled in.
+
+        Raises :class:`ConfigError` if one is not set.
+        """
         quoted = self.manager != "conda"  # to conda-lock the variables of a package index are as they are
-        return with_variables(self.url, where=f"package {self.name}", quoted=quoted)
+        return with_variables(address or self.url, where=f"package {self.name}", quoted=quoted)
 
 
 @dataclass(frozen=True, kw_only=True)
