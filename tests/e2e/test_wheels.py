@@ -1,4 +1,7 @@
-"""A service out of wheels: one injected, those that it needs from an index, and a conda package of the same build."""
+"""A service out of wheels: one injected, those that it needs from an index, and a conda package of the same build.
+
+What the environment has stands in two files.
+"""
 
 from __future__ import annotations
 
@@ -25,6 +28,7 @@ CONFIG = """
 [bundle]
 name = "demo"
 version = "1.0"
+environment = ["environment.yml", "native.yml"]
 inject = ["dist/*.whl", "../pkgs/*.conda"]
 [config]
 PORT = "8000"
@@ -34,7 +38,7 @@ profile = "python"
 health = { http = "http://127.0.0.1:${PORT}/healthz" }
 """
 APP = """
-import json, os, pathlib, sys
+import json, os, pathlib, subprocess, sys
 from importlib.metadata import distribution
 from demo import words
 
@@ -47,6 +51,7 @@ async def app(scope, receive, send):
         "words": words.__file__,
         "cached": os.path.exists(words.__cached__) and os.path.exists(h11.__cached__),
         "native": parser.__file__,
+        "shell": subprocess.run(["greet-where"], capture_output=True, text=True).stdout,
         "installer": distribution("demo").read_text("INSTALLER").strip(),
         "command": sys.argv[0],
     }
@@ -83,9 +88,12 @@ def bundle(project: Path, local_channel: Path) -> Path:
     with serve_index(wheels) as index:
         (project / "environment.yml").write_text(
             "channels: [nowhere]\n"
-            "dependencies: [python, {pip: [uvicorn, 'httptools >=0.6']}]\n"
+            "dependencies: [python, {pip: [uvicorn]}]\n"
             f"pip-repositories: ['{index.url()}']\n"
             "allow-pypi-requests: false\n"
+        )
+        (project / "native.yml").write_text(
+            "channels: [nowhere]\ndependencies: [greeting, {pip: ['httptools >=0.6']}]\n"
         )
         return build(project, local_channel, project / "out")
 
@@ -113,6 +121,7 @@ def test_it_is_served(server: tuple[Machine, str], bundle: Path) -> None:
     assert said["greeting"] == f"made at {prefix}"
     assert said["words"].startswith(f"{prefix}/lib/python3.")
     assert said["native"].endswith(".so")
+    assert said["shell"].strip() == prefix, "of the second file's greeting"
     assert said["cached"], "the bytecode is there, and nobody compiles at start"
     assert said["installer"] == "conda-bundler"
     assert said["command"] == f"{prefix}/bin/demo-serve"
@@ -165,6 +174,7 @@ def test_the_bundle_says_what_it_is_made_of(bundle: Path, project: Path) -> None
         "httptools",
         "uvicorn",
     }
+    assert packages["greeting"]["manager"] == "conda", "the second file's"
     assert {name for name, package in packages.items() if package["injected"]} == {"demo", "demo-data"}
     assert all(package["packed"] > 0 for package in packages.values())
     assert str(project) not in json.dumps(document | {"bundle": ""})
