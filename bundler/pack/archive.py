@@ -9,12 +9,13 @@ from __future__ import annotations
 import functools
 import hashlib
 import os
+import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from bundler.pack.blocks import cut
+from bundler.pack.blocks import Room, cut
 from bundler.pack.codecs import BLOCK
 
 if TYPE_CHECKING:
@@ -64,7 +65,7 @@ def write_archive(
     """
     workers = jobs or os.cpu_count() or 1
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        writer = _Writer(file, ahead=workers + 1)
+        writer, mine = _Writer(file, ahead=workers + 1), _Mine()
 
         def add(segment: Segment) -> None:
             kept = cache.get(segment)
@@ -75,7 +76,7 @@ def write_archive(
             inside: list[TreeEntry] = []
             writer.take_turn(functools.partial(writer.begin, segment.name))
             for block in cut(segment.complete(), BLOCK, last=segment.last):
-                frame = pool.submit(_compressed, block, codec)
+                frame = pool.submit(_compressed, block, codec, mine)
                 writer.take_turn(functools.partial(writer.frame, frame, entry, inside))
             writer.take_turn(functools.partial(writer.end, entry, inside))
 
@@ -86,8 +87,15 @@ def write_archive(
         return writer.finish()
 
 
-def _compressed(block: Block, codec: Codec) -> tuple[bytes | bytearray, tuple[TreeEntry, ...]]:
-    content, entries = block.read()
+class _Mine(threading.local):
+    """What each worker has for itself."""
+
+    def __init__(self) -> None:
+        self.room = Room()
+
+
+def _compressed(block: Block, codec: Codec, mine: _Mine) -> tuple[bytes | bytearray, tuple[TreeEntry, ...]]:
+    content, entries = block.read(mine.room)
     return codec.compress(content), entries
 
 

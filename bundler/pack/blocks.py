@@ -1,7 +1,8 @@
 """Members -> blocks of a tar, each of which is compressed by itself.
 
-Files are read, and their digests taken, where their block is compressed: by several workers at a time. Only a file that
-is larger than a block is read by whoever cuts the blocks, since its digest is of all of it.
+Files are read, and their digests taken, where their block is compressed: by several workers at a time, each into a
+:class:`Room` of its own. Only a file that is larger than a block is read by whoever cuts the blocks, since its digest
+is of all of it.
 """
 
 from __future__ import annotations
@@ -11,50 +12,85 @@ import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
-from bundler.errors import PackError
-from bundler.pack.members import TreeEntry
-from bundler.pack.tar import DIRECTORY, END, LINK, tar_header, tar_padding
+from bundler.pack.members import TreeEntry, changed
+from bundler.pack.tar import DIRECTORY, END, HEADER, LINK, tar_header, tar_padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+    from typing import TypeAlias
 
     from bundler.pack.members import Member
 
-__all__ = ["Block", "cut"]
+__all__ = ["Block", "Room", "cut"]
 
 _CHUNK = 1 << 20
 
 
-@dataclass
-class Block:
-    """A part of the tar: its bytes, and members that are still to be read. ``length`` is about what it comes to.
+class Room:
+    """Memory for one block's bytes at a time, used again and again.
 
-    ``entries`` are of those members that need not be read any more.
+    To have each block's anew from the system takes a third of the time that compressing it takes.
     """
 
-    parts: list[bytes | Member] = field(default_factory=list)
+    def __init__(self) -> None:
+        self._memory = bytearray()
+        self._end = 0
+
+    def begin(self, size: int) -> None:
+        """Forget what is there; about ``size`` bytes will follow."""
+        self._end = 0
+        if len(self._memory) < size:
+            self._memory = bytearray(size)
+
+    def take(self, size: int) -> memoryview:
+        """The next ``size`` bytes, to be filled before anything else is asked of the room."""
+        start, self._end = self._end, self._end + size
+        if self._end > len(self._memory):
+            larger = bytearray(self._end + self._end // 4)
+            larger[:start] = memoryview(self._memory)[:start]
+            self._memory = larger
+        return memoryview(self._memory)[start : self._end]
+
+    def add(self, data: bytes) -> None:
+        self.take(len(data))[:] = data
+
+    def content(self) -> memoryview:
+        """All that was added."""
+        return memoryview(self._memory)[: self._end]
+
+
+@dataclass
+class Block:
+    """A part of the tar: its bytes, and members that are still to be read, with their sizes.
+
+    ``entries`` are of those members that need not be read any more. ``length`` is about what all comes to, in bytes.
+    """
+
+    parts: list[bytes | tuple[Member, int]] = field(default_factory=list)
     entries: list[TreeEntry] = field(default_factory=list)
     length: int = 0
 
-    def read(self) -> tuple[bytes, tuple[TreeEntry, ...]]:
-        """The block's bytes, and what it holds of the tree. Raises :class:`PackError` if a file is not what it was."""
-        pieces: list[bytes] = []
+    def read(self, room: Room) -> tuple[memoryview, tuple[TreeEntry, ...]]:
+        """The block's bytes, in ``room``, and what it holds of the tree.
+
+        Raises :class:`PackError` if a file is not what it was.
+        """
         entries = list(self.entries)
+        room.begin(self.length)
         for part in self.parts:
             if isinstance(part, bytes):
-                pieces.append(part)
+                room.add(part)
                 continue
-            content = part.read()
-            sha256 = hashlib.sha256(content).hexdigest()
-            if part.module is None:
-                part.check(sha256)
-            pieces += (tar_header(part.path, part.mode, size=len(content)), content, tar_padding(len(content)))
-            entries.append(TreeEntry(path=part.path, mode=part.mode, digest=sha256, size=len(content)))
-        return b"".join(pieces), tuple(entries)
+            member, size = part
+            room.add(tar_header(member.path, member.mode, size=size))
+            sha256 = member.fill(room.take(size))
+            room.add(tar_padding(size))
+            entries.append(TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size))
+        return room.content(), tuple(entries)
 
 
 def cut(members: Iterable[Member], size: int, *, last: bool) -> Iterator[Block]:
-    """Blocks of at most ``size`` bytes of content; ``last`` ends the tar behind them."""
+    """Blocks of at most ``size`` bytes; ``last`` ends the tar behind them."""
     block = Block()
     for part, length, entry in _parts(members, size, last=last):
         if block.parts and block.length + length > size:
@@ -68,23 +104,29 @@ def cut(members: Iterable[Member], size: int, *, last: bool) -> Iterator[Block]:
         yield block
 
 
-def _parts(
-    members: Iterable[Member], size: int, *, last: bool
-) -> Iterator[tuple[bytes | Member, int, TreeEntry | None]]:
+_Part: TypeAlias = "tuple[bytes | tuple[Member, int], int, TreeEntry | None]"
+"""A block's part, its length in bytes, and the entry of a member that need not be read any more."""
+
+
+def _parts(members: Iterable[Member], size: int, *, last: bool) -> Iterator[_Part]:
     for member in members:
         if member.is_directory:
-            yield tar_header(member.path, member.mode, kind=DIRECTORY), 0, None
+            yield _written(tar_header(member.path, member.mode, kind=DIRECTORY))
         elif member.link is not None:
             entry = TreeEntry(path=member.path, mode=member.mode, digest=member.link, size=0)
-            yield tar_header(member.path, member.mode, kind=LINK, link=member.link), 0, entry
+            yield _written(tar_header(member.path, member.mode, kind=LINK, link=member.link), entry)
         else:
             length = _size(member)
             if length <= size:
-                yield member, length, None
+                yield (member, length), HEADER + length + -length % HEADER, None
             else:
                 yield from _large(member, length)
     if last:
-        yield END, 0, None
+        yield _written(END)
+
+
+def _written(data: bytes, entry: TreeEntry | None = None) -> _Part:
+    return data, len(data), entry
 
 
 def _size(member: Member) -> int:
@@ -94,17 +136,17 @@ def _size(member: Member) -> int:
     return os.stat(member.source).st_size  # noqa: PTH116 -- see Member.source
 
 
-def _large(member: Member, size: int) -> Iterator[tuple[bytes, int, TreeEntry | None]]:
-    yield tar_header(member.path, member.mode, size=size), 0, None
+def _large(member: Member, size: int) -> Iterator[_Part]:
+    yield _written(tar_header(member.path, member.mode, size=size))
     digest, left = hashlib.sha256(), size
     with member.open() as source:
         while left and (chunk := source.read(min(left, _CHUNK))):
             digest.update(chunk)
             left -= len(chunk)
-            yield chunk, len(chunk), None
+            yield _written(chunk)
         if left or source.read(1):
-            raise PackError("changed while it was packed", where=member.path)
+            raise changed(member.path)
     sha256 = digest.hexdigest()
     if member.module is None:
         member.check(sha256)
-    yield tar_padding(size), 0, TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size)
+    yield _written(tar_padding(size), TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size))

@@ -22,9 +22,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
 
-__all__ = ["Compiler", "source_of", "unchecked", "uncompiled"]
+__all__ = ["PYC_HEADER", "Compiler", "source_of", "unchecked", "uncompiled"]
 
-_HEADER = 16
+PYC_HEADER = 16
+"""Bytes of a ``.pyc`` before its code: a magic number, flags, and what says whether it is still good (PEP 552)."""
 _UNCHECKED = (1).to_bytes(4, "little")
 _NOT_COMPILED = frozenset({"test", "tests", "testing_data", "lib2to3"})
 """Directories that no service imports; lib2to3 has files that are bad on purpose."""
@@ -80,16 +81,15 @@ class Compiler:
         return f"{path.parent}/__pycache__/{path.stem}.{self.tag}.pyc"
 
 
-def unchecked(pyc: bytes, module: str) -> bytes:
-    """``pyc`` with an unchecked-hash header if it has a timestamp header, else as it is.
+def unchecked(header: bytes, module: str) -> bytes:
+    """A ``.pyc``'s header as one with an unchecked hash if it has a timestamp, else as it is.
 
     The hash field is no more than a note here (nobody compares it); a part of the source's SHA-256, ``module``, serves,
     since importlib's own depends on the Python that computes it.
     """
-    flags = pyc[4:8]
-    if len(pyc) < _HEADER or any(flags):
-        return pyc
-    return pyc[:4] + _UNCHECKED + bytes.fromhex(module)[:8] + pyc[_HEADER:]
+    if len(header) < PYC_HEADER or any(header[4:8]):
+        return header
+    return header[:4] + _UNCHECKED + bytes.fromhex(module)[:8]
 
 
 def source_of(bytecode: str) -> str:

@@ -26,7 +26,7 @@ class Codec:
     name: str
     suffix: str
     identity: str
-    compress: Callable[[bytes | bytearray], bytes | bytearray]
+    compress: Callable[[memoryview], bytes | bytearray]
 
 
 def _gzip(level: int) -> Codec:
@@ -62,7 +62,7 @@ def _xz(preset: int, dictionary: int) -> Codec:
 
 
 def _none() -> Codec:
-    return Codec(name="none", suffix=".tar", identity="none", compress=lambda block: block)
+    return Codec(name="none", suffix=".tar", identity="none", compress=bytes)
 
 
 CODECS: dict[str, Callable[[], Codec]] = {

@@ -11,12 +11,12 @@ import io
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Literal
 
 from bundler.digests import sha256_of
 from bundler.errors import DamagedCacheError, PackError
-from bundler.pack.bytecode import unchecked
+from bundler.pack.bytecode import PYC_HEADER, unchecked
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -27,6 +27,7 @@ __all__ = [
     "Declared",
     "Member",
     "TreeEntry",
+    "changed",
     "digest_list",
     "link_member",
     "member_from",
@@ -84,10 +85,31 @@ class Member:
             return io.BytesIO(self.content)
         assert self.source is not None
         if self.module is not None:
-            packaged = Path(self.source).read_bytes()
-            self.check(hashlib.sha256(packaged).hexdigest())
-            return io.BytesIO(unchecked(packaged, self.module))
+            content = bytearray(os.stat(self.source).st_size)  # noqa: PTH116 -- see source
+            self.fill(memoryview(content))
+            return io.BytesIO(content)
         return io.FileIO(self.source)
+
+    def fill(self, room: memoryview) -> str:
+        """Write the file's bytes, as they are packed, into ``room``, which is as long as they are; their SHA-256.
+
+        Raises :class:`PackError` if the file has another length by now, :class:`DamagedCacheError` if it is not what
+        packages declare.
+        """
+        if self.content is not None:
+            room[:] = self.content
+        else:
+            assert self.source is not None
+            with io.FileIO(self.source) as file:
+                if file.readinto(room) != len(room) or file.read(1):
+                    raise changed(self.path)
+        sha256 = hashlib.sha256(room).hexdigest()
+        self.check(sha256)
+        if self.module is not None:
+            header = bytes(room[:PYC_HEADER])
+            room[:PYC_HEADER] = unchecked(header, self.module)
+            sha256 = hashlib.sha256(room).hexdigest()
+        return sha256
 
     def check(self, sha256: str) -> None:
         """Raise :class:`DamagedCacheError` if this digest of ``source`` is not one that packages declare for it."""
@@ -108,6 +130,11 @@ class TreeEntry:
     mode: int
     digest: str
     size: int
+
+
+def changed(path: str) -> PackError:
+    """What is to be said of a file that was written to meanwhile."""
+    return PackError("changed while it was packed", where=path)
 
 
 def tree_digest(entries: Iterable[TreeEntry]) -> str:

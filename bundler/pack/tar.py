@@ -7,17 +7,19 @@ and take a third of the time that packing many small files takes.
 from __future__ import annotations
 
 import os
+import zlib
 
-__all__ = ["DIRECTORY", "END", "LINK", "REGULAR", "epoch", "tar_header", "tar_padding"]
+__all__ = ["DIRECTORY", "END", "HEADER", "LINK", "REGULAR", "epoch", "tar_header", "tar_padding"]
 
 REGULAR, LINK, DIRECTORY = b"0", b"2", b"5"
 _PAX = b"x"
-_BLOCK = 512
+HEADER = 512
+"""Bytes of a header; what follows it is filled up to a multiple of them."""
 _NAME, _PREFIX = 100, 155
 _LARGEST = 8**11 - 1  # bytes that eleven octal digits can say
 _OWNER = b"0000000\0" * 2  # root's, group root's
 _TAIL = b"ustar\x0000" + bytes(32 + 32) + b"0000000\0" * 2  # magic, version, names of owner and group, device
-END = bytes(2 * _BLOCK)
+END = bytes(2 * HEADER)
 """What ends a tar."""
 
 
@@ -49,7 +51,7 @@ def tar_header(path: str, mode: int, *, size: int = 0, kind: bytes = REGULAR, li
 
 def tar_padding(size: int) -> bytes:
     """The zeros that fill a file of ``size`` bytes up to whole blocks."""
-    return bytes(-size % _BLOCK)
+    return bytes(-size % HEADER)
 
 
 def _split(name: bytes) -> tuple[bytes, bytes | None]:
@@ -75,5 +77,10 @@ def _record(key: bytes, value: bytes) -> bytes:
 def _ustar(name: bytes, prefix: bytes, mode: int, size: int, kind: bytes, target: bytes) -> bytes:
     before = name.ljust(_NAME, b"\0") + b"%07o\0" % mode + _OWNER + b"%011o\0%011o\0" % (size, epoch())
     after = kind + target.ljust(_NAME, b"\0") + _TAIL + prefix.ljust(_PREFIX + 12, b"\0")
-    checksum = sum(before) + 8 * ord(" ") + sum(after)
+    checksum = _sum(before) + 8 * ord(" ") + _sum(after)
     return before + b"%06o\0 " % checksum + after
+
+
+def _sum(data: bytes) -> int:
+    """The sum of the bytes, fast: Adler-32 has it in its lower half, modulo 65521, which a header does not come to."""
+    return (zlib.adler32(data) & 0xFFFF) - 1

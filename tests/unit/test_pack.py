@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from bundler.errors import DamagedCacheError, PackError
 from bundler.pack.archive import WrittenArchive, write_archive
-from bundler.pack.blocks import cut
+from bundler.pack.blocks import Room, cut
 from bundler.pack.bytecode import unchecked, uncompiled
 from bundler.pack.codecs import CODECS, Codec
 from bundler.pack.members import Declared, Member, link_member, member_from, parents
@@ -72,8 +72,10 @@ def test_digests_are_of_what_was_written() -> None:
 
 @given(st.lists(st.binary(max_size=3000), max_size=12), st.integers(1, 2000))
 def test_blocks_lose_nothing(contents: list[bytes], size: int) -> None:
-    members = [Member(path=f"f{n}", mode=0o644, content=content) for n, content in enumerate(contents)]
-    made = [block.read() for block in cut(members, size, last=True)]
+    long = "d" * 400  # takes a header more than most
+    members = [Member(path=f"{long}/f{n}", mode=0o644, content=content) for n, content in enumerate(contents)]
+    room = Room()
+    made = [(bytes(data), found) for data, found in (block.read(room) for block in cut(members, size, last=True))]
     with tarfile.open(fileobj=io.BytesIO(b"".join(data for data, _ in made))) as tar:
         files = [(info.name, tar.extractfile(info)) for info in tar]
         assert [(name, file.read()) for name, file in files if file] == [(m.path, m.content) for m in members]
@@ -90,7 +92,16 @@ def test_a_file_that_changes_while_it_is_packed_is_refused(tmp_path: Path, size:
     member = member_from(str(tmp_path / "x"), "env/x", declared=declared)
     (tmp_path / "x").write_bytes(b"behind" * 100)
     with pytest.raises(DamagedCacheError, match="env/x"):
-        [block.read() for block in cut([member], size, last=False)]
+        [block.read(Room()) for block in cut([member], size, last=False)]
+
+
+@pytest.mark.parametrize("length", [0, 3, 7])
+def test_a_file_that_gets_another_length_while_it_is_packed_is_refused(tmp_path: Path, length: int) -> None:
+    (tmp_path / "x").write_bytes(b"12345")
+    blocks = list(cut([member_from(str(tmp_path / "x"), "env/x")], 5000, last=False))
+    (tmp_path / "x").write_bytes(b"1" * length)
+    with pytest.raises(PackError, match="changed while it was packed"):
+        blocks[0].read(Room())
 
 
 def test_source_date_epoch(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -142,7 +153,8 @@ def test_a_timestamp_pyc_becomes_an_unchecked_one_that_python_loads(tmp_path: Pa
     compiled = py_compile.compile(str(source), invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP)
     assert compiled is not None
     pyc = Path(compiled)
-    data = unchecked(pyc.read_bytes(), hashlib.sha256(source.read_bytes()).hexdigest())
+    member = Member(path="x", mode=0o644, source=str(pyc), module=hashlib.sha256(source.read_bytes()).hexdigest())
+    data = member.read()
     assert data[4:8] == b"\x01\x00\x00\x00"
     pyc.write_bytes(data)
     os.utime(source, (0, 0))  # stale, had it kept its timestamp
@@ -156,7 +168,7 @@ def test_a_timestamp_pyc_becomes_an_unchecked_one_that_python_loads(tmp_path: Pa
 
 
 def test_a_hash_pyc_stays_as_it_is() -> None:
-    checked = b"\xa7\r\r\n" + b"\x03\0\0\0" + b"h" * 8 + b"code"
+    checked = b"\xa7\r\r\n" + b"\x03\0\0\0" + b"h" * 8
     assert unchecked(checked, "ab" * 32) == checked
     assert unchecked(b"short", "ab" * 32) == b"short"
 
