@@ -141,7 +141,8 @@ def _translate_index(text: str, last: str, where: str) -> BundlerError | None:
             f"the package index has no wheel of {found[1]} {found[2]}",
             where=where,
             remedy="If it has the source alone, take another version, or " + BUILD_IT + ". If the environment has this "
-            "version from a conda channel, pin one that the index has, too.",
+            "version from a conda channel, pin one that the index has, too. A mirror is asked if it is named under "
+            "`pip-repositories:`.",
         )
     if found := re.search(r"Unable to find installation candidates for (\S+) \((\S+)\)", last):
         return LockError(
