@@ -11,10 +11,12 @@ import tempfile
 from contextlib import contextmanager
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bundler.channels import ANYHOW, VARIABLE, Access, with_variables
+from bundler.digests import file_sha256, sha256_of
 from bundler.errors import ConfigError, LockError, MissingToolError
+from bundler.lock.answers import Answer
 from bundler.lock.environment import Environment, check_environment
 from bundler.lock.launcher import SolverSettings, read_failure, write_launcher, write_refusing_launcher
 from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lock
@@ -118,6 +120,9 @@ def is_fresh(request: LockRequest) -> bool:
     environment = _check(request)
     if not request.lockfile.exists() or not set(request.platforms) <= set(locked_platforms(request.lockfile)):
         return False
+    answer = _answer(request, environment)
+    if answer.known():
+        return True
     with _room(request, environment) as room:
         shutil.copyfile(request.lockfile, room.lockfile)
         asked = room.path / "asked"
@@ -130,7 +135,24 @@ def is_fresh(request: LockRequest) -> bool:
         if finished.status not in (0, 4):  # 0 is what it does, 4 is what its help says
             failed = ToolFailed(finished)
             raise translate_conda_lock(failed, request.where, _virtual_packages(request)) from failed
-        return True
+    answer.keep()
+    return True
+
+
+def _answer(request: LockRequest, environment: Environment) -> Answer:
+    """conda-lock's, to all that it reads."""
+    beside = request.lockfile.absolute().parent
+    virtual = _virtual_packages(request)
+    pip_variables = {name: os.environ.get(name) for name in environment.pip_variables}
+    inputs = {
+        "lockfile": file_sha256(request.lockfile),
+        "files": [(os.path.relpath(path, beside), sha256_of([data])) for path, data in environment.files],
+        "channels": environment.overrides,
+        "variables": environment.variables | pip_variables,
+        "platforms": sorted(set(request.platforms)),
+        "virtual packages": virtual.read_text(encoding="utf-8") if virtual else _assumed(request),
+    }
+    return Answer.to(request.lockfile, inputs)
 
 
 def _check(request: LockRequest) -> Environment:
@@ -146,9 +168,12 @@ def _check(request: LockRequest) -> Environment:
     return check_environment(request.environments, request.channels)
 
 
-def _virtual_packages(request: LockRequest) -> Path:
+def _virtual_packages(request: LockRequest) -> Path | None:
     """The file that conda-lock reads them from, if it is there."""
-    return request.virtual_packages or request.environments[0].with_name("virtual-packages.yml")
+    if request.virtual_packages:
+        return request.virtual_packages
+    beside = (request.environments[0].with_name(name) for name in VIRTUAL_PACKAGES)
+    return next((path for path in beside if path.exists()), None)
 
 
 def _check_update(request: LockRequest, update: tuple[str, ...]) -> tuple[Lock, ...]:
@@ -266,20 +291,23 @@ def _conda_lock(request: LockRequest, environment: Environment, room: _Room, arg
     cwd = request.environments[0].absolute().parent
     if request.virtual_packages:
         argv.append(f"--virtual-package-spec={request.virtual_packages.absolute()}")
-    elif not any((cwd / name).exists() for name in VIRTUAL_PACKAGES):
+    elif not _virtual_packages(request):
         argv.append(f"--virtual-package-spec={_write_virtual_packages(request, room)}")
     return run(argv, env=_clean_environ(request, environment, room), cwd=cwd, check=False)
 
 
 def _write_virtual_packages(request: LockRequest, room: _Room) -> Path:
+    path = room.path / VIRTUAL_PACKAGES[0]
+    path.write_text(json.dumps({"subdirs": _assumed(request)}), encoding="utf-8")  # YAML, too
+    return path
+
+
+def _assumed(request: LockRequest) -> dict[str, Any]:
     """conda-lock knows of three platforms of Linux what to assume, and that each has a GPU."""
     tables = dict(request.tables)
-    subdirs = {
+    return {
         name: {"packages": assumed(name, tables.get(name, PlatformTable()))} for name in sorted(set(request.platforms))
     }
-    path = room.path / VIRTUAL_PACKAGES[0]
-    path.write_text(json.dumps({"subdirs": subdirs}), encoding="utf-8")  # YAML, too
-    return path
 
 
 def _conda_lock_command() -> list[str]:

@@ -42,7 +42,7 @@ def translate_solver(failure: Failure, where: str) -> BundlerError:
     return LockError(f"the solver broke down: {failure.message}", where=where, remedy="Please report it.")
 
 
-def translate_conda_lock(failed: ToolFailed, where: str, virtual_packages: Path) -> BundlerError:
+def translate_conda_lock(failed: ToolFailed, where: str, virtual_packages: Path | None) -> BundlerError:
     """The failure of conda-lock itself, of which there is nothing but a traceback."""
     text = without_credentials(failed.finished.stderr.strip())
     last = text.splitlines()[-1] if text else f"it exited with {failed.finished.status}, without a word"

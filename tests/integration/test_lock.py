@@ -21,9 +21,11 @@ import yaml
 from tinychannel import index, make_package
 
 from bundler.errors import BundlerError, ConfigError, LockError, MissingToolError
+from bundler.lock import condalock
 from bundler.lock.condalock import LockRequest, is_fresh, read_lock, write_lockfile
 from bundler.lock.launcher import SolverSettings, write_launcher
 from bundler.platforms import MACHINES, PlatformTable
+from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -526,6 +528,40 @@ def test_fresh_and_stale(project: Project, channel: Path, old_leaf: Path) -> Non
     assert is_fresh(project.asks_for("app").request), "as it was"
     assert not is_fresh(project.asks_for("app", channels=(str(channel), str(old_leaf))).request)
     assert (project.lockfile.read_bytes(), project.lockfile.stat().st_mtime_ns) == before
+
+
+def test_conda_lock_is_not_asked_twice(project: Project, channel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A fresh lockfile is known again, whatever the caches; with anything else that conda-lock reads it is asked."""
+    project.lock()
+    assert is_fresh(project.request)
+    monkeypatch.setattr(condalock, "_conda_lock_command", lambda: ["false"])
+    assert is_fresh(project.request)
+    virtual = project.path / "mine.yml"
+    virtual.write_text("subdirs: {linux-64: {packages: {__glibc: '2.36'}}}\n")
+    others = (
+        replace(project.request, tables=tables(glibc="2.30")),
+        replace(project.request, virtual_packages=virtual),
+        replace(project.request, channels=(str(channel), "nodefaults")),
+    )
+    for other in others:
+        with pytest.raises(LockError):
+            is_fresh(other)
+    for file in (project.environment, project.lockfile):
+        before = file.read_bytes()
+        file.write_bytes(before + b"# another\n")
+        with pytest.raises(LockError):
+            is_fresh(project.request)
+        file.write_bytes(before)
+    beside = project.environment.with_name("virtual-packages.yaml")
+    beside.write_bytes(virtual.read_bytes())
+    with pytest.raises(LockError):
+        is_fresh(project.request)
+    beside.unlink()
+    assert is_fresh(project.request), "as it was"
+    for kept in cache_dir("fresh").iterdir():
+        kept.write_bytes(b"\xff torn")
+    with pytest.raises(LockError):
+        is_fresh(project.request)
 
 
 def test_what_cannot_be_checked_is_not_stale(project: Project) -> None:
