@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from bundler.archives import INDEX, fetch_archives
-from bundler.channels import ANYHOW
 from bundler.digests import file_sha256
 from bundler.errors import PackError, PrefixError
+from bundler.fetch.archives import INDEX, fetch_archives
+from bundler.fetch.channels import ANYHOW
 from bundler.local.check import check_local
 from bundler.resources import cache_dir
 from bundler.wheels.install import install_wheels, plan_wheel, refuse_clashes
@@ -37,8 +37,8 @@ if TYPE_CHECKING:
 
     from rattler import RepoDataRecord
 
-    from bundler.archives import Archive
-    from bundler.channels import Access
+    from bundler.fetch.archives import Archive
+    from bundler.fetch.channels import Access
     from bundler.lock.lockfile import Lock
     from bundler.progress import Progress
     from bundler.wheels.install import Plan

@@ -13,15 +13,16 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.channels import ANYHOW, VARIABLE, Access, with_variables
+from bundler.config.platforms import PlatformTable, assumed
 from bundler.errors import ConfigError, LockError, MissingToolError
+from bundler.fetch.channels import ANYHOW, VARIABLE, Access, with_variables
 from bundler.lock.environment import Environment, check_environment
 from bundler.lock.launcher import SolverSettings, read_failure, write_launcher, write_refusing_launcher
 from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lock
 from bundler.lock.names import write_lookup_file
 from bundler.lock.pip import check_wheels
 from bundler.lock.translate import CHANNELS_CHANGED, translate_conda_lock, translate_solver
-from bundler.platforms import VIRTUAL_PACKAGES, PlatformTable, assumed
+from bundler.platforms import VIRTUAL_PACKAGES
 from bundler.process import Finished, ToolFailed, run
 from bundler.resources import cache_dir
 

@@ -11,8 +11,8 @@ from urllib.parse import urlsplit
 
 import yaml
 
-from bundler.channels import VARIABLE, has_secret
 from bundler.errors import ConfigError
+from bundler.fetch.channels import VARIABLE, has_secret
 from bundler.lock.lockfile import load_yaml
 from bundler.lock.pip import pip_mistakes, repository_variables
 

@@ -12,8 +12,8 @@ from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from bundler.channels import VARIABLE
 from bundler.errors import ConfigError, LockError, without_credentials
+from bundler.fetch.channels import VARIABLE
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator

@@ -37,8 +37,8 @@ from rattler.exceptions import GatewayError, InvalidChannelError, InvalidMatchSp
 from rattler.package import BuildString
 
 from bundler import __version__
-from bundler.channels import Access
-from bundler.download import Downloader
+from bundler.fetch.channels import Access
+from bundler.fetch.download import Downloader
 from bundler.lock.explain import explain_unsatisfiable, without_candidates
 from bundler.lock.launcher import Failure, SolverSettings
 from bundler.lock.offline import NotCachedError, at_hand, note_absent, queried

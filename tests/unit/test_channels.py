@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.channels import Access, has_secret, public_url, with_variables
-from bundler.credentials import own_request
 from bundler.errors import ConfigError
+from bundler.fetch.channels import Access, has_secret, public_url, with_variables
+from bundler.fetch.credentials import own_request
 
 ACCESS = Access(
     mirrors=(
