@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING
 
 from bundler.config.platforms import PlatformTable, assumed
 from bundler.errors import ConfigError, LockError, MissingToolError
-from bundler.fetch.channels import ANYHOW, VARIABLE, Access, with_variables
+from bundler.fetch.channels import ANYHOW, Access, variables_of
 from bundler.lock.environment import Environment, check_environment
 from bundler.lock.launcher import SolverSettings, read_failure, write_launcher, write_refusing_launcher
 from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lock
@@ -186,9 +186,8 @@ def _solver_settings(
 
 def _mirror_variables(access: Access) -> dict[str, str]:
     """The values of the environment variables that mirrors name."""
-    text = " ".join(mirror for _, mirrors in access.mirrors for mirror in mirrors)
-    with_variables(text, where="channels.mirrors")
-    return {name: os.environ[name] for name in VARIABLE.findall(text)}
+    urls = [url for _, mirrors in access.mirrors for url in mirrors]
+    return {name: value for url in urls for name, value in variables_of(url, where="channels.mirrors").items()}
 
 
 def _external_solver(name: str) -> Path:
