@@ -312,8 +312,8 @@ def diff(old: Path, new: Path, quiet: bool, exit_code: bool) -> Any:
 def smoke(bundle: Path, quiet: bool, **options: Any) -> Any:
     """Boot a throwaway machine without network, with real systemd; install BUNDLE there and report."""
     from bundler.progress import make_progress
-    from bundler.smoke import SmokeOptions
-    from bundler.smoke import smoke as run_smoke
+    from bundler.smoke.run import SmokeOptions
+    from bundler.smoke.run import smoke as run_smoke
 
     report = run_smoke(bundle, SmokeOptions(**options), make_progress(quiet=quiet))
     return report.lines(), report.document(), 0 if report.healthy else _EXIT_SMOKE
