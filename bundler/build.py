@@ -39,10 +39,10 @@ if TYPE_CHECKING:
     from contextlib import AbstractContextManager
     from pathlib import Path
 
-    from bundler.archives import Archive
     from bundler.bundle.identity import Identity
     from bundler.bundle.requirements import Requirements
-    from bundler.config import BundleConfig, Service
+    from bundler.config.project import BundleConfig, Service
+    from bundler.fetch.archives import Archive
     from bundler.lock.lockfile import Lock
     from bundler.pack.members import Member
     from bundler.pack.payload import Payload

@@ -22,7 +22,7 @@ from bundler.errors import BundlerError, ConfigError
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-    from bundler.config import BundleConfig
+    from bundler.config.project import BundleConfig
 
 __all__ = ["cli", "main"]
 
@@ -158,7 +158,7 @@ def _project(function: Callable[..., Any]) -> Callable[..., Any]:
 def _load(directory: Path, options: dict[str, Any]) -> BundleConfig:
     import shlex
 
-    from bundler.config import Overrides, load_config
+    from bundler.config.project import Overrides, load_config
 
     try:
         command = tuple(shlex.split(options.pop("command") or ""))
@@ -203,7 +203,7 @@ def init(directory: Path, quiet: bool, starting_point: str) -> Any:
 @_command
 def schema(quiet: bool) -> Any:
     """Print the JSON schema of bundle.toml, for editors."""
-    from bundler.schema import make_schema
+    from bundler.config.schema import make_schema
 
     document = make_schema()
     return [json.dumps(document, indent=2, sort_keys=True)], document
@@ -312,8 +312,8 @@ def diff(old: Path, new: Path, quiet: bool, exit_code: bool) -> Any:
 def smoke(bundle: Path, quiet: bool, **options: Any) -> Any:
     """Boot a throwaway machine without network, with real systemd; install BUNDLE there and report."""
     from bundler.progress import make_progress
-    from bundler.smoke import SmokeOptions
-    from bundler.smoke import smoke as run_smoke
+    from bundler.smoke.run import SmokeOptions
+    from bundler.smoke.run import smoke as run_smoke
 
     report = run_smoke(bundle, SmokeOptions(**options), make_progress(quiet=quiet))
     return report.lines(), report.document(), 0 if report.healthy else _EXIT_SMOKE

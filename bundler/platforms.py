@@ -1,25 +1,10 @@
-"""conda's platforms for Linux: what ``uname -m`` says there, and what may be assumed of the servers behind each."""
+"""conda's platforms for Linux: what ``uname -m`` says there, and the levels of their processors."""
 
 from __future__ import annotations
 
 import os
-from typing import Annotated, Literal
 
-from pydantic import AfterValidator, StringConstraints
-
-from bundler.fields import Model
-
-__all__ = [
-    "ALL",
-    "LEVELS",
-    "MACHINES",
-    "RUNS_TOO",
-    "VIRTUAL_PACKAGES",
-    "Platform",
-    "PlatformTable",
-    "assumed",
-    "runs_here",
-]
+__all__ = ["ALL", "LEVELS", "MACHINES", "RUNS_TOO", "VIRTUAL_PACKAGES", "runs_here"]
 
 ALL = "all"
 """On the command line: every platform of bundle.toml."""
@@ -44,41 +29,6 @@ _X86_V4 = (*_X86_V3, "avx512bw", "avx512cd", "avx512dq", "avx512f", "avx512vl")
 LEVELS = {"x86_64": (), "x86_64_v2": _X86_V2, "x86_64_v3": _X86_V3, "x86_64_v4": _X86_V4}
 """The levels of the x86-64 psABI by their names in archspec, lowest first, and what Linux calls the features that each
 asks for beside those that every such processor has (``flags`` in /proc/cpuinfo)."""
-
-
-def _known(value: str) -> str:
-    if value not in MACHINES:
-        raise ValueError(f"there is no platform {value!r}; there are {', '.join(MACHINES)}")
-    return value
-
-
-Platform = Annotated[str, AfterValidator(_known)]
-
-
-class PlatformTable(Model):
-    """What every server of a platform has: conda's virtual packages, for the solver."""
-
-    glibc: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")] = "2.28"
-    """The lowest version of the C library among the servers."""
-    linux: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")] = "5.10"
-    """The lowest version of the kernel among them."""
-    cuda: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")] | None = None
-    """The CUDA version that their NVIDIA drivers support; without it packages for GPUs are not chosen."""
-    archspec: Literal["x86_64", "x86_64_v2", "x86_64_v3", "x86_64_v4"] | None = None
-    """The level that all their processors have; on linux-64 only."""
-
-
-def assumed(platform: str, table: PlatformTable) -> dict[str, str]:
-    """The virtual packages of a platform as conda-lock's virtual-packages.yml has them: name -> ``VERSION [BUILD]``."""
-    family = {"linux-32": "x86"}.get(platform, MACHINES.get(platform, ""))
-    cuda = {"__cuda": table.cuda} if table.cuda else {}
-    return {
-        "__unix": "0",
-        "__linux": table.linux,
-        "__glibc": table.glibc,
-        "__archspec": f"1 {table.archspec or family}",
-        **cuda,
-    }
 
 
 def runs_here(platform: str) -> bool:

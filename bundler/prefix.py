@@ -22,10 +22,10 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
-from bundler.archives import INDEX, fetch_archives
-from bundler.channels import ANYHOW
 from bundler.digests import file_sha256
 from bundler.errors import PackError, PrefixError
+from bundler.fetch.archives import INDEX, fetch_archives
+from bundler.fetch.channels import ANYHOW
 from bundler.local.check import check_local
 from bundler.resources import cache_dir
 from bundler.wheels.install import install_wheels, plan_wheel, refuse_clashes
@@ -37,13 +37,13 @@ if TYPE_CHECKING:
 
     from rattler import RepoDataRecord
 
-    from bundler.archives import Archive
-    from bundler.channels import Access
+    from bundler.fetch.archives import Archive
+    from bundler.fetch.channels import Access
     from bundler.lock.lockfile import Lock
     from bundler.progress import Progress
     from bundler.wheels.install import Plan
 
-__all__ = ["Prefix", "environment_python", "forget", "make_prefix"]
+__all__ = ["Prefix", "forget", "make_prefix"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -76,9 +76,9 @@ def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = ANY
     """
     archives = fetch_archives(lock, progress, access)
     packages = tuple(archive for archive in archives if archive.package.manager == "conda")
-    wheels = _plan_wheels(archives, lock)
+    python = _environment_python(archives, lock.platform) if len(packages) < len(archives) else None
+    wheels = _plan_wheels(archives, python) if python else ()
     if any(archive.package.injected for archive in archives):
-        python = environment_python(archives, lock.platform) if wheels else None
         check_local(archives, {one.package.key: one.wheel for one in wheels}, python)
     for archive in packages:
         entries = _entries(archive)
@@ -99,14 +99,12 @@ def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = ANY
         yield prefix
 
 
-def _plan_wheels(archives: tuple[Archive, ...], lock: Lock) -> tuple[Plan, ...]:
+def _plan_wheels(archives: Iterable[Archive], python: Python) -> tuple[Plan, ...]:
     """What each wheel will write, in the lock's order."""
-    wheels = [archive for archive in archives if archive.package.manager != "conda"]
-    if not wheels:
-        return ()
-    python = environment_python(archives, lock.platform)
     plans = []
-    for archive in wheels:
+    for archive in archives:
+        if archive.package.manager == "conda":
+            continue
         wheel = read_wheel(archive.path)
         locked = archive.package
         if (wheel.name, wheel.version) != (canonicalize_name(locked.name), Version(locked.version)):
@@ -120,7 +118,7 @@ def _plan_wheels(archives: tuple[Archive, ...], lock: Lock) -> tuple[Plan, ...]:
     return tuple(plans)
 
 
-def environment_python(archives: Iterable[Archive], platform: str) -> Python:
+def _environment_python(archives: Iterable[Archive], platform: str) -> Python:
     """The environment's Python. Raises :class:`PrefixError` if there is none."""
     for archive in archives:
         if (archive.package.manager, archive.package.name) == ("conda", "python"):

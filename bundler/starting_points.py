@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bundler.config import CONFIG_NAME
+from bundler.config.fields import NAME_PATTERN
+from bundler.config.project import CONFIG_NAME
 from bundler.errors import ConfigError
-from bundler.fields import NAME_PATTERN
 from bundler.resources import templates_dir
 from bundler.target.render import render_init
 
@@ -58,7 +58,7 @@ def bundle_name(directory: Path) -> str:
 
 
 def _files(starting_point: str, name: str) -> dict[str, str]:
-    """By their path below the project, :data:`~bundler.config.CONFIG_NAME` first."""
+    """By their path below the project, :data:`~bundler.config.project.CONFIG_NAME` first."""
     room = templates_dir() / "init" / starting_point
     paths = sorted(path.relative_to(room).as_posix() for path in room.rglob("*") if path.is_file())
     found = {

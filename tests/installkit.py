@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bundler.build import install_service
 from bundler.bundle.assemble import place
 from bundler.bundle.identity import Identity
-from bundler.config import Secret, load_config
+from bundler.config.project import Secret, load_config
 from bundler.resources import templates_dir
 from bundler.target.activation import Activation
 from bundler.target.render import (
@@ -28,7 +28,7 @@ from bundler.target.render import (
 from bundler.target.service import make_units, service_environment
 
 if TYPE_CHECKING:
-    from bundler.config import BundleConfig
+    from bundler.config.project import BundleConfig
 
 # What install.sh, manage and the head of a .run must run under.
 SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))

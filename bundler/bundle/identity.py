@@ -12,7 +12,7 @@ from bundler.resources import templates_dir
 from bundler.target.activation import spec_variables
 
 if TYPE_CHECKING:
-    from bundler.config import BundleConfig
+    from bundler.config.project import BundleConfig
     from bundler.lock.lockfile import Lock
     from bundler.pack.members import Member
 

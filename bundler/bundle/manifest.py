@@ -12,10 +12,10 @@ from bundler.target.hardening import WATCH, exemptions
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-    from bundler.archives import Archive
     from bundler.bundle.identity import Identity
     from bundler.bundle.requirements import Requirements
-    from bundler.config import BundleConfig
+    from bundler.config.project import BundleConfig
+    from bundler.fetch.archives import Archive
     from bundler.lock.lockfile import Lock
     from bundler.pack.payload import Payload
 

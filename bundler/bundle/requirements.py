@@ -11,15 +11,15 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bundler.archives import INDEX
+from bundler.fetch.archives import INDEX
 from bundler.platforms import LEVELS, MACHINES, RUNS_TOO
 from bundler.wheels.python import glibc_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bundler.archives import Archive
-    from bundler.config import BundleConfig
+    from bundler.config.project import BundleConfig
+    from bundler.fetch.archives import Archive
     from bundler.lock.lockfile import Lock
 
 __all__ = ["Requirements", "requirements"]

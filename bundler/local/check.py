@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from bundler.archives import INDEX
 from bundler.errors import PrefixError
+from bundler.fetch.archives import INDEX
 from bundler.local.files import name_at_conda
 
 if TYPE_CHECKING:
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from packaging.requirements import Requirement
     from rattler import MatchSpec, PackageRecord
 
-    from bundler.archives import Archive
+    from bundler.fetch.archives import Archive
     from bundler.lock.lockfile import Lock
     from bundler.wheels.python import Python
     from bundler.wheels.read import Wheel

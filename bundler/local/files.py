@@ -11,15 +11,15 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
-from bundler.archives import read_index
 from bundler.errors import BundlerError, ConfigError
+from bundler.fetch.archives import read_index
 from bundler.lock.names import conda_names
 from bundler.wheels.read import Wheel, read_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
-    from bundler.config import BundleConfig
+    from bundler.config.project import BundleConfig
 
 __all__ = ["CondaFile", "LocalFile", "WheelFile", "find_local", "local_wheel_names", "name_at_conda"]
 

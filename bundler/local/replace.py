@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bundler.archives import keep
 from bundler.errors import ConfigError, PrefixError
+from bundler.fetch.archives import keep
 from bundler.local.check import other_python
 from bundler.local.files import CondaFile, WheelFile, name_at_conda
 from bundler.lock.lockfile import LOCAL, LockedPackage

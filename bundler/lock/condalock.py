@@ -13,9 +13,10 @@ from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.channels import ANYHOW, VARIABLE, Access, with_variables
+from bundler.config.platforms import PlatformTable, assumed
 from bundler.digests import file_sha256, sha256_of
 from bundler.errors import ConfigError, LockError, MissingToolError
+from bundler.fetch.channels import ANYHOW, Access, variables_of
 from bundler.lock.answers import Answer
 from bundler.lock.environment import Environment, check_environment
 from bundler.lock.launcher import SolverSettings, read_failure, write_launcher, write_refusing_launcher
@@ -23,7 +24,7 @@ from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lo
 from bundler.lock.names import write_lookup_file
 from bundler.lock.pip import check_wheels
 from bundler.lock.translate import CHANNELS_CHANGED, translate_conda_lock, translate_solver
-from bundler.platforms import VIRTUAL_PACKAGES, PlatformTable, assumed
+from bundler.platforms import VIRTUAL_PACKAGES
 from bundler.process import Finished, ToolFailed, run
 from bundler.resources import cache_dir
 
@@ -210,9 +211,8 @@ def _solver_settings(
 
 def _mirror_variables(access: Access) -> dict[str, str]:
     """The values of the environment variables that mirrors name."""
-    text = " ".join(mirror for _, mirrors in access.mirrors for mirror in mirrors)
-    with_variables(text, where="channels.mirrors")
-    return {name: os.environ[name] for name in VARIABLE.findall(text)}
+    urls = [url for _, mirrors in access.mirrors for url in mirrors]
+    return {name: value for url in urls for name, value in variables_of(url, where="channels.mirrors").items()}
 
 
 def _external_solver(name: str) -> Path:

@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import os
 import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 import yaml
 
-from bundler.channels import VARIABLE, has_secret
 from bundler.errors import ConfigError
+from bundler.fetch.channels import has_secret, variables_of, written_out
 from bundler.lock.lockfile import load_yaml
 from bundler.lock.pip import pip_mistakes, repository_variables
 
@@ -197,17 +195,6 @@ def _variables(channels: tuple[str, ...], path: Path) -> dict[str, str]:
         if not re.match(r"https?://", channel):
             continue
         if has_secret(channel):
-            url = urlsplit(channel)
-            public = f"{url.scheme}://{url.hostname}"
-            raise ConfigError(
-                f"a password or token stands in the URL of a channel on {public}, and would so be in the lockfile",
-                where=str(path),
-                remedy="Write the name of an environment variable in its place: https://${USER_NAME}:${PASSWORD}@…",
-            )
-        for name in VARIABLE.findall(channel):
-            if name not in os.environ:
-                raise ConfigError(
-                    f"the channel {channel} needs the environment variable {name}, which is not set", where=str(path)
-                )
-            variables[name] = os.environ[name]
+            raise written_out(channel, of="a channel", where=str(path))
+        variables |= variables_of(channel, where=str(path))
     return variables

@@ -39,8 +39,8 @@ class SolverSettings:
 
     ``variables`` are the values of the ``${NAME}`` in channel URLs. ``keep`` are, for each platform, the URLs of
     packages that shall stay as they are if they can; ``update`` the names of those that shall move. ``access`` are the
-    fields of an :class:`~bundler.channels.Access`, those that are not as they are by default. ``report`` is where a
-    failure is written to.
+    fields of an :class:`~bundler.fetch.channels.Access`, those that are not as they are by default. ``report`` is where
+    a failure is written to.
     """
 
     variables: dict[str, str] = field(default_factory=dict)

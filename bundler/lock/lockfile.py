@@ -8,8 +8,8 @@ from urllib.parse import unquote, urlsplit
 
 import yaml
 
-from bundler.channels import with_variables
 from bundler.errors import ConfigError, LockError
+from bundler.fetch.channels import with_variables
 
 if TYPE_CHECKING:
     from collections.abc import Collection

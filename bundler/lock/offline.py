@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from rattler import Channel, Gateway, PackageName, RepoDataRecord
     from rattler.repo_data.source import RepoDataSource
 
-    from bundler.channels import Access
+    from bundler.fetch.channels import Access
     from bundler.lock.sources import Source
 
 __all__ = ["NotCachedError", "at_hand", "note_absent", "queried"]

@@ -5,15 +5,14 @@ Only wheels can be installed without running anybody's code, so all that cannot 
 
 from __future__ import annotations
 
-import os
 import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
 from packaging.requirements import InvalidRequirement, Requirement
 
-from bundler.channels import VARIABLE
-from bundler.errors import ConfigError, LockError, without_credentials
+from bundler.errors import LockError, without_credentials
+from bundler.fetch.channels import VARIABLE, variables_of, written_out
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -78,23 +77,13 @@ def _url_reason(text: str) -> str:
 
 def repository_variables(document: dict[str, Any], path: Path) -> tuple[str, ...]:
     """The environment variables that ``pip-repositories:`` name. No credential may stand there itself."""
-    names: list[str] = []
+    where, names = f"{path}: pip-repositories", list[str]()
     for text in document.get("pip-repositories") or []:
         url = urlsplit(text)
         secret = url.username if url.password is None else url.password  # a user alone is a token
         if secret and not VARIABLE.fullmatch(secret):
-            raise ConfigError(
-                f"a password or token stands in the URL of the package index on {url.hostname}, and would so be in the "
-                "lockfile",
-                where=f"{path}: pip-repositories",
-                remedy="Write the name of an environment variable in its place: https://${USER_NAME}:${PASSWORD}@…",
-            )
-        for name in VARIABLE.findall(text):
-            if name not in os.environ:
-                raise ConfigError(
-                    f"{text} needs the environment variable {name}, which is not set", where=f"{path}: pip-repositories"
-                )
-            names.append(name)
+            raise written_out(text, of="the package index", where=where)
+        names += variables_of(text, where=where)
     return tuple(names)
 
 

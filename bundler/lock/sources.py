@@ -18,10 +18,10 @@ from rattler.networking.middleware import GCSMiddleware, OciMiddleware, S3Middle
 from rattler.repo_data.gateway import SourceConfig
 
 from bundler import __version__
-from bundler.channels import VARIABLE, public_url
-from bundler.credentials import own_request
-from bundler.download import DownloadFailed
 from bundler.errors import without_credentials
+from bundler.fetch.channels import VARIABLE, public_url
+from bundler.fetch.credentials import own_request
+from bundler.fetch.download import DownloadFailed
 from bundler.lock.explain import explain_channel
 from bundler.resources import cache_dir
 
@@ -31,8 +31,8 @@ if TYPE_CHECKING:
     from rattler import Subdir
     from rattler.networking.fetch_repo_data import CacheAction
 
-    from bundler.channels import Access
-    from bundler.download import Downloader
+    from bundler.fetch.channels import Access
+    from bundler.fetch.download import Downloader
 
 __all__ = [
     "SilentChannelError",

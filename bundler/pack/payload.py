@@ -31,7 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from bundler.config import AppFile
+    from bundler.config.project import AppFile
     from bundler.pack.codecs import Codec
     from bundler.prefix import Prefix
     from bundler.progress import Progress

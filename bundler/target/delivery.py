@@ -15,7 +15,7 @@ from bundler.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from bundler.config import BundleConfig, Secret, Service
+    from bundler.config.project import BundleConfig, Secret, Service
 
 __all__ = ["beam_variables", "environment_directives", "launcher", "needs_netlink", "stopper"]
 

@@ -14,8 +14,8 @@ from bundler.target.delivery import needs_netlink
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bundler.config import BundleConfig
-    from bundler.services import Service
+    from bundler.config.project import BundleConfig
+    from bundler.config.services import Service
 
 __all__ = [
     "HARDENING",

@@ -13,8 +13,8 @@ from bundler.target.hardening import watch_confinement
 from bundler.target.words import Lines, command_word
 
 if TYPE_CHECKING:
-    from bundler.config import BundleConfig
-    from bundler.services import Health, Service
+    from bundler.config.project import BundleConfig
+    from bundler.config.services import Health, Service
 
 __all__ = ["Sections", "health_sections", "timer_sections", "watch_sections"]
 

@@ -19,7 +19,7 @@ import jinja2
 from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
-    from bundler.config import Secret
+    from bundler.config.project import Secret
     from bundler.target.words import Unit
 
 __all__ = [

@@ -14,7 +14,7 @@ from bundler.target.words import Lines, Section, Unit, command_word, fill, free_
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bundler.config import BundleConfig, Service
+    from bundler.config.project import BundleConfig, Service
 
 __all__ = ["make_units", "places", "service_environment"]
 

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass
 
-from bundler.fields import PLACE
+from bundler.config.fields import PLACE
 
 __all__ = ["Lines", "Section", "Unit", "command_word", "fill", "free_text"]
 

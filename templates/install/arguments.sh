@@ -106,12 +106,7 @@ take_option() { # OPTION VALUE
                 *) misuse "--secret needs NAME=FILE" ;;
             esac
             ;;
-        --health-timeout)
-            case $2 in
-                '' | *[!0-9]* | ??????*) misuse "--health-timeout needs whole seconds, not '$2'" ;;
-            esac
-            HEALTH_TIMEOUT=$2
-            ;;
+        --health-timeout) take_health_timeout "$2" ;;
     esac
 }
 

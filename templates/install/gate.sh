@@ -4,6 +4,13 @@
 HEALTH_TIMEOUT=
 QUIET_SECONDS=3 # how long a service without a health check must stay up
 
+take_health_timeout() { # SECONDS, of the command line
+    case $1 in
+        '' | *[!0-9]* | ??????*) misuse "--health-timeout needs whole seconds, not '$1'" ;;
+    esac
+    HEALTH_TIMEOUT=$1
+}
+
 seconds() { # since boot: the clock of the day may be set meanwhile
     read -r uptime_now _ </proc/uptime
     printf '%s\n' "${uptime_now%%.*}"

@@ -85,12 +85,7 @@ parse_arguments() {
 take_option() { # OPTION VALUE
     case $1 in
         --from) FROM_FILE=$2 ;;
-        --health-timeout)
-            case $2 in
-                '' | *[!0-9]* | ??????*) misuse "--health-timeout needs whole seconds, not '$2'" ;;
-            esac
-            HEALTH_TIMEOUT=$2
-            ;;
+        --health-timeout) take_health_timeout "$2" ;;
     esac
 }
 

@@ -10,7 +10,7 @@ import pytest
 from installkit import COOKIE, Member, Spec
 from targetkit import Target, good
 
-from bundler.config import Secret
+from bundler.config.project import Secret
 from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:

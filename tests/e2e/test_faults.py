@@ -14,7 +14,7 @@ import pytest
 from faults import Fault, Figures, Operation, Plan, chosen, cut_power, rehearse, try_faults
 from installkit import COOKIE, Spec, but, write_bundle
 
-from bundler.config import Secret
+from bundler.config.project import Secret
 from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:

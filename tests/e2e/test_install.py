@@ -10,7 +10,7 @@ import pytest
 from installkit import COOKIE, Member, Spec, but, damaged, write_bundle
 from targetkit import Target, changes
 
-from bundler.config import Secret
+from bundler.config.project import Secret
 from bundler.machine import Machine, rootfs
 from bundler.resources import templates_dir
 

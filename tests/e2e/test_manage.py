@@ -9,7 +9,7 @@ import pytest
 from installkit import COOKIE, Spec, but
 from targetkit import Target, changes
 
-from bundler.config import Secret
+from bundler.config.project import Secret
 from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
 from installkit import Spec, script
 
-from bundler.config import BundleConfig, load_config
+from bundler.config.project import BundleConfig, load_config
 from bundler.machine import Machine, rootfs
 from bundler.target.render import render_environment, render_install, render_unit
 from bundler.target.service import make_units, service_environment

@@ -11,11 +11,13 @@ from bundlekit import LEAST
 
 from bundler.errors import SmokeError
 from bundler.progress import QuietProgress
-from bundler.smoke import SmokeOptions, SmokeReport, smoke
+from bundler.smoke.run import SmokeOptions, smoke
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from bundler.smoke.report import SmokeReport
 
 pytestmark = pytest.mark.e2e
 
@@ -126,7 +128,7 @@ def test_a_healthy_bundle(tmp_path: Path, form: str) -> None:
 
 
 def test_a_service_that_answers_badly(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("bundler.smoke._PATIENCE", 1)
+    monkeypatch.setattr("bundler.smoke.run._PATIENCE", 1)
     report = run(bundle(tmp_path, status=503))
     (service,) = report.services
     assert not report.healthy

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bundler.config import AppFile
+from bundler.config.project import AppFile
 from bundler.pack.payload import app_members
 from bundler.resources import templates_dir
 

@@ -14,8 +14,8 @@ import yaml
 from channelserver import PASSWORD, TOKEN, USER, ChannelServer, Trouble, serve
 from tinychannel import File, index, make_package
 
-from bundler.channels import Access
 from bundler.errors import BundlerError, ConfigError, LockError
+from bundler.fetch.channels import Access
 from bundler.lock.condalock import LockRequest, is_fresh, read_lock, write_lockfile
 
 if TYPE_CHECKING:

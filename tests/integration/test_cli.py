@@ -175,6 +175,14 @@ def test_help_imports_nothing_heavy(project: Path) -> None:
     assert time.monotonic() - began < 5
 
 
+@pytest.mark.parametrize("module", ["bundler.prefix", "bundler.lock.solver"])
+def test_who_reads_no_bundle_toml_does_not_wait_for_what_checks_it(module: str) -> None:
+    """conda-lock starts the solver for every platform."""
+    program = f"import sys, {module}; print('pydantic' in sys.modules)"
+    done = subprocess.run([sys.executable, "-c", program], capture_output=True, text=True, check=True)
+    assert done.stdout.strip() == "False"
+
+
 def test_an_output_directory_that_cannot_be_made(project: Path) -> None:
     (project / "dist").write_text("a file")
     done = command("build", ".", cwd=project)

@@ -16,9 +16,9 @@ import pytest
 from channelserver import PASSWORD, TOKEN, USER, ChannelServer, Trouble, serve
 from tinychannel import make_package
 
-from bundler.archives import fetch_archives
-from bundler.channels import Access
 from bundler.errors import ConfigError, PrefixError
+from bundler.fetch.archives import fetch_archives
+from bundler.fetch.channels import Access
 from bundler.lock.lockfile import Lock, LockedPackage
 from bundler.progress import QuietProgress, Transfer
 from bundler.resources import cache_dir

@@ -15,7 +15,7 @@ import pytest
 from pypikit import make_wheel
 from tinychannel import index, make_package
 
-from bundler.config import BundleConfig, load_config
+from bundler.config.project import BundleConfig, load_config
 from bundler.errors import BundlerError, ConfigError, PrefixError
 from bundler.local.files import find_local, local_wheel_names
 from bundler.local.replace import with_local

@@ -16,7 +16,7 @@ from typing import TYPE_CHECKING
 import pytest
 from installkit import COOKIE, SHELL_IDS, SHELLS, Spec, but, script, write_bundle
 
-from bundler.config import Secret
+from bundler.config.project import Secret
 from bundler.resources import templates_dir
 from bundler.target.render import render_install, render_manage
 

@@ -20,11 +20,12 @@ import pytest
 import yaml
 from tinychannel import index, make_package
 
+from bundler.config.platforms import PlatformTable
 from bundler.errors import BundlerError, ConfigError, LockError, MissingToolError
 from bundler.lock import condalock
 from bundler.lock.condalock import LockRequest, is_fresh, read_lock, write_lockfile
 from bundler.lock.launcher import SolverSettings, write_launcher
-from bundler.platforms import MACHINES, PlatformTable
+from bundler.platforms import MACHINES
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bundler.forms import SecretForm
+from bundler.config.tables import SecretForm
 from bundler.resources import templates_dir
 
 if TYPE_CHECKING:

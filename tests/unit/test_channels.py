@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.channels import Access, has_secret, public_url, with_variables
-from bundler.credentials import own_request
 from bundler.errors import ConfigError
+from bundler.fetch.channels import Access, has_secret, public_url, variables_of, with_variables, written_out
+from bundler.fetch.credentials import own_request
 
 ACCESS = Access(
     mirrors=(
@@ -60,6 +60,23 @@ def test_variables(monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ConfigError, match="CHANNEL_ELSE, which is not set") as caught:
         with_variables("https://${CHANNEL_ELSE}", where="package x")
     assert caught.value.where == "package x"
+    assert "Set CHANNEL_ELSE" in str(caught.value.remedy)
+    with pytest.raises(ConfigError, match="CHANNEL_ELSE, which is not set"):
+        variables_of("https://${CHANNEL_WORD}@127.0.0.1/$CHANNEL_ELSE", where="x")
+    assert variables_of("https://${CHANNEL_WORD}@127.0.0.1/$CHANNEL_WORD", where="x") == {"CHANNEL_WORD": "p@ss"}
+    assert variables_of("https://127.0.0.1/c", where="x") == {}
+    with pytest.raises(ConfigError, match="ord, which is not set") as caught:
+        variables_of("https://me:pass$ord@127.0.0.1", where="x")
+    assert "pass" not in caught.value.format_message(), "a password may have such a sign in it"
+
+
+def test_who_wrote_a_password_out_is_not_told_it_again() -> None:
+    said = written_out(
+        "https://me:word@127.0.0.1:8443/t/word/c", of="a channel", where="environment.yml"
+    ).format_message()
+    assert "the URL of a channel on https://127.0.0.1, and" in said
+    assert "word@" not in said
+    assert "/t/word" not in said
 
 
 def test_a_user_in_a_url_becomes_a_header() -> None:

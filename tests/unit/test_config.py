@@ -4,9 +4,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bundler.channels import Access
-from bundler.config import Overrides, load_config
+from bundler.config.project import Overrides, load_config
 from bundler.errors import ConfigError
+from bundler.fetch.channels import Access
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bundler.config import load_config
+from bundler.config.project import load_config
 from bundler.target.hardening import confinement, exemptions, probe_confinement, variables
 from bundler.target.render import render_unit
 from bundler.target.service import make_units, service_environment
@@ -16,7 +16,7 @@ from bundler.target.service import make_units, service_environment
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bundler.config import BundleConfig
+    from bundler.config.project import BundleConfig
 
 RELEASE = "/opt/hello/releases/1-0123456789ab"
 

@@ -14,7 +14,7 @@ from bundler.bundle.index import read_manifest
 from bundler.bundle.manifest import SYSTEMD
 from bundler.bundle.telling import columns, difference, printable, size
 from bundler.bundle.units import CONFINEMENT, UnitText
-from bundler.config import load_config
+from bundler.config.project import load_config
 from bundler.errors import VerificationError
 from bundler.resources import templates_dir
 from bundler.target.render import render_unit

@@ -7,13 +7,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bundler.archives import INDEX, Archive
 from bundler.bundle.requirements import Requirements, requirements
-from bundler.config import BundleConfig, Overrides, load_config
+from bundler.config.platforms import PlatformTable, assumed
+from bundler.config.project import BundleConfig, Overrides, load_config
 from bundler.errors import ConfigError
+from bundler.fetch.archives import INDEX, Archive
 from bundler.lock.explain import without_candidates
 from bundler.lock.lockfile import Lock, LockedPackage
-from bundler.platforms import MACHINES, PlatformTable, assumed
+from bundler.platforms import MACHINES
 
 if TYPE_CHECKING:
     from pathlib import Path

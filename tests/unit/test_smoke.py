@@ -6,19 +6,8 @@ from dataclasses import replace
 import pytest
 
 from bundler.machine import Answer
-from bundler.smoke import (
-    Health,
-    HttpAnswer,
-    Install,
-    ServiceReport,
-    SmokeReport,
-    expand,
-    mask,
-    parse_answer,
-    parse_exposure,
-    parse_secrets,
-    parse_show,
-)
+from bundler.smoke.read import expand, mask, parse_answer, parse_exposure, parse_secrets, parse_show
+from bundler.smoke.report import Health, HttpAnswer, Install, ServiceReport, SmokeReport
 
 SHOWN = """\
 Type=exec

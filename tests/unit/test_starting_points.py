@@ -10,10 +10,10 @@ from typing import Any
 import fastjsonschema
 import pytest
 
-from bundler.config import load_config
+from bundler.config.project import load_config
+from bundler.config.schema import make_schema
 from bundler.errors import ConfigError
 from bundler.resources import templates_dir
-from bundler.schema import make_schema
 from bundler.starting_points import DEFAULT, STARTING_POINTS, bundle_name, start
 
 if sys.version_info >= (3, 11):

@@ -4,7 +4,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bundler.config import BundleConfig, load_config
+from bundler.config.project import BundleConfig, load_config
 from bundler.errors import ConfigError
 from bundler.target.render import render_environment, render_unit
 from bundler.target.service import make_units, service_environment

@@ -8,9 +8,19 @@ from dataclasses import dataclass
 from typing import Literal
 from urllib.parse import quote, urlsplit
 
-from bundler.errors import ConfigError
+from bundler.errors import ConfigError, without_credentials
 
-__all__ = ["ANYHOW", "VARIABLE", "Access", "Priority", "has_secret", "public_url", "with_variables"]
+__all__ = [
+    "ANYHOW",
+    "VARIABLE",
+    "Access",
+    "Priority",
+    "has_secret",
+    "public_url",
+    "variables_of",
+    "with_variables",
+    "written_out",
+]
 
 VARIABLE = re.compile(r"\$\{?(\w+)\}?")
 """An environment variable in a channel's URL, as conda-lock keeps credentials out of the lockfile."""
@@ -66,16 +76,36 @@ def has_secret(url: str) -> bool:
     return any(secret and "$" not in secret for secret in (urlsplit(url).password, token and token[1]))
 
 
+def written_out(url: str, *, of: str, where: str) -> ConfigError:
+    """What to raise if a password or token itself stands in ``url``, which is that of ``of``, in environment.yml."""
+    parts = urlsplit(url)
+    return ConfigError(
+        f"a password or token stands in the URL of {of} on {parts.scheme}://{parts.hostname}, and would so be in the "
+        "lockfile",
+        where=where,
+        remedy="Write the name of an environment variable in its place: https://${USER_NAME}:${PASSWORD}@…",
+    )
+
+
+def variables_of(url: str, *, where: str) -> dict[str, str]:
+    """The environment variables that ``url`` names, with their values. Raises :class:`ConfigError` if one is not set.
+
+    Lockfile and bundle.toml have the name alone.
+    """
+    names = dict.fromkeys(VARIABLE.findall(url))
+    if missing := [name for name in names if name not in os.environ]:
+        raise ConfigError(
+            f"{without_credentials(url)} needs the environment variable {missing[0]}, which is not set",
+            where=where,
+            remedy=f"Set {missing[0]} where conda-bundler runs: no file has its value.",
+        )
+    return {name: os.environ[name] for name in names}
+
+
 def with_variables(url: str, *, where: str, quoted: bool = False) -> str:
     """``url`` with the values of its variables, percent-encoded if ``quoted``.
 
     Raises :class:`ConfigError` if one is not set.
     """
-    for name in VARIABLE.findall(url):
-        if name not in os.environ:
-            raise ConfigError(
-                f"the URL {url} needs the environment variable {name}, which is not set",
-                where=where,
-                remedy=f"Set {name}, as it was when the environment was locked.",
-            )
-    return VARIABLE.sub(lambda found: quote(os.environ[found[1]], safe="") if quoted else os.environ[found[1]], url)
+    values = variables_of(url, where=where)
+    return VARIABLE.sub(lambda found: quote(values[found[1]], safe="") if quoted else values[found[1]], url)

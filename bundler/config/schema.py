@@ -14,14 +14,14 @@ from typing import Any
 from pydantic import BaseModel
 from pydantic.json_schema import GenerateJsonSchema
 
-from bundler import config
+from bundler.config import project
 
 __all__ = ["make_schema"]
 
 
 def make_schema() -> dict[str, Any]:
     """The schema; the same whenever the models are the same."""
-    top = config._File  # noqa: SLF001 -- config.py keeps its models to itself
+    top = project._File  # noqa: SLF001 -- project.py keeps its models to itself
     document: dict[str, Any] = _tidied(top.model_json_schema())
     definitions = document.pop("$defs", {})
     for model in _models(top):

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bundler.systemd.directives import nearest
 
 if TYPE_CHECKING:
-    from bundler.config import BundleConfig
+    from bundler.config.project import BundleConfig
 
 __all__ = ["inconsistencies"]
 

@@ -34,16 +34,16 @@ from urllib3.exceptions import (
 )
 
 from bundler import __version__
-from bundler.channels import public_url
-from bundler.credentials import Credentials
-from bundler.partfile import ChangedFile, PartFile
+from bundler.fetch.channels import public_url
+from bundler.fetch.credentials import Credentials
+from bundler.fetch.partfile import ChangedFile, PartFile
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
 
     from urllib3.response import BaseHTTPResponse
 
-    from bundler.credentials import Request
+    from bundler.fetch.credentials import Request
 
 __all__ = ["DownloadFailed", "Downloaded", "Downloader"]
 

@@ -12,12 +12,13 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, ValidationError
 
-from bundler.consistency import inconsistencies
+from bundler.config.consistency import inconsistencies
+from bundler.config.fields import Line, Model, Name, Setting, Variable
+from bundler.config.platforms import Platform, PlatformTable
+from bundler.config.services import Service, ServiceTable
+from bundler.config.tables import ChannelsTable, ReleaseTable, Secret, SecretForm
 from bundler.errors import ConfigError, without_credentials
-from bundler.fields import Line, Model, Name, Setting, Variable
-from bundler.forms import ChannelsTable, ReleaseTable, Secret, SecretForm
-from bundler.platforms import ALL, MACHINES, VIRTUAL_PACKAGES, Platform, PlatformTable
-from bundler.services import Service, ServiceTable
+from bundler.platforms import ALL, MACHINES, VIRTUAL_PACKAGES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -27,7 +28,7 @@ else:
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-    from bundler.channels import Access
+    from bundler.fetch.channels import Access
 
 __all__ = ["AppFile", "BundleConfig", "Overrides", "ReleaseTable", "Secret", "Service", "load_config"]
 

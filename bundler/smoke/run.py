@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import os
-import re
-import shlex
 import sys
 import time
-from dataclasses import asdict, dataclass, replace
-from typing import TYPE_CHECKING, Any
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
 
 from bundler.bundle.read import open_bundle
 from bundler.errors import SmokeError
 from bundler.machine import Machine, rootfs
+from bundler.smoke.read import expand, mask, parse_answer, parse_exposure, parse_secrets, parse_show
+from bundler.smoke.report import Health, HttpAnswer, Install, ServiceReport, SmokeReport
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -20,16 +20,14 @@ if TYPE_CHECKING:
 
     from bundler.bundle.index import Manifest, ServiceEntry
     from bundler.bundle.read import OpenBundle
-    from bundler.machine import Answer
     from bundler.progress import Progress
 
-__all__ = ["Health", "HttpAnswer", "Install", "ServiceReport", "SmokeOptions", "SmokeReport", "smoke"]
+__all__ = ["SmokeOptions", "smoke"]
 
 _PATIENCE = 15.0  # seconds for a first good answer; install.sh has had its own before
 _UP = frozenset({"active", "activating", "reloading"})
 _SHOWN = ("LoadState", "ActiveState", "SubState", "Type", "Result", "MainPID", "NRestarts")
 _JOURNAL_LINES = 40
-_INSTALL_LINES = 60
 
 # Run by this interpreter on the machine's network: a minimal Debian has no HTTP client of its own.
 _CLIENT = """
@@ -62,120 +60,6 @@ class SmokeOptions:
     rootfs: Path | None = None
     timeout: float = 180
     install_args: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True, kw_only=True)
-class Install:
-    """How install.sh ended; ``status`` is 124 if it ran out of time. Secrets are masked in ``output``."""
-
-    status: int
-    seconds: float
-    output: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Health:
-    """What the service's own health unit said at last: 0 is healthy."""
-
-    unit: str
-    status: int
-    seconds: float
-
-
-@dataclass(frozen=True, kw_only=True)
-class HttpAnswer:
-    """One GET of the health URL. ``status`` 0: no answer, ``body`` says why."""
-
-    url: str
-    status: int
-    body: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class ServiceReport:
-    """One service after the installation, in systemd's words (systemctl show)."""
-
-    unit: str
-    load_state: str
-    active_state: str
-    sub_state: str
-    kind: str
-    result: str
-    main_pid: int
-    restarts: int
-    timer: str = ""
-    """Of a job: the unit that starts it, and its state."""
-    user: str = ""
-    executable: str = ""
-    health: Health | None = None
-    http: HttpAnswer | None = None
-    exposure: str = ""
-    journal: tuple[str, ...] = ()
-
-    @property
-    def healthy(self) -> bool:
-        """Runs since its first start (or, a oneshot, did not fail and has its timer), and its health unit agrees."""
-        ran = self.kind == "oneshot" and self.active_state == "inactive" and self.result == "success"
-        ran = ran and (not self.timer or self.timer.endswith(" active"))
-        fine = self.load_state == "loaded" and (self.active_state == "active" or ran) and self.restarts == 0
-        return fine and (self.health is None or self.health.status == 0)
-
-    def lines(self) -> tuple[str, ...]:
-        """For people."""
-        state = f"{self.active_state} ({self.sub_state})"
-        if self.load_state != "loaded":
-            state = f"not installed ({self.load_state})"
-        elif self.result != "success":
-            state += f", {self.result}"
-        rows = [("state", f"{state}, {self.restarts} restarts")]
-        if self.timer:
-            rows.append(("timer", self.timer))
-        if self.main_pid:
-            rows.append(("process", f"{self.main_pid}, user {self.user}, {self.executable}"))
-        if self.health:
-            verdict = "good" if self.health.status == 0 else f"exited with {self.health.status}"
-            rows.append(("health", f"{verdict} after {self.health.seconds:.1f} s ({self.health.unit})"))
-        if self.http:
-            rows.append(("http", f"{self.http.status or 'none'} from {self.http.url}: {self.http.body!r}"))
-        if self.exposure:
-            rows.append(("exposure", self.exposure))
-        body = (f"  {label:<9} {text}" for label, text in rows)
-        return (f"{self.unit}: {_verdict(self.healthy)}", *body, *(f"  | {line}" for line in self.journal))
-
-
-@dataclass(frozen=True, kw_only=True)
-class SmokeReport:
-    """What happened on the machine."""
-
-    bundle: str
-    name: str
-    release: str
-    system: str
-    systemd: int
-    boot_seconds: float
-    install: Install
-    services: tuple[ServiceReport, ...]
-
-    @property
-    def healthy(self) -> bool:
-        """Installed, and every service is healthy."""
-        return self.install.status == 0 and all(service.healthy for service in self.services)
-
-    def lines(self) -> tuple[str, ...]:
-        """For people; install.sh's output only if it failed."""
-        said = self.install.output.splitlines()[-_INSTALL_LINES:] if self.install.status != 0 else []
-        return (
-            f"{self.name} {self.release} on {self.system}, systemd {self.systemd}: {_verdict(self.healthy)}",
-            f"  booted in {self.boot_seconds:.1f} s",
-            f"  install.sh exited with {self.install.status} after {self.install.seconds:.1f} s",
-            *(f"  | {line}" for line in said),
-            *(line for service in self.services for line in service.lines()),
-        )
-
-    def document(self) -> dict[str, Any]:
-        """For ``--json``."""
-        services = [asdict(service) | {"healthy": service.healthy} for service in self.services]
-        return asdict(self) | {"healthy": self.healthy, "services": services}
 
 
 def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeReport:
@@ -266,21 +150,6 @@ def _inspect(machine: Machine, service: ServiceEntry, hidden: Sequence[str]) -> 
     return replace(report, journal=_journal(machine, [unit, health_unit] if health_unit else [unit], hidden))
 
 
-def parse_show(unit: str, text: str) -> ServiceReport:
-    """A report of what ``systemctl show`` prints: ``Key=value`` lines; a key that systemd does not know is left out."""
-    values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
-    return ServiceReport(
-        unit=unit,
-        load_state=values.get("LoadState", "unknown"),
-        active_state=values.get("ActiveState", "unknown"),
-        sub_state=values.get("SubState", "unknown"),
-        kind=values.get("Type", ""),
-        result=values.get("Result", "success"),
-        main_pid=int(values.get("MainPID") or 0),
-        restarts=int(values.get("NRestarts") or 0),
-    )
-
-
 def _health(machine: Machine, unit: str, health_unit: str) -> Health:
     """Start the health unit until it is content, we lose patience or the service is down for good."""
     began = time.monotonic()
@@ -298,12 +167,6 @@ def _exposure(machine: Machine, unit: str) -> str:
     return parse_exposure(answer.stdout)
 
 
-def parse_exposure(text: str) -> str:
-    """``1.4 OK`` from systemd-analyze's ``→ Overall exposure level for hello.service: 1.4 OK 🙂``; empty if none."""
-    found = re.search(r"Overall exposure level for \S+: ([0-9.]+) ([A-Z]+)", text)
-    return f"{found[1]} {found[2]}" if found else ""
-
-
 def _main_process(machine: Machine, pid: int) -> tuple[str, str]:
     executable, user = (*machine.run("sh", "-c", _MAIN_PROCESS, "sh", str(pid)).stdout.splitlines(), "", "")[:2]
     return user, executable
@@ -317,24 +180,6 @@ def _ask(machine: Machine, service: ServiceEntry, pid: int, hidden: Sequence[str
         return None
     answer = machine.run_on_its_network(sys.executable, "-I", "-S", "-c", _CLIENT, url)
     return parse_answer(mask(url, hidden), answer, hidden)
-
-
-def expand(template: str, environment: str) -> str | None:
-    """``template`` with its ``${NAME}`` from ``environment``, as in /proc/PID/environ; None if one is not in it."""
-    values = dict(word.split("=", 1) for word in environment.split("\0") if "=" in word)
-    names = re.findall(r"\$\{(\w+)\}", template)
-    if any(name not in values for name in names):
-        return None
-    return re.sub(r"\$\{(\w+)\}", lambda found: values[found[1]], template)
-
-
-def parse_answer(url: str, answer: Answer, hidden: Sequence[str]) -> HttpAnswer:
-    """What the client printed: the status on a line, then the body's beginning; or why there is none."""
-    status, _, body = answer.stdout.partition("\n")
-    if answer.status != 0 or not status.isdigit():
-        reason = answer.stderr.strip().splitlines()[-1:] or ["no answer"]
-        return HttpAnswer(url=url, status=0, body=mask(reason[0], hidden))
-    return HttpAnswer(url=url, status=int(status), body=mask(body, hidden))
 
 
 def _journal(machine: Machine, units: Iterable[str], hidden: Sequence[str]) -> tuple[str, ...]:
@@ -352,24 +197,3 @@ def _secrets(machine: Machine, manifest: Manifest) -> tuple[str, ...]:
 
 def _text(content: bytes | None) -> str:
     return (content or b"").decode("utf-8", "replace")
-
-
-def parse_secrets(text: str) -> tuple[str, ...]:
-    """The values in an EnvironmentFile (systemd.exec(5)); its quoting is near enough to the shell's."""
-    try:
-        words = shlex.split(text, comments=True)
-    except ValueError:
-        words = text.split()
-    values = [line for word in words for line in word.partition("=")[2].splitlines()]
-    return tuple(sorted((value for value in values if len(value) > 3), key=len, reverse=True))
-
-
-def mask(text: str, hidden: Iterable[str]) -> str:
-    """``text`` with every secret value starred out."""
-    for value in hidden:
-        text = text.replace(value, "***")
-    return text
-
-
-def _verdict(healthy: bool) -> str:
-    return "healthy" if healthy else "UNHEALTHY"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
-from bundler.fields import Line, Model, Name, Value, Variable, Word
+from bundler.config.fields import Line, Model, Name, Value, Variable, Word
 from bundler.systemd.calendar import check_calendar, seconds_of
 from bundler.systemd.directives import DIRECTIVES, nearest
 

@@ -19,8 +19,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from bundler.channels import public_url
 from bundler.errors import ConfigError
+from bundler.fetch.channels import public_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

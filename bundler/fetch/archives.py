@@ -19,17 +19,17 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from bundler.channels import ANYHOW, Access, public_url
 from bundler.digests import file_sha256
-from bundler.download import Downloader, DownloadFailed
 from bundler.errors import PrefixError
+from bundler.fetch.channels import ANYHOW, Access, public_url
+from bundler.fetch.download import Downloader, DownloadFailed
 from bundler.lock.pip import check_wheels
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-    from bundler.download import Downloaded
+    from bundler.fetch.download import Downloaded
     from bundler.lock.lockfile import Lock, LockedPackage
     from bundler.progress import Progress, Transfer
 

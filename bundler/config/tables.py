@@ -1,4 +1,4 @@
-"""The parts of bundle.toml that say how secrets are made, how Erlang nodes meet and how channels are reached."""
+"""The smaller tables of bundle.toml: ``[secrets]``, ``[release]`` (how Erlang nodes meet) and ``[channels]``."""
 
 from __future__ import annotations
 
@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bundler.channels import Access, Priority, has_secret
+from bundler.config.fields import Model
 from bundler.errors import without_credentials
-from bundler.fields import Model
+from bundler.fetch.channels import Access, Priority, has_secret
 
 if TYPE_CHECKING:
     from typing_extensions import Self

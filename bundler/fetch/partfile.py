@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from urllib3.response import BaseHTTPResponse
 
-    from bundler.credentials import Request
+    from bundler.fetch.credentials import Request
 
 __all__ = ["ChangedFile", "PartFile"]
 

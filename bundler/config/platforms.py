@@ -1,0 +1,47 @@
+"""``[platforms.*]`` of bundle.toml: what may be assumed of the servers of each platform."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import AfterValidator, StringConstraints
+
+from bundler.config.fields import Model
+from bundler.platforms import MACHINES
+
+__all__ = ["Platform", "PlatformTable", "assumed"]
+
+
+def _known(value: str) -> str:
+    if value not in MACHINES:
+        raise ValueError(f"there is no platform {value!r}; there are {', '.join(MACHINES)}")
+    return value
+
+
+Platform = Annotated[str, AfterValidator(_known)]
+
+
+class PlatformTable(Model):
+    """What every server of a platform has: conda's virtual packages, for the solver."""
+
+    glibc: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")] = "2.28"
+    """The lowest version of the C library among the servers."""
+    linux: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")] = "5.10"
+    """The lowest version of the kernel among them."""
+    cuda: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")] | None = None
+    """The CUDA version that their NVIDIA drivers support; without it packages for GPUs are not chosen."""
+    archspec: Literal["x86_64", "x86_64_v2", "x86_64_v3", "x86_64_v4"] | None = None
+    """The level that all their processors have; on linux-64 only."""
+
+
+def assumed(platform: str, table: PlatformTable) -> dict[str, str]:
+    """The virtual packages of a platform as conda-lock's virtual-packages.yml has them: name -> ``VERSION [BUILD]``."""
+    family = {"linux-32": "x86"}.get(platform, MACHINES.get(platform, ""))
+    cuda = {"__cuda": table.cuda} if table.cuda else {}
+    return {
+        "__unix": "0",
+        "__linux": table.linux,
+        "__glibc": table.glibc,
+        "__archspec": f"1 {table.archspec or family}",
+        **cuda,
+    }

@@ -1,0 +1,208 @@
+"""Solving with py-rattler: channels at addresses that answer, and sentences for what cannot be had.
+
+Channel priority is strict unless said, as conda-forge recommends it: a package is taken from the first channel that has
+it in any version, so that a channel lower in the list cannot slip a newer one in.
+"""
+
+from __future__ import annotations
+
+import contextlib
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from rattler import (
+    Channel,
+    ChannelPriority,
+    Gateway,
+    GenericVirtualPackage,
+    MatchSpec,
+    PackageName,
+    RepoDataRecord,
+    Subdir,
+    Version,
+    solve,
+)
+from rattler.exceptions import GatewayError, InvalidMatchSpecError, SolverError
+from rattler.package import BuildString
+
+from bundler.fetch.download import Downloader
+from bundler.lock.explain import explain_unsatisfiable, without_candidates
+from bundler.lock.offline import NotCachedError, at_hand, note_absent, queried
+from bundler.lock.sources import (
+    SilentChannelError,
+    Source,
+    blame,
+    first_answering,
+    make_gateway,
+    public_text,
+    public_url_of,
+)
+from bundler.platforms import MACHINES
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Sequence
+
+    from rattler.repo_data.source import RepoDataSource
+
+    from bundler.fetch.channels import Access
+
+__all__ = ["Question", "SolveError", "find_packages", "names_of"]
+
+_PRIORITIES = {"strict": ChannelPriority.Strict, "flexible": ChannelPriority.Flexible}
+
+
+class SolveError(Exception):
+    """A failure that is the environment's or the channel's, not ours."""
+
+    def __init__(self, kind: str, message: str) -> None:
+        super().__init__(message)
+        self.kind = kind
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """What is to be solved. ``keep`` are URLs of packages that stay if they can, ``update`` names that are to move."""
+
+    platform: str
+    access: Access
+    sources: tuple[Source, ...]
+    virtual: tuple[dict[str, Any], ...]
+    specs: tuple[MatchSpec, ...]
+    keep: frozenset[str]
+    update: frozenset[str]
+
+
+async def find_packages(question: Question) -> list[RepoDataRecord]:
+    """Ask each channel where it answers; at its next address if it breaks down there. Raises :class:`SolveError`."""
+    question = replace(question, sources=await _answering(question))
+    while True:
+        try:
+            found = await _ask_cached(question)
+            if not question.access.offline:
+                await note_absent(question.sources, question.platform, question.access)
+            return found
+        except GatewayError as failed:
+            number, reason = await blame(failed, question.sources, _subdirs(question), question.access)
+            elsewhere = None if number is None else question.sources[number].elsewhere()
+            if number is None or elsewhere is None:
+                raise SolveError("channel", reason) from failed
+            sources = (*question.sources[:number], elsewhere, *question.sources[number + 1 :])
+            question = replace(question, sources=sources)
+
+
+async def _answering(question: Question) -> tuple[Source, ...]:
+    """The sources at the addresses that answer, or of which there is something in the cache."""
+    access, sources = question.access, question.sources
+    try:
+        if access.offline:
+            return await at_hand(sources, question.platform, access)
+        downloader = Downloader(retries=access.retries, read_timeout=access.read_timeout, connections=1)
+        return tuple(first_answering(source, downloader) for source in sources)
+    except SilentChannelError as silent:
+        raise SolveError("channel", str(silent)) from silent
+    except NotCachedError as missing:
+        listed = "".join(f"\n    {channel}" for channel in missing.channels)
+        raise SolveError("offline", f"there is no cached repodata, for {question.platform}, of{listed}") from missing
+
+
+async def _ask_cached(question: Question) -> list[RepoDataRecord]:
+    try:
+        return await _ask(question, make_gateway(question.sources, question.access))
+    except GatewayError as failed:
+        # from servers whose "not modified" lacks the validators (python -m http.server): conda/rattler#2719
+        if "304 Not Modified" not in str(failed):
+            raise
+        return await _ask(question, make_gateway(question.sources, question.access, "no-cache"))
+
+
+async def _ask(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
+    try:
+        free = await _run(question, gateway)
+        if not question.keep:
+            return free
+        # An updated package goes as far as it can, whatever that moves; then all else stays put if it can.
+        moved = [
+            f"{record.name.normalized} =={record.version}"
+            for record in free
+            if record.name.normalized in question.update
+        ]
+        return await _run(question, gateway, constraints=moved, locked=await _kept(question, gateway))
+    except SolverError as unsatisfiable:
+        text = public_text(str(unsatisfiable), question.sources)
+        reason = explain_unsatisfiable(
+            text,
+            platform=question.platform,
+            virtual={record["name"]: record["version"] for record in question.virtual},
+            channels=[source.given for source in question.sources],
+            elsewhere=await _elsewhere(without_candidates(text), question, gateway),
+        )
+        raise SolveError("unsatisfiable", reason) from unsatisfiable
+
+
+async def _elsewhere(specs: Sequence[str], question: Question, gateway: Gateway) -> dict[str, list[str]]:
+    """Which other platforms have a package for each of ``specs``, by what the channels say if they still answer."""
+    found: dict[str, list[str]] = {}
+    if question.access.offline:
+        return found
+    others = [Subdir(name) for name in MACHINES if name != question.platform]
+    for spec in specs:
+        with contextlib.suppress(GatewayError, InvalidMatchSpecError):
+            answer = await gateway.query(
+                sources=_sources(question, gateway), platforms=others, specs=[spec], recursive=False
+            )
+            found[spec] = sorted({record.subdir for channel in answer for record in channel})
+    return {spec: subdirs for spec, subdirs in found.items() if subdirs}
+
+
+async def _run(
+    question: Question,
+    gateway: Gateway,
+    *,
+    constraints: Sequence[str] = (),
+    locked: Sequence[RepoDataRecord] = (),
+) -> list[RepoDataRecord]:
+    # The bare names too: a spec is also a filter on what is fetched, so with `x >=2` alone a channel that has only x 1
+    # would count as having no x, and strict priority would let the next channel in. Explanations get better as well.
+    return await solve(
+        sources=_sources(question, gateway),
+        specs=[*question.specs, *names_of(question.specs)],
+        gateway=gateway,
+        platforms=_subdirs(question),
+        virtual_packages=[_virtual(record) for record in question.virtual],
+        locked_packages=locked,
+        constraints=constraints,
+        channel_priority=_PRIORITIES[question.access.priority],
+    )
+
+
+async def _kept(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
+    """The channels' own records of the packages to keep; one that a channel has withdrawn cannot be kept."""
+    specs = [" ".join(_name_version_build(url)) for url in sorted(question.keep)]
+    found = await gateway.query(
+        sources=_sources(question, gateway), platforms=_subdirs(question), specs=specs, recursive=False
+    )
+    records = [record for channel in found for record in channel]
+    return [record for record in records if public_url_of(record.url, question.sources) in question.keep]
+
+
+def _sources(question: Question, gateway: Gateway) -> list[Channel | RepoDataSource]:
+    return [queried(source, question.platform, gateway, question.access) for source in question.sources]
+
+
+def _subdirs(question: Question) -> list[Subdir]:
+    return [Subdir(question.platform), Subdir("noarch")]
+
+
+def names_of(specs: Iterable[MatchSpec]) -> list[str]:
+    return [spec.name.normalized for spec in specs]
+
+
+def _virtual(record: dict[str, Any]) -> GenericVirtualPackage:
+    return GenericVirtualPackage(PackageName(record["name"]), Version(record["version"]), BuildString(record["build"]))
+
+
+def _name_version_build(url: str) -> tuple[str, str, str]:
+    """The exact spec of the package at ``url``."""
+    stem = url.rsplit("/", 1)[-1].removesuffix(".conda").removesuffix(".tar.bz2")
+    name, version, build = stem.rsplit("-", 2)
+    return name, f"=={version}", build

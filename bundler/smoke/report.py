@@ -1,0 +1,128 @@
+"""What is told of a bundle on a throwaway machine, for people and as a document."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import Any
+
+__all__ = ["Health", "HttpAnswer", "Install", "ServiceReport", "SmokeReport"]
+
+_INSTALL_LINES = 60
+
+
+@dataclass(frozen=True, kw_only=True)
+class Install:
+    """How install.sh ended; ``status`` is 124 if it ran out of time. Secrets are masked in ``output``."""
+
+    status: int
+    seconds: float
+    output: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Health:
+    """What the service's own health unit said at last: 0 is healthy."""
+
+    unit: str
+    status: int
+    seconds: float
+
+
+@dataclass(frozen=True, kw_only=True)
+class HttpAnswer:
+    """One GET of the health URL. ``status`` 0: no answer, ``body`` says why."""
+
+    url: str
+    status: int
+    body: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class ServiceReport:
+    """One service after the installation, in systemd's words (systemctl show)."""
+
+    unit: str
+    load_state: str
+    active_state: str
+    sub_state: str
+    kind: str
+    result: str
+    main_pid: int
+    restarts: int
+    timer: str = ""
+    """Of a job: the unit that starts it, and its state."""
+    user: str = ""
+    executable: str = ""
+    health: Health | None = None
+    http: HttpAnswer | None = None
+    exposure: str = ""
+    journal: tuple[str, ...] = ()
+
+    @property
+    def healthy(self) -> bool:
+        """Runs since its first start (or, a oneshot, did not fail and has its timer), and its health unit agrees."""
+        ran = self.kind == "oneshot" and self.active_state == "inactive" and self.result == "success"
+        ran = ran and (not self.timer or self.timer.endswith(" active"))
+        fine = self.load_state == "loaded" and (self.active_state == "active" or ran) and self.restarts == 0
+        return fine and (self.health is None or self.health.status == 0)
+
+    def lines(self) -> tuple[str, ...]:
+        """For people."""
+        state = f"{self.active_state} ({self.sub_state})"
+        if self.load_state != "loaded":
+            state = f"not installed ({self.load_state})"
+        elif self.result != "success":
+            state += f", {self.result}"
+        rows = [("state", f"{state}, {self.restarts} restarts")]
+        if self.timer:
+            rows.append(("timer", self.timer))
+        if self.main_pid:
+            rows.append(("process", f"{self.main_pid}, user {self.user}, {self.executable}"))
+        if self.health:
+            verdict = "good" if self.health.status == 0 else f"exited with {self.health.status}"
+            rows.append(("health", f"{verdict} after {self.health.seconds:.1f} s ({self.health.unit})"))
+        if self.http:
+            rows.append(("http", f"{self.http.status or 'none'} from {self.http.url}: {self.http.body!r}"))
+        if self.exposure:
+            rows.append(("exposure", self.exposure))
+        body = (f"  {label:<9} {text}" for label, text in rows)
+        return (f"{self.unit}: {_verdict(self.healthy)}", *body, *(f"  | {line}" for line in self.journal))
+
+
+@dataclass(frozen=True, kw_only=True)
+class SmokeReport:
+    """What happened on the machine."""
+
+    bundle: str
+    name: str
+    release: str
+    system: str
+    systemd: int
+    boot_seconds: float
+    install: Install
+    services: tuple[ServiceReport, ...]
+
+    @property
+    def healthy(self) -> bool:
+        """Installed, and every service is healthy."""
+        return self.install.status == 0 and all(service.healthy for service in self.services)
+
+    def lines(self) -> tuple[str, ...]:
+        """For people; install.sh's output only if it failed."""
+        said = self.install.output.splitlines()[-_INSTALL_LINES:] if self.install.status != 0 else []
+        return (
+            f"{self.name} {self.release} on {self.system}, systemd {self.systemd}: {_verdict(self.healthy)}",
+            f"  booted in {self.boot_seconds:.1f} s",
+            f"  install.sh exited with {self.install.status} after {self.install.seconds:.1f} s",
+            *(f"  | {line}" for line in said),
+            *(line for service in self.services for line in service.lines()),
+        )
+
+    def document(self) -> dict[str, Any]:
+        """For ``--json``."""
+        services = [asdict(service) | {"healthy": service.healthy} for service in self.services]
+        return asdict(self) | {"healthy": self.healthy, "services": services}
+
+
+def _verdict(healthy: bool) -> str:
+    return "healthy" if healthy else "UNHEALTHY"
