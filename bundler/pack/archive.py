@@ -65,7 +65,7 @@ def write_archive(
     """
     workers = jobs or os.cpu_count() or 1
     with ThreadPoolExecutor(max_workers=workers) as pool:
-        writer, mine = _Writer(file, ahead=workers + 1), _Mine()
+        writer, mine = _Writer(file, ahead=2 * workers + 1), _Mine()  # no worker waits for what is being written
 
         def add(segment: Segment) -> None:
             kept = cache.get(segment)
