@@ -27,6 +27,7 @@ from bundler.errors import PackError, PrefixError
 from bundler.fetch.archives import INDEX, fetch_archives
 from bundler.fetch.channels import ANYHOW
 from bundler.local.check import check_local
+from bundler.lock.pip import check_wheels
 from bundler.resources import cache_dir
 from bundler.wheels.install import install_wheels, plan_wheel, refuse_clashes
 from bundler.wheels.python import Python
@@ -74,6 +75,7 @@ def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = ANY
     ``baked`` is the absolute path that the files carry. Raises :class:`PrefixError` if an archive cannot be had
     or is not what the lockfile says, :class:`PackError` if ``baked`` does not fit a package's placeholder.
     """
+    check_wheels(lock.packages, lock.path)
     archives = fetch_archives(lock, progress, access)
     packages = tuple(archive for archive in archives if archive.package.manager == "conda")
     python = _environment_python(archives, lock.platform) if len(packages) < len(archives) else None
@@ -245,14 +247,14 @@ def _forget_if_damaged(archive: Archive, entries: tuple[Mapping[str, Any], ...])
 
     It reads what says how to link, and the files that it writes the prefix into.
     """
-    copy = cache_dir("pkgs") / archive.dist
+    copy = cache_dir("pkgs") / archive.package.dist
     if not copy.exists():
         return
     rewritten = (entry for entry in entries if "prefix_placeholder" in entry and "sha256" in entry)
     expected = {entry["_path"]: entry["sha256"] for entry in rewritten}
     expected |= {name: hashlib.sha256(content).hexdigest() for name, content in archive.info.items()}
     if not all(_has(copy / name, digest) for name, digest in expected.items()):
-        forget(archive.dist)
+        forget(archive.package.dist)
 
 
 def _has(path: Path, sha256: str) -> bool:

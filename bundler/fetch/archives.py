@@ -23,7 +23,6 @@ from bundler.digests import file_sha256
 from bundler.errors import PrefixError
 from bundler.fetch.channels import ANYHOW, Access, public_url
 from bundler.fetch.download import Downloader, DownloadFailed
-from bundler.lock.pip import check_wheels
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -52,11 +51,6 @@ class Archive:
     size: int
     info: Mapping[str, bytes]
 
-    @property
-    def dist(self) -> str:
-        """``name-version-build``: what its copy in the package cache is called by."""
-        return self.package.filename.removesuffix(".conda").removesuffix(".tar.bz2")
-
     def paths(self) -> tuple[Mapping[str, Any], ...]:
         """The entries of ``info/paths.json`` (conda's package specification); none for a package without one."""
         return tuple(json.loads(self.info[_PATHS])["paths"]) if _PATHS in self.info else ()
@@ -64,7 +58,7 @@ class Archive:
 
 def fetch_archives(lock: Lock, progress: Progress, access: Access = ANYHOW) -> tuple[Archive, ...]:
     """All archives of ``lock``, in its order. Raises :class:`PrefixError` for what cannot be had or is wrong."""
-    _check_lockable(lock)
+    _check_hashed(lock)
     if access.offline:
         _check_at_hand(lock, access)
     downloader = Downloader(retries=access.retries, read_timeout=access.read_timeout, connections=_AT_A_TIME)
@@ -84,9 +78,8 @@ def fetch_archives(lock: Lock, progress: Progress, access: Access = ANYHOW) -> t
             raise
 
 
-def _check_lockable(lock: Lock) -> None:
-    """Refuse what cannot be verified or installed, before anything is downloaded."""
-    check_wheels(lock.packages, lock.path)
+def _check_hashed(lock: Lock) -> None:
+    """Refuse what cannot be verified, before anything is downloaded."""
     unhashed = [package.name for package in lock.packages if not package.sha256]
     if unhashed:
         raise PrefixError(
@@ -145,7 +138,7 @@ def _is_local(package: LockedPackage, access: Access) -> bool:
 
 def _kept(package: LockedPackage) -> Path:
     """Where the store has the package's archive, if it has."""
-    assert package.sha256 is not None  # _check_lockable saw to it
+    assert package.sha256 is not None  # _check_hashed saw to it
     return _place(package.sha256, package.filename)
 
 

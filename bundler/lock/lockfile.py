@@ -15,12 +15,19 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-__all__ = ["LOCAL", "Lock", "LockedPackage", "load_yaml", "locked_platforms", "read_lock"]
+__all__ = ["LOCAL", "Lock", "LockedPackage", "dist_of", "load_yaml", "locked_platforms", "read_lock"]
 
 LOCAL = "file:///local"
 """What stands for the channel of a package that comes from none; conda wants a URL."""
 _LOCK_AGAIN = "Write it anew: conda-bundler lock"
 _EXTENSIONS = (".conda", ".tar.bz2")
+
+
+def dist_of(filename: str) -> str:
+    """``name-version-build``: what a conda archive is called, without its ending."""
+    for extension in _EXTENSIONS:
+        filename = filename.removesuffix(extension)
+    return filename
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,14 +63,14 @@ class LockedPackage:
         return self.name if self.manager == "conda" else f"pip:{self.name}"
 
     @property
+    def dist(self) -> str:
+        """A conda package's ``name-version-build``: what its copy in the package cache is called by."""
+        return dist_of(self.filename)
+
+    @property
     def build(self) -> str:
-        """A conda package's build string, the last part of ``name-version-build.conda``; empty for a wheel."""
-        if self.manager != "conda":
-            return ""
-        stem = self.filename
-        for extension in _EXTENSIONS:
-            stem = stem.removesuffix(extension)
-        return stem.rsplit("-", 2)[-1]
+        """A conda package's build string; empty for a wheel."""
+        return self.dist.rsplit("-", 2)[-1] if self.manager == "conda" else ""
 
     @property
     def subdir(self) -> str:

@@ -27,6 +27,7 @@ from rattler.package import BuildString
 
 from bundler.fetch.download import Downloader
 from bundler.lock.explain import explain_unsatisfiable, without_candidates
+from bundler.lock.lockfile import dist_of
 from bundler.lock.offline import NotCachedError, at_hand, note_absent, queried
 from bundler.lock.sources import (
     SilentChannelError,
@@ -203,6 +204,5 @@ def _virtual(record: dict[str, Any]) -> GenericVirtualPackage:
 
 def _name_version_build(url: str) -> tuple[str, str, str]:
     """The exact spec of the package at ``url``."""
-    stem = url.rsplit("/", 1)[-1].removesuffix(".conda").removesuffix(".tar.bz2")
-    name, version, build = stem.rsplit("-", 2)
+    name, version, build = dist_of(url.rsplit("/", 1)[-1]).rsplit("-", 2)
     return name, f"=={version}", build
