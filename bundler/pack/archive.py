@@ -19,7 +19,7 @@ from bundler.pack.blocks import Room, cut
 from bundler.pack.codecs import BLOCK
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Iterator
     from concurrent.futures import Future
 
     from bundler.pack.blocks import Block
@@ -67,8 +67,7 @@ def write_archive(
     with ThreadPoolExecutor(max_workers=workers) as pool:
         writer, mine = _Writer(file, ahead=2 * workers + 1), _Mine()  # no worker waits for what is being written
 
-        def add(segment: Segment) -> None:
-            kept = cache.get(segment)
+        def add(segment: Segment, kept: KeptEntry | None) -> None:
             if kept is not None:
                 writer.take_turn(functools.partial(writer.copy, segment.name, kept))
                 return
@@ -80,11 +79,24 @@ def write_archive(
                 writer.take_turn(functools.partial(writer.frame, frame, entry, inside))
             writer.take_turn(functools.partial(writer.end, entry, inside))
 
-        for segment in segments:
-            add(segment)
+        for segment, looked_up in _looked_up(segments, cache, pool, ahead=workers):
+            add(segment, looked_up.result())
         if closing is not None:
-            add(closing(writer.everything()))
+            segment = closing(writer.everything())
+            add(segment, cache.get(segment))
         return writer.finish()
+
+
+def _looked_up(
+    segments: Iterable[Segment], cache: SegmentCache, pool: ThreadPoolExecutor, *, ahead: int
+) -> Iterator[tuple[Segment, Future[KeptEntry | None]]]:
+    """Each segment with what the cache has of it, which is verified while those before it are being written."""
+    waiting: deque[tuple[Segment, Future[KeptEntry | None]]] = deque()
+    for segment in segments:
+        waiting.append((segment, pool.submit(cache.get, segment)))
+        if len(waiting) > ahead:
+            yield waiting.popleft()
+    yield from waiting
 
 
 class _Mine(threading.local):
