@@ -9,22 +9,23 @@ import random
 import threading
 import time
 from contextlib import contextmanager
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from channelserver import PASSWORD, TOKEN, USER, ChannelServer, Trouble, serve
+from lockkit import lock_of, locked
 from tinychannel import make_package
 
 from bundler.errors import ConfigError, PrefixError
 from bundler.fetch.archives import fetch_archives
 from bundler.fetch.channels import Access
-from bundler.lock.lockfile import Lock, LockedPackage
+from bundler.lock.lockfile import LockedPackage
 from bundler.progress import QuietProgress, Transfer
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 pytestmark = pytest.mark.network
 
@@ -53,23 +54,14 @@ def server(archive: Path) -> Iterator[ChannelServer]:
         yield server
 
 
-def locked(archive: Path, base: str) -> LockedPackage:
-    name, version, _ = archive.name.rsplit("-", 2)
-    return LockedPackage(
-        name=name,
-        version=version,
-        manager="conda",
-        platform="linux-64",
-        url=f"{base}/noarch/{archive.name}",
-        sha256=hashlib.sha256(archive.read_bytes()).hexdigest(),
-        md5=None,
-        depends=(),
-    )
+def at(archive: Path, base: str) -> LockedPackage:
+    """As a channel at ``base`` has it."""
+    return locked(archive, url=f"{base}/noarch/{archive.name}")
 
 
 def fetch(*packages: LockedPackage, **access: Any) -> list[bytes]:
     """The archives; at most a second without a byte, unless said."""
-    lock = Lock(path=Path("conda-lock.yml"), platform="linux-64", packages=packages)
+    lock = lock_of(*packages)
     settings = Access(**({"read_timeout": 1, "retries": 2} | access))
     return [archive.path.read_bytes() for archive in fetch_archives(lock, QuietProgress(), settings)]
 
@@ -114,7 +106,7 @@ def test_bad_luck_is_borne(
     server: ChannelServer, archive: Path, troubles: list[Trouble], asked: list[str | None]
 ) -> None:
     server.wrong[NAME] = list(troubles)
-    assert fetch(locked(archive, server.url())) == [archive.read_bytes()]
+    assert fetch(at(archive, server.url())) == [archive.read_bytes()]
     assert ranges(server) == asked
     assert [path.name for path in cache_dir("archives").rglob("*") if path.is_file()] == [NAME]
 
@@ -124,7 +116,7 @@ def test_bytes_of_two_files_are_not_put_together(server: ChannelServer, archive:
     whole = archive.read_bytes()
     archive.write_bytes(bytes(len(whole)))
     server.wrong[NAME] = [Trouble(cut=700_000, etag='W/"a"')]
-    package = locked(archive, server.url())
+    package = at(archive, server.url())
     right = LockedPackage(**{**vars(package), "sha256": hashlib.sha256(whole).hexdigest()})
     with pytest.raises(PrefixError):
         fetch(right, retries=0)
@@ -136,23 +128,23 @@ def test_bytes_of_two_files_are_not_put_together(server: ChannelServer, archive:
 def test_a_server_that_sends_the_rest_of_another_file(server: ChannelServer, archive: Path) -> None:
     """It has another tag, and does not look at ours."""
     server.wrong[NAME] = [Trouble(cut=700_000, etag='"one"'), Trouble(etag='"two"', no_if_range=True)]
-    assert fetch(locked(archive, server.url())) == [archive.read_bytes()]
+    assert fetch(at(archive, server.url())) == [archive.read_bytes()]
     assert ranges(server) == [None, "bytes=700000-", None]
 
 
 def test_a_build_goes_on_where_the_one_before_was_cut_off(server: ChannelServer, archive: Path) -> None:
     server.wrong[NAME] = [Trouble(cut=1_000_000)]
-    said = fails(locked(archive, server.url()), retries=0)
+    said = fails(at(archive, server.url()), retries=0)
     assert "leaf" in said
     assert "cut short: 1000000 bytes came" in said
     assert "what has come is kept" in said
-    assert fetch(locked(archive, server.url())) == [archive.read_bytes()]
+    assert fetch(at(archive, server.url())) == [archive.read_bytes()]
     assert ranges(server) == [None, "bytes=1000000-"]
 
 
 def test_too_many_requests_are_made_when_the_server_says(server: ChannelServer, archive: Path) -> None:
     server.wrong[NAME] = [Trouble(status=429, headers={"Retry-After": "2"})]
-    assert fetch(locked(archive, server.url())) == [archive.read_bytes()]
+    assert fetch(at(archive, server.url())) == [archive.read_bytes()]
     first, second = server.requests(NAME)
     assert 2 <= second.at - first.at < 4
 
@@ -160,7 +152,7 @@ def test_too_many_requests_are_made_when_the_server_says(server: ChannelServer, 
 def test_a_server_that_wants_to_be_left_alone_is(server: ChannelServer, archive: Path) -> None:
     server.wrong[NAME] = [Trouble(status=429, headers={"Retry-After": "3600"})] * 9
     before = time.monotonic()
-    said = fails(locked(archive, server.url()))
+    said = fails(at(archive, server.url()))
     assert "429 Too Many Requests and asks to come back in 3600 seconds" in said
     assert time.monotonic() - before < 5
     assert len(server.requests(NAME)) == 1
@@ -182,16 +174,16 @@ def test_a_server_that_wants_to_be_left_alone_is(server: ChannelServer, archive:
 )
 def test_a_server_that_stays_bad(server: ChannelServer, archive: Path, trouble: Trouble, sentence: str) -> None:
     server.wrong[NAME] = [trouble] * 99
-    said = fails(locked(archive, server.url()))
+    said = fails(at(archive, server.url()))
     assert said.startswith("leaf")
     assert sentence in said
     assert f"{server.url()}/noarch/{NAME}" in said
 
 
 def test_a_server_that_is_not_there(archive: Path) -> None:
-    said = fails(locked(archive, NOBODY_LISTENS), retries=1)
+    said = fails(at(archive, NOBODY_LISTENS), retries=1)
     assert "Connection refused (2 attempts)" in said
-    assert "there is no server of that name" in fails(locked(archive, "http://no-such-host.invalid"), retries=0)
+    assert "there is no server of that name" in fails(at(archive, "http://no-such-host.invalid"), retries=0)
 
 
 def test_a_wrong_archive_is_named_and_another_mirror_asked(
@@ -201,7 +193,7 @@ def test_a_wrong_archive_is_named_and_another_mirror_asked(
     liar.parent.mkdir(parents=True)
     liar.write_bytes(archive.read_bytes()[:-1] + b"!")
     mirrors = (("https://channel.invalid/main", ((tmp_path / "liar").as_uri(), server.url())),)
-    package = locked(archive, "https://channel.invalid/main")
+    package = at(archive, "https://channel.invalid/main")
     assert fetch(package, mirrors=mirrors) == [archive.read_bytes()]
     kept = next(cache_dir("archives").rglob(NAME))
     kept.unlink()
@@ -213,7 +205,7 @@ def test_a_wrong_archive_is_named_and_another_mirror_asked(
 
 def test_mirrors_are_asked_in_the_place_of_the_channel(server: ChannelServer, archive: Path, tmp_path: Path) -> None:
     """The first that answers; the channel itself only if it is among them."""
-    package = locked(archive, f"{NOBODY_LISTENS}/main")
+    package = at(archive, f"{NOBODY_LISTENS}/main")
     base = f"{NOBODY_LISTENS}/main"
     assert fetch(package, mirrors=((base, (server.url(),)),)) == [archive.read_bytes()]
     next(cache_dir("archives").rglob(NAME)).unlink()
@@ -234,7 +226,7 @@ def test_a_mirror_that_is_down_is_asked_first_only_once(server: ChannelServer, t
         silent.wrong[".conda"] = [Trouble(cut=0, stall=60)] * 99
         before = time.monotonic()
         mirrors = (("https://channel.invalid", (silent.url(), server.url())),)
-        found = fetch(*(locked(one, "https://channel.invalid") for one in archives), mirrors=mirrors)
+        found = fetch(*(at(one, "https://channel.invalid") for one in archives), mirrors=mirrors)
         assert found == [one.read_bytes() for one in archives]
         assert time.monotonic() - before < 10
         assert len(silent.asked) <= 8
@@ -242,7 +234,7 @@ def test_a_mirror_that_is_down_is_asked_first_only_once(server: ChannelServer, t
 
 def test_one_pool_of_connections_for_all(server: ChannelServer, tmp_path: Path) -> None:
     archives = [make_package(tmp_path / "channel", f"p{number}", "1.0") for number in range(40)]
-    found = fetch(*(locked(archive, server.url()) for archive in archives))
+    found = fetch(*(at(archive, server.url()) for archive in archives))
     assert found == [archive.read_bytes() for archive in archives]
     assert len(server.asked) == 40
     assert server.connections <= 8
@@ -254,7 +246,7 @@ def test_the_first_failure_ends_the_rest(server: ChannelServer, archive: Path, t
     server.wrong[slow.name] = [Trouble(status=503, headers={"Retry-After": "100"})]
     server.wrong[NAME] = [Trouble(status=404)]
     before = time.monotonic()
-    said = fails(locked(slow, server.url()), locked(archive, server.url()))
+    said = fails(at(slow, server.url()), at(archive, server.url()))
     assert said.startswith("leaf")
     assert time.monotonic() - before < 20
 
@@ -264,15 +256,15 @@ def test_a_failure_does_not_wait_for_a_silent_server(server: ChannelServer, arch
     server.wrong[silent.name] = [Trouble(cut=500_000, stall=60)]
     server.wrong[NAME] = [Trouble(status=429, headers={"Retry-After": "2"}), Trouble(status=404)]
     before = time.monotonic()
-    assert fails(locked(silent, server.url()), locked(archive, server.url()), read_timeout=60).startswith("leaf")
+    assert fails(at(silent, server.url()), at(archive, server.url()), read_timeout=60).startswith("leaf")
     assert time.monotonic() - before < 20
-    assert fetch(locked(silent, server.url())) == [silent.read_bytes()]
+    assert fetch(at(silent, server.url())) == [silent.read_bytes()]
     assert server.requests(silent.name)[-1].headers["Range"] == "bytes=500000-"
 
 
 def test_two_builds_at_once_fetch_an_archive_once(server: ChannelServer, archive: Path) -> None:
     server.wrong[NAME] = [Trouble(cut=1_000_000, stall=0.5)]
-    package = locked(archive, server.url())
+    package = at(archive, server.url())
     threads = [threading.Thread(target=fetch, args=(package,)) for _ in range(2)]
     for thread in threads:
         thread.start()
@@ -284,8 +276,8 @@ def test_two_builds_at_once_fetch_an_archive_once(server: ChannelServer, archive
 def test_without_a_network_all_that_is_missing_is_named(server: ChannelServer, archive: Path, tmp_path: Path) -> None:
     others = [make_package(tmp_path / "channel", name, "1.0") for name in ("twig", "bark")]
     local = make_package(tmp_path / "local", "trunk", "1.0")
-    packages = [locked(one, server.url()) for one in (archive, *others)]
-    packages.append(locked(local, (tmp_path / "local").as_uri()))
+    packages = [at(one, server.url()) for one in (archive, *others)]
+    packages.append(at(local, (tmp_path / "local").as_uri()))
     fetch(packages[0])
     server.asked.clear()
     said = fails(*packages, offline=True)
@@ -308,7 +300,7 @@ def test_a_proxy_is_used_and_its_password_not_told(
     server: ChannelServer, archive: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("http_proxy", f"http://{USER}:{PASSWORD}@127.0.0.1:{server.server_port}")
-    package = locked(archive, "http://channel.invalid/open")
+    package = at(archive, "http://channel.invalid/open")
     assert fetch(package) == [archive.read_bytes()]
     assert server.asked[0].headers["Proxy-Authorization"].startswith("Basic ")
     next(cache_dir("archives").rglob(NAME)).unlink()
@@ -332,11 +324,11 @@ def test_credentials_come_from_where_rattler_keeps_them(
     basic = {"BasicHTTP": {"username": USER, "password": PASSWORD}}
 
     def get(room: str) -> None:
-        assert fetch(locked(archive, server.url(room))) == [archive.read_bytes()]
+        assert fetch(at(archive, server.url(room))) == [archive.read_bytes()]
         next(cache_dir("archives").rglob(NAME)).unlink()
 
     def refused(room: str) -> str:
-        said = fails(locked(archive, server.url(room)))
+        said = fails(at(archive, server.url(room)))
         assert "401 Unauthorized" in said
         assert "Give the credentials for 127.0.0.1" in said
         return said
@@ -355,7 +347,7 @@ def test_credentials_come_from_where_rattler_keeps_them(
     get("token")
     store.write_text("{")
     with pytest.raises(ConfigError, match="the credentials in it cannot be read: it is not JSON"):
-        fetch(locked(archive, server.url()))
+        fetch(at(archive, server.url()))
     monkeypatch.delenv("RATTLER_AUTH_FILE")
     default.unlink()
     netrc = tmp_path / "home" / ".netrc"
@@ -377,11 +369,11 @@ def test_credentials_in_the_lockfiles_variables(
     monkeypatch.setenv("CHANNEL_PASSWORD", PASSWORD)
     monkeypatch.setenv("CHANNEL_TOKEN", TOKEN)
     for base in (server.url("closed", "${CHANNEL_USER}:${CHANNEL_PASSWORD}@"), server.url("t/$CHANNEL_TOKEN/token")):
-        assert fetch(locked(archive, base)) == [archive.read_bytes()]
+        assert fetch(at(archive, base)) == [archive.read_bytes()]
         next(cache_dir("archives").rglob(NAME)).unlink()
     monkeypatch.delenv("CHANNEL_TOKEN")
     with pytest.raises(ConfigError, match="CHANNEL_TOKEN, which is not set"):
-        fetch(locked(archive, server.url("t/${CHANNEL_TOKEN}/token")))
+        fetch(at(archive, server.url("t/${CHANNEL_TOKEN}/token")))
 
 
 def test_a_password_goes_to_its_own_server_alone(
@@ -392,7 +384,7 @@ def test_a_password_goes_to_its_own_server_alone(
     with serve(tmp_path / "channel") as other:
         elsewhere = other.url().replace("127.0.0.1", "localhost") + f"/noarch/{NAME}"
         server.wrong[NAME] = [Trouble(status=302, headers={"Location": elsewhere})]
-        package = locked(archive, server.url("closed", USER + ":${CHANNEL_PASSWORD}@"))
+        package = at(archive, server.url("closed", USER + ":${CHANNEL_PASSWORD}@"))
         assert fetch(package) == [archive.read_bytes()]
         next(cache_dir("archives").rglob(NAME)).unlink()
         assert fetch(package, mirrors=((server.url("closed"), (other.url(),)),)) == [archive.read_bytes()]
@@ -423,7 +415,7 @@ def test_credentials_are_in_nothing_that_is_said_or_kept(
     ):
         store.write_text(json.dumps({"127.0.0.1": entry}))
         server.wrong[NAME] = [trouble] * 9
-        said += fails(locked(archive, base), retries=1) + caplog.text
+        said += fails(at(archive, base), retries=1) + caplog.text
     kept = b"".join(path.read_bytes() for path in cache_dir("archives").rglob("*") if path.is_file())
     for secret in (TOKEN, PASSWORD):
         assert secret not in said
@@ -439,8 +431,8 @@ def test_a_transfer_counts_what_comes(server: ChannelServer, archive: Path) -> N
         def transfer(self, text: str, total: int) -> Iterator[Transfer]:
             yield counted
 
-    package = locked(archive, server.url())
-    lock = Lock(path=Path("conda-lock.yml"), platform="linux-64", packages=(package,))
+    package = at(archive, server.url())
+    lock = lock_of(package)
     fetch_archives(lock, Watched(), Access())
     assert seen[-1] == (1, archive.stat().st_size)
     fetch_archives(lock, Watched(), Access())

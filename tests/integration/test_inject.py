@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
 import shutil
 import subprocess
@@ -12,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from lockkit import locked
 from pypikit import make_wheel
 from tinychannel import index, make_package
 
@@ -61,24 +61,12 @@ class Project:
 
     def lock_conda(self, name: str, version: str = "1.0", **options: Any) -> None:
         make: Callable[..., Path] = make_package
-        self._lock("conda", name, version, make(self.path / "channel", name, version, **options), options)
+        archive = make(self.path / "channel", name, version, **options)
+        self.locked.append(locked(archive, depends=options.get("depends", ())))
 
     def lock_wheel(self, name: str, version: str = "1.0", **options: Any) -> None:
         make: Callable[..., Path] = make_wheel
-        self._lock("pip", name, version, make(self.path / "wheels", name, version, **options), options)
-
-    def _lock(self, manager: str, name: str, version: str, archive: Path, options: dict[str, Any]) -> None:
-        package = LockedPackage(
-            name=name,
-            version=version,
-            manager=manager,
-            platform="linux-64",
-            url=archive.as_uri(),
-            sha256=hashlib.sha256(archive.read_bytes()).hexdigest(),
-            md5=None,
-            depends=tuple(options.get("depends", ())),
-        )
-        self.locked.append(package)
+        self.locked.append(locked(make(self.path / "wheels", name, version, **options), name=name))
 
     def config(self, *patterns: str) -> BundleConfig:
         listed = ", ".join(f'"{pattern}"' for pattern in patterns or ("dist/*",))

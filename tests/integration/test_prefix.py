@@ -3,19 +3,17 @@
 from __future__ import annotations
 
 import functools
-import hashlib
 import json
 import threading
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from lockkit import lock_of, locked
 from tinychannel import PLACEHOLDER, File, Link, make_package, write_archive
 
 from bundler.errors import PackError, PrefixError
-from bundler.lock.lockfile import Lock, LockedPackage
 from bundler.pack.collect import Filters, collect, find_notes
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
@@ -23,6 +21,9 @@ from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
+
+    from bundler.lock.lockfile import LockedPackage
 
 BAKED = "/opt/hello/releases/1.0-0123456789ab/env"
 
@@ -60,24 +61,6 @@ def served(tmp_path: Path) -> Iterator[str]:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         yield f"http://127.0.0.1:{server.server_port}"
         server.shutdown()
-
-
-def locked(archive: Path, *, url: str | None = None) -> LockedPackage:
-    name, version, _ = archive.name.rsplit("-", 2)
-    return LockedPackage(
-        name=name,
-        version=version,
-        manager="conda",
-        platform="linux-64",
-        url=url or archive.as_uri(),
-        sha256=hashlib.sha256(archive.read_bytes()).hexdigest(),
-        md5=None,
-        depends=(),
-    )
-
-
-def lock_of(*packages: LockedPackage) -> Lock:
-    return Lock(path=Path("conda-lock.yml"), platform="linux-64", packages=packages)
 
 
 def link(*packages: LockedPackage, baked: str = BAKED) -> dict[str, bytes | str]:

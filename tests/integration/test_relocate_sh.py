@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import os
 import shutil
 import subprocess
@@ -11,9 +10,9 @@ from pathlib import Path
 from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
+from lockkit import lock_of, locked
 from tinychannel import PLACEHOLDER, File, Link, make_package
 
-from bundler.lock.lockfile import Lock, LockedPackage
 from bundler.pack.collect import Filters, collect
 from bundler.pack.relocation import find, table
 from bundler.prefix import make_prefix
@@ -84,18 +83,7 @@ class Linked:
     archive: Path
 
     def members(self, root: str) -> tuple[Member, ...]:
-        digest = hashlib.sha256(self.archive.read_bytes()).hexdigest()
-        package = LockedPackage(
-            name="nasty",
-            version="1.0",
-            manager="conda",
-            platform="linux-64",
-            url=self.archive.as_uri(),
-            sha256=digest,
-            md5=None,
-            depends=(),
-        )
-        lock = Lock(path=Path("conda-lock.yml"), platform="linux-64", packages=(package,))
+        lock = lock_of(locked(self.archive))
         with make_prefix(lock, f"{release_dir(root)}/env", QuietProgress()) as prefix:
             return tuple(read(member) for member in collect(prefix, Filters()))
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import csv
-import hashlib
 import os
 import re
 import subprocess
@@ -14,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from lockkit import locked
 from pypikit import ZipEntry, make_wheel, serve_index
 from tinychannel import File, Link, make_package
 
@@ -46,25 +46,12 @@ def python(tmp_path: Path) -> LockedPackage:
 
 def conda(tmp_path: Path, name: str, version: str, **options: object) -> LockedPackage:
     make: Callable[..., Path] = make_package
-    return locked(make(tmp_path / "channel", name, version, **options), "conda", name, version)
+    return locked(make(tmp_path / "channel", name, version, **options))
 
 
 def wheel(tmp_path: Path, name: str = "app", version: str = "1.0", **options: object) -> LockedPackage:
     make: Callable[..., Path] = make_wheel
-    return locked(make(tmp_path / "wheels", name, version, **options), "pip", name, version)
-
-
-def locked(archive: Path, manager: str, name: str, version: str) -> LockedPackage:
-    return LockedPackage(
-        name=name,
-        version=version,
-        manager=manager,
-        platform="linux-64",
-        url=archive.as_uri(),
-        sha256=hashlib.sha256(archive.read_bytes()).hexdigest(),
-        md5=None,
-        depends=(),
-    )
+    return locked(make(tmp_path / "wheels", name, version, **options), name=name)
 
 
 def lock_of(*packages: LockedPackage, platform: str = "linux-64") -> Lock:
@@ -253,7 +240,7 @@ def test_a_name_that_is_there_twice_is_refused(python: LockedPackage, tmp_path: 
     path = tmp_path / "wheels" / wheel(tmp_path).filename
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("app/__init__.py", b"what is it now?")
-    assert "holds app/__init__.py twice" in refused(python, locked(path, "pip", "app", "1.0"))
+    assert "holds app/__init__.py twice" in refused(python, locked(path))
 
 
 def test_entry_points_stay_in_bin(python: LockedPackage, tmp_path: Path) -> None:
@@ -278,12 +265,12 @@ def test_metadata_that_is_wrong(python: LockedPackage, tmp_path: Path, metadata:
 def test_what_is_no_wheel(python: LockedPackage, tmp_path: Path) -> None:
     path = tmp_path / "app-1.0-py3-none-any.whl"
     path.write_bytes(b"PK no zip")
-    assert "not a wheel: it cannot be read" in refused(python, locked(path, "pip", "app", "1.0"))
+    assert "not a wheel: it cannot be read" in refused(python, locked(path))
     whole = tmp_path / "wheels" / wheel(tmp_path).filename
     data = bytearray(whole.read_bytes())
     data[40:44] = b"\xff\xff\xff\xff"  # in the first file's content
     path.write_bytes(data)
-    assert "app-1.0-py3-none-any.whl" in refused(python, locked(path, "pip", "app", "1.0"))
+    assert "app-1.0-py3-none-any.whl" in refused(python, locked(path))
 
 
 @pytest.mark.parametrize(
