@@ -141,15 +141,13 @@ def is_fresh(request: LockRequest) -> bool:
 
 
 def _answer(request: LockRequest, environment: Environment) -> Answer:
-    """conda-lock's, to all that it reads."""
+    """conda-lock's, to all that it decides by: of a variable in a URL that is the name, so no credential is in it."""
     beside = request.lockfile.absolute().parent
     virtual = _virtual_packages(request)
-    pip_variables = {name: os.environ.get(name) for name in environment.pip_variables}
     inputs = {
         "lockfile": file_sha256(request.lockfile),
         "files": [(os.path.relpath(path, beside), sha256_of([data])) for path, data in environment.files],
         "channels": environment.overrides,
-        "variables": environment.variables | pip_variables,
         "platforms": sorted(set(request.platforms)),
         "virtual packages": virtual.read_text(encoding="utf-8") if virtual else _assumed(request),
     }
