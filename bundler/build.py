@@ -11,7 +11,6 @@ from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import make_manifest
-from bundler.bundle.requirements import requirements
 from bundler.errors import DamagedCacheError, StaleLockError
 from bundler.local.files import find_local, local_wheel_names
 from bundler.local.replace import with_local
@@ -32,6 +31,7 @@ from bundler.target.render import (
     render_manage,
     render_unit,
 )
+from bundler.target.requirements import requirements
 from bundler.target.service import make_units, service_environment
 
 if TYPE_CHECKING:
@@ -40,7 +40,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundler.bundle.identity import Identity
-    from bundler.bundle.requirements import Requirements
     from bundler.config.project import BundleConfig, Service
     from bundler.fetch.archives import Archive
     from bundler.lock.lockfile import Lock
@@ -49,6 +48,7 @@ if TYPE_CHECKING:
     from bundler.prefix import Prefix
     from bundler.progress import Progress
     from bundler.target.activation import Activation
+    from bundler.target.requirements import Requirements
 
 __all__ = ["BuildOptions", "build", "install_service", "lock_request"]
 
@@ -220,8 +220,7 @@ def _script(
         version=config.version,
         description=config.description,
         platform=identity.platform,
-        machine=needs.machines[0],
-        machines=needs.machines,
+        needs=needs,
         build_id=identity.build_id,
         release=identity.release,
         root=identity.root,
@@ -234,13 +233,6 @@ def _script(
         payload_files=payload.installed_files,
         payload_kib=payload.installed_kib,
         longest=payload.longest or 0,
-        glibc=needs.glibc,
-        kernel=needs.linux,
-        cpu=needs.level,
-        cpu_features=needs.features,
-        cuda=needs.cuda,
-        driver=needs.branch,
-        gpu=needs.gpu,
         clients=tuple(name for name in CLIENTS if f"env/bin/{name}" in payload.executables()),
         units=tuple(sorted(path.removeprefix("units/") for path in files if path.startswith("units/"))),
         services=tuple(install_service(service) for service in config.services),

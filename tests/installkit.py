@@ -25,6 +25,7 @@ from bundler.target.render import (
     render_manage,
     render_unit,
 )
+from bundler.target.requirements import Requirements
 from bundler.target.service import make_units, service_environment
 
 if TYPE_CHECKING:
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
 SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
 SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
 COOKIE = Secret(name="RELEASE_COOKIE", bytes=32, format="hex")
+NEEDS = Requirements(machines=("x86_64",), glibc="2.17")
 SERVE = "#!/bin/sh\nwhile :; do sleep 1; done\n"
 
 
@@ -63,14 +65,7 @@ class Spec:
     secrets: tuple[Secret, ...] = (COOKIE,)
     services: tuple[str, ...] = ("hello",)
     members: tuple[Member, ...] = ()
-    machine: str = "x86_64"
-    glibc: str = "2.17"
-    kernel: str = ""
-    cpu: str = ""
-    cpu_features: tuple[str, ...] = ()
-    cuda: str = ""
-    driver: int = 0
-    gpu: bool = False
+    needs: Requirements = NEEDS
     payload_kib: int = 100
     payload_files: int = 10
     directives: tuple[str, ...] = ()
@@ -130,7 +125,7 @@ def script(spec: Spec, payload_sha256: str, digests: dict[str, str]) -> InstallS
         version=spec.version,
         description=spec.description,
         platform="linux-64",
-        machine=spec.machine,
+        needs=spec.needs,
         build_id=spec.build_id,
         release=spec.release,
         root=f"/opt/{spec.name}",
@@ -143,14 +138,6 @@ def script(spec: Spec, payload_sha256: str, digests: dict[str, str]) -> InstallS
         payload_files=spec.payload_files,
         payload_kib=spec.payload_kib,
         longest=0,
-        glibc=spec.glibc,
-        machines=(spec.machine,),
-        kernel=spec.kernel,
-        cpu=spec.cpu,
-        cpu_features=spec.cpu_features,
-        cuda=spec.cuda,
-        driver=spec.driver,
-        gpu=spec.gpu,
         units=tuple(sorted(units(spec))),
         services=services(spec),
         secrets=spec.secrets,

@@ -13,11 +13,11 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bundler.bundle.identity import Identity
-    from bundler.bundle.requirements import Requirements
     from bundler.config.project import BundleConfig
     from bundler.fetch.archives import Archive
     from bundler.lock.lockfile import Lock
     from bundler.pack.payload import Payload
+    from bundler.target.requirements import Requirements
 
 __all__ = ["SCHEMA", "SYSTEMD", "make_manifest"]
 

@@ -20,6 +20,7 @@ from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from bundler.config.project import Secret
+    from bundler.target.requirements import Requirements
     from bundler.target.words import Unit
 
 __all__ = [
@@ -60,15 +61,15 @@ class InstallScript:
 
     ``files`` are (sha256, path) of every file of the bundle but install.sh, SHA256SUMS and the payload, sorted by
     path. ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``longest`` is how many bytes the release's
-    path may have, 0 if there is no limit. ``units`` are file names below ``units/``. ``clients`` are those of CLIENTS
-    that the environment has. The rest is what preflight asks for: :class:`bundler.bundle.requirements.Requirements`.
+    path may have, 0 if there is no limit. ``needs`` is what preflight asks of the machine. ``units`` are file names
+    below ``units/``. ``clients`` are those of CLIENTS that the environment has.
     """
 
     name: str
     version: str
     description: str
     platform: str
-    machine: str
+    needs: Requirements
     build_id: str
     release: str
     root: str
@@ -81,14 +82,6 @@ class InstallScript:
     payload_files: int
     payload_kib: int
     longest: int
-    machines: tuple[str, ...]
-    glibc: str
-    kernel: str
-    cpu: str
-    cpu_features: tuple[str, ...]
-    cuda: str
-    driver: int
-    gpu: bool
     units: tuple[str, ...]
     services: tuple[InstallService, ...]
     secrets: tuple[Secret, ...]

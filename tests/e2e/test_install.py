@@ -13,6 +13,7 @@ from targetkit import Target, changes
 from bundler.config.project import Secret
 from bundler.machine import Machine, rootfs
 from bundler.resources import templates_dir
+from bundler.target.requirements import Requirements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -258,7 +259,8 @@ def test_preflight(unchanged: Target, setting: str, sentence: str, option: str) 
 
 
 def test_preflight_says_everything_at_once(unchanged: Target) -> None:
-    misfit = but(SPEC, machine="vax", glibc="9.99", payload_kib=1 << 40, payload_files=1 << 40)
+    needs = Requirements(machines=("vax",), glibc="9.99")
+    misfit = but(SPEC, needs=needs, payload_kib=1 << 40, payload_files=1 << 40)
     answer = unchanged.install(misfit)
     assert answer.status == 10
     for sentence in ("is for vax", "glibc 2.36 is too old", "MiB are needed", "inodes free"):

@@ -11,10 +11,11 @@ import shutil
 import socket
 import subprocess
 import threading
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import COOKIE, SHELL_IDS, SHELLS, Spec, but, script, write_bundle
+from installkit import COOKIE, NEEDS, SHELL_IDS, SHELLS, Spec, but, script, write_bundle
 
 from bundler.config.project import Secret
 from bundler.resources import templates_dir
@@ -34,10 +35,8 @@ MATRIX = {
     "url": Spec(health="exit 0\n", url="http://127.0.0.1:${PORT}/a'b\"c`id`$(id)*"),
     "services": Spec(services=("hello", "hello-b", "hello-c"), health="exit 0\n"),
     "nasty": Spec(description=NASTY),
-    "no-glibc": Spec(glibc=""),
-    "hardware": Spec(
-        kernel="4.18", cpu="x86_64_v2", cpu_features=("cx16", "popcnt"), cuda="12.4", driver=550, gpu=True
-    ),
+    "no-glibc": Spec(needs=replace(NEEDS, glibc="")),
+    "hardware": Spec(needs=replace(NEEDS, linux="4.18", level="x86_64_v2", cuda="12.4", gpu=True)),
 }
 
 

@@ -7,7 +7,6 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 
-from bundler.bundle.requirements import Requirements, requirements
 from bundler.config.platforms import PlatformTable, assumed
 from bundler.config.project import BundleConfig, Overrides, load_config
 from bundler.errors import ConfigError
@@ -15,6 +14,7 @@ from bundler.fetch.archives import INDEX, Archive
 from bundler.lock.explain import without_candidates
 from bundler.lock.lockfile import Lock, LockedPackage
 from bundler.platforms import MACHINES
+from bundler.target.requirements import Requirements, requirements
 
 if TYPE_CHECKING:
     from pathlib import Path
