@@ -7,16 +7,15 @@ import re
 import shutil
 import subprocess
 import sys
-import time
 from functools import cache
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from waiting import until
+
 from bundler.machine import rootfs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
-
     from bundler.machine import Machine
 
 __all__ = [
@@ -134,15 +133,6 @@ def unit_complaints(machine: Machine, *units: str) -> str:
     return done.stdout + done.stderr
 
 
-def until(condition: Callable[[], bool], *, seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.3)
-    return False
-
-
 def healthy(machine: Machine, name: str) -> bool:
-    """Whether the service becomes well within half a minute."""
-    return until(lambda: machine.run("systemctl", "start", f"{name}-health").status == 0, seconds=30)
+    """Whether the service becomes well in time."""
+    return until(lambda: machine.run("systemctl", "start", f"{name}-health").status == 0)

@@ -12,6 +12,7 @@ import pytest
 from bundlekit import build
 from netkit import join
 from tinychannel import index, make_package
+from waiting import PATIENCE
 
 from bundler.machine import Machine, rootfs
 
@@ -89,8 +90,8 @@ class Nodes:
         return self.machine.run(*user, *words, env=variables, timeout=60)
 
     def until_answer(self, expression: str, wanted: str, *, node: str = "one") -> str:
-        """The last answer, which is the one that is wanted or came after half a minute."""
-        deadline = time.monotonic() + 30
+        """The answer that is wanted, or the last one when there is no time left."""
+        deadline = time.monotonic() + PATIENCE
         while True:
             answer = self.ask(expression, node=node)
             if answer.stdout.strip() == wanted or time.monotonic() > deadline:

@@ -8,17 +8,16 @@ import os
 import re
 import stat
 import sys
-import time
 import urllib.request
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from bundlekit import install
+from waiting import until
 
 from bundler.machine import Machine
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
     from pathlib import Path
 
 pytestmark = pytest.mark.e2e
@@ -52,15 +51,6 @@ def cookie(machine: Machine) -> str:
 def release(bundle: Path) -> str:
     manifest = json.loads((bundle / "manifest.json").read_text())
     return f"/opt/hello/releases/{manifest['release']}"
-
-
-def until(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while time.monotonic() < deadline:
-        if condition():
-            return True
-        time.sleep(0.2)
-    return False
 
 
 def test_the_machine_has_neither_python_nor_conda_nor_a_network(server: Machine) -> None:
@@ -165,12 +155,12 @@ def test_the_operators_file_wins(server: Machine) -> None:
     try:
         server.put("/etc/hello/hello.env", b"PORT=8001\n", 0o640)
         server.run("systemctl", "restart", "hello", check=True)
-        assert until(lambda: server.run("systemctl", "start", "hello-health").status == 0, 20)
+        assert until(lambda: server.run("systemctl", "start", "hello-health").status == 0)
         assert environment(server)["PORT"] == "8001"
     finally:
         server.put("/etc/hello/hello.env", before.encode(), 0o640)
         server.run("systemctl", "restart", "hello", check=True)
-        assert until(lambda: server.run("systemctl", "start", "hello-health").status == 0, 20)
+        assert until(lambda: server.run("systemctl", "start", "hello-health").status == 0)
 
 
 def test_the_same_bundle_again_changes_nothing(server: Machine, hello: Path) -> None:
@@ -185,8 +175,8 @@ def test_the_same_bundle_again_changes_nothing(server: Machine, hello: Path) -> 
 def test_after_a_reboot_it_is_up_again_with_the_same_cookie(server: Machine) -> None:
     made = cookie(server)
     server.reboot()
-    assert until(lambda: server.run("systemctl", "is-active", "hello").stdout.strip() == "active", 30)
-    assert until(lambda: server.run("systemctl", "start", "hello-health").status == 0, 30)
+    assert until(lambda: server.run("systemctl", "is-active", "hello").stdout.strip() == "active")
+    assert until(lambda: server.run("systemctl", "start", "hello-health").status == 0)
     assert get(server, "/healthz").strip() == "ok"
     assert environment(server)["RELEASE_COOKIE"] == made == cookie(server)
 

@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from waiting import until
 
 from bundler.errors import ConfigError, SmokeError
 from bundler.machine import SUITES, Machine, enclosure, rootfs
@@ -58,17 +59,6 @@ def own_group() -> str:
     """The unified control group that we are in, as in /proc/PID/cgroup, with a slash at its end."""
     lines = Path("/proc/self/cgroup").read_text().splitlines()
     return next(line[3:] for line in lines if line.startswith("0::")).rstrip("/") + "/"
-
-
-def until(condition: object, seconds: float = 10) -> bool:
-    """Whether ``condition()`` becomes true in time."""
-    assert callable(condition)
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.05)
-    return True
 
 
 @pytest.mark.parametrize("suite", SUITES)

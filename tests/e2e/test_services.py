@@ -14,11 +14,12 @@ import pytest
 from examplekit import exposure
 from installkit import COOKIE, Member, Spec, but
 from targetkit import Target
+from waiting import until
 
 from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Iterator
 
 pytestmark = pytest.mark.e2e
 
@@ -153,15 +154,6 @@ def bookworm_target(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Target
         yield Target(machine, tmp_path_factory.mktemp("bundles"))
 
 
-def until(condition: Callable[[], bool], seconds: float) -> bool:
-    deadline = time.monotonic() + seconds
-    while not condition():
-        if time.monotonic() > deadline:
-            return False
-        time.sleep(0.3)
-    return True
-
-
 def pid(target: Target, name: str) -> str:
     return target.sh(f"systemctl show -p MainPID --value {name}")
 
@@ -182,7 +174,7 @@ def test_every_kind_is_well(target: Target) -> None:
         status.update(target.status())
         return bool(status["healthy"])
 
-    assert until(well, 20), status
+    assert until(well), status
     healths = {unit["unit"]: (unit["active"], unit["health"]) for unit in status["units"]}
     assert healths.pop("nightly.service")[0] in ("inactive", "activating")
     assert healths == {
@@ -234,20 +226,20 @@ def test_a_low_port_is_bound_by_nobody_special(target: Target) -> None:
 def test_what_stopped_answering_is_restarted_with_who_requires_it(target: Target) -> None:
     before = {name: pid(target, name) for name in ("web", "asked", "told")}
     target.sh("touch /var/lib/hello/mute-web")
-    assert until(lambda: pid(target, "web") not in (before["web"], "0"), 60)
+    assert until(lambda: pid(target, "web") not in (before["web"], "0"))
     target.sh("rm /var/lib/hello/mute-web")
-    assert until(lambda: pid(target, "asked") not in (before["asked"], "0"), 10)
+    assert until(lambda: pid(target, "asked") not in (before["asked"], "0"))
     assert pid(target, "told") == before["told"]
     said = target.sh("journalctl -u web-watch -o cat --no-pager")
     assert "web.service has given no good answer 2 times in a row; it is restarted" in said
     # systemd 247 does not apply a unit's LogLevelMax= to what it says of the unit itself
     assert target.machine.systemd_version < 248 or "Starting" not in said
-    assert until(lambda: target.status()["healthy"], 10)
+    assert until(lambda: target.status()["healthy"])
 
 
 def test_a_job_runs_when_it_is_time(target: Target) -> None:
     runs = target.sh("wc -l </var/lib/hello/jobs")
-    assert until(lambda: int(target.sh("wc -l </var/lib/hello/jobs")) > int(runs), 15)
+    assert until(lambda: int(target.sh("wc -l </var/lib/hello/jobs")) > int(runs))
     assert set(target.sh("cat /var/lib/hello/jobs").split()) == {"nightly"}
     timer = target.sh("systemctl show -p Persistent,TimersCalendar nightly.timer")
     assert "Persistent=yes" in timer
@@ -303,11 +295,11 @@ def test_the_watch_wakes_nobody_whom_the_admin_has_put_to_sleep(one: Target) -> 
     one.sh("systemctl stop told")
     # It lives and has its port no more: nothing that systemd would see.
     one.sh("systemctl kill -s USR1 knocked")
-    assert until(lambda: pid(one, "knocked") not in (before, "0"), 20)
+    assert until(lambda: pid(one, "knocked") not in (before, "0"))
     assert state(one, "told") == "inactive"
     again = pid(one, "knocked")
     one.sh("systemctl kill -s USR1 knocked")
-    assert until(lambda: state(one, "knocked-watch") == "failed", 20)
+    assert until(lambda: state(one, "knocked-watch") == "failed")
     assert pid(one, "knocked") == again
     assert "is left alone" in one.sh("journalctl -u knocked-watch -o cat --no-pager")
     one.sh("rm /run/conda-bundler/knocked.watch; systemctl reset-failed; systemctl restart knocked told")
@@ -324,7 +316,7 @@ def test_it_stands_still_while_an_install_runs(one: Target) -> None:
         time.sleep(12)
         assert pid(one, "web") == before
         one.sh("rm /var/lib/conda-bundler/hello/transaction")  # the scratch directory of the dead one is still there
-        assert until(lambda: pid(one, "web") not in (before, "0"), 20)
+        assert until(lambda: pid(one, "web") not in (before, "0"))
     finally:
         one.sh("rm -rf /run/conda-bundler/work /var/lib/hello/mute-web; systemctl restart web")
 
@@ -333,7 +325,7 @@ def test_what_exits_at_once_ends_as_failed(one: Target) -> None:
     one.sh("touch /var/lib/hello/die-web; systemctl reset-failed web")  # its earlier starts do not count
     try:
         one.machine.run("systemctl", "restart", "web")
-        assert until(lambda: state(one, "web") == "failed", 20)
+        assert until(lambda: state(one, "web") == "failed")
         assert one.sh("systemctl show -p NRestarts --value web") == "3"
     finally:
         one.sh("rm /var/lib/hello/die-web; systemctl reset-failed; systemctl start web asked")
@@ -342,14 +334,14 @@ def test_what_exits_at_once_ends_as_failed(one: Target) -> None:
 def test_a_watchdog_that_is_not_fed_restarts(one: Target) -> None:
     before = pid(one, "told")
     one.sh("touch /var/lib/hello/mute-told")
-    assert until(lambda: pid(one, "told") not in (before, "0"), 20)
+    assert until(lambda: pid(one, "told") not in (before, "0"))
     one.sh("rm /var/lib/hello/mute-told")
-    assert until(lambda: state(one, "told") == "active", 20)
+    assert until(lambda: state(one, "told") == "active")
 
 
 def test_after_a_reboot_all_of_it_is_there(one: Target) -> None:
     one.machine.reboot()
-    assert until(lambda: one.status()["healthy"], 30), one.status()
+    assert until(lambda: one.status()["healthy"]), one.status()
     assert state(one, "web-health.timer") == state(one, "nightly.timer") == "active"
 
 

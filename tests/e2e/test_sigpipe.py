@@ -6,11 +6,11 @@ systemd ignores SIGPIPE and children inherit that; ``fold`` then never learns th
 
 from __future__ import annotations
 
-import time
 from typing import TYPE_CHECKING
 
 import pytest
 from bundlekit import build
+from waiting import PATIENCE, until
 
 from bundler.machine import Machine
 
@@ -59,15 +59,10 @@ def machine(local_channel: Path, bookworm: Path, tmp_path_factory: pytest.TempPa
         yield machine
 
 
-def answers(machine: Machine, *, within: float) -> bool:
+def answers(machine: Machine, *, within: float = PATIENCE) -> bool:
     """Whether the service answers within so many seconds of a restart."""
     machine.run("systemctl", "restart", "--no-block", "pipeline", check=True)
-    deadline = time.monotonic() + within
-    while time.monotonic() < deadline:
-        if machine.run("systemctl", "start", "pipeline-health").status == 0:
-            return True
-        time.sleep(0.5)
-    return False
+    return until(lambda: machine.run("systemctl", "start", "pipeline-health").status == 0, within)
 
 
 def drop_in(machine: Machine, text: str) -> None:
@@ -76,7 +71,7 @@ def drop_in(machine: Machine, text: str) -> None:
 
 
 def test_it_starts_under_our_unit(machine: Machine) -> None:
-    assert answers(machine, within=20)
+    assert answers(machine)
 
 
 def test_the_same_unit_without_both_hangs_and_calls_itself_active(machine: Machine) -> None:
@@ -88,9 +83,9 @@ def test_the_same_unit_without_both_hangs_and_calls_itself_active(machine: Machi
 
 def test_ignore_sigpipe_false_alone_cures_it(machine: Machine) -> None:
     drop_in(machine, NO_COOKIE)
-    assert answers(machine, within=20)
+    assert answers(machine)
 
 
 def test_the_cookie_alone_cures_it(machine: Machine) -> None:
     drop_in(machine, HANGING)
-    assert answers(machine, within=20)
+    assert answers(machine)
