@@ -11,11 +11,12 @@ from __future__ import annotations
 import asyncio
 import contextlib
 import ctypes
-import hashlib
 import json
+import os
 import shutil
 import tempfile
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -23,7 +24,7 @@ from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from bundler.digests import file_sha256
-from bundler.errors import PackError, PrefixError
+from bundler.errors import DamagedCacheError, PackError, PrefixError
 from bundler.fetch.archives import INDEX, fetch_archives
 from bundler.fetch.channels import ANYHOW
 from bundler.local.check import check_local
@@ -76,16 +77,13 @@ def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = ANY
     or is not what the lockfile says, :class:`PackError` if ``baked`` does not fit a package's placeholder.
     """
     check_wheels(lock.packages, lock.path)
-    archives = fetch_archives(lock, progress, access)
+    is_unpacked = partial(_is_unpacked, baked=baked)
+    archives = fetch_archives(lock, progress, access, is_unpacked=is_unpacked)
     packages = tuple(archive for archive in archives if archive.package.manager == "conda")
     python = _environment_python(archives, lock.platform) if len(packages) < len(archives) else None
     wheels = _plan_wheels(archives, python) if python else ()
     if any(archive.package.injected for archive in archives):
         check_local(archives, {one.package.key: one.wheel for one in wheels}, python)
-    for archive in packages:
-        entries = _entries(archive)
-        _check_room(archive, entries, baked)
-        _forget_if_damaged(archive, entries)
     room = cache_dir("prefix")  # beside the package cache, so that files can be hard links
     with tempfile.TemporaryDirectory(prefix=f"{lock.platform}-", dir=room) as temporary:
         path = Path(temporary) / "env"
@@ -201,7 +199,18 @@ def _run_rattler(archives: tuple[Archive, ...], path: Path, baked: str, platform
     try:
         asyncio.run(_link(archives, path, baked, platform))
     except (InstallerError, OSError) as error:
-        raise PrefixError(f"the environment could not be linked: {error}", where=platform) from error
+        damage = _something_missing(archives)
+        raise damage or PrefixError(f"the environment could not be linked: {error}", where=platform) from error
+
+
+def _something_missing(archives: Iterable[Archive]) -> DamagedCacheError | None:
+    """A copy that has not all of its files, if there is one that could not be unpacked anew."""
+    for archive in archives:
+        copy = cache_dir("pkgs") / archive.package.dist
+        for entry in () if archive.verified else archive.paths():
+            if not os.path.lexists(copy / entry["_path"]):
+                return DamagedCacheError(entry["_path"], packages=(archive.package.dist,))
+    return None
 
 
 def _give_back() -> None:
@@ -239,22 +248,33 @@ def _record(archive: Archive, room: Path) -> RepoDataRecord:
         record = PackageRecord.from_index_json(index, archive.size, archive.package.sha256, archive.package.md5)
     except Exception as error:  # whatever the parser raises
         raise PrefixError(f"not a conda package: {error}", where=f"{archive.package.name} ({index.name})") from error
-    return RepoDataRecord(record, archive.package.filename, archive.path.as_uri(), archive.package.channel)
+    # What was not verified is not to be unpacked, should its copy vanish meanwhile: it is where nothing is.
+    path = archive.path if archive.verified else archive.path.parent / "not-verified" / archive.path.name
+    return RepoDataRecord(record, archive.package.filename, path.as_uri(), archive.package.channel)
 
 
-def _forget_if_damaged(archive: Archive, entries: tuple[Mapping[str, Any], ...]) -> None:
-    """Have the package unpacked anew if the linker would read something else of its copy than the archive holds.
+def _is_unpacked(archive: Archive, *, baked: str) -> bool:
+    """Whether the package's copy lies in the cache, and the linker would read of it what the archive holds.
 
-    It reads what says how to link, and the files that it writes the prefix into.
+    It reads what says how to link, and the files that it writes the prefix into. A copy that has something else there
+    is forgotten. Raises what :func:`make_prefix` does of a package that cannot be linked.
     """
+    entries = _entries(archive)
+    _check_room(archive, entries, baked)
     copy = cache_dir("pkgs") / archive.package.dist
     if not copy.exists():
-        return
+        return False
     rewritten = (entry for entry in entries if "prefix_placeholder" in entry and "sha256" in entry)
-    expected = {entry["_path"]: entry["sha256"] for entry in rewritten}
-    expected |= {name: hashlib.sha256(content).hexdigest() for name, content in archive.info.items()}
-    if not all(_has(copy / name, digest) for name, digest in expected.items()):
-        forget(archive.package.dist)
+    if all(_reads(copy / name, content) for name, content in archive.info.items()) and all(
+        _has(copy / entry["_path"], entry["sha256"]) for entry in rewritten
+    ):
+        return True
+    forget(archive.package.dist)
+    return False
+
+
+def _reads(path: Path, content: bytes) -> bool:
+    return path.is_file() and path.read_bytes() == content
 
 
 def _has(path: Path, sha256: str) -> bool:

@@ -1,7 +1,9 @@
 """Lock -> archives: every package fetched, and its bytes read and found to be what the lockfile says.
 
-Every archive is hashed by us before anything of it is used, whatever its URL and however warm the caches are:
-py-rattler checks no hash on ``file://`` URLs. Archives are kept by content, as ``archives/<sha256>/<file name>``.
+Every archive is hashed by us before anything is unpacked from it, whatever its URL and however warm the caches are:
+py-rattler checks no hash on ``file://`` URLs. Archives are kept by content, as ``archives/<sha256>/<file name>``, and
+what one that was verified says of itself beside it (:mod:`bundler.fetch.notes`): a package that lies unpacked already
+is not read again, since each of its files is compared with that.
 """
 
 from __future__ import annotations
@@ -23,10 +25,11 @@ from bundler.digests import file_sha256
 from bundler.errors import PrefixError
 from bundler.fetch.channels import ANYHOW, Access, public_url
 from bundler.fetch.download import Downloader, DownloadFailed
+from bundler.fetch.notes import read_note, write_note
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Mapping
+    from collections.abc import Callable, Iterator, Mapping
 
     from bundler.fetch.download import Downloaded
     from bundler.lock.lockfile import Lock, LockedPackage
@@ -40,24 +43,32 @@ _AT_A_TIME = 8
 
 @dataclass(frozen=True, kw_only=True)
 class Archive:
-    """A package whose bytes have been read and are what the lockfile says.
+    """A package that is what the lockfile says.
 
     ``info`` are a conda package's files below ``info/`` that decide how it is linked, by their path; one that it does
-    not have is missing. ``size`` is in bytes.
+    not have is missing. ``size`` is in bytes. ``verified``: all its bytes were read this time, so that it may be
+    unpacked; else only ``info`` is to be relied on.
     """
 
     package: LockedPackage
     path: Path
     size: int
     info: Mapping[str, bytes]
+    verified: bool = True
 
     def paths(self) -> tuple[Mapping[str, Any], ...]:
         """The entries of ``info/paths.json`` (conda's package specification); none for a package without one."""
         return tuple(json.loads(self.info[_PATHS])["paths"]) if _PATHS in self.info else ()
 
 
-def fetch_archives(lock: Lock, progress: Progress, access: Access = ANYHOW) -> tuple[Archive, ...]:
-    """All archives of ``lock``, in its order. Raises :class:`PrefixError` for what cannot be had or is wrong."""
+def fetch_archives(
+    lock: Lock, progress: Progress, access: Access = ANYHOW, *, is_unpacked: Callable[[Archive], bool] | None = None
+) -> tuple[Archive, ...]:
+    """All archives of ``lock``, in its order. Raises :class:`PrefixError` for what cannot be had or is wrong.
+
+    ``is_unpacked`` says of a conda package, by its ``info``, that nothing will be unpacked from it; then its bytes are
+    only read if they never were. It is asked by several threads at a time, once of each package.
+    """
     _check_hashed(lock)
     if access.offline:
         _check_at_hand(lock, access)
@@ -66,7 +77,7 @@ def fetch_archives(lock: Lock, progress: Progress, access: Access = ANYHOW) -> t
         progress.transfer(f"Fetching and verifying {len(lock.packages)} packages", len(lock.packages)) as transfer,
         ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
     ):
-        store = _Store(downloader=downloader, access=access, transfer=transfer)
+        store = _Store(downloader=downloader, access=access, transfer=transfer, is_unpacked=is_unpacked)
         pending = [pool.submit(store.fetch, package) for package in lock.packages]
         try:
             done, _ = wait(pending, return_when=FIRST_EXCEPTION)
@@ -154,17 +165,35 @@ class _Store:
     downloader: Downloader
     access: Access
     transfer: Transfer
+    is_unpacked: Callable[[Archive], bool] | None
 
     def fetch(self, package: LockedPackage) -> Archive:
-        """The package's archive, verified; fetched first if it is not there."""
+        """The package's archive, verified if anything will be unpacked from it; fetched first if it is not there."""
+        archive = (self._noted(package) if self.is_unpacked else None) or self._verified(package)
+        if self.is_unpacked and package.manager == "conda" and not self.is_unpacked(archive) and not archive.verified:
+            archive = self._verified(package)
+        self.transfer.done()
+        return archive
+
+    def _noted(self, package: LockedPackage) -> Archive | None:
+        """As it was when it was verified."""
+        kept = _kept(package)
+        info = read_note(kept)
+        if info is None:
+            return None
+        return Archive(package=package, path=kept, size=kept.stat().st_size, info=info, verified=False)
+
+    def _verified(self, package: LockedPackage) -> Archive:
         kept = _kept(package)
         if not _is_kept(package):
             kept.parent.mkdir(exist_ok=True)
             with _alone(kept.parent):
                 if not _is_kept(package):  # another build may have brought it
                     self._bring(package, kept)
-        info = _info(kept, f"{package.name} ({package.filename})") if package.manager == "conda" else {}
-        self.transfer.done()
+        info: dict[str, bytes] = {}
+        if package.manager == "conda":
+            info = _info(kept, f"{package.name} ({package.filename})")
+            write_note(kept, info)
         return Archive(package=package, path=kept, size=kept.stat().st_size, info=info)
 
     def _bring(self, package: LockedPackage, kept: Path) -> None:

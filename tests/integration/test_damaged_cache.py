@@ -109,6 +109,36 @@ def test_a_changed_copy_is_unpacked_anew(project: Path, sound: tuple[str, str], 
     assert build(project) == sound
 
 
+@pytest.mark.parametrize("path", ["tool-1.0-0/share/plain", "tool-1.0-0/bin/tool", "tool-1.0-0/info", "tool-1.0-0"])
+def test_what_is_missing_in_a_copy_is_unpacked_anew(project: Path, sound: tuple[str, str], path: str) -> None:
+    gone = project.parent / "cache" / "pkgs" / path
+    shutil.rmtree(gone) if gone.is_dir() else gone.unlink()
+    assert build(project)[0] == sound[0]
+    assert gone.exists()
+    assert build(project) == sound
+
+
+def test_an_archive_is_verified_before_anything_is_unpacked_from_it(project: Path, sound: tuple[str, str]) -> None:
+    """One that was verified once, and has changed since."""
+    cache = project.parent / "cache"
+    (archive,) = (cache / "archives").rglob("tool-1.0-0.conda")
+    content = archive.read_bytes()
+    archive.write_bytes(content[:100] + bytes(20) + content[120:])
+    assert build(project) == sound  # nothing is read of it
+    shutil.rmtree(cache / "pkgs" / "tool-1.0-0")
+    assert build(project) == sound
+    assert archive.read_bytes() == content
+
+
+@pytest.mark.parametrize("change", ["torn", "bent", "empty"])
+def test_a_damaged_note_is_none(project: Path, sound: tuple[str, str], change: str) -> None:
+    (note,) = (project.parent / "cache" / "archives").rglob(".tool-1.0-0.conda.info")
+    content = note.read_bytes()
+    note.write_bytes({"torn": content[:-9], "bent": content.replace(b"share", b"shore"), "empty": b""}[change])
+    assert build(project) == sound
+    assert note.read_bytes() == content
+
+
 def test_a_package_that_declares_something_else_than_it_holds_is_refused(tmp_path: Path) -> None:
     make_package(
         tmp_path / "channel", "tool", "1.0", files={**TOOL, "share/plain": File(content=b"x", declared="0" * 64)}
