@@ -8,7 +8,6 @@ is of all of it.
 from __future__ import annotations
 
 import hashlib
-import os
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -116,7 +115,7 @@ def _parts(members: Iterable[Member], size: int, *, last: bool) -> Iterator[_Par
             entry = TreeEntry(path=member.path, mode=member.mode, digest=member.link, size=0)
             yield _written(tar_header(member.path, member.mode, kind=LINK, link=member.link), entry)
         else:
-            length = _size(member)
+            length = member.length
             if length <= size:
                 yield (member, length), HEADER + length + -length % HEADER, None
             else:
@@ -127,13 +126,6 @@ def _parts(members: Iterable[Member], size: int, *, last: bool) -> Iterator[_Par
 
 def _written(data: bytes, entry: TreeEntry | None = None) -> _Part:
     return data, len(data), entry
-
-
-def _size(member: Member) -> int:
-    if member.content is not None:
-        return len(member.content)
-    assert member.source is not None
-    return os.stat(member.source).st_size  # noqa: PTH116 -- see Member.source
 
 
 def _large(member: Member, size: int) -> Iterator[_Part]:

@@ -9,8 +9,10 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import stat
 import warnings
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from conda_pack import CondaEnv
@@ -121,10 +123,10 @@ class _View:
         places = {prefix.baked}
         for file, record in prefix.records():
             owners[f"conda-meta/{file}"] = record["name"]
-            copy = os.path.basename(record["extracted_package_dir"])  # noqa: PTH119 -- once for each package
+            copies = (Path(record["extracted_package_dir"]).name,)  # one for all the files
             for entry in record["paths_data"]["paths"]:
                 target, other = entry["_path"], declared.get(entry["_path"])
-                declared[target] = _declared(entry, copy, other)
+                declared[target] = _declared(entry, copies, other)
                 if other or "prefix_placeholder" in entry or entry["path_type"] not in _UNBAKED:
                     owners.pop(target, None)
                     places.add(entry.get("prefix_placeholder", prefix.baked))
@@ -142,7 +144,8 @@ class _View:
         source, path, package = f"{self.prefix.path}/{target}", f"env/{target}", self.owners.get(target)
         if target.startswith("conda-meta/") and target.endswith(".json"):
             return Member(path=path, mode=0o644, content=self._record(target), package=package)
-        if os.path.islink(source):  # noqa: PTH114 -- see Member.source
+        status = os.lstat(source)
+        if stat.S_ISLNK(status.st_mode):
             return link_member(path, self._points_to(target), package=package)
         if target in self.metadata:
             return Member(path=path, mode=0o644, content=(self.prefix.path / target).read_bytes(), package=package)
@@ -150,7 +153,8 @@ class _View:
         if module is not None and module not in self.owners:
             return None
         digest = self._digest(module) if module else None
-        return member_from(source, path, package=package, module=digest, declared=self.declared.get(target))
+        declared = self.declared.get(target)
+        return member_from(source, path, status=status, package=package, module=digest, declared=declared)
 
     def _module(self, target: str) -> str | None:
         """The source of a ``.pyc``, if it is there."""
@@ -197,7 +201,7 @@ class _View:
         return json.dumps(record, sort_keys=True).encode() + b"\n"
 
 
-def _declared(entry: Mapping[str, Any], copy: str, other: Declared | None) -> Declared:
+def _declared(entry: Mapping[str, Any], copies: tuple[str, ...], other: Declared | None) -> Declared:
     """What paths.json and the linker (``sha256_in_prefix``) say of a file, added to what another package says of it."""
     placeholder = entry.get("prefix_placeholder")
     digest = entry.get("sha256") if placeholder is None else entry.get("sha256_in_prefix")
@@ -206,7 +210,7 @@ def _declared(entry: Mapping[str, Any], copy: str, other: Declared | None) -> De
         digests = digests + other.sha256 if digests and other.sha256 else ()
     return Declared(
         sha256=digests,
-        copies=(copy, *(other.copies if other else ())),
+        copies=copies + other.copies if other else copies,
         mode=entry.get("file_mode") if placeholder is not None else None,
         placeholder=len(os.fsencode(placeholder)) if placeholder is not None else 0,
     )

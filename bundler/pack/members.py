@@ -61,7 +61,8 @@ class Member:
     """One entry of the payload, by its path below the release.
 
     A file has a ``source`` to be read (plain text: making a Path of each costs more than all else that is done with
-    ten thousand of them) or its ``content``; a link has a ``link``; a directory has none of them.
+    ten thousand of them), which had ``size`` bytes, or its ``content``; a link has a ``link``; a directory has none of
+    them.
     ``package`` is the key of the package that alone decides its bytes; None if the baked prefix or something else does.
     ``module`` is the SHA-256 of the module that a ``.pyc`` was compiled from: its header is rewritten as it is read.
     """
@@ -69,6 +70,7 @@ class Member:
     path: str
     mode: int
     source: str | None = None
+    size: int = 0
     content: bytes | None = None
     link: str | None = None
     package: str | None = None
@@ -79,13 +81,18 @@ class Member:
     def is_directory(self) -> bool:
         return self.source is None and self.content is None and self.link is None
 
+    @property
+    def length(self) -> int:
+        """Bytes that it has as it is packed."""
+        return self.size if self.content is None else len(self.content)
+
     def open(self) -> BinaryIO:
         """The file's bytes, as they are packed."""
         if self.content is not None:
             return io.BytesIO(self.content)
         assert self.source is not None
         if self.module is not None:
-            content = bytearray(os.stat(self.source).st_size)  # noqa: PTH116 -- see source
+            content = bytearray(self.size)
             self.fill(memoryview(content))
             return io.BytesIO(content)
         return io.FileIO(self.source)
@@ -154,13 +161,31 @@ def _bytes(text: str) -> bytes:
 
 
 def member_from(
-    source: str, path: str, *, package: str | None = None, module: str | None = None, declared: Declared | None = None
+    source: str,
+    path: str,
+    *,
+    status: os.stat_result | None = None,
+    package: str | None = None,
+    module: str | None = None,
+    declared: Declared | None = None,
 ) -> Member:
-    """The member that ``source`` becomes at ``path``. Raises :class:`PackError` for what is not plain."""
-    mode = os.lstat(source).st_mode
+    """The member that ``source`` becomes at ``path``; ``status`` is its lstat, for who has it already.
+
+    Raises :class:`PackError` for what is not plain.
+    """
+    status = status or os.lstat(source)
+    mode = status.st_mode
     if stat.S_ISREG(mode) and not mode & _FORBIDDEN_BITS:
         plain = 0o755 if mode & 0o111 else 0o644
-        return Member(path=path, mode=plain, source=source, package=package, module=module, declared=declared)
+        return Member(
+            path=path,
+            mode=plain,
+            source=source,
+            size=status.st_size,
+            package=package,
+            module=module,
+            declared=declared,
+        )
     if stat.S_ISLNK(mode):
         return link_member(path, os.readlink(source), package=package)  # noqa: PTH115 -- see Member.source
     if stat.S_ISDIR(mode):

@@ -153,7 +153,7 @@ def test_a_timestamp_pyc_becomes_an_unchecked_one_that_python_loads(tmp_path: Pa
     compiled = py_compile.compile(str(source), invalidation_mode=py_compile.PycInvalidationMode.TIMESTAMP)
     assert compiled is not None
     pyc = Path(compiled)
-    member = Member(path="x", mode=0o644, source=str(pyc), module=hashlib.sha256(source.read_bytes()).hexdigest())
+    member = member_from(str(pyc), "x", module=hashlib.sha256(source.read_bytes()).hexdigest())
     data = member.read()
     assert data[4:8] == b"\x01\x00\x00\x00"
     pyc.write_bytes(data)

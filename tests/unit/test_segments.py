@@ -14,7 +14,7 @@ import pytest
 from bundler.pack import archive
 from bundler.pack.archive import WrittenArchive, write_archive
 from bundler.pack.codecs import CODECS
-from bundler.pack.members import Member
+from bundler.pack.members import Member, member_from
 from bundler.pack.segments import NewEntry, Segment, SegmentCache
 
 if TYPE_CHECKING:
@@ -44,7 +44,7 @@ def room(tmp_path: Path) -> Path:
 def segments(source: Path) -> list[Segment]:
     return [
         Segment(name="directories", members=(Member(path="env", mode=0o755),)),
-        Segment(name="alpha", members=(Member(path="env/a", mode=0o644, source=str(source)),), origin="a" * 64),
+        Segment(name="alpha", members=(member_from(str(source), "env/a"),), origin="a" * 64),
         Segment(name="beta", members=(Member(path="env/b", mode=0o755, content=b"b"),), origin="b" * 64),
         Segment(name="baked", members=(Member(path="env/c", mode=0o644, content=b"c"),), last=True),
     ]
@@ -85,7 +85,8 @@ def test_segments_are_where_the_index_says(source: Path, room: Path) -> None:
 
 @pytest.mark.parametrize("damage", ["truncated", "flipped", "empty", "zeros", "tail flipped"])
 def test_a_damaged_entry_is_never_used(source: Path, room: Path, damage: str) -> None:
-    good, _ = write(segments(source), room)
+    parts = segments(source)
+    good, _ = write(parts, room)
     for entry in room.iterdir():
         data = bytearray(entry.read_bytes())
         if damage == "flipped":
@@ -94,9 +95,9 @@ def test_a_damaged_entry_is_never_used(source: Path, room: Path, damage: str) ->
             data[-3] ^= 1
         changed = {"truncated": bytes(data[:-10]), "empty": b"", "zeros": bytes(len(data))}.get(damage, bytes(data))
         entry.write_bytes(changed)
-    assert write(segments(source), room)[0] == good
+    assert write(parts, room)[0] == good
     source.unlink()  # and now the entries are whole again
-    assert write(segments(source), room)[0] == good
+    assert write(parts, room)[0] == good
 
 
 def test_an_unfinished_entry_has_no_name(source: Path, room: Path) -> None:
