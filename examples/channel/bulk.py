@@ -10,6 +10,7 @@ from __future__ import annotations
 import random
 import zipfile
 from functools import partial
+from itertools import accumulate
 from typing import TYPE_CHECKING
 
 from model import PLACEHOLDER, Member, Package, Recipe
@@ -23,10 +24,11 @@ __all__ = ["recipes"]
 
 _VERSION = "1.0"
 _DONORS = ("numpy", "pandas", "scipy")
-_SLICES = 7  # of the donors' files; with ten packages from seven slices three are there twice, under other names
-_COUNTS = {"bulk-3x": 20, "bulk-10x": 90}
+_SLICES = 7  # of the donors' files; what comes of a slice again has other names
+_COUNTS = {"bulk-3x": 22, "bulk-10x": 100}
 _FILE_COST = 4096  # bytes that a file counts for beside its content, so that numbers are balanced too
 _PROGRAMS = 4  # in each package, with the placeholder in strings
+_PROGRAM = 1 << 20  # bytes at most
 _SCRIPTS = 20  # likewise, with the placeholder in their first line
 _SMALL_FILES = 12_000
 _GIANT_MIB = 1024
@@ -81,24 +83,26 @@ def _bulk(wheels: Callable[[], Mapping[str, Path]], number: int) -> Package:
     name = f"bulk-{number:02}"
     files = tuple(_slice(wheels(), number % _SLICES))
     members = [Member(path=f"lib/{name}/{path}", content=content) for path, content in files]
-    # The smallest: what carries a prefix is programs and a few libraries, not the bulk of an environment.
-    programs = [content for path, content in files if path.endswith(".so")][-_PROGRAMS:]
+    # Of middling size: what carries a prefix is programs and a few libraries, a percent or two of an environment.
+    libraries = sorted(
+        (content for path, content in files if path.endswith(".so") and len(content) < _PROGRAM), key=len
+    )
+    middle = len(libraries) // 2
+    programs = libraries[middle : middle + _PROGRAMS]
     members += [_program(name, position, content) for position, content in enumerate(programs)]
     members += [_script(name, position) for position in range(_SCRIPTS)]
     return _package(name, tuple(members))
 
 
 def _slice(wheels: Mapping[str, Path], number: int) -> Iterator[tuple[str, bytes]]:
-    """A part of the donors' files, the largest first: each file goes to the slice that is smallest so far."""
+    """A part of the donors' files, whole directories but for the first and the last."""
     archives = [zipfile.ZipFile(wheels[donor]) for donor in _DONORS]
     try:
         parts = [(part, archive) for archive in archives for part in archive.infolist() if not part.is_dir()]
-        parts.sort(key=lambda pair: (-pair[0].file_size, pair[0].filename))
-        sizes = [0] * _SLICES
-        for part, archive in parts:
-            goal = sizes.index(min(sizes))
-            sizes[goal] += part.file_size + _FILE_COST
-            if goal == number:
+        parts.sort(key=lambda pair: pair[0].filename)
+        costs = [part.file_size + _FILE_COST for part, _ in parts]
+        for (part, archive), end in zip(parts, accumulate(costs), strict=True):
+            if (end - 1) * _SLICES // sum(costs) == number:
                 yield part.filename, archive.read(part)
     finally:
         for archive in archives:
