@@ -82,7 +82,7 @@ unpack() {
                 tar -xpof - -C "$STAGE" >/dev/null 2>"$WORK/tar" 3>&- || echo failed >"$WORK/failed"
                 cat >/dev/null
             }
-        } 3>&1 | sha256sum
+        } 3>&1 | hash_payload
     ) || die 12 "cannot read $PAYLOAD"
     rm -f "$WORK/unpacking"
     [ "${unpacked%% *}" = "$PAYLOAD_SHA256" ] || damaged "$PAYLOAD"

@@ -29,8 +29,20 @@ verify_file() { # SHA256 PATH: the payload's content is left to whoever reads it
 
 verify_payload() {
     say "checking $PAYLOAD"
-    set -- "$(read_payload | sha256sum)"
+    set -- "$(read_payload | hash_payload)"
     [ "${1%% *}" = "$PAYLOAD_SHA256" ] || damaged "$PAYLOAD"
+}
+
+# Of what it reads: its SHA-256, and something behind a space. openssl takes half the time of a plain sha256sum(1), and
+# a fraction of it where the processor has instructions for it. It is asked for a digest that is known, first.
+hash_payload() {
+    hash_by=sha256sum
+    if have openssl; then
+        case $(printf 1 | openssl dgst -sha256 -r 2>/dev/null) in
+            6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b\ *) hash_by='openssl dgst -sha256 -r' ;;
+        esac
+    fi
+    $hash_by
 }
 
 codec_tool() {

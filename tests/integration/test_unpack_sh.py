@@ -131,6 +131,28 @@ def test_every_codec_is_unpacked(tmp_path: Path, shell: str, tools: str, codec: 
 
 
 @pytest.mark.parametrize(("shell", "tools"), SHELLS)
+def test_openssl_takes_the_digest_where_it_can(tmp_path: Path, shell: str, tools: str) -> None:
+    target = make_target(tmp_path, shell, tools, "openssl")
+    target.tool("sha256sum", "#!/bin/sh\nexit 1\n")
+    done = target.run(GZIP, "gzip", "unpack; verify_payload")
+    assert done.returncode == 0, done.stderr
+    assert target.tree() == FILES
+    changed = target.run(GZIP, "gzip", "PAYLOAD_SHA256=other; verify_payload")
+    assert changed.returncode == 11
+
+
+@pytest.mark.parametrize(
+    "answer", ["echo 12; cat >/dev/null", "exit 1", "cat", "echo SHA256'(stdin)'= 6b86b273ff34fce1"]
+)
+def test_an_openssl_that_is_none_is_not_asked(tmp_path: Path, answer: str) -> None:
+    target = make_target(tmp_path, "dash", GNU)
+    target.tool("openssl", f"#!/bin/sh\n{answer}\n")
+    done = target.run(GZIP, "gzip", "unpack; verify_payload")
+    assert done.returncode == 0, done.stderr
+    assert target.tree() == FILES
+
+
+@pytest.mark.parametrize(("shell", "tools"), SHELLS)
 def test_zstd_reads_gzip_where_it_can(tmp_path: Path, shell: str, tools: str) -> None:
     target = make_target(tmp_path, shell, tools, "zstd")
     assert target.run(GZIP, "gzip", "gzip_reader").stdout == "zstd\n"
