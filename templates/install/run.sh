@@ -13,11 +13,11 @@ take_run() { # FILE OFFSET LENGTH
     catch_signals # what was unpacked is ours to remove
 }
 
-read_payload() {
+with_payload() { # COMMAND...: which reads it
     if [ -n "$RUN" ]; then
-        tail -c "+$((RUN_OFFSET + 1))" <"$RUN" | head -c "$RUN_LENGTH"
+        tail -c "+$((RUN_OFFSET + 1))" <"$RUN" 3>&- | head -c "$RUN_LENGTH" 3>&- | "$@"
     else
-        cat <"$BUNDLE/$PAYLOAD"
+        "$@" <"$BUNDLE/$PAYLOAD"
     fi
 }
 

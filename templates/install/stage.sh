@@ -75,7 +75,7 @@ unpack() {
     flush_meanwhile
     unpacked=$(
         {
-            read_payload 3>&- | tee /proc/self/fd/3 | {
+            with_payload tee /proc/self/fd/3 | {
                 decompress 3>&- 2>"$WORK/decompress" || echo failed >"$WORK/failed"
                 cat >/dev/null
             } | {

@@ -29,7 +29,7 @@ verify_file() { # SHA256 PATH: the payload's content is left to whoever reads it
 
 verify_payload() {
     say "checking $PAYLOAD"
-    set -- "$(read_payload | hash_payload)"
+    set -- "$(with_payload hash_payload)"
     [ "${1%% *}" = "$PAYLOAD_SHA256" ] || damaged "$PAYLOAD"
 }
 
