@@ -15,6 +15,7 @@ import json
 import os
 import shutil
 import tempfile
+import time
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -199,8 +200,18 @@ def _run_rattler(archives: tuple[Archive, ...], path: Path, baked: str, platform
     try:
         asyncio.run(_link(archives, path, baked, platform))
     except (InstallerError, OSError) as error:
+        _remove_while_written_to(path)
         damage = _something_missing(archives)
         raise damage or PrefixError(f"the environment could not be linked: {error}", where=platform) from error
+
+
+def _remove_while_written_to(path: Path) -> None:
+    """Remove what was linked: the linker's other threads go on for a moment after one of them has failed."""
+    for _ in range(100):
+        shutil.rmtree(path, ignore_errors=True)
+        time.sleep(0.05)
+        if not path.exists():
+            return
 
 
 def _something_missing(archives: Iterable[Archive]) -> DamagedCacheError | None:

@@ -64,8 +64,11 @@ def write_archive(
     ``closing`` makes one more segment from all that is in those before it.
     """
     workers = jobs or os.cpu_count() or 1
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        writer, mine = _Writer(file, ahead=2 * workers + 1), _Mine()  # no worker waits for what is being written
+    with ThreadPoolExecutor(max_workers=workers) as pool, ThreadPoolExecutor(max_workers=1) as hasher:
+        writer, mine = (
+            _Writer(file, hasher, ahead=2 * workers + 1),
+            _Mine(),
+        )  # no worker waits for what is being written
 
         def add(segment: Segment, kept: KeptEntry | None) -> None:
             if kept is not None:
@@ -99,6 +102,10 @@ def _looked_up(
     yield from waiting
 
 
+def _nothing() -> None:
+    pass
+
+
 class _Mine(threading.local):
     """What each worker has for itself."""
 
@@ -112,10 +119,15 @@ def _compressed(block: Block, codec: Codec, mine: _Mine) -> tuple[bytes | bytear
 
 
 class _Writer:
-    """Writes in order what is made out of order: each part takes its turn, no more than ``ahead`` are waiting."""
+    """Writes in order what is made out of order: each part takes its turn, no more than ``ahead`` are waiting.
 
-    def __init__(self, file: BinaryIO, *, ahead: int) -> None:
+    ``hasher``, of one thread, takes the digest of a piece while the next is read and written.
+    """
+
+    def __init__(self, file: BinaryIO, hasher: ThreadPoolExecutor, *, ahead: int) -> None:
         self._file = file
+        self._hasher = hasher
+        self._hashed = hasher.submit(_nothing)
         self._ahead = ahead
         self._turns: deque[Callable[[], None]] = deque()
         self._digest = hashlib.sha256()
@@ -137,6 +149,7 @@ class _Writer:
 
     def finish(self) -> WrittenArchive:
         tree = self.everything()
+        self._hashed.result()
         return WrittenArchive(
             sha256=self._digest.hexdigest(), size=self._size, segments=tuple(self._segments), tree=tree
         )
@@ -168,7 +181,8 @@ class _Writer:
 
     def _put(self, data: bytes | bytearray) -> None:
         self._file.write(data)
-        self._digest.update(data)
+        self._hashed.result()  # one piece at a time, and none that waits
+        self._hashed = self._hasher.submit(self._digest.update, data)
         self._size += len(data)
 
     def _end(self, sha256: str) -> None:

@@ -7,6 +7,7 @@ import os
 import shutil
 import subprocess
 import sys
+import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
@@ -128,6 +129,21 @@ def test_an_archive_is_verified_before_anything_is_unpacked_from_it(project: Pat
     shutil.rmtree(cache / "pkgs" / "tool-1.0-0")
     assert build(project) == sound
     assert archive.read_bytes() == content
+
+
+def test_nothing_is_unpacked_from_what_was_not_verified(project: Path, sound: tuple[str, str], tmp_path: Path) -> None:
+    """A copy that is found to lack a file only when it is linked, and in the store another archive of the same size."""
+    cache = project.parent / "cache"
+    (archive,) = (cache / "archives").rglob("tool-1.0-0.conda")
+    files = {**TOOL, "bin/tool": File(content=f"#!{PLACEHOLDER}/bin/rm\n".encode(), mode=0o755, prefix="text")}
+    del files["both"]
+    other = make_package(tmp_path, "tool", "1.0", files=files, depends=["python", "command"])
+    with zipfile.ZipFile(other, "a") as container:
+        container.comment = bytes(archive.stat().st_size - other.stat().st_size)
+    archive.write_bytes(other.read_bytes())
+    (cache / "pkgs" / "tool-1.0-0" / "share" / "plain").unlink()
+    assert build(project)[0] == sound[0]
+    assert build(project) == sound
 
 
 @pytest.mark.parametrize("change", ["torn", "bent", "empty"])
