@@ -65,10 +65,8 @@ def write_archive(
     """
     workers = jobs or os.cpu_count() or 1
     with ThreadPoolExecutor(max_workers=workers) as pool, ThreadPoolExecutor(max_workers=1) as hasher:
-        writer, mine = (
-            _Writer(file, hasher, ahead=2 * workers + 1),
-            _Mine(),
-        )  # no worker waits for what is being written
+        writer = _Writer(file, hasher, ahead=2 * workers + 1)  # no worker waits for what is being written
+        mine = _Mine()
 
         def add(segment: Segment, kept: KeptEntry | None) -> None:
             if kept is not None:
@@ -102,10 +100,6 @@ def _looked_up(
     yield from waiting
 
 
-def _nothing() -> None:
-    pass
-
-
 class _Mine(threading.local):
     """What each worker has for itself."""
 
@@ -127,7 +121,7 @@ class _Writer:
     def __init__(self, file: BinaryIO, hasher: ThreadPoolExecutor, *, ahead: int) -> None:
         self._file = file
         self._hasher = hasher
-        self._hashed = hasher.submit(_nothing)
+        self._hashing: Future[None] | None = None
         self._ahead = ahead
         self._turns: deque[Callable[[], None]] = deque()
         self._digest = hashlib.sha256()
@@ -149,7 +143,7 @@ class _Writer:
 
     def finish(self) -> WrittenArchive:
         tree = self.everything()
-        self._hashed.result()
+        self._wait_for_digest()
         return WrittenArchive(
             sha256=self._digest.hexdigest(), size=self._size, segments=tuple(self._segments), tree=tree
         )
@@ -181,9 +175,13 @@ class _Writer:
 
     def _put(self, data: bytes | bytearray) -> None:
         self._file.write(data)
-        self._hashed.result()  # one piece at a time, and none that waits
-        self._hashed = self._hasher.submit(self._digest.update, data)
+        self._wait_for_digest()  # so that no more than one piece is kept for it
+        self._hashing = self._hasher.submit(self._digest.update, data)
         self._size += len(data)
+
+    def _wait_for_digest(self) -> None:
+        if self._hashing is not None:
+            self._hashing.result()
 
     def _end(self, sha256: str) -> None:
         name, offset = self._begun
