@@ -40,11 +40,11 @@ def remains(name: str) -> list[str]:
     found += [directory for directory, _, _ in os.walk("/sys/fs/cgroup") if Path(directory).name == name]
     for process in Path("/proc").glob("[0-9]*"):
         try:
-            words = "".join((process / file).read_text("utf-8", "replace") for file in ("cmdline", "cgroup"))
+            line, groups = ((process / file).read_text("utf-8", "replace") for file in ("cmdline", "cgroup"))
         except (FileNotFoundError, ProcessLookupError):
             continue
-        if name in words:
-            found.append(words)
+        if line and name in line + groups:  # one that is dead has no command line, until its parent has taken note
+            found.append(line + groups)
     return found
 
 
