@@ -62,7 +62,7 @@ class Archive:
 
 
 def fetch_archives(
-    lock: Lock, progress: Progress, access: Access = ANYHOW, *, is_unpacked: Callable[[Archive], bool] | None = None
+    lock: Lock, progress: Progress, access: Access = ANYHOW, *, is_unpacked: Callable[[Archive], bool] = lambda _: False
 ) -> tuple[Archive, ...]:
     """All archives of ``lock``, in its order. Raises :class:`PrefixError` for what cannot be had or is wrong.
 
@@ -165,12 +165,12 @@ class _Store:
     downloader: Downloader
     access: Access
     transfer: Transfer
-    is_unpacked: Callable[[Archive], bool] | None
+    is_unpacked: Callable[[Archive], bool]
 
     def fetch(self, package: LockedPackage) -> Archive:
         """The package's archive, verified if anything will be unpacked from it; fetched first if it is not there."""
-        archive = (self._noted(package) if self.is_unpacked else None) or self._verified(package)
-        if self.is_unpacked and package.manager == "conda" and not self.is_unpacked(archive) and not archive.verified:
+        archive = self._noted(package) or self._verified(package)
+        if package.manager == "conda" and not self.is_unpacked(archive) and not archive.verified:
             archive = self._verified(package)
         self.transfer.done()
         return archive

@@ -33,8 +33,8 @@ verify_payload() {
     [ "${1%% *}" = "$PAYLOAD_SHA256" ] || damaged "$PAYLOAD"
 }
 
-# Of what it reads: its SHA-256, and something behind a space. openssl takes half the time of a plain sha256sum(1), and
-# a fraction of it where the processor has instructions for it. It is asked for a digest that is known, first.
+# Of what it reads: its SHA-256, and something behind a space. openssl takes half the time of a plain sha256sum(1); it is
+# asked for a digest that is known, first.
 hash_payload() {
     hash_by=sha256sum
     if have openssl; then

@@ -312,8 +312,8 @@ def test_a_killed_owner_leaves_no_process_and_the_next_start_clears_the_rest(
         name, leader = owner.stdout.readline().split()
         assert Path(f"/proc/{leader}").exists()
         owner.send_signal(signal.SIGKILL)
-    assert until(lambda: not Path(f"/proc/{leader}").exists())
-    assert until(lambda: not any("\0" in trace for trace in remains(name)))  # a command line has NULs
+    assert until(lambda: not Path(f"/proc/{leader}").exists(), 10)
+    assert until(lambda: not any("\0" in trace for trace in remains(name)), 10)  # a command line has NULs
     assert (running / name).exists()
     with Machine(bookworm):
         assert remains(name) == []
