@@ -97,10 +97,7 @@ restore_states() {
             masked* | static) continue ;; # a health check or a job: another unit starts it, again
         esac
         case $back_active in
-            active | activating | reloading)
-                WATCHED="$WATCHED $back_unit"
-                control restart "$back_unit" || restore_status=1
-                ;;
+            active | activating | reloading) restart_unit_again "$back_unit" || restore_status=1 ;;
             *) control stop "$back_unit" || restore_status=1 ;;
         esac
     done 7<"$WORK/states"

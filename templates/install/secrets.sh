@@ -277,7 +277,7 @@ recover_secret() {
 
 restore_secret() {
     put_old_secret
-    restart_before
+    restart_before restart_unit_again
     drop_old_secret
     drop_transaction
 }
@@ -292,17 +292,14 @@ go_back_to_secret() {
 }
 
 # What ran before runs anew.
-restart_before() {
+restart_before() { # COMMAND: to restart a unit with
     WATCHED=
     [ -z "$AT_BOOT" ] || return 0 # nothing has started yet
     while read -r _ again_unit again_enabled again_active <&7; do
         [ "$again_enabled" != static ] || continue # what a timer starts has the value the next time
         case $again_active in
             active | activating | reloading)
-                WATCHED="$WATCHED $again_unit"
-                control reset-failed "$again_unit" >/dev/null 2>&1 || :
-                control restart "$again_unit" 2>"$WORK/start" ||
-                    unhealthy "$again_unit" "" "it does not start: $(head_of "$WORK/start")"
+                "$1" "$again_unit" || die 12 "$again_unit could not be restarted" "See: systemctl status"
                 ;;
         esac
     done 7<"$WORK/states"

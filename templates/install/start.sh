@@ -69,6 +69,17 @@ restart_unit() { # UNIT
     control restart "$1" 2>"$WORK/start" || unhealthy "$1" "" "it does not start: $(head_of "$WORK/start")"
 }
 
+# On the way back. What was ill before may be so again: that is told, and is no reason to begin once more; what was
+# not even stopped is one. A program that ends at once may do so before systemd calls it started, or after.
+restart_unit_again() { # UNIT
+    WATCHED="$WATCHED $1"
+    (restart_unit "$1") && return 0
+    case $(property "$1" ActiveState) in
+        failed | inactive | activating) ;;
+        *) return 1 ;;
+    esac
+}
+
 stop_and_disable() { # UNIT
     has_install "$1" || return 0
     control stop "$1" >/dev/null 2>&1 || :

@@ -53,7 +53,7 @@ replace_secret() {
     [ -z "$FROM_FILE" ] || claim "given $OPERAND"
     record_secret "$OPERAND" "$rotate_format" "$rotate_least" # either of them is whole with it
     write_secret "$OPERAND" "$rotate_delivery"
-    restart_before
+    restart_before restart_unit
     each_service_of "$RELEASE" watch_service
     write_transaction rotated
     PHASE="done"

@@ -178,13 +178,21 @@ def test_each_is_rotated_in_its_own_form(keeper: Keeper, name: str) -> None:
     assert keeper.machine.run("ls", "-A", "/var/lib/conda-bundler/keeper").stdout.split() == ["owned"]
 
 
-def test_a_credential_that_makes_it_ill_is_taken_back(keeper: Keeper) -> None:
+@pytest.mark.parametrize(
+    ("ill", "well"),
+    [
+        pytest.param("touch /srv/ill", "rm /srv/ill", id="ends"),
+        pytest.param("chmod a-x /opt/keeper/current/app/show", "chmod a+x /opt/keeper/current/app/show", id="no-start"),
+    ],
+)
+def test_a_credential_that_makes_it_ill_is_taken_back(keeper: Keeper, ill: str, well: str) -> None:
+    """With the old one it is no better, and that is no reason to take it back once more."""
     before = keeper.credential()
-    keeper.machine.put("/srv/ill", b"")
+    keeper.machine.run("sh", "-c", ill, check=True)
     done = keeper.manage("rotate-secret", "TOKEN")
     assert done.status == 14, done.stderr
     assert keeper.file("TOKEN") == before
-    keeper.machine.run("rm", "/srv/ill")
+    keeper.machine.run("sh", "-c", well, check=True)
     keeper.machine.run("systemctl", "reset-failed", "keeper")
     keeper.machine.run("systemctl", "restart", "keeper")
     assert keeper.machine.run("ls", "-A", "/var/lib/conda-bundler/keeper").stdout.split() == ["owned"]
