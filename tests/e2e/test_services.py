@@ -162,6 +162,11 @@ def state(target: Target, unit: str) -> str:
     return target.machine.run("systemctl", "is-active", unit).stdout.strip()
 
 
+def answers(target: Target, port: int) -> bool:
+    ask = f"exec 3<>/dev/tcp/127.0.0.1/{port} && echo >&3 && grep -q 'all is well' <&3"
+    return target.machine.run("bash", "-c", ask).status == 0
+
+
 def environment(target: Target, name: str) -> dict[str, str]:
     text = target.sh(f"tr '\\0' '\\n' </proc/{pid(target, name)}/environ")
     return dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
@@ -297,6 +302,7 @@ def test_the_watch_wakes_nobody_whom_the_admin_has_put_to_sleep(one: Target) -> 
     one.sh("systemctl kill -s USR1 knocked")
     assert until(lambda: pid(one, "knocked") not in (before, "0"))
     assert state(one, "told") == "inactive"
+    assert until(lambda: answers(one, 8003))
     again = pid(one, "knocked")
     one.sh("systemctl kill -s USR1 knocked")
     assert until(lambda: state(one, "knocked-watch") == "failed")
