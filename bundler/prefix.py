@@ -3,7 +3,7 @@
 py-rattler unpacks each archive once, into a package cache of our own, and links from there. What lies in a cache is
 never taken at its word: what decides how a package is linked, and the files that linking rewrites, are compared here
 with what the verified archive says; all other files are, when they are packed (:mod:`bundler.pack.blocks`), so that
-every byte is hashed once.
+every byte is read once.
 """
 
 from __future__ import annotations

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from bundler.pack.blocks import Block
     from bundler.pack.codecs import Codec
+    from bundler.pack.known import Known
     from bundler.pack.members import TreeEntry
     from bundler.pack.segments import KeptEntry, NewEntry, Segment, SegmentCache
 
@@ -72,13 +73,13 @@ def write_archive(
             if kept is not None:
                 writer.take_turn(functools.partial(writer.copy, segment.name, kept))
                 return
-            entry = cache.new(segment)
+            entry, known = cache.new(segment), segment.known()
             inside: list[TreeEntry] = []
             writer.take_turn(functools.partial(writer.begin, segment.name))
-            for block in cut(segment.complete(), BLOCK, last=segment.last):
+            for block in cut(segment.complete(), BLOCK, known, last=segment.last):
                 frame = pool.submit(_compressed, block, codec, mine)
                 writer.take_turn(functools.partial(writer.frame, frame, entry, inside))
-            writer.take_turn(functools.partial(writer.end, entry, inside))
+            writer.take_turn(functools.partial(writer.end, entry, inside, known))
 
         for segment, looked_up in _looked_up(segments, cache, pool, ahead=workers):
             add(segment, looked_up.result())
@@ -162,7 +163,8 @@ class _Writer:
         self._put(packed)
         entry.write(packed)
 
-    def end(self, entry: NewEntry, inside: list[TreeEntry]) -> None:
+    def end(self, entry: NewEntry, inside: list[TreeEntry], known: Known) -> None:
+        known.keep()
         self._tree += inside
         self._end(entry.keep(tuple(inside)))
 

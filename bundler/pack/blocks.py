@@ -7,7 +7,6 @@ is of all of it.
 
 from __future__ import annotations
 
-import hashlib
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TypeAlias
 
+    from bundler.pack.known import Known
     from bundler.pack.members import Member
 
 __all__ = ["Block", "Room", "cut"]
@@ -65,6 +65,7 @@ class Block:
     ``entries`` are of those members that need not be read any more. ``length`` is about what all comes to, in bytes.
     """
 
+    known: Known
     parts: list[bytes | tuple[Member, int]] = field(default_factory=list)
     entries: list[TreeEntry] = field(default_factory=list)
     length: int = 0
@@ -82,19 +83,19 @@ class Block:
                 continue
             member, size = part
             room.add(tar_header(member.path, member.mode, size=size))
-            sha256 = member.fill(room.take(size))
+            sha256 = member.fill(room.take(size), self.known)
             room.add(tar_padding(size))
             entries.append(TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size))
         return room.content(), tuple(entries)
 
 
-def cut(members: Iterable[Member], size: int, *, last: bool) -> Iterator[Block]:
+def cut(members: Iterable[Member], size: int, known: Known, *, last: bool) -> Iterator[Block]:
     """Blocks of at most ``size`` bytes; ``last`` ends the tar behind them."""
-    block = Block()
-    for part, length, entry in _parts(members, size, last=last):
+    block = Block(known)
+    for part, length, entry in _parts(members, size, known, last=last):
         if block.parts and block.length + length > size:
             yield block
-            block = Block()
+            block = Block(known)
         block.parts.append(part)
         block.length += length
         if entry is not None:
@@ -107,7 +108,7 @@ _Part: TypeAlias = "tuple[bytes | tuple[Member, int], int, TreeEntry | None]"
 """A block's part, its length in bytes, and the entry of a member that need not be read any more."""
 
 
-def _parts(members: Iterable[Member], size: int, *, last: bool) -> Iterator[_Part]:
+def _parts(members: Iterable[Member], size: int, known: Known, *, last: bool) -> Iterator[_Part]:
     for member in members:
         if member.is_directory:
             yield _written(tar_header(member.path, member.mode, kind=DIRECTORY))
@@ -119,7 +120,7 @@ def _parts(members: Iterable[Member], size: int, *, last: bool) -> Iterator[_Par
             if length <= size:
                 yield (member, length), HEADER + length + -length % HEADER, None
             else:
-                yield from _large(member, length)
+                yield from _large(member, length, known)
     if last:
         yield _written(END)
 
@@ -128,9 +129,10 @@ def _written(data: bytes, entry: TreeEntry | None = None) -> _Part:
     return data, len(data), entry
 
 
-def _large(member: Member, size: int) -> Iterator[_Part]:
+def _large(member: Member, size: int, known: Known) -> Iterator[_Part]:
     yield _written(tar_header(member.path, member.mode, size=size))
-    digest, left = hashlib.sha256(), size
+    digest = member.digest(known) if member.module is None else known.digest()
+    left = size
     with member.open() as source:
         while left and (chunk := source.read(min(left, _CHUNK))):
             digest.update(chunk)
@@ -138,7 +140,5 @@ def _large(member: Member, size: int) -> Iterator[_Part]:
             yield _written(chunk)
         if left or source.read(1):
             raise changed(member.path)
-    sha256 = digest.hexdigest()
-    if member.module is None:
-        member.check(sha256)
+    sha256 = member.checked(digest)
     yield _written(tar_padding(size), TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size))

@@ -17,9 +17,12 @@ from typing import TYPE_CHECKING, BinaryIO, Literal
 from bundler.digests import sha256_of
 from bundler.errors import DamagedCacheError, PackError
 from bundler.pack.bytecode import PYC_HEADER, unchecked
+from bundler.pack.known import Known
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
+
+    from bundler.pack.known import Digest
 
 __all__ = [
     "DIGESTS",
@@ -93,11 +96,11 @@ class Member:
         assert self.source is not None
         if self.module is not None:
             content = bytearray(self.size)
-            self.fill(memoryview(content))
+            self.fill(memoryview(content), Known())
             return io.BytesIO(content)
         return io.FileIO(self.source)
 
-    def fill(self, room: memoryview) -> str:
+    def fill(self, room: memoryview, known: Known) -> str:
         """Write the file's bytes, as they are packed, into ``room``, which is as long as they are; their SHA-256.
 
         Raises :class:`PackError` if the file has another length by now, :class:`DamagedCacheError` if it is not what
@@ -110,18 +113,25 @@ class Member:
             with io.FileIO(self.source) as file:
                 if file.readinto(room) != len(room) or file.read(1):
                     raise changed(self.path)
-        sha256 = hashlib.sha256(room).hexdigest()
-        self.check(sha256)
+        digest = self.digest(known)
+        digest.update(room)
+        sha256 = self.checked(digest)
         if self.module is not None:
             header = bytes(room[:PYC_HEADER])
             room[:PYC_HEADER] = unchecked(header, self.module)
             sha256 = hashlib.sha256(room).hexdigest()
         return sha256
 
-    def check(self, sha256: str) -> None:
-        """Raise :class:`DamagedCacheError` if this digest of ``source`` is not one that packages declare for it."""
-        if self.declared is not None and self.declared.sha256 and sha256 not in self.declared.sha256:
-            raise DamagedCacheError(self.path, packages=self.declared.copies)
+    def digest(self, known: Known) -> Digest:
+        """To be given all bytes of ``source``."""
+        return known.digest(self.declared.sha256 if self.declared is not None else ())
+
+    def checked(self, digest: Digest) -> str:
+        """The SHA-256. Raises :class:`DamagedCacheError` if it is not one that packages declare for ``source``."""
+        sha256 = digest.sha256()
+        if sha256 is None:
+            raise DamagedCacheError(self.path, packages=self.declared.copies if self.declared is not None else ())
+        return sha256
 
     def read(self) -> bytes:
         """All of the file's bytes at once."""

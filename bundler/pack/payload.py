@@ -174,6 +174,7 @@ def _table(found: tuple[Found, ...], prefix: Prefix) -> tuple[Member, ...]:
 def _segments(members: tuple[Member, ...], prefix: Prefix, bytecode: BytecodePlan) -> tuple[Segment, ...]:
     """All directories, then a segment for each package, then the user's own files, then what is baked."""
     digests = {archive.package.key: archive.package.sha256 for archive in prefix.archives}
+    checks = cache_dir("checks")
     by_package: dict[str, list[Member]] = {}
     app, baked = [], []
     directories = [*parents([member.path for member in members]), *bytecode.directories(members)]
@@ -195,6 +196,7 @@ def _segments(members: tuple[Member, ...], prefix: Prefix, bytecode: BytecodePla
                 origin=digests[name],
                 recipe=bytecode.recipe,
                 more=bytecode.more(_unique(by_package[name])),
+                checks=checks / origin if (origin := digests[name]) else None,
             )
             for name in sorted(by_package)
         ),

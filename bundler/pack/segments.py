@@ -2,8 +2,9 @@
 
 A segment is a run of members whose compressed bytes depend on nothing but what its key names, so that the next build
 copies them. Entries are written to a temporary name and renamed, and read only if they are what was written: what is
-torn, damaged or still being written is never used. That is checked against accidents (:class:`_Check`); whoever may
-write to the cache could as well give an entry of his own any digest that is wanted.
+torn, damaged or still being written is never used. That is checked against accidents
+(:class:`~bundler.pack.known.Checks`); whoever may write to the cache could as well give an entry of his own any digest
+that is wanted.
 """
 
 from __future__ import annotations
@@ -18,9 +19,8 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-import deflate
-
 from bundler.pack.codecs import BLOCK
+from bundler.pack.known import Checks, Known
 from bundler.pack.members import TreeEntry
 from bundler.pack.tar import epoch
 
@@ -46,7 +46,8 @@ class Segment:
     """Members that are compressed together.
 
     ``origin`` is the digest of the package's archive; None: never kept. ``more`` makes members that follow from the
-    others and ``recipe``; it is only called when the segment is not kept.
+    others and ``recipe``; it is only called when the segment is not kept. ``checks`` is where it is noted how the
+    package's files are known again.
     """
 
     name: str
@@ -54,6 +55,7 @@ class Segment:
     origin: str | None = None
     recipe: str = ""
     more: Callable[[], tuple[Member, ...]] | None = None
+    checks: Path | None = None
     last: bool = False
 
     @cached_property
@@ -66,6 +68,10 @@ class Segment:
         """All members, sorted by path."""
         more = self.more() if self.more else ()
         return tuple(sorted((*self.members, *more), key=lambda member: member.path))
+
+    def known(self) -> Known:
+        """How its files are known again."""
+        return Known(self.checks)
 
 
 class SegmentCache:
@@ -132,20 +138,6 @@ class SegmentCache:
         return self._room / hashlib.sha256(canonical).hexdigest()
 
 
-class _Check:
-    """CRC-32 and Adler-32 of bytes as they come: together they miss one accident in 2**64.
-
-    A SHA-256 of what was kept is a fifth of all that a rebuild does where the processor has no instructions for it.
-    """
-
-    def __init__(self) -> None:
-        self.value = [0, 1]
-
-    def update(self, data: bytes | bytearray) -> None:
-        crc, adler = self.value
-        self.value = [deflate.crc32(data, crc), deflate.adler32(data, adler)]
-
-
 class KeptEntry:
     """An entry of the cache, open and verified.
 
@@ -162,12 +154,12 @@ class KeptEntry:
             raise ValueError("damaged")
         self.digest, check, tree = json.loads(index)
         file.seek(0)
-        found, left = _Check(), self._left
+        found, left = Checks(), self._left
         while left:
             chunk = file.read(min(_CHUNK, left))
             found.update(chunk)
             left -= len(chunk)
-        if found.value != check:
+        if found.value != tuple(check):
             raise ValueError("damaged")
         self.tree = tuple(
             TreeEntry(path=path, mode=mode, digest=digest, size=size) for path, mode, digest, size in tree
@@ -203,7 +195,7 @@ class NewEntry:
     def __init__(self, path: Path | None) -> None:
         self._path = path
         self._digest = hashlib.sha256()
-        self._check = _Check()
+        self._check = Checks()
         self._temporary: Path | None = None
         self._file: BinaryIO | None = None
         if path is not None:

@@ -100,7 +100,10 @@ def build(project: Path) -> tuple[str, str]:
         "command-1.0-0/info/link.json",
     ],
 )
-def test_a_changed_copy_is_unpacked_anew(project: Path, sound: tuple[str, str], path: str) -> None:
+@pytest.mark.parametrize("known", [True, False], ids=["known", "new"])
+def test_a_changed_copy_is_unpacked_anew(project: Path, sound: tuple[str, str], path: str, *, known: bool) -> None:
+    if not known:
+        shutil.rmtree(project.parent / "cache" / "checks")
     changed = [project.parent / "cache" / "pkgs" / word for word in path.split()]
     for file in changed:
         content = file.read_bytes()
@@ -147,12 +150,16 @@ def test_nothing_is_unpacked_from_what_was_not_verified(project: Path, sound: tu
 
 
 @pytest.mark.parametrize("change", ["torn", "bent", "empty"])
-def test_a_damaged_note_is_none(project: Path, sound: tuple[str, str], change: str) -> None:
-    (note,) = (project.parent / "cache" / "archives").rglob(".tool-1.0-0.conda.info")
-    content = note.read_bytes()
-    note.write_bytes({"torn": content[:-9], "bent": content.replace(b"share", b"shore"), "empty": b""}[change])
+@pytest.mark.parametrize("which", ["archives/**/.tool-1.0-0.conda.info", "checks/*"])
+def test_a_damaged_note_is_none(project: Path, sound: tuple[str, str], change: str, which: str) -> None:
+    notes = list((project.parent / "cache").glob(which))
+    before = {note: note.read_bytes() for note in notes}
+    assert before
+    for note, content in before.items():
+        bent = content[:9] + bytes([content[9] ^ 1]) + content[10:]
+        note.write_bytes({"torn": content[:-9], "bent": bent, "empty": b""}[change])
     assert build(project) == sound
-    assert note.read_bytes() == content
+    assert {note: note.read_bytes() for note in notes} == before
 
 
 def test_a_package_that_declares_something_else_than_it_holds_is_refused(tmp_path: Path) -> None:

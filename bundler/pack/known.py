@@ -1,0 +1,110 @@
+"""Content whose SHA-256 was taken before is known again by its length, CRC-32 and Adler-32.
+
+Files of a package are read for each payload, and their SHA-256 is a fifth of a build where the processor has no
+instructions for it. That some content with this SHA-256 has these checks is a fact and stays one, whoever unpacks the
+package again: it is kept for the package and found anew in no copy of it. Together the checks miss one accident in
+2**64; they are no protection against who may write to the cache, who could as well write there what is unpacked.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import hashlib
+import struct
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import deflate
+
+if TYPE_CHECKING:
+    from typing_extensions import Buffer
+
+__all__ = ["Checks", "Digest", "Known"]
+
+_ROW = struct.Struct(">32sQII")
+_OWN = hashlib.sha256().digest_size
+
+
+class Checks:
+    """Length, CRC-32 and Adler-32 of bytes as they come."""
+
+    def __init__(self) -> None:
+        self.value = (0, 0, 1)
+
+    def update(self, data: Buffer) -> None:
+        length, crc, adler = self.value
+        self.value = length + memoryview(data).nbytes, deflate.crc32(data, crc), deflate.adler32(data, adler)
+
+
+class Known:
+    """The checks of one package's files by their SHA-256, in a file; several threads may ask and add.
+
+    ``path`` None: nothing is known, and nothing kept. What is torn or damaged is nothing.
+    """
+
+    def __init__(self, path: Path | None = None) -> None:
+        self._path = path
+        self._known = _read(path) if path is not None else {}
+        self._added = False
+
+    def digest(self, declared: tuple[str, ...] = ()) -> Digest:
+        """Takes the digest of content that should have one of these SHA-256."""
+        return Digest(self, declared)
+
+    def of(self, sha256: str) -> tuple[int, int, int] | None:
+        return self._known.get(sha256)
+
+    def add(self, sha256: str, checks: tuple[int, int, int]) -> None:
+        self._known[sha256] = checks
+        self._added = True
+
+    def keep(self) -> None:
+        """Write down what was added. A full disk costs the next build time, not this one its success."""
+        if self._path is None or not self._added:
+            return
+        content = b"".join(_ROW.pack(bytes.fromhex(sha256), *checks) for sha256, checks in sorted(self._known.items()))
+        with contextlib.suppress(OSError), tempfile.TemporaryDirectory(prefix=".", dir=self._path.parent) as room:
+            written = Path(room) / self._path.name
+            written.write_bytes(content + hashlib.sha256(content).digest())
+            written.replace(self._path)
+
+
+class Digest:
+    """The SHA-256 of content that comes in pieces: one of the declared ones if their checks are all known."""
+
+    def __init__(self, known: Known, declared: tuple[str, ...]) -> None:
+        self._known = known
+        self._declared = declared
+        self._expected = {known.of(sha256): sha256 for sha256 in declared}
+        self._checks = Checks()
+        self._sha256 = hashlib.sha256() if None in self._expected or not declared else None
+
+    def update(self, data: Buffer) -> None:
+        if self._declared:
+            self._checks.update(data)
+        if self._sha256 is not None:
+            self._sha256.update(data)
+
+    def sha256(self) -> str | None:
+        """None: this is other content than was declared."""
+        if self._sha256 is None:
+            return self._expected.get(self._checks.value)
+        found = self._sha256.hexdigest()
+        if not self._declared:
+            return found
+        if found not in self._declared:
+            return None
+        self._known.add(found, self._checks.value)
+        return found
+
+
+def _read(path: Path) -> dict[str, tuple[int, int, int]]:
+    try:
+        noted = path.read_bytes()
+    except OSError:
+        return {}
+    content, digest = noted[:-_OWN], noted[-_OWN:]
+    if hashlib.sha256(content).digest() != digest:
+        return {}
+    return {sha256.hex(): (length, crc, adler) for sha256, length, crc, adler in _ROW.iter_unpack(content)}
