@@ -70,6 +70,10 @@ class World:
         return self.room / "cache" / "segments"
 
     @property
+    def checks(self) -> Path:
+        return self.room / "cache" / "checks"
+
+    @property
     def log(self) -> Path:
         return self.room / "log"
 

@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
     from benchmarks.environments import Environment, World
 
-__all__ = ["builds", "growing", "installs", "ours", "put_aside", "rebuilds", "smaller_builds"]
+__all__ = ["FIRST_BUILD", "builds", "growing", "installs", "ours", "put_aside", "rebuilds", "smaller_builds"]
 
+FIRST_BUILD = "ours, gzip, first build"
 _DRIVERS = Path(__file__).parent / "drivers"
 
 
@@ -28,6 +29,7 @@ def builds(world: World, environment: Environment) -> tuple[Subject, ...]:
     """Every way to build, ours from empty segments."""
     return (
         *smaller_builds(world, environment),
+        _first_build(world, environment),
         _conda_pack(world, environment, jobs=2),
         _tar_zstd(world, environment),
         _command(world, environment, "gzip"),
@@ -50,7 +52,7 @@ def rebuilds(world: World, base: Environment, changed: Environment) -> tuple[Sub
 
     The first build is among them, so that what is compared with it was measured beside it.
     """
-    first, second = ours(world, base, "gzip"), ours(world, changed, "gzip")
+    first, second = _first_build(world, base), ours(world, changed, "gzip")
     for once in (second, first):  # the second is only to have its packages in the caches
         once.before()
         run(once.argv, env=world.environ)
@@ -58,7 +60,7 @@ def rebuilds(world: World, base: Environment, changed: Environment) -> tuple[Sub
     shutil.rmtree(snapshot, ignore_errors=True)
     shutil.copytree(world.segments, snapshot, copy_function=os.link)
     return (
-        replace(first, name="ours, gzip, first build"),
+        first,
         replace(first, name="ours, gzip, unchanged", before=_restored(world, snapshot, first.output)),
         replace(second, name="ours, gzip, one package changed", before=_restored(world, snapshot, second.output)),
     )
@@ -71,11 +73,22 @@ def growing(world: World, small: Environment, large: Environment) -> tuple[Subje
 
 
 def ours(world: World, environment: Environment, codec: str, *, bytecode: str = "none") -> Subject:
-    """Link and payload, with empty segments."""
+    """Link and payload, with empty segments, of packages whose files were packed before: see bundler.pack.known."""
     suffix = "" if bytecode == "none" else ", with bytecode"
     goal = world.fresh(f"{environment.name} ours {codec} {bytecode}")
     driver = (sys.executable, _DRIVERS / "ours.py", environment.lockfile, goal, codec, bytecode)
     return Subject(name=f"ours, {codec}{suffix}", argv=driver, before=lambda: _empty(world.segments, goal), output=goal)
+
+
+def _first_build(world: World, environment: Environment) -> Subject:
+    """Of packages that were unpacked and never packed."""
+    again = ours(world, environment, "gzip")
+
+    def before() -> None:
+        again.before()
+        _empty(world.checks)
+
+    return replace(again, name=FIRST_BUILD, before=before)
 
 
 def _command(world: World, environment: Environment, codec: str) -> Subject:

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Literal
 
 from benchmarks.installing import GZIP_ALONE
 from benchmarks.many import OURS, THEIRS
+from benchmarks.subjects import FIRST_BUILD
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
@@ -72,7 +73,7 @@ def _rebuilds(results: Mapping[str, Result]) -> Iterator[Verdict]:
     for size, limit in (("1x", 0.5), ("3x", 0.5), ("10x", 0.35)):
         if f"rebuild {size}" in results:
             again = results[f"rebuild {size}"].figures["ours, gzip, one package changed"]
-            first = results[f"rebuild {size}"].figures["ours, gzip, first build"]
+            first = results[f"rebuild {size}"].figures[FIRST_BUILD]
             yield _times("at most", limit, f"rebuild {size}, one package changed / first build", again, first)
 
 
