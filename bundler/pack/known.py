@@ -1,29 +1,29 @@
 """Content whose SHA-256 was taken before is known again by its length, CRC-32 and Adler-32.
 
-Files of a package are read for each payload, and their SHA-256 is a fifth of a build where the processor has no
-instructions for it. That some content with this SHA-256 has these checks is a fact and stays one, whoever unpacks the
-package again: it is kept for the package and found anew in no copy of it. Together the checks miss one accident in
-2**64; they are no protection against who may write to the cache, who could as well write there what is unpacked.
+Files of a package are read for each payload, and their SHA-256 is an eighth of a build's CPU time where the processor
+has no instructions for it. That the content with this SHA-256 has these checks is a fact, which no later copy of the
+package makes stale. Together the checks miss one accident in 2**64; they are no protection against who may write to the
+cache, who could as well change there what is unpacked.
 """
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
 import struct
-import tempfile
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import deflate
 
+from bundler.sealed import read_sealed, write_sealed
+
 if TYPE_CHECKING:
+    from pathlib import Path
+
     from typing_extensions import Buffer
 
 __all__ = ["Checks", "Digest", "Known"]
 
 _ROW = struct.Struct(">32sQII")
-_OWN = hashlib.sha256().digest_size
 
 
 class Checks:
@@ -45,7 +45,8 @@ class Known:
 
     def __init__(self, path: Path | None = None) -> None:
         self._path = path
-        self._known = _read(path) if path is not None else {}
+        noted = read_sealed(path) if path is not None else None
+        self._known = {sha256.hex(): tuple(checks) for sha256, *checks in _ROW.iter_unpack(noted or b"")}
         self._added = False
 
     def digest(self, declared: tuple[str, ...] = ()) -> Digest:
@@ -60,14 +61,10 @@ class Known:
         self._added = True
 
     def keep(self) -> None:
-        """Write down what was added. A full disk costs the next build time, not this one its success."""
-        if self._path is None or not self._added:
-            return
-        content = b"".join(_ROW.pack(bytes.fromhex(sha256), *checks) for sha256, checks in sorted(self._known.items()))
-        with contextlib.suppress(OSError), tempfile.TemporaryDirectory(prefix=".", dir=self._path.parent) as room:
-            written = Path(room) / self._path.name
-            written.write_bytes(content + hashlib.sha256(content).digest())
-            written.replace(self._path)
+        """Write down what was added."""
+        if self._path is not None and self._added:
+            rows = (_ROW.pack(bytes.fromhex(sha256), *checks) for sha256, checks in sorted(self._known.items()))
+            write_sealed(self._path, b"".join(rows))
 
 
 class Digest:
@@ -97,14 +94,3 @@ class Digest:
             return None
         self._known.add(found, self._checks.value)
         return found
-
-
-def _read(path: Path) -> dict[str, tuple[int, int, int]]:
-    try:
-        noted = path.read_bytes()
-    except OSError:
-        return {}
-    content, digest = noted[:-_OWN], noted[-_OWN:]
-    if hashlib.sha256(content).digest() != digest:
-        return {}
-    return {sha256.hex(): (length, crc, adler) for sha256, length, crc, adler in _ROW.iter_unpack(content)}

@@ -156,7 +156,9 @@ def test_a_damaged_note_is_none(project: Path, sound: tuple[str, str], change: s
     before = {note: note.read_bytes() for note in notes}
     assert before
     for note, content in before.items():
-        bent = content[:9] + bytes([content[9] ^ 1]) + content[10:]
+        bent = content.replace(b"share", b"shore")  # still one that can be read
+        if bent == content:
+            bent = content[:-1] + bytes([content[-1] ^ 1])
         note.write_bytes({"torn": content[:-9], "bent": bent, "empty": b""}[change])
     assert build(project) == sound
     assert {note: note.read_bytes() for note in notes} == before

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from bundler.pack.known import Checks, Known
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
     from pathlib import Path
 
 CONTENT = b"as it was built"
@@ -88,9 +89,9 @@ def test_other_content_is_not_noted(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("damage", [lambda text: text[:-1], lambda text: b"\1" + text[1:], lambda _: b""])
-def test_a_damaged_note_is_none(note: Path, damage: object) -> None:
+def test_a_damaged_note_is_none(note: Path, damage: Callable[[bytes], bytes]) -> None:
     content = note.read_bytes()
-    note.write_bytes(damage(content))  # type: ignore[operator]
+    note.write_bytes(damage(content))
     known = Known(note)
     assert known.of(SHA256) is None
     assert found(known, CONTENT, SHA256) == SHA256
