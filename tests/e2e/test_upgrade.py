@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 from installkit import Spec, but
 from targetkit import PORT, WEB, Target, good, ready
+from waiting import until
 
 from bundler.machine import Machine, rootfs
 
@@ -21,6 +22,7 @@ SECOND = but(WEB, version="2.0")
 UNHEALTHY = but(WEB, version="3.0", health="exit 1\n", timeout=1)
 QUIET = Spec(services=("hello", "hello-b", "hello-c"))
 UNITS = "/usr/local/lib/systemd/system"
+PROGRAM = f"/opt/hello/releases/{FIRST.release}/app/serve"
 
 
 @pytest.fixture
@@ -73,6 +75,21 @@ def test_a_bad_release_is_tried_again_when_its_bundle_is_installed_again(target:
         f"{FIRST.release} back",
         f"{third.release} upgraded",
     ]
+
+
+def test_a_release_that_does_not_start_any_more_is_gone_back_to_once(target: Target) -> None:
+    """It was ill before, and nobody had noticed: to go back to it once more would change nothing."""
+    good(target, FIRST)
+    target.sh(f"chmod a-x {PROGRAM}")
+    failed = target.install(UNHEALTHY)
+    assert failed.status == 14, failed.stderr
+    assert "hello.service is not healthy: it does not start" in failed.stderr
+    assert f"going back to {FIRST.release} did not work" in failed.stderr
+    assert target.current() == FIRST.release
+    assert target.sh("ls /var/lib/conda-bundler/hello") == "owned"
+    assert target.history()[-1] == f"{FIRST.release} back"
+    target.sh(f"chmod a+x {PROGRAM}; systemctl restart hello")
+    assert until(lambda: target.serves(FIRST))
 
 
 @pytest.mark.parametrize("suite", ["bookworm", "bullseye", "trixie"])
