@@ -21,19 +21,12 @@ from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from packaging.utils import canonicalize_name
-from packaging.version import Version
-
 from bundler.digests import file_sha256
 from bundler.errors import DamagedCacheError, PackError, PrefixError
 from bundler.fetch.archives import INDEX, fetch_archives
 from bundler.fetch.channels import ANYHOW
-from bundler.local.check import check_local
 from bundler.lock.pip import check_wheels
 from bundler.resources import cache_dir
-from bundler.wheels.install import install_wheels, plan_wheel, refuse_clashes
-from bundler.wheels.python import Python
-from bundler.wheels.read import check_fit, read_wheel
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -45,6 +38,7 @@ if TYPE_CHECKING:
     from bundler.lock.lockfile import Lock
     from bundler.progress import Progress
     from bundler.wheels.install import Plan
+    from bundler.wheels.python import Python
 
 __all__ = ["Prefix", "forget", "make_prefix"]
 
@@ -81,10 +75,7 @@ def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = ANY
     is_unpacked = partial(_is_unpacked, baked=baked)
     archives = fetch_archives(lock, progress, access, is_unpacked=is_unpacked)
     packages = tuple(archive for archive in archives if archive.package.manager == "conda")
-    python = _environment_python(archives, lock.platform) if len(packages) < len(archives) else None
-    wheels = _plan_wheels(archives, python) if python else ()
-    if any(archive.package.injected for archive in archives):
-        check_local(archives, {one.package.key: one.wheel for one in wheels}, python)
+    wheels = _plan(archives, lock.platform)
     room = cache_dir("prefix")  # beside the package cache, so that files can be hard links
     with tempfile.TemporaryDirectory(prefix=f"{lock.platform}-", dir=room) as temporary:
         path = Path(temporary) / "env"
@@ -94,41 +85,32 @@ def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = ANY
             advance(len(packages))
             prefix = Prefix(path=path, baked=baked, lock=lock, archives=archives, wheels=wheels)
             if wheels:
-                refuse_clashes(wheels, _owners(prefix))
-                install_wheels(wheels, path, baked)
+                _install(wheels, prefix)
                 advance(len(wheels))
         yield prefix
 
 
-def _plan_wheels(archives: Iterable[Archive], python: Python) -> tuple[Plan, ...]:
-    """What each wheel will write, in the lock's order."""
-    plans = []
-    for archive in archives:
-        if archive.package.manager == "conda":
-            continue
-        wheel = read_wheel(archive.path)
-        locked = archive.package
-        if (wheel.name, wheel.version) != (canonicalize_name(locked.name), Version(locked.version)):
-            raise PrefixError(
-                f"the archive holds {wheel.name} {wheel.version}, the lockfile says {locked.name} {locked.version}",
-                where=locked.filename,
-                remedy="The lockfile was edited by hand; lock again.",
-            )
-        check_fit(wheel, python)
-        plans.append(plan_wheel(locked, wheel, python))
-    return tuple(plans)
+def _plan(archives: tuple[Archive, ...], platform: str) -> tuple[Plan, ...]:
+    """What the wheels among ``archives`` will write. What looks into them is only loaded if there are any."""
+    python: Python | None = None
+    wheels: tuple[Plan, ...] = ()
+    if any(archive.package.manager != "conda" for archive in archives):
+        from bundler.wheels.plan import environment_python, plan_wheels
+
+        python = environment_python(archives, platform)
+        wheels = plan_wheels(archives, python)
+    if any(archive.package.injected for archive in archives):
+        from bundler.local.check import check_local
+
+        check_local(archives, {one.package.key: one.wheel for one in wheels}, python)
+    return wheels
 
 
-def _environment_python(archives: Iterable[Archive], platform: str) -> Python:
-    """The environment's Python. Raises :class:`PrefixError` if there is none."""
-    for archive in archives:
-        if (archive.package.manager, archive.package.name) == ("conda", "python"):
-            return Python.of(json.loads(archive.info[INDEX]), platform)
-    raise PrefixError(
-        "there is no Python for the wheels",
-        where=platform,
-        remedy="Name python among the conda packages of environment.yml.",
-    )
+def _install(wheels: tuple[Plan, ...], prefix: Prefix) -> None:
+    from bundler.wheels.install import install_wheels, refuse_clashes
+
+    refuse_clashes(wheels, _owners(prefix))
+    install_wheels(wheels, prefix.path, prefix.baked)
 
 
 def _owners(prefix: Prefix) -> Iterator[tuple[str, str]]:

@@ -10,10 +10,12 @@ from __future__ import annotations
 
 import asyncio
 import fcntl
+import functools
 import json
 import os
 import shutil
 import tempfile
+import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -24,14 +26,13 @@ from urllib.parse import urlsplit
 from bundler.digests import file_sha256
 from bundler.errors import PrefixError
 from bundler.fetch.channels import ANYHOW, Access, public_url
-from bundler.fetch.download import Downloader, DownloadFailed
 from bundler.fetch.notes import read_note, write_note
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
-    from bundler.fetch.download import Downloaded
+    from bundler.fetch.download import Downloaded, Downloader
     from bundler.lock.lockfile import Lock, LockedPackage
     from bundler.progress import Progress, Transfer
 
@@ -72,7 +73,7 @@ def fetch_archives(
     _check_hashed(lock)
     if access.offline:
         _check_at_hand(lock, access)
-    downloader = Downloader(retries=access.retries, read_timeout=access.read_timeout, connections=_AT_A_TIME)
+    downloader = _downloader(access)
     with (
         progress.transfer(f"Fetching and verifying {len(lock.packages)} packages", len(lock.packages)) as transfer,
         ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
@@ -84,9 +85,27 @@ def fetch_archives(
             failed = next((future for future in pending if future in done and future.exception()), None)
             return tuple(future.result() for future in ([failed] if failed else pending))
         except BaseException:
-            downloader.stop()
+            downloader().stop()
             pool.shutdown(cancel_futures=True)
             raise
+
+
+def _downloader(access: Access) -> Callable[[], Downloader]:
+    """One for all threads, made when it is asked for: to load an HTTP client takes longer than to look at archives."""
+
+    @functools.cache
+    def make() -> Downloader:
+        from bundler.fetch.download import Downloader
+
+        return Downloader(retries=access.retries, read_timeout=access.read_timeout, connections=_AT_A_TIME)
+
+    lock = threading.Lock()
+
+    def get() -> Downloader:
+        with lock:
+            return make()
+
+    return get
 
 
 def _check_hashed(lock: Lock) -> None:
@@ -162,7 +181,7 @@ def _is_kept(package: LockedPackage) -> bool:
 class _Store:
     """The archives that are kept, and how those that are missing get there."""
 
-    downloader: Downloader
+    downloader: Callable[[], Downloader]
     access: Access
     transfer: Transfer
     is_unpacked: Callable[[Archive], bool]
@@ -227,8 +246,10 @@ class _Store:
         return found
 
     def _download(self, package: LockedPackage, addresses: list[str], part: Path, wrong: list[str]) -> Downloaded:
+        from bundler.fetch.download import DownloadFailed
+
         try:
-            return self.downloader.download(addresses, part, self.transfer.moved)
+            return self.downloader().download(addresses, part, self.transfer.moved)
         except DownloadFailed as failed:
             raise PrefixError(
                 "; ".join([*wrong, f"download failed: {failed}"]),

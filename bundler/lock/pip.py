@@ -9,8 +9,6 @@ import re
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
-from packaging.requirements import InvalidRequirement, Requirement
-
 from bundler.errors import LockError, without_credentials
 from bundler.fetch.channels import VARIABLE, variables_of, written_out
 
@@ -47,6 +45,8 @@ def pip_mistakes(document: dict[str, Any]) -> list[str]:
 
 def _reason(text: str) -> str:
     """What is wrong with one entry; empty if it can be locked."""
+    from packaging.requirements import InvalidRequirement, Requirement
+
     if re.match(r"(-e|--editable)\b", text):
         return f"is an editable project, which cannot be shipped: {BUILD_IT}"
     if text.startswith("-"):
