@@ -66,7 +66,7 @@ def write_archive(
     """
     workers = jobs or os.cpu_count() or 1
     with ThreadPoolExecutor(max_workers=workers) as pool, ThreadPoolExecutor(max_workers=1) as hasher:
-        writer = _Writer(file, hasher, ahead=2 * workers + 1)  # no worker waits for what is being written
+        writer = _Writer(file, hasher, ahead=2 * workers + 4)  # no worker waits for what is being written
         mine = _Mine()
 
         def add(segment: Segment, kept: KeptEntry | None) -> None:
@@ -76,7 +76,7 @@ def write_archive(
             entry, known = cache.new(segment), segment.known()
             inside: list[TreeEntry] = []
             writer.take_turn(functools.partial(writer.begin, segment.name))
-            for block in cut(segment.complete(), BLOCK, known, last=segment.last):
+            for block in cut(segment.complete(), BLOCK, known, apart=codec.by_kind, last=segment.last):
                 frame = pool.submit(_compressed, block, codec, mine)
                 writer.take_turn(functools.partial(writer.frame, frame, entry, inside))
             writer.take_turn(functools.partial(writer.end, entry, inside, known))
@@ -110,7 +110,7 @@ class _Mine(threading.local):
 
 def _compressed(block: Block, codec: Codec, mine: _Mine) -> tuple[bytes | bytearray, tuple[TreeEntry, ...]]:
     content, entries = block.read(mine.room)
-    return codec.compress(content), entries
+    return codec.compress(content, block.kind), entries
 
 
 class _Writer:

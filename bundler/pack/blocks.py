@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from typing import TypeAlias
 
     from bundler.pack.known import Known
-    from bundler.pack.members import Member
+    from bundler.pack.members import Kind, Member
 
 __all__ = ["Block", "Room", "cut"]
 
@@ -62,13 +62,19 @@ class Room:
 class Block:
     """A part of the tar: its bytes, and members that are still to be read, with their sizes.
 
-    ``entries`` are of those members that need not be read any more. ``length`` is about what all comes to, in bytes.
+    ``kind`` is of the last member. ``entries`` are of those members that need not be read any more. ``length`` is about
+    what all comes to, in bytes.
     """
 
     known: Known
+    kind: Kind = "other"
     parts: list[bytes | tuple[Member, int]] = field(default_factory=list)
     entries: list[TreeEntry] = field(default_factory=list)
     length: int = 0
+
+    def add(self, part: bytes | tuple[Member, int], length: int) -> None:
+        self.parts.append(part)
+        self.length += length
 
     def read(self, room: Room) -> tuple[memoryview, tuple[TreeEntry, ...]]:
         """The block's bytes, in ``room``, and what it holds of the tree.
@@ -89,17 +95,20 @@ class Block:
         return room.content(), tuple(entries)
 
 
-def cut(members: Iterable[Member], size: int, known: Known, *, last: bool) -> Iterator[Block]:
-    """Blocks of at most ``size`` bytes; ``last`` ends the tar behind them."""
+def cut(members: Iterable[Member], size: int, known: Known, *, apart: bool, last: bool) -> Iterator[Block]:
+    """Blocks of about ``size`` bytes; ``apart``: each kind in blocks of its own; ``last`` ends the tar behind them."""
     block = Block(known)
-    for part, length, entry in _parts(members, size, known, last=last):
-        if block.parts and block.length + length > size:
-            yield block
-            block = Block(known)
-        block.parts.append(part)
-        block.length += length
-        if entry is not None:
-            block.entries.append(entry)
+    for member in sorted(members, key=lambda member: member.kind) if apart else members:
+        for part, length, entry in _parts(member, size, known):
+            if block.parts and (block.length + length > size or (apart and block.kind != member.kind)):
+                yield block
+                block = Block(known)
+            block.kind = member.kind
+            block.add(part, length)
+            if entry is not None:
+                block.entries.append(entry)
+    if last:
+        block.add(END, len(END))
     if block.parts:
         yield block
 
@@ -108,21 +117,17 @@ _Part: TypeAlias = "tuple[bytes | tuple[Member, int], int, TreeEntry | None]"
 """A block's part, its length in bytes, and the entry of a member that need not be read any more."""
 
 
-def _parts(members: Iterable[Member], size: int, known: Known, *, last: bool) -> Iterator[_Part]:
-    for member in members:
-        if member.is_directory:
-            yield _written(tar_header(member.path, member.mode, kind=DIRECTORY))
-        elif member.link is not None:
-            entry = TreeEntry(path=member.path, mode=member.mode, digest=member.link, size=0)
-            yield _written(tar_header(member.path, member.mode, kind=LINK, link=member.link), entry)
-        else:
-            length = member.length
-            if length <= size:
-                yield (member, length), HEADER + length + -length % HEADER, None
-            else:
-                yield from _large(member, length, known)
-    if last:
-        yield _written(END)
+def _parts(member: Member, size: int, known: Known) -> Iterator[_Part]:
+    if member.is_directory:
+        yield _written(tar_header(member.path, member.mode, kind=DIRECTORY))
+    elif member.link is not None:
+        entry = TreeEntry(path=member.path, mode=member.mode, digest=member.link, size=0)
+        yield _written(tar_header(member.path, member.mode, kind=LINK, link=member.link), entry)
+    elif member.length <= size:
+        length = member.length
+        yield (member, length), HEADER + length + -length % HEADER, None
+    else:
+        yield from _large(member, member.length, known)
 
 
 def _written(data: bytes, entry: TreeEntry | None = None) -> _Part:

@@ -26,6 +26,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
+    from bundler.lock.lockfile import LockedPackage
     from bundler.prefix import Prefix
 
 __all__ = ["EVERYTHING", "Filters", "Note", "collect", "find_notes"]
@@ -106,12 +107,14 @@ class _View:
 
     ``metadata`` are files that the installer of wheels has made, or changed: no wheel's digest says what is in them.
     ``owners`` says which package alone decides a file's bytes: those that carry a prefix and those that two packages
-    have are nobody's. ``places`` are the prefixes that a link may point into, ``present`` are all targets.
+    have are nobody's. ``records`` are the packages' own entries in conda-meta, as they are packed. ``places`` are the
+    prefixes that a link may point into, ``present`` are all targets.
     """
 
     prefix: Prefix
     owners: Mapping[str, str]
     declared: Mapping[str, Declared]
+    records: Mapping[str, bytes]
     places: AbstractSet[str]
     metadata: AbstractSet[str]
     present: AbstractSet[str]
@@ -120,9 +123,12 @@ class _View:
     def of(cls, prefix: Prefix, targets: Iterable[str]) -> _View:
         owners: dict[str, str] = {}
         declared: dict[str, Declared] = {}
+        records: dict[str, bytes] = {}
+        locked = {archive.package.key: archive.package for archive in prefix.archives}
         places = {prefix.baked}
         for file, record in prefix.records():
             owners[f"conda-meta/{file}"] = record["name"]
+            records[f"conda-meta/{file}"] = _shipped(record, locked.get(record["name"]))
             copies = (Path(record["extracted_package_dir"]).name,)  # one for all the files
             for entry in record["paths_data"]["paths"]:
                 target, other = entry["_path"], declared.get(entry["_path"])
@@ -137,13 +143,21 @@ class _View:
             metadata |= wheel.metadata
             owners |= {file: wheel.package.key for file in wheel.files if file not in wheel.baked}
         present = frozenset(targets)
-        return cls(prefix=prefix, owners=owners, declared=declared, places=places, metadata=metadata, present=present)
+        return cls(
+            prefix=prefix,
+            owners=owners,
+            declared=declared,
+            records=records,
+            places=places,
+            metadata=metadata,
+            present=present,
+        )
 
     def member(self, target: str) -> Member | None:
         """The member at ``target``; None for bytecode of a source that linking has changed: it has the placeholder."""
         source, path, package = f"{self.prefix.path}/{target}", f"env/{target}", self.owners.get(target)
-        if target.startswith("conda-meta/") and target.endswith(".json"):
-            return Member(path=path, mode=0o644, content=self._record(target), package=package)
+        if target in self.records:
+            return Member(path=path, mode=0o644, content=self.records[target], package=package)
         status = os.lstat(source)
         if stat.S_ISLNK(status.st_mode):
             return link_member(path, self._points_to(target), package=package)
@@ -179,26 +193,23 @@ class _View:
                 return os.path.relpath(points_to.removeprefix(f"{name}/"), os.path.dirname(target))  # noqa: PTH120
         return points_to
 
-    def _record(self, target: str) -> bytes:
-        """A conda-meta record without what is the build machine's: its caches, and the way it linked.
 
-        Nor does it name what lost to another package's file; where the linker has listed that depends on chance.
-        """
-        record = json.loads((self.prefix.path / target).read_bytes())
-        paths = [entry for entry in record["paths_data"]["paths"] if not entry["_path"].startswith(_LEFT_OUT)]
-        record |= {
-            "files": sorted(file for file in record["files"] if not file.startswith(_LEFT_OUT)),
-            "paths_data": record["paths_data"] | {"paths": sorted(paths, key=lambda entry: entry["_path"])},
-        }
-        package = next((one.package for one in self.prefix.archives if one.package.key == record["name"]), None)
-        if package is not None:
-            record |= {"url": package.url, "channel": package.channel}
-        record |= {
-            "extracted_package_dir": "",
-            "package_tarball_full_path": "",
-            "link": {"source": "", "type": 1},
-        }
-        return json.dumps(record, sort_keys=True).encode() + b"\n"
+def _shipped(record: dict[str, Any], package: LockedPackage | None) -> bytes:
+    """A conda-meta record without what is the build machine's: its caches, and the way it linked.
+
+    Nor does it name what lost to another package's file; where the linker has listed that depends on chance.
+    """
+    paths = [entry for entry in record["paths_data"]["paths"] if not entry["_path"].startswith(_LEFT_OUT)]
+    shipped = record | {
+        "files": sorted(file for file in record["files"] if not file.startswith(_LEFT_OUT)),
+        "paths_data": record["paths_data"] | {"paths": sorted(paths, key=lambda entry: entry["_path"])},
+        "extracted_package_dir": "",
+        "package_tarball_full_path": "",
+        "link": {"source": "", "type": 1},
+    }
+    if package is not None:
+        shipped |= {"url": package.url, "channel": package.channel}
+    return json.dumps(shipped, sort_keys=True).encode() + b"\n"
 
 
 def _declared(entry: Mapping[str, Any], copies: tuple[str, ...], other: Declared | None) -> Declared:

@@ -2,8 +2,9 @@
 
 Files of a package are read for each payload, and their SHA-256 is an eighth of a build's CPU time where the processor
 has no instructions for it. That the content with this SHA-256 has these checks is a fact, which no later copy of the
-package makes stale. Together the checks miss one accident in 2**64; they are no protection against who may write to the
-cache, who could as well change there what is unpacked.
+package makes stale. It serves both ways: content that is declared has to have the checks of its SHA-256; content that
+follows from such (bytecode with another header) is looked up by its checks. Together they miss one accident in 2**64;
+they are no protection against who may write to the cache, who could as well change there what is unpacked.
 """
 
 from __future__ import annotations
@@ -47,17 +48,29 @@ class Known:
         self._path = path
         noted = read_sealed(path) if path is not None else None
         self._known = {sha256.hex(): tuple(checks) for sha256, *checks in _ROW.iter_unpack(noted or b"")}
+        self._by_checks = {checks: sha256 for sha256, checks in self._known.items()}
         self._added = False
 
     def digest(self, declared: tuple[str, ...] = ()) -> Digest:
         """Takes the digest of content that should have one of these SHA-256."""
         return Digest(self, declared)
 
+    def sha256(self, content: Buffer) -> str:
+        """The SHA-256 of content that nobody has declared."""
+        checks = Checks()
+        checks.update(content)
+        found = self._by_checks.get(checks.value)
+        if found is None:
+            found = hashlib.sha256(content).hexdigest()
+            self.add(found, checks.value)
+        return found
+
     def of(self, sha256: str) -> tuple[int, int, int] | None:
         return self._known.get(sha256)
 
     def add(self, sha256: str, checks: tuple[int, int, int]) -> None:
         self._known[sha256] = checks
+        self._by_checks[checks] = sha256
         self._added = True
 
     def keep(self) -> None:

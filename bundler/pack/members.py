@@ -6,13 +6,12 @@ holds ``..``; no link that leaves the release. Modes are 0644 and 0755.
 
 from __future__ import annotations
 
-import hashlib
 import io
 import os
 import stat
 from dataclasses import dataclass
 from pathlib import PurePosixPath
-from typing import TYPE_CHECKING, BinaryIO, Literal
+from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
 
 from bundler.digests import sha256_of
 from bundler.errors import DamagedCacheError, PackError
@@ -28,6 +27,7 @@ __all__ = [
     "DIGESTS",
     "LINK_MODE",
     "Declared",
+    "Kind",
     "Member",
     "TreeEntry",
     "changed",
@@ -38,6 +38,7 @@ __all__ = [
     "tree_digest",
 ]
 
+Kind: TypeAlias = Literal["bytecode", "library", "other"]
 LINK_MODE = 0o777
 DIGESTS = "share/digests"
 """The file in the payload that says every other file's digest."""
@@ -85,6 +86,13 @@ class Member:
         return self.source is None and self.content is None and self.link is None
 
     @property
+    def kind(self) -> Kind:
+        """What it most likely is, by its name."""
+        if self.path.endswith(".pyc"):
+            return "bytecode"
+        return "library" if self.path.endswith(".so") or ".so." in self.path else "other"
+
+    @property
     def length(self) -> int:
         """Bytes that it has as it is packed."""
         return self.size if self.content is None else len(self.content)
@@ -110,17 +118,21 @@ class Member:
             room[:] = self.content
         else:
             assert self.source is not None
-            with io.FileIO(self.source) as file:
-                if file.readinto(room) != len(room) or file.read(1):
+            file = os.open(self.source, os.O_RDONLY)
+            try:
+                if os.readv(file, (room, bytearray(1))) != len(room):
                     raise changed(self.path)
-        digest = self.digest(known)
-        digest.update(room)
-        sha256 = self.checked(digest)
+            finally:
+                os.close(file)
+        if self.declared is not None and self.declared.sha256:
+            digest = self.digest(known)
+            digest.update(room)
+            sha256 = self.checked(digest)
+            if self.module is None:
+                return sha256
         if self.module is not None:
-            header = bytes(room[:PYC_HEADER])
-            room[:PYC_HEADER] = unchecked(header, self.module)
-            sha256 = hashlib.sha256(room).hexdigest()
-        return sha256
+            room[:PYC_HEADER] = unchecked(bytes(room[:PYC_HEADER]), self.module)
+        return known.sha256(room)
 
     def digest(self, known: Known) -> Digest:
         """To be given all bytes of ``source``."""

@@ -81,6 +81,26 @@ def test_without_a_declaration_it_is_taken() -> None:
     assert found(Known(), CONTENT) == SHA256
 
 
+@given(st.lists(st.sampled_from([CONTENT, b"another", b"", b"as it was bent_"])))
+def test_what_nobody_declares_is_hashed_once(contents: list[bytes]) -> None:
+    known = Known()
+    for content in contents:
+        assert known.sha256(content) == hashlib.sha256(content).hexdigest()
+    with pytest.MonkeyPatch.context() as patch:
+        patch.delattr(hashlib, "sha256")
+        again = [known.sha256(content) for content in contents]
+    assert again == [hashlib.sha256(content).hexdigest() for content in contents]
+
+
+def test_what_nobody_declares_is_noted(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    known = Known(tmp_path / "note")
+    assert known.sha256(CONTENT) == SHA256
+    known.keep()
+    read = Known(tmp_path / "note")
+    monkeypatch.delattr(hashlib, "sha256")
+    assert read.sha256(CONTENT) == SHA256
+
+
 def test_other_content_is_not_noted(tmp_path: Path) -> None:
     known = Known(tmp_path / "note")
     assert found(known, b"other", SHA256) is None

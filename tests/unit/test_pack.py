@@ -76,15 +76,29 @@ def test_blocks_lose_nothing(contents: list[bytes], size: int) -> None:
     long = "d" * 400  # takes a header more than most
     members = [Member(path=f"{long}/f{n}", mode=0o644, content=content) for n, content in enumerate(contents)]
     room = Room()
-    made = [
-        (bytes(data), found) for data, found in (block.read(room) for block in cut(members, size, Known(), last=True))
-    ]
+    blocks = cut(members, size, Known(), apart=False, last=True)
+    made = [(bytes(data), found) for data, found in (block.read(room) for block in blocks)]
     with tarfile.open(fileobj=io.BytesIO(b"".join(data for data, _ in made))) as tar:
         files = [(info.name, tar.extractfile(info)) for info in tar]
         assert [(name, file.read()) for name, file in files if file] == [(m.path, m.content) for m in members]
     entries = [entry for _, found in made for entry in found]
     assert {e.path: e.digest for e in entries} == {m.path: hashlib.sha256(m.read()).hexdigest() for m in members}
     assert len(entries) == len(members)
+
+
+def test_each_kind_has_blocks_of_its_own() -> None:
+    """Where the codec compresses one kind in another way than the next."""
+    names = ("a.py", "a.so", "b.pyc", "c.so.1", "d", "e.pyc", "so.1")
+    members = [Member(path=name, mode=0o644, content=b"x") for name in names]
+    blocks = list(cut(members, 1 << 20, Known(), apart=True, last=True))
+    assert {block.kind: [entry.path for entry in block.read(Room())[1]] for block in blocks} == {
+        "bytecode": ["b.pyc", "e.pyc"],
+        "library": ["a.so", "c.so.1"],
+        "other": ["a.py", "d", "so.1"],
+    }
+    assert len(blocks) == 3
+    (together,) = cut(members, 1 << 20, Known(), apart=False, last=True)
+    assert [entry.path for entry in together.read(Room())[1]] == list(names)
 
 
 @pytest.mark.parametrize("size", [5, 5000])
@@ -96,16 +110,16 @@ def test_a_file_that_changes_while_it_is_packed_is_refused(tmp_path: Path, size:
     member = member_from(str(tmp_path / "x"), "env/x", declared=declared)
     known = Known()
     if again:
-        [block.read(Room()) for block in cut([member], size, known, last=False)]
+        [block.read(Room()) for block in cut([member], size, known, apart=False, last=False)]
     (tmp_path / "x").write_bytes(b"behind" * 100)
     with pytest.raises(DamagedCacheError, match="env/x"):
-        [block.read(Room()) for block in cut([member], size, known, last=False)]
+        [block.read(Room()) for block in cut([member], size, known, apart=False, last=False)]
 
 
 @pytest.mark.parametrize("length", [0, 3, 7])
 def test_a_file_that_gets_another_length_while_it_is_packed_is_refused(tmp_path: Path, length: int) -> None:
     (tmp_path / "x").write_bytes(b"12345")
-    blocks = list(cut([member_from(str(tmp_path / "x"), "env/x")], 5000, Known(), last=False))
+    blocks = list(cut([member_from(str(tmp_path / "x"), "env/x")], 5000, Known(), apart=False, last=False))
     (tmp_path / "x").write_bytes(b"1" * length)
     with pytest.raises(PackError, match="changed while it was packed"):
         blocks[0].read(Room())
