@@ -108,6 +108,7 @@ def prepare(room: Path, sizes: Iterable[int]) -> World:
     )
     names += [name for size in wanted for name in _SPECS if name.split(",")[0] == f"{size}x"]
     environ = {**os.environ, "CONDA_BUNDLER_CACHE": str(room / "cache"), "LC_ALL": "C.UTF-8"}
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode; a checkout gets it in the warm-up
     found = {name: Environment(name=name, project=room / "projects" / name.replace(" ", "-")) for name in names}
     world = World(room=room, environ=environ, environments=found)
     for environment in found.values():
