@@ -11,6 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.measure import BenchError
+from bundler.errors import MissingToolError
 from bundler.process import ToolFailed, run
 
 if TYPE_CHECKING:
@@ -108,7 +109,7 @@ def prepare(room: Path, sizes: Iterable[int]) -> World:
     )
     names += [name for size in wanted for name in _SPECS if name.split(",")[0] == f"{size}x"]
     environ = {**os.environ, "CONDA_BUNDLER_CACHE": str(room / "cache"), "LC_ALL": "C.UTF-8"}
-    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # what is installed has its bytecode; a checkout gets it in the warm-up
+    environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed tool has its bytecode; a checkout gets it now
     found = {name: Environment(name=name, project=room / "projects" / name.replace(" ", "-")) for name in names}
     world = World(room=room, environ=environ, environments=found)
     for environment in found.values():
@@ -124,7 +125,7 @@ def _spread(directory: Path) -> None:
     before it takes one, and the linker of both sides would pay for it. Other filesystems have no such attribute.
     """
     directory.mkdir(parents=True, exist_ok=True)
-    with contextlib.suppress(ToolFailed):
+    with contextlib.suppress(ToolFailed, MissingToolError):
         run(["chattr", "+T", directory])
 
 

@@ -7,6 +7,7 @@ is of all of it.
 
 from __future__ import annotations
 
+import itertools
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
 
@@ -62,7 +63,7 @@ class Room:
 class Block:
     """A part of the tar: its bytes, and members that are still to be read, with their sizes.
 
-    ``kind`` is of the last member. ``entries`` are of those members that need not be read any more. ``length`` is about
+    ``kind`` is of its last part. ``entries`` are of those members that need not be read any more. ``length`` is about
     what all comes to, in bytes.
     """
 
@@ -71,10 +72,6 @@ class Block:
     parts: list[bytes | tuple[Member, int]] = field(default_factory=list)
     entries: list[TreeEntry] = field(default_factory=list)
     length: int = 0
-
-    def add(self, part: bytes | tuple[Member, int], length: int) -> None:
-        self.parts.append(part)
-        self.length += length
 
     def read(self, room: Room) -> tuple[memoryview, tuple[TreeEntry, ...]]:
         """The block's bytes, in ``room``, and what it holds of the tree.
@@ -96,19 +93,20 @@ class Block:
 
 
 def cut(members: Iterable[Member], size: int, known: Known, *, apart: bool, last: bool) -> Iterator[Block]:
-    """Blocks of about ``size`` bytes; ``apart``: each kind in blocks of its own; ``last`` ends the tar behind them."""
+    """Blocks of at most ``size`` bytes; ``apart``: each kind in its own; ``last`` ends the tar behind them."""
+    ordered = sorted(members, key=lambda member: member.kind) if apart else members
+    parts = ((member.kind, part) for member in ordered for part in _parts(member, size, known))
+    end: list[tuple[Kind, _Part]] = [("other", _written(END))] if last else []
     block = Block(known)
-    for member in sorted(members, key=lambda member: member.kind) if apart else members:
-        for part, length, entry in _parts(member, size, known):
-            if block.parts and (block.length + length > size or (apart and block.kind != member.kind)):
-                yield block
-                block = Block(known)
-            block.kind = member.kind
-            block.add(part, length)
-            if entry is not None:
-                block.entries.append(entry)
-    if last:
-        block.add(END, len(END))
+    for kind, (part, length, entry) in itertools.chain(parts, end):
+        if block.parts and (block.length + length > size or (apart and block.kind != kind)):
+            yield block
+            block = Block(known)
+        block.kind = kind
+        block.parts.append(part)
+        block.length += length
+        if entry is not None:
+            block.entries.append(entry)
     if block.parts:
         yield block
 

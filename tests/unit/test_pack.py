@@ -86,6 +86,12 @@ def test_blocks_lose_nothing(contents: list[bytes], size: int) -> None:
     assert len(entries) == len(members)
 
 
+def test_the_end_has_no_room_in_a_full_block() -> None:
+    full = Member(path="x", mode=0o644, content=bytes(9 * 512))
+    blocks = cut([full], 10 * 512, Known(), apart=False, last=True)
+    assert [len(block.read(Room())[0]) for block in blocks] == [10 * 512, 2 * 512]
+
+
 def test_each_kind_has_blocks_of_its_own() -> None:
     """Where the codec compresses one kind in another way than the next."""
     names = ("a.py", "a.so", "b.pyc", "c.so.1", "d", "e.pyc", "so.1")
