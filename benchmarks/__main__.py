@@ -15,7 +15,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.environments import prepare
+from benchmarks.environments import prepare, spread
 from benchmarks.many import fetching, growing_many
 from benchmarks.measure import interleave
 from benchmarks.report import document, machine, markdown
@@ -123,7 +123,9 @@ class _Bench:
 
     def install(self, title: str) -> Result:
         """The environment 1x, put into its place; needs room for each run's tree."""
-        with tempfile.TemporaryDirectory(prefix="installed.", dir=self.world.room) as goal:
+        room = self.world.room / "installed"
+        spread(room)
+        with tempfile.TemporaryDirectory(dir=room) as goal:
             return self.result(title, installs(self.world, self.world.environments["1x"], Path(goal)))
 
     def fetch(self, name: str) -> Result:

@@ -17,7 +17,7 @@ from bundler.process import ToolFailed, run
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["Environment", "World", "prepare"]
+__all__ = ["Environment", "World", "prepare", "spread"]
 
 _CHECKOUT = Path(__file__).parent.parent
 _SCIENCE = ("python", "scipy", "pandas", "pytz", "six")  # numpy comes with them
@@ -114,15 +114,15 @@ def prepare(room: Path, sizes: Iterable[int]) -> World:
     world = World(room=room, environ=environ, environments=found)
     for environment in found.values():
         _lock(environment, world)
-    _spread(room / "cache" / "prefix")
+    spread(room / "cache" / "prefix")
     return world
 
 
-def _spread(directory: Path) -> None:
+def spread(directory: Path) -> None:
     """Let ext4 put each directory that is made in this one in another place of the disk (``T`` in chattr(1)).
 
     Where the run before has just deleted what it linked, an ext4 without a journal looks at each inode that was freed
-    before it takes one, and the linker of both sides would pay for it. Other filesystems have no such attribute.
+    before it takes one, and whoever makes files next would pay for it. Other filesystems have no such attribute.
     """
     directory.mkdir(parents=True, exist_ok=True)
     with contextlib.suppress(ToolFailed, MissingToolError):
