@@ -228,6 +228,7 @@ def _script(
         tool_version=__version__,
         payload=payload.path.name,
         payload_sha256=payload.sha256,
+        payload_parts=tuple((part.sha256, part.offset, part.length) for part in payload.archive.parts),
         tree_digest=payload.tree_digest,
         payload_codec=payload.codec,
         payload_files=payload.installed_files,

@@ -141,8 +141,11 @@ def reseal(bundle: Path, *, payload: dict[str, Any] | None = None, **changes: An
             rf'("\$1") [0-9a-f]{{64}} {re.escape(name)}$', rf"\1 {digest} {name}", script, flags=re.MULTILINE
         )
     values = {"PAYLOAD_SHA256": digests["payload.tar.gz"], "TREE_DIGEST": manifest["tree_digest"]}
+    if payload:
+        parts = manifest["payload"]["parts"]
+        values["PAYLOAD_PARTS"] = " ".join(f"{part['sha256']} {part['offset']} {part['length']}" for part in parts)
     for key, value in values.items():
-        script = re.sub(rf"^{key}=.*$", f"{key}={value}", script, count=1, flags=re.MULTILINE)
+        script = re.sub(rf"^{key}=.*$", f"{key}='{value}'", script, count=1, flags=re.MULTILINE)
     script = re.sub(r"^SELF_SHA256='.*'$", "SELF_SHA256=''", script, flags=re.MULTILINE)
     own = hashlib.sha256(script.encode()).hexdigest()
     script = re.sub(r"^SELF_SHA256=''$", f"SELF_SHA256='{own}'", script, flags=re.MULTILINE)

@@ -14,12 +14,12 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from bundler.bundle.manifest import SCHEMA
 from bundler.errors import VerificationError
 
-__all__ = ["COPY_AGAIN", "Manifest", "PackageEntry", "SegmentEntry", "read_manifest"]
+__all__ = ["COPY_AGAIN", "Manifest", "PackageEntry", "PartEntry", "SegmentEntry", "read_manifest"]
 
 COPY_AGAIN = "Copy the bundle again, or build it again."
 
 _BEHIND_PACKAGES = ("app/", "baked", "list")
-"""The payload's last segments; before the packages' there is one of all directories."""
+"""The payload's last segments; the first of each part has its directories."""
 
 Count = Annotated[int, Field(ge=0)]
 
@@ -28,13 +28,18 @@ class _Entry(BaseModel):
     model_config = ConfigDict(extra="ignore", frozen=True)
 
 
-class SegmentEntry(_Entry):
-    """Where a part of the payload lies in it, in bytes."""
+class PartEntry(_Entry):
+    """Some of the payload: where it lies, in bytes, and its digest."""
 
-    name: str
     offset: Count
     length: Count
     sha256: str
+
+
+class SegmentEntry(PartEntry):
+    """What is compressed by itself; ``name`` is the package's."""
+
+    name: str
 
 
 class FileEntry(_Entry):
@@ -43,7 +48,7 @@ class FileEntry(_Entry):
 
 
 class PayloadEntry(_Entry):
-    """Sizes are bytes; ``files`` counts files and links."""
+    """Sizes are bytes; ``files`` counts files and links. ``parts`` are there if it has several."""
 
     path: str
     codec: Literal["gzip", "zstd", "xz", "none"]
@@ -54,6 +59,7 @@ class PayloadEntry(_Entry):
     unpacked_size: Count
     largest: tuple[FileEntry, ...] = ()
     segments: tuple[SegmentEntry, ...]
+    parts: tuple[PartEntry, ...] = ()
 
 
 class PackageEntry(_Entry):
@@ -190,11 +196,17 @@ class Manifest(_Entry):
         """How many bytes of the payload are a package's alone, by its name."""
         names = tuple(segment.name for segment in self.payload.segments)
         behind = len(_BEHIND_PACKAGES) if names[-len(_BEHIND_PACKAGES) :] == _BEHIND_PACKAGES else 0
-        segments = self.payload.segments[1 : len(names) - behind]
-        return {segment.name: segment.length for segment in segments}
+        begin = {part.offset for part in self.payload.parts} or {0}
+        packages = {}
+        for segment in self.payload.segments[: len(names) - behind]:
+            if segment.offset in begin:
+                begin.remove(segment.offset)  # its directories; what follows may begin there, too
+            else:
+                packages[segment.name] = segment.length
+        return packages
 
     def app_segment(self) -> SegmentEntry | None:
-        """The part of the payload with the user's own files; no package can have this name."""
+        """The segment with the user's own files; no package can have this name."""
         return next((segment for segment in self.payload.segments if segment.name == "app/"), None)
 
 

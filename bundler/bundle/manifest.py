@@ -60,6 +60,7 @@ def make_manifest(
             "unpacked_size": payload.unpacked_size,
             "largest": _largest(payload),
             "segments": [asdict(segment) for segment in payload.archive.segments],
+            "parts": [asdict(part) for part in payload.archive.parts],
         },
         "requires": {**needs.document(), "systemd": SYSTEMD},
         "options": {"exclude": config.exclude, "include": config.include},

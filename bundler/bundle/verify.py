@@ -8,6 +8,7 @@ made the bundle.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 import shlex
 from dataclasses import asdict, dataclass
@@ -25,9 +26,10 @@ from bundler.pack.members import DIGESTS, digest_list, tree_digest
 from bundler.pack.tar import DIRECTORY, END, tar_header, tar_padding
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
+    from bundler.bundle.index import PartEntry
     from bundler.bundle.read import OpenBundle
     from bundler.bundle.tree import Tree
     from bundler.progress import Progress
@@ -216,6 +218,7 @@ def _facts(bundle: OpenBundle) -> dict[str, str]:
         "BAKED_ROOT": manifest.root,
         "PAYLOAD": manifest.payload.path,
         "PAYLOAD_SHA256": manifest.payload.sha256,
+        "PAYLOAD_PARTS": " ".join(f"{part.sha256} {part.offset} {part.length}" for part in manifest.payload.parts),
         "PAYLOAD_CODEC": manifest.payload.codec,
         "TREE_DIGEST": manifest.tree_digest,
         "GLIBC": manifest.requires.glibc,
@@ -246,24 +249,33 @@ def _value(line: str) -> str:
 
 def _check_payload(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     """The payload's bytes, as a whole and by segment, against the manifest."""
-    said, where = bundle.manifest.payload, 0
+    said = bundle.manifest.payload
     problems = []
     others = [name for name in bundle.pieces if name.startswith("payload.") and name != said.path]
     problems += [f"{name} is a second payload" for name in others]
     if (bundle.payload.size, digests[said.path]) != (said.size, said.sha256):
         problems.append("is not the one that manifest.json names")
-    for segment in said.segments:
-        if segment.offset != where:
-            problems.append(f"segment {segment.name} does not begin where the one before it ends")
-        where = segment.offset + segment.length
-    if where != said.size:
-        problems.append("its segments are not all of it")
+    runs: dict[str, list[tuple[str, PartEntry]]] = {"segments": [(f"segment {one.name}", one) for one in said.segments]}
+    if said.parts:
+        runs["parts"] = [(f"the part at {one.offset}", one) for one in said.parts]
+    problems += [gap for what, run in runs.items() for gap in _gaps(what, run, said.size)]
     _refuse(problems, bundle, inside=said.path)
-    for segment in said.segments:
-        if bundle.payload.sha256(segment.offset, segment.length) != segment.sha256:
-            problems.append(f"segment {segment.name} is not the one that manifest.json names")
+    for name, one in itertools.chain(*runs.values()):
+        if bundle.payload.sha256(one.offset, one.length) != one.sha256:
+            problems.append(f"{name} is not the one that manifest.json names")
     _refuse(problems, bundle, inside=said.path)
     return Check(name=said.path, detail=f"{said.size} bytes in {len(said.segments)} segments, each with its digest")
+
+
+def _gaps(what: str, run: Iterable[tuple[str, PartEntry]], size: int) -> Iterator[str]:
+    """Where pieces that should be all of the payload, one behind the other, are not."""
+    where = 0
+    for name, one in run:
+        if one.offset != where:
+            yield f"{name} does not begin where the one before it ends"
+        where = one.offset + one.length
+    if where != size:
+        yield f"its {what} are not all of it"
 
 
 def _check_tree(bundle: OpenBundle, tree: Tree) -> Check:

@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from bundler.pack.members import TreeEntry
     from bundler.pack.segments import KeptEntry, NewEntry, Segment, SegmentCache
 
-__all__ = ["WrittenArchive", "WrittenSegment", "write_archive"]
+__all__ = ["WrittenArchive", "WrittenPart", "WrittenSegment", "write_archive"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,12 +42,25 @@ class WrittenSegment:
 
 
 @dataclass(frozen=True, kw_only=True)
+class WrittenPart:
+    """Where a part lies in the archive, in bytes, and the digest of these bytes."""
+
+    offset: int
+    length: int
+    sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
 class WrittenArchive:
-    """The archive's own digest and size in bytes, its segments, and the tree it holds (directories left out)."""
+    """The archive's own digest and size in bytes, its segments, and the tree it holds (directories left out).
+
+    ``parts`` are all of it; there are none if it is one.
+    """
 
     sha256: str
     size: int
     segments: tuple[WrittenSegment, ...]
+    parts: tuple[WrittenPart, ...]
     tree: tuple[TreeEntry, ...]
 
 
@@ -70,6 +83,8 @@ def write_archive(
         mine = _Mine()
 
         def add(segment: Segment, kept: KeptEntry | None) -> None:
+            if segment.begins_part:
+                writer.take_turn(writer.begin_part)
             if kept is not None:
                 writer.take_turn(functools.partial(writer.copy, segment.name, kept))
                 return
@@ -126,6 +141,9 @@ class _Writer:
         self._ahead = ahead
         self._turns: deque[Callable[[], None]] = deque()
         self._digest = hashlib.sha256()
+        self._part = self._digest  # of the part that is being written; the first has what the archive begins with
+        self._part_offset = 0
+        self._parts: list[WrittenPart] = []
         self._size = 0
         self._begun = ("", 0)
         self._segments: list[WrittenSegment] = []
@@ -144,10 +162,19 @@ class _Writer:
 
     def finish(self) -> WrittenArchive:
         tree = self.everything()
-        self._wait_for_digest()
+        self._end_part()
         return WrittenArchive(
-            sha256=self._digest.hexdigest(), size=self._size, segments=tuple(self._segments), tree=tree
+            sha256=self._digest.hexdigest(),
+            size=self._size,
+            segments=tuple(self._segments),
+            parts=tuple(self._parts) if len(self._parts) > 1 else (),
+            tree=tree,
         )
+
+    def begin_part(self) -> None:
+        if self._size:
+            self._end_part()
+            self._part, self._part_offset = hashlib.sha256(), self._size
 
     def begin(self, name: str) -> None:
         self._begun = (name, self._size)
@@ -178,8 +205,18 @@ class _Writer:
     def _put(self, data: bytes | bytearray) -> None:
         self._file.write(data)
         self._wait_for_digest()  # so that no more than one piece is kept for it
-        self._hashing = self._hasher.submit(self._digest.update, data)
+        self._hashing = self._hasher.submit(self._hash, data)
         self._size += len(data)
+
+    def _hash(self, data: bytes | bytearray) -> None:
+        self._digest.update(data)
+        if self._part is not self._digest:
+            self._part.update(data)
+
+    def _end_part(self) -> None:
+        self._wait_for_digest()
+        offset = self._part_offset
+        self._parts.append(WrittenPart(offset=offset, length=self._size - offset, sha256=self._part.hexdigest()))
 
     def _wait_for_digest(self) -> None:
         if self._hashing is not None:

@@ -12,6 +12,7 @@ from bundler.errors import PackError
 from bundler.pack.archive import WrittenArchive, write_archive
 from bundler.pack.collect import EVERYTHING, Filters, Note, collect, find_notes
 from bundler.pack.compiling import BytecodeMode, BytecodePlan, work_list
+from bundler.pack.layout import lay_out
 from bundler.pack.members import (
     DIGESTS,
     LINK_MODE,
@@ -20,7 +21,6 @@ from bundler.pack.members import (
     TreeEntry,
     digest_list,
     member_from,
-    parents,
     tree_digest,
 )
 from bundler.pack.relocation import Found, find, longest, table
@@ -114,7 +114,7 @@ def make_payload(
         found = _carriers(members, prefix)
         to_compile = bytecode.on_target(members)
         members += (*_table(found, prefix), *work_list(to_compile))
-        segments = _segments(members, prefix, bytecode)
+        segments = lay_out(members, prefix, bytecode)
         bytecode.begin(segment for segment in segments if not cache.has(segment))
         with progress.task(f"Packing {len(members)} files", len(segments)) as advance:
             try:
@@ -171,40 +171,6 @@ def _table(found: tuple[Found, ...], prefix: Prefix) -> tuple[Member, ...]:
     return tuple(Member(path=path, mode=0o644, content=content) for path, content in files.items())
 
 
-def _segments(members: tuple[Member, ...], prefix: Prefix, bytecode: BytecodePlan) -> tuple[Segment, ...]:
-    """All directories, then a segment for each package, then the user's own files, then what is baked."""
-    digests = {archive.package.key: archive.package.sha256 for archive in prefix.archives}
-    checks = cache_dir("checks")
-    by_package: dict[str, list[Member]] = {}
-    app, baked = [], []
-    directories = [*parents([member.path for member in members]), *bytecode.directories(members)]
-    for member in members:
-        if member.is_directory:
-            directories.append(member)
-        elif member.package is not None:
-            by_package.setdefault(member.package, []).append(member)
-        elif member.path.startswith("app/"):
-            app.append(member)
-        else:
-            baked.append(member)
-    return (
-        Segment(name="directories", members=_unique(directories)),
-        *(
-            Segment(
-                name=name,
-                members=_unique(by_package[name]),
-                origin=digests[name],
-                recipe=bytecode.recipe,
-                more=bytecode.more(_unique(by_package[name])),
-                checks=checks / origin if (origin := digests[name]) else None,
-            )
-            for name in sorted(by_package)
-        ),
-        Segment(name="app/", members=_unique(app), more=bytecode.more(_unique(app))),
-        Segment(name="baked", members=_unique(baked)),
-    )
-
-
 def _listing(tree: tuple[TreeEntry, ...]) -> Segment:
     """Every file's digest, so that the target need not read them all again.
 
@@ -214,11 +180,6 @@ def _listing(tree: tuple[TreeEntry, ...]) -> Segment:
     plain = not any(character in entry.path for entry in files for character in "\n\r\\")
     content = digest_list(tree) if plain else b""
     return Segment(name="list", members=(Member(path=DIGESTS, mode=0o644, content=content),), last=True)
-
-
-def _unique(members: list[Member]) -> tuple[Member, ...]:
-    found = {member.path: member for member in members}
-    return tuple(found[path] for path in sorted(found))
 
 
 def _told(segments: Iterable[Segment], advance: Callable[[int], None]) -> Iterator[Segment]:

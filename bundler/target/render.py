@@ -60,7 +60,8 @@ class InstallScript:
     """Everything that install.sh and manage carry in their headers.
 
     ``files`` are (sha256, path) of every file of the bundle but install.sh, SHA256SUMS and the payload, sorted by
-    path. ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``longest`` is how many bytes the release's
+    path. ``payload_parts`` are (sha256, offset, length) of each part, in bytes, if the payload has several.
+    ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``longest`` is how many bytes the release's
     path may have, 0 if there is no limit. ``needs`` is what preflight asks of the machine. ``units`` are file names
     below ``units/``. ``clients`` are those of CLIENTS that the environment has.
     """
@@ -86,6 +87,7 @@ class InstallScript:
     services: tuple[InstallService, ...]
     secrets: tuple[Secret, ...]
     files: tuple[tuple[str, str], ...]
+    payload_parts: tuple[tuple[str, int, int], ...] = ()
     clients: tuple[str, ...] = ()
 
 

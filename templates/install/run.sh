@@ -21,6 +21,20 @@ with_payload() { # COMMAND...: which reads it
     fi
 }
 
+with_payload_part() { # OFFSET LENGTH COMMAND...: which reads so many bytes of it, or "all"
+    part_file=$BUNDLE/$PAYLOAD part_offset=$1 part_length=$2
+    shift 2
+    if [ "$part_length" = all ]; then
+        with_payload "$@"
+        return
+    fi
+    [ -z "$RUN" ] || part_file=$RUN part_offset=$((RUN_OFFSET + part_offset))
+    {
+        dd bs=1 skip="$part_offset" count=0 2>/dev/null 3>&- # moves on in the file, for all that have it open from here
+        head -c "$part_length" 3>&- | "$@"
+    } <"$part_file"
+}
+
 drop_run() {
     [ -n "$RUN" ] || return 0
     case ${BUNDLE%/*} in

@@ -21,10 +21,11 @@ stage_release() {
     compile_bytecode
     [ -n "$IMAGE" ] || ! have restorecon || [ ! -e /sys/fs/selinux/enforce ] || restorecon -RF "$STAGE" ||
         die 12 "restorecon failed below $STAGE"
-    flush_all "$STAGE"
     chmod 0755 "$STAGE" || die 12 "cannot change the mode of $STAGE"
     activate "$STAGE"
-    write_tree_list "$STAGE" "$RELEASE" "$TREE_DIGEST"
+    list_tree "$STAGE"
+    flush_all "$STAGE"
+    put_tree_list "$STAGE" "$RELEASE" "$TREE_DIGEST"
     printf 'tree %s\n' "$TREE_DIGEST" | put "$STAGE/.complete" 0644
     name_release
 }
@@ -65,62 +66,6 @@ list_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
 
 list_secret_of() { # NAME BYTES FORMAT LENGTH DELIVERY
     printf 'secret %s %s %s %s %s\n' "$@"
-}
-
-# The digest is taken of the very stream that is unpacked. Each stage reads its input to the end even when it has
-# failed, so that the digest is always that of the whole payload and says who is to blame.
-# One tar unpacks all of it: that a payload cannot write through a link that it has brought along is only true within
-# one. Several of them, each with a part of the payload, would be faster and could be led out of the stage.
-unpack() {
-    flush_meanwhile
-    unpacked=$(
-        {
-            with_payload tee /proc/self/fd/3 | {
-                decompress 3>&- 2>"$WORK/decompress" || echo failed >"$WORK/failed"
-                cat >/dev/null
-            } | {
-                tar -xpof - -C "$STAGE" >/dev/null 2>"$WORK/tar" 3>&- || echo failed >"$WORK/failed"
-                cat >/dev/null
-            }
-        } 3>&1 | hash_payload
-    ) || die 12 "cannot read $PAYLOAD"
-    rm -f "$WORK/unpacking"
-    [ "${unpacked%% *}" = "$PAYLOAD_SHA256" ] || damaged "$PAYLOAD"
-    # busybox tar goes on after some errors and exits with 0; whatever tar says counts, but for a clock that is slow.
-    grep -v 'time stamp' "$WORK/tar" >"$WORK/complaints" || [ -f "$WORK/failed" ] || return 0
-    disk_is_full || blame_payload
-    die 12 "$PAYLOAD cannot be unpacked: $(head_of "$WORK/decompress" "$WORK/complaints")" \
-        "Look for a full or read-only disk: df -h $ROOT; df -i $ROOT"
-}
-
-# The disk gets to work while there is still something to unpack, not after that: on a slow one it has most of it by
-# then. This ends with the file, or with this script; the lock is not its own, and nobody waits for its output.
-flush_meanwhile() {
-    : >"$WORK/unpacking"
-    (
-        cd /
-        while sleep 1 && [ -e "$WORK/unpacking" ] && kill -0 "$$"; do
-            flush_all "$STAGE"
-        done
-    ) >/dev/null 2>&1 9>&- &
-}
-
-blame_payload() {
-    case $(cat "$WORK/complaints") in
-        *"emoving leading"* | *"contains '..'"*) blame="a name that is absolute or holds '..'" ;;
-        *mknod* | *"create node"*) blame="a device" ;;
-        *"hard link"* | *hardlink*) blame="a hard link" ;;
-        *"Not a directory"* | *"Cannot unlink"* | *"create symlink"*) blame="a name that leads through a link" ;;
-        *) return 0 ;;
-    esac
-    not_plain "$blame" "$(head_of "$WORK/complaints")"
-}
-
-disk_is_full() {
-    ! grep -q -e 'No space left' -e 'Disk quota' -e 'Read-only' -e 'Input/output' "$WORK/tar" || return 0
-    full_kib=$(free_of k "$STAGE")
-    full_inodes=$(free_of i "$STAGE")
-    [ "${full_kib:-9999}" -lt 1024 ] || [ "${full_inodes:-9999}" -lt 16 ]
 }
 
 stage_file() { # SHA256 PATH: what the release keeps of the bundle beside the payload

@@ -43,9 +43,8 @@ fresh_tree_list() { # DIR
     } | sort -u
 }
 
-write_tree_list() { # DIR RELEASE TREE-DIGEST
-    fresh_tree_list "$1" >"$WORK/list" || die 12 "cannot read $1" # whole, before there is anything new in it
-    put_tree_list "$@"
+list_tree() { # DIR: into WORK, before there is anything new in it
+    fresh_tree_list "$1" >"$WORK/list" || die 12 "cannot read $1"
 }
 
 put_tree_list() { # DIR RELEASE TREE-DIGEST, with the list in WORK

@@ -59,12 +59,18 @@ def shell(local_channel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
 
 @pytest.fixture(scope="module")
 def plain(local_channel: Path, tmp_path_factory: pytest.TempPathFactory, hello: Path) -> Path:
-    """hello without bytecode of its own, so that its tree can be compared."""
+    """hello without bytecode of its own, so that its tree can be compared, and in two parts: Python, and many files."""
     project = tmp_path_factory.mktemp("plain")
     shutil.copytree(hello.parent.parent, project, dirs_exist_ok=True, ignore=shutil.ignore_patterns("dist"))
     text = (project / "bundle.toml").read_text()
-    (project / "bundle.toml").write_text(text.replace("[bundle]", '[bundle]\nbytecode = "none"'))
-    return build(project, local_channel, project / "dist")
+    text = text.replace("[bundle]", '[bundle]\nbytecode = "none"').replace("[files]", '[files]\n"many" = "many"')
+    (project / "bundle.toml").write_text(text)
+    (project / "many").mkdir()
+    for number in range(750):
+        (project / "many" / f"{number}").write_text(f"{number}\n")
+    bundle = build(project, local_channel, project / "dist")
+    assert len(json.loads((bundle / "manifest.json").read_text())["payload"]["parts"]) == 2
+    return bundle
 
 
 @pytest.mark.parametrize("root", ["/opt/hello", "/h", "/srv/a-much-longer/path/than/opt+has/it/hello_1.2"])
@@ -77,6 +83,11 @@ def test_the_installed_tree_is_conda_packs(plain: Path, bookworm: Path, tmp_path
         tree = installed(machine, prefix)
         # What carries the prefix is compiled on the target in any case, unless bytecode is "none".
         assert differences(tree, oracle(plain, tmp_path / "oracle", prefix)) == set()
+        assert len(list((machine.root / release(plain, root).lstrip("/") / "app" / "many").iterdir())) == 750
+        assert [path.name for path in (machine.root / root.lstrip("/") / "releases").iterdir()] == [
+            release(plain, "x").rpartition("/")[2]
+        ]
+        assert machine.run(f"{root}/manage", "verify").status == 0
         assert machine.run("systemctl", "start", "hello-health").status == 0
         pid = machine.run("systemctl", "show", "--value", "--property=MainPID", "hello").stdout.strip()
         assert machine.run("readlink", f"/proc/{pid}/exe").stdout.startswith(f"{prefix}/bin/python3")

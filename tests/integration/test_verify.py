@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import io
+import itertools
 import json
 import os
 import shutil
@@ -215,6 +216,7 @@ def test_sums_that_are_written_otherwise(bundle: Path) -> None:
         ("CPU=''", "CPU=x86_64_v4"),
         ("CUDA=''", "CUDA=12.0"),
         ("GPU=", "GPU=needed"),
+        ("PAYLOAD_PARTS=''", "PAYLOAD_PARTS='x 0 1 y 1 2'"),
     ],
 )
 def test_install_sh_that_speaks_of_another_bundle(bundle: Path, said: str, instead: str) -> None:
@@ -246,6 +248,22 @@ def test_segments_that_are_not_the_payloads(bundle: Path) -> None:
     assert "its segments are not all of it" in refused(bundle)
     reseal(bundle, payload={"segments": segments})
     verify(bundle, QUIET)
+
+
+def test_parts_that_are_not_the_payloads(bundle: Path) -> None:
+    content = (bundle / "payload.tar.gz").read_bytes()
+    cuts = (0, 1000, len(content))
+    parts = [
+        {"offset": start, "length": end - start, "sha256": hashlib.sha256(content[start:end]).hexdigest()}
+        for start, end in itertools.pairwise(cuts)
+    ]
+    reseal(bundle, payload={"parts": parts})
+    verify(bundle, QUIET)
+    for change in ({"sha256": "0" * 64}, {"offset": 1001}):
+        reseal(bundle, payload={"parts": [parts[0], parts[1] | change]})
+        assert "the part at" in refused(bundle)
+    reseal(bundle, payload={"parts": parts[:1]})
+    assert "its parts are not all of it" in refused(bundle)
 
 
 def test_another_tree_than_the_manifests(bundle: Path) -> None:

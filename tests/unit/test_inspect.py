@@ -145,6 +145,19 @@ def test_segments_are_told_from_packages_by_their_place() -> None:
     assert app.length == 5
 
 
+def test_the_directories_of_each_part_are_no_packages() -> None:
+    names = ("directories", "b", "directories", "directories", "app/", "baked", "list")  # one package has this name
+    segments, parts, offset = [], [], 0
+    for length, name in zip((1, 2, 3, 0, 5, 6, 7), names, strict=True):
+        segments.append({"name": name, "offset": offset, "length": length, "sha256": ""})
+        offset += length
+    for start, end in ((0, 3), (3, offset)):
+        parts.append({"offset": start, "length": end - start, "sha256": ""})
+    payload = LEAST["payload"] | {"segments": segments, "parts": parts}
+    manifest = read_manifest(json.dumps(LEAST | {"payload": payload}).encode(), where="x")
+    assert manifest.packed() == {"b": 2, "directories": 0}
+
+
 @pytest.mark.parametrize(
     ("count", "told"),
     [(0, "0 B"), (999, "999 B"), (1000, "1.0 kB"), (999_949, "999.9 kB"), (999_950, "1.0 MB"), (10**9, "1.0 GB"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import gzip
+import hashlib
 import io
 import os
 import tarfile
@@ -71,6 +72,21 @@ def test_cold_warm_and_without_a_cache_are_the_same(source: Path, room: Path) ->
     source.write_bytes(bytes(range(256)) * 20)
     assert cold == warm == write(parts, None)[0]
     assert first == second
+
+
+def test_parts_are_all_of_it_each_with_its_digest(source: Path, room: Path) -> None:
+    one = [replace(segment, begins_part=segment.name == "directories") for segment in segments(source)]
+    three = [replace(segment, begins_part=segment.name != "beta") for segment in one]
+    plain, made = write(one, room)
+    assert made.parts == ()
+    for cached in (None, room):
+        data, made = write(three, cached)
+        assert data == plain
+        begins = [segment.offset for segment in made.segments if segment.name != "beta"]
+        assert [part.offset for part in made.parts] == begins
+        assert sum(part.length for part in made.parts) == len(data)
+        for part in made.parts:
+            assert hashlib.sha256(data[part.offset : part.offset + part.length]).hexdigest() == part.sha256
 
 
 def test_segments_are_where_the_index_says(source: Path, room: Path) -> None:
