@@ -78,7 +78,7 @@ def write_archive(
     ``closing`` makes one more segment from all that is in those before it.
     """
     workers = jobs or os.cpu_count() or 1
-    with ThreadPoolExecutor(max_workers=workers) as pool, ThreadPoolExecutor(max_workers=1) as hasher:
+    with ThreadPoolExecutor(max_workers=workers) as pool, ThreadPoolExecutor(max_workers=2) as hasher:
         writer = _Writer(file, hasher, ahead=2 * workers + 4)  # no worker waits for what is being written
         mine = _Mine()
 
@@ -129,19 +129,19 @@ def _compressed(block: Block, codec: Codec, mine: _Mine) -> tuple[bytes | bytear
 
 
 class _Writer:
-    """Writes in order what is made out of order: each part takes its turn, no more than ``ahead`` are waiting.
+    """Writes in order what is made out of order: each piece takes its turn, no more than ``ahead`` are waiting.
 
-    ``hasher``, of one thread, takes the digest of a piece while the next is read and written.
+    ``hasher`` takes the digests of a piece, at most two, while the next is read and written.
     """
 
     def __init__(self, file: BinaryIO, hasher: ThreadPoolExecutor, *, ahead: int) -> None:
         self._file = file
         self._hasher = hasher
-        self._hashing: Future[None] | None = None
+        self._hashing: list[Future[None]] = []
         self._ahead = ahead
         self._turns: deque[Callable[[], None]] = deque()
-        self._digest = hashlib.sha256()
-        self._part = self._digest  # of the part that is being written; the first has what the archive begins with
+        # Of all, and last of the part that is being written; for the first part these are one.
+        self._digests = [hashlib.sha256()]
         self._part_offset = 0
         self._parts: list[WrittenPart] = []
         self._size = 0
@@ -164,7 +164,7 @@ class _Writer:
         tree = self.everything()
         self._end_part()
         return WrittenArchive(
-            sha256=self._digest.hexdigest(),
+            sha256=self._digests[0].hexdigest(),
             size=self._size,
             segments=tuple(self._segments),
             parts=tuple(self._parts) if len(self._parts) > 1 else (),
@@ -174,7 +174,7 @@ class _Writer:
     def begin_part(self) -> None:
         if self._size:
             self._end_part()
-            self._part, self._part_offset = hashlib.sha256(), self._size
+            self._digests[1:], self._part_offset = [hashlib.sha256()], self._size
 
     def begin(self, name: str) -> None:
         self._begun = (name, self._size)
@@ -204,23 +204,18 @@ class _Writer:
 
     def _put(self, data: bytes | bytearray) -> None:
         self._file.write(data)
-        self._wait_for_digest()  # so that no more than one piece is kept for it
-        self._hashing = self._hasher.submit(self._hash, data)
+        self._wait_for_digests()  # so that no more than one piece is kept for them
+        self._hashing = [self._hasher.submit(digest.update, data) for digest in self._digests]
         self._size += len(data)
 
-    def _hash(self, data: bytes | bytearray) -> None:
-        self._digest.update(data)
-        if self._part is not self._digest:
-            self._part.update(data)
-
     def _end_part(self) -> None:
-        self._wait_for_digest()
+        self._wait_for_digests()
         offset = self._part_offset
-        self._parts.append(WrittenPart(offset=offset, length=self._size - offset, sha256=self._part.hexdigest()))
+        self._parts.append(WrittenPart(offset=offset, length=self._size - offset, sha256=self._digests[-1].hexdigest()))
 
-    def _wait_for_digest(self) -> None:
-        if self._hashing is not None:
-            self._hashing.result()
+    def _wait_for_digests(self) -> None:
+        for hashing in self._hashing:
+            hashing.result()
 
     def _end(self, sha256: str) -> None:
         name, offset = self._begun
