@@ -32,22 +32,19 @@ __all__ = ["WrittenArchive", "WrittenPart", "WrittenSegment", "write_archive"]
 
 
 @dataclass(frozen=True, kw_only=True)
-class WrittenSegment:
-    """Where a segment lies in the archive, in bytes, and the digest of these bytes."""
-
-    name: str
-    offset: int
-    length: int
-    sha256: str
-
-
-@dataclass(frozen=True, kw_only=True)
 class WrittenPart:
     """Where a part lies in the archive, in bytes, and the digest of these bytes."""
 
     offset: int
     length: int
     sha256: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class WrittenSegment(WrittenPart):
+    """A segment, which is in a part; ``name`` is the package's."""
+
+    name: str
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -48,7 +48,7 @@ class Segment:
     ``origin`` is the digest of the package's archive; None: never kept. ``more`` makes members that follow from the
     others and ``recipe``; it is only called when the segment is not kept. ``checks`` is where it is noted how the
     package's files are known again. ``begins_part`` and ``last`` say what it is the first or the last of: a part
-    (:mod:`bundler.pack.parts`), the archive.
+    (:mod:`bundler.pack.layout`), the archive.
     """
 
     name: str

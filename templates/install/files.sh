@@ -116,6 +116,10 @@ has_mount() { # DIR: at it or below it
     return 1
 }
 
+is_directory() { # PATH: itself one, no link to one
+    [ -d "$1" ] && [ ! -L "$1" ]
+}
+
 links_in() { # DIR...: "… -> target" a line, in any tool's manner
     ls -l "$@" 2>/dev/null
 }

@@ -12,7 +12,7 @@ refuse_special_files() {
     for top in "$STAGE"/* "$STAGE"/.[!.]* "$STAGE"/..?*; do
         [ -e "$top" ] || [ -L "$top" ] || continue
         case ${top##*/} in
-            env | app | share) [ -d "$top" ] && [ ! -L "$top" ] && continue ;;
+            env | app | share) is_directory "$top" && continue ;;
         esac
         not_plain "something beside env/, app/ and share/" "${top##*/}"
     done

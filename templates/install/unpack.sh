@@ -99,19 +99,18 @@ join() ( # FROM TO
         else
             set -- "$@" "$name"
         fi
-        [ $# -lt 500 ] || { put_in "$to" "$@" && set --; } || exit
+        [ $# -lt 500 ] || {
+            put_in "$to" "$@"
+            set --
+        }
     done
     [ $# -eq 0 ] || put_in "$to" "$@"
 )
 
-is_directory() { # PATH
-    [ -d "$1" ] && [ ! -L "$1" ]
-}
-
 put_in() { # DIR PATH...
-    put_in=$1
+    put_dir=$1
     shift
-    mv "$@" "$put_in/" || die 12 "cannot move what was unpacked to $put_in" \
+    mv "$@" "$put_dir/" || die 12 "cannot move what was unpacked to $put_dir" \
         "Look for a full or read-only disk: df -h $ROOT; df -i $ROOT"
 }
 
