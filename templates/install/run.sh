@@ -14,21 +14,20 @@ take_run() { # FILE OFFSET LENGTH
 }
 
 with_payload() { # COMMAND...: which reads it
-    if [ -n "$RUN" ]; then
-        tail -c "+$((RUN_OFFSET + 1))" <"$RUN" 3>&- | head -c "$RUN_LENGTH" 3>&- | "$@"
-    else
-        "$@" <"$BUNDLE/$PAYLOAD"
-    fi
+    with_payload_part 0 all "$@"
 }
 
 with_payload_part() { # OFFSET LENGTH COMMAND...: which reads so many bytes of it, or "all"
     part_file=$BUNDLE/$PAYLOAD part_offset=$1 part_length=$2
     shift 2
+    if [ -n "$RUN" ]; then
+        part_file=$RUN part_offset=$((RUN_OFFSET + part_offset))
+        [ "$part_length" != all ] || part_length=$RUN_LENGTH
+    fi
     if [ "$part_length" = all ]; then
-        with_payload "$@"
+        "$@" <"$part_file"
         return
     fi
-    [ -z "$RUN" ] || part_file=$RUN part_offset=$((RUN_OFFSET + part_offset))
     {
         dd bs=1 skip="$part_offset" count=0 2>/dev/null 3>&- # moves on in the file, for all that have it open from here
         head -c "$part_length" 3>&- | "$@"
