@@ -226,7 +226,8 @@ def test_the_self_check_holds_for_every_script(spec: Spec, tmp_path: Path) -> No
 @pytest.mark.skipif(os.geteuid() != 0, reason="mknod needs root")
 def test_devices_and_sockets_in_the_tree_are_refused(tmp_path: Path) -> None:
     """A machine in a container cannot make devices, so its tar never gets that far."""
-    parts = "".join((templates_dir() / "install" / name).read_text() for name in ("say.sh", "files.sh", "plain-tree.sh"))
+    names = ("say.sh", "files.sh", "plain-tree.sh")
+    parts = "".join((templates_dir() / "install" / name).read_text() for name in names)
     for kind in ("b", "c"):
         stage = tmp_path / kind
         (stage / "app").mkdir(parents=True)
