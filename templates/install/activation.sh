@@ -26,7 +26,8 @@ activate() { # DIR: the stage, or the release itself
     {
         cat "$WORK/activation/plain"
         read_environment "$1/config/activation.env" print_marked
-    } | sed "s|$(pattern "$ACTIVATION_FINAL")/|$ACTIVATION_PLACE/|g" >"$WORK/activation/now"
+    } >"$WORK/activation/built"
+    sed "s|$(pattern "$ACTIVATION_FINAL")/|$ACTIVATION_PLACE/|g" "$WORK/activation/built" >"$WORK/activation/now"
     while read -r activation_kind activation_script <&6; do
         run_activation "$activation_kind" "$activation_script"
     done 6<"$1/config/activation.list"
@@ -40,7 +41,7 @@ activate_at_first_boot() {
     [ -s "$activation_release/config/activation.list" ] || return 0
     activation_record=$(release_record "$RELEASE")
     activate "$activation_release"
-    tree_list "$activation_release" >"$WORK/list" || die 12 "cannot read $activation_release"
+    list_tree "$activation_release" tree_lines
     put_tree_list "$activation_release" "$RELEASE" "${activation_record% *}"
 }
 
@@ -150,9 +151,10 @@ end_activation() {
 # What shells set for themselves is nobody's.
 take_activation() {
     [ "$(tail -c 1 "$WORK/activation/environ" | od -An -tx1 | tr -d ' \n')" = 00 ] || return 1
-    tr '\000\n\001' '\n\001\002' <"$WORK/activation/environ" |
+    tr '\000\n\001' '\n\001\002' <"$WORK/activation/environ" >"$WORK/activation/left" &&
         sed -e '/^[A-Za-z_][A-Za-z0-9_]*=/!d' -e '/^PWD=/d' -e '/^OLDPWD=/d' -e '/^SHLVL=/d' -e '/^_=/d' \
-            >"$WORK/activation/now"
+            "$WORK/activation/left" >"$WORK/activation/fit" &&
+        mv -f "$WORK/activation/fit" "$WORK/activation/now"
 }
 
 unmark() { # TEXT: sets unmarked
@@ -186,12 +188,14 @@ write_activation() { # DIR
         sed "/^$activation_name=/d" "$WORK/activation/set" >"$WORK/activation/fit"
         mv -f "$WORK/activation/fit" "$WORK/activation/set"
     done
-    {
-        printf '# What activation sets, found out on this machine\n'
-        sed -e "s|$(pattern "$ACTIVATION_PLACE")/|$(seen "$ACTIVATION_FINAL")/|g" \
-            -e "s|$(pattern "$1")/|$(seen "$ACTIVATION_FINAL")/|g" \
-            -e 's/[\\"$`]/\\&/g' -e 's/=/="/' -e 's/$/"/' "$WORK/activation/set" | tr '\001' '\n'
-    } | put "$1/config/activation.env" 0644
+    sed -e "s|$(pattern "$ACTIVATION_PLACE")/|$(seen "$ACTIVATION_FINAL")/|g" \
+        -e "s|$(pattern "$1")/|$(seen "$ACTIVATION_FINAL")/|g" \
+        -e 's/[\\"$`]/\\&/g' -e 's/=/="/' -e 's/$/"/' "$WORK/activation/set" >"$WORK/activation/quoted"
+    put "$1/config/activation.env" 0644 activation_text
+}
+
+activation_text() {
+    printf '# What activation sets, found out on this machine\n' && tr '\001' '\n' <"$WORK/activation/quoted"
 }
 
 # systemd wants UTF-8, and of the control characters only tab and line break: one value that is not so, and no service

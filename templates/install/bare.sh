@@ -23,7 +23,7 @@ install_launchers() {
 }
 
 install_launcher() { # UNIT
-    launcher_text "$1" | put "$ROOT/bin/run-${1%.service}" 0755
+    put "$ROOT/bin/run-${1%.service}" 0755 launcher_text "$1"
 }
 
 launcher_text() { # UNIT

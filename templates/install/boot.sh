@@ -11,7 +11,7 @@ guard_boot() {
     fi
     guard=$UNIT_DIR/$NAME-recover.service
     claim "unit $guard"
-    guard_unit | put "$guard" 0644
+    put "$guard" 0644 guard_unit
     make_dir /etc/systemd/system/multi-user.target.wants
     guard_link=/etc/systemd/system/multi-user.target.wants/${guard##*/}
     [ -L "$guard_link" ] || ln -s "$guard" "$guard_link" || die 12 "cannot make $guard_link"

@@ -8,16 +8,17 @@ CONFIG_MADE=
 install_config() {
     make_dir "$ETC"
     [ ! -f "$ETC/$NAME.env" ] || return 0
-    {
-        cat <<TEXT
+    put "$ETC/$NAME.env" 0640 config_text
+    CONFIG_MADE=yes
+}
+
+config_text() {
+    cat <<TEXT && sed -e '/^#/d' -e '/^$/d' -e 's/^/#/' "$ROOT/releases/$RELEASE/config/$NAME.env"
 # Settings of $NAME. Every default is below, commented out: take the # away and change the value.
 # Then: systemctl restart$(each_service list_word)
 # An upgrade leaves this file alone. Secrets are in secrets.env.
 
 TEXT
-        sed -e '/^#/d' -e '/^$/d' -e 's/^/#/' "$ROOT/releases/$RELEASE/config/$NAME.env"
-    } | put "$ETC/$NAME.env" 0640
-    CONFIG_MADE=yes
 }
 
 list_word() { # UNIT

@@ -22,27 +22,37 @@ head_of() { # FILE...: its first line
     cat "$@" | sed -n 1p | tr -cd '\040-\176'
 }
 
-# Writes stdin to FILE: whole or not at all, through no link that somebody has laid there.
-put() { # FILE MODE
+# Writes to FILE what COMMAND prints, or what is on stdin: whole or not at all, through no link that somebody has laid
+# there. Of a pipeline into it nobody would hear that what is left of the | has failed half-way; a COMMAND that is a
+# function joins its steps with &&, since set -e is off in it.
+put() { # FILE MODE [COMMAND...]
+    put_file=$1
+    put_mode=$2
     put_new="${1%/*}/.${1##*/}.new"
-    if [ -L "$1" ] || { [ -e "$1" ] && [ ! -f "$1" ]; }; then
-        die 12 "$1 is not a plain file; it is left alone" "Look at it and move it away, then run this again."
+    shift 2
+    [ $# -gt 0 ] || set -- cat
+    if [ -L "$put_file" ] || { [ -e "$put_file" ] && [ ! -f "$put_file" ]; }; then
+        die 12 "$put_file is not a plain file; it is left alone" "Look at it and move it away, then run this again."
     fi
     rm -f "$put_new" || die 12 "cannot remove $put_new"
     (
         set -C # never into a file that is there already
         umask 077
-        cat >"$put_new"
-    ) || put_failed "$1"
-    chmod "$2" "$put_new" || put_failed "$1"
-    flush "$put_new" || put_failed "$1"
-    mv -fT "$put_new" "$1" || put_failed "$1"
-    flush "${1%/*}"
+        "$@" >"$put_new"
+    ) || put_failed
+    chmod "$put_mode" "$put_new" || put_failed
+    flush "$put_new" || put_failed
+    mv -fT "$put_new" "$put_file" || put_failed
+    flush "${put_file%/*}"
 }
 
-put_failed() { # FILE: what is left there would keep its directory from being removed again
+put_failed() { # what is left there would keep its directory from being removed again
     rm -f "$put_new"
-    die 12 "cannot write $1"
+    die 12 "cannot write $put_file"
+}
+
+print_file() { # FILE: nothing if there is none
+    [ ! -f "$1" ] || cat "$1"
 }
 
 MADE_DIRS= # directories that this run has made, the deepest first

@@ -3,10 +3,12 @@
 # "TIME RELEASE ACTION" a line. The last word on a release says whether it is a bad one: "failed".
 
 add_history() { # ACTION RELEASE
-    {
-        [ ! -f "$ROOT/history" ] || cat "$ROOT/history"
-        printf '%s %s %s\n' "$(date -u +%Y-%m-%dT%H:%M:%SZ)" "$2" "$1"
-    } | put "$ROOT/history" 0644
+    put "$ROOT/history" 0644 history_text "$@"
+}
+
+history_text() { # ACTION RELEASE
+    history_time=$(date -u +%Y-%m-%dT%H:%M:%SZ) && print_file "$ROOT/history" &&
+        printf '%s %s %s\n' "$history_time" "$2" "$1"
 }
 
 current_release() {

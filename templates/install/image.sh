@@ -6,10 +6,10 @@
 finish_image() {
     [ -n "$IMAGE" ] || return 0
     image_user
-    : | put "$RECORD/first-boot" 0600
+    put "$RECORD/first-boot" 0600 :
     image_unit=$UNIT_DIR/$NAME-first-boot.service
     claim "unit $image_unit"
-    first_boot_unit | put "$image_unit" 0644
+    put "$image_unit" 0644 first_boot_unit
     link_unit "$image_unit" multi-user.target.wants
     [ "$ENABLE" = no ] || each_unit_of "$RELEASE" link_release_unit
 }

@@ -50,7 +50,7 @@ install_secrets() {
         SECRETS_BEFORE=kept
     else
         SECRETS_BEFORE=none
-        printf '# Made by install.sh on this machine; only root and systemd read it.\n' | put "$SECRETS" 0600
+        put "$SECRETS" 0600 printf '# Made by install.sh on this machine; only root and systemd read it.\n'
     fi
     for kept_credential in "$ETC"/credentials/*; do
         [ -f "$kept_credential" ] || continue

@@ -36,10 +36,11 @@ claim() { # LINE...
 "
     done
     [ -n "$claim_new" ] || return 0
-    {
-        [ ! -f "$RECORD/owned" ] || cat "$RECORD/owned"
-        printf '%s' "$claim_new"
-    } | put "$RECORD/owned" 0600
+    put "$RECORD/owned" 0600 owned_text
+}
+
+owned_text() {
+    print_file "$RECORD/owned" && printf '%s' "$claim_new"
 }
 
 # The line, and what begins with it as a word: "release 1.0-abc" has further words.
@@ -92,10 +93,11 @@ begin_transaction() { # ACTION
 }
 
 write_transaction() { # PHASE
-    {
-        printf 'action=%s\nfrom=%s\nto=%s\nphase=%s\n' "$ACTION_BEGUN" "$FROM" "$RELEASE" "$1"
-        cat "$WORK/states"
-    } | put "$RECORD/transaction" 0600
+    put "$RECORD/transaction" 0600 transaction_text "$1"
+}
+
+transaction_text() { # PHASE
+    printf 'action=%s\nfrom=%s\nto=%s\nphase=%s\n' "$ACTION_BEGUN" "$FROM" "$RELEASE" "$1" && cat "$WORK/states"
 }
 
 end_transaction() { # ACTION RELEASE

@@ -150,10 +150,11 @@ write_secret() { # NAME DELIVERY: with the value in TOKEN, which is gone then
 }
 
 write_variable() { # NAME
-    {
-        [ ! -f "$SECRETS" ] || sed "/^$1=/d" "$SECRETS"
-        printf '%s=%s\n' "$1" "$TOKEN"
-    } | put "$SECRETS" 0600
+    put "$SECRETS" 0600 variables_text "$1"
+}
+
+variables_text() { # NAME
+    { [ ! -f "$SECRETS" ] || sed "/^$1=/d" "$SECRETS"; } && printf '%s=%s\n' "$1" "$TOKEN"
 }
 
 write_credential() { # NAME
@@ -162,7 +163,11 @@ write_credential() { # NAME
         chmod 0700 "$ETC/credentials" || die 12 "cannot change the mode of $ETC/credentials"
     fi
     [ -e "$ETC/credentials/$1" ] || CREDENTIALS_MADE="$CREDENTIALS_MADE $1"
-    printf '%s' "$TOKEN" | put "$ETC/credentials/$1" 0600
+    put "$ETC/credentials/$1" 0600 print_token
+}
+
+print_token() {
+    printf '%s' "$TOKEN"
 }
 
 # Empty, or shorter than what was made here: cut off. What the operator gave or wrote there himself is his affair, and a
@@ -245,8 +250,11 @@ mask_lines() {
 
 keep_old_secret() { # NAME
     [ ! -f "$SECRETS" ] || put "$RECORD/secrets.before" 0600 <"$SECRETS"
-    [ ! -f "$ETC/credentials/$1" ] ||
-        { printf '%s\n' "$1" && cat "$ETC/credentials/$1"; } | put "$RECORD/credential.before" 0600
+    [ ! -f "$ETC/credentials/$1" ] || put "$RECORD/credential.before" 0600 credential_text "$1"
+}
+
+credential_text() { # NAME
+    printf '%s\n' "$1" && cat "$ETC/credentials/$1"
 }
 
 put_old_secret() {

@@ -15,7 +15,7 @@ stage_release() {
     refuse_special_files
     refuse_stray_links
     each_file stage_file
-    write_inventory
+    put "$STAGE/inventory" 0644 inventory_text
     relocate "$STAGE" "$BAKED_ROOT" "$PLACE"
     fit_units "$STAGE/units"
     compile_bytecode
@@ -23,10 +23,10 @@ stage_release() {
         die 12 "restorecon failed below $STAGE"
     chmod 0755 "$STAGE" || die 12 "cannot change the mode of $STAGE"
     activate "$STAGE"
-    list_tree "$STAGE"
+    list_tree "$STAGE" fresh_tree_lines
     flush_all "$STAGE"
     put_tree_list "$STAGE" "$RELEASE" "$TREE_DIGEST"
-    printf 'tree %s\n' "$TREE_DIGEST" | put "$STAGE/.complete" 0644
+    put "$STAGE/.complete" 0644 printf 'tree %s\n' "$TREE_DIGEST"
     name_release
 }
 
@@ -49,15 +49,12 @@ fit_units() { # DIR
     read -r namespaces 2>/dev/null </proc/sys/user/max_user_namespaces || return 0
     [ "$namespaces" = 0 ] || return 0
     for fit_unit in "$1"/*.service; do
-        ! grep -q '^PrivateUsers=yes$' "$fit_unit" || sed '/^PrivateUsers=yes$/d' "$fit_unit" | put "$fit_unit" 0644
+        ! grep -q '^PrivateUsers=yes$' "$fit_unit" || put "$fit_unit" 0644 sed '/^PrivateUsers=yes$/d' "$fit_unit"
     done
 }
 
-write_inventory() {
-    {
-        each_service list_service
-        each_secret list_secret_of
-    } | put "$STAGE/inventory" 0644
+inventory_text() {
+    each_service list_service && each_secret list_secret_of
 }
 
 list_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL

@@ -3,8 +3,8 @@
 # What a release was when it was whole, after relocation and bytecode: releases/<id>/list has a line for the mode and
 # owner of everything, and one for each file's digest. The list's own digest is in our record.
 
-tree_list() { # DIR
-    { tree_modes "$1" && tree_digests "$1"; } | sort
+tree_lines() { # DIR: in any order
+    tree_modes "$1" && tree_digests "$1"
 }
 
 tree_modes() ( # DIR: "mode user group path"
@@ -13,7 +13,8 @@ tree_modes() ( # DIR: "mode user group path"
     if find . -prune -printf '' 2>/dev/null; then
         find "$@" \( -type l -printf '%M %U %G %p -> %l\n' -o -printf '%M %U %G %p\n' \)
     else # the same from "mode links user group size month day time path"
-        find "$@" -exec ls -ldn {} + |
+        modes_listed=$(find "$@" -exec ls -ldn {} +) || exit 1
+        printf '%s\n' "$modes_listed" |
             sed 's|^\([^ .+@]*\)[.+@]\{0,1\}  *[^ ]*  *\([^ ]*\)  *\([^ ]*\)  *[^ ]*  *[^ ]*  *[^ ]*  *[^ ]* |\1 \2 \3 |'
     fi
 )
@@ -27,24 +28,23 @@ tree_digests() ( # DIR [FIND-EXPRESSION...]
 # The same for a release that was unpacked just now, whose digest was the right one: share/digests says what the files
 # were, all of one age, and only what was made or changed on this machine, and is younger, has to be read. A clock that
 # is behind that age cannot tell; nor is there a list where a name would need quoting.
-fresh_tree_list() { # DIR
+fresh_tree_lines() { # DIR
     : >"$WORK/now"
     if [ ! -s "$1/share/digests" ] || [ -z "$(find "$WORK/now" -newer "$1/share/digests")" ]; then
-        tree_list "$1"
+        tree_lines "$1"
         return
     fi
-    tree_digests "$1" -newer "$1/share/digests" >"$WORK/young" || return 1
-    (cd "$1" && sha256sum ./share/digests) >>"$WORK/young" || return 1
-    {
-        tree_modes "$1"
-        cat "$WORK/young"
-        # "digest  path": the paths that are in one of the two alone, of which the old ones count
-        sort -k 2 "$1/share/digests" "$WORK/young" | uniq -u -s 65
-    } | sort -u
+    tree_digests "$1" -newer "$1/share/digests" >"$WORK/young" &&
+        (cd "$1" && sha256sum ./share/digests) >>"$WORK/young" &&
+        sort -k 2 "$1/share/digests" "$WORK/young" >"$WORK/both" || return 1
+    # "digest  path": the paths that are in one of the two alone, of which the old ones count
+    tree_modes "$1" && cat "$WORK/young" && uniq -u -s 65 "$WORK/both"
 }
 
-list_tree() { # DIR: into WORK, before there is anything new in it
-    fresh_tree_list "$1" >"$WORK/list" || die 12 "cannot read $1"
+# Into WORK, before there is anything new in the directory. In a pipeline nobody would hear of a step that has failed.
+list_tree() { # DIR tree_lines | fresh_tree_lines
+    "$2" "$1" >"$WORK/lines" || die 12 "cannot read $1"
+    sort -u "$WORK/lines" >"$WORK/list" || die 12 "cannot sort the list of the files of $1"
 }
 
 put_tree_list() { # DIR RELEASE TREE-DIGEST, with the list in WORK
@@ -64,6 +64,6 @@ list_is_ours() { # RELEASE
 
 is_intact() { # RELEASE
     list_is_ours "$1" || return 1
-    intact_now=$(tree_list "$ROOT/releases/$1" | sha256sum)
+    intact_now=$(tree_lines "$ROOT/releases/$1" | sort -u | sha256sum)
     [ "${intact_now%% *}" = "${list_digest#* }" ]
 }

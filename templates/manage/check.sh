@@ -12,7 +12,7 @@ verify() {
         say "every file is what was installed"
         return 0
     fi
-    tree_list "$ROOT/releases/$RELEASE" >"$WORK/now"
+    list_tree "$ROOT/releases/$RELEASE" tree_lines
     tell_differences
     die 11 "the files of $RELEASE are not what was installed" "Install the bundle again: that repairs it."
 }
@@ -20,8 +20,8 @@ verify() {
 # A line for each path: extra, missing, mode (or owner), changed. Its two lists have lines that the other one has not.
 tell_differences() {
     then=$ROOT/releases/$RELEASE/list
-    sort "$WORK/now" "$then" "$then" | uniq -u | kinds_and_paths >"$WORK/only-now"
-    sort "$then" "$WORK/now" "$WORK/now" | uniq -u | kinds_and_paths >"$WORK/only-then"
+    sort "$WORK/list" "$then" "$then" | uniq -u | kinds_and_paths >"$WORK/only-now"
+    sort "$then" "$WORK/list" "$WORK/list" | uniq -u | kinds_and_paths >"$WORK/only-then"
     in_first_alone "$WORK/only-now" "$WORK/only-then" | sed -n 's|^[lm] \./|extra |p'
     in_first_alone "$WORK/only-then" "$WORK/only-now" | sed -n 's|^[lm] \./|missing |p'
     grep -xFf "$WORK/only-then" "$WORK/only-now" | sed 's|^m \./|mode |; s|^[dl] \./|changed |'
