@@ -8,6 +8,7 @@ import io
 import tarfile
 import tempfile
 from dataclasses import dataclass, replace
+from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -66,6 +67,8 @@ class Spec:
     services: tuple[str, ...] = ("hello",)
     members: tuple[Member, ...] = ()
     needs: Requirements = NEEDS
+    parts: int = 1
+    """Of the payload, which are unpacked at the same time."""
     payload_kib: int = 100
     payload_files: int = 10
     directives: tuple[str, ...] = ()
@@ -92,23 +95,24 @@ class Spec:
 def write_bundle(spec: Spec, directory: Path) -> Path:
     """Write the bundle's directory; ``directory`` must not exist yet."""
     directory.mkdir(parents=True)
-    payload = write_payload(spec, directory / "payload.tar.gz")
+    parts = write_payload(spec, directory / "payload.tar.gz")
+    sha256 = _sha256((directory / "payload.tar.gz").read_bytes())
     files = {
         "manifest.json": "{}\n",
         "conda-lock.yml": "version: 1\n",
         f"config/{spec.name}.env": f"# Defaults\n{spec.config}",
         **{f"config/{name}": text for name, text in environments(spec).items()},
         **{f"units/{name}": text for name, text in units(spec).items()},
-        "manage": render_manage(script(spec, payload, {})),
+        "manage": render_manage(script(spec, sha256, {})),
     }
     for name, text in files.items():
         path = directory / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
     digests = {name: _sha256((directory / name).read_bytes()) for name in files}
-    install = render_install(script(spec, payload, digests))
+    install = render_install(script(spec, sha256, digests, parts))
     (directory / "install.sh").write_text(install)
-    write_sums(directory, {**digests, "payload.tar.gz": payload, "install.sh": _sha256(install.encode())})
+    write_sums(directory, {**digests, "payload.tar.gz": sha256, "install.sh": _sha256(install.encode())})
     return directory
 
 
@@ -118,7 +122,9 @@ def write_sums(directory: Path, digests: dict[str, str]) -> None:
     (directory / "SHA256SUMS").write_text(text)
 
 
-def script(spec: Spec, payload_sha256: str, digests: dict[str, str]) -> InstallScript:
+def script(
+    spec: Spec, payload_sha256: str, digests: dict[str, str], parts: tuple[tuple[str, int, int], ...] = ()
+) -> InstallScript:
     """The header's content for ``spec``."""
     return InstallScript(
         name=spec.name,
@@ -135,6 +141,7 @@ def script(spec: Spec, payload_sha256: str, digests: dict[str, str]) -> InstallS
         payload_sha256=payload_sha256,
         tree_digest=payload_sha256,
         payload_codec="gzip",
+        payload_parts=parts,
         payload_files=spec.payload_files,
         payload_kib=spec.payload_kib,
         longest=0,
@@ -206,8 +213,8 @@ def units(spec: Spec) -> dict[str, str]:
     return found
 
 
-def write_payload(spec: Spec, path: Path) -> str:
-    """Write the payload; its sha256."""
+def write_payload(spec: Spec, path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Write the payload; its parts, as install.sh is told of them, if there are several."""
     members = [
         *(Member(name=name, kind=tarfile.DIRTYPE, mode=0o755) for name in ("env", "env/bin", "app", "share")),
         Member(name="env/bin/tool", content=b"#!/bin/sh\necho tool\n", mode=0o755),
@@ -220,6 +227,17 @@ def write_payload(spec: Spec, path: Path) -> str:
         Member(name="share/health", content=(spec.health or "exit 0\n").encode()),
         *spec.members,
     ]
+    ends = [len(members) * number // spec.parts for number in range(spec.parts + 1)]
+    written = [gzip.compress(_tar(members[start:end]), mtime=0) for start, end in pairwise(ends)]
+    written[-1] += gzip.compress(bytes(tarfile.RECORDSIZE), mtime=0)
+    path.write_bytes(b"".join(written))
+    offsets = accumulate(map(len, written), initial=0)
+    parts = tuple((_sha256(part), offset, len(part)) for part, offset in zip(written, offsets, strict=False))
+    return parts if spec.parts > 1 else ()
+
+
+def _tar(members: list[Member]) -> bytes:
+    """Without its end."""
     raw = io.BytesIO()
     with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
         for member in members:
@@ -228,8 +246,8 @@ def write_payload(spec: Spec, path: Path) -> str:
             info.size, info.mtime = len(member.content), 315532800
             info.uid = info.gid = 4321  # a builder's own: install.sh has to ignore them
             tar.addfile(info, io.BytesIO(member.content))
-    path.write_bytes(gzip.compress(raw.getvalue(), mtime=0))
-    return _sha256(path.read_bytes())
+        size = tar.offset
+    return raw.getvalue()[:size]
 
 
 def damaged(bundle: Path, target: Path, name: str, *, position: int, value: int) -> Path:

@@ -29,7 +29,12 @@ cd "$STATE_DIRECTORY"
 while :; do /bin/sleep 1; done
 """
 FIRST = Spec(
-    version="1.0", serve=SERVE, health="exit 0\n", services=("hello", "hello-old"), config='PORT="8000"\nMARK="1.0"\n'
+    version="1.0",
+    serve=SERVE,
+    health="exit 0\n",
+    services=("hello", "hello-old"),
+    config='PORT="8000"\nMARK="1.0"\n',
+    parts=2,
 )
 # One service goes, one comes, one secret comes.
 SECOND = but(

@@ -297,8 +297,9 @@ def test_a_user_that_cannot_be_made_leaves_nothing(unchanged: Target) -> None:
     assert (answer.status, "cannot make the user hello" in answer.stderr) == (12, True), answer.stderr
 
 
-def test_a_full_disk_leaves_nothing(unchanged: Target) -> None:
-    big = but(SPEC, members=(Member(name="app/big", content=bytes(8 << 20)),))
+@pytest.mark.parametrize("parts", [1, 2])
+def test_a_full_disk_leaves_nothing(unchanged: Target, parts: int) -> None:
+    big = but(SPEC, members=(Member(name="app/big", content=bytes(8 << 20)),), parts=parts)
     install = unchanged.bring(big)
     unchanged.sh("mount -t tmpfs -o size=4m,mode=755 none /opt")
     try:
@@ -312,13 +313,14 @@ def test_a_full_disk_leaves_nothing(unchanged: Target) -> None:
 SLOW_TAR = "printf '#!/bin/sh\\ntouch /tmp/unpacking; sleep 4; exec /usr/bin/tar \"$@\"\\n' >/usr/local/sbin/tar"
 
 
+@pytest.mark.parametrize("parts", [1, 2])
 @pytest.mark.parametrize(("signal", "status"), [("HUP", 129), ("INT", 130), ("TERM", 143)])
-def test_a_signal_while_unpacking_leaves_nothing(unchanged: Target, signal: str, status: int) -> None:
-    install = unchanged.bring(SPEC)
+def test_a_signal_while_unpacking_leaves_nothing(unchanged: Target, signal: str, status: int, parts: int) -> None:
+    install = unchanged.bring(but(SPEC, parts=parts))
     unchanged.sh(f"rm -f /tmp/unpacking; {SLOW_TAR}; chmod 755 /usr/local/sbin/tar")
-    # A background job ignores INT, and a shell cannot trap what was ignored when it began.
+    # A background job ignores INT, one of nohup HUP, and a shell cannot trap what was ignored when it began.
     script = (
-        f"setsid env --default-signal=INT sh {install} & pid=$!; until [ -e /tmp/unpacking ]; do sleep 0.05; done;"
+        f"setsid env --default-signal=HUP,INT sh {install} & pid=$!; until [ -e /tmp/unpacking ]; do sleep 0.05; done;"
         f" kill -s {signal} -- -$pid; wait $pid"
     )
     try:
@@ -329,14 +331,16 @@ def test_a_signal_while_unpacking_leaves_nothing(unchanged: Target, signal: str,
 
 
 def test_what_a_killed_run_has_left_is_cleared_away(target: Target) -> None:
-    install = target.bring(SPEC)
+    spec = but(SPEC, parts=2)
+    install = target.bring(spec)
     target.sh(f"{SLOW_TAR}; chmod 755 /usr/local/sbin/tar")
     target.sh(f"setsid sh {install} & until [ -e /tmp/unpacking ]; do sleep 0.05; done; kill -KILL $!")
+    assert len(target.sh("ls -A /opt/hello/releases").split()) == 2
     target.sh("rm /usr/local/sbin/tar")
-    while (answer := target.install(SPEC)).status == 13:  # what it had started still holds the lock
+    while (answer := target.install(spec)).status == 13:  # what it had started still holds the lock
         pass
     assert answer.status == 0, answer.stderr
-    assert target.sh("ls -A /opt/hello/releases") == SPEC.release
+    assert target.sh("ls -A /opt/hello/releases") == spec.release
 
 
 # --- the probe, where there is neither Python nor curl

@@ -34,10 +34,13 @@ case $call in
         systemctl*"reset-failed "*-health.service) exec "$real" "$@" ;;
 esac
 read -r kind at 2>/dev/null <"$room/plan" || exec "$real" "$@"
-read -r count <"$room/count"
-count=$((count + 1))
-echo "$count" >"$room/count"
-printf '%s\n' "$(printf '%s' "$call" | tr '\n' ' ')" >>"$room/calls" # in one piece: both ends of a pipe may call
+{
+    flock 8 # what is unpacked at the same time calls at the same time
+    read -r count <"$room/count"
+    count=$((count + 1))
+    echo "$count" >"$room/count"
+    printf '%s\n' "$(printf '%s' "$call" | tr '\n' ' ')" >>"$room/calls"
+} 8>>"$room/lock"
 [ "$count" -eq "$at" ] || exec "$real" "$@"
 
 : >"$room/fired"
