@@ -16,7 +16,7 @@ check_given_secrets() {
         esac
         read_token "$given_name" "$given_path"
         each_secret match_secret
-        given_now=$(secret_value "$given_name" "$given_delivery")
+        given_now=$(secret_value "$given_name" "$given_delivery") || exit 12
         if [ -n "$given_now" ] && [ "$given_now" != "$TOKEN" ] &&
             ! secret_is_torn "$given_name" "$given_now" "$given_format" "$given_length"; then
             die 2 "secret $given_name is set already and differs from $given_path; it is kept" \

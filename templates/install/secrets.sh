@@ -12,9 +12,11 @@ GIVEN= # one NAME=FILE a line
 SECRETS_ADDED=
 CREDENTIALS_MADE=
 
+# One that cannot be read is not taken for one that is missing: that would be made anew. A command substitution has to
+# end its caller itself, for bash does not inherit set -e there.
 secret_value() { # NAME DELIVERY: where it is delivered from, else where another release had it
-    value_variable=$(variable_value "$1")
-    value_credential=$(credential_value "$1")
+    value_variable=$(variable_value "$1") || exit 12
+    value_credential=$(credential_value "$1") || exit 12
     case $2 in
         credential) printf '%s\n' "${value_credential:-$value_variable}" ;;
         *) printf '%s\n' "${value_variable:-$value_credential}" ;;
@@ -22,18 +24,19 @@ secret_value() { # NAME DELIVERY: where it is delivered from, else where another
 }
 
 variable_value() { # NAME: the last line counts, as it does for systemd
-    [ ! -f "$SECRETS" ] || sed -n "s/^$1=//p" "$SECRETS" | tail -n 1
+    [ ! -f "$SECRETS" ] || sed -n "/^$1=/{s/^$1=//;h;};\${x;p;}" "$SECRETS" || die 12 "cannot read $SECRETS"
 }
 
 credential_value() { # NAME
-    [ ! -f "$ETC/credentials/$1" ] || sed -n 1p "$ETC/credentials/$1"
+    [ ! -f "$ETC/credentials/$1" ] || sed -n 1p "$ETC/credentials/$1" || die 12 "cannot read $ETC/credentials/$1"
 }
 
 is_in_place() { # NAME DELIVERY
     case $2 in
-        credential) [ -n "$(credential_value "$1")" ] ;;
-        *) [ -n "$(variable_value "$1")" ] ;;
+        credential) place_value=$(credential_value "$1") || exit 12 ;;
+        *) place_value=$(variable_value "$1") || exit 12 ;;
     esac
+    [ -n "$place_value" ]
 }
 
 is_token() { # VALUE
@@ -175,7 +178,7 @@ print_token() {
 secret_is_torn() { # NAME VALUE FORMAT LENGTH
     [ -n "$2" ] || return 0
     ! owns "given $1" || return 1
-    torn_made=$(owned secret | sed -n "s/^$1 //p" | tail -n 1)
+    torn_made=$(owned "secret $1") || die 12 "cannot read $RECORD/owned"
     # shellcheck disable=SC2086 # format and length
     [ -z "$torn_made" ] || set -- "$1" "$2" $torn_made
     case $3,$2 in
@@ -190,7 +193,7 @@ given_file() { # NAME: the file that the operator gave for it
 }
 
 add_secret() { # NAME BYTES FORMAT LENGTH DELIVERY
-    secret_now=$(secret_value "$1" "$5")
+    secret_now=$(secret_value "$1" "$5") || exit 12
     if ! secret_is_torn "$1" "$secret_now" "$3" "$4"; then
         place_secret "$1" "$5"
         return 0
@@ -211,7 +214,7 @@ add_secret() { # NAME BYTES FORMAT LENGTH DELIVERY
 # To where this release looks for it, if another one had it elsewhere.
 place_secret() { # NAME DELIVERY
     ! is_in_place "$1" "$2" || return 0
-    TOKEN=$(secret_value "$1" "$2")
+    TOKEN=$(secret_value "$1" "$2") || exit 12
     case $2 in
         credential) write_credential "$1" ;;
         *) write_variable "$1" ;;

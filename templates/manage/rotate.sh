@@ -43,7 +43,7 @@ check_place() {
 
 replace_secret() {
     rotate_new=${#TOKEN}
-    rotate_old=$(secret_value "$OPERAND" "$rotate_delivery")
+    rotate_old=$(secret_value "$OPERAND" "$rotate_delivery") || exit 12
     rotate_least=$rotate_new
     [ "${#rotate_old}" -ge "$rotate_new" ] || rotate_least=${#rotate_old}
     begin_transaction rotate

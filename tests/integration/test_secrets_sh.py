@@ -89,6 +89,39 @@ def test_a_source_that_gives_too_little_is_an_error_and_no_loop(shell: tuple[str
 
 
 @pytest.mark.parametrize(
+    ("lines", "value"),
+    [
+        ("", ""),
+        ("OTHER=1\n", ""),
+        ("KEY=1\nKEY=2\nOTHER=3\n", "2"),
+        ("KEY=1\nKEY=\n", ""),
+        ("XKEY=1\nKEY=a=b\nKEY2=1\n", "a=b"),
+        ("OTHER=1\nKEY=2", "2"),
+    ],
+)
+def test_the_last_line_of_a_secret_counts(shell: tuple[str, ...], lines: str, value: str, tmp_path: Path) -> None:
+    (tmp_path / "secrets.env").write_text(lines)
+    done = run(shell, f"SECRETS={tmp_path}/secrets.env ETC={tmp_path}; secret_value KEY environment", tmp_path)
+    assert (done.returncode, done.stdout, done.stderr) == (0, f"{value}\n", "")
+
+
+@pytest.mark.parametrize("delivery", ["environment", "credential"])
+@pytest.mark.parametrize("unread", ["secrets.env", "credentials/KEY", "owned"])
+def test_a_secret_that_cannot_be_read_is_not_made_anew(
+    shell: tuple[str, ...], delivery: str, unread: str, tmp_path: Path
+) -> None:
+    (tmp_path / "credentials").mkdir()
+    for name, text in (("secrets.env", "KEY=0a0a\n"), ("credentials/KEY", "0a0a\n"), ("owned", "secret KEY hex 4\n")):
+        (tmp_path / name).write_text(text)
+    places = f"SECRETS={tmp_path}/secrets.env ETC={tmp_path} GIVEN= SECRETS_ADDED=\n"
+    reads = f'sed() {{ case $* in *"{tmp_path}/{unread}"*) return 4 ;; esac; command sed "$@"; }}\n'
+    made = "put() { echo made; }\nmake_dir() { :; }\n"
+    done = run(shell, f"{places}{reads}{made}add_secret KEY 32 hex 64 {delivery}; echo kept", tmp_path)
+    assert (done.returncode, done.stdout) == (12, "")
+    assert f"cannot read {tmp_path}/{unread}" in done.stderr
+
+
+@pytest.mark.parametrize(
     ("value", "wanted", "record", "torn"),
     [
         ("", ("hex", 64), "", True),
