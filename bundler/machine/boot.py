@@ -13,7 +13,7 @@ from pathlib import Path, PurePosixPath
 from typing import TYPE_CHECKING
 
 from bundler.errors import SmokeError
-from bundler.machine.enclosure import PLAIN_UMASK, Enclosure
+from bundler.machine.enclosure import IN_MEMORY, PLAIN_UMASK, Disk, Enclosure
 from bundler.machine.rootfs import need_root
 from bundler.process import Background, ToolFailed, find_tool, run, start
 
@@ -63,10 +63,9 @@ class Machine:
         with Machine(rootfs("bookworm")) as machine:
             machine.run("systemctl", "is-active", "hello").stdout
 
-    ``rootfs`` is never written to. The writes live in memory (a tmpfs of ``disk_size``, in tmpfs' own words)
-    until the end of the block, over any number of stops, kills and starts; or on ``image``, a file with an ext4,
-    and longer. ``state`` is a :meth:`snapshot` to begin with. Whatever ends the block, or us, nothing stays behind:
-    see :mod:`bundler.machine.enclosure`.
+    ``rootfs`` is never written to. The writes live on ``disk`` until the end of the block, over any number of stops,
+    kills and starts; on an image of the caller's, longer. ``state`` is a :meth:`snapshot` to begin with. Whatever ends
+    the block, or us, nothing stays behind: see :mod:`bundler.machine.enclosure`.
     Raises MissingToolError (not root, a program or a right is missing) and SmokeError (it does not come up).
     """
 
@@ -75,21 +74,19 @@ class Machine:
         rootfs: Path,
         *,
         state: Path | None = None,
-        image: Path | None = None,
-        disk_size: str = "75%",
+        disk: Disk = IN_MEMORY,
         boot_timeout: float = 60,
     ) -> None:
         self._rootfs = rootfs
         self._state = state
-        self._image = image
-        self._disk_size = disk_size
+        self._disk = disk
         self._boot_timeout = boot_timeout
         self._enclosure: Enclosure | None = None
         self._nspawn: Background | None = None
 
     def __enter__(self) -> Self:
         need_root()
-        self._enclosure = Enclosure(self._rootfs, state=self._state, size=self._disk_size, image=self._image)
+        self._enclosure = Enclosure(self._rootfs, state=self._state, disk=self._disk)
         try:
             self.start()
         except BaseException:
@@ -185,7 +182,7 @@ class Machine:
             raise SmokeError(
                 f"cannot copy {source} to {target} on the machine: {failed.tail(1)}",
                 where=f"machine {self.name}",
-                remedy="Its disk is in memory: is there room for the bundle and what it installs?",
+                remedy="Is there room on its disk for the bundle and what it installs?",
             ) from failed
 
     def start(self) -> None:

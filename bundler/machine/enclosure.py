@@ -13,6 +13,7 @@ import contextlib
 import fcntl
 import os
 import secrets
+from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -23,7 +24,7 @@ from bundler.process import find_tool, start
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["OWN_NAMESPACES", "PLAIN_UMASK", "RUNNING", "Enclosure"]
+__all__ = ["IN_MEMORY", "OWN_NAMESPACES", "PLAIN_UMASK", "RUNNING", "Disk", "Enclosure"]
 
 # What begins each command line of a machine: nothing on it depends on the umask of whoever boots it.
 # The shell exports PWD, a directory of the host.
@@ -37,12 +38,18 @@ RUNNING = Path("/run/conda-bundler-machines")
 
 # The disk is a tmpfs because an overlay's upper directory cannot be on another overlay (a CI job's own root).
 # An image gets names within a second and content as late as ext4 may: a copy of it is what a power cut leaves, with
-# files that are there and empty, unless they were synced.
+# files that are there and empty, unless they were synced. A throwaway image loses its name as soon as it is mounted:
+# the kernel frees it with the mount, whatever becomes of us.
 # The rootfs is bound to a name of ours, as overlayfs has its own quoting for ":" and ",".
 # redirect_dir lets a directory of the rootfs be renamed as on a real disk, without EXDEV.
 _KEEPER = """
 set -eu
-if [ -n "$5" ]; then
+if [ -n "$6" ]; then
+    truncate -s "$4" "$6"
+    mkfs.ext4 -q -O ^has_journal -E lazy_itable_init=1 "$6"
+    mount -o loop "$6" "$1"
+    rm "$6"
+elif [ -n "$5" ]; then
     mount -o loop,noauto_da_alloc,commit=1 "$5" "$1"
 else
     mount -t tmpfs -o mode=0755,size="$4" conda-bundler "$1"
@@ -58,13 +65,29 @@ exec cat >/dev/null
 """
 
 
+@dataclass(frozen=True, kw_only=True)
+class Disk:
+    """Where a machine's writes live: in memory, unless ``image`` or ``directory`` says otherwise.
+
+    ``image`` is a file with an ext4 that outlives the machine. In ``directory`` a file is made for this machine alone.
+    ``size`` is in tmpfs' own words, or for a ``directory`` in truncate(1)'s: what is not written takes no room.
+    """
+
+    size: str = "75%"
+    image: Path | None = None
+    directory: Path | None = None
+
+
+IN_MEMORY = Disk()
+
+
 class Enclosure:
     """A running keeper with its disk: ``disk/root`` is the merged tree, ``disk/upper`` the machine's own writes.
 
     ``disk`` is the host's view of it, ``inner_disk`` its name for programs started through :meth:`enter`.
     """
 
-    def __init__(self, rootfs: Path, *, state: Path | None, size: str, image: Path | None = None) -> None:
+    def __init__(self, rootfs: Path, *, state: Path | None, disk: Disk = IN_MEMORY) -> None:
         unshare = find_tool("unshare", package="util-linux", purpose="booting a throwaway machine")
         self._nsenter = find_tool("nsenter", package="util-linux", purpose="booting a throwaway machine")
         self.name = f"conda-bundler-{secrets.token_hex(4)}"
@@ -76,8 +99,9 @@ class Enclosure:
             # Recorded before they are made, for whoever clears up after us.
             (self._home / "cgroups").write_text("".join(f"{group}\n" for group in self.cgroups))
             cgroups.make(self.cgroups)
-            disk = (str(self.inner_disk), str(rootfs), str(state or ""), size, str(image or ""))
-            words = ("sh", "-c", _KEEPER, "sh", *disk)
+            throwaway = disk.directory / f"{self.name}.ext4" if disk.directory else ""
+            places = (self.inner_disk, rootfs, state or "", disk.size, disk.image or "", throwaway)
+            words = ("sh", "-c", _KEEPER, "sh", *map(str, places))
             self._keeper = start([*PLAIN_UMASK, unshare, *OWN_NAMESPACES, *words])
         except BaseException:
             self._clear()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 import sys
 import time
 from dataclasses import dataclass, replace
@@ -10,7 +11,8 @@ from typing import TYPE_CHECKING
 
 from bundler.bundle.read import open_bundle
 from bundler.errors import SmokeError
-from bundler.machine import Machine, rootfs
+from bundler.machine import Disk, Machine, rootfs
+from bundler.resources import cache_dir
 from bundler.smoke.read import expand, mask, parse_answer, parse_exposure, parse_secrets, parse_show
 from bundler.smoke.report import Health, HttpAnswer, Install, ServiceReport, SmokeReport
 
@@ -22,8 +24,10 @@ if TYPE_CHECKING:
     from bundler.bundle.read import OpenBundle
     from bundler.progress import Progress
 
-__all__ = ["SmokeOptions", "smoke"]
+__all__ = ["SmokeOptions", "disk_for", "smoke"]
 
+_IN_MEMORY = 1 << 30  # bytes of a machine's disk that are worth having in memory
+_SYSTEM = 256 << 20  # bytes that the machine writes besides
 _PATIENCE = 15.0  # seconds for a first good answer; install.sh has had its own before
 _UP = frozenset({"active", "activating", "reloading"})
 _SHOWN = ("LoadState", "ActiveState", "SubState", "Type", "Result", "MainPID", "NRestarts")
@@ -75,7 +79,7 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
     system = str(options.rootfs or f"Debian {options.suite}")
     progress.step(f"Booting {system} without a network")
     began = time.monotonic()
-    with Machine(root) as machine:
+    with Machine(root, disk=disk_for(opened.size, manifest.payload.unpacked_size)) as machine:
         boot_seconds = time.monotonic() - began
         progress.step(f"Installing {bundle.name}")
         install = _install(machine, _bring(machine, opened), options)
@@ -104,6 +108,25 @@ def _check_architecture(manifest: Manifest) -> None:
             where=manifest.name,
             remedy="Run smoke on a machine of that architecture.",
         )
+
+
+def disk_for(bundle: int, unpacked: int) -> Disk:
+    """Room for a bundle and what it installs, in bytes: in memory if that is little, else in a file of the cache's.
+
+    Raises SmokeError if there is not that much room.
+    """
+    needed = bundle + unpacked * 5 // 4 + _SYSTEM
+    if needed <= _IN_MEMORY:
+        return Disk()
+    directory = cache_dir("machines")
+    free = shutil.disk_usage(directory).free
+    if free < needed:
+        raise SmokeError(
+            f"the machine's disk needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
+            where=str(directory),
+            remedy="Make room there, or set CONDA_BUNDLER_CACHE to a directory on a larger file system.",
+        )
+    return Disk(size=str(2 * needed), directory=directory)  # a sparse file, and ext4 takes some for itself
 
 
 def _bring(machine: Machine, bundle: OpenBundle) -> str:

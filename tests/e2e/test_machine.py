@@ -14,7 +14,7 @@ import pytest
 from waiting import until
 
 from bundler.errors import ConfigError, SmokeError
-from bundler.machine import SUITES, Machine, enclosure, rootfs
+from bundler.machine import SUITES, Disk, Machine, enclosure, rootfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -272,9 +272,20 @@ def test_nothing_depends_on_our_umask(bookworm: Path) -> None:
 
 
 def test_a_small_disk_gets_full(bookworm: Path) -> None:
-    with Machine(bookworm, disk_size="8m") as machine:
+    with Machine(bookworm, disk=Disk(size="8m")) as machine:
         answer = machine.run("dd", "if=/dev/zero", "of=/root/big", "bs=1M", "count=20")
         assert "No space left on device" in answer.stderr
+
+
+def test_a_large_disk_is_a_file_that_nobody_finds(bookworm: Path, tmp_path: Path) -> None:
+    with Machine(bookworm, disk=Disk(size="3G", directory=tmp_path)) as machine:
+        before = os.statvfs(tmp_path).f_bfree
+        machine.run("dd", "if=/dev/urandom", "of=/root/big", "bs=1M", "count=64", "conv=fsync", check=True)
+        assert before - os.statvfs(tmp_path).f_bfree > 8000  # blocks of 4 KiB: it takes room there, not memory
+        assert list(tmp_path.iterdir()) == []
+        machine.reboot()
+        assert machine.run("stat", "-c", "%s", "/root/big").stdout.strip() == str(64 << 20)
+    assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])

@@ -10,7 +10,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.machine import Machine
+from bundler.machine import Disk, Machine
 from bundler.process import run
 from faults.injection import KILLS, Fault, arm, calls, disarm, running, strike
 from faults.judgement import Operation, bytes_kept, completed, handled, interrupted
@@ -122,7 +122,7 @@ def _all_of(
 
 def _try(operation: Operation, chain: Sequence[Fault]) -> Outcome:
     struck, problems = 0, []
-    with Machine(operation.rootfs, state=operation.begin, disk_size=_DISK) as machine:
+    with Machine(operation.rootfs, state=operation.begin, disk=Disk(size=_DISK)) as machine:
         # Of the same state, but with this machine's own processes.
         operation = replace(operation, before=portray(machine, operation.rootfs, operation.units))
         for fault in chain:
@@ -145,13 +145,13 @@ def _try_power_cut(operation: Operation, chain: Sequence[Fault]) -> Outcome:
         disk, left = Path(room, "disk"), Path(room, "left")
         run(["truncate", "--size=64M", disk])
         run(["mkfs.ext4", "-q", "-m", "0", "-E", "nodiscard", disk])
-        with Machine(operation.rootfs, state=operation.begin, image=disk) as machine:
+        with Machine(operation.rootfs, state=operation.begin, disk=Disk(image=disk)) as machine:
             arm(machine, chain[0], busybox=operation.busybox)
             with running(machine, operation.argv, until="cut"):
                 _write_names(machine)
                 left.write_bytes(_at_one_moment(disk))
                 machine.kill()
-        with Machine(operation.rootfs, image=left) as machine:
+        with Machine(operation.rootfs, disk=Disk(image=left)) as machine:
             now = portray(machine, operation.rootfs, operation.units)
             problems = interrupted(operation, now, same_process=False)
             return _finish(operation, machine, chain, 1, problems)

@@ -2,12 +2,18 @@ from __future__ import annotations
 
 import json
 from dataclasses import replace
+from typing import TYPE_CHECKING
 
 import pytest
 
-from bundler.machine import Answer
+from bundler.errors import SmokeError
+from bundler.machine import Answer, Disk
 from bundler.smoke.read import expand, mask, parse_answer, parse_exposure, parse_secrets, parse_show
 from bundler.smoke.report import Health, HttpAnswer, Install, ServiceReport, SmokeReport
+from bundler.smoke.run import disk_for
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 SHOWN = """\
 Type=exec
@@ -159,3 +165,21 @@ def test_a_longer_secret_goes_first() -> None:
 
 def test_unbalanced_quotes_hide_all_the_same() -> None:
     assert parse_secrets("A=it's-secret\n") == ("it's-secret",)
+
+
+def test_a_small_bundles_machine_lives_in_memory() -> None:
+    assert disk_for(20_000_000, 60_000_000) == Disk()
+
+
+def test_a_large_bundles_machine_lives_on_disk(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path))
+    disk = disk_for(700 << 20, 700 << 20)
+    assert disk.directory == tmp_path / "machines"
+    assert int(disk.size) > 2 * (700 << 20)
+
+
+def test_a_disk_without_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path))
+    with pytest.raises(SmokeError, match=r"needs 1\d+\.\d GB, and .* GB are free") as refused:
+        disk_for(10**21, 10**20)
+    assert "CONDA_BUNDLER_CACHE" in str(refused.value.remedy)
