@@ -6,6 +6,7 @@
 #   make bench                               how fast it is, beside what people use today
 #   make bench SIZES=1,3,10                  larger environments too: some 20 GB of disk and half an hour
 #   make test TESTS=tests/e2e WORKERS=0      a part of the tests, one after the other
+#   make test-large                          two environments of several gigabytes: 40 GB of disk and half an hour
 
 PYTHON ?= python3
 EXAMPLE ?= hello
@@ -26,7 +27,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench test lint clean
+.PHONY: bundle channel bench test test-large lint clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -46,6 +47,11 @@ test: .venv/.ready lint
 # A file is one process's, for what it sets up is dear. In the order of their names end-to-end tests, which take longest,
 # come first, and unit tests, a moment each, fill the end.
 	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+
+# Not a part of `make test`: what it needs of disk, memory and time is in the README.
+test-large: .venv/.ready
+	tests/tools
+	$(BIN)/pytest tests/large
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

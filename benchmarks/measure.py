@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["BenchError", "Figures", "Sample", "Subject", "interleave"]
+__all__ = ["BenchError", "Figures", "Sample", "Subject", "interleave", "measure"]
 
 
 class BenchError(BundlerError):
@@ -93,7 +93,12 @@ def interleave(
 def _run(subject: Subject, environ: Mapping[str, str], log: Path) -> Sample:
     subject.before()
     os.sync()  # what the one before has left to write is not the next one's
-    argv = [str(word) for word in subject.argv]
+    return measure(subject.name, subject.argv, environ, log)
+
+
+def measure(name: str, words: Sequence[str | Path], environ: Mapping[str, str], log: Path) -> Sample:
+    """One run of a process. What it prints goes to ``log``. Raises :class:`BenchError` if it fails."""
+    argv = [str(word) for word in words]
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     actions = [
         (os.POSIX_SPAWN_OPEN, 0, os.devnull, os.O_RDONLY, 0),
@@ -107,7 +112,7 @@ def _run(subject: Subject, environ: Mapping[str, str], log: Path) -> Sample:
     wall = time.monotonic() - started
     if status:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
-        raise BenchError(f"ended with status {os.waitstatus_to_exitcode(status)}:\n{tail}", where=subject.name)
+        raise BenchError(f"ended with status {os.waitstatus_to_exitcode(status)}:\n{tail}", where=name)
     return Sample(wall=wall, cpu=used.ru_utime + used.ru_stime, peak=used.ru_maxrss << 10)
 
 

@@ -23,6 +23,7 @@ __all__ = [
     "Reply",
     "ask",
     "channel_for",
+    "debian_channel",
     "environment",
     "examples_channel",
     "exposure",
@@ -59,8 +60,14 @@ def examples_channel() -> Path:
 @cache
 def older_channel() -> Path:
     """The same for Python, made of what Debian bullseye has: glibc 2.31 and Python 3.9."""
-    system = rootfs("bullseye", include=("python3-distutils",))
-    return _channel("channel-bullseye", "--system", system, "--with=jupyter", "--with=inference")
+    return debian_channel("bullseye", "--with=jupyter", "--with=inference")
+
+
+def debian_channel(suite: str, *options: str) -> Path:
+    """A channel of what a Debian has: bullseye's Python 3.9 and glibc 2.31, say."""
+    system = rootfs(suite, include=("python3-distutils",))
+    name = f"channel-{suite}" if options else f"channel-{suite}-plain"
+    return _channel(name, "--system", system, *options)
 
 
 def channel_for(suite: str) -> Path:

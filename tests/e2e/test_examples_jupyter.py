@@ -18,6 +18,7 @@ from examplekit import (
     unit_complaints,
     users,
 )
+from notebookkit import run_cell
 
 from bundler.machine import Machine, rootfs
 
@@ -29,39 +30,6 @@ pytestmark = pytest.mark.e2e
 
 URL = "http://127.0.0.1:8888"
 NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
-
-# Jupyter's own protocol (https://jupyter-client.readthedocs.io/en/stable/messaging.html) with a client library that
-# the environment has. It runs as nobody: what it is given is the token, in its environment, and nothing else.
-CLIENT = """
-import json, os, sys, urllib.request
-import websocket
-
-url = "127.0.0.1:8888/api/kernels"
-headers = {"Authorization": "token " + os.environ["TOKEN"]}
-
-def ask(method, address, body=None):
-    request = urllib.request.Request(f"http://{address}", body, headers, method=method)
-    return urllib.request.urlopen(request, timeout=60).read()
-
-kernel = json.loads(ask("POST", url, b'{"name": "python3", "path": "/"}'))["id"]
-channels = websocket.create_connection(f"ws://{url}/{kernel}/channels", header=headers, timeout=60)
-header = {"msg_id": "1", "msg_type": "execute_request", "session": "1", "username": "", "version": "5.3", "date": ""}
-content = {"code": sys.argv[1], "silent": False, "allow_stdin": False}
-message = {"header": header, "parent_header": {}, "metadata": {}, "content": content, "channel": "shell"}
-channels.send(json.dumps(message))
-while True:
-    message = json.loads(channels.recv())
-    kind, content = message["header"]["msg_type"], message["content"]
-    if message["parent_header"].get("msg_id") != "1":
-        continue
-    if kind == "stream":
-        print(content["text"], end="")
-    elif kind == "error":
-        sys.exit("\\n".join(content["traceback"]))
-    elif kind == "status" and content["execution_state"] == "idle":
-        break
-ask("DELETE", f"{url}/{kernel}")
-"""
 
 
 @pytest.fixture(scope="module", params=["bullseye", "bookworm", "trixie"])
@@ -90,11 +58,7 @@ def token(machine: Machine) -> str:
 
 def cell(machine: Machine, code: str) -> str:
     """What a cell prints, in a kernel of its own."""
-    python = "/opt/jupyter/current/env/bin/python"
-    words = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", python, "-I", "-c", CLIENT, code)
-    done = machine.run(*words, env={"TOKEN": token(machine)}, timeout=120)
-    assert done.status == 0, done.stderr + machine.run("journalctl", "-u", "jupyter", "--no-pager", "-n60").stdout
-    return done.stdout
+    return run_cell(machine, "jupyter", code)
 
 
 def authorised(machine: Machine) -> dict[str, str]:
