@@ -106,19 +106,25 @@ class Member:
             content = bytearray(self.size)
             self.fill(memoryview(content), Known())
             return io.BytesIO(content)
-        return io.FileIO(self.source)
+        try:
+            return io.FileIO(self.source)
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
 
     def fill(self, room: memoryview, known: Known) -> str:
         """Write the file's bytes, as they are packed, into ``room``, which is as long as they are; their SHA-256.
 
-        Raises :class:`PackError` if the file has another length by now, :class:`DamagedCacheError` if it is not what
-        packages declare.
+        Raises :class:`PackError` if the file is gone or has another length by now, :class:`DamagedCacheError` if it is
+        not what packages declare.
         """
         if self.content is not None:
             room[:] = self.content
         else:
             assert self.source is not None
-            file = os.open(self.source, os.O_RDONLY)
+            try:
+                file = os.open(self.source, os.O_RDONLY)
+            except OSError as error:
+                raise _unreadable(self.path, error) from error
             try:
                 if os.readv(file, (room, bytearray(1))) != len(room):
                     raise changed(self.path)
@@ -164,6 +170,11 @@ class TreeEntry:
 def changed(path: str) -> PackError:
     """What is to be said of a file that was written to meanwhile."""
     return PackError("changed while it was packed", where=path)
+
+
+def _unreadable(path: str, error: OSError) -> PackError:
+    """What is to be said of a file that was there when it was looked for."""
+    return PackError(f"cannot be read any more: {error.strerror or error}", where=path, remedy="Build again.")
 
 
 def tree_digest(entries: Iterable[TreeEntry]) -> str:
