@@ -25,6 +25,7 @@ from bundler.digests import file_sha256
 from bundler.errors import DamagedCacheError, PackError, PrefixError
 from bundler.fetch.archives import INDEX, fetch_archives
 from bundler.fetch.channels import ANYHOW
+from bundler.fetch.condafile import NotAPackage, unpackable
 from bundler.lock.pip import check_wheels
 from bundler.resources import cache_dir
 
@@ -134,9 +135,13 @@ def forget(dist: str) -> None:
         ) from error
 
 
+def _named(archive: Archive) -> str:
+    return f"{archive.package.name} ({archive.package.filename})"
+
+
 def _entries(archive: Archive) -> tuple[Mapping[str, Any], ...]:
     """What paths.json says, of a package that is the one that was locked."""
-    where = f"{archive.package.name} ({archive.package.filename})"
+    where = _named(archive)
     try:
         index, entries = json.loads(archive.info[INDEX]), archive.paths()
         found = index["name"], index["version"]
@@ -220,29 +225,35 @@ async def _link(archives: tuple[Archive, ...], path: Path, baked: str, platform:
 
     with tempfile.TemporaryDirectory(dir=path.parent) as room:
         records = [_record(archive, Path(room)) for archive in archives]
-    await install(
-        records,
-        path,
-        platform=Subdir(platform),
-        show_progress=False,
-        alternative_target_prefix=baked,
-        package_cache=PackageCache.new_layered([cache_dir("pkgs")], False, ValidationMode.fast()),
-        execute_link_scripts=False,
-    )
+        await install(
+            records,
+            path,
+            platform=Subdir(platform),
+            show_progress=False,
+            alternative_target_prefix=baked,
+            package_cache=PackageCache.new_layered([cache_dir("pkgs")], False, ValidationMode.fast()),
+            execute_link_scripts=False,
+        )
 
 
 def _record(archive: Archive, room: Path) -> RepoDataRecord:
     """The package's own metadata, which is complete where a lockfile entry is not (noarch, licence)."""
     from rattler import PackageRecord, RepoDataRecord
 
-    index = room / archive.package.filename
+    index = room / INDEX
+    index.parent.mkdir(exist_ok=True)
     index.write_bytes(archive.info[INDEX])
     try:
         record = PackageRecord.from_index_json(index, archive.size, archive.package.sha256, archive.package.md5)
     except Exception as error:  # whatever the parser raises
-        raise PrefixError(f"not a conda package: {error}", where=f"{archive.package.name} ({index.name})") from error
+        raise PrefixError(f"not a conda package: {error}", where=_named(archive)) from error
     # What was not verified is not to be unpacked, should its copy vanish meanwhile: it is where nothing is.
-    path = archive.path if archive.verified else archive.path.parent / "not-verified" / archive.path.name
+    path = archive.path.parent / "not-verified" / archive.path.name
+    if archive.verified:
+        try:
+            path = unpackable(archive.path, room)
+        except NotAPackage as error:
+            raise PrefixError(f"cannot be unpacked: {error}", where=archive.package.name) from error
     return RepoDataRecord(record, archive.package.filename, path.as_uri(), archive.package.channel)
 
 

@@ -203,7 +203,7 @@ def _notes(walk: Walk) -> Iterator[str]:
     where = f"files.{walk.file.target}"
     if sentence := walk.suspects.sentence():
         line = walk.file.line(exclude=walk.suspects.patterns())
-        yield f"{where} ships {sentence}. To leave them out write, under [files]: {line}"
+        yield f"{where} ships {sentence}. To leave them out, write under [files]: {line}"
     more = sum(size * (number - 1) for size, number in walk.copies.values())
     if more > _WORTH_TELLING:
         yield f"{where} ships files more than once, since several links lead to them: {more / 1e6:.0f} MB more"
@@ -239,9 +239,9 @@ def _remedy(walk: Walk, mistakes: list[Mistake]) -> str:
         exclude |= {glob.escape(walk.below(path)): None for path, source in walk.links.items() if _is_endless(source)}
     if not follow and not exclude:
         return f"Mend files.{walk.file.target}, or remove it."
-    do = "To ship what links lead to" if follow else "Mend that, or leave it out"
+    do = "To ship what the links lead to" if follow else "Mend that; or, to leave it out"
     if follow and exclude:
-        do += ", and leave out the rest"
+        do += " and leave out the rest"
     more = f" and {len(exclude) - _SHOWN} more to exclude" if len(exclude) > _SHOWN else ""
     line = walk.file.line(links="follow" if follow else None, exclude=tuple(exclude)[:_SHOWN])
-    return f"{do}: write, under [files], {line}{more}"
+    return f"{do}, write under [files]: {line}{more}"
