@@ -11,11 +11,11 @@ from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import make_manifest
-from bundler.errors import DamagedCacheError, StaleLockError
+from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
 from bundler.local.files import find_local, local_wheel_names
 from bundler.local.replace import with_local
 from bundler.lock.condalock import LockRequest, is_fresh, write_lockfile
-from bundler.lock.lockfile import locked_platforms, read_lock
+from bundler.lock.lockfile import locked_categories, locked_platforms, read_lock
 from bundler.pack.app import app_members
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
@@ -73,6 +73,8 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     _ensure_lockfile(config, options, progress)
     locks = [read_lock(config.lockfile, platform, config.categories) for platform in config.platforms]
     locks = [with_local(lock, local, f"{config.source}: bundle.inject", progress) for lock in locks]
+    for lock in locks:
+        _check_not_empty(lock, config.categories)
     return tuple(_build_one(config, lock, app, options, progress) for lock in locks)
 
 
@@ -173,6 +175,21 @@ def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Prog
     progress.step(f"Locking {config.spec_name} for {', '.join(config.project_platforms)}")
     # One lockfile is for all of them: to build one bundle takes nothing away from the others.
     write_lockfile(replace(request, platforms=config.project_platforms))
+
+
+def _check_not_empty(lock: Lock, categories: tuple[str, ...]) -> None:
+    if lock.packages:
+        return
+    found = locked_categories(lock.path, lock.platform)
+    others = ", ".join(f"{name} ({count})" for name, count in sorted(found.items()))
+    raise ConfigError(
+        f"the environment is empty: no package is locked for {lock.platform} in category {', '.join(categories)}"
+        + (f"; there are packages in {others}" if others else ", nor in any other"),
+        where=str(lock.path),
+        remedy="Name a category in bundle.toml (bundle.categories) or with --category."
+        if others
+        else "Name what the service needs in environment.yml, and lock again: conda-bundler lock",
+    )
 
 
 def _stale(config: BundleConfig) -> StaleLockError:

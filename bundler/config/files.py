@@ -109,5 +109,6 @@ class AppFile:
 
 
 def _toml(value: str) -> str:
-    """A basic string of TOML, which is JSON's, but for DEL."""
-    return json.dumps(value, ensure_ascii=False).replace("\x7f", "\\u007f")
+    """A basic string of TOML, with everything that is not printable written out."""
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)

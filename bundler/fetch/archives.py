@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bundler.lock.lockfile import Lock, LockedPackage
     from bundler.progress import Progress, Transfer
 
-__all__ = ["INDEX", "Archive", "fetch_archives", "keep", "read_index"]
+__all__ = ["INDEX", "Archive", "fetch_archives", "keep", "read_index", "subdir_of"]
 
 INDEX, _PATHS, _LINK = "info/index.json", "info/paths.json", "info/link.json"
 _AT_A_TIME = 8
@@ -141,6 +141,11 @@ def keep(path: Path, filename: str) -> str:
 def read_index(path: Path, *, where: str) -> bytes:
     """``info/index.json`` of a conda package. Raises :class:`PrefixError` for what is none."""
     return _info(path, where)[INDEX]
+
+
+def subdir_of(index: Mapping[str, Any], platform: str) -> str:
+    """The subdir that ``info/index.json`` says; old packages say none, and are for ``platform`` unless noarch."""
+    return str(index.get("subdir") or ("noarch" if index.get("noarch") else platform))
 
 
 def _place(sha256: str, filename: str) -> Path:

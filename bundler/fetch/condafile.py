@@ -18,6 +18,8 @@ from typing import IO, TYPE_CHECKING
 
 import zstandard
 
+from bundler.printable import printable
+
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator
     from pathlib import Path
@@ -80,7 +82,7 @@ def _translated() -> Iterator[None]:
         yield
     # RuntimeError: the member is encrypted; NotImplementedError: it is compressed in some rare way
     except (*damage, EOFError, OSError, LookupError, ValueError, RuntimeError, NotImplementedError) as error:
-        raise NotAPackage(str(error) or type(error).__name__) from error
+        raise NotAPackage(printable(str(error)) or type(error).__name__) from error
 
 
 @contextmanager

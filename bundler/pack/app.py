@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bundler.errors import PackError
 from bundler.pack.walk import MOST_LINKS, Mistake, Walk, reason
+from bundler.printable import printable
 from bundler.progress import QuietProgress
 
 if TYPE_CHECKING:
@@ -40,7 +41,7 @@ def app_members(files: tuple[AppFile, ...], progress: Progress | None = None) ->
     for walk in walks:
         walk.run()
         for note in _notes(walk):
-            progress.step(f"note: {note}")
+            progress.step(f"note: {printable(note)}")
     release = _Release.of(walks)
     mistakes = [mistake for walk in walks for mistake in (*walk.mistakes, *_links(walk, walks, release))]
     mistakes += _collisions(walks, release)
@@ -55,7 +56,7 @@ def refuse_dangling(app: Iterable[Member], members: Iterable[Member]) -> None:
     if not links:
         return
     release = _Release(members={member.path: member for member in members})
-    wrong = [f"{link.path} -> {link.link}" for link in links if release.leads_to(link.path) is None]
+    wrong = [printable(f"{link.path} -> {link.link}") for link in links if release.leads_to(link.path) is None]
     if wrong:
         raise PackError(
             _listed(f"{len(wrong)} links of [files] lead to nothing in the environment:", wrong),

@@ -17,6 +17,7 @@ from bundler.digests import sha256_of
 from bundler.errors import DamagedCacheError, PackError
 from bundler.pack.bytecode import PYC_HEADER, unchecked
 from bundler.pack.known import Known
+from bundler.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -248,7 +249,7 @@ def link_member(path: str, target: str, *, package: str | None = None) -> Member
     where = os.path.normpath(PurePosixPath(path).parent / target)
     if target.startswith("/") or where.startswith("../") or where == "..":
         raise PackError(
-            f"is a symbolic link that leaves the release: {target}",
+            f"is a symbolic link that leaves the release: {printable(target)}",
             where=path,
             remedy="Replace it by the file itself, or by a relative link to something in the bundle.",
         )

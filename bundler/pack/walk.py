@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bundler.errors import PackError
 from bundler.pack.members import LINK_MODE, Member, member_from
 from bundler.pack.suspects import Suspects, matcher
+from bundler.printable import printable
 
 if TYPE_CHECKING:
     from bundler.config.project import AppFile
@@ -37,7 +38,7 @@ class Mistake:
 
     def __str__(self) -> str:
         name = self.file.written or str(self.file.source)
-        return f"{name}/{self.path} {self.sentence}" if self.path else f"{name} {self.sentence}"
+        return printable(f"{name}/{self.path} {self.sentence}" if self.path else f"{name} {self.sentence}")
 
 
 @dataclass
