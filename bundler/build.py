@@ -11,14 +11,15 @@ from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import make_manifest
-from bundler.errors import DamagedCacheError, StaleLockError
+from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
 from bundler.local.files import find_local, local_wheel_names
 from bundler.local.replace import with_local
 from bundler.lock.condalock import LockRequest, is_fresh, write_lockfile
-from bundler.lock.lockfile import locked_platforms, read_lock
+from bundler.lock.lockfile import locked_categories, locked_platforms, read_lock
+from bundler.pack.app import app_members
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
-from bundler.pack.payload import PackOptions, app_members, make_payload
+from bundler.pack.payload import PackOptions, make_payload
 from bundler.platforms import runs_here
 from bundler.prefix import forget, make_prefix
 from bundler.target.activation import read_activation, spec_variables
@@ -68,10 +69,13 @@ class BuildOptions:
 def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tuple[Bundle, ...]:
     """A bundle for each platform in ``options.output``. Raises any :class:`~bundler.errors.BundlerError`."""
     local = find_local(config)
+    app = app_members(config.files, progress)
     _ensure_lockfile(config, options, progress)
     locks = [read_lock(config.lockfile, platform, config.categories) for platform in config.platforms]
     locks = [with_local(lock, local, f"{config.source}: bundle.inject", progress) for lock in locks]
-    return tuple(_build_one(config, lock, options, progress) for lock in locks)
+    for lock in locks:
+        _check_not_empty(lock, config.categories)
+    return tuple(_build_one(config, lock, app, options, progress) for lock in locks)
 
 
 def lock_request(config: BundleConfig, solver: str) -> LockRequest:
@@ -89,9 +93,10 @@ def lock_request(config: BundleConfig, solver: str) -> LockRequest:
     )
 
 
-def _build_one(config: BundleConfig, lock: Lock, options: BuildOptions, progress: Progress) -> Bundle:
+def _build_one(
+    config: BundleConfig, lock: Lock, app: tuple[Member, ...], options: BuildOptions, progress: Progress
+) -> Bundle:
     config = _for_platform(config, lock.platform, progress)
-    app = app_members(config.files)
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
         linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress, config.access)
@@ -170,6 +175,21 @@ def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Prog
     progress.step(f"Locking {config.spec_name} for {', '.join(config.project_platforms)}")
     # One lockfile is for all of them: to build one bundle takes nothing away from the others.
     write_lockfile(replace(request, platforms=config.project_platforms))
+
+
+def _check_not_empty(lock: Lock, categories: tuple[str, ...]) -> None:
+    if lock.packages:
+        return
+    found = locked_categories(lock.path, lock.platform)
+    others = ", ".join(f"{name} ({count})" for name, count in sorted(found.items()))
+    raise ConfigError(
+        f"the environment is empty: no package is locked for {lock.platform} in category {', '.join(categories)}"
+        + (f"; there are packages in {others}" if others else ", nor in any other"),
+        where=str(lock.path),
+        remedy="Name a category in bundle.toml (bundle.categories) or with --category."
+        if others
+        else "Name what the service needs in environment.yml, and lock again: conda-bundler lock",
+    )
 
 
 def _stale(config: BundleConfig) -> StaleLockError:

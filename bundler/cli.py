@@ -18,6 +18,7 @@ import click
 
 from bundler import __version__
 from bundler.errors import BundlerError, ConfigError
+from bundler.printable import printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -83,7 +84,8 @@ def _command(function: Callable[..., Any]) -> Callable[..., None]:
             )
             _fail(bug, as_json=as_json, debug=debug)
         else:
-            click.echo(json.dumps(document, indent=2, sort_keys=True) if as_json else "\n".join(lines))
+            text = json.dumps(document, indent=2, sort_keys=True) if as_json else printable_lines("\n".join(lines))
+            click.echo(text)
             sys.exit(status[0] if status else 0)
 
     return wrapped
@@ -98,9 +100,18 @@ def _fail(error: BundlerError, *, as_json: bool, debug: bool) -> None:
     sys.exit(error.exit_code)
 
 
+class _Printable(logging.Formatter):
+    """For what other programs say, and for tracebacks."""
+
+    def format(self, record: logging.LogRecord) -> str:
+        return printable_lines(super().format(record))
+
+
 def _set_up_output(*, verbose: bool, debug: bool) -> None:
     level = logging.DEBUG if debug else logging.INFO if verbose else logging.WARNING
-    logging.basicConfig(format="%(message)s", stream=sys.stderr)
+    handler = logging.StreamHandler(sys.stderr)
+    handler.setFormatter(_Printable("%(message)s"))
+    logging.basicConfig(handlers=[handler])
     logging.getLogger("bundler").setLevel(level)
     logging.getLogger("urllib3").setLevel(logging.CRITICAL)  # it logs URLs, and what is secret in them
     if os.environ.get("NO_COLOR"):

@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-__all__ = ["file_sha256", "sha256_of"]
+__all__ = ["file_sha256", "sha256_of", "stream_sha256"]
 
 _CHUNK = 1 << 20
 
@@ -25,4 +25,9 @@ def sha256_of(pieces: Iterable[bytes]) -> str:
 def file_sha256(path: Path) -> str:
     """The digest of a file's content, in hex. Raises OSError if it cannot be read."""
     with path.open("rb") as file:
-        return sha256_of(iter(lambda: file.read(_CHUNK), b""))
+        return stream_sha256(file)
+
+
+def stream_sha256(file: BinaryIO) -> str:
+    """The digest of all that is left to be read of ``file``, in hex."""
+    return sha256_of(iter(lambda: file.read(_CHUNK), b""))

@@ -11,6 +11,8 @@ from typing import IO, Any
 
 import click
 
+from bundler.printable import printable, printable_lines
+
 __all__ = [
     "BundlerError",
     "ConfigError",
@@ -40,9 +42,13 @@ class BundlerError(click.ClickException):
         self.remedy = remedy
 
     def format_message(self) -> str:
-        """The sentence for people: ``where: message``, then the remedy on a line of its own."""
-        text = f"{self.where}: {self.message}" if self.where else self.message
-        return f"{text}\n  {self.remedy}" if self.remedy else text
+        """The sentence for people: ``where: message``, then the remedy on a line of its own.
+
+        What an archive or a server has put into it is printable, though its line breaks in the message stay.
+        """
+        message, where = printable_lines(self.message), printable(self.where or "")
+        text = f"{where}: {message}" if where else message
+        return f"{text}\n  {printable_lines(self.remedy)}" if self.remedy else text
 
     def document(self) -> dict[str, Any]:
         """The same for ``--json``."""
@@ -88,7 +94,7 @@ class DamagedCacheError(PrefixError):
 
     def __init__(self, path: str, *, packages: tuple[str, ...]) -> None:
         super().__init__(
-            f"{path} as it was unpacked is not what the package declares",
+            f"{printable(path)} as it was unpacked is not what the package declares",
             where=", ".join(packages),
             remedy="Take another build of the package; or, if that one is right, see who writes to the package cache.",
         )

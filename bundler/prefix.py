@@ -23,9 +23,11 @@ from typing import TYPE_CHECKING, Any
 
 from bundler.digests import file_sha256
 from bundler.errors import DamagedCacheError, PackError, PrefixError
-from bundler.fetch.archives import INDEX, fetch_archives
+from bundler.fetch.archives import INDEX, fetch_archives, subdir_of
 from bundler.fetch.channels import ANYHOW
+from bundler.fetch.condafile import NotAPackage, unpackable
 from bundler.lock.pip import check_wheels
+from bundler.printable import printable
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -134,13 +136,17 @@ def forget(dist: str) -> None:
         ) from error
 
 
+def _named(archive: Archive) -> str:
+    return f"{archive.package.name} ({archive.package.filename})"
+
+
 def _entries(archive: Archive) -> tuple[Mapping[str, Any], ...]:
     """What paths.json says, of a package that is the one that was locked."""
-    where = f"{archive.package.name} ({archive.package.filename})"
+    where = _named(archive)
     try:
         index, entries = json.loads(archive.info[INDEX]), archive.paths()
         found = index["name"], index["version"]
-        subdir = index.get("subdir") or archive.package.platform
+        subdir = subdir_of(index, archive.package.platform)
     except (ValueError, LookupError, TypeError) as error:
         raise PrefixError(
             f"not a conda package: its metadata cannot be read ({error!r})",
@@ -149,14 +155,14 @@ def _entries(archive: Archive) -> tuple[Mapping[str, Any], ...]:
         ) from error
     if found != (archive.package.name, archive.package.version):
         raise PrefixError(
-            f"the archive holds {found[0]} {found[1]}, the lockfile says "
+            f"the archive holds {printable(f'{found[0]} {found[1]}')}, the lockfile says "
             f"{archive.package.name} {archive.package.version}",
             where=archive.package.filename,
             remedy="The lockfile was edited by hand; lock again.",
         )
     if subdir not in (archive.package.platform, "noarch"):
         raise PrefixError(
-            f"the archive is built for {subdir}, the lockfile says {archive.package.platform}",
+            f"the archive is built for {printable(subdir)}, the lockfile says {archive.package.platform}",
             where=archive.package.filename,
             remedy="The channel has it in the wrong place, or the lockfile was edited by hand; lock again.",
         )
@@ -170,7 +176,7 @@ def _check_room(archive: Archive, entries: tuple[Mapping[str, Any], ...], baked:
         if placeholder is None or entry["file_mode"] != "binary" or len(placeholder) >= len(baked):
             continue
         raise PackError(
-            f"{entry['_path']} has room for a prefix of {len(placeholder)} bytes, {baked} has {len(baked)}",
+            f"{printable(entry['_path'])} has room for a prefix of {len(placeholder)} bytes, {baked} has {len(baked)}",
             where=archive.package.name,
             remedy="Give the bundle a shorter name or version, or take a newer build of the package.",
         )
@@ -220,29 +226,36 @@ async def _link(archives: tuple[Archive, ...], path: Path, baked: str, platform:
 
     with tempfile.TemporaryDirectory(dir=path.parent) as room:
         records = [_record(archive, Path(room)) for archive in archives]
-    await install(
-        records,
-        path,
-        platform=Subdir(platform),
-        show_progress=False,
-        alternative_target_prefix=baked,
-        package_cache=PackageCache.new_layered([cache_dir("pkgs")], False, ValidationMode.fast()),
-        execute_link_scripts=False,
-    )
+        await install(
+            records,
+            path,
+            platform=Subdir(platform),
+            show_progress=False,
+            alternative_target_prefix=baked,
+            package_cache=PackageCache.new_layered([cache_dir("pkgs")], False, ValidationMode.fast()),
+            execute_link_scripts=False,
+        )
 
 
 def _record(archive: Archive, room: Path) -> RepoDataRecord:
     """The package's own metadata, which is complete where a lockfile entry is not (noarch, licence)."""
     from rattler import PackageRecord, RepoDataRecord
 
-    index = room / archive.package.filename
-    index.write_bytes(archive.info[INDEX])
+    index = room / INDEX
+    index.parent.mkdir(exist_ok=True)
+    about = json.loads(archive.info[INDEX])
+    index.write_text(json.dumps(about | {"subdir": subdir_of(about, archive.package.platform)}))
     try:
         record = PackageRecord.from_index_json(index, archive.size, archive.package.sha256, archive.package.md5)
     except Exception as error:  # whatever the parser raises
-        raise PrefixError(f"not a conda package: {error}", where=f"{archive.package.name} ({index.name})") from error
+        raise PrefixError(f"not a conda package: {error}", where=_named(archive)) from error
     # What was not verified is not to be unpacked, should its copy vanish meanwhile: it is where nothing is.
-    path = archive.path if archive.verified else archive.path.parent / "not-verified" / archive.path.name
+    path = archive.path.parent / "not-verified" / archive.path.name
+    if archive.verified:
+        try:
+            path = unpackable(archive.path, room)
+        except NotAPackage as error:
+            raise PrefixError(f"cannot be unpacked: {error}", where=archive.package.name) from error
     return RepoDataRecord(record, archive.package.filename, path.as_uri(), archive.package.channel)
 
 

@@ -8,6 +8,8 @@ import time
 from contextlib import contextmanager
 from typing import TYPE_CHECKING, Protocol
 
+from bundler.printable import printable, printable_lines
+
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
@@ -87,7 +89,7 @@ class PlainProgress:
     """One line a step, for CI and pipes."""
 
     def step(self, text: str) -> None:
-        print(text, file=sys.stderr, flush=True)  # noqa: T201 -- this is the place that prints
+        print(printable_lines(text), file=sys.stderr, flush=True)  # noqa: T201 -- this is the place that prints
 
     @contextmanager
     def task(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
@@ -118,21 +120,23 @@ class RichProgress:
     def step(self, text: str) -> None:
         from rich.console import Console
 
-        Console(stderr=True, highlight=False).print(text, markup=False)
+        Console(stderr=True, highlight=False).print(printable_lines(text), markup=False)
 
     @contextmanager
     def task(self, text: str, total: int) -> Iterator[Callable[[int], None]]:
         from rich.console import Console
+        from rich.markup import escape
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
         with Progress(*columns, console=Console(stderr=True)) as bars:
-            task = bars.add_task(text, total=total)
+            task = bars.add_task(escape(printable(text)), total=total)
             yield lambda done: bars.advance(task, done)
 
     @contextmanager
     def transfer(self, text: str, total: int) -> Iterator[Transfer]:
         from rich.console import Console
+        from rich.markup import escape
         from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 
         columns = (
@@ -140,7 +144,7 @@ class RichProgress:
             *(TextColumn("{task.fields[rate]}"), TimeElapsedColumn()),
         )
         with Progress(*columns, console=Console(stderr=True)) as bars:
-            task = bars.add_task(text, total=total, rate="")
+            task = bars.add_task(escape(printable(text)), total=total, rate="")
             yield Transfer(total, lambda now: bars.update(task, completed=now.files, rate=now.rate()))
 
 

@@ -7,8 +7,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bundler.bundle.read import open_bundle, translated
-from bundler.bundle.telling import columns, difference, printable
+from bundler.bundle.telling import columns, difference
 from bundler.bundle.tree import app_tree
+from bundler.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

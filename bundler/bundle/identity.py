@@ -8,6 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
+from bundler.digests import stream_sha256
 from bundler.resources import templates_dir
 from bundler.target.activation import spec_variables
 
@@ -88,7 +89,10 @@ def _semantic(config: BundleConfig) -> dict[str, Any]:
 def _content(member: Member) -> str:
     if member.link is not None:
         return f"-> {member.link}"
-    return "" if member.is_directory else hashlib.sha256(member.read()).hexdigest()
+    if member.is_directory:
+        return ""
+    with member.open() as file:
+        return stream_sha256(file)
 
 
 def _templates_digest() -> str:

@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 from bundler.bundle.read import open_bundle
-from bundler.bundle.telling import columns, printable, size
+from bundler.bundle.telling import columns, size
 from bundler.bundle.units import UnitText
+from bundler.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -17,6 +17,7 @@ from bundler.bundle.ustar import TarDamage, TarStream
 from bundler.errors import PackError, VerificationError
 from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, link_member
 from bundler.pack.tar import DIRECTORY, LINK
+from bundler.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -98,7 +99,7 @@ class Tree:
             self._refuse(f"holds {member.path}, which {error.message}")
 
     def _refuse(self, sentence: str, remedy: str = _BUILT_WRONG) -> NoReturn:
-        raise VerificationError(sentence, where=self._where, remedy=remedy)
+        raise VerificationError(printable(sentence), where=self._where, remedy=remedy)
 
     @contextlib.contextmanager
     def _translated(self) -> Iterator[None]:

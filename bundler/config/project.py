@@ -5,15 +5,16 @@ The file's format is design section 3. All mistakes are reported at once, each w
 
 from __future__ import annotations
 
+import os
 import sys
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints, ValidationError
+from pydantic import Field, StringConstraints, ValidationError
 
 from bundler.config.consistency import inconsistencies
 from bundler.config.fields import Line, Model, Name, Setting, Variable
+from bundler.config.files import AppFile, FilesTable, FileTable
 from bundler.config.platforms import Platform, PlatformTable
 from bundler.config.services import Service, ServiceTable
 from bundler.config.tables import ChannelsTable, ReleaseTable, Secret, SecretForm
@@ -27,24 +28,17 @@ else:
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
+    from pathlib import Path
 
     from bundler.fetch.channels import Access
 
-__all__ = ["AppFile", "BundleConfig", "Overrides", "ReleaseTable", "Secret", "Service", "load_config"]
+__all__ = ["AppFile", "BundleConfig", "FileTable", "Overrides", "ReleaseTable", "Secret", "Service", "load_config"]
 
 CONFIG_NAME = "bundle.toml"
 VERSION_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._+~-]{0,39}$"
 
 
-def _inside(value: str) -> str:
-    path = Path(value)
-    if path.is_absolute() or ".." in path.parts or path == Path():
-        raise ValueError("must be a relative path without '..'")
-    return path.as_posix()
-
-
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
-Inside = Annotated[str, AfterValidator(_inside)]
 
 
 class _BundleTable(Model):
@@ -68,7 +62,7 @@ class _File(Model):
 
     bundle: _BundleTable
     platforms: dict[Platform, PlatformTable] = Field(default_factory=dict)
-    files: dict[Inside, Inside] = Field(default_factory=dict)
+    files: FilesTable = Field(default_factory=dict)
     config: dict[Variable, Setting] = Field(default_factory=dict)
     secrets: dict[Variable, SecretForm | Literal[False]] = Field(default_factory=dict)
     release: ReleaseTable = ReleaseTable()
@@ -89,14 +83,6 @@ class Overrides:
     virtual_packages: Path | None = None
     categories: tuple[str, ...] = ()
     offline: bool = False
-
-
-@dataclass(frozen=True, kw_only=True)
-class AppFile:
-    """One entry of ``[files]``: a file or directory to be copied to ``app/<target>``."""
-
-    target: str
-    source: Path
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -230,7 +216,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         channels=overrides.channels,
         access=parsed.channels.access(offline=overrides.offline),
         virtual_packages=overrides.virtual_packages,
-        files=tuple(AppFile(target=to, source=directory / of) for to, of in sorted(parsed.files.items())),
+        files=tuple(AppFile.of(to, entry, directory) for to, entry in sorted(parsed.files.items())),
         exclude=bundle.exclude,
         include=bundle.include,
         inject=bundle.inject,
@@ -261,7 +247,7 @@ def _check(config: BundleConfig) -> None:
     problems = [
         f"files.{file.target}: no such file or directory: {file.source}"
         for file in config.files
-        if not file.source.exists()
+        if not os.path.lexists(file.source)  # where a link leads is looked into when the files are
     ]
     problems += [f"bundle.environment: no such file: {path}" for path in config.environments if not path.is_file()]
     if config.virtual_packages and not config.virtual_packages.is_file():
@@ -295,8 +281,12 @@ def _joined(problems: Sequence[str]) -> str:
     return problems[0] if len(problems) == 1 else "\n  - ".join([f"{len(problems)} mistakes:", *problems])
 
 
+_NO_KEYS = ("[key]", "[path]", "[table]")
+"""Parts of pydantic's locations that stand in no bundle.toml."""
+
+
 def _key(location: tuple[str | int, ...]) -> str:
-    return without_credentials(".".join(str(part) for part in location if part != "[key]"))
+    return without_credentials(".".join(str(part) for part in location if part not in _NO_KEYS))
 
 
 def _reason(detail: Any) -> str:

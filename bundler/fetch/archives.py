@@ -8,7 +8,6 @@ is not read again, since each of its files is compared with that.
 
 from __future__ import annotations
 
-import asyncio
 import fcntl
 import functools
 import json
@@ -26,6 +25,7 @@ from urllib.parse import urlsplit
 from bundler.digests import file_sha256
 from bundler.errors import PrefixError
 from bundler.fetch.channels import ANYHOW, Access, public_url
+from bundler.fetch.condafile import NotAPackage, read_members
 from bundler.fetch.notes import read_note, write_note
 from bundler.resources import cache_dir
 
@@ -36,7 +36,7 @@ if TYPE_CHECKING:
     from bundler.lock.lockfile import Lock, LockedPackage
     from bundler.progress import Progress, Transfer
 
-__all__ = ["INDEX", "Archive", "fetch_archives", "keep", "read_index"]
+__all__ = ["INDEX", "Archive", "fetch_archives", "keep", "read_index", "subdir_of"]
 
 INDEX, _PATHS, _LINK = "info/index.json", "info/paths.json", "info/link.json"
 _AT_A_TIME = 8
@@ -141,6 +141,11 @@ def keep(path: Path, filename: str) -> str:
 def read_index(path: Path, *, where: str) -> bytes:
     """``info/index.json`` of a conda package. Raises :class:`PrefixError` for what is none."""
     return _info(path, where)[INDEX]
+
+
+def subdir_of(index: Mapping[str, Any], platform: str) -> str:
+    """The subdir that ``info/index.json`` says; old packages say none, and are for ``platform`` unless noarch."""
+    return str(index.get("subdir") or ("noarch" if index.get("noarch") else platform))
 
 
 def _place(sha256: str, filename: str) -> Path:
@@ -286,17 +291,9 @@ def _alone(directory: Path) -> Iterator[None]:
 
 def _info(path: Path, where: str) -> dict[str, bytes]:
     try:
-        found = asyncio.run(_read_info(path))
-    except Exception as error:  # a package whose hash is right and that is none: any error of the reader's
+        found = read_members(path, (INDEX, _PATHS, _LINK))
+    except NotAPackage as error:
         raise PrefixError(f"not a conda package: {error}", where=where) from error
     if INDEX not in found:
         raise PrefixError(f"not a conda package: it has no {INDEX}", where=where)
     return found
-
-
-async def _read_info(path: Path) -> dict[str, bytes]:
-    from rattler.package_streaming import PackageArchive
-
-    archive = await PackageArchive.from_path(path)
-    found = await archive.read_files([INDEX, _PATHS, _LINK])
-    return {name: content for name, content in found.items() if content is not None}

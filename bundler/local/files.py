@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from bundler.errors import BundlerError, ConfigError
-from bundler.fetch.archives import read_index
+from bundler.fetch.archives import read_index, subdir_of
 from bundler.lock.names import conda_names
 from bundler.wheels.read import Wheel, read_wheel
 
@@ -117,7 +117,7 @@ def _read(path: Path, told: str) -> LocalFile:
         return WheelFile(path=path, told=told, wheel=read_wheel(path))
     index = json.loads(read_index(path, where=told))
     try:
-        words = [index[key] for key in ("name", "version", "build", "subdir")]
+        words = [*(index[key] for key in ("name", "version", "build")), subdir_of(index, "")]
         depends = tuple(index.get("depends", ()))
     except (LookupError, TypeError) as error:
         raise ConfigError(f"not a conda package: its index.json says no {error}") from error

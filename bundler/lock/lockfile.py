@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
@@ -15,7 +16,16 @@ if TYPE_CHECKING:
     from collections.abc import Collection
     from pathlib import Path
 
-__all__ = ["LOCAL", "Lock", "LockedPackage", "dist_of", "load_yaml", "locked_platforms", "read_lock"]
+__all__ = [
+    "LOCAL",
+    "Lock",
+    "LockedPackage",
+    "dist_of",
+    "load_yaml",
+    "locked_categories",
+    "locked_platforms",
+    "read_lock",
+]
 
 LOCAL = "file:///local"
 """What stands for the channel of a package that comes from none; conda wants a URL."""
@@ -148,6 +158,12 @@ def read_lock(path: Path, platform: str, categories: Collection[str] | None = No
 def locked_platforms(path: Path) -> tuple[str, ...]:
     """The platforms a lockfile was made for. Raises what :func:`read_lock` raises."""
     return _platforms(_load(path), path)
+
+
+def locked_categories(path: Path, platform: str) -> dict[str, int]:
+    """How many packages each category has on a platform. Raises what :func:`read_lock` raises."""
+    entries = _load(path).get("package") or ()
+    return dict(Counter(str(entry.get("category", "main")) for entry in entries if entry.get("platform") == platform))
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -21,6 +21,7 @@ from conda_pack.core import CondaPackException
 from bundler.errors import PackError
 from bundler.pack.bytecode import source_of
 from bundler.pack.members import Declared, Member, link_member, member_from
+from bundler.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -61,9 +62,10 @@ class Note:
     path: str
 
     def __str__(self) -> str:
+        path, package = printable(self.path), printable(self.package)
         if self.kind == "clobber":
-            return f"{self.path}: {self.package}'s is left out, another package has this file too"
-        return f"{self.package}: its post-link script is not run ({self.path})"
+            return f"{path}: {package}'s is left out, another package has this file too"
+        return f"{package}: its post-link script is not run ({path})"
 
 
 def collect(prefix: Prefix, filters: Filters = EVERYTHING) -> tuple[Member, ...]:

@@ -17,6 +17,7 @@ from bundler.digests import sha256_of
 from bundler.errors import DamagedCacheError, PackError
 from bundler.pack.bytecode import PYC_HEADER, unchecked
 from bundler.pack.known import Known
+from bundler.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -106,19 +107,25 @@ class Member:
             content = bytearray(self.size)
             self.fill(memoryview(content), Known())
             return io.BytesIO(content)
-        return io.FileIO(self.source)
+        try:
+            return io.FileIO(self.source)
+        except OSError as error:
+            raise _unreadable(self.path, error) from error
 
     def fill(self, room: memoryview, known: Known) -> str:
         """Write the file's bytes, as they are packed, into ``room``, which is as long as they are; their SHA-256.
 
-        Raises :class:`PackError` if the file has another length by now, :class:`DamagedCacheError` if it is not what
-        packages declare.
+        Raises :class:`PackError` if the file is gone or has another length by now, :class:`DamagedCacheError` if it is
+        not what packages declare.
         """
         if self.content is not None:
             room[:] = self.content
         else:
             assert self.source is not None
-            file = os.open(self.source, os.O_RDONLY)
+            try:
+                file = os.open(self.source, os.O_RDONLY)
+            except OSError as error:
+                raise _unreadable(self.path, error) from error
             try:
                 if os.readv(file, (room, bytearray(1))) != len(room):
                     raise changed(self.path)
@@ -164,6 +171,11 @@ class TreeEntry:
 def changed(path: str) -> PackError:
     """What is to be said of a file that was written to meanwhile."""
     return PackError("changed while it was packed", where=path)
+
+
+def _unreadable(path: str, error: OSError) -> PackError:
+    """What is to be said of a file that was there when it was looked for."""
+    return PackError(f"cannot be read any more: {error.strerror or error}", where=path, remedy="Build again.")
 
 
 def tree_digest(entries: Iterable[TreeEntry]) -> str:
@@ -237,7 +249,7 @@ def link_member(path: str, target: str, *, package: str | None = None) -> Member
     where = os.path.normpath(PurePosixPath(path).parent / target)
     if target.startswith("/") or where.startswith("../") or where == "..":
         raise PackError(
-            f"is a symbolic link that leaves the release: {target}",
+            f"is a symbolic link that leaves the release: {printable(target)}",
             where=path,
             remedy="Replace it by the file itself, or by a relative link to something in the bundle.",
         )

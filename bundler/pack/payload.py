@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
 from bundler.errors import PackError
+from bundler.pack.app import refuse_dangling
 from bundler.pack.archive import WrittenArchive, write_archive
 from bundler.pack.collect import EVERYTHING, Filters, Note, collect, find_notes
 from bundler.pack.compiling import BytecodeMode, BytecodePlan, work_list
@@ -20,7 +21,6 @@ from bundler.pack.members import (
     Member,
     TreeEntry,
     digest_list,
-    member_from,
     tree_digest,
 )
 from bundler.pack.relocation import Found, find, longest, table
@@ -31,14 +31,11 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
-    from bundler.config.project import AppFile
     from bundler.pack.codecs import Codec
     from bundler.prefix import Prefix
     from bundler.progress import Progress
 
-__all__ = ["PackOptions", "Payload", "app_members", "make_payload"]
-
-_NOT_SHIPPED = ("__pycache__", ".git", ".hg", ".svn", ".mypy_cache", ".pytest_cache", ".ruff_cache")
+__all__ = ["PackOptions", "Payload", "make_payload"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -108,6 +105,7 @@ def make_payload(
 ) -> Payload:
     """Write ``payload.tar.…`` into ``room``. Raises :class:`PackError` if a member is refused or the disk is full."""
     members = (*collect(prefix, options.filters), *app, *_share())
+    refuse_dangling(app, members)
     goal = room / f"payload{options.codec.suffix}"
     cache = SegmentCache(cache_dir("segments"), options.codec, limit=options.cache_limit)
     with BytecodePlan(prefix, options.bytecode, jobs=options.jobs) as bytecode:
@@ -186,34 +184,6 @@ def _told(segments: Iterable[Segment], advance: Callable[[int], None]) -> Iterat
     for segment in segments:
         yield segment
         advance(1)
-
-
-def app_members(files: tuple[AppFile, ...]) -> tuple[Member, ...]:
-    """The members below ``app/``: what ``[files]`` names, without caches and version control."""
-    members: dict[str, Member] = {}
-    for file in files:
-        for source, path in _walk(file.source, f"app/{file.target}"):
-            if path in members:
-                raise PackError("two entries of [files] make this file", where=path)
-            members[path] = member_from(str(source), path)
-    return tuple(members.values())
-
-
-def _walk(source: Path, path: str) -> list[tuple[Path, str]]:
-    if _is_shared_cookie(source):
-        return []
-    if source.is_symlink() or not source.is_dir():
-        return [(source, path)]
-    found = [] if any(source.iterdir()) else [(source, path)]
-    for child in sorted(source.iterdir()):
-        if child.name not in _NOT_SHIPPED:
-            found += _walk(child, f"{path}/{child.name}")
-    return found
-
-
-def _is_shared_cookie(source: Path) -> bool:
-    """``releases/COOKIE`` of an Erlang or Elixir release: readable by all and the same on every host."""
-    return source.name == "COOKIE" and (source.parent / "start_erl.data").is_file()
 
 
 def _share() -> list[Member]:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.config.project import AppFile
-from bundler.pack.payload import app_members
+from bundler.pack.app import app_members
 from bundler.resources import templates_dir
 
 if TYPE_CHECKING:

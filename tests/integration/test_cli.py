@@ -6,6 +6,7 @@ import json
 import os
 import subprocess
 import sys
+import tarfile
 import time
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
@@ -110,6 +111,52 @@ def test_a_command_that_is_nowhere(project: Path) -> None:
     assert done.returncode == 2
     assert "services.small.command: there is no program 'gone'" in done.stderr
     assert list((project / "dist").iterdir()) == []
+
+
+def test_an_environment_of_no_package_names_the_categories_that_have_some(project: Path) -> None:
+    """Locked it can be; what comes of it is nothing that could be installed."""
+    spec = project / "environment.yml"
+    spec.write_text(f"category: dev\n{spec.read_text()}")
+    done = command("build", ".", cwd=project)
+    assert done.returncode == 2
+    assert "no package is locked for linux-64 in category main; there are packages in dev (1)\n" in done.stderr
+    assert "bundle.categories" in done.stderr
+    assert not (project / "dist").exists()
+    assert command("build", ".", "--category", "dev", cwd=project).returncode == 0
+    (project / "conda-lock.yml").write_text(
+        (project / "conda-lock.yml").read_text().partition("package:")[0] + "package: []\n"
+    )
+    done = command("build", ".", cwd=project)
+    assert done.returncode == 2
+    assert "no package is locked for linux-64 in category main, nor in any other" in done.stderr
+
+
+def test_links_of_files_are_refused_before_anything_is_locked(project: Path) -> None:
+    (project / "snapshot").mkdir()
+    (project / "blob").write_text("weights")
+    (project / "snapshot" / "model\x1b[2J").symlink_to("../blob")
+    (project / "bundle.toml").write_text(CONFIG + '[files]\n"model" = "snapshot"\n')
+    done = command("build", ".", "--json", cwd=project)
+    assert done.returncode == 6
+    assert not (project / "conda-lock.yml").exists()
+    assert done.stderr.startswith(
+        "error: files.model: snapshot/model\\x1b[2J is a link to ../blob, which is not in the"
+    )
+    assert json.loads(done.stdout)["error"]["where"] == "files.model"
+    way = done.stderr.partition("under [files]: ")[2]
+    builds = []
+    for content in ("weights", "others"):
+        (project / "blob").write_text(content)
+        (project / "bundle.toml").write_text(f"{CONFIG}[files]\n{way}")
+        done = command("build", ".", "--format", "dir", "--json", cwd=project)
+        assert done.returncode == 0, done.stderr
+        builds.append(json.loads(done.stdout)["bundles"][0])
+        with tarfile.open(project / "dist/small-1.0-linux-64/payload.tar.gz") as tar:
+            file = tar.extractfile("app/model/model\x1b[2J")
+            assert file is not None
+            assert file.read().decode() == content
+    assert builds[0]["release"] != builds[1]["release"]
+    assert command("verify", "dist/small-1.0-linux-64", cwd=project).returncode == 0
 
 
 def test_a_hash_that_is_not_the_lockfiles(project: Path) -> None:

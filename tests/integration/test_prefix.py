@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import functools
 import json
+import shutil
 import threading
 from dataclasses import replace
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
@@ -12,8 +13,10 @@ from typing import TYPE_CHECKING
 import pytest
 from lockkit import lock_of, locked
 from tinychannel import PLACEHOLDER, File, Link, make_package, write_archive
+from zipkit import empty, full, rewrite, short
 
 from bundler.errors import PackError, PrefixError
+from bundler.fetch.condafile import read_members
 from bundler.pack.collect import Filters, collect, find_notes
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
@@ -22,6 +25,8 @@ from bundler.resources import cache_dir
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
+
+    from zipkit import Extra
 
     from bundler.lock.lockfile import LockedPackage
 
@@ -223,6 +228,53 @@ def test_something_that_is_no_package(tmp_path: Path) -> None:
     path.write_bytes(b"not a zip")
     with pytest.raises(PrefixError, match="not a conda package"):
         link(locked(path))
+
+
+@pytest.mark.parametrize(
+    ("header", "directory", "large"),
+    [
+        (empty, empty, ""),  # as a rattler-build of 2024 wrote them
+        (full, full, ""),
+        (short, short, "header"),  # rattler cannot unpack what only conda reads
+        (full, short, "header directory"),  # and conda not what only rattler does
+    ],
+)
+def test_archives_whose_zip64_fields_are_wrong(alpha: Path, header: Extra, directory: Extra, large: str) -> None:
+    good = link(locked(alpha))
+    rewrite(alpha, header, directory, large=large)
+    shutil.rmtree(cache_dir("pkgs"))
+    tree = link(locked(alpha))
+    record = "env/conda-meta/alpha-1.0-0.json"  # has the archive's digest
+    assert tree | {record: b""} == good | {record: b""}
+
+
+@pytest.mark.parametrize("subdir", ["noarch", "linux-64"])
+def test_a_package_whose_index_says_no_subdir(tmp_path: Path, subdir: str) -> None:
+    package = make_package(tmp_path / "channel", "old", "1.0", subdir=subdir, files={"share/old": b"old"})
+    members = read_members(package, ("info/index.json", "info/paths.json"))
+    index = {key: value for key, value in json.loads(members["info/index.json"]).items() if key != "subdir"}
+    members["info/index.json"] = json.dumps(index).encode()
+    write_archive(package, {path: File(content=text) for path, text in (members | {"share/old": b"old"}).items()})
+    tree = link(locked(package))
+    assert tree["env/share/old"] == b"old"
+    record = tree["env/conda-meta/old-1.0-0.json"]
+    assert isinstance(record, bytes)
+    assert json.loads(record)["subdir"] == subdir
+
+
+@pytest.mark.parametrize("key", ["name", "version", "subdir"])
+def test_what_an_archive_says_cannot_steer_the_terminal(tmp_path: Path, key: str) -> None:
+    evil = "x\0\x1b[2J\r\nerror: \x9b1m\u202e"
+    about = {"name": "odd", "version": "1.0", "build": "0", "build_number": 0, "subdir": "noarch"} | {key: evil}
+    path = tmp_path / "noarch" / "odd-1.0-0.conda"
+    content = {"info/index.json": json.dumps(about).encode(), "info/paths.json": b'{"paths": []}'}
+    write_archive(path, {file: File(content=text) for file, text in content.items()})
+    with pytest.raises(PrefixError) as caught:
+        link(locked(path))
+    said = caught.value.format_message()
+    assert "x\\x00\\x1b[2J\\r\\nerror: \\x9b1m\\u202e" in said
+    assert all(line.isprintable() for line in said.splitlines())
+    assert len(said.splitlines()) == 2
 
 
 def test_nothing_is_left_of_a_prefix(alpha: Path) -> None:

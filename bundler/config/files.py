@@ -1,0 +1,114 @@
+"""``[files]``: the user's own files, which go below ``app/``."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any, Literal
+
+from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag
+
+from bundler.config.fields import Line, Model
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["AppFile", "FilesTable", "Inside", "Links"]
+
+Links = Literal["keep", "follow"]
+
+
+def _inside(value: str) -> str:
+    path = Path(value)
+    if path.is_absolute() or ".." in path.parts or path == Path():
+        raise ValueError("must be a relative path without '..'")
+    return path.as_posix()
+
+
+def _pattern(value: str) -> str:
+    pattern = value.removeprefix("./").rstrip("/")
+    if pattern in ("", ".") or pattern.startswith(("/", "!")):
+        raise ValueError(
+            "must be a pattern of paths below the source, such as 'tests/*'; it cannot be absolute or begin with '!'"
+        )
+    return pattern
+
+
+Inside = Annotated[str, AfterValidator(_inside)]
+
+
+class FileTable(Model):
+    """One entry of ``[files]`` that says more than where its files are."""
+
+    source: Inside
+    """The file or directory, beside bundle.toml."""
+    links: Links = "keep"
+    """``keep``: symbolic links stay links, and one that would lead to nothing on the server is refused. ``follow``: the
+    files and directories that they lead to are shipped in their place."""
+    exclude: tuple[Annotated[Line, AfterValidator(_pattern)], ...] = ()
+    """Patterns (fnmatch) of paths below the source that are left out; a directory with all that is in it."""
+
+
+def _form(value: Any) -> str:
+    return "[table]" if isinstance(value, dict | FileTable) else "[path]"
+
+
+def _each_once(value: Any) -> Any:
+    """TOML knows that a key is there twice, but not that ``a`` and ``./a`` are the same path."""
+    if isinstance(value, dict):
+        seen: dict[str, str] = {}
+        for key in value:
+            path = Path(str(key)).as_posix()
+            if path in seen:
+                raise ValueError(f"{seen[path]!r} and {key!r} are the same path; remove one of them")
+            seen[path] = key
+    return value
+
+
+FilesEntry = Annotated[
+    Annotated[Inside, Tag("[path]")] | Annotated[FileTable, Tag("[table]")],
+    Discriminator(_form),
+]
+FilesTable = Annotated[dict[Inside, FilesEntry], BeforeValidator(_each_once)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class AppFile:
+    """One entry of ``[files]``: a file or directory to be copied to ``app/<target>``.
+
+    ``written`` is the source as bundle.toml names it.
+    """
+
+    target: str
+    source: Path
+    written: str = ""
+    links: Links = "keep"
+    exclude: tuple[str, ...] = ()
+
+    @classmethod
+    def of(cls, target: str, entry: str | FileTable, directory: Path) -> AppFile:
+        """The entry as it was parsed; its source is beside the bundle.toml in ``directory``."""
+        table = FileTable(source=entry) if isinstance(entry, str) else entry
+        return cls(
+            target=target,
+            source=directory / table.source,
+            written=table.source,
+            links=table.links,
+            exclude=table.exclude,
+        )
+
+    def line(self, *, links: Links | None = None, exclude: Sequence[str] = ()) -> str:
+        """The line of bundle.toml that says the same, but for ``links``, and leaves out ``exclude`` as well."""
+        keys = [("source", _toml(self.written or self.source.name))]
+        if (links or self.links) != "keep":
+            keys.append(("links", _toml(links or self.links)))
+        if patterns := dict.fromkeys((*self.exclude, *exclude)):
+            keys.append(("exclude", f"[{', '.join(map(_toml, patterns))}]"))
+        return f"{_toml(self.target)} = {{ {', '.join(f'{key} = {value}' for key, value in keys)} }}"
+
+
+def _toml(value: str) -> str:
+    """A basic string of TOML, with everything that is not printable written out."""
+    quoted = json.dumps(value, ensure_ascii=False)
+    return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)

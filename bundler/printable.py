@@ -1,0 +1,21 @@
+"""What comes from archives, servers and other programs, on its way to a terminal: nothing in it may steer that."""
+
+from __future__ import annotations
+
+__all__ = ["printable", "printable_lines"]
+
+
+def printable(text: str) -> str:
+    """``text`` in one line, with everything that is no printable character written out (``\\x1b``, ``\\u202e``).
+
+    Python calls printable what Unicode does (:meth:`str.isprintable`): so neither control characters (C0, DEL, C1), nor
+    what turns the direction of text, nor line separators, nor bytes that were no UTF-8 are.
+    """
+    if text.isprintable():
+        return text
+    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)
+
+
+def printable_lines(text: str) -> str:
+    """The same of a text whose line breaks are our own, or another program's; tabs stay as well."""
+    return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))

@@ -1,0 +1,117 @@
+"""Conda packages as writers have written them: what conda or rattler reads, we read, and rattler can unpack."""
+
+from __future__ import annotations
+
+import os
+import zipfile
+from typing import TYPE_CHECKING
+
+import pytest
+from rattler.package_streaming import extract
+from tinychannel import make_package
+from zipkit import Extra, empty, full, long, lying, none, other, rewrite, short, stump
+
+from bundler.fetch.condafile import NotAPackage, read_members, unpackable
+
+if TYPE_CHECKING:
+    from pathlib import Path
+    from typing import Literal
+
+NAMES = ("info/index.json", "info/paths.json", "info/link.json")
+
+
+def package(tmp_path: Path, extension: Literal[".conda", ".tar.bz2"] = ".conda") -> Path:
+    files = {"site-packages/x.py": b"x = 1\n"}
+    return make_package(tmp_path / "c", "tiny", "1.0", files=files, python=True, extension=extension)
+
+
+def unpacked(archive: Path, tmp_path: Path) -> bytes:
+    """What rattler makes of it."""
+    room = tmp_path / "room"
+    room.mkdir()
+    extract(unpackable(archive, room), tmp_path / "unpacked")
+    return (tmp_path / "unpacked/site-packages/x.py").read_bytes()
+
+
+@pytest.mark.parametrize("extension", [".conda", ".tar.bz2"])
+def test_a_package_as_it_should_be_is_unpacked_where_it_lies(
+    tmp_path: Path, extension: Literal[".conda", ".tar.bz2"]
+) -> None:
+    archive = package(tmp_path, extension)
+    assert read_members(archive, NAMES).keys() == set(NAMES)
+    assert read_members(archive, (*NAMES, "info/none")).keys() == set(NAMES)  # read to its end
+    assert unpackable(archive, tmp_path) == archive
+
+
+@pytest.mark.parametrize("header", [none, empty, full, short, long, lying, stump, other])
+@pytest.mark.parametrize("directory", [none, empty, full, short, long, lying, other])
+def test_whatever_stands_in_the_extra_fields(tmp_path: Path, header: Extra, directory: Extra) -> None:
+    archive = package(tmp_path)
+    good = read_members(archive, NAMES)
+    rewrite(archive, header, directory)
+    if directory is lying and header in (stump, other):
+        with pytest.raises(NotAPackage, match="Corrupt extra field"):  # nobody reads it
+            read_members(archive, NAMES)
+        return
+    assert read_members(archive, NAMES) == good
+    assert unpacked(archive, tmp_path) == b"x = 1\n"
+
+
+@pytest.mark.parametrize(
+    ("header", "directory", "large"),
+    [
+        (full, none, "header"),
+        (full, full, "header directory"),
+        (empty, none, "header"),  # only conda reads these
+        (empty, empty, "header"),
+        (short, none, "header"),
+        (none, empty, "header"),
+        (lying, none, "header"),
+        (none, empty, "directory"),  # and only rattler these
+        (full, short, "header directory"),
+        (full, none, "header directory"),
+    ],
+)
+def test_sizes_that_are_said_to_be_in_the_extra_fields(
+    tmp_path: Path, header: Extra, directory: Extra, large: str
+) -> None:
+    archive = package(tmp_path)
+    good = read_members(archive, NAMES)
+    rewrite(archive, header, directory, large=large)
+    assert read_members(archive, NAMES) == good
+    assert unpacked(archive, tmp_path) == b"x = 1\n"
+
+
+def test_sizes_behind_the_members_and_compressed_ones(tmp_path: Path) -> None:
+    archive = package(tmp_path)
+    good = read_members(archive, NAMES)
+    rewrite(archive, none, none, behind=True)
+    assert read_members(archive, NAMES) == good
+    with zipfile.ZipFile(archive) as old:
+        parts = {name: old.read(name) for name in old.namelist()}
+    with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as new:
+        for name, data in parts.items():
+            new.writestr(name, data)
+    assert read_members(archive, NAMES) == good
+    assert unpacked(archive, tmp_path) == b"x = 1\n"
+
+
+@pytest.mark.parametrize("extension", [".conda", ".tar.bz2"])
+def test_what_is_cut_off_changed_or_no_package_is_refused(
+    tmp_path: Path, extension: Literal[".conda", ".tar.bz2"]
+) -> None:
+    archive = package(tmp_path, extension)
+    whole = archive.read_bytes()
+    random = os.urandom(2000)
+    for data in (
+        b"",
+        b"PK\3\4",
+        whole[: len(whole) // 2],
+        whole[:-40][40:],
+        random,
+        b"PK\3\4" + random,
+        b"PK\5\6" + bytes(18),
+    ):
+        archive.write_bytes(data)
+        with pytest.raises(NotAPackage):
+            read_members(archive, NAMES)

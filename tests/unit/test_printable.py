@@ -1,0 +1,61 @@
+"""Nothing that archives, servers or other programs say steers the terminal that it is shown on."""
+
+from __future__ import annotations
+
+import io
+import logging
+import sys
+from typing import TYPE_CHECKING
+
+from bundler import cli
+from bundler.errors import BundlerError, DamagedCacheError
+from bundler.pack.collect import Note
+from bundler.printable import printable, printable_lines
+from bundler.progress import PlainProgress, RichProgress
+
+if TYPE_CHECKING:
+    import pytest
+
+EVIL = "a\0b\x1b[31mc\x7fd\x85e\x9b2Jf\u202eg\u2066h\u2028i\udc80j\rk"
+HARMLESS = r"a\x00b\x1b[31mc\x7fd\x85e\x9b2Jf\u202eg\u2066h\u2028i\udc80j\rk"
+
+
+def test_everything_that_is_not_printable_is_written_out() -> None:
+    assert printable(EVIL) == HARMLESS
+    assert printable("a\tb\nc") == r"a\tb\nc"
+    assert printable("größer 😀 [b]") == "größer 😀 [b]"
+    assert printable_lines(f"a\tb\n{EVIL}\n") == f"a\tb\n{HARMLESS}\n"
+
+
+def test_errors(capsys: pytest.CaptureFixture[str]) -> None:
+    error = BundlerError(f"{EVIL}\n  - second", where=f"{EVIL}\nx", remedy=EVIL)
+    error.show()
+    assert capsys.readouterr().err == f"error: {HARMLESS}\\nx: {HARMLESS}\n  - second\n  {HARMLESS}\n"
+    file = io.StringIO()
+    error.show(file)
+    assert HARMLESS in file.getvalue()
+    assert error.document()["message"].startswith(EVIL)  # JSON has its own way to write it
+    assert r"lib/\nx as it was" in DamagedCacheError("lib/\nx", packages=("a-1-0",)).format_message()
+    assert str(Note(kind="clobber", package="p\n", path="lib/\x1b")).startswith(r"lib/\x1b: p\n's is left out")
+
+
+def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
+    for progress in (PlainProgress(), RichProgress()):
+        progress.step(f"note: {EVIL}")
+        assert "".join(capsys.readouterr().err.split("\n")) == f"note: {HARMLESS}"
+    with PlainProgress().task(EVIL, 1):
+        assert capsys.readouterr().err == f"{HARMLESS}\n"
+    with RichProgress().task(f"[b]{EVIL}", 1), RichProgress().transfer(f"[b]{EVIL}", 1):
+        pass
+    assert not {"\0", "\x9b", "\u202e"} & set(capsys.readouterr().err)
+
+
+def test_what_other_programs_say_under_debug(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    root = logging.getLogger()
+    monkeypatch.setattr(root, "handlers", [])
+    monkeypatch.setattr(sys, "argv", ["conda-bundler"])
+    cli._set_up_output(verbose=True, debug=True)
+    logging.getLogger("bundler.process").debug("  %s", EVIL)
+    assert capsys.readouterr().err == f"  {HARMLESS}\n"
