@@ -21,6 +21,7 @@ from bundler.pack.collect import Filters
 from bundler.pack.payload import PackOptions, app_members, make_payload
 from bundler.platforms import runs_here
 from bundler.prefix import forget, make_prefix
+from bundler.sharing.owners import Owners, check_names
 from bundler.target.activation import read_activation, spec_variables
 from bundler.target.render import (
     CLIENTS,
@@ -71,6 +72,7 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     _ensure_lockfile(config, options, progress)
     locks = [read_lock(config.lockfile, platform, config.categories) for platform in config.platforms]
     locks = [with_local(lock, local, f"{config.source}: bundle.inject", progress) for lock in locks]
+    check_names(config, locks)
     return tuple(_build_one(config, lock, options, progress) for lock in locks)
 
 
@@ -94,7 +96,8 @@ def _build_one(config: BundleConfig, lock: Lock, options: BuildOptions, progress
     app = app_members(config.files)
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
-        linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress, config.access)
+        owners = Owners.of(config.owners)
+        linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress, config.access, owners)
         payload, archives, activation = _pack(linking, config, app, room, options, progress)
         needs = requirements(config, lock, archives)
         manifest = make_manifest(

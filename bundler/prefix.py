@@ -27,6 +27,9 @@ from bundler.fetch.archives import INDEX, fetch_archives
 from bundler.fetch.channels import ANYHOW
 from bundler.lock.pip import check_wheels
 from bundler.resources import cache_dir
+from bundler.sharing.decide import decide, with_owners
+from bundler.sharing.owners import NO_OWNERS
+from bundler.sharing.settle import rounds, set_aside, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -37,6 +40,8 @@ if TYPE_CHECKING:
     from bundler.fetch.channels import Access
     from bundler.lock.lockfile import Lock
     from bundler.progress import Progress
+    from bundler.sharing.owners import Owners
+    from bundler.sharing.shared import Shared
     from bundler.wheels.install import Plan
     from bundler.wheels.python import Python
 
@@ -45,13 +50,17 @@ __all__ = ["Prefix", "forget", "make_prefix"]
 
 @dataclass(frozen=True, kw_only=True)
 class Prefix:
-    """A linked environment: it lies at ``path``, its files carry ``baked``; ``wheels`` are what else is installed."""
+    """A linked environment: it lies at ``path``, its files carry ``baked``; ``wheels`` are what else is installed.
+
+    ``shared`` are the paths that several packages have.
+    """
 
     path: Path
     baked: str
     lock: Lock
     archives: tuple[Archive, ...]
     wheels: tuple[Plan, ...] = ()
+    shared: tuple[Shared, ...] = ()
 
     @property
     def release_dir(self) -> str:
@@ -65,10 +74,13 @@ class Prefix:
 
 
 @contextlib.contextmanager
-def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = ANYHOW) -> Iterator[Prefix]:
+def make_prefix(
+    lock: Lock, baked: str, progress: Progress, access: Access = ANYHOW, owners: Owners = NO_OWNERS
+) -> Iterator[Prefix]:
     """Link the locked packages into a new directory, which is removed at the end of the ``with`` block.
 
-    ``baked`` is the absolute path that the files carry. Raises :class:`PrefixError` if an archive cannot be had
+    ``baked`` is the absolute path that the files carry, ``owners`` says whose file is used where packages have
+    different ones. Raises :class:`PrefixError` if an archive cannot be had
     or is not what the lockfile says, :class:`PackError` if ``baked`` does not fit a package's placeholder.
     """
     check_wheels(lock.packages, lock.path)
@@ -76,18 +88,22 @@ def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = ANY
     archives = fetch_archives(lock, progress, access, is_unpacked=is_unpacked)
     packages = tuple(archive for archive in archives if archive.package.manager == "conda")
     wheels = _plan(archives, lock.platform)
+    shared = decide(archives, wheels, owners, progress.step)
+    wheels = with_owners(wheels, shared)
     room = cache_dir("prefix")  # beside the package cache, so that files can be hard links
     with tempfile.TemporaryDirectory(prefix=f"{lock.platform}-", dir=room) as temporary:
         path = Path(temporary) / "env"
         with progress.task(f"Linking {len(archives)} packages", len(archives)) as advance:
-            _run_rattler(packages, path, baked, lock.platform)
+            for given in rounds(packages, shared):
+                _run_rattler(given, path, baked, lock.platform)
+                set_aside(path, given, shared)
             _give_back()
+            shared = settle(path, packages, shared)
             advance(len(packages))
-            prefix = Prefix(path=path, baked=baked, lock=lock, archives=archives, wheels=wheels)
             if wheels:
-                _install(wheels, prefix)
+                _install(wheels, path, baked)
                 advance(len(wheels))
-        yield prefix
+        yield Prefix(path=path, baked=baked, lock=lock, archives=archives, wheels=wheels, shared=shared)
 
 
 def _plan(archives: tuple[Archive, ...], platform: str) -> tuple[Plan, ...]:
@@ -106,17 +122,10 @@ def _plan(archives: tuple[Archive, ...], platform: str) -> tuple[Plan, ...]:
     return wheels
 
 
-def _install(wheels: tuple[Plan, ...], prefix: Prefix) -> None:
-    from bundler.wheels.install import install_wheels, refuse_clashes
+def _install(wheels: tuple[Plan, ...], path: Path, baked: str) -> None:
+    from bundler.wheels.install import install_wheels
 
-    refuse_clashes(wheels, _owners(prefix))
-    install_wheels(wheels, prefix.path, prefix.baked)
-
-
-def _owners(prefix: Prefix) -> Iterator[tuple[str, str]]:
-    for _, record in prefix.records():
-        for entry in record["paths_data"]["paths"]:
-            yield entry["_path"], record["name"]
+    install_wheels(wheels, path, baked)
 
 
 def forget(dist: str) -> None:
@@ -139,9 +148,10 @@ def _entries(archive: Archive) -> tuple[Mapping[str, Any], ...]:
     where = f"{archive.package.name} ({archive.package.filename})"
     try:
         index, entries = json.loads(archive.info[INDEX]), archive.paths()
+        archive.entry_points()
         found = index["name"], index["version"]
         subdir = index.get("subdir") or archive.package.platform
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise PrefixError(
             f"not a conda package: its metadata cannot be read ({error!r})",
             where=where,
