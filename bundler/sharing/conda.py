@@ -112,7 +112,7 @@ def link_order(packages: Iterable[CondaFiles]) -> tuple[str, ...]:
 
 def _needs(packages: Iterable[CondaFiles]) -> dict[str, frozenset[str]]:
     """What each package needs of the others, as conda sees it."""
-    depends = {package.key: {_name(text) for text in package.index.get("depends", ())} for package in packages}
+    depends = {package.key: {_name(text) for text in package.index.get("depends") or ()} for package in packages}
     needs = {key: names & depends.keys() for key, names in depends.items()}
     if "python" in needs:
         needs["python"].discard("pip")  # conda may have python need pip, which needs python

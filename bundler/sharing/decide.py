@@ -10,9 +10,9 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
-from bundler.errors import ConfigError, PrefixError
+from bundler.errors import PrefixError
 from bundler.sharing.conda import conda_packages, link_order
-from bundler.sharing.owners import OWNERS, Owner, Owners, owners_line, plain
+from bundler.sharing.owners import Owner, Owners, mistaken, owners_line, plain
 from bundler.sharing.places import Places
 from bundler.sharing.shared import Shared, described, name_of
 from bundler.systemd.directives import nearest
@@ -183,12 +183,12 @@ def _proposal(open_ones: Sequence[_Open]) -> list[Owner]:
         return exact
     groups: dict[tuple[str, ...], list[Owner]] = {}
     for (_, holders, _), line in zip(open_ones, exact, strict=True):
-        groups.setdefault((*holders, line.package), []).append(line)
+        groups.setdefault((*holders, line.package, line.pattern.partition("/")[0]), []).append(line)
     found: dict[str, Owner] = {}
     for lines in groups.values():
         directory = os.path.commonpath([os.path.dirname(line.pattern) for line in lines])  # noqa: PTH120
-        pattern = f"{glob.escape(directory)}/*" if directory else "*"
-        if len(lines) > 1 and pattern not in found:
+        pattern = f"{glob.escape(directory)}/*"
+        if len(lines) > 1 and directory and pattern not in found:
             found[pattern] = Owner(pattern=pattern, package=lines[0].package)
         else:
             found |= {line.pattern: line for line in lines}
@@ -207,7 +207,8 @@ def _listed(keys: Sequence[str]) -> str:
 
 
 def _check(owners: Owners, paths: Mapping[str, tuple[str, ...]], environment: _Environment) -> Iterator[str]:
-    """A note for each entry that has nothing to decide. Raises :class:`ConfigError` for what cannot be meant."""
+    """A note for each entry that has nothing to decide. Raises :class:`ConfigError` for those that cannot be meant."""
+    mistakes = []
     for entry in owners.unused(paths):
         meant = [key for key in environment.keys if entry.means(key)]
         if not meant:
@@ -215,10 +216,13 @@ def _check(owners: Owners, paths: Mapping[str, tuple[str, ...]], environment: _E
         elif any(entry.matches(path) for key in meant for path in environment.files(key)):
             yield f"note: bundle.owners: {entry} is not needed: it decides about no file that several packages have"
         else:
-            raise _nothing(entry, paths)
+            mistakes.append(_nothing(entry, paths))
+    if mistakes:
+        remedy = "Correct the path (below the prefix, as in lib/python3.11/site-packages/x.py) or the package."
+        raise mistaken(mistakes, remedy=remedy)
 
 
-def _nothing(entry: Owner, paths: Mapping[str, tuple[str, ...]]) -> ConfigError:
+def _nothing(entry: Owner, paths: Mapping[str, tuple[str, ...]]) -> str:
     """What to say of an entry whose package has no such file."""
     holders = sorted({key for path, keys in paths.items() if entry.matches(path) for key in keys})
     if holders:
@@ -226,8 +230,4 @@ def _nothing(entry: Owner, paths: Mapping[str, tuple[str, ...]]) -> ConfigError:
         help_ = nearest(entry.package, names) or f"; {', '.join(map(described, holders))} have one"
     else:
         help_ = nearest(entry.pattern, frozenset(filter(str.isprintable, paths)))
-    return ConfigError(
-        f"{entry}: {entry.package} has no such file{help_}",
-        where=OWNERS,
-        remedy="Correct the path (below the prefix, as in lib/python3.11/site-packages/x.py) or the package.",
-    )
+    return f"{entry}: {entry.package} has no such file{help_}"

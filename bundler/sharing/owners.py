@@ -20,7 +20,7 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
     from bundler.lock.lockfile import Lock
 
-__all__ = ["NO_OWNERS", "OWNERS", "Owner", "Owners", "check_names", "owners_line", "plain"]
+__all__ = ["NO_OWNERS", "OWNERS", "Owner", "Owners", "check_names", "mistaken", "owners_line", "plain"]
 
 OWNERS = "bundle.toml: bundle.owners"
 """Where mistakes in it are."""
@@ -106,11 +106,13 @@ def check_names(config: BundleConfig, locks: Iterable[Lock]) -> None:
         if not any(map(one.means, keys))
     ]
     if mistakes:
-        raise ConfigError(
-            mistakes[0] if len(mistakes) == 1 else "\n    ".join(["", *mistakes]),
-            where=OWNERS,
-            remedy="Name a package of the lockfile, or take the line out.",
-        )
+        raise mistaken(mistakes, remedy="Name a package of the lockfile, or take the entry out.")
+
+
+def mistaken(mistakes: Sequence[str], *, remedy: str) -> ConfigError:
+    """All that is wrong with the table."""
+    told = mistakes[0] if len(mistakes) == 1 else "\n    ".join([f"{len(mistakes)} mistakes:", *mistakes])
+    return ConfigError(told, where=OWNERS, remedy=remedy)
 
 
 def owners_line(owners: Owners, added: Iterable[Owner]) -> str:

@@ -14,6 +14,7 @@ from pypikit import ZipEntry
 from tinychannel import PLACEHOLDER, File, Link
 
 from bundler.errors import ConfigError
+from bundler.fetch.notes import read_note, write_note
 from bundler.pack.collect import collect, find_notes
 from bundler.pack.segments import Segment
 from bundler.prefix import make_prefix
@@ -133,17 +134,18 @@ def test_a_record_that_lies_decides_nothing(python: LockedPackage, tmp_path: Pat
 
 def test_many_clashes_are_counted_and_settled_at_once(python: LockedPackage, tmp_path: Path) -> None:
     def files(content: bytes) -> dict[str, bytes]:
-        return {f"[x]/f{number:02}.py": content for number in range(25)}
+        scripts = {f"{content.decode()}-1.0.data/scripts/f{number}": content for number in (1, 2)}
+        return scripts | {f"[x]/f{number:02}.py": content for number in range(25)}
 
     packages = [wheel(tmp_path, name, files=files(name.encode())) for name in ("one", "two")]
     packages += [wheel(tmp_path, name, files={"[x]/g": name.encode()}) for name in ("three", "four")]
     said = refused(python, *packages)
     assert said.count("one (wheel) and two (wheel)") == 10
-    assert "\n    and 16 more\n" in said
+    assert "\n    and 18 more\n" in said
     owners = remedy(said)
-    assert owners == {f"{SITE}/[[]x]/*": "one", f"{SITE}/[x]/g": "three"}
+    assert owners == {"bin/*": "one", f"{SITE}/[[]x]/*": "one", f"{SITE}/[x]/g": "three"}
     tree = install(python, *packages, owners=owners)
-    assert tree[f"{SITE}/[x]/f24.py"][1] == b"one"
+    assert tree[f"{SITE}/[x]/f24.py"][1] == tree["bin/f2"][1] == b"one"
     assert tree[f"{SITE}/[x]/g"][1] == b"three"
 
 
@@ -387,6 +389,7 @@ def test_an_owner_without_anything_to_decide_is_told(
         ({f"{SITE}/shared.py": "third"}, r"third has no such file; app \(wheel\), rival \(wheel\) have one"),
         ({f"{SITE}/shard.py": "app"}, rf"app has no such file; did you mean {SITE}/shared.py\?"),
         ({"lib/python3.12/*": "app"}, r"app has no such file$"),
+        ({"a": "app", "b": "app"}, r"bundle.owners: 2 mistakes:$"),  # each in a line of its own
     ],
 )
 def test_an_owner_that_has_no_such_file_is_a_mistake(
@@ -413,8 +416,13 @@ def test_a_package_of_before_paths_json(tmp_path: Path, monkeypatch: pytest.Monk
     monkeypatch.undo()
     monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
     new = conda(tmp_path, "new", files={"both": b"new"})
+    assert old.sha256
     for _ in range(2):
         assert install(new, old)["both"][1] == b"old"
+        kept = cache_dir("archives") / old.sha256 / old.filename
+        noted = read_note(kept)
+        assert noted
+        write_note(kept, {"info/index.json": noted["info/index.json"]})  # as versions did that knew nothing of it
         assert install(new, old, owners={"both": "new"})["both"][1] == b"new"
     file = conda(tmp_path, "zed", files={"share/x": b""})
     assert "share/x is a file in zed, a directory in old" in refused(old, file)

@@ -8,10 +8,13 @@ from typing import TYPE_CHECKING
 
 import pytest
 
+from bundler.config.project import load_config
+from bundler.config.schema import make_schema
+from bundler.errors import ConfigError
 from bundler.fetch.archives import Archive
-from bundler.lock.lockfile import LockedPackage
+from bundler.lock.lockfile import LockedPackage, read_lock
 from bundler.sharing.conda import CondaFiles, conda_packages, link_order
-from bundler.sharing.owners import Owner, Owners, owners_line
+from bundler.sharing.owners import Owner, Owners, check_names, owners_line
 from bundler.sharing.places import Places
 
 if TYPE_CHECKING:
@@ -39,7 +42,7 @@ def package(name: str, index: dict[str, Any], **info: Any) -> Archive:
     [
         ({"a": "", "b": ""}, "a b"),
         ({"a": "b", "b": ""}, "b a"),
-        ({"a": "c", "b": "", "c": ""}, "b c a"),  # nothing binds b: it is first
+        ({"a": "b", "b": "", "c": ""}, "c b a"),  # nothing binds c: it is first
         ({"a": "d", "b": "c", "c": "", "d": "c"}, "c b d a"),  # by generations
         ({"a": "c", "b": "a", "c": "b", "d": ""}, "d a b c"),  # a circle: the first of those with the fewest needs
         ({"a": "b,c", "b": "a", "c": ""}, "c a b"),  # as is met is not counted
@@ -102,6 +105,46 @@ def test_a_line_is_valid_toml_whatever_the_path() -> None:
     added = [Owner(pattern='a"b\\c', package="one"), Owner(pattern="\x7f", package="two")]
     line = owners_line(Owners.of([("x", "y")]), added)
     assert line == 'owners = { "x" = "y", "a\\"b\\\\c" = "one", "\\u007f" = "two" }'
+
+
+LOCKED = """
+version: 1
+metadata: {platforms: [linux-64, linux-aarch64]}
+package:
+"""
+ENTRY = """
+- {name: %s, version: "1", manager: %s, platform: %s, category: %s, hash: {}, url: "https://x.example/noarch/a-1-0.conda"}
+"""
+
+
+def test_a_package_of_another_platform_or_category_is_no_mistake(tmp_path: Path) -> None:
+    """bundle.toml is for all of them."""
+    entries = [
+        ("a", "conda", "linux-64", "main"),
+        ("b.c", "pip", "linux-aarch64", "main"),
+        ("d", "conda", "linux-64", "dev"),
+    ]
+    (tmp_path / "conda-lock.yml").write_text(LOCKED + "".join(ENTRY % entry for entry in entries))
+    (tmp_path / "environment.yml").write_text("dependencies: [a]\n")
+    config = '[bundle]\nname = "x"\nversion = "1"\nplatforms = ["linux-64", "linux-aarch64"]\nowners = {{ {} }}\n'
+
+    def check(*names: str) -> None:
+        table = ", ".join(f'"bin/{number}" = "{name}"' for number, name in enumerate(names))
+        (tmp_path / "bundle.toml").write_text(config.format(table) + '[services.x]\ncommand = ["a"]\n')
+        found = load_config(tmp_path)
+        check_names(found, [read_lock(found.lockfile, "linux-64", found.categories)])
+
+    check("a", "B_c", "d")
+    with pytest.raises(ConfigError, match='"bin/1" = "pip:a": there is no package pip:a in the environment') as caught:
+        check("a", "pip:a", "e")
+    assert '"bin/2" = "e"' in caught.value.message
+    assert caught.value.where == "bundle.toml: bundle.owners"
+
+
+def test_editors_are_told_what_owners_are() -> None:
+    said = make_schema()["$defs"]["BundleTable"]["properties"]["owners"]
+    assert said["type"] == "object"
+    assert "An exact" in said["description"]
 
 
 def test_places() -> None:
