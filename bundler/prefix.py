@@ -80,8 +80,8 @@ def make_prefix(
     """Link the locked packages into a new directory, which is removed at the end of the ``with`` block.
 
     ``baked`` is the absolute path that the files carry, ``owners`` says whose file is used where packages have
-    different ones. Raises :class:`PrefixError` if an archive cannot be had
-    or is not what the lockfile says, :class:`PackError` if ``baked`` does not fit a package's placeholder.
+    different ones. Raises :class:`PrefixError` if an archive cannot be had or is not what the lockfile says, or if
+    packages do not go together, :class:`PackError` if ``baked`` does not fit a package's placeholder.
     """
     check_wheels(lock.packages, lock.path)
     is_unpacked = partial(_is_unpacked, baked=baked)

@@ -63,13 +63,13 @@ class Archive:
         """The entries of ``info/paths.json`` (conda's package specification); of an old package nothing but paths."""
         if _PATHS in self.info:
             return tuple(json.loads(self.info[_PATHS])["paths"])
-        lines = self.info.get(_FILES, b"").decode("utf-8", "surrogateescape").splitlines()
+        lines = self.info.get(_FILES, b"").decode("utf-8", "surrogateescape").split("\n")
         return tuple({"_path": line.strip()} for line in lines if line.strip())
 
     def entry_points(self) -> tuple[tuple[str, str], ...]:
         """The commands that a noarch Python package wants scripts for, each with its ``module:function``."""
         link = json.loads(self.info[_LINK]) if _LINK in self.info else {}
-        points = (text.partition("=") for text in link.get("noarch", {}).get("entry_points") or ())
+        points = (text.partition("=") for text in (link.get("noarch") or {}).get("entry_points") or ())
         return tuple((command.strip(), "".join(place.split())) for command, _, place in points)
 
 

@@ -78,9 +78,8 @@ def set_aside(prefix: Path, archives: Iterable[Archive], shared: Iterable[Shared
 def settle(prefix: Path, archives: Iterable[Archive], shared: Iterable[Shared]) -> tuple[Shared, ...]:
     """Put the owners' files, all of which are set aside, where they belong, and say so in ``conda-meta``.
 
-       Returns ``shared``, with what was seen of conda packages' files.
-    Raises :class:`PrefixError` if the linker has set aside
-       what nobody expected it to.
+    Returns ``shared``, with what was seen of files that only conda packages have. Raises :class:`PrefixError` if the
+    linker has done other than was expected.
     """
     shared = tuple(shared)
     linked = {archive.package.key: _Linked.of(archive) for archive in archives}
@@ -90,8 +89,9 @@ def settle(prefix: Path, archives: Iterable[Archive], shared: Iterable[Shared]) 
         holders = {key: linked[key] for key in (one.owner, *one.others) if key in linked}
         places = [prefix / holder.aside(one.path) for holder in holders.values()]
         _check_there(places, one)
-        is_same = all(_are_same(places[0], place) for place in places[1:])
-        found.append(replace(one, same=is_same and (one.same or len(holders) == len(one.others) + 1)))
+        are_conda = len(holders) == len(one.others) + 1
+        is_same = one.same or (are_conda and all(_are_same(places[0], place) for place in places[1:]))
+        found.append(replace(one, same=is_same))
         for key, holder in holders.items():
             place = one.path if key == one.owner else holder.aside(one.path)
             moved.setdefault(holder.record, {}).update({one.path: place, holder.aside(one.path): place})

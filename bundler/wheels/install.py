@@ -167,6 +167,8 @@ class _Outline(_Source):
 
 @dataclass
 class _Unopened:
+    """A file of a wheel, as a stream."""
+
     archive: ZipFile
     entry: ZipInfo
     stream: IO[bytes] | None = None
