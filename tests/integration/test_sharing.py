@@ -310,6 +310,15 @@ def test_what_two_conda_packages_have_alike_is_no_news(tmp_path: Path) -> None:
     assert clobbers(*packages) == []
 
 
+def test_a_damaged_copy_that_is_not_used_changes_nothing(tmp_path: Path) -> None:
+    packages = [conda(tmp_path, name, files={"both": b"same"}) for name in ("alpha", "beta")]
+    told = settled(*packages)
+    damaged = cache_dir("pkgs") / "alpha-1.0-0" / "both"
+    damaged.unlink()
+    damaged.write_bytes(b"Same")
+    assert settled(*packages) == told
+
+
 @pytest.mark.parametrize("chosen", [None, "e-file", "d-script", "c-script"])
 def test_entry_points_of_conda_packages(python: LockedPackage, tmp_path: Path, chosen: str | None) -> None:
     """Conda makes them when all else is linked, so that they win; the cache is not written through a link."""
