@@ -22,6 +22,7 @@ from bundler.pack.collect import Filters
 from bundler.pack.payload import PackOptions, make_payload
 from bundler.platforms import runs_here
 from bundler.prefix import forget, make_prefix
+from bundler.sharing.owners import Owners, check_names
 from bundler.target.activation import read_activation, spec_variables
 from bundler.target.render import (
     CLIENTS,
@@ -75,6 +76,7 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     locks = [with_local(lock, local, f"{config.source}: bundle.inject", progress) for lock in locks]
     for lock in locks:
         _check_not_empty(lock, config.categories)
+    check_names(config, locks)
     return tuple(_build_one(config, lock, app, options, progress) for lock in locks)
 
 
@@ -99,7 +101,8 @@ def _build_one(
     config = _for_platform(config, lock.platform, progress)
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
-        linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress, config.access)
+        owners = Owners.of(config.owners)
+        linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress, config.access, owners)
         payload, archives, activation = _pack(linking, config, app, room, options, progress)
         needs = requirements(config, lock, archives)
         manifest = make_manifest(

@@ -29,6 +29,9 @@ from bundler.fetch.condafile import NotAPackage, unpackable
 from bundler.lock.pip import check_wheels
 from bundler.printable import printable
 from bundler.resources import cache_dir
+from bundler.sharing.decide import decide, with_owners
+from bundler.sharing.owners import NO_OWNERS
+from bundler.sharing.settle import rounds, set_aside, settle
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -39,6 +42,8 @@ if TYPE_CHECKING:
     from bundler.fetch.channels import Access
     from bundler.lock.lockfile import Lock
     from bundler.progress import Progress
+    from bundler.sharing.owners import Owners
+    from bundler.sharing.shared import Shared
     from bundler.wheels.install import Plan
     from bundler.wheels.python import Python
 
@@ -47,13 +52,17 @@ __all__ = ["Prefix", "forget", "make_prefix"]
 
 @dataclass(frozen=True, kw_only=True)
 class Prefix:
-    """A linked environment: it lies at ``path``, its files carry ``baked``; ``wheels`` are what else is installed."""
+    """A linked environment: it lies at ``path``, its files carry ``baked``; ``wheels`` are what else is installed.
+
+    ``shared`` are the paths that several packages have.
+    """
 
     path: Path
     baked: str
     lock: Lock
     archives: tuple[Archive, ...]
     wheels: tuple[Plan, ...] = ()
+    shared: tuple[Shared, ...] = ()
 
     @property
     def release_dir(self) -> str:
@@ -67,29 +76,36 @@ class Prefix:
 
 
 @contextlib.contextmanager
-def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = ANYHOW) -> Iterator[Prefix]:
+def make_prefix(
+    lock: Lock, baked: str, progress: Progress, access: Access = ANYHOW, owners: Owners = NO_OWNERS
+) -> Iterator[Prefix]:
     """Link the locked packages into a new directory, which is removed at the end of the ``with`` block.
 
-    ``baked`` is the absolute path that the files carry. Raises :class:`PrefixError` if an archive cannot be had
-    or is not what the lockfile says, :class:`PackError` if ``baked`` does not fit a package's placeholder.
+    ``baked`` is the absolute path that the files carry, ``owners`` says whose file is used where packages have
+    different ones. Raises :class:`PrefixError` if an archive cannot be had or is not what the lockfile says, or if
+    packages do not go together, :class:`PackError` if ``baked`` does not fit a package's placeholder.
     """
     check_wheels(lock.packages, lock.path)
     is_unpacked = partial(_is_unpacked, baked=baked)
     archives = fetch_archives(lock, progress, access, is_unpacked=is_unpacked)
     packages = tuple(archive for archive in archives if archive.package.manager == "conda")
     wheels = _plan(archives, lock.platform)
+    shared = decide(archives, wheels, owners, progress.step)
+    wheels = with_owners(wheels, shared)
     room = cache_dir("prefix")  # beside the package cache, so that files can be hard links
     with tempfile.TemporaryDirectory(prefix=f"{lock.platform}-", dir=room) as temporary:
         path = Path(temporary) / "env"
         with progress.task(f"Linking {len(archives)} packages", len(archives)) as advance:
-            _run_rattler(packages, path, baked, lock.platform)
+            for given in rounds(packages, shared):
+                _run_rattler(given, path, baked, lock.platform)
+                set_aside(path, given, shared)
             _give_back()
+            shared = settle(path, packages, shared)
             advance(len(packages))
-            prefix = Prefix(path=path, baked=baked, lock=lock, archives=archives, wheels=wheels)
             if wheels:
-                _install(wheels, prefix)
+                _install(wheels, path, baked)
                 advance(len(wheels))
-        yield prefix
+        yield Prefix(path=path, baked=baked, lock=lock, archives=archives, wheels=wheels, shared=shared)
 
 
 def _plan(archives: tuple[Archive, ...], platform: str) -> tuple[Plan, ...]:
@@ -108,17 +124,10 @@ def _plan(archives: tuple[Archive, ...], platform: str) -> tuple[Plan, ...]:
     return wheels
 
 
-def _install(wheels: tuple[Plan, ...], prefix: Prefix) -> None:
-    from bundler.wheels.install import install_wheels, refuse_clashes
+def _install(wheels: tuple[Plan, ...], path: Path, baked: str) -> None:
+    from bundler.wheels.install import install_wheels
 
-    refuse_clashes(wheels, _owners(prefix))
-    install_wheels(wheels, prefix.path, prefix.baked)
-
-
-def _owners(prefix: Prefix) -> Iterator[tuple[str, str]]:
-    for _, record in prefix.records():
-        for entry in record["paths_data"]["paths"]:
-            yield entry["_path"], record["name"]
+    install_wheels(wheels, path, baked)
 
 
 def forget(dist: str) -> None:
@@ -145,9 +154,10 @@ def _entries(archive: Archive) -> tuple[Mapping[str, Any], ...]:
     where = _named(archive)
     try:
         index, entries = json.loads(archive.info[INDEX]), archive.paths()
+        archive.entry_points()
         found = index["name"], index["version"]
         subdir = subdir_of(index, archive.package.platform)
-    except (ValueError, LookupError, TypeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError) as error:
         raise PrefixError(
             f"not a conda package: its metadata cannot be read ({error!r})",
             where=where,

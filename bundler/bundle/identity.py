@@ -78,6 +78,7 @@ def _semantic(config: BundleConfig) -> dict[str, Any]:
         "description": config.description,
         "exclude": config.exclude,
         "include": config.include,
+        "owners": config.owners,
         "bytecode": config.bytecode,
         "config": config.config,
         "secrets": [asdict(secret) for secret in config.secrets],

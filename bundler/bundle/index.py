@@ -90,9 +90,25 @@ class PackageEntry(_Entry):
 
 
 class NoteEntry(_Entry):
+    """``owner`` is the package whose file is there instead, of a clobber."""
+
     kind: str
     package: str
     path: str
+    owner: str = ""
+
+
+class SharedEntry(_Entry):
+    """A path below the prefix that several packages have; ``owner`` and ``others`` are their keys.
+
+    ``same``: it is the same file in all of them. ``chosen``: bundle.toml says whose is used.
+    """
+
+    path: str
+    owner: str
+    others: tuple[str, ...]
+    same: bool
+    chosen: bool = False
 
 
 class ExemptionEntry(_Entry):
@@ -186,6 +202,7 @@ class Manifest(_Entry):
     services: tuple[ServiceEntry, ...]
     packages: tuple[PackageEntry, ...]
     notes: tuple[NoteEntry, ...] = ()
+    shared: tuple[SharedEntry, ...] = ()
 
     @property
     def release_dir(self) -> str:

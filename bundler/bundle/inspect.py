@@ -10,21 +10,23 @@ from bundler.bundle.read import open_bundle
 from bundler.bundle.telling import columns, size
 from bundler.bundle.units import UnitText
 from bundler.printable import printable
+from bundler.sharing.shared import described
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from bundler.bundle.index import Manifest, PackageEntry
+    from bundler.bundle.index import Manifest, NoteEntry, PackageEntry, SharedEntry
 
 __all__ = ["Inspection", "inspect"]
 
 _WIDTH = 110
 _LARGEST = 10
+_SHARED = 20
 _TOOLS = {"gzip": ("gzip",), "zstd": ("zstd",), "xz": ("xz",), "none": ()}
 """What the target decompresses with, by the payload's codec."""
 _NOTES = {
-    "clobber": "{package}'s is left out: another package has this file too",
+    "clobber": "{package}'s is left out: {owner} has this file too",
     "post-link": "{package}'s script after linking, which nobody runs",
 }
 
@@ -52,7 +54,8 @@ class Inspection:
             *_section("secrets, made on the target", columns([(one.name, one.form()) for one in manifest.secrets])),
             *_section(f"packages: {len(manifest.packages)}", self._packages()),
             *_section("largest files", columns(self._largest(), right={1})),
-            *_section("notes", columns([(note.path, _note(note.kind, note.package)) for note in manifest.notes])),
+            *_section("notes", columns([(note.path, _note(note)) for note in manifest.notes])),
+            *_section("files of several packages", self._shared()),
             *_section("files of the bundle", columns([(name, size(count)) for name, count in self.files], right={1})),
         ]
 
@@ -171,6 +174,12 @@ class Inspection:
         ]
         return columns([heading, *rows], right={3, 4})
 
+    def _shared(self) -> list[str]:
+        """Those that differ first: there are more of them in the manifest than anyone reads."""
+        shared = sorted(self.manifest.shared, key=lambda one: (one.same, not one.chosen))
+        more = [("", f"and {len(shared) - _SHARED} more: inspect --json")] if len(shared) > _SHARED else []
+        return columns([*((one.path, _told(one)) for one in shared[:_SHARED]), *more])
+
     def _largest(self) -> list[tuple[str, str]]:
         return [(file.path, size(file.size)) for file in self.manifest.payload.largest[:_LARGEST]]
 
@@ -204,8 +213,15 @@ def _limits(unit: UnitText) -> list[str]:
     return [name for name in names if unit.get("Service", name)]
 
 
-def _note(kind: str, package: str) -> str:
-    return _NOTES.get(kind, "{package}: " + kind.replace("{", "{{")).format(package=package)
+def _note(note: NoteEntry) -> str:
+    text = _NOTES.get(note.kind, "{package}: " + note.kind.replace("{", "{{"))
+    return text.format(package=note.package, owner=note.owner or "another package")
+
+
+def _told(one: SharedEntry) -> str:
+    others = ", ".join(map(described, one.others))
+    chosen = ", by bundle.owners" if one.chosen else ""
+    return f"{described(one.owner)}{chosen}; {'the same' if one.same else 'another'} in {others}"
 
 
 def _origin(package: PackageEntry) -> str:

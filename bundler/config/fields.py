@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import re
+from pathlib import Path
 from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
-__all__ = ["NAME_PATTERN", "PLACE", "PLACES", "Line", "Model", "Name", "Setting", "Value", "Variable", "Word"]
+__all__ = ["NAME_PATTERN", "PLACE", "PLACES", "Inside", "Line", "Model", "Name", "Setting", "Value", "Variable", "Word"]
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
 PLACES = ("app", "env", "root", "state", "cache", "runtime")
@@ -29,6 +30,14 @@ def _places(value: str) -> str:
     return value
 
 
+def _inside(value: str) -> str:
+    path = Path(value)
+    if path.is_absolute() or ".." in path.parts or path == Path():
+        raise ValueError("must be a relative path without '..'")
+    return path.as_posix()
+
+
+Inside = Annotated[str, AfterValidator(_one_line), AfterValidator(_inside)]
 Line = Annotated[str, AfterValidator(_one_line)]
 Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
 

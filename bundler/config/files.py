@@ -9,21 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import AfterValidator, BeforeValidator, Discriminator, Tag
 
-from bundler.config.fields import Line, Model
+from bundler.config.fields import Inside, Line, Model
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["AppFile", "FilesTable", "Inside", "Links"]
+__all__ = ["AppFile", "FilesTable", "Links"]
 
 Links = Literal["keep", "follow"]
-
-
-def _inside(value: str) -> str:
-    path = Path(value)
-    if path.is_absolute() or ".." in path.parts or path == Path():
-        raise ValueError("must be a relative path without '..'")
-    return path.as_posix()
 
 
 def _pattern(value: str) -> str:
@@ -33,9 +26,6 @@ def _pattern(value: str) -> str:
             "must be a pattern of paths below the source, such as 'tests/*'; it cannot be absolute or begin with '!'"
         )
     return pattern
-
-
-Inside = Annotated[str, AfterValidator(_inside)]
 
 
 class FileTable(Model):

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 from pydantic import Field, StringConstraints, ValidationError
 
 from bundler.config.consistency import inconsistencies
-from bundler.config.fields import Line, Model, Name, Setting, Variable
+from bundler.config.fields import Inside, Line, Model, Name, Setting, Variable
 from bundler.config.files import AppFile, FilesTable, FileTable
 from bundler.config.platforms import Platform, PlatformTable
 from bundler.config.services import Service, ServiceTable
@@ -39,6 +39,7 @@ VERSION_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._+~-]{0,39}$"
 
 
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
+PackageName = Annotated[str, StringConstraints(pattern=r"^((conda|pip):)?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$")]
 
 
 class _BundleTable(Model):
@@ -54,6 +55,10 @@ class _BundleTable(Model):
     exclude: tuple[Line, ...] = ()
     include: tuple[Line, ...] = ()
     inject: tuple[Line, ...] = ()
+    owners: dict[Inside, PackageName] = Field(default_factory=dict)
+    """Whose file is used where packages have different ones: a path below the prefix, or a pattern (fnmatch) of such,
+    and a package's name; ``conda:`` or ``pip:`` before it tells a conda package from a wheel of that name. An exact
+    path goes before patterns, and of these the first that matches."""
     bytecode: Literal["build", "install", "none"] = "build"
 
 
@@ -114,6 +119,8 @@ class BundleConfig:
     include: tuple[str, ...]
     inject: tuple[str, ...]
     """Patterns (glob, from ``directory``) of wheels and conda packages that come from no channel and no index."""
+    owners: tuple[tuple[str, str], ...]
+    """Paths or patterns of such, and the package whose file is used; see :mod:`bundler.sharing.owners`."""
     bytecode: Literal["build", "install", "none"]
     """Where it is made."""
     config: tuple[tuple[str, str], ...]
@@ -220,6 +227,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         exclude=bundle.exclude,
         include=bundle.include,
         inject=bundle.inject,
+        owners=tuple(bundle.owners.items()),
         bytecode=bundle.bytecode,
         config=tuple(parsed.config.items()),
         secrets=tuple(form.named(name) for name, form in sorted(forms.items()) if form),

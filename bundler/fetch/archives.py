@@ -39,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["INDEX", "Archive", "fetch_archives", "keep", "read_index", "subdir_of"]
 
 INDEX, _PATHS, _LINK = "info/index.json", "info/paths.json", "info/link.json"
+_FILES = "info/files"
+"""What packages of before 2016 have instead of paths.json: paths alone."""
 _AT_A_TIME = 8
 
 
@@ -58,8 +60,17 @@ class Archive:
     verified: bool = True
 
     def paths(self) -> tuple[Mapping[str, Any], ...]:
-        """The entries of ``info/paths.json`` (conda's package specification); none for a package without one."""
-        return tuple(json.loads(self.info[_PATHS])["paths"]) if _PATHS in self.info else ()
+        """The entries of ``info/paths.json`` (conda's package specification); of an old package nothing but paths."""
+        if _PATHS in self.info:
+            return tuple(json.loads(self.info[_PATHS])["paths"])
+        lines = self.info.get(_FILES, b"").decode("utf-8", "surrogateescape").split("\n")
+        return tuple({"_path": line.strip()} for line in lines if line.strip())
+
+    def entry_points(self) -> tuple[tuple[str, str], ...]:
+        """The commands that a noarch Python package wants scripts for, each with its ``module:function``."""
+        link = json.loads(self.info[_LINK]) if _LINK in self.info else {}
+        points = (text.partition("=") for text in (link.get("noarch") or {}).get("entry_points") or ())
+        return tuple((command.strip(), "".join(place.split())) for command, _, place in points)
 
 
 def fetch_archives(
@@ -203,7 +214,7 @@ class _Store:
         """As it was when it was verified."""
         kept = _kept(package)
         info = read_note(kept)
-        if info is None:
+        if info is None or (package.manager == "conda" and info.keys().isdisjoint((_PATHS, _FILES))):
             return None
         return Archive(package=package, path=kept, size=kept.stat().st_size, info=info, verified=False)
 
@@ -292,6 +303,8 @@ def _alone(directory: Path) -> Iterator[None]:
 def _info(path: Path, where: str) -> dict[str, bytes]:
     try:
         found = read_members(path, (INDEX, _PATHS, _LINK))
+        if _PATHS not in found:
+            found |= read_members(path, (_FILES,))
     except NotAPackage as error:
         raise PrefixError(f"not a conda package: {error}", where=where) from error
     if INDEX not in found:

@@ -22,6 +22,7 @@ from bundler.errors import PackError
 from bundler.pack.bytecode import source_of
 from bundler.pack.members import Declared, Member, link_member, member_from
 from bundler.printable import printable
+from bundler.sharing.shared import name_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -53,18 +54,19 @@ EVERYTHING = Filters()
 class Note:
     """Something that is not wrong and may surprise. ``path`` is below the prefix.
 
-    ``clobber``: another package has this file too, and the prefix has the other's. ``post-link``: conda would run this
-    script of the package; nothing of a package is run here.
+    ``clobber``: ``owner`` has another file of this name, which is used. ``post-link``: conda would run this script of
+    the package; nothing of a package is run here.
     """
 
     kind: Literal["clobber", "post-link"]
     package: str
     path: str
+    owner: str = ""
 
     def __str__(self) -> str:
         path, package = printable(self.path), printable(self.package)
         if self.kind == "clobber":
-            return f"{path}: {package}'s is left out, another package has this file too"
+            return f"{path}: {package}'s is left out, {printable(self.owner)} has this file too"
         return f"{package}: its post-link script is not run ({path})"
 
 
@@ -77,9 +79,12 @@ def collect(prefix: Prefix, filters: Filters = EVERYTHING) -> tuple[Member, ...]
 
 def find_notes(prefix: Prefix) -> tuple[Note, ...]:
     """What people should know of the environment: files of two packages, scripts that were not run."""
-    parked = prefix.path / "__clobbers__"  # the linker's place for what lost: <package>/<path>
-    losers = sorted(path.relative_to(parked) for path in parked.rglob("*") if path.is_symlink() or path.is_file())
-    clobbers = (Note(kind="clobber", package=path.parts[0], path="/".join(path.parts[1:])) for path in losers)
+    clobbers = (
+        Note(kind="clobber", package=name_of(key), path=one.path, owner=name_of(one.owner))
+        for one in prefix.shared
+        if not one.same
+        for key in one.others
+    )
     scripts = sorted((prefix.path / "bin").glob(".*-post-link.sh"))
     unrun = (
         Note(kind="post-link", package=script.name[1:].removesuffix("-post-link.sh"), path=f"bin/{script.name}")
@@ -143,7 +148,7 @@ class _View:
         metadata: set[str] = set()
         for wheel in prefix.wheels:
             metadata |= wheel.metadata
-            owners |= {file: wheel.package.key for file in wheel.files if file not in wheel.baked}
+            owners |= {file: wheel.package.key for file in wheel.written if file not in wheel.baked}
         present = frozenset(targets)
         return cls(
             prefix=prefix,
@@ -156,7 +161,10 @@ class _View:
         )
 
     def member(self, target: str) -> Member | None:
-        """The member at ``target``; None for bytecode of a source that linking has changed: it has the placeholder."""
+        """The member at ``target``; None for bytecode of another source than is there.
+
+        That is one that linking has changed, as the bytecode has the placeholder, or another package's.
+        """
         source, path, package = f"{self.prefix.path}/{target}", f"env/{target}", self.owners.get(target)
         if target in self.records:
             return Member(path=path, mode=0o644, content=self.records[target], package=package)
@@ -166,7 +174,7 @@ class _View:
         if target in self.metadata:
             return Member(path=path, mode=0o644, content=(self.prefix.path / target).read_bytes(), package=package)
         module = self._module(target)
-        if module is not None and module not in self.owners:
+        if module is not None and (module not in self.owners or package not in (None, self.owners[module])):
             return None
         digest = self._digest(module) if module else None
         declared = self.declared.get(target)

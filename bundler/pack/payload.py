@@ -34,6 +34,7 @@ if TYPE_CHECKING:
     from bundler.pack.codecs import Codec
     from bundler.prefix import Prefix
     from bundler.progress import Progress
+    from bundler.sharing.shared import Shared
 
 __all__ = ["PackOptions", "Payload", "make_payload"]
 
@@ -58,6 +59,8 @@ class Payload:
     codec: str
     bytecode: BytecodeMode
     notes: tuple[Note, ...]
+    shared: tuple[Shared, ...]
+    """Files of the environment that several packages have."""
     longest: int | None
     """The longest path, in bytes, that the release can be relocated to; None if there is no limit."""
     to_compile: frozenset[str]
@@ -122,6 +125,7 @@ def make_payload(
             except OSError as error:
                 raise PackError(f"cannot be written: {error.strerror or error}", where=str(goal)) from error
     cache.prune()
+    packed = {entry.path for entry in written.tree}
     notes = find_notes(prefix)
     for note in notes:
         progress.step(f"note: {note}")
@@ -130,6 +134,7 @@ def make_payload(
         codec=options.codec.name,
         bytecode=bytecode.mode,
         notes=notes,
+        shared=tuple(one for one in prefix.shared if f"env/{one.path}" in packed),
         longest=longest(found),
         to_compile=frozenset(to_compile),
         archive=written,

@@ -1,28 +1,32 @@
 """Wheels -> files in a prefix, by pypa's installer: no pip, none of the packages' code, no bytecode (that is ours).
 
-All of it is planned first. A file that two packages have is refused before the first one is written.
+All of it is planned first; :mod:`bundler.sharing` says what is not written because another package's file is used.
 """
 
 from __future__ import annotations
 
+import hashlib
 import os
 import posixpath
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import closing
 from dataclasses import dataclass, field
-from io import BytesIO
-from typing import TYPE_CHECKING, BinaryIO, cast
+from pathlib import Path
+from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from installer import install
 from installer.destinations import SchemeDictionaryDestination, WheelDestination
-from installer.records import RecordEntry
+from installer.records import Hash, RecordEntry
 from installer.sources import WheelFile
+from installer.utils import copyfileobj_with_hashing
 
 from bundler.errors import PrefixError
+from bundler.sharing.places import parents_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
-    from pathlib import Path
-    from zipfile import ZipFile
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Set as AbstractSet
+    from zipfile import ZipFile, ZipInfo
 
     from installer.scripts import ScriptSection
     from installer.sources import WheelContentElement
@@ -32,13 +36,13 @@ if TYPE_CHECKING:
     from bundler.wheels.python import Python
     from bundler.wheels.read import Wheel
 
-__all__ = ["Plan", "install_wheels", "plan_wheel", "refuse_clashes"]
+__all__ = ["Plan", "contents", "install_wheels", "plan_wheel"]
 
 _ADDED = {"INSTALLER": b"conda-bundler\n", "REQUESTED": b""}
 """Beside the wheel's own metadata, as pip has it. No direct_url.json: the places of a build machine mean nothing."""
 _LINKERS = ("conda-meta/", "__clobbers__/")
-_SHOWN = 10
 _PYTHON = b"#!python"
+_PIECE = 1 << 20
 _OTHER_BUILD = "Take another build of it, or a conda package."
 
 
@@ -47,7 +51,8 @@ class Plan:
     """A wheel, and the files that it will have, below the prefix, sorted.
 
     ``baked`` are those of them that carry the prefix, ``metadata`` those of its .dist-info. ``schemes`` say where its
-    parts go.
+    parts go. ``left_out`` are those of ``files`` that are not written, for the prefix has another package's; true if
+    that one is the same.
     """
 
     package: LockedPackage
@@ -56,6 +61,11 @@ class Plan:
     files: tuple[str, ...]
     baked: frozenset[str]
     metadata: frozenset[str]
+    left_out: Mapping[str, bool] = field(default_factory=dict)
+
+    @property
+    def written(self) -> tuple[str, ...]:
+        return tuple(file for file in self.files if file not in self.left_out) if self.left_out else self.files
 
 
 def plan_wheel(package: LockedPackage, wheel: Wheel, python: Python) -> Plan:
@@ -76,29 +86,14 @@ def plan_wheel(package: LockedPackage, wheel: Wheel, python: Python) -> Plan:
     )
 
 
-def refuse_clashes(plans: Sequence[Plan], owners: Iterable[tuple[str, str]]) -> None:
-    """Raise :class:`PrefixError` if a wheel would write what another package has.
+def contents(plan: Plan, wanted: AbstractSet[str]) -> dict[str, str]:
+    """What is in those of the wheel's files that are ``wanted``, in words that are equal if the files are.
 
-    ``owners`` are the conda packages' files and links, each with the package's name.
+    They are read: a RECORD may say anything.
     """
-    places = _Places()
-    for path, name in owners:
-        places.add(path, f"{name} (conda)")
-    clashes = []
-    for one in plans:
-        told = f"{one.package.name} (wheel)"
-        clashes += [f"{file}: {other} and {told}" for file in one.files if (other := places.owner(file))]
-        for file in one.files:
-            places.add(file, told)
-    if clashes:
-        shown = "".join(f"\n    {clash}" for clash in clashes[:_SHOWN])
-        more = f"\n    and {len(clashes) - _SHOWN} more" if len(clashes) > _SHOWN else ""
-        raise PrefixError(
-            f"two packages have the same file:{shown}{more}",
-            where="the environment",
-            remedy="Leave one of the two out, or take both as conda packages: what is in a bundle must not depend on "
-            "which of them comes last.",
-        )
+    reader = _Reader(plan.schemes, wanted)
+    _install(plan.wheel, reader, _Outline)
+    return reader.found
 
 
 def install_wheels(plans: Sequence[Plan], prefix: Path, baked: str) -> None:
@@ -106,51 +101,31 @@ def install_wheels(plans: Sequence[Plan], prefix: Path, baked: str) -> None:
 
     Raises :class:`PrefixError`, with some of them written, if a wheel is damaged or the disk is full.
     """
-    for directory in sorted({posixpath.dirname(file) for one in plans for file in one.files}):
+    for directory in sorted({posixpath.dirname(file) for one in plans for file in one.written}):
         (prefix / directory).mkdir(parents=True, exist_ok=True)  # before the threads meet there
 
     def write(one: Plan) -> None:
         places = {scheme: str(prefix / place) for scheme, place in one.schemes.items()}
-        _install(one.wheel, _Destination(places, interpreter=f"{baked}/bin/python", script_kind="posix"), _Source)
+        destination = _Destination(places, interpreter=f"{baked}/bin/python", script_kind="posix", plan=one)
+        _install(one.wheel, destination, _Source)
 
     with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
         for _ in pool.map(write, plans):
             pass
 
 
-class _Places:
-    """Who has which file, and which directories there are for them."""
-
-    def __init__(self) -> None:
-        self._files: dict[str, str] = {}
-        self._directories: dict[str, str] = {}
-
-    def add(self, path: str, owner: str) -> None:
-        self._files[path] = owner
-        for parent in _parents(path):
-            if parent in self._directories:
-                break
-            self._directories[parent] = owner
-
-    def owner(self, path: str) -> str | None:
-        """Who would be in the way of a file at ``path``: by a file there or above it, or by a directory."""
-        above = (self._files[parent] for parent in _parents(path) if parent in self._files)
-        return self._files.get(path) or self._directories.get(path) or next(above, None)
-
-
-def _parents(path: str) -> Iterator[str]:
-    while path := path.rpartition("/")[0]:
-        yield path
-
-
 def _problem(files: Sequence[str]) -> str | None:
-    places = _Places()
+    seen: set[str] = set()
+    directories: set[str] = set()
     for file in files:
         if not {"", ".", ".."}.isdisjoint(file.split("/")) or file.startswith(_LINKERS):
             return f"would write to {file}, where nothing of a wheel belongs"
-        if places.owner(file):
+        if file in seen:
             return f"would write {file} twice"
-        places.add(file, "itself")
+        seen.add(file)
+        directories.update(parents_of(file))
+    for file in sorted(seen & directories):
+        return f"would write {file} as a file and as a directory"
     return None
 
 
@@ -181,14 +156,31 @@ class _Source(WheelFile):
 
 
 class _Outline(_Source):
-    """A wheel's files by name; nothing is read but the scripts, which is a tenth of the work for thousands of files."""
+    """A wheel's files by name, each opened when it is read: a tenth of the work for thousands of files."""
 
     def get_contents(self) -> Iterator[WheelContentElement]:
         for entry in self._archive.infolist():
             if not entry.is_dir() and self._is_wanted(entry.filename):
-                script = entry.filename.startswith(f"{self.data_dir}/scripts/")
-                with self._archive.open(entry) if script else BytesIO() as stream:
+                with closing(_Unopened(self._archive, entry)) as stream:
                     yield (entry.filename, "", ""), cast("BinaryIO", stream), False
+
+
+@dataclass
+class _Unopened:
+    """A file of a wheel, as a stream."""
+
+    archive: ZipFile
+    entry: ZipInfo
+    stream: IO[bytes] | None = None
+
+    def read(self, size: int = -1) -> bytes:
+        if self.stream is None:
+            self.stream = self.archive.open(self.entry)
+        return self.stream.read(size)
+
+    def close(self) -> None:
+        if self.stream is not None:
+            self.stream.close()
 
 
 @dataclass
@@ -226,16 +218,76 @@ class _Planner(WheelDestination):
         return file
 
 
-class _Destination(SchemeDictionaryDestination):
-    """Writes, and records no hash of a script that carries the prefix: relocation would make it a lie."""
+@dataclass
+class _Reader(WheelDestination):
+    """Writes nothing, and reads what is wanted."""
+
+    schemes: Mapping[str, str]
+    wanted: AbstractSet[str]
+    found: dict[str, str] = field(default_factory=dict)
 
     def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
-        return RecordEntry(super().write_script(name, module, attr, section).path, None, None)
+        self._find("scripts", name, lambda: f"script {module}:{attr}")
+        return RecordEntry(name, None, None)
 
     def write_file(
         self, scheme: Scheme, path: str | os.PathLike[str], stream: BinaryIO, is_executable: bool
     ) -> RecordEntry:
+        name = os.fspath(path)
+        self._find(scheme, name, lambda: _content(stream, is_script=scheme == "scripts"))
+        return RecordEntry(name, None, None)
+
+    def finalize_installation(
+        self, scheme: Scheme, record_file_path: str, records: Iterable[tuple[Scheme, RecordEntry]]
+    ) -> None:
+        pass
+
+    def _find(self, scheme: str, path: str, content: Callable[[], str]) -> None:
+        file = posixpath.join(self.schemes[scheme], path)
+        if file in self.wanted:
+            self.found[file] = content()
+
+
+def _content(stream: BinaryIO, *, is_script: bool) -> str:
+    digest = hashlib.sha256(first := stream.read(len(_PYTHON)))
+    while piece := stream.read(_PIECE):
+        digest.update(piece)
+    made_for = "baked " if is_script and first == _PYTHON else ""
+    return f"{made_for}sha256 {digest.hexdigest()}"
+
+
+@dataclass
+class _Destination(SchemeDictionaryDestination):
+    """Writes, and records no hash of a script that carries the prefix: relocation would make it a lie.
+
+    Nor one of another package's file, if that differs.
+    """
+
+    plan: Plan = field(kw_only=True)
+
+    def write_script(self, name: str, module: str, attr: str, section: ScriptSection) -> RecordEntry:
+        if self._place("scripts", name) not in self.plan.left_out:
+            super().write_script(name, module, attr, section)
+        return RecordEntry(name, None, None)
+
+    def write_file(
+        self, scheme: Scheme, path: str | os.PathLike[str], stream: BinaryIO, is_executable: bool
+    ) -> RecordEntry:
+        name = os.fspath(path)
         baked = scheme == "scripts" and stream.read(len(_PYTHON)) == _PYTHON
         stream.seek(0)
-        entry = super().write_file(scheme, path, stream, is_executable)
-        return RecordEntry(entry.path, None, None) if baked else entry
+        is_same = self.plan.left_out.get(self._place(scheme, name))
+        if is_same is None:
+            entry = super().write_file(scheme, path, stream, is_executable)
+            return RecordEntry(entry.path, None, None) if baked else entry
+        return _hashed(name, stream) if is_same and not baked else RecordEntry(name, None, None)
+
+    def _place(self, scheme: str, path: str) -> str:
+        return posixpath.join(self.plan.schemes[scheme], path)
+
+
+def _hashed(path: str, stream: BinaryIO) -> RecordEntry:
+    """The entry of a file that is not written."""
+    with Path(os.devnull).open("wb") as nowhere:
+        digest, size = copyfileobj_with_hashing(stream, nowhere, "sha256")
+    return RecordEntry(path, Hash("sha256", digest), size)

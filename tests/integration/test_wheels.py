@@ -9,29 +9,26 @@ import subprocess
 import sys
 import zipfile
 from dataclasses import replace
-from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 from lockkit import locked
-from pypikit import ZipEntry, make_wheel, serve_index
-from tinychannel import File, Link, make_package
+from prefixkit import BAKED, SITE, conda, install, lock_of, python_package, refused, wheel
+from pypikit import ZipEntry, serve_index
+from tinychannel import File
 
-from bundler.errors import LockError, PrefixError
-from bundler.lock.lockfile import Lock, LockedPackage
+from bundler.errors import LockError
 from bundler.pack.collect import collect
 from bundler.pack.segments import Segment
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
-from bundler.resources import cache_dir
 from bundler.wheels import install as installing
 from bundler.wheels.python import glibc_of
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from pathlib import Path
 
-BAKED = "/opt/hello/releases/1.0-0123456789ab/env"
-SITE = "lib/python3.11/site-packages"
+    from bundler.lock.lockfile import LockedPackage
 
 
 @pytest.fixture(autouse=True)
@@ -41,40 +38,7 @@ def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
 
 @pytest.fixture
 def python(tmp_path: Path) -> LockedPackage:
-    return conda(tmp_path, "python", "3.11.7", subdir="linux-64", build="h1_0_cpython")
-
-
-def conda(tmp_path: Path, name: str, version: str, **options: object) -> LockedPackage:
-    make: Callable[..., Path] = make_package
-    return locked(make(tmp_path / "channel", name, version, **options))
-
-
-def wheel(tmp_path: Path, name: str = "app", version: str = "1.0", **options: object) -> LockedPackage:
-    make: Callable[..., Path] = make_wheel
-    return locked(make(tmp_path / "wheels", name, version, **options), name=name)
-
-
-def lock_of(*packages: LockedPackage, platform: str = "linux-64") -> Lock:
-    packages = tuple(replace(package, platform=platform) for package in packages)
-    return Lock(path=Path("conda-lock.yml"), platform=platform, packages=packages)
-
-
-def install(*packages: LockedPackage, platform: str = "linux-64") -> dict[str, tuple[int, bytes | str, str | None]]:
-    """Everything that would be packed, by path: mode, content or link target, and whose it is."""
-    with make_prefix(lock_of(*packages, platform=platform), BAKED, QuietProgress()) as prefix:
-        return {
-            member.path.removeprefix("env/"): (member.mode, member.link or member.read(), member.package)
-            for member in collect(prefix)
-        }
-
-
-def refused(*packages: LockedPackage) -> str:
-    with pytest.raises(PrefixError) as caught:
-        install(*packages)
-    assert caught.value.exit_code == 5
-    assert caught.value.remedy
-    assert not list((cache_dir("prefix")).iterdir())
-    return caught.value.format_message()
+    return python_package(tmp_path)
 
 
 def test_each_part_goes_to_its_place(python: LockedPackage, tmp_path: Path) -> None:
@@ -186,32 +150,6 @@ def test_pip_would_write_the_same(python: LockedPackage, tmp_path: Path) -> None
     assert all(mode & 0o111 == theirs[path].stat().st_mode & 0o111 for path, (mode, _, _) in ours.items())
 
 
-@pytest.mark.parametrize("other", ["conda", "wheel"])
-def test_a_file_of_two_packages_is_refused(python: LockedPackage, tmp_path: Path, other: str) -> None:
-    app = wheel(tmp_path, files={"shared.py": b"same", "app.py": b""})
-    if other == "conda":
-        rival = conda(tmp_path, "rival", "1.0", files={"site-packages/shared.py": b"same"}, python=True)
-    else:
-        rival = wheel(tmp_path, "rival", files={"shared.py": b"same"})
-    said = refused(python, app, rival)
-    names = ("rival (conda)", "app (wheel)") if other == "conda" else ("app (wheel)", "rival (wheel)")
-    assert f"two packages have the same file:\n    {SITE}/shared.py: {' and '.join(names)}" in said
-
-
-def test_a_file_where_another_package_has_a_directory_is_refused(python: LockedPackage, tmp_path: Path) -> None:
-    native = conda(tmp_path, "native", "1.0", files={"share/x/y": b"", "share/link": Link("x"), "share/file": b""})
-    for place in ("x", "link/z", "file/z"):
-        app = wheel(tmp_path, files={f"app-1.0.data/data/share/{place}": b""})
-        assert f"share/{place}: native (conda) and app (wheel)" in refused(python, native, app)
-
-
-def test_all_clashes_are_counted(python: LockedPackage, tmp_path: Path) -> None:
-    files = {f"f{number:02}.py": b"" for number in range(25)}
-    said = refused(python, wheel(tmp_path, "one", files=files), wheel(tmp_path, "two", files=files))
-    assert said.count("one (wheel) and two (wheel)") == 10
-    assert "and 15 more" in said
-
-
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
@@ -226,6 +164,7 @@ def test_all_clashes_are_counted(python: LockedPackage, tmp_path: Path) -> None:
         ({"app-1.0.data/data/conda-meta/evil.json": b"{}"}, "where nothing of a wheel belongs"),
         ({"app-1.0.data/elsewhere/x": b""}, "cannot be installed"),
         ({"app.py": b"", "app-1.0.data/purelib/app.py": b""}, "would write lib/python3.11/site-packages/app.py twice"),
+        ({"x": b"", "app-1.0.data/purelib/x/y": b""}, "site-packages/x as a file and as a directory"),
     ],
 )
 def test_what_is_not_plain_is_refused(

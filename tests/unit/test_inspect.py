@@ -102,6 +102,12 @@ def test_a_manifest_with_the_least_there_can_be() -> None:
     assert (manifest.packed(), manifest.app_segment()) == ({}, None)
 
 
+def test_a_clobber_of_an_older_bundle_names_no_owner() -> None:
+    note = {"kind": "clobber", "package": "alpha", "path": "both"}
+    manifest = read_manifest(json.dumps(LEAST | {"notes": [note]}).encode(), where="x")
+    assert (manifest.notes[0].owner, manifest.shared) == ("", ())
+
+
 def test_a_key_of_a_later_version_is_passed_over() -> None:
     more = LEAST | {"signature": {}, "payload": LEAST["payload"] | {"colour": "blue"}}
     assert read_manifest(json.dumps(more).encode(), where="x") == read_manifest(json.dumps(LEAST).encode(), where="x")

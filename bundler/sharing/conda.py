@@ -1,0 +1,133 @@
+"""What conda packages will have in the prefix, and in which order conda would link them."""
+
+from __future__ import annotations
+
+import json
+import re
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from bundler.fetch.archives import INDEX
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping
+
+    from bundler.fetch.archives import Archive
+
+__all__ = ["CondaFile", "CondaFiles", "conda_packages", "link_order"]
+
+_NAME = re.compile(r"(?:[^\s:\[]*::)?([A-Za-z0-9_.-]+)")
+"""The name in a dependency, ``channel::name version build``."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CondaFile:
+    """A file or link, by its path below the prefix.
+
+    ``entry`` is what paths.json says of it. An entry point (``command = module:function``) has none: conda makes its
+    script when it links the package; ``script`` is ``module:function``.
+    """
+
+    path: str
+    entry: Mapping[str, Any]
+    script: str = ""
+
+    @property
+    def content(self) -> str:
+        """What is equal if the files are, as :func:`bundler.wheels.contents.contents` says it; empty: not known."""
+        if self.script:
+            return f"script {self.script}"
+        digest = self.entry.get("sha256")
+        plain = self.entry.get("path_type", "hardlink") == "hardlink" and "prefix_placeholder" not in self.entry
+        return f"sha256 {digest}" if plain and digest else ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class CondaFiles:
+    """A conda package and where its files go; ``site_packages`` is the environment's, below the prefix."""
+
+    archive: Archive
+    site_packages: str
+
+    @property
+    def key(self) -> str:
+        return self.archive.package.key
+
+    @cached_property
+    def index(self) -> Mapping[str, Any]:
+        found: dict[str, Any] = json.loads(self.archive.info[INDEX])
+        return found
+
+    def files(self) -> Iterator[CondaFile]:
+        """Every file and link. They are read anew each time: of all packages they would take much memory."""
+        is_python = self.index.get("noarch") == "python"
+        for entry in self.archive.paths():
+            if entry.get("path_type") != "directory":
+                path = self._place(entry["_path"]) if is_python else entry["_path"]
+                yield CondaFile(path=path, entry=entry)
+        for command, script in self.archive.entry_points() if is_python else ():
+            yield CondaFile(path=f"bin/{command}", entry={}, script=script)
+
+    def _place(self, path: str) -> str:
+        """Where a file of a noarch Python package goes (https://conda.org/learn/ceps/cep-0020)."""
+        for below, place in (("site-packages/", self.site_packages), ("python-scripts/", "bin")):
+            if path.startswith(below):
+                return f"{place}/{path.removeprefix(below)}"
+        return path
+
+
+def conda_packages(archives: Iterable[Archive]) -> tuple[CondaFiles, ...]:
+    """The conda packages among ``archives``, in their order."""
+    conda = tuple(archive for archive in archives if archive.package.manager == "conda")
+    python = next((json.loads(archive.info[INDEX]) for archive in conda if archive.package.key == "python"), None)
+    site_packages = _site_packages(python) if python else ""
+    return tuple(CondaFiles(archive=archive, site_packages=site_packages) for archive in conda)
+
+
+def _site_packages(python: Mapping[str, Any]) -> str:
+    usual = "lib/python{}/site-packages".format(".".join(str(python["version"]).split(".")[:2]))
+    return str(python.get("python_site_packages_path") or usual).strip("/")
+
+
+def link_order(packages: Iterable[CondaFiles]) -> tuple[str, ...]:
+    """The packages' keys in the order in which conda links them: the last of two that have a file has its own there.
+
+    conda goes by generations: packages that nothing binds to others, then those that need nothing, then those that
+    need only what came before, each generation sorted by name. py-rattler goes depth-first, and backwards among
+    packages that have nothing to do with each other, so that another one wins.
+    """
+    packages = tuple(packages)
+    left = _needs(packages)
+    names = {package.key: _full_name(package) for package in packages}
+    bound = {name for needs in left.values() for name in needs}
+    order = sorted(key for key, needs in left.items() if not needs and key not in bound)
+    while left := {key: needs for key, needs in left.items() if key not in order}:
+        placed = frozenset(order)
+        ready = sorted(key for key, needs in left.items() if needs <= placed)
+        # Of a circle conda takes the one with the fewest needs that are not met yet.
+        order += ready or [min(left, key=lambda key: (len(left[key] - placed), names[key]))]
+    return tuple(order)
+
+
+def _needs(packages: Iterable[CondaFiles]) -> dict[str, frozenset[str]]:
+    """What each package needs of the others, as conda sees it."""
+    depends = {package.key: {_name(text) for text in package.index.get("depends") or ()} for package in packages}
+    needs = {key: names & depends.keys() for key, names in depends.items()}
+    if "python" in needs:
+        needs["python"].discard("pip")  # conda may have python need pip, which needs python
+        if "menuinst" in needs:  # conda has it first, for menus of what follows
+            for key, names in needs.items():
+                if "python" in names and key not in needs["menuinst"]:
+                    names.add("menuinst")
+    return {key: frozenset(names - {key}) for key, names in needs.items()}
+
+
+def _name(text: str) -> str:
+    found = _NAME.match(text.strip())
+    return found[1].lower() if found else ""
+
+
+def _full_name(package: CondaFiles) -> str:
+    locked = package.archive.package
+    return f"{locked.channel}/{locked.subdir}::{locked.dist}"
