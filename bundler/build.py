@@ -12,6 +12,7 @@ from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, pl
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import make_manifest
 from bundler.errors import DamagedCacheError, StaleLockError
+from bundler.linkscripts.consent import Consent
 from bundler.local.files import find_local, local_wheel_names
 from bundler.local.replace import with_local
 from bundler.lock.condalock import LockRequest, is_fresh, write_lockfile
@@ -71,7 +72,26 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     _ensure_lockfile(config, options, progress)
     locks = [read_lock(config.lockfile, platform, config.categories) for platform in config.platforms]
     locks = [with_local(lock, local, f"{config.source}: bundle.inject", progress) for lock in locks]
+    _check_link_scripts(config, locks)
     return tuple(_build_one(config, lock, options, progress) for lock in locks)
+
+
+def _consent(config: BundleConfig) -> Consent:
+    return Consent(
+        packages=config.link_scripts,
+        exclude=config.exclude,
+        include=config.include,
+        where=f"{config.source}: bundle.link_scripts",
+    )
+
+
+def _check_link_scripts(config: BundleConfig, locks: list[Lock]) -> None:
+    """A package may be locked for one platform and not for another."""
+    if config.link_scripts in ("all", ()):
+        return
+    others = (name for name in locked_platforms(config.lockfile) if name not in config.platforms)
+    every = [*locks, *(read_lock(config.lockfile, platform, config.categories) for platform in others)]
+    _consent(config).check_names({one.name for lock in every for one in lock.packages if one.manager == "conda"})
 
 
 def lock_request(config: BundleConfig, solver: str) -> LockRequest:
@@ -94,7 +114,7 @@ def _build_one(config: BundleConfig, lock: Lock, options: BuildOptions, progress
     app = app_members(config.files)
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
-        linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress, config.access)
+        linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress, config.access, _consent(config))
         payload, archives, activation = _pack(linking, config, app, room, options, progress)
         needs = requirements(config, lock, archives)
         manifest = make_manifest(

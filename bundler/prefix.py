@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -25,8 +25,10 @@ from bundler.digests import file_sha256
 from bundler.errors import DamagedCacheError, PackError, PrefixError
 from bundler.fetch.archives import INDEX, fetch_archives
 from bundler.fetch.channels import ANYHOW
+from bundler.linkscripts.consent import NO_CONSENT
 from bundler.lock.pip import check_wheels
 from bundler.resources import cache_dir
+from bundler.scratch import scratch
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -35,6 +37,8 @@ if TYPE_CHECKING:
 
     from bundler.fetch.archives import Archive
     from bundler.fetch.channels import Access
+    from bundler.linkscripts.consent import Consent
+    from bundler.linkscripts.run import Effects
     from bundler.lock.lockfile import Lock
     from bundler.progress import Progress
     from bundler.wheels.install import Plan
@@ -45,13 +49,20 @@ __all__ = ["Prefix", "forget", "make_prefix"]
 
 @dataclass(frozen=True, kw_only=True)
 class Prefix:
-    """A linked environment: it lies at ``path``, its files carry ``baked``; ``wheels`` are what else is installed."""
+    """A linked environment: it lies at ``path``, its files carry ``baked``; ``wheels`` are what else is installed.
+
+    ``linked`` is as the linker has left it: ``path`` itself, unless link scripts were run, on a copy. What they have
+    done there is in ``effects``. Nothing of the copy may be run outside of the cage.
+    """
 
     path: Path
     baked: str
     lock: Lock
     archives: tuple[Archive, ...]
+    linked: Path
     wheels: tuple[Plan, ...] = ()
+    consent: Consent = NO_CONSENT
+    effects: tuple[Effects, ...] = ()
 
     @property
     def release_dir(self) -> str:
@@ -65,28 +76,36 @@ class Prefix:
 
 
 @contextlib.contextmanager
-def make_prefix(lock: Lock, baked: str, progress: Progress, access: Access = ANYHOW) -> Iterator[Prefix]:
+def make_prefix(
+    lock: Lock, baked: str, progress: Progress, access: Access = ANYHOW, consent: Consent = NO_CONSENT
+) -> Iterator[Prefix]:
     """Link the locked packages into a new directory, which is removed at the end of the ``with`` block.
 
     ``baked`` is the absolute path that the files carry. Raises :class:`PrefixError` if an archive cannot be had
-    or is not what the lockfile says, :class:`PackError` if ``baked`` does not fit a package's placeholder.
+    or is not what the lockfile says, :class:`PackError` if ``baked`` does not fit a package's placeholder, and what
+    running the link scripts that ``consent`` covers raises.
     """
     check_wheels(lock.packages, lock.path)
     is_unpacked = partial(_is_unpacked, baked=baked)
     archives = fetch_archives(lock, progress, access, is_unpacked=is_unpacked)
     packages = tuple(archive for archive in archives if archive.package.manager == "conda")
     wheels = _plan(archives, lock.platform)
-    room = cache_dir("prefix")  # beside the package cache, so that files can be hard links
-    with tempfile.TemporaryDirectory(prefix=f"{lock.platform}-", dir=room) as temporary:
-        path = Path(temporary) / "env"
+    with scratch("prefix") as temporary:  # beside the package cache, so that files can be hard links
+        path = temporary / "env"
         with progress.task(f"Linking {len(archives)} packages", len(archives)) as advance:
             _run_rattler(packages, path, baked, lock.platform)
             _give_back()
             advance(len(packages))
-            prefix = Prefix(path=path, baked=baked, lock=lock, archives=archives, wheels=wheels)
+            prefix = Prefix(path=path, linked=path, baked=baked, lock=lock, archives=archives, wheels=wheels)
+            if consent.packages:
+                prefix = _with_scripts(prefix, consent)
             if wheels:
                 _install(wheels, prefix)
                 advance(len(wheels))
+        for done in prefix.effects:
+            progress.step(str(done))
+            for line in done.messages:
+                progress.step(f"  {done.package}: {line}")
         yield prefix
 
 
@@ -106,6 +125,22 @@ def _plan(archives: tuple[Archive, ...], platform: str) -> tuple[Plan, ...]:
     return wheels
 
 
+def _with_scripts(prefix: Prefix, consent: Consent) -> Prefix:
+    from bundler.linkscripts.run import Job, declarations, read_scripts, refuse_foreign, run_scripts
+
+    packages = read_scripts(record for _, record in prefix.records())
+    scripted = [package.name for package in packages if package.scripts]
+    consent.check_scripts([package.name for package in packages], scripted)
+    wanted = [name for name in scripted if consent.covers(name)]
+    refuse_foreign(wanted, prefix.lock.platform)
+    if not wanted:
+        return replace(prefix, consent=consent)
+    declared = declarations(record for _, record in prefix.records())
+    job = Job(linked=prefix.linked, baked=prefix.baked, packages=packages, declared=declared, consent=consent)
+    path, effects = run_scripts(job)
+    return replace(prefix, path=path, consent=consent, effects=effects)
+
+
 def _install(wheels: tuple[Plan, ...], prefix: Prefix) -> None:
     from bundler.wheels.install import install_wheels, refuse_clashes
 
@@ -117,6 +152,9 @@ def _owners(prefix: Prefix) -> Iterator[tuple[str, str]]:
     for _, record in prefix.records():
         for entry in record["paths_data"]["paths"]:
             yield entry["_path"], record["name"]
+    for done in prefix.effects:
+        for path in done.added:
+            yield path, f"the {done.script} script of {done.package}"
 
 
 def forget(dist: str) -> None:

@@ -93,6 +93,18 @@ class NoteEntry(_Entry):
     kind: str
     package: str
     path: str
+    remedy: str = ""
+
+
+class ScriptEntry(_Entry):
+    """A package's script that was run at build, and the files that it has added, changed and removed."""
+
+    package: str
+    script: str
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
 
 
 class ExemptionEntry(_Entry):
@@ -186,6 +198,7 @@ class Manifest(_Entry):
     services: tuple[ServiceEntry, ...]
     packages: tuple[PackageEntry, ...]
     notes: tuple[NoteEntry, ...] = ()
+    link_scripts: tuple[ScriptEntry, ...] = ()
 
     @property
     def release_dir(self) -> str:

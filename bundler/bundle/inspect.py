@@ -24,7 +24,8 @@ _TOOLS = {"gzip": ("gzip",), "zstd": ("zstd",), "xz": ("xz",), "none": ()}
 """What the target decompresses with, by the payload's codec."""
 _NOTES = {
     "clobber": "{package}'s is left out: another package has this file too",
-    "post-link": "{package}'s script after linking, which nobody runs",
+    "pre-link": "{package}'s pre-link script, which was not run",
+    "post-link": "{package}'s post-link script, which was not run",
 }
 
 
@@ -52,6 +53,7 @@ class Inspection:
             *_section(f"packages: {len(manifest.packages)}", self._packages()),
             *_section("largest files", columns(self._largest(), right={1})),
             *_section("notes", columns([(note.path, _note(note.kind, note.package)) for note in manifest.notes])),
+            *_section("link scripts, run at build", columns(self._scripts())),
             *_section("files of the bundle", columns([(name, size(count)) for name, count in self.files], right={1})),
         ]
 
@@ -169,6 +171,17 @@ class Inspection:
             for one in self.manifest.packages
         ]
         return columns([heading, *rows], right={3, 4})
+
+    def _scripts(self) -> list[tuple[str, str]]:
+        """The first of the paths that each script has written to; all of them are in the document."""
+        rows = []
+        for done in self.manifest.link_scripts:
+            changes = (("added", done.added), ("changed", done.changed), ("removed", done.removed))
+            paths = [f"{verb} {path}" for verb, found in changes for path in found] or ["nothing changed"]
+            more = [f"and {len(paths) - _LARGEST} more"] if len(paths) > _LARGEST else []
+            said = [*paths[:_LARGEST], *more, *(f"said: {line}" for line in done.messages)]
+            rows += [(f"{done.package}, {done.script}" if place == 0 else "", line) for place, line in enumerate(said)]
+        return rows
 
     def _largest(self) -> list[tuple[str, str]]:
         return [(file.path, size(file.size)) for file in self.manifest.payload.largest[:_LARGEST]]

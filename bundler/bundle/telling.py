@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundler.text import printable
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
 
@@ -37,10 +39,3 @@ def columns(rows: Sequence[Sequence[str]], *, indent: str = "  ", right: Iterabl
         "  ".join(f"{cell:{at}{width}}" for cell, at, width in zip(row, places, widths, strict=True)) for row in rows
     )
     return [f"{indent}{line}".rstrip() for line in lines]
-
-
-def printable(text: str) -> str:
-    """``text`` with what is no printable character written out: a bundle's words may not steer a terminal."""
-    if text.isprintable():
-        return text
-    return "".join(char if char.isprintable() else char.encode("unicode_escape").decode() for char in text)

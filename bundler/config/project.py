@@ -60,6 +60,8 @@ class _BundleTable(Model):
     exclude: tuple[Line, ...] = ()
     include: tuple[Line, ...] = ()
     inject: tuple[Line, ...] = ()
+    link_scripts: Literal["all"] | tuple[Line, ...] = ()
+    """Packages whose pre-link and post-link scripts are run at build, in a cage without network; or "all" of them."""
     bytecode: Literal["build", "install", "none"] = "build"
 
 
@@ -128,6 +130,8 @@ class BundleConfig:
     include: tuple[str, ...]
     inject: tuple[str, ...]
     """Patterns (glob, from ``directory``) of wheels and conda packages that come from no channel and no index."""
+    link_scripts: tuple[str, ...] | Literal["all"]
+    """Packages whose own scripts may run at build."""
     bytecode: Literal["build", "install", "none"]
     """Where it is made."""
     config: tuple[tuple[str, str], ...]
@@ -234,6 +238,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         exclude=bundle.exclude,
         include=bundle.include,
         inject=bundle.inject,
+        link_scripts=bundle.link_scripts,
         bytecode=bundle.bytecode,
         config=tuple(parsed.config.items()),
         secrets=tuple(form.named(name) for name, form in sorted(forms.items()) if form),

@@ -32,6 +32,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundler.config.project import AppFile
+    from bundler.linkscripts.run import Effects
     from bundler.pack.codecs import Codec
     from bundler.prefix import Prefix
     from bundler.progress import Progress
@@ -61,6 +62,8 @@ class Payload:
     codec: str
     bytecode: BytecodeMode
     notes: tuple[Note, ...]
+    effects: tuple[Effects, ...]
+    """What packages' link scripts have done."""
     longest: int | None
     """The longest path, in bytes, that the release can be relocated to; None if there is no limit."""
     to_compile: frozenset[str]
@@ -132,6 +135,7 @@ def make_payload(
         codec=options.codec.name,
         bytecode=bytecode.mode,
         notes=notes,
+        effects=prefix.effects,
         longest=longest(found),
         to_compile=frozenset(to_compile),
         archive=written,
