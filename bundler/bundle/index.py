@@ -97,14 +97,13 @@ class NoteEntry(_Entry):
 
 
 class ScriptEntry(_Entry):
-    """A package's script that was run at build, and the files that it has added, changed and removed."""
+    """A package's script that was run at build, and what it has added, changed and removed of what can be packed."""
 
     package: str
     script: str
     added: tuple[str, ...] = ()
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
-    messages: tuple[str, ...] = ()
 
 
 class ExemptionEntry(_Entry):

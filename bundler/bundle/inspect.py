@@ -26,6 +26,7 @@ _NOTES = {
     "clobber": "{package}'s is left out: another package has this file too",
     "pre-link": "{package}'s pre-link script, which was not run",
     "post-link": "{package}'s post-link script, which was not run",
+    "baked": "{package}'s link script has written the release's path into it; wrong with install.sh --prefix",
 }
 
 
@@ -179,8 +180,8 @@ class Inspection:
             changes = (("added", done.added), ("changed", done.changed), ("removed", done.removed))
             paths = [f"{verb} {path}" for verb, found in changes for path in found] or ["nothing changed"]
             more = [f"and {len(paths) - _LARGEST} more"] if len(paths) > _LARGEST else []
-            said = [*paths[:_LARGEST], *more, *(f"said: {line}" for line in done.messages)]
-            rows += [(f"{done.package}, {done.script}" if place == 0 else "", line) for place, line in enumerate(said)]
+            heads = [f"{done.package}, {done.script}", *([""] * _LARGEST)]
+            rows += list(zip(heads, [*paths[:_LARGEST], *more], strict=False))
         return rows
 
     def _largest(self) -> list[tuple[str, str]]:

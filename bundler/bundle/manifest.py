@@ -69,7 +69,7 @@ def make_manifest(
         "services": _services(config, lock),
         "packages": _packages(archives),
         "notes": [asdict(note) for note in payload.notes],
-        "link_scripts": [asdict(done) for done in payload.effects],
+        "link_scripts": [done.document() for done in payload.effects],
     }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

@@ -12,6 +12,7 @@ inputs.
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -44,7 +45,10 @@ Kind = Literal["pre-link", "post-link"]
 
 @dataclass(frozen=True, kw_only=True)
 class Effects:
-    """What one script of a package has done: files and links below the prefix, sorted, and what it had to say."""
+    """What one script of a package has done, and what it had to say.
+
+    Paths are below the prefix and sorted; those that the bundle leaves out are not among them, nor are directories.
+    """
 
     package: str
     script: Kind
@@ -52,6 +56,10 @@ class Effects:
     changed: tuple[str, ...] = ()
     removed: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """For the manifest, without messages: no rule says that they are the same every time."""
+        return {key: value for key, value in vars(self).items() if key != "messages"}
 
     def __str__(self) -> str:
         counts = [
@@ -125,6 +133,9 @@ def run_scripts(job: Job) -> tuple[Path, tuple[Effects, ...]]:
     effects, repeated = run.all(), again.all()
     _compare(run.tree.contents, again.tree.contents, (*effects, *repeated), job.consent)
     remove_tree(again.tree.path)
+    for path in (path for path, content in run.tree.contents.items() if content and not job.consent.packs(path)):
+        if not os.path.lexists(job.linked / path):
+            (run.tree.path / path).unlink()  # nobody is told of it, so nobody may meet it
     return run.tree.path, effects
 
 
@@ -211,8 +222,9 @@ class _Run:
                 where=package.name,
                 remedy=_failed(package.name, (*messages, *last_lines(ended.output))),
             )
-        changes = self.tree.changes(package.name, self._job.declared)
-        return Effects(package=package.name, script=kind, messages=messages, **vars(changes))
+        changes = vars(self.tree.changes(package.name, self._job.declared))
+        told = {verb: tuple(filter(self._job.consent.packs, paths)) for verb, paths in changes.items()}
+        return Effects(package=package.name, script=kind, messages=messages, **told)
 
 
 def _scripted(record: dict[str, Any]) -> Scripted:
@@ -256,10 +268,10 @@ def _compare(
     nothing = object()
     for path in sorted(one.keys() | other.keys()):
         if one.get(path, nothing) != other.get(path, nothing) and consent.packs(path):
-            whose = [done for done in effects if path in (*done.added, *done.changed, *done.removed)]
-            package, script = (whose[-1].package, whose[-1].script) if whose else ("link scripts", "link")
+            whose = [done.package for done in effects if path in (*done.added, *done.changed, *done.removed)]
+            package = (whose or sorted({done.package for done in effects}))[-1]
             raise PackError(
-                f"its {script} script does not do the same every time: {path} differs between two runs",
+                f"its link script does not do the same every time: {path} differs between two runs",
                 where=package,
                 remedy="The same inputs have to be the same bundle, and a date or a random number is no input. If the "
                 f'file is not needed, leave it out (exclude = ["{path}"] under [bundle]); else leave {package} out of '

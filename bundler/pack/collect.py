@@ -53,10 +53,11 @@ class Note:
     """Something that is not wrong and may surprise. ``path`` is below the prefix.
 
     ``clobber``: another package has this file too, and the prefix has the other's. ``pre-link``, ``post-link``: conda
-    would run this script of the package; ``remedy`` is the line of bundle.toml that lets the build run it.
+    would run this script of the package; ``remedy`` is the line of bundle.toml that lets the build run it. ``baked``:
+    a link script has written the release's path into this binary file, where relocation cannot change it.
     """
 
-    kind: Literal["clobber", "pre-link", "post-link"]
+    kind: Literal["clobber", "pre-link", "post-link", "baked"]
     package: str
     path: str
     remedy: str = ""
@@ -64,6 +65,11 @@ class Note:
     def __str__(self) -> str:
         if self.kind == "clobber":
             return f"{self.path}: {self.package}'s is left out, another package has this file too"
+        if self.kind == "baked":
+            return (
+                f"{self.path}: it has the release's path in it, written by the link script of {self.package}, and "
+                "install.sh --prefix cannot change that in a binary file"
+            )
         return (
             f"{self.package}: its {self.kind} script is not run ({self.path}); "
             f"to run it at build, put this line below [bundle]: {self.remedy}"
@@ -101,10 +107,9 @@ def _list(prefix: Prefix, filters: Filters) -> set[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # conda-pack warns where it would pack something else
-            removed = any(done.removed for done in prefix.effects)
-            if removed:  # by scripts that may; what the linker has left is still to be complete
+            if prefix.effects:  # scripts may remove files, but what the linker has left is to be complete
                 CondaEnv.from_prefix(str(prefix.linked))
-            environment = CondaEnv.from_prefix(str(prefix.path), ignore_missing_files=removed)
+            environment = CondaEnv.from_prefix(str(prefix.path), ignore_missing_files=bool(prefix.effects))
     except (CondaPackException, UserWarning) as error:
         raise PackError(str(error).strip(), where=f"conda-pack, {prefix.lock.platform}") from error
     for pattern in filters.exclude:

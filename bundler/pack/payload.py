@@ -127,7 +127,7 @@ def make_payload(
             except OSError as error:
                 raise PackError(f"cannot be written: {error.strerror or error}", where=str(goal)) from error
     cache.prune()
-    notes = find_notes(prefix)
+    notes = (*find_notes(prefix), *_rigid(members, prefix))
     for note in notes:
         progress.step(f"note: {note}")
     return Payload(
@@ -153,6 +153,16 @@ def _carriers(members: Iterable[Member], prefix: Prefix) -> tuple[Found, ...]:
                     find(member.path, content, prefix.release_dir, mode=said.mode, placeholder=said.placeholder)
                 )
     return tuple(entry for entry in found if entry is not None)
+
+
+def _rigid(members: Iterable[Member], prefix: Prefix) -> Iterator[Note]:
+    """Binary files in which link scripts have put the release's path: nobody says how it could be rewritten there."""
+    written = {f"env/{path}": done.package for done in prefix.effects for path in (*done.added, *done.changed)}
+    for member in members:
+        if member.path in written and member.source is not None:
+            with member.open() as file, _mapped(file) as content:
+                if content.find(prefix.release_dir.encode()) >= 0 and content.find(b"\0") >= 0:
+                    yield Note(kind="baked", package=written[member.path], path=member.path.removeprefix("env/"))
 
 
 @contextlib.contextmanager
