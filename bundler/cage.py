@@ -56,6 +56,7 @@ _DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stde
 # The outer namespaces; those that hold the caged processes themselves are made by the keeper.
 _NAMESPACES = ("--mount", "--net", "--ipc", "--uts", "--cgroup", "--pid", "--fork", "--kill-child")
 
+# In a user namespace no directory can be bound without what is mounted below it: bind_all makes that read-only, too.
 # Output goes to a file in memory: a process that is left behind cannot hold up the end by keeping a pipe open, and
 # endless output meets the end of that memory instead of that of ours. Descriptor 5 is the pipe that only the build
 # holds, 7 and 8 are the output.
@@ -66,6 +67,13 @@ token=$1 mode=$2 user=$3 seconds=$4 memory=$5 inner=$6
 shift 6
 root=/sys
 exec 5<&0 </dev/null
+bind_all() {
+    mount --rbind "$1" "$2"
+    while read -r _ _ _ _ point options _; do
+        point=$(printf %b "$point")
+        case $point in "$2"/*) mount -o "remount,bind,$options,ro,nosuid,nodev" "$point" ;; esac
+    done </proc/self/mountinfo
+}
 hostname localhost 2>/dev/null || echo localhost >/proc/sys/kernel/hostname
 mount -t tmpfs -o mode=0755,nosuid,nodev,size=64m cage "$root"
 mkdir "$root/etc" "$root/dev" "$root/proc" "$root/tmp"
@@ -77,7 +85,7 @@ while [ "$1" != -- ]; do
     file) printf '%s' "$2" >"$root$3" ;;
     bind)
         if [ -d "$2" ]; then mkdir -p "$root$3"; else : >"$root$3"; fi
-        mount --bind "$2" "$root$3"
+        mount --bind "$2" "$root$3" 2>/dev/null || bind_all "$2" "$root$3"
         mount -o "remount,bind,$4" "$root$3"
         ;;
     esac

@@ -132,7 +132,7 @@ def _with_scripts(prefix: Prefix, consent: Consent) -> Prefix:
     scripted = [package.name for package in packages if package.scripts]
     consent.check_scripts([package.name for package in packages], scripted)
     wanted = [name for name in scripted if consent.covers(name)]
-    refuse_foreign(wanted, prefix.lock.platform)
+    refuse_foreign(wanted, prefix.lock.platform, consent.where)
     if not wanted:
         return replace(prefix, consent=consent)
     declared = declarations(record for _, record in prefix.records())

@@ -7,12 +7,15 @@ the whole; what it writes to ``$PREFIX/.messages.txt`` is shown and removed. rat
 rights of the build, which is why it is not asked to.
 
 All scripts run twice, each time on a new copy: what differs between the two would make another bundle of the same
-inputs.
+inputs. The second copy is filled in another order, for what goes by the order of directories, and in another second.
+What changes more slowly, such as a date without a time, is not seen.
 """
 
 from __future__ import annotations
 
 import os
+import re
+import time
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
@@ -39,6 +42,9 @@ MESSAGES = ".messages.txt"
 _LONGEST_MESSAGE = 64 << 10
 _EPOCH = "315532800"
 """SOURCE_DATE_EPOCH: 1980, and never the build's own, which is no input of the build id."""
+
+_NAME_END = re.compile(r"[\s<>=!~\[]")
+"""Of a MatchSpec."""
 
 Kind = Literal["pre-link", "post-link"]
 
@@ -125,12 +131,15 @@ def declarations(records: Iterable[dict[str, Any]]) -> Declarations:
 def run_scripts(job: Job) -> tuple[Path, tuple[Effects, ...]]:
     """Run the scripts; the changed copy of the linked environment, which lies beside it, and how it differs.
 
-    Raises :class:`PackError` for a script that fails, or that leaves what cannot be packed or is not the same every
-    time.
+    Raises :class:`PackError` for a script that fails, that leaves what cannot be packed, or that does not do the same
+    every time.
     """
     find_tool("bash", package="bash", purpose="running packages' link scripts")
-    run, again = (_Run(job, job.linked.with_name(name)) for name in ("scripted", "scripted-again"))
-    effects, repeated = run.all(), again.all()
+    run = _Run(job, job.linked.with_name("scripted"))
+    effects = run.all()
+    time.sleep(1)
+    again = _Run(job, job.linked.with_name("scripted-again"), backwards=True)
+    repeated = again.all()
     _compare(run.tree.contents, again.tree.contents, (*effects, *repeated), job.consent)
     remove_tree(again.tree.path)
     for path in (path for path, content in run.tree.contents.items() if content and not job.consent.packs(path)):
@@ -139,23 +148,24 @@ def run_scripts(job: Job) -> tuple[Path, tuple[Effects, ...]]:
     return run.tree.path, effects
 
 
-def refuse_foreign(packages: Iterable[str], platform: str) -> None:
+def refuse_foreign(packages: Iterable[str], platform: str, where: str) -> None:
     """Raises :class:`MissingToolError` if there are scripts to be run, and this machine cannot run their programs."""
     names = ", ".join(packages)
     if names and not runs_here(platform):
         raise MissingToolError(
             f"the link scripts of {names} cannot be run: they are for {platform}, which this machine is not",
-            where="bundle.link_scripts",
-            remedy=f"Build for {platform} on such a machine, or leave the package out of bundle.link_scripts.",
+            where=where,
+            remedy=f"Build for {platform} on such a machine, or take the package out of bundle.link_scripts.",
         )
 
 
 class _Run:
-    """One run of all scripts, on a copy of its own."""
+    """One run of all scripts, on a copy of its own, in which files come into being in one order or the other."""
 
-    def __init__(self, job: Job, work: Path) -> None:
+    def __init__(self, job: Job, work: Path, *, backwards: bool = False) -> None:
         self.tree = WorkingTree(job.linked, work, job.baked, owner=owner())
         self._job = job
+        self._backwards = backwards
 
     def all(self) -> tuple[Effects, ...]:
         return (*self._before_linking(), *self._after_linking())
@@ -168,11 +178,11 @@ class _Run:
         ready: set[str] = set()
         for package in self._job.packages if wanted else ():
             if package in wanted:
-                self.tree.fill(sorted(left & ready))
+                self.tree.fill(sorted(left & ready, reverse=self._backwards))
                 left -= ready
                 effects.append(self._pre_link(package))
             ready.update(package.files)
-        self.tree.fill(sorted(left))
+        self.tree.fill(sorted(left, reverse=self._backwards))
         # What a package has linked over a script's file since is the package's.
         return tuple(replace(one, added=tuple(filter(self.tree.contents.get, one.added))) for one in effects)
 
@@ -242,7 +252,7 @@ def _scripted(record: dict[str, Any]) -> Scripted:
         version=record["version"],
         build_number=record["build_number"],
         copy=Path(record["extracted_package_dir"]),
-        depends=tuple(depend.split()[0] for depend in record["depends"]),
+        depends=tuple(_NAME_END.split(depend.strip())[0] for depend in record["depends"]),
         files=tuple(record["files"]),
         scripts=scripts,
     )
@@ -257,8 +267,12 @@ def _visit(name: str, found: dict[str, Scripted], ordered: dict[str, Scripted], 
 
 
 def _check(path: Path, name: str, package: Scripted, kind: Kind) -> None:
-    """What is run is what the package declares, and not what somebody has left in its copy."""
-    if path.is_symlink() or not path.is_file() or file_sha256(path) != package.scripts[kind]:
+    """What is run is what the package declares, and not what somebody has left in its copy.
+
+    Packages older than paths.json declare nothing.
+    """
+    expected = package.scripts[kind]
+    if path.is_symlink() or not path.is_file() or (expected and file_sha256(path) != expected):
         raise DamagedCacheError(name, packages=(package.copy.name,))
 
 
@@ -273,7 +287,7 @@ def _compare(
             raise PackError(
                 f"its link script does not do the same every time: {path} differs between two runs",
                 where=package,
-                remedy="The same inputs have to be the same bundle, and a date or a random number is no input. If the "
+                remedy="The same inputs have to be the same bundle; the time or a random number is no input. If the "
                 f'file is not needed, leave it out (exclude = ["{path}"] under [bundle]); else leave {package} out of '
                 "bundle.link_scripts.",
             )

@@ -70,12 +70,13 @@ class WorkingTree:
         self._linked = linked
         self._baked = baked
         self._owner = owner
-        self._made = {""}
+        self._made: set[str] = set()
         self._make_directory("")
         self._seen = self._scan()
 
     def fill(self, paths: Iterable[str]) -> None:
         """Copy these files of the linked environment, over what scripts have put there. Raises :class:`PackError`."""
+        self._made = {""}  # whatever was made before, scripts may have put something else there
         with _translated(self.path):
             for path in paths:
                 self._make_parents(path)

@@ -211,6 +211,21 @@ def test_limits_hold() -> None:
     assert done.output.endswith("1048576\n0\n")
 
 
+def test_what_is_mounted_below_the_systems_directories_is_read_only(builder: Builder) -> None:
+    """As container engines do with drivers; a user namespace cannot leave such mounts out."""
+    mount = "mount -t tmpfs -o mode=1777 tmpfs"
+    inside = f"{mount} /usr/share/man; mkdir '/usr/share/man/a b'; {mount} '/usr/share/man/a b'; exec \"$@\""
+    script = (
+        "echo x >/usr/share/man/x; echo y >'/usr/share/man/a b/y'; cat /usr/share/man/x '/usr/share/man/a b/y'; exit 4"
+    )
+    words = ["unshare", "--mount", "sh", "-c", inside, "sh", *builder.argv(script, 60)]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=CHECKOUT)
+    assert done.returncode == 0, done.stderr
+    status, output, _ = json.loads(done.stdout)
+    assert status == 4
+    assert output.count("cat: ") == 2
+
+
 def test_what_is_bound_read_only_stays_as_it_was(tmp_path: Path) -> None:
     (tmp_path / "file").write_text("kept")
     tmp_path.chmod(0o777)

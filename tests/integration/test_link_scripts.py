@@ -288,6 +288,9 @@ def test_what_differs_from_run_to_run_is_refused(tmp_path: Path) -> None:
     assert 'exclude = ["share/stamp"]' in (caught.value.remedy or "")
     left_out = Consent(packages="all", exclude=("share/st*",))
     assert linked(one, consent=left_out).tree["env/share/same"] == b"same\n"
+    seconds = package(tmp_path, scripted("date +%s >$PREFIX/seconds", name="seconds"), "seconds")
+    with pytest.raises(PackError, match="seconds differs between two runs"):
+        linked(seconds)
     with pytest.raises(PackError, match="share/stamp differs"):
         linked(one, consent=Consent(packages="all", exclude=("share/*",), include=("share/stamp",)))
 
