@@ -130,7 +130,8 @@ def test_nothing_of_the_host_is_to_be_seen(builder: Builder, tmp_path: Path, mon
     assert "root:" not in done.output
     seen = set(done.output.split())
     assert seen.isdisjoint({"home", "root", "var", "run", "srv", "mnt", "shadow", "hostname", "cmdline", "kcore"})
-    assert done.output.endswith("end\n")
+    *_, processes, end = done.output.splitlines()
+    assert (int(processes) < 10, end) == (True, "end")
 
 
 def test_there_is_no_network_not_even_the_hosts_loopback(builder: Builder) -> None:

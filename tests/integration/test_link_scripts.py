@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from lockkit import lock_of, locked
+from pypikit import make_wheel
 from tinychannel import PLACEHOLDER, File, Link, make_package
 from waiting import until
 
 from bundler.cage import Limits
-from bundler.errors import BundlerError, ConfigError, MissingToolError, PackError
+from bundler.errors import BundlerError, ConfigError, MissingToolError, PackError, PrefixError
 from bundler.linkscripts import run
 from bundler.linkscripts.consent import Consent
 from bundler.pack.collect import Note, collect, find_notes
@@ -412,3 +413,33 @@ def test_another_platforms_scripts_cannot_be_run(tmp_path: Path) -> None:
     without = replace(foreign, packages=(package(tmp_path, {"x": b"x"}, "plain"),))
     with make_prefix(without, BAKED, Told(), consent=EVERYBODY) as prefix:
         assert prefix.effects == ()
+
+
+PYTHON: Files = {"bin/python3.11": File(content=b"#!/bin/sh\n", mode=0o755), "bin/python": Link("python3.11")}
+
+
+def test_a_noarch_python_package_has_scripts_as_well(tmp_path: Path) -> None:
+    """Its script lies elsewhere in the archive."""
+    python = locked(make_package(tmp_path / "channel", "python", "3.11.0", subdir="linux-64", files=PYTHON))
+    files: Files = {
+        "python-scripts/.eager-post-link.sh": b"ls $PREFIX/lib/python3.11/site-packages >$PREFIX/seen",
+        "site-packages/eager.py": b"",
+    }
+    made = make_package(tmp_path / "channel", "eager", "1.0", files=files, python=True, depends=["python"])
+    assert linked(python, locked(made, depends=["python"])).tree["env/seen"] == b"eager.py\n"
+
+
+def test_wheels_are_installed_after_the_scripts(tmp_path: Path) -> None:
+    """As pip would, and not over what a script has made."""
+    python = locked(make_package(tmp_path / "channel", "python", "3.11.0", subdir="linux-64", files=PYTHON))
+    wheel = locked(make_wheel(tmp_path / "wheels", "app", "1.0", files={"app.py": b"X = 1\n"}))
+    site = "$PREFIX/lib/python3.11/site-packages"
+    eager = package(tmp_path, scripted(f"mkdir -p {site}; ls {site} >$PREFIX/seen; echo x >{site}/other.py"))
+    tree = linked(python, eager, wheel).tree
+    assert tree["env/seen"] == b""
+    assert tree["env/lib/python3.11/site-packages/app.py"] == b"X = 1\n"
+    clash = package(tmp_path, scripted(f"mkdir -p {site}; echo x >{site}/app.py", name="clash"), "clash")
+    with pytest.raises(PrefixError, match=r"app\.py: the post-link script of clash"):
+        linked(python, clash, wheel)
+    left_out = linked(python, clash, wheel, consent=Consent(packages="all", exclude=("*/app.py",)))
+    assert left_out.tree["env/lib/python3.11/site-packages/app.py"] == b"X = 1\n"
