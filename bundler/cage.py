@@ -93,7 +93,8 @@ while [ "$1" != -- ]; do
 done
 shift
 : >"$root/output"
-exec 7>>"$root/output" 8<"$root/output"
+exec 7>>"$root/output"
+exec 8<"$root/output"
 rm "$root/output"
 unshare --mount --pid --fork --kill-child sh -c "$inner" sh "$token" "$mode" "$user" "$@" >&7 5<&- 8<&- &
 cage=$!
@@ -126,7 +127,7 @@ launch() {
         unshare --user --map-user="$user" --map-group="$user" setpriv --no-new-privs "$@"
     fi
 }
-launch setsid prlimit --core=0:0 sh -c 'cd "$1"' sh "$directory"
+launch setsid prlimit --core=0:0 test -x "$directory"
 echo "$token" >&2
 exec 2>&1 7>&-
 cd "$directory"

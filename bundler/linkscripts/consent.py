@@ -12,7 +12,7 @@ from bundler.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Collection
 
-__all__ = ["NO_CONSENT", "Consent"]
+__all__ = ["NO_CONSENT", "Consent", "without"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,6 +67,11 @@ class Consent:
 
 
 NO_CONSENT = Consent()
+
+
+def without(name: str) -> str:
+    """What to do, for the end of a sentence, so that the scripts of ``name`` are not run."""
+    return f'leave {name} out of bundle.link_scripts (where that is "all", name the others)'
 
 
 def _quoted(name: str) -> str:

@@ -23,6 +23,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from bundler.cage import HOME, SYSTEM_PATH, Bind, Limits, owner, run_caged
 from bundler.digests import file_sha256
 from bundler.errors import DamagedCacheError, MissingToolError, PackError
+from bundler.linkscripts.consent import without
 from bundler.linkscripts.tree import WorkingTree, copy_tree
 from bundler.platforms import runs_here
 from bundler.process import find_tool
@@ -38,6 +39,8 @@ if TYPE_CHECKING:
 __all__ = ["LIMITS", "Effects", "Job", "Scripted", "declarations", "read_scripts", "refuse_foreign", "run_scripts"]
 
 LIMITS = Limits()
+PAUSE = 1.0
+"""Seconds between two runs: who writes the time, writes another."""
 MESSAGES = ".messages.txt"
 _LONGEST_MESSAGE = 64 << 10
 _EPOCH = "315532800"
@@ -137,7 +140,7 @@ def run_scripts(job: Job) -> tuple[Path, tuple[Effects, ...]]:
     find_tool("bash", package="bash", purpose="running packages' link scripts")
     run = _Run(job, job.linked.with_name("scripted"))
     effects = run.all()
-    time.sleep(1)
+    time.sleep(PAUSE)
     again = _Run(job, job.linked.with_name("scripted-again"), backwards=True)
     repeated = again.all()
     _compare(run.tree.contents, again.tree.contents, (*effects, *repeated), job.consent)
@@ -155,7 +158,7 @@ def refuse_foreign(packages: Iterable[str], platform: str, where: str) -> None:
         raise MissingToolError(
             f"the link scripts of {names} cannot be run: they are for {platform}, which this machine is not",
             where=where,
-            remedy=f"Build for {platform} on such a machine, or take the package out of bundle.link_scripts.",
+            remedy=f"Build for {platform} on such a machine, or {without('them')}.",
         )
 
 
@@ -288,8 +291,7 @@ def _compare(
                 f"its link script does not do the same every time: {path} differs between two runs",
                 where=package,
                 remedy="The same inputs have to be the same bundle; the time or a random number is no input. If the "
-                f'file is not needed, leave it out (exclude = ["{path}"] under [bundle]); else leave {package} out of '
-                "bundle.link_scripts.",
+                f'file is not needed, leave it out (exclude = ["{path}"] under [bundle]); else {without(package)}.',
             )
 
 
@@ -297,8 +299,8 @@ def _failed(package: str, lines: tuple[str, ...]) -> str:
     said = "".join(f"\n    {line}" for line in lines)
     return (
         (f"It said:{said}\n  " if said else "It said nothing.\n  ")
-        + f"It has no network and may write to its environment only. If {package} can do without it, take it out of "
-        "bundle.link_scripts."
+        + "It has no network and may write to its environment only. "
+        + f"If its package can do without it, {without(package)}."
     )
 
 

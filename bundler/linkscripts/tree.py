@@ -18,6 +18,7 @@ from typing import TYPE_CHECKING, TypeAlias
 
 from bundler.digests import file_sha256
 from bundler.errors import DamagedCacheError, PackError
+from bundler.linkscripts.consent import without
 from bundler.scratch import entries, files_below
 from bundler.text import printable
 
@@ -248,7 +249,7 @@ def _refused(package: str, path: str, reason: str) -> PackError:
     return PackError(
         f"its link script has written {printable(path)}, which {reason}",
         where=package,
-        remedy=f"This cannot be packed: take {package} out of bundle.link_scripts, or another build of it.",
+        remedy=f"This cannot be packed: take another build of {package}, or {without(package)}.",
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from waiting import until
 
+from bundler import cage
 from bundler.cage import HOME, SYSTEM_PATH, Bind, Caged, Limits, owner, run_caged
 from bundler.errors import MissingToolError
 
@@ -94,6 +95,15 @@ def processes(marker: str) -> list[int]:
             except OSError:
                 continue
     return found
+
+
+def test_its_scripts_are_clean(tmp_path: Path) -> None:
+    for name, script in {"keeper": cage._KEEPER, "inner": cage._INNER}.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{script}")
+    done = subprocess.run(
+        ["shellcheck", tmp_path / "keeper", tmp_path / "inner"], capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout
 
 
 def test_it_has_no_right_and_no_name(builder: Builder) -> None:

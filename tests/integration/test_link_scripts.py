@@ -39,6 +39,7 @@ Files = dict[str, "bytes | File | Link"]
 @pytest.fixture(autouse=True)
 def _own_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
+    monkeypatch.setattr(run, "PAUSE", 0)
 
 
 class Told(QuietProgress):
@@ -281,7 +282,7 @@ def test_what_cannot_be_packed_is_refused_by_name(tmp_path: Path, script: str, r
     assert "link_scripts" in (error.remedy or "")
 
 
-def test_what_differs_from_run_to_run_is_refused(tmp_path: Path) -> None:
+def test_what_differs_from_run_to_run_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     one = package(tmp_path, scripted("cd $PREFIX; mkdir share; date +%N >share/stamp; echo same >share/same"))
     with pytest.raises(PackError, match="share/stamp differs between two runs") as caught:
         linked(one)
@@ -289,6 +290,8 @@ def test_what_differs_from_run_to_run_is_refused(tmp_path: Path) -> None:
     assert 'exclude = ["share/stamp"]' in (caught.value.remedy or "")
     left_out = Consent(packages="all", exclude=("share/st*",))
     assert linked(one, consent=left_out).tree["env/share/same"] == b"same\n"
+    monkeypatch.undo()
+    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
     seconds = package(tmp_path, scripted("date +%s >$PREFIX/seconds", name="seconds"), "seconds")
     with pytest.raises(PackError, match="seconds differs between two runs"):
         linked(seconds)
