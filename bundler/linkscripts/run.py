@@ -145,8 +145,9 @@ def run_scripts(job: Job) -> tuple[Path, tuple[Effects, ...]]:
     repeated = again.all()
     _compare(run.tree.contents, again.tree.contents, (*effects, *repeated), job.consent)
     remove_tree(again.tree.path)
-    for path in (path for path, content in run.tree.contents.items() if content and not job.consent.packs(path)):
-        if not os.path.lexists(job.linked / path):
+    for path, content in run.tree.contents.items():
+        unpacked = content is not None and not path.endswith("/") and not job.consent.packs(path)
+        if unpacked and not os.path.lexists(job.linked / path):
             (run.tree.path / path).unlink()  # nobody is told of it, so nobody may meet it
     return run.tree.path, effects
 
