@@ -12,6 +12,7 @@ from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, pl
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import make_manifest
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
+from bundler.linkscripts.consent import Consent
 from bundler.local.files import find_local, local_wheel_names
 from bundler.local.replace import with_local
 from bundler.lock.condalock import LockRequest, is_fresh, write_lockfile
@@ -77,7 +78,26 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     for lock in locks:
         _check_not_empty(lock, config.categories)
     check_names(config, locks)
+    _check_link_scripts(config, locks)
     return tuple(_build_one(config, lock, app, options, progress) for lock in locks)
+
+
+def _consent(config: BundleConfig) -> Consent:
+    return Consent(
+        packages=config.link_scripts,
+        exclude=config.exclude,
+        include=config.include,
+        where=f"{config.source}: bundle.link_scripts",
+    )
+
+
+def _check_link_scripts(config: BundleConfig, locks: list[Lock]) -> None:
+    """A package may be locked for one platform and not for another."""
+    if config.link_scripts in ("all", ()):
+        return
+    others = (name for name in locked_platforms(config.lockfile) if name not in config.platforms)
+    every = [*locks, *(read_lock(config.lockfile, platform, config.categories) for platform in others)]
+    _consent(config).check_names({one.name for lock in every for one in lock.packages if one.manager == "conda"})
 
 
 def lock_request(config: BundleConfig, solver: str) -> LockRequest:
@@ -101,8 +121,15 @@ def _build_one(
     config = _for_platform(config, lock.platform, progress)
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
-        owners = Owners.of(config.owners)
-        linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress, config.access, owners)
+        linking = functools.partial(
+            make_prefix,
+            lock,
+            identity.baked_prefix,
+            progress,
+            config.access,
+            owners=Owners.of(config.owners),
+            consent=_consent(config),
+        )
         payload, archives, activation = _pack(linking, config, app, room, options, progress)
         needs = requirements(config, lock, archives)
         manifest = make_manifest(

@@ -102,7 +102,7 @@ class DamagedCacheError(PrefixError):
 
 
 class PackError(BundlerError):
-    """The payload or the bundle could not be written."""
+    """The payload or the bundle could not be written, or a package's link script failed."""
 
     exit_code = 6
 

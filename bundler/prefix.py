@@ -16,7 +16,7 @@ import os
 import shutil
 import tempfile
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -26,9 +26,12 @@ from bundler.errors import DamagedCacheError, PackError, PrefixError
 from bundler.fetch.archives import INDEX, fetch_archives, subdir_of
 from bundler.fetch.channels import ANYHOW
 from bundler.fetch.condafile import NotAPackage, unpackable
+from bundler.linkscripts.consent import NO_CONSENT
 from bundler.lock.pip import check_wheels
 from bundler.printable import printable
 from bundler.resources import cache_dir
+from bundler.scratch import scratch
+from bundler.sharing.conda import conda_packages, link_order
 from bundler.sharing.decide import decide, with_owners
 from bundler.sharing.owners import NO_OWNERS
 from bundler.sharing.settle import rounds, set_aside, settle
@@ -40,6 +43,8 @@ if TYPE_CHECKING:
 
     from bundler.fetch.archives import Archive
     from bundler.fetch.channels import Access
+    from bundler.linkscripts.consent import Consent
+    from bundler.linkscripts.run import Effects
     from bundler.lock.lockfile import Lock
     from bundler.progress import Progress
     from bundler.sharing.owners import Owners
@@ -54,15 +59,20 @@ __all__ = ["Prefix", "forget", "make_prefix"]
 class Prefix:
     """A linked environment: it lies at ``path``, its files carry ``baked``; ``wheels`` are what else is installed.
 
-    ``shared`` are the paths that several packages have.
+    ``shared`` are the paths that several packages have. ``linked`` is as the linker has left it: ``path`` itself,
+    unless link scripts were run, on a copy. What they have done there is in ``effects``. Nothing of the copy may be
+    run outside of the cage.
     """
 
     path: Path
     baked: str
     lock: Lock
     archives: tuple[Archive, ...]
+    linked: Path
     wheels: tuple[Plan, ...] = ()
     shared: tuple[Shared, ...] = ()
+    consent: Consent = NO_CONSENT
+    effects: tuple[Effects, ...] = ()
 
     @property
     def release_dir(self) -> str:
@@ -77,13 +87,20 @@ class Prefix:
 
 @contextlib.contextmanager
 def make_prefix(
-    lock: Lock, baked: str, progress: Progress, access: Access = ANYHOW, owners: Owners = NO_OWNERS
+    lock: Lock,
+    baked: str,
+    progress: Progress,
+    access: Access = ANYHOW,
+    *,
+    owners: Owners = NO_OWNERS,
+    consent: Consent = NO_CONSENT,
 ) -> Iterator[Prefix]:
     """Link the locked packages into a new directory, which is removed at the end of the ``with`` block.
 
     ``baked`` is the absolute path that the files carry, ``owners`` says whose file is used where packages have
-    different ones. Raises :class:`PrefixError` if an archive cannot be had or is not what the lockfile says, or if
-    packages do not go together, :class:`PackError` if ``baked`` does not fit a package's placeholder.
+    different ones, ``consent`` whose link scripts may run. Raises :class:`PrefixError` if an archive cannot be had or
+    is not what the lockfile says, or if packages do not go together, :class:`PackError` if ``baked`` does not fit a
+    package's placeholder, and what running link scripts raises.
     """
     check_wheels(lock.packages, lock.path)
     is_unpacked = partial(_is_unpacked, baked=baked)
@@ -92,9 +109,8 @@ def make_prefix(
     wheels = _plan(archives, lock.platform)
     shared = decide(archives, wheels, owners, progress.step)
     wheels = with_owners(wheels, shared)
-    room = cache_dir("prefix")  # beside the package cache, so that files can be hard links
-    with tempfile.TemporaryDirectory(prefix=f"{lock.platform}-", dir=room) as temporary:
-        path = Path(temporary) / "env"
+    with scratch("prefix") as temporary:  # beside the package cache, so that files can be hard links
+        path = temporary / "env"
         with progress.task(f"Linking {len(archives)} packages", len(archives)) as advance:
             for given in rounds(packages, shared):
                 _run_rattler(given, path, baked, lock.platform)
@@ -102,10 +118,19 @@ def make_prefix(
             _give_back()
             shared = settle(path, packages, shared)
             advance(len(packages))
+            prefix = Prefix(
+                path=path, linked=path, baked=baked, lock=lock, archives=archives, wheels=wheels, shared=shared
+            )
+            if consent.packages:
+                prefix = _with_scripts(prefix, consent)
             if wheels:
-                _install(wheels, path, baked)
+                _install(prefix)
                 advance(len(wheels))
-        yield Prefix(path=path, baked=baked, lock=lock, archives=archives, wheels=wheels, shared=shared)
+        for done in prefix.effects:
+            progress.step(str(done))
+            for line in done.messages:
+                progress.step(f"  {done.package}: {line}")
+        yield prefix
 
 
 def _plan(archives: tuple[Archive, ...], platform: str) -> tuple[Plan, ...]:
@@ -124,10 +149,37 @@ def _plan(archives: tuple[Archive, ...], platform: str) -> tuple[Plan, ...]:
     return wheels
 
 
-def _install(wheels: tuple[Plan, ...], path: Path, baked: str) -> None:
+def _with_scripts(prefix: Prefix, consent: Consent) -> Prefix:
+    from bundler.linkscripts.run import Job, declarations, read_scripts, refuse_foreign, run_scripts
+
+    order = link_order(conda_packages(prefix.archives))
+    packages = read_scripts((record for _, record in prefix.records()), order)
+    scripted = [package.name for package in packages if package.scripts]
+    consent.check_scripts([package.name for package in packages], scripted)
+    wanted = [name for name in scripted if consent.covers(name)]
+    refuse_foreign(wanted, prefix.lock.platform, consent.where)
+    if not wanted:
+        return replace(prefix, consent=consent)
+    declared = declarations(record for _, record in prefix.records())
+    job = Job(linked=prefix.linked, baked=prefix.baked, packages=packages, declared=declared, consent=consent)
+    path, effects = run_scripts(job)
+    return replace(prefix, path=path, consent=consent, effects=effects)
+
+
+def _install(prefix: Prefix) -> None:
     from bundler.wheels.install import install_wheels
 
-    install_wheels(wheels, path, baked)
+    made = {path: done for done in prefix.effects for path in done.added}
+    for wheel in prefix.wheels:
+        if taken := [file for file in wheel.written if file in made]:
+            done = made[taken[0]]
+            raise PrefixError(
+                f"{taken[0]}: the {done.script} script of {done.package} has made a file that this wheel brings",
+                where=wheel.package.name,
+                remedy="Take the wheel's project as a conda package, or leave the script's file out: "
+                f'exclude = ["{taken[0]}"] below [bundle] keeps the wheel\'s.',
+            )
+    install_wheels(prefix.wheels, prefix.path, prefix.baked)
 
 
 def forget(dist: str) -> None:

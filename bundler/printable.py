@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["printable", "printable_lines"]
+__all__ = ["last_lines", "printable", "printable_lines"]
 
 
 def printable(text: str) -> str:
@@ -19,3 +19,9 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The same of a text whose line breaks are our own, or another program's; tabs stay as well."""
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+
+
+def last_lines(text: str, count: int = 20, width: int = 300) -> tuple[str, ...]:
+    """The last lines of a program's output, printable, the longest cut off."""
+    lines = [printable(line.expandtabs()) for line in text.splitlines() if line.strip()]
+    return tuple(line if len(line) <= width else f"{line[:width]}…" for line in lines[-count:])

@@ -96,6 +96,7 @@ class NoteEntry(_Entry):
     package: str
     path: str
     owner: str = ""
+    remedy: str = ""
 
 
 class SharedEntry(_Entry):
@@ -109,6 +110,16 @@ class SharedEntry(_Entry):
     others: tuple[str, ...]
     same: bool
     chosen: bool = False
+
+
+class ScriptEntry(_Entry):
+    """A package's script that was run at build, and what it has added, changed and removed of what can be packed."""
+
+    package: str
+    script: str
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
 
 
 class ExemptionEntry(_Entry):
@@ -203,6 +214,7 @@ class Manifest(_Entry):
     packages: tuple[PackageEntry, ...]
     notes: tuple[NoteEntry, ...] = ()
     shared: tuple[SharedEntry, ...] = ()
+    link_scripts: tuple[ScriptEntry, ...] = ()
 
     @property
     def release_dir(self) -> str:

@@ -27,7 +27,9 @@ _TOOLS = {"gzip": ("gzip",), "zstd": ("zstd",), "xz": ("xz",), "none": ()}
 """What the target decompresses with, by the payload's codec."""
 _NOTES = {
     "clobber": "{package}'s is left out: {owner} has this file too",
-    "post-link": "{package}'s script after linking, which nobody runs",
+    "pre-link": "{package}'s pre-link script, which was not run",
+    "post-link": "{package}'s post-link script, which was not run",
+    "baked": "{package}'s link script has written the release's path into it; wrong with install.sh --prefix",
 }
 
 
@@ -56,6 +58,7 @@ class Inspection:
             *_section("largest files", columns(self._largest(), right={1})),
             *_section("notes", columns([(note.path, _note(note)) for note in manifest.notes])),
             *_section("files of several packages", self._shared()),
+            *_section("link scripts, run at build", columns(self._scripts())),
             *_section("files of the bundle", columns([(name, size(count)) for name, count in self.files], right={1})),
         ]
 
@@ -179,6 +182,17 @@ class Inspection:
         shared = sorted(self.manifest.shared, key=lambda one: (one.same, not one.chosen))
         more = [("", f"and {len(shared) - _SHARED} more: inspect --json")] if len(shared) > _SHARED else []
         return columns([*((one.path, _told(one)) for one in shared[:_SHARED]), *more])
+
+    def _scripts(self) -> list[tuple[str, str]]:
+        """The first of the paths that each script has written to; all of them are in the document."""
+        rows = []
+        for done in self.manifest.link_scripts:
+            changes = (("added", done.added), ("changed", done.changed), ("removed", done.removed))
+            paths = [f"{verb} {path}" for verb, found in changes for path in found] or ["nothing changed"]
+            more = [f"and {len(paths) - _LARGEST} more"] if len(paths) > _LARGEST else []
+            heads = [f"{done.package}, {done.script}", *([""] * _LARGEST)]
+            rows += list(zip(heads, [*paths[:_LARGEST], *more], strict=False))
+        return rows
 
     def _largest(self) -> list[tuple[str, str]]:
         return [(file.path, size(file.size)) for file in self.manifest.payload.largest[:_LARGEST]]

@@ -70,6 +70,7 @@ def make_manifest(
         "packages": _packages(archives),
         "notes": [asdict(note) for note in payload.notes],
         "shared": [asdict(one) for one in payload.shared],
+        "link_scripts": [done.document() for done in payload.effects],
     }
     return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 

@@ -59,6 +59,8 @@ class _BundleTable(Model):
     """Whose file is used where packages have different ones: a path below the prefix, or a pattern (fnmatch) of such,
     and a package's name; ``conda:`` or ``pip:`` before it tells a conda package from a wheel of that name. An exact
     path goes before patterns, and of these the first that matches."""
+    link_scripts: Literal["all"] | tuple[Line, ...] = ()
+    """Packages whose pre-link and post-link scripts are run at build, in a cage without network; or "all" of them."""
     bytecode: Literal["build", "install", "none"] = "build"
 
 
@@ -121,6 +123,8 @@ class BundleConfig:
     """Patterns (glob, from ``directory``) of wheels and conda packages that come from no channel and no index."""
     owners: tuple[tuple[str, str], ...]
     """Paths or patterns of such, and the package whose file is used; see :mod:`bundler.sharing.owners`."""
+    link_scripts: tuple[str, ...] | Literal["all"]
+    """Packages whose own scripts may run at build."""
     bytecode: Literal["build", "install", "none"]
     """Where it is made."""
     config: tuple[tuple[str, str], ...]
@@ -228,6 +232,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         include=bundle.include,
         inject=bundle.inject,
         owners=tuple(bundle.owners.items()),
+        link_scripts=bundle.link_scripts,
         bytecode=bundle.bytecode,
         config=tuple(parsed.config.items()),
         secrets=tuple(form.named(name) for name, form in sorted(forms.items()) if form),

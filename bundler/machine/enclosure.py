@@ -15,14 +15,11 @@ import os
 import secrets
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from bundler.errors import MissingToolError
 from bundler.machine import cgroups
 from bundler.process import find_tool, start
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
+from bundler.scratch import locked
 
 __all__ = ["IN_MEMORY", "OWN_NAMESPACES", "PLAIN_UMASK", "RUNNING", "Disk", "Enclosure"]
 
@@ -126,7 +123,7 @@ class Enclosure:
     def _claim(self) -> int:
         """Make our directory and lock it for as long as we live; returns the lock's descriptor."""
         RUNNING.mkdir(mode=0o700, exist_ok=True)
-        with _locked(RUNNING):  # nobody may see our directory before it is locked
+        with locked(RUNNING):  # nobody may see our directory before it is locked
             _clear_leftovers()
             self.inner_disk.mkdir(parents=True)
             lock = os.open(self._home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -157,7 +154,7 @@ class Enclosure:
 def _clear_leftovers() -> None:
     """Remove what machines have left whose process was killed: their lock is free."""
     for home in RUNNING.iterdir():
-        with contextlib.suppress(BlockingIOError, FileNotFoundError), _locked(home, wait=False):
+        with contextlib.suppress(BlockingIOError, FileNotFoundError), locked(home, wait=False):
             _remove(home)
 
 
@@ -171,13 +168,3 @@ def _remove(home: Path) -> None:
     with contextlib.suppress(OSError):
         (home / "disk").rmdir()
         home.rmdir()
-
-
-@contextlib.contextmanager
-def _locked(directory: Path, *, wait: bool = True) -> Iterator[None]:
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
-    finally:
-        os.close(descriptor)

@@ -25,7 +25,7 @@ from bundler.printable import printable
 from bundler.sharing.shared import name_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping
+    from collections.abc import Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
     from bundler.lock.lockfile import LockedPackage
@@ -54,20 +54,30 @@ EVERYTHING = Filters()
 class Note:
     """Something that is not wrong and may surprise. ``path`` is below the prefix.
 
-    ``clobber``: ``owner`` has another file of this name, which is used. ``post-link``: conda would run this script of
-    the package; nothing of a package is run here.
+    ``clobber``: ``owner`` has another file of this name, which is used. ``pre-link``, ``post-link``: conda would run
+    this script of the package; ``remedy`` is the line of bundle.toml that lets the build run it. ``baked``: a link
+    script has written the release's path into this binary file, where relocation cannot change it.
     """
 
-    kind: Literal["clobber", "post-link"]
+    kind: Literal["clobber", "pre-link", "post-link", "baked"]
     package: str
     path: str
     owner: str = ""
+    remedy: str = ""
 
     def __str__(self) -> str:
         path, package = printable(self.path), printable(self.package)
         if self.kind == "clobber":
             return f"{path}: {package}'s is left out, {printable(self.owner)} has this file too"
-        return f"{package}: its post-link script is not run ({path})"
+        if self.kind == "baked":
+            return (
+                f"{path}: it has the release's path in it, written by the link script of {package}, and "
+                "install.sh --prefix cannot change that in a binary file"
+            )
+        return (
+            f"{package}: its {self.kind} script is not run ({path}); "
+            f"to run it at build, put this line below [bundle]: {self.remedy}"
+        )
 
 
 def collect(prefix: Prefix, filters: Filters = EVERYTHING) -> tuple[Member, ...]:
@@ -85,12 +95,18 @@ def find_notes(prefix: Prefix) -> tuple[Note, ...]:
         if not one.same
         for key in one.others
     )
-    scripts = sorted((prefix.path / "bin").glob(".*-post-link.sh"))
-    unrun = (
-        Note(kind="post-link", package=script.name[1:].removesuffix("-post-link.sh"), path=f"bin/{script.name}")
-        for script in scripts
-    )
-    return (*clobbers, *unrun)
+    return (*clobbers, *_unrun(prefix))
+
+
+def _unrun(prefix: Prefix) -> Iterator[Note]:
+    """The packages' link scripts that nobody has agreed to run."""
+    names = {archive.package.name for archive in prefix.archives if archive.package.manager == "conda"}
+    kinds: tuple[Literal["pre-link", "post-link"], ...] = ("pre-link", "post-link")
+    for script in sorted((prefix.linked / "bin").glob(".*-link.sh")):
+        for kind in kinds:
+            name = script.name[1:].removesuffix(f"-{kind}.sh")
+            if script.name == f".{name}-{kind}.sh" and name in names and not prefix.consent.covers(name):
+                yield Note(kind=kind, package=name, path=f"bin/{script.name}", remedy=prefix.consent.line(name))
 
 
 def _list(prefix: Prefix, filters: Filters) -> set[str]:
@@ -98,7 +114,9 @@ def _list(prefix: Prefix, filters: Filters) -> set[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # conda-pack warns where it would pack something else
-            environment = CondaEnv.from_prefix(str(prefix.path))
+            if prefix.effects:  # scripts may remove files, but what the linker has left is to be complete
+                CondaEnv.from_prefix(str(prefix.linked))
+            environment = CondaEnv.from_prefix(str(prefix.path), ignore_missing_files=bool(prefix.effects))
     except (CondaPackException, UserWarning) as error:
         raise PackError(str(error).strip(), where=f"conda-pack, {prefix.lock.platform}") from error
     for pattern in filters.exclude:
@@ -113,9 +131,9 @@ class _View:
     """A prefix as its packages declare it.
 
     ``metadata`` are files that the installer of wheels has made, or changed: no wheel's digest says what is in them.
-    ``owners`` says which package alone decides a file's bytes: those that carry a prefix and those that two packages
-    have are nobody's. ``records`` are the packages' own entries in conda-meta, as they are packed. ``places`` are the
-    prefixes that a link may point into, ``present`` are all targets.
+    ``owners`` says which package alone decides a file's bytes: those that carry a prefix, those that two packages have
+    and those that link scripts have written are nobody's. ``records`` are the packages' own entries in conda-meta, as
+    they are packed. ``places`` are the prefixes that a link may point into, ``present`` are all targets.
     """
 
     prefix: Prefix
@@ -145,6 +163,9 @@ class _View:
                     places.add(entry.get("prefix_placeholder", prefix.baked))
                 else:
                     owners[target] = record["name"]
+        for path in (path for done in prefix.effects for path in (*done.added, *done.changed)):
+            owners.pop(path, None)  # a script has decided its bytes
+            declared.pop(path, None)
         metadata: set[str] = set()
         for wheel in prefix.wheels:
             metadata |= wheel.metadata
@@ -199,8 +220,9 @@ class _View:
         """
         points_to = os.readlink(self.prefix.path / target)  # noqa: PTH115 -- pathlib would normalise the text
         for name in self.places:
-            if points_to.startswith(f"{name}/"):
-                return os.path.relpath(points_to.removeprefix(f"{name}/"), os.path.dirname(target))  # noqa: PTH120
+            if points_to == name or points_to.startswith(f"{name}/"):
+                inside = points_to.removeprefix(name).lstrip("/") or "."
+                return os.path.relpath(inside, os.path.dirname(target) or ".")  # noqa: PTH120
         return points_to
 
 

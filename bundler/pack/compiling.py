@@ -42,7 +42,8 @@ class BytecodePlan:
 
     def __init__(self, prefix: Prefix, wanted: BytecodeMode, *, jobs: int | None) -> None:
         self._prefix = prefix.path
-        self._compiler = Compiler.of(prefix.path) if wanted == "build" else None
+        # Not of prefix.path: link scripts, which run in a cage, may have put something else there.
+        self._compiler = Compiler.of(prefix.linked) if wanted == "build" else None
         self.mode: BytecodeMode = wanted
         if not (prefix.path / "bin" / "python").exists():
             self.mode = "none"

@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
+    from bundler.linkscripts.run import Effects
     from bundler.pack.codecs import Codec
     from bundler.prefix import Prefix
     from bundler.progress import Progress
@@ -61,6 +62,8 @@ class Payload:
     notes: tuple[Note, ...]
     shared: tuple[Shared, ...]
     """Files of the environment that several packages have."""
+    effects: tuple[Effects, ...]
+    """What packages' link scripts have done."""
     longest: int | None
     """The longest path, in bytes, that the release can be relocated to; None if there is no limit."""
     to_compile: frozenset[str]
@@ -126,7 +129,7 @@ def make_payload(
                 raise PackError(f"cannot be written: {error.strerror or error}", where=str(goal)) from error
     cache.prune()
     packed = {entry.path for entry in written.tree}
-    notes = find_notes(prefix)
+    notes = (*find_notes(prefix), *_rigid(members, prefix))
     for note in notes:
         progress.step(f"note: {note}")
     return Payload(
@@ -135,6 +138,7 @@ def make_payload(
         bytecode=bytecode.mode,
         notes=notes,
         shared=tuple(one for one in prefix.shared if f"env/{one.path}" in packed),
+        effects=prefix.effects,
         longest=longest(found),
         to_compile=frozenset(to_compile),
         archive=written,
@@ -152,6 +156,16 @@ def _carriers(members: Iterable[Member], prefix: Prefix) -> tuple[Found, ...]:
                     find(member.path, content, prefix.release_dir, mode=said.mode, placeholder=said.placeholder)
                 )
     return tuple(entry for entry in found if entry is not None)
+
+
+def _rigid(members: Iterable[Member], prefix: Prefix) -> Iterator[Note]:
+    """Binary files in which link scripts have put the release's path: nobody says how it could be rewritten there."""
+    written = {f"env/{path}": done.package for done in prefix.effects for path in (*done.added, *done.changed)}
+    for member in members:
+        if member.path in written and member.source is not None:
+            with member.open() as file, _mapped(file) as content:
+                if content.find(prefix.release_dir.encode()) >= 0 and content.find(b"\0") >= 0:
+                    yield Note(kind="baked", package=written[member.path], path=member.path.removeprefix("env/"))
 
 
 @contextlib.contextmanager

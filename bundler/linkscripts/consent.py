@@ -1,0 +1,78 @@
+"""``[bundle] link_scripts``: whose scripts are run."""
+
+from __future__ import annotations
+
+import difflib
+from dataclasses import dataclass
+from fnmatch import fnmatch
+from typing import TYPE_CHECKING, Literal
+
+from bundler.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
+
+__all__ = ["NO_CONSENT", "Consent", "without"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Consent:
+    """The packages whose link scripts may run; ``where`` is the key's name in messages.
+
+    ``exclude`` and ``include`` are the bundle's patterns: what a script writes to a file that is left out counts for
+    nothing.
+    """
+
+    packages: tuple[str, ...] | Literal["all"] = ()
+    exclude: tuple[str, ...] = ()
+    include: tuple[str, ...] = ()
+    where: str = "bundle.link_scripts"
+
+    def covers(self, name: str) -> bool:
+        return self.packages == "all" or name in self.packages
+
+    def line(self, name: str) -> str:
+        """The line of bundle.toml that lets the scripts of ``name`` run, too."""
+        names = sorted({name, *(() if self.packages == "all" else self.packages)})
+        return f"link_scripts = [{', '.join(map(_quoted, names))}]"
+
+    def packs(self, path: str) -> bool:
+        """Whether the file at ``path`` gets into the bundle, as far as the bundle's patterns say."""
+        excluded = any(fnmatch(path, pattern) for pattern in self.exclude)
+        return not excluded or any(fnmatch(path, pattern) for pattern in self.include)
+
+    def check_names(self, locked: Collection[str]) -> None:
+        """Raises :class:`ConfigError` for a name that is not among the ``locked`` packages."""
+        for name in self._named():
+            if name not in locked:
+                close = difflib.get_close_matches(name, sorted(locked), 1)
+                raise ConfigError(
+                    f"no package {name!r} is locked" + (f"; did you mean {close[0]!r}?" if close else ""),
+                    where=self.where,
+                    remedy="Name conda packages of the lockfile, by their exact names.",
+                )
+
+    def check_scripts(self, locked: Collection[str], scripted: Collection[str]) -> None:
+        """Raises :class:`ConfigError` for a ``locked`` package that is named and is none of the ``scripted`` ones."""
+        for name in self._named():
+            if name in locked and name not in scripted:
+                raise ConfigError(
+                    f"{name} has neither a pre-link nor a post-link script",
+                    where=self.where,
+                    remedy=f"Packages that have one: {', '.join(sorted(scripted)) or 'none'}.",
+                )
+
+    def _named(self) -> tuple[str, ...]:
+        return () if self.packages == "all" else self.packages
+
+
+NO_CONSENT = Consent()
+
+
+def without(name: str) -> str:
+    """What to do, for the end of a sentence, so that the scripts of ``name`` are not run."""
+    return f'leave {name} out of bundle.link_scripts (where that is "all", name the others)'
+
+
+def _quoted(name: str) -> str:
+    return f'"{name}"'

@@ -1,0 +1,293 @@
+"""Link scripts as conda runs them, except that they run in the cage.
+
+conda links packages in an order of its own (:func:`bundler.sharing.conda.link_order`). A package's ``pre-link`` script
+runs before its files are there, from the unpacked package (``SOURCE_DIR``); once all are linked, the ``post-link``
+scripts run in the same order.
+Each is given to ``bash -x`` with ``PREFIX``, ``PKG_NAME``, ``PKG_VERSION`` and ``PKG_BUILDNUM``; one that fails, fails
+the whole; what it writes to ``$PREFIX/.messages.txt`` is shown and removed. rattler runs them where it links, with all
+rights of the build, which is why it is not asked to.
+
+All scripts run twice, each time on a new copy: what differs between the two would make another bundle of the same
+inputs. The second copy is filled in another order, for what goes by the order of directories, and in another second.
+What changes more slowly, such as a date without a time, is not seen.
+"""
+
+from __future__ import annotations
+
+import os
+import time
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Literal
+
+from bundler.cage import HOME, SYSTEM_PATH, Bind, Limits, owner, run_caged
+from bundler.digests import file_sha256
+from bundler.errors import DamagedCacheError, MissingToolError, PackError
+from bundler.linkscripts.consent import without
+from bundler.linkscripts.tree import WorkingTree, copy_tree
+from bundler.platforms import runs_here
+from bundler.printable import last_lines
+from bundler.process import find_tool
+from bundler.scratch import files_below, remove_tree
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
+
+    from bundler.linkscripts.consent import Consent
+    from bundler.linkscripts.tree import Content, Declarations
+
+__all__ = ["LIMITS", "Effects", "Job", "Scripted", "declarations", "read_scripts", "refuse_foreign", "run_scripts"]
+
+LIMITS = Limits()
+PAUSE = 1.0
+"""Seconds between two runs: who writes the time, writes another."""
+MESSAGES = ".messages.txt"
+_LONGEST_MESSAGE = 64 << 10
+_EPOCH = "315532800"
+"""SOURCE_DATE_EPOCH: 1980, and never the build's own, which is no input of the build id."""
+
+Kind = Literal["pre-link", "post-link"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Effects:
+    """What one script of a package has done, and what it had to say.
+
+    Paths are below the prefix and sorted; those that the bundle leaves out are not among them, nor are directories.
+    """
+
+    package: str
+    script: Kind
+    added: tuple[str, ...] = ()
+    changed: tuple[str, ...] = ()
+    removed: tuple[str, ...] = ()
+    messages: tuple[str, ...] = ()
+
+    def document(self) -> dict[str, Any]:
+        """For the manifest, without messages: no rule says that they are the same every time."""
+        return {key: value for key, value in vars(self).items() if key != "messages"}
+
+    def __str__(self) -> str:
+        counts = [
+            f"{len(paths)} {'file' if len(paths) == 1 else 'files'} {verb} ({_some(paths)})"
+            for verb, paths in (("added", self.added), ("changed", self.changed), ("removed", self.removed))
+            if paths
+        ]
+        return f"{self.package}: its {self.script} script was run; {', '.join(counts) or 'nothing has changed'}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Scripted:
+    """A linked package as its scripts see it. ``copy`` is where it lies unpacked, ``files`` what it has linked.
+
+    ``scripts`` has the declared SHA-256 of the scripts that it has.
+    """
+
+    name: str
+    version: str
+    build_number: int
+    copy: Path
+    files: tuple[str, ...]
+    scripts: Mapping[Kind, str]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """Whose scripts to run where: ``linked`` is the linked environment, ``packages`` are in the order of linking."""
+
+    linked: Path
+    baked: str
+    packages: tuple[Scripted, ...]
+    declared: Declarations
+    consent: Consent
+
+    def wanted(self, kind: Kind) -> tuple[Scripted, ...]:
+        """The packages that have a script of this kind, which may run."""
+        return tuple(one for one in self.packages if kind in one.scripts and self.consent.covers(one.name))
+
+
+def read_scripts(records: Iterable[dict[str, Any]], order: Sequence[str]) -> tuple[Scripted, ...]:
+    """The linked packages in ``order``, which has the name of each; ``records`` are those of ``conda-meta``."""
+    found = {record["name"]: _scripted(record) for record in records}
+    return tuple(found[name] for name in order)
+
+
+def declarations(records: Iterable[dict[str, Any]]) -> Declarations:
+    """What packages declare of the linked files."""
+    found: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
+    for record in records:
+        copy = Path(record["extracted_package_dir"]).name
+        for entry in record["paths_data"]["paths"]:
+            key = "sha256" if entry.get("prefix_placeholder") is None else "sha256_in_prefix"
+            digests, copies = found.get(entry["_path"], ((), ()))
+            found[entry["_path"]] = ((*digests, *([entry[key]] if entry.get(key) else [])), (*copies, copy))
+    return found
+
+
+def run_scripts(job: Job) -> tuple[Path, tuple[Effects, ...]]:
+    """Run the scripts; the changed copy of the linked environment, which lies beside it, and how it differs.
+
+    Raises :class:`PackError` for a script that fails, that leaves what cannot be packed, or that does not do the same
+    every time.
+    """
+    find_tool("bash", package="bash", purpose="running packages' link scripts")
+    run = _Run(job, job.linked.with_name("scripted"))
+    effects = run.all()
+    time.sleep(PAUSE)
+    again = _Run(job, job.linked.with_name("scripted-again"), backwards=True)
+    repeated = again.all()
+    _compare(run.tree.contents, again.tree.contents, (*effects, *repeated), job.consent)
+    remove_tree(again.tree.path)
+    for path, content in run.tree.contents.items():
+        unpacked = content is not None and not path.endswith("/") and not job.consent.packs(path)
+        if unpacked and not os.path.lexists(job.linked / path):
+            (run.tree.path / path).unlink()  # nobody is told of it, so nobody may meet it
+    return run.tree.path, effects
+
+
+def refuse_foreign(packages: Iterable[str], platform: str, where: str) -> None:
+    """Raises :class:`MissingToolError` if there are scripts to be run, and this machine cannot run their programs."""
+    names = ", ".join(packages)
+    if names and not runs_here(platform):
+        raise MissingToolError(
+            f"the link scripts of {names} cannot be run: they are for {platform}, which this machine is not",
+            where=where,
+            remedy=f"Build for {platform} on such a machine, or {without('them')}.",
+        )
+
+
+class _Run:
+    """One run of all scripts, on a copy of its own, in which files come into being in one order or the other."""
+
+    def __init__(self, job: Job, work: Path, *, backwards: bool = False) -> None:
+        self.tree = WorkingTree(job.linked, work, job.baked, owner=owner())
+        self._job = job
+        self._backwards = backwards
+
+    def all(self) -> tuple[Effects, ...]:
+        return (*self._before_linking(), *self._after_linking())
+
+    def _before_linking(self) -> tuple[Effects, ...]:
+        """Run each ``pre-link`` script where the packages before it are linked; at the end all are."""
+        left = {path for path in files_below(self._job.linked) if not path.startswith("__clobbers__/")}
+        wanted = self._job.wanted("pre-link")
+        effects = []
+        ready: set[str] = set()
+        for package in self._job.packages if wanted else ():
+            if package in wanted:
+                self.tree.fill(sorted(left & ready, reverse=self._backwards))
+                left -= ready
+                effects.append(self._pre_link(package))
+            ready.update(package.files)
+        self.tree.fill(sorted(left, reverse=self._backwards))
+        # What a package has linked over a script's file since is the package's.
+        return tuple(replace(one, added=tuple(filter(self.tree.contents.get, one.added))) for one in effects)
+
+    def _pre_link(self, package: Scripted) -> Effects:
+        name = f"bin/.{package.name}-pre-link.sh"
+        _check(package.copy / name, name, package, "pre-link")
+        source = self.tree.path.with_name("source")
+        copy_tree(package.copy, source, owner=owner())
+        place = f"/pkgs/{package.copy.name}"
+        try:
+            return self._script(package, "pre-link", f"{place}/{name}", Bind(source=source, target=place))
+        finally:
+            remove_tree(source)
+
+    def _after_linking(self) -> Iterator[Effects]:
+        for package in self._job.wanted("post-link"):
+            name = f"bin/.{package.name}-post-link.sh"
+            _check(self._job.linked / name, name, package, "post-link")
+            yield self._script(package, "post-link", f"{self._job.baked}/{name}")
+
+    def _script(self, package: Scripted, kind: Kind, path: str, *binds: Bind) -> Effects:
+        env = {
+            "PREFIX": self._job.baked,
+            "ROOT_PREFIX": self._job.baked,
+            "CONDA_PREFIX": self._job.baked,
+            "PKG_NAME": package.name,
+            "PKG_VERSION": package.version,
+            "PKG_BUILDNUM": str(package.build_number),
+            "PATH": f"{self._job.baked}/bin:{SYSTEM_PATH}",
+            "HOME": HOME,
+            "LANG": "C.UTF-8",
+            "TZ": "UTC",
+            "SOURCE_DATE_EPOCH": _EPOCH,
+            "PYTHONDONTWRITEBYTECODE": "1",
+            "PYTHONHASHSEED": "0",
+        }
+        directory = path.rpartition("/")[0]
+        if kind == "pre-link":
+            env["SOURCE_DIR"] = directory.rpartition("/")[0]
+        prefix = Bind(source=self.tree.path, target=self._job.baked, writable=True)
+        ended = run_caged(["bash", "-x", path], binds=[prefix, *binds], env=env, cwd=directory, limits=LIMITS)
+        messages = last_lines(self.tree.take(MESSAGES, _LONGEST_MESSAGE), 100)
+        if ended.status != 0:
+            late = f"did not end within {LIMITS.seconds:g} seconds"
+            raise PackError(
+                f"its {kind} script {late if ended.late else f'failed with status {ended.status}'}",
+                where=package.name,
+                remedy=_failed(package.name, (*messages, *last_lines(ended.output))),
+            )
+        changes = vars(self.tree.changes(package.name, self._job.declared))
+        told = {verb: tuple(filter(self._job.consent.packs, paths)) for verb, paths in changes.items()}
+        return Effects(package=package.name, script=kind, messages=messages, **told)
+
+
+def _scripted(record: dict[str, Any]) -> Scripted:
+    name = record["name"]
+    kinds: tuple[Kind, ...] = ("pre-link", "post-link")
+    entries = {entry["_path"]: entry for entry in record["paths_data"]["paths"]}
+    scripts: dict[Kind, str] = {}
+    for kind in kinds:
+        entry = entries.get(f"bin/.{name}-{kind}.sh")
+        if entry is not None:
+            baked = kind == "post-link" and "prefix_placeholder" in entry
+            scripts[kind] = entry.get("sha256_in_prefix" if baked else "sha256") or ""
+    return Scripted(
+        name=name,
+        version=record["version"],
+        build_number=record["build_number"],
+        copy=Path(record["extracted_package_dir"]),
+        files=tuple(record["files"]),
+        scripts=scripts,
+    )
+
+
+def _check(path: Path, name: str, package: Scripted, kind: Kind) -> None:
+    """What is run is what the package declares, and not what somebody has left in its copy.
+
+    Packages older than paths.json declare nothing.
+    """
+    expected = package.scripts[kind]
+    if path.is_symlink() or not path.is_file() or (expected and file_sha256(path) != expected):
+        raise DamagedCacheError(name, packages=(package.copy.name,))
+
+
+def _compare(
+    one: dict[str, Content | None], other: dict[str, Content | None], effects: Iterable[Effects], consent: Consent
+) -> None:
+    nothing = object()
+    for path in sorted(one.keys() | other.keys()):
+        if one.get(path, nothing) != other.get(path, nothing) and consent.packs(path):
+            whose = [done.package for done in effects if path in (*done.added, *done.changed, *done.removed)]
+            package = (whose or sorted({done.package for done in effects}))[-1]
+            raise PackError(
+                f"its link script does not do the same every time: {path} differs between two runs",
+                where=package,
+                remedy="The same inputs have to be the same bundle; the time or a random number is no input. If the "
+                f'file is not needed, leave it out (exclude = ["{path}"] under [bundle]); else {without(package)}.',
+            )
+
+
+def _failed(package: str, lines: tuple[str, ...]) -> str:
+    said = "".join(f"\n    {line}" for line in lines)
+    return (
+        (f"It said:{said}\n  " if said else "It said nothing.\n  ")
+        + "It has no network and may write to its environment only. "
+        + f"If its package can do without it, {without(package)}."
+    )
+
+
+def _some(paths: tuple[str, ...], most: int = 5) -> str:
+    return ", ".join(paths[:most]) + (f" and {len(paths) - most} more" if len(paths) > most else "")

@@ -1,0 +1,78 @@
+"""Directories for the time of a build, and nothing left of them by builds that are killed."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import shutil
+import stat
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.resources import cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["entries", "files_below", "locked", "remove_tree", "scratch"]
+
+_OURS = "scratch-"
+
+
+@contextlib.contextmanager
+def scratch(room: str) -> Iterator[Path]:
+    """A new directory in ``cache_dir(room)``, which is removed at the end.
+
+    So is what killed builds have left there: nobody holds its lock any more.
+    """
+    parent = cache_dir(room)
+    with contextlib.ExitStack() as held:
+        with locked(parent):  # nobody may see our directory before it is locked
+            for left in parent.glob(f"{_OURS}*"):
+                with contextlib.suppress(OSError), locked(left, wait=False):
+                    remove_tree(left)
+            path = Path(tempfile.mkdtemp(prefix=_OURS, dir=parent))
+            held.enter_context(locked(path))
+        held.callback(remove_tree, path)
+        yield path
+
+
+@contextlib.contextmanager
+def locked(directory: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold a directory's lock. Raises BlockingIOError if somebody else has it and we do not ``wait``."""
+    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def files_below(root: Path) -> Iterator[str]:
+    """All files and links below ``root``; links are not followed."""
+    pending = [""]
+    while pending:
+        directory = pending.pop()
+        for entry in entries(root / directory):
+            if entry.is_dir(follow_symlinks=False):
+                pending.append(f"{directory}{entry.name}/")
+            else:
+                yield f"{directory}{entry.name}"
+
+
+def entries(directory: Path) -> list[os.DirEntry[str]]:
+    """What is in a directory of ours. One that a package's script has locked even its owner out of is opened first."""
+    if directory.lstat().st_mode & stat.S_IRWXU != stat.S_IRWXU:
+        directory.chmod(0o755)
+    with os.scandir(directory) as found:
+        return list(found)
+
+
+def remove_tree(path: Path) -> None:
+    """Remove a directory, whatever modes a script has given to those in it. None there is fine."""
+    with contextlib.suppress(FileNotFoundError):
+        for _ in files_below(path):
+            pass  # has opened each directory
+        shutil.rmtree(path)
