@@ -13,6 +13,7 @@ import shutil
 import struct
 import tarfile
 import zipfile
+import zlib
 from contextlib import contextmanager
 from typing import IO, TYPE_CHECKING
 
@@ -77,7 +78,7 @@ def unpackable(path: Path, room: Path) -> Path:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    damage = (tarfile.TarError, zipfile.BadZipFile, zstandard.ZstdError)
+    damage = (tarfile.TarError, zipfile.BadZipFile, zlib.error, zstandard.ZstdError)
     try:
         yield
     # RuntimeError: the member is encrypted; NotImplementedError: it is compressed in some rare way

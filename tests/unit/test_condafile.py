@@ -87,6 +87,10 @@ def test_sizes_behind_the_members_and_compressed_ones(tmp_path: Path) -> None:
     good = read_members(archive, NAMES)
     rewrite(archive, none, none, behind=True)
     assert read_members(archive, NAMES) == good
+    rewrite(archive, none, none)  # now the headers have the sizes, and say that they come behind
+    archive.write_bytes(archive.read_bytes().replace(b"PK\3\4\x2d\0\0\0", b"PK\3\4\x2d\0\x08\0"))
+    assert read_members(archive, NAMES) == good
+    assert unpackable(archive, tmp_path) != archive  # rattler would refuse it
     with zipfile.ZipFile(archive) as old:
         parts = {name: old.read(name) for name in old.namelist()}
     with zipfile.ZipFile(archive, "w", zipfile.ZIP_DEFLATED) as new:

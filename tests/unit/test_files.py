@@ -202,6 +202,18 @@ def test_a_directory_that_is_in_itself_is_not_followed_for_ever(tmp_path: Path, 
     assert packed(tmp_path, *ways_out(error))["s/d/a"] == "x"
 
 
+def test_what_would_never_end_is_left_out_of_what_is_followed(tmp_path: Path) -> None:
+    """As links both are well, and to follow them is the way out for another."""
+    make(tmp_path, {"blob": "x", "src/m": "-> ../blob", "src/d/self": "-> .", "src/d/a": "y", "src/up": "-> .."})
+    error = refused(tmp_path, '"s" = "src"')
+    assert "2 mistakes:" in error.message
+    assert packed(tmp_path, *ways_out(error)) == {"s/m": "x", "s/d/a": "y"}
+    (tmp_path / "src/m").unlink()
+    error = refused(tmp_path, '"s" = "src"')
+    assert ways_out(error) == ['"s" = { source = "src", exclude = ["up"] }']
+    assert packed(tmp_path, *ways_out(error)) == {"s/d/self": "-> .", "s/d/a": "y"}
+
+
 def test_a_source_that_is_a_loop_or_leads_to_nothing(tmp_path: Path) -> None:
     make(tmp_path, {"loop": "-> loop", "gone": "-> nothing"})
     for links in ("keep", "follow"):
