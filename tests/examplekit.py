@@ -59,7 +59,7 @@ def examples_channel() -> Path:
 @cache
 def older_channel() -> Path:
     """The same for Python, made of what Debian bullseye has: glibc 2.31 and Python 3.9."""
-    system = rootfs("bullseye", include=("python3-distutils",))
+    system = rootfs("bullseye", include=("python3-distutils", "zstd"))
     return _channel("channel-bullseye", "--system", system, "--with=jupyter", "--with=inference")
 
 
