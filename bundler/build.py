@@ -100,11 +100,12 @@ def _build_one(config: BundleConfig, lock: Lock, options: BuildOptions, progress
     app = app_members(config.files)
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
-        linking = functools.partial(make_prefix, baked=identity.baked_prefix, progress=progress, access=config.access)
-        brought = _decompressor(linking, config, lock, options, progress)
+        linking = functools.partial(make_prefix, progress=progress, access=config.access)
+        # What is brought runs wherever it is; so short a prefix fits every package.
+        brought = _decompressor(functools.partial(linking, baked=identity.root), config, lock, options, progress)
         options = replace(options, compression=options.compression or ("zstd" if brought else "gzip"))
         payload, archives, activation = _from_whole_cache(
-            lambda: _pack(linking(lock), config, app, room, options, progress), progress
+            lambda: _pack(linking(lock, baked=identity.baked_prefix), config, app, room, options, progress), progress
         )
         payload = replace(payload, decompressor=brought)
         needs = requirements(config, lock, archives)

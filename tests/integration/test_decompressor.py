@@ -339,3 +339,10 @@ def test_a_damaged_copy_in_the_package_cache_is_unpacked_anew(
     again, said = built(project, channel)
     assert "unpacking that anew" in said
     assert tools(again) == good
+
+
+def test_its_category_is_nobody_elses(project: Path, channel: Path) -> None:
+    (project / "environment.yml").write_text(f"channels: [x]\ncategory: {TOOLS}\ndependencies: [tool]\n")
+    done = command("lock", project, channel)
+    assert done.returncode == 2
+    assert f"`category: {TOOLS}` is reserved" in done.stderr
