@@ -33,6 +33,7 @@ TOOLS = "tools"
 _PROGRAM = "bin/zstd"
 _GLIBC = re.compile(r"(ld-linux.*|ld64|lib(c|m|dl|rt|util|pthread|resolv))\.so\.\d+")
 """Libraries that are the target's own."""
+_LOADER = re.compile(r"/lib(64)?/(ld-linux[0-9A-Za-z._-]*|ld64)\.so\.\d+")
 _PLAIN = re.compile(r"[0-9A-Za-z._+/-]+")
 _ORIGIN = re.compile(r"\$(ORIGIN|\{ORIGIN\})(?=/|$)")
 _LEVEL = 12  # libdeflate's highest
@@ -77,6 +78,8 @@ def take_decompressor(prefix: Prefix) -> Decompressor:
         elf = read_elf(contents[place])
         if elf is None or not elf.is_for(prefix.lock.platform):
             raise UnusableError(f"{place} of package zstd is not a program or library for {prefix.lock.platform}")
+        if elf.interpreter and not _LOADER.fullmatch(elf.interpreter):
+            raise UnusableError(f"{place} of package zstd is started by {elf.interpreter!r}, not by glibc's loader")
         loader = loader or elf.interpreter
         pending += _libraries(elf, place, members)
     owners = {dist for member in taken.values() if member.declared for dist in member.declared.copies}
@@ -124,7 +127,9 @@ def _libraries(elf: Elf, place: str, members: Mapping[str, Member]) -> Iterator[
     for name in elf.needed:
         if _GLIBC.fullmatch(name):
             continue
-        found = (posixpath.normpath(posixpath.join(directory, name)) for directory in directories)
+        # A name with a slash is a path to a loader, whatever is searched.
+        searched = () if "/" in name else directories
+        found = (posixpath.normpath(posixpath.join(directory, name)) for directory in searched)
         library = next((path for path in found if path in members), None)
         if library is None:
             raise UnusableError(f"{place} of package zstd does not find {name} by its own search path")

@@ -302,6 +302,8 @@ def elsewhere(content: bytes, *arguments: str, room: Path) -> bytes:
         ("absolute", "looks for libraries in '/srv/lib', outside of what is brought"),
         ("above", "looks for libraries in '$ORIGIN/../../lib', outside of what is brought"),
         ("relative", "looks for libraries in 'lib', outside of what is brought"),
+        ("loader", "is started by '/lib/ld-musl-x86_64.so.1', not by glibc's loader"),
+        ("path", "bin/zstd of package zstd does not find ../lib/libouter.so.2 by its own search path"),
     ],
 )
 def test_one_that_could_not_run_elsewhere_is_not_brought(
@@ -315,6 +317,11 @@ def test_one_that_could_not_run_elsewhere_is_not_brought(
     paths = {"absolute": "$ORIGIN/../lib:/srv/lib", "above": "$ORIGIN/../../lib", "relative": "lib"}
     if case in paths:
         files["bin/zstd"] = elsewhere(program, "--set-rpath", paths[case], room=tmp_path)
+    elif case == "loader":
+        files["bin/zstd"] = elsewhere(program, "--set-interpreter", "/lib/ld-musl-x86_64.so.1", room=tmp_path)
+    elif case == "path":
+        slash = ("--replace-needed", "libouter.so.2", "../lib/libouter.so.2")
+        files["bin/zstd"] = elsewhere(program, *slash, room=tmp_path)
     elif case == "inner":
         files["lib/libouter.so.2"] = elsewhere(outer, "--remove-rpath", room=tmp_path)
     elif case == "no-library":
