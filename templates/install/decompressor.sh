@@ -37,6 +37,12 @@ bring_decompressor() {
         die 10 "$DECOMPRESSOR_FAILS does not run: $(printf '%s\n' "$decompressor_said" | head_of -)" "$DECOMPRESSOR_REMEDY"
 }
 
+drop_decompressor() {
+    [ -n "$OWN_DECOMPRESSOR" ] || return 0
+    OWN_DECOMPRESSOR=
+    rm -rf "$decompressor_dir" || die 12 "cannot remove $decompressor_dir"
+}
+
 bring_decompressor_file() { # SHA256 PATH
     case $2 in
         "$DECOMPRESSOR_DIR"/*) ;;

@@ -13,6 +13,7 @@ stage_release() {
     bring_decompressor
     say "unpacking $((PAYLOAD_KIB / 1024)) MiB"
     unpack
+    drop_decompressor
     refuse_special_files
     refuse_stray_links
     each_file stage_file

@@ -128,6 +128,9 @@ def test_the_bundles_own_reads_the_payload(target: Target) -> None:
     brought = target.room / "releases" / ".1.0.tools.partial" / "tools"
     assert brought.parent.stat().st_mode & 0o777 == 0o700
     assert (brought / "lib" / "libother.so.1").read_bytes() == b"a library"
+    shutil.rmtree(brought.parent)
+    assert target.run("bring_decompressor; drop_decompressor; drop_decompressor").status == 0
+    assert list((target.room / "releases").iterdir()) == []
 
 
 def test_the_machines_own_is_taken_where_there_is_one(target: Target) -> None:
