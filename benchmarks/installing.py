@@ -3,7 +3,7 @@
 The script is the bundle's own, with another last line: it checks itself and the bundle, unpacks, verifies, refuses what
 is not a plain tree, syncs and names the release. Left out are preflight, units and the start of the service, which do
 not depend on the payload and need systemd. Nothing is stubbed; only the root is another one, and where it is asked for
-the machine is taken for one that has gzip alone to read gzip with.
+the machine is taken for one without zstd.
 """
 
 from __future__ import annotations
@@ -16,17 +16,22 @@ from benchmarks.measure import BenchError
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["GZIP_ALONE", "stage_script"]
+__all__ = ["BROUGHT", "GZIP_ALONE", "stage_script"]
 
 GZIP_ALONE = "install.sh, gzip, where zstd is not"
-"""The subject of that machine: what is there decides how fast a gzip payload is read."""
+BROUGHT = "install.sh, zstd, where only the bundle has it"
+"""The subjects of that machine: what is there decides how fast a payload is read."""
 
 _MAIN = '\nmain "$@"\n'
-_FUNCTIONS = ("verify_bundle", "gzip_reader", "stage_release", "relocate")
+_FUNCTIONS = ("verify_bundle", "gzip_reader", "needs_decompressor", "stage_release", "relocate")
+_WITHOUT_ZSTD = """
+gzip_reader() { echo gzip; }
+needs_decompressor() { [ -n "$DECOMPRESSOR" ]; }
+"""
 _NEEDED = ("BAKED_ROOT=", "STAGE_NAME=", *(f"\n{name}() {{" for name in _FUNCTIONS))
 
 
-def stage_script(bundle: Path, root: Path, *, relocate: bool = False, gzip_alone: bool = False) -> Path:
+def stage_script(bundle: Path, root: Path, *, relocate: bool = False, without_zstd: bool = False) -> Path:
     """Write the script beside ``root`` and return its path. It wants ``root/releases`` and ``root/work``, both empty.
 
     Without ``relocate`` it takes ``root`` for its default root, and has nothing to rewrite.
@@ -38,7 +43,7 @@ def stage_script(bundle: Path, root: Path, *, relocate: bool = False, gzip_alone
 BUNDLE={shlex.quote(str(bundle))}
 ROOT={shlex.quote(str(root))}
 {"" if relocate else "BAKED_ROOT=$ROOT"}
-{"gzip_reader() { echo gzip; }" if gzip_alone else ""}
+{_WITHOUT_ZSTD if without_zstd else ""}
 SELF=$BUNDLE/install.sh
 WORK=$ROOT/work
 PLACE=$ROOT

@@ -10,7 +10,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from benchmarks.installing import GZIP_ALONE, stage_script
+from benchmarks.installing import BROUGHT, GZIP_ALONE, stage_script
 from benchmarks.measure import Subject
 from bundler.process import run
 
@@ -137,9 +137,10 @@ def installs(world: World, environment: Environment, goal: Path) -> tuple[Subjec
             _unpack(f"tar -x, {codec}", f'tar {flag} -xf "$1" -C "$2"', payload, plain),
             _unpack(f"tar -x and sync, {codec}", f'tar {flag} -xf "$1" -C "$2" && sync -f "$2"', payload, plain),
         ]
-    root = goal / "ours-gzip-alone"
-    script = stage_script(world.bundle("gzip"), root, gzip_alone=True)
-    subjects.append(_install(GZIP_ALONE, ("sh", script), root / "releases", root / "work"))
+    for name, codec in ((GZIP_ALONE, "gzip"), (BROUGHT, "zstd")):
+        root = goal / f"ours-{codec}-without-zstd"
+        script = stage_script(world.bundle(codec), root, without_zstd=True)
+        subjects.append(_install(name, ("sh", script), root / "releases", root / "work"))
     packed = world.room / "out" / f"{environment.name} conda-pack 1" / "env.tar.gz"
     words = 'tar -xzf "$1" -C "$2" && "$2/bin/python" "$2/bin/conda-unpack"'
     subjects.append(_unpack("conda-pack: tar -x, conda-unpack", words, packed, goal / "conda-pack"))

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
-from benchmarks.installing import GZIP_ALONE
+from benchmarks.installing import BROUGHT, GZIP_ALONE
 from benchmarks.many import OURS, THEIRS
 from benchmarks.subjects import FIRST_BUILD
 
@@ -67,6 +67,8 @@ def _builds(build: Result) -> Iterator[Verdict]:
         mine, theirs = found[f"ours, {codec}"], found[_THEIRS]
         yield _times("at least", faster, f"build 1x, {codec}: conda-pack's time / ours", theirs, mine)
         yield _sizes(size, f"build 1x, {codec}: our size / conda-pack's", mine, theirs)
+    name = "build 1x: a bundle's size, zstd and its decompressor / gzip"
+    yield _sizes(1.0, name, *(found[f"conda-bundler build, {codec}"] for codec in ("zstd", "gzip")))
 
 
 def _rebuilds(results: Mapping[str, Result]) -> Iterator[Verdict]:
@@ -86,6 +88,9 @@ def _installs(install: Result) -> Iterator[Verdict]:
         yield _times("at most", 1.3, name, mine, found[f"tar -x and sync, {codec}"])
     alone = found[GZIP_ALONE]
     yield _times("at most", 1.3, "install, gzip, where zstd is not: ours / tar -x", alone, found["tar -x, gzip"])
+    yield _times(
+        "at most", 1.0, "install where zstd is not: zstd, which the bundle brings / gzip", found[BROUGHT], alone
+    )
     rattler = found["rattler install from .conda files"]
     yield _times("at most", 1.0, "install, zstd: ours / rattler from .conda files", found["install.sh, zstd"], rattler)
     moved, unpack = found["install.sh, gzip, another root"], found["conda-pack: tar -x, conda-unpack"]

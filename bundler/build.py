@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import hashlib
 from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, TypeVar
 
 from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
@@ -16,10 +16,12 @@ from bundler.linkscripts.consent import Consent
 from bundler.local.files import find_local, local_wheel_names
 from bundler.local.replace import with_local
 from bundler.lock.condalock import LockRequest, is_fresh, write_lockfile
-from bundler.lock.lockfile import locked_categories, locked_platforms, read_lock
+from bundler.lock.decompressor import locked_decompressor
+from bundler.lock.lockfile import Lock, locked_categories, locked_platforms, read_lock
 from bundler.pack.app import app_members
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
+from bundler.pack.decompressor import TOOLS, UnusableError, take_decompressor
 from bundler.pack.payload import PackOptions, make_payload
 from bundler.platforms import runs_here
 from bundler.prefix import forget, make_prefix
@@ -27,6 +29,7 @@ from bundler.sharing.owners import Owners, check_names
 from bundler.target.activation import read_activation, spec_variables
 from bundler.target.render import (
     CLIENTS,
+    InstallDecompressor,
     InstallScript,
     InstallService,
     render_environment,
@@ -45,7 +48,7 @@ if TYPE_CHECKING:
     from bundler.bundle.identity import Identity
     from bundler.config.project import BundleConfig, Service
     from bundler.fetch.archives import Archive
-    from bundler.lock.lockfile import Lock
+    from bundler.pack.decompressor import Decompressor
     from bundler.pack.members import Member
     from bundler.pack.payload import Payload
     from bundler.prefix import Prefix
@@ -53,18 +56,21 @@ if TYPE_CHECKING:
     from bundler.target.activation import Activation
     from bundler.target.requirements import Requirements
 
+_T = TypeVar("_T")
+
 __all__ = ["BuildOptions", "build", "install_service", "lock_request"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """How to build; nothing here changes what is built."""
+    """How to build; nothing here changes the release that is built."""
 
     output: Path
     form: str = "tar"
     solver: str = "rattler"
     relock: bool = False
-    compression: str = "gzip"
+    compression: str | None = None
+    """One of CODECS; None: zstd if the bundle can bring a decompressor for it, else gzip."""
     jobs: int | None = None
 
 
@@ -121,16 +127,15 @@ def _build_one(
     config = _for_platform(config, lock.platform, progress)
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
-        linking = functools.partial(
-            make_prefix,
-            lock,
-            identity.baked_prefix,
-            progress,
-            config.access,
-            owners=Owners.of(config.owners),
-            consent=_consent(config),
+        linking = functools.partial(make_prefix, progress=progress, access=config.access)
+        # What is brought runs wherever it is; so short a prefix fits every package.
+        brought = _decompressor(functools.partial(linking, baked=identity.root), config, lock, options, progress)
+        options = replace(options, compression=options.compression or ("zstd" if brought else "gzip"))
+        linking = functools.partial(linking, owners=Owners.of(config.owners), consent=_consent(config))
+        payload, archives, activation = _from_whole_cache(
+            lambda: _pack(linking(lock, baked=identity.baked_prefix), config, app, room, options, progress), progress
         )
-        payload, archives, activation = _pack(linking, config, app, room, options, progress)
+        payload = replace(payload, decompressor=brought)
         needs = requirements(config, lock, archives)
         manifest = make_manifest(
             config=config, identity=identity, lock=lock, payload=payload, archives=archives, needs=needs
@@ -138,27 +143,19 @@ def _build_one(
         files = _target_files(config, identity, lock, payload)
         files |= {path: text.encode() for path, text in activation.files().items()}
         files |= {"manifest.json": manifest.encode(), "conda-lock.yml": config.lockfile.read_bytes()}
-        files |= _installer(config, identity, needs, payload, files)
+        files |= brought.files if brought else {}
+        files |= _installer(_script(config, identity, needs, payload, files), files)
         write_files(room, files)
         progress.step(f"Writing {identity.bundle_name}")
         return place(room, identity, options.output, form=options.form)
 
 
-def _pack(
-    linking: Callable[[], AbstractContextManager[Prefix]],
-    config: BundleConfig,
-    app: tuple[Member, ...],
-    room: Path,
-    options: BuildOptions,
-    progress: Progress,
-) -> tuple[Payload, tuple[Archive, ...], Activation]:
-    """Link and pack; again from the archives themselves if the package cache turns out to be damaged."""
+def _from_whole_cache(use: Callable[[], _T], progress: Progress) -> _T:
+    """What ``use`` makes of linked packages; again from the archives themselves if the package cache is damaged."""
     forgotten: set[str] = set()
     while True:
         try:
-            with linking() as prefix:
-                payload = make_payload(prefix, app, room, _pack_options(config, options), progress)
-                return payload, prefix.archives, _activation(config, prefix, payload, progress)
+            return use()
         except DamagedCacheError as damage:
             if forgotten.issuperset(damage.packages):
                 raise
@@ -166,6 +163,54 @@ def _pack(
             progress.step(f"{damage.message} ({damage.where}); unpacking that anew")
             for package in damage.packages:
                 forget(package)
+
+
+def _decompressor(
+    linking: Callable[[Lock], AbstractContextManager[Prefix]],
+    config: BundleConfig,
+    lock: Lock,
+    options: BuildOptions,
+    progress: Progress,
+) -> Decompressor | None:
+    """What reads a zstd payload where the target does not, if that is wanted and can be had."""
+    if options.compression not in (None, "zstd"):
+        return None
+    try:
+        tools = locked_decompressor(lock)
+        if tools is None:
+            raise UnusableError("no package zstd is locked (`conda-bundler lock` adds it if the channels have one)")
+        brought = _from_whole_cache(lambda: _take(linking(tools)), progress)
+        if not options.compression and not requirements(config, lock, ()).covers(_needs(config, brought)):
+            raise UnusableError("the locked package zstd asks more of a server than the environment does")
+    except UnusableError as reason:
+        instead = "servers must have zstd" if options.compression else "the payload is compressed with gzip"
+        progress.step(f"note: {reason}; {instead}")
+        return None
+    return brought
+
+
+def _take(linked: AbstractContextManager[Prefix]) -> Decompressor:
+    with linked as prefix:
+        return take_decompressor(prefix)
+
+
+def _needs(config: BundleConfig, brought: Decompressor) -> Requirements:
+    platform = brought.packages[0].platform
+    return requirements(config, Lock(path=config.lockfile, platform=platform, packages=brought.packages), ())
+
+
+def _pack(
+    linked: AbstractContextManager[Prefix],
+    config: BundleConfig,
+    app: tuple[Member, ...],
+    room: Path,
+    options: BuildOptions,
+    progress: Progress,
+) -> tuple[Payload, tuple[Archive, ...], Activation]:
+    """Link and pack."""
+    with linked as prefix:
+        payload = make_payload(prefix, app, room, _pack_options(config, options), progress)
+        return payload, prefix.archives, _activation(config, prefix, payload, progress)
 
 
 def _activation(config: BundleConfig, prefix: Prefix, payload: Payload, progress: Progress) -> Activation:
@@ -179,7 +224,7 @@ def _activation(config: BundleConfig, prefix: Prefix, payload: Payload, progress
 
 def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
     filters = Filters(exclude=config.exclude, include=config.include)
-    codec = CODECS[options.compression]()
+    codec = CODECS[options.compression or "gzip"]()
     return PackOptions(codec=codec, bytecode=config.bytecode, filters=filters, jobs=options.jobs)
 
 
@@ -249,16 +294,13 @@ def _target_files(config: BundleConfig, identity: Identity, lock: Lock, payload:
     return {path: text.encode() for path, text in texts.items()}
 
 
-def _installer(
-    config: BundleConfig, identity: Identity, needs: Requirements, payload: Payload, files: dict[str, bytes]
-) -> dict[str, bytes]:
+def _installer(script: InstallScript, files: dict[str, bytes]) -> dict[str, bytes]:
     """manage, install.sh, which carries the digest of every other file, and SHA256SUMS, which people can check."""
-    script = _script(config, identity, needs, payload, files)
     files = {**files, MANAGE: render_manage(script).encode()}
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
     script = replace(script, files=tuple((digest, path) for path, digest in sorted(digests.items())))
     install = render_install(script).encode()
-    digests |= {INSTALL: hashlib.sha256(install).hexdigest(), payload.path.name: payload.sha256}
+    digests |= {INSTALL: hashlib.sha256(install).hexdigest(), script.payload: script.payload_sha256}
     return {MANAGE: files[MANAGE], INSTALL: install, SUMS: checksums(digests)}
 
 
@@ -289,6 +331,19 @@ def _script(
         services=tuple(install_service(service) for service in config.services),
         secrets=config.secrets,
         files=(),
+        decompressor=_install_decompressor(config, payload.decompressor),
+    )
+
+
+def _install_decompressor(config: BundleConfig, brought: Decompressor | None) -> InstallDecompressor:
+    if brought is None:
+        return InstallDecompressor()
+    return InstallDecompressor(
+        program=brought.program,
+        directory=TOOLS,
+        loader=brought.loader,
+        glibc=_needs(config, brought).glibc,
+        kib=brought.kib,
     )
 
 

@@ -257,7 +257,11 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
 @_project
 @click.option("--format", "form", type=click.Choice(["tar", "run", "dir"]), default="tar", show_default=True)
 @click.option("--output-dir", "output", type=_DIRECTORY, default=Path("dist"), show_default=True)
-@click.option("--compression", type=click.Choice(["gzip", "zstd", "xz", "none"]), default="gzip", show_default=True)
+@click.option(
+    "--compression",
+    type=click.Choice(["gzip", "zstd", "xz", "none"]),
+    help="Of the payload; by default zstd if the bundle can bring zstd for servers that lack it, else gzip.",
+)
 @click.option("--jobs", type=click.IntRange(min=1), help="Threads that compress; all processors if it is not given.")
 @click.option(
     "--category",

@@ -65,7 +65,7 @@ def older_channel() -> Path:
 
 def debian_channel(suite: str, *options: str) -> Path:
     """A channel of what a Debian has: bullseye's Python 3.9 and glibc 2.31, say."""
-    system = rootfs(suite, include=("python3-distutils",))
+    system = rootfs(suite, include=("python3-distutils", "zstd"))
     name = f"channel-{suite}" if options else f"channel-{suite}-plain"
     return _channel(name, "--system", system, *options)
 

@@ -71,7 +71,7 @@ def write_files(room: Path, files: Mapping[str, bytes]) -> None:
     """Write the bundle's small files below ``room``."""
     for name, content in files.items():
         path = room / name
-        path.parent.mkdir(exist_ok=True)
+        path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
 
 
@@ -136,7 +136,7 @@ def _starter(room: Path, top: str) -> Iterator[bytes]:
 def _head(room: Path, top: str) -> Iterator[bytes]:
     """A plain tar (the payload is compressed already): all but the payload, which comes last."""
     yield tar_header(top, 0o755, kind=DIRECTORY)
-    for name in sorted(path.name for path in room.iterdir() if path.is_dir()):
+    for name in sorted(path.relative_to(room).as_posix() for path in room.rglob("*") if path.is_dir()):
         yield tar_header(f"{top}/{name}", 0o755, kind=DIRECTORY)
     for path in _small_files(room):
         yield from _entry(path, f"{top}/{path.relative_to(room).as_posix()}")

@@ -146,6 +146,7 @@ def _options(manifest: Manifest) -> dict[str, str]:
         "include": " ".join(manifest.options.include),
         "bytecode": manifest.payload.bytecode,
         "compression": manifest.payload.codec,
+        "decompressor": str(manifest.decompressor or ""),
         "glibc": manifest.requires.glibc,
         "kernel": manifest.requires.linux,
         "processor": manifest.requires.archspec,

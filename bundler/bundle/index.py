@@ -162,6 +162,27 @@ class SecretEntry(_Entry):
         return ", ".join(f"{key} {said[key]}" for key in sorted(said) if key != "name")
 
 
+class ToolPackage(_Entry):
+    """A package that a bundle's own tools come from."""
+
+    name: str
+    version: str
+    build: str = ""
+    url: str = ""
+    sha256: str = ""
+
+
+class DecompressorEntry(_Entry):
+    """The bundle's own decompressor: ``program`` and ``files`` are paths in the bundle."""
+
+    program: str
+    files: tuple[str, ...] = ()
+    packages: tuple[ToolPackage, ...] = ()
+
+    def __str__(self) -> str:
+        return ", ".join(f"{one.name} {one.version} {one.build}".rstrip() for one in self.packages)
+
+
 class RequiresEntry(_Entry):
     machine: str
     glibc: str = ""
@@ -206,6 +227,7 @@ class Manifest(_Entry):
     baked_prefix: str
     tree_digest: str
     payload: PayloadEntry
+    decompressor: DecompressorEntry | None = None
     requires: RequiresEntry
     options: OptionsEntry = OptionsEntry()
     config: dict[str, str] = {}

@@ -103,11 +103,16 @@ class Inspection:
             ("", f"{payload.files} files and links, bytecode: {payload.bytecode or 'unknown'}"),
             ("needs", ", ".join(manifest.requires.lines())),
             ("", f"sh, {', '.join(self._tools())}, and coreutils, grep and sed, or busybox"),
+            *([("brings", self._brings())] if manifest.decompressor else []),
             ("tree", f"sha256 {manifest.tree_digest}"),
         ]
 
     def _tools(self) -> tuple[str, ...]:
-        return ("tar", *_TOOLS[self.manifest.payload.codec])
+        return ("tar", *(("gzip",) if self.manifest.decompressor else _TOOLS[self.manifest.payload.codec]))
+
+    def _brings(self) -> str:
+        codec, brought = self.manifest.payload.codec, self.manifest.decompressor
+        return printable(f"{brought.program if brought else ''}, for a server without {codec}: {brought}")
 
     def _services(self) -> list[str]:
         rows = []

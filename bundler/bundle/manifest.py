@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
     from bundler.fetch.archives import Archive
     from bundler.lock.lockfile import Lock
+    from bundler.pack.decompressor import Decompressor
     from bundler.pack.payload import Payload
     from bundler.target.requirements import Requirements
 
@@ -62,6 +63,7 @@ def make_manifest(
             "segments": [asdict(segment) for segment in payload.archive.segments],
             "parts": [asdict(part) for part in payload.archive.parts],
         },
+        "decompressor": _decompressor(payload.decompressor),
         "requires": {**needs.document(), "systemd": SYSTEMD},
         "options": {"exclude": config.exclude, "include": config.include},
         "config": dict(config.config),
@@ -79,6 +81,16 @@ def _largest(payload: Payload) -> list[dict[str, Any]]:
     """The payload's largest files, in bytes: where to look when a bundle is too large."""
     largest = sorted(payload.tree, key=lambda entry: (-entry.size, entry.path))[:_LARGEST]
     return [{"path": entry.path, "size": entry.size} for entry in largest]
+
+
+def _decompressor(brought: Decompressor | None) -> dict[str, Any] | None:
+    if brought is None:
+        return None
+    packages = [
+        {"name": one.name, "version": one.version, "build": one.build, "url": one.url, "sha256": one.sha256}
+        for one in brought.packages
+    ]
+    return {"program": brought.program, "files": sorted(brought.files), "packages": packages}
 
 
 def _services(config: BundleConfig, lock: Lock) -> list[dict[str, Any]]:

@@ -220,6 +220,7 @@ def _facts(bundle: OpenBundle) -> dict[str, str]:
         "PAYLOAD_SHA256": manifest.payload.sha256,
         "PAYLOAD_PARTS": " ".join(f"{part.sha256} {part.offset} {part.length}" for part in manifest.payload.parts),
         "PAYLOAD_CODEC": manifest.payload.codec,
+        "DECOMPRESSOR": manifest.decompressor.program if manifest.decompressor else "",
         "TREE_DIGEST": manifest.tree_digest,
         "GLIBC": manifest.requires.glibc,
         "KERNEL": manifest.requires.linux,

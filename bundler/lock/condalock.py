@@ -18,6 +18,7 @@ from bundler.digests import file_sha256, sha256_of
 from bundler.errors import ConfigError, LockError, MissingToolError
 from bundler.fetch.channels import ANYHOW, Access, variables_of
 from bundler.lock.answers import Answer
+from bundler.lock.decompressor import with_tools, without_tools
 from bundler.lock.environment import Environment, check_environment
 from bundler.lock.launcher import SolverSettings, read_failure, write_launcher, write_refusing_launcher
 from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lock
@@ -93,11 +94,12 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> Non
         report = room.path / "report.json"
         arguments: list[str] = []
         if update:
-            shutil.copyfile(request.lockfile, room.lockfile)
+            room.lockfile.write_bytes(without_tools(request.lockfile.read_bytes(), request.platforms))
             arguments = [f"--update={name}" for name in update if not own or _is_pip(name, locks)]
         if conda is None:
             settings = _solver_settings(environment, report, update=update, locks=locks)
             settings = replace(settings, variables=settings.variables | mirrors, access=asdict(request.access))
+            settings = replace(settings, tools=str(room.path / "tools"))
             conda = write_launcher(room.path, settings)
         names = write_lookup_file(room.path / "names.json", refresh=environment.has_pip and not request.access.offline)
         arguments += ["--pypi_to_conda_lookup_file", str(names)]
@@ -109,7 +111,9 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> Non
             raise translate_conda_lock(failed, request.where, _virtual_packages(request)) from failed
         for platform in request.platforms:
             check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
-        _replace(request.lockfile, room.lockfile.read_bytes())
+        old = request.lockfile if update else None
+        locked = room.lockfile.read_bytes()
+        _replace(request.lockfile, with_tools(locked, room.path / "tools", request.platforms, old) if own else locked)
 
 
 def is_fresh(request: LockRequest) -> bool:
@@ -178,7 +182,9 @@ def _virtual_packages(request: LockRequest) -> Path | None:
 def _check_update(request: LockRequest, update: tuple[str, ...]) -> tuple[Lock, ...]:
     """The existing lock of each platform; all of ``update`` have to be in one of them."""
     known = locked_platforms(request.lockfile)
-    locks = tuple(read_lock(request.lockfile, platform) for platform in request.platforms if platform in known)
+    locks = tuple(
+        read_lock(request.lockfile, platform, tools=True) for platform in request.platforms if platform in known
+    )
     names = {package.name for lock in locks for package in lock.packages}
     if strangers := [name for name in update if name not in names]:
         raise ConfigError(
@@ -247,7 +253,7 @@ def _room(request: LockRequest, environment: Environment) -> Iterator[_Room]:
             environments=tuple(Path(os.path.normpath(directory / relative)) for relative in relatives),
             lockfile=directory / lockfile.name,
         )
-        for place in (directory, *(copy.parent for copy in room.environments), path / "tmp"):
+        for place in (directory, *(copy.parent for copy in room.environments), path / "tmp", path / "tools"):
             place.mkdir(parents=True, exist_ok=True)
         yield room
 

@@ -11,7 +11,7 @@ import yaml
 
 from bundler.errors import ConfigError
 from bundler.fetch.channels import has_secret, variables_of, written_out
-from bundler.lock.lockfile import load_yaml
+from bundler.lock.lockfile import TOOLS, load_yaml
 from bundler.lock.pip import pip_mistakes, repository_variables
 
 if TYPE_CHECKING:
@@ -80,7 +80,9 @@ def check_environment(paths: Sequence[Path], channels: tuple[str, ...] = ()) -> 
 def _mistakes(document: dict[str, Any], channels: tuple[str, ...]) -> list[str]:
     """What is wrong with one file alone; its channels do not matter if ``channels`` replace them."""
     wrong_channels = [] if channels else _channel_mistakes(document)
-    return [*_dependency_mistakes(document), *pip_mistakes(document), *wrong_channels]
+    own = document.get("category") == TOOLS
+    reserved = [f"`category: {TOOLS}` is reserved for what a bundle brings to install itself; rename it"] if own else []
+    return [*_dependency_mistakes(document), *pip_mistakes(document), *wrong_channels, *reserved]
 
 
 def _no_channels(files: Sequence[_File]) -> list[tuple[Path, str]]:

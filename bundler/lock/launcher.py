@@ -40,7 +40,8 @@ class SolverSettings:
     ``variables`` are the values of the ``${NAME}`` in channel URLs. ``keep`` are, for each platform, the URLs of
     packages that shall stay as they are if they can; ``update`` the names of those that shall move. ``access`` are the
     fields of an :class:`~bundler.fetch.channels.Access`, those that are not as they are by default. ``report`` is where
-    a failure is written to.
+    a failure is written to. ``tools`` is a directory: ``PLATFORM.json`` in it will have the packages that the
+    decompressor needs beside the environment.
     """
 
     variables: dict[str, str] = field(default_factory=dict)
@@ -48,6 +49,7 @@ class SolverSettings:
     update: list[str] = field(default_factory=list)
     access: dict[str, Any] = field(default_factory=dict)
     report: str | None = None
+    tools: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "LOCAL",
+    "TOOLS",
     "Lock",
     "LockedPackage",
     "dist_of",
@@ -29,6 +30,8 @@ __all__ = [
 
 LOCAL = "file:///local"
 """What stands for the channel of a package that comes from none; conda wants a URL."""
+TOOLS = "conda-bundler"
+"""The category of packages that belong to no environment: what a bundle brings to install itself."""
 _LOCK_AGAIN = "Write it anew: conda-bundler lock"
 _EXTENSIONS = (".conda", ".tar.bz2")
 
@@ -121,11 +124,11 @@ def load_yaml(data: bytes) -> Any:
     return yaml.load(data, Loader=loader)  # noqa: S506 -- both are safe loaders
 
 
-def read_lock(path: Path, platform: str, categories: Collection[str] | None = None) -> Lock:
+def read_lock(path: Path, platform: str, categories: Collection[str] | None = None, *, tools: bool = False) -> Lock:
     """What ``path`` says for ``platform``: the packages of ``categories``, and of ``main``; all, unless said.
 
-    Raises :class:`ConfigError` if there is no such file or it was not made for the platform, :class:`LockError` if it
-    is not a lockfile that we can read.
+    Those of :data:`TOOLS` are only among them with ``tools``. Raises :class:`ConfigError` if there is no such file or
+    it was not made for the platform, :class:`LockError` if it is not a lockfile that we can read.
     """
     document = _load(path)
     platforms = _platforms(document, path)
@@ -140,6 +143,7 @@ def read_lock(path: Path, platform: str, categories: Collection[str] | None = No
         raise LockError("not a lockfile: it has no list `package`", where=str(path), remedy=_LOCK_AGAIN)
     # conda-lock lists a package once for each category it belongs to
     known = {str(entry.get("category", "main")) for entry in entries if isinstance(entry, dict)} | {"main"}
+    known = known if tools else known - {TOOLS}
     wanted = known if categories is None else {"main", *categories}
     if strangers := wanted - known:
         raise ConfigError(
@@ -161,9 +165,10 @@ def locked_platforms(path: Path) -> tuple[str, ...]:
 
 
 def locked_categories(path: Path, platform: str) -> dict[str, int]:
-    """How many packages each category has on a platform. Raises what :func:`read_lock` raises."""
-    entries = _load(path).get("package") or ()
-    return dict(Counter(str(entry.get("category", "main")) for entry in entries if entry.get("platform") == platform))
+    """How many packages each category has on a platform, without our own. Raises what :func:`read_lock` raises."""
+    entries = (entry for entry in _load(path).get("package") or () if entry.get("platform") == platform)
+    found = Counter(str(entry.get("category", "main")) for entry in entries)
+    return {category: count for category, count in found.items() if category != TOOLS}
 
 
 def _load(path: Path) -> dict[str, Any]:

@@ -13,7 +13,7 @@ import asyncio
 import json
 import os
 import sys
-from dataclasses import asdict
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
@@ -22,6 +22,7 @@ from rattler.exceptions import InvalidChannelError, InvalidMatchSpecError, Parse
 
 from bundler import __version__
 from bundler.fetch.channels import Access
+from bundler.lock.decompressor import DECOMPRESSOR
 from bundler.lock.launcher import Failure, SolverSettings
 from bundler.lock.solving import Question, SolveError, find_packages, names_of
 from bundler.lock.sources import find_source, public_url_of
@@ -88,6 +89,9 @@ def _answer(arguments: argparse.Namespace, platform: str, settings: SolverSettin
         return [_listed(entry) for entry in _installed(arguments.prefix)]
     question = _question(arguments, platform, settings)
     records = asyncio.run(find_packages(question))
+    if settings.tools:
+        tools = json.dumps(_tools(question, records))
+        Path(settings.tools, f"{platform}.json").write_text(tools, encoding="utf-8")
     packages = [_action(record, question.sources) for record in records] + _asked_virtual(question)
     return {"success": True, "dry_run": True, "actions": {"FETCH": packages, "LINK": packages}}
 
@@ -118,6 +122,24 @@ def _question(arguments: argparse.Namespace, platform: str, settings: SolverSett
         keep=frozenset(keep),
         update=update,
     )
+
+
+def _tools(question: Question, environment: Sequence[RepoDataRecord]) -> list[dict[str, Any]]:
+    """What the decompressor needs beside the environment; nothing if no channel has one that goes with it.
+
+    Both stand in one lockfile, where conda-lock has one entry for a name.
+    """
+    names = {record.name.normalized for record in environment}
+    if DECOMPRESSOR in names:
+        return []
+    beside = replace(question, specs=(MatchSpec(DECOMPRESSOR),), pinned=tuple(environment), update=frozenset())
+    try:
+        records = asyncio.run(find_packages(beside))
+    except SolveError as failed:
+        if failed.kind != "unsatisfiable":
+            raise
+        return []
+    return [_action(record, question.sources) for record in records if record.name.normalized not in names]
 
 
 def _source(given: str, settings: SolverSettings, access: Access) -> Source:

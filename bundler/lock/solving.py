@@ -62,7 +62,10 @@ class SolveError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is to be solved. ``keep`` are URLs of packages that stay if they can, ``update`` names that are to move."""
+    """What is to be solved. ``keep`` are URLs of packages that stay if they can, ``update`` names that are to move.
+
+    ``pinned`` are an environment that is solved already: of each package in it no other build is taken.
+    """
 
     platform: str
     access: Access
@@ -71,6 +74,7 @@ class Question:
     specs: tuple[MatchSpec, ...]
     keep: frozenset[str]
     update: frozenset[str]
+    pinned: tuple[RepoDataRecord, ...] = ()
 
 
 async def find_packages(question: Question) -> list[RepoDataRecord]:
@@ -143,7 +147,7 @@ async def _ask(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
 async def _elsewhere(specs: Sequence[str], question: Question, gateway: Gateway) -> dict[str, list[str]]:
     """Which other platforms have a package for each of ``specs``, by what the channels say if they still answer."""
     found: dict[str, list[str]] = {}
-    if question.access.offline:
+    if question.access.offline or question.pinned:  # of what is solved beside an environment nobody reads a reason
         return found
     others = [Subdir(name) for name in MACHINES if name != question.platform]
     for spec in specs:
@@ -171,6 +175,7 @@ async def _run(
         platforms=_subdirs(question),
         virtual_packages=[_virtual(record) for record in question.virtual],
         locked_packages=locked,
+        pinned_packages=question.pinned,
         constraints=constraints,
         channel_priority=_PRIORITIES[question.access.priority],
     )

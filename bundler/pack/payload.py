@@ -33,6 +33,7 @@ if TYPE_CHECKING:
 
     from bundler.linkscripts.run import Effects
     from bundler.pack.codecs import Codec
+    from bundler.pack.decompressor import Decompressor
     from bundler.prefix import Prefix
     from bundler.progress import Progress
     from bundler.sharing.shared import Shared
@@ -69,6 +70,8 @@ class Payload:
     to_compile: frozenset[str]
     """The modules that the target makes bytecode of."""
     archive: WrittenArchive
+    decompressor: Decompressor | None = None
+    """What the bundle brings to read it with."""
 
     @property
     def sha256(self) -> str:

@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLIENTS",
+    "InstallDecompressor",
     "InstallScript",
     "InstallService",
     "RunScript",
@@ -53,6 +54,21 @@ class InstallService:
     timeout: float
     url: str = ""
     """What the probe asks (``http://…``, ``tcp://…``), ``${PORT}`` and its like not expanded; empty: no port at all."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class InstallDecompressor:
+    """What install.sh must know of the bundle's own decompressor; all of it is empty if there is none.
+
+    ``program`` is a path in the bundle, in the directory ``directory``, which has all that belongs to it and takes
+    ``kib``. ``loader`` and ``glibc`` are what the machine must have for it.
+    """
+
+    program: str = ""
+    directory: str = ""
+    loader: str = ""
+    glibc: str = ""
+    kib: int = 0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -89,6 +105,7 @@ class InstallScript:
     files: tuple[tuple[str, str], ...]
     payload_parts: tuple[tuple[str, int, int], ...] = ()
     clients: tuple[str, ...] = ()
+    decompressor: InstallDecompressor = InstallDecompressor()
 
 
 @dataclass(frozen=True, kw_only=True)

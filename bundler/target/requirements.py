@@ -59,6 +59,15 @@ class Requirements:
         wanted = _numbers(self.cuda)
         return next((driver for version, driver in _BRANCHES if wanted and _numbers(version) >= wanted), 0)
 
+    def covers(self, other: Requirements) -> bool:
+        """Whether each machine that meets these has the C library, kernel and processor that ``other`` asks for."""
+        levels = tuple(LEVELS)
+        return (
+            _numbers(self.glibc) >= _numbers(other.glibc)
+            and _numbers(self.linux) >= _numbers(other.linux)
+            and (not other.level or (bool(self.level) and levels.index(self.level) >= levels.index(other.level)))
+        )
+
     def document(self) -> dict[str, Any]:
         """For the manifest."""
         return {

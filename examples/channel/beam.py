@@ -6,23 +6,21 @@ and ``lib/`` belongs to the packages of those libraries.
 
 from __future__ import annotations
 
-import hashlib
 import os
 import posixpath
-import re
 import shutil
 import tempfile
-from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import elf
+from debian import has_apt, known, unpack
 from model import PLACEHOLDER, ChannelError, Member, Package, Recipe
-
-from bundler.process import ToolFailed, run
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from debian import Deb
 
 __all__ = ["recipes"]
 
@@ -48,28 +46,12 @@ _ERLANG_PROGRAMS = ("epmd", "erl", "erlc", "escript")
 _VENDORED = "lib/erlang/vendored"
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Deb:
-    """One of Debian's packages, as apt would fetch it now."""
-
-    name: str
-    version: str
-    sha256: str
-
-    @property
-    def upstream(self) -> str:
-        """``25.2.3`` of ``1:25.2.3+dfsg-1+deb12u4``."""
-        found = re.match(r"(?:\d+:)?(\d+(?:\.\d+)*)", self.version)
-        assert found
-        return found[1]
-
-
 def recipes(cache: Path) -> tuple[Recipe, ...]:
     """Both. Raises :class:`ChannelError` where there is no apt, or its lists do not know the packages."""
-    if not (shutil.which("apt-get") and shutil.which("dpkg-deb")):
+    if not has_apt():
         raise ChannelError("Erlang and Elixir are made from Debian's packages, and this machine has no apt")
-    known = {deb.name: deb for deb in _known((*_ERLANG, *_ELIXIR))}
-    erlang, elixir = (tuple(known[name] for name in names) for names in (_ERLANG, _ELIXIR))
+    found = {deb.name: deb for deb in known((*_ERLANG, *_ELIXIR))}
+    erlang, elixir = (tuple(found[name] for name in names) for names in (_ERLANG, _ELIXIR))
     room = cache / "debian"
     return (
         Recipe(key="erlang", inputs=f"{erlang}", make=lambda: _erlang(erlang, room)),
@@ -77,28 +59,10 @@ def recipes(cache: Path) -> tuple[Recipe, ...]:
     )
 
 
-def _known(names: Sequence[str]) -> tuple[_Deb, ...]:
-    """What apt's lists, which it has verified, say of the packages."""
-    try:
-        shown = run(["apt-cache", "show", "--no-all-versions", *names]).stdout
-    except ToolFailed as failure:
-        raise ChannelError(
-            f"apt does not know all of {', '.join(names)}:\n{failure.tail(3)}",
-            where="Debian's packages",
-            remedy="Fetch its lists: apt-get update",
-        ) from failure
-    stanzas = (
-        dict(re.findall(r"^(Package|Version|SHA256): (.*)$", text, re.MULTILINE)) for text in shown.split("\n\n")
-    )
-    return tuple(
-        _Deb(name=entry["Package"], version=entry["Version"], sha256=entry["SHA256"]) for entry in stanzas if entry
-    )
-
-
-def _erlang(debs: tuple[_Deb, ...], room: Path) -> Package:
+def _erlang(debs: tuple[Deb, ...], room: Path) -> Package:
     with tempfile.TemporaryDirectory() as scratch:
         tree = Path(scratch)
-        _unpack(debs, room, tree)
+        unpack(debs, room, tree)
         members = list(_members(tree, "lib/erlang"))
         native = _relocatable(tree, [member for member in members if elf.is_elf(member.content)])
     members = [member for member in members if not elf.is_elf(member.content)]
@@ -115,9 +79,9 @@ def _erlang(debs: tuple[_Deb, ...], room: Path) -> Package:
     )
 
 
-def _elixir(debs: tuple[_Deb, ...], room: Path, erlang: str) -> Package:
+def _elixir(debs: tuple[Deb, ...], room: Path, erlang: str) -> Package:
     with tempfile.TemporaryDirectory() as scratch:
-        _unpack(debs, room, Path(scratch))
+        unpack(debs, room, Path(scratch))
         members = tuple(_members(Path(scratch), "lib/elixir"))
     scripts = [member.path for member in members if member.path.startswith("lib/elixir/bin/")]
     major = int(erlang.partition(".")[0])
@@ -132,41 +96,6 @@ def _elixir(debs: tuple[_Deb, ...], room: Path, erlang: str) -> Package:
         members=(*members, *(Member(path=f"bin/{posixpath.basename(path)}", target=f"../{path}") for path in scripts)),
         depends=(f"erlang >={major},<{major + 1}.0a0",),
     )
-
-
-def _unpack(debs: Sequence[_Deb], room: Path, tree: Path) -> None:
-    for path in _fetched(debs, room):
-        run(["dpkg-deb", "--extract", path, tree])
-
-
-def _fetched(debs: Sequence[_Deb], room: Path) -> tuple[Path, ...]:
-    """The packages' files; apt fetches those that ``room`` lacks."""
-    goals = {deb: room / f"{deb.sha256}.deb" for deb in debs}
-    missing = [deb for deb, path in goals.items() if not path.is_file()]
-    if missing:
-        room.mkdir(parents=True, exist_ok=True)
-        with tempfile.TemporaryDirectory(dir=room, prefix=".partial-") as scratch:
-            found = _downloaded(missing, Path(scratch))
-            for deb in missing:
-                if deb.sha256 not in found:
-                    raise ChannelError("apt brought another file than its list says", where=f"{deb.name} {deb.version}")
-                found[deb.sha256].replace(goals[deb])
-    return tuple(goals.values())
-
-
-def _downloaded(debs: Sequence[_Deb], directory: Path) -> dict[str, Path]:
-    """Digest -> file."""
-    wanted = [f"{deb.name}={deb.version}" for deb in debs]
-    try:
-        # As root it would otherwise complain that its own user may not write here.
-        run(["apt-get", "-qq", "-o", "APT::Sandbox::User=root", "download", *wanted], cwd=directory)
-    except ToolFailed as failure:
-        raise ChannelError(
-            f"apt could not download {', '.join(wanted)}:\n{failure.tail(3)}",
-            where="Debian's packages",
-            remedy="Its lists may be too old: apt-get update",
-        ) from failure
-    return {hashlib.sha256(path.read_bytes()).hexdigest(): path for path in directory.glob("*.deb")}
 
 
 def _members(tree: Path, top: str) -> Iterator[Member]:

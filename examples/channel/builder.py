@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 import beam
 import bulk
 import cpython
+import decompressor
 import greeting
 import interpreter
 import many
@@ -112,6 +113,7 @@ def _recipes(cache: Path, sets: Collection[str], python: Interpreter) -> tuple[R
     if python.machine != HERE:
         return wheels
     recipes = (cpython.recipe(python), *wheels, *greeting.recipes(), *synthetic.recipes())
+    recipes += decompressor.recipes(python, cache)
     if sets:
         recipes += runtime.recipes(python)
     large = "bench-large" in sets

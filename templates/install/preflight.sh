@@ -18,6 +18,7 @@ preflight() {
     check_tools
     check_systemd
     check_hardware
+    check_decompressor
     check_root
     check_other_roots
     check_length_of_root
@@ -191,6 +192,7 @@ check_space() {
     space_near=$(nearest "$ROOT")
     space_kib=$(free_of k "$space_near")
     space_need=$((PAYLOAD_KIB + PAYLOAD_KIB / 10))
+    ! needs_decompressor || space_need=$((space_need + DECOMPRESSOR_KIB))
     [ -z "$space_kib" ] || [ "$space_kib" -ge "$space_need" ] ||
         problem "$space_near has $((space_kib / 1024)) MiB free; $((space_need / 1024 + 1)) MiB are needed" \
             "Make room on that filesystem."

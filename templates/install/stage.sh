@@ -10,8 +10,10 @@ stage_release() {
     make_dir "$ROOT/releases"
     remove_leftovers
     mkdir -m 0700 "$STAGE" || die 12 "cannot make the directory $STAGE"
+    bring_decompressor
     say "unpacking $((PAYLOAD_KIB / 1024)) MiB"
     unpack
+    drop_decompressor
     refuse_special_files
     refuse_stray_links
     each_file stage_file

@@ -45,17 +45,25 @@ hash_payload() {
     $hash_by
 }
 
-codec_tool() {
-    case $PAYLOAD_CODEC in
-        gzip | zstd | xz) printf '%s\n' "$PAYLOAD_CODEC" ;;
-    esac
+codec_tool() { # that the machine must have
+    if needs_decompressor; then
+        printf 'env gzip\n' # which unpack and start the bundle's own
+    elif [ "$PAYLOAD_CODEC" != none ]; then
+        printf '%s\n' "$PAYLOAD_CODEC"
+    fi
 }
 
 decompress() {
     case $PAYLOAD_CODEC in
         none) cat ;;
         gzip) "$(gzip_reader)" -dc ;;
-        *) "$PAYLOAD_CODEC" -dc ;;
+        *)
+            if [ -n "$OWN_DECOMPRESSOR" ]; then
+                env -i "$OWN_DECOMPRESSOR" -dc
+            else
+                "$PAYLOAD_CODEC" -dc
+            fi
+            ;;
     esac
 }
 

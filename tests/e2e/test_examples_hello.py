@@ -29,7 +29,9 @@ print(*(line.split()[-1] for line in open("/proc/self/maps") if ".so" in line))
 @pytest.fixture(scope="module", params=["bullseye", "trixie"])
 def machine(example: Callable[[str, str], Path], request: pytest.FixtureRequest) -> Iterator[Machine]:
     bundle = example("hello", request.param)
+    assert json.loads((bundle / "manifest.json").read_bytes())["decompressor"]
     with Machine(rootfs(request.param)) as machine:
+        assert machine.run("sh", "-c", "command -v zstd").status != 0  # the bundle's own reads the payload
         install(machine, bundle)
         yield machine
 

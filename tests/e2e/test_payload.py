@@ -150,19 +150,20 @@ def test_bytecode_made_on_the_target(hello: Path, local_channel: Path, bookworm:
             assert int(count.stdout) >= 2, count
 
 
-@pytest.mark.parametrize("codec", ["zstd", "xz"])
+@pytest.mark.parametrize("codec", ["gzip", "xz"])
 def test_other_codecs(hello: Path, local_channel: Path, bookworm: Path, tmp_path: Path, codec: str) -> None:
     project = tmp_path / "project"
     shutil.copytree(hello.parent.parent, project, ignore=shutil.ignore_patterns("dist"))
     bundle = build(project, local_channel, project / "dist", "--compression", codec)
     trees = [json.loads((path / "manifest.json").read_text())["tree_digest"] for path in (bundle, hello)]
     assert trees[0] == trees[1]
-    with Machine(bookworm) as machine:
-        machine.copy_in(bundle, "/root/bundle")
-        refused = machine.run("sh", "/root/bundle/install.sh")
-        assert refused.status == 10
-        assert codec in refused.stderr
-    with Machine(rootfs("bookworm", include=({"zstd": "zstd", "xz": "xz-utils"}[codec],))) as machine:
+    if codec == "xz":
+        with Machine(bookworm) as machine:
+            machine.copy_in(bundle, "/root/bundle")
+            refused = machine.run("sh", "/root/bundle/install.sh")
+            assert refused.status == 10
+            assert codec in refused.stderr
+    with Machine(rootfs("bookworm", include=("xz-utils",)) if codec == "xz" else bookworm) as machine:
         machine.copy_in(bundle, "/root/bundle")
         done = machine.run("sh", "/root/bundle/install.sh")
         assert done.status == 0, done.stderr

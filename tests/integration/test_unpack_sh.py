@@ -30,7 +30,7 @@ SHELLS = (
 # busybox sh runs its own tar and sync, whatever is in PATH.
 WITH_OTHER_PROGRAMS = SHELLS[:3]
 _TOOLS = "cat dd df find grep gzip head mkdir mv rm rmdir sed sha256sum sh sleep sync tail tar tee tr"
-_PARTIALS = ("say", "self-check", "files", "run", "verify", "unpack", "plain-tree")
+_PARTIALS = ("say", "self-check", "files", "run", "verify", "decompressor", "unpack", "plain-tree")
 # A zstd that was built without zlib cannot be had; this is how such a one answers to a gzip member.
 _ZSTD_WITHOUT_ZLIB = "#!/bin/sh\necho 'zstd: /*stdin*\\: gzip file cannot be uncompressed -- ignored' >&2\nexit 1\n"
 
@@ -90,6 +90,7 @@ class Target:
             "PROGRAM": "install.sh",
             "PAYLOAD": "payload",
             "PAYLOAD_CODEC": codec,
+            "DECOMPRESSOR": "",
             "PAYLOAD_SHA256": hashlib.sha256(payload).hexdigest(),
             "PAYLOAD_PARTS": parts,
             "WORK": f"{self.room}/work",

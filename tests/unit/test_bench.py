@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from benchmarks.environments import Environment, World
-from benchmarks.installing import GZIP_ALONE, stage_script
+from benchmarks.installing import BROUGHT, GZIP_ALONE, stage_script
 from benchmarks.measure import BenchError, Figures, Sample
 from benchmarks.report import document, markdown
 from benchmarks.subjects import installs
@@ -17,10 +17,11 @@ from benchmarks.targets import Result, Verdict, judge
 if TYPE_CHECKING:
     from pathlib import Path
 
-OURS = ("ours, gzip", "ours, zstd")
+OURS = ("ours, gzip", "ours, zstd", "conda-bundler build, gzip", "conda-bundler build, zstd")
 AGAIN = ("ours, gzip, unchanged", "ours, gzip, one package changed")
 INSTALLS = ("install.sh, gzip", "install.sh, zstd", "tar -x, gzip", "tar -x, zstd", "tar -x and sync, gzip")
-OTHERS = ("tar -x and sync, zstd", GZIP_ALONE, "rattler install from .conda files", "conda-pack: tar -x, conda-unpack")
+OTHERS = ("tar -x and sync, zstd", "rattler install from .conda files", "conda-pack: tar -x, conda-unpack")
+WITHOUT_ZSTD = (GZIP_ALONE, BROUGHT)
 
 
 def figures(name: str, *walls: float, cpu: float = 1.0, peak: int = 100_000_000, size: int = 1000) -> Figures:
@@ -59,6 +60,7 @@ class TestJudge:
         found = verdicts(build_1x=builds(4.0))
         assert found["build 1x, gzip: our size / conda-pack's"].reached
         assert not found["build 1x, zstd: our size / conda-pack's"].reached
+        assert found["build 1x: a bundle's size, zstd and its decompressor / gzip"].reached
 
     def test_a_rebuild_is_compared_with_the_first_build_beside_it(self) -> None:
         again = result(figures("ours, gzip, first build", 4.0), *(figures(name, 1.9) for name in AGAIN))
@@ -81,10 +83,10 @@ class TestJudge:
         assert not verdicts(build_1x=builds(4.0), build_giant=builds(1.0, peak=301_000_000))[peak].reached
 
     def test_installs_are_compared_each_with_its_own(self) -> None:
-        plain = [figures(name, 2.0) for name in (*INSTALLS, *OTHERS)]
+        plain = [figures(name, 2.0) for name in (*INSTALLS, *OTHERS, *WITHOUT_ZSTD)]
         moved = figures("install.sh, gzip, another root", 3.0)
         found = verdicts(build_1x=builds(4.0), install=result(*plain, moved))
-        assert len([name for name in found if "install" in name]) == 7
+        assert len([name for name in found if "install" in name]) == 8
         assert found["install, gzip: ours / tar -x"].found == 1.0
         assert not found["install at another root: ours / tar -x and conda-unpack"].reached
 
@@ -108,7 +110,8 @@ class TestReport:
 class TestStageScript:
     INSTALL = (
         "#!/bin/sh\nBAKED_ROOT=/opt/bench\nSTAGE_NAME=.1.partial\n\nverify_bundle() {\n:\n}\n"
-        '\ngzip_reader() {\n:\n}\n\nstage_release() {\n:\n}\n\nrelocate() {\n:\n}\n\nmain "$@"\nexit 1\n'
+        "\ngzip_reader() {\n:\n}\n\nneeds_decompressor() {\n:\n}\n\n"
+        'stage_release() {\n:\n}\n\nrelocate() {\n:\n}\n\nmain "$@"\nexit 1\n'
     )
 
     def test_it_is_install_sh_with_another_end(self, tmp_path: Path) -> None:
@@ -123,14 +126,16 @@ class TestStageScript:
         (tmp_path / "install.sh").write_text(self.INSTALL)
         assert "BAKED_ROOT=$ROOT" not in stage_script(tmp_path, tmp_path / "here", relocate=True).read_text()
 
-    def test_a_machine_with_gzip_alone(self, tmp_path: Path) -> None:
+    def test_a_machine_without_zstd(self, tmp_path: Path) -> None:
         (tmp_path / "install.sh").write_text(self.INSTALL)
-        text = stage_script(tmp_path, tmp_path / "here", gzip_alone=True).read_text()
+        text = stage_script(tmp_path, tmp_path / "here", without_zstd=True).read_text()
         assert text.rindex("\ngzip_reader() { echo gzip; }\n") > text.index("\ngzip_reader() {\n")
+        assert text.rindex("\nneeds_decompressor() { [") > text.index("\nneeds_decompressor() {\n")
         assert "echo gzip" not in stage_script(tmp_path, tmp_path / "here").read_text()
 
     @pytest.mark.parametrize(
-        "part", ['main "$@"', "gzip_reader() {", "stage_release() {", "relocate() {", "STAGE_NAME="]
+        "part",
+        ['main "$@"', "gzip_reader() {", "needs_decompressor() {", "stage_release() {", "relocate() {", "STAGE_NAME="],
     )
     def test_an_install_sh_that_has_changed_is_no_figure(self, part: str, tmp_path: Path) -> None:
         (tmp_path / "install.sh").write_text(self.INSTALL.replace(part, ":"))
@@ -153,9 +158,9 @@ class TestInstalls:
             for subject in subjects:
                 subject.before()
             places = [path for path in goal.glob("*/releases") if path.is_dir()]
-            assert len(places) == 4
+            assert len(places) == 5
             assert not any(list(path.iterdir()) for path in places)
             for path in places:
                 (path / str(turn)).touch()
 
-        assert len(list(goal.glob("*/releases*/[012]"))) == 12
+        assert len(list(goal.glob("*/releases*/[012]"))) == 15
