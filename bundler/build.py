@@ -22,6 +22,7 @@ from bundler.pack.payload import PackOptions, app_members, make_payload
 from bundler.platforms import runs_here
 from bundler.prefix import forget, make_prefix
 from bundler.target.activation import read_activation, spec_variables
+from bundler.target.libraries import host_libraries, library_notes
 from bundler.target.render import (
     CLIENTS,
     InstallScript,
@@ -48,6 +49,7 @@ if TYPE_CHECKING:
     from bundler.prefix import Prefix
     from bundler.progress import Progress
     from bundler.target.activation import Activation
+    from bundler.target.libraries import HostLibrary
     from bundler.target.requirements import Requirements
 
 __all__ = ["BuildOptions", "build", "install_service", "lock_request"]
@@ -95,8 +97,8 @@ def _build_one(config: BundleConfig, lock: Lock, options: BuildOptions, progress
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
         linking = functools.partial(make_prefix, lock, identity.baked_prefix, progress, config.access)
-        payload, archives, activation = _pack(linking, config, app, room, options, progress)
-        needs = requirements(config, lock, archives)
+        payload, archives, activation, libraries = _pack(linking, config, app, room, options, progress)
+        needs = requirements(config, lock, archives, libraries)
         manifest = make_manifest(
             config=config, identity=identity, lock=lock, payload=payload, archives=archives, needs=needs
         )
@@ -116,14 +118,15 @@ def _pack(
     room: Path,
     options: BuildOptions,
     progress: Progress,
-) -> tuple[Payload, tuple[Archive, ...], Activation]:
+) -> tuple[Payload, tuple[Archive, ...], Activation, tuple[HostLibrary, ...]]:
     """Link and pack; again from the archives themselves if the package cache turns out to be damaged."""
     forgotten: set[str] = set()
     while True:
         try:
             with linking() as prefix:
                 payload = make_payload(prefix, app, room, _pack_options(config, options), progress)
-                return payload, prefix.archives, _activation(config, prefix, payload, progress)
+                activation = _activation(config, prefix, payload, progress)
+                return payload, prefix.archives, activation, _libraries(config, prefix, payload, progress)
         except DamagedCacheError as damage:
             if forgotten.issuperset(damage.packages):
                 raise
@@ -140,6 +143,13 @@ def _activation(config: BundleConfig, prefix: Prefix, payload: Payload, progress
     for name in activation.unset:
         progress.step(f"note: activation takes {name} away; services get it only where you set it")
     return activation
+
+
+def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress: Progress) -> tuple[HostLibrary, ...]:
+    libraries = host_libraries(config, payload, prefix)
+    for note in library_notes(libraries, config):
+        progress.step(f"note: {note}")
+    return libraries
 
 
 def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:

@@ -78,6 +78,7 @@ def _semantic(config: BundleConfig) -> dict[str, Any]:
         "exclude": config.exclude,
         "include": config.include,
         "bytecode": config.bytecode,
+        "libraries": config.libraries,
         "config": config.config,
         "secrets": [asdict(secret) for secret in config.secrets],
         "release": config.release.model_dump(mode="json"),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from bundler.bundle.index import Manifest, PackageEntry
+    from bundler.bundle.index import LibraryUserEntry, Manifest, PackageEntry
 
 __all__ = ["Inspection", "inspect"]
 
@@ -45,6 +45,7 @@ class Inspection:
         return [
             printable(f"{manifest.name} {manifest.version} for {manifest.platform}: {manifest.description}"),
             *columns(self._summary()),
+            *_section("libraries that the server must have", columns(self._libraries())),
             *_section("services", self._services()),
             *_section("units", self._units()),
             *_section("defaults, for the operator to override", columns(list(manifest.config.items()))),
@@ -101,6 +102,14 @@ class Inspection:
 
     def _tools(self) -> tuple[str, ...]:
         return ("tar", *_TOOLS[self.manifest.payload.codec])
+
+    def _libraries(self) -> list[tuple[str, str, str]]:
+        rows = []
+        for one in self.manifest.requires.libraries:
+            first = ", ".join(filter(None, (one.need, one.because)))
+            users = [_user(user) for user in one.needed_by] or [""]
+            rows += [(one.soname, first, users[0]), *(("", "", user) for user in users[1:])]
+        return rows
 
     def _services(self) -> list[str]:
         rows = []
@@ -205,6 +214,11 @@ def _limits(unit: UnitText) -> list[str]:
 
 def _note(kind: str, package: str) -> str:
     return _NOTES.get(kind, "{package}: " + kind.replace("{", "{{")).format(package=package)
+
+
+def _user(user: LibraryUserEntry) -> str:
+    more = f" and {user.files - 1} more" if user.files > 1 else ""
+    return f"{user.package or 'no package'}: {user.path}{more}"
 
 
 def _origin(package: PackageEntry) -> str:

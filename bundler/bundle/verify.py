@@ -201,6 +201,8 @@ def _check_installer(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     units = sorted(words[0] for words in _calls(text, "each_unit") if words)
     if units != [name.removeprefix("units/") for name in bundle.below("units")]:
         problems.append("its units are not those in units/")
+    if _calls(text, "each_library") != [list(library.row()) for library in bundle.manifest.requires.libraries]:
+        problems.append("its libraries are not the manifest's")
     _refuse(problems, bundle, inside=INSTALL)
     return Check(name=INSTALL, detail=f"its own digest, and those of {len(files) - 1} files, agree with {SUMS}")
 

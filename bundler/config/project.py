@@ -45,6 +45,7 @@ def _inside(value: str) -> str:
 
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
 Inside = Annotated[str, AfterValidator(_inside)]
+Library = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
 
 
 class _BundleTable(Model):
@@ -61,6 +62,8 @@ class _BundleTable(Model):
     include: tuple[Line, ...] = ()
     inject: tuple[Line, ...] = ()
     bytecode: Literal["build", "install", "none"] = "build"
+    libraries: dict[Library, Literal["required", "optional"]] = Field(default_factory=dict)
+    """Libraries that the server has, or may have: names or patterns."""
 
 
 class _File(Model):
@@ -130,6 +133,8 @@ class BundleConfig:
     """Patterns (glob, from ``directory``) of wheels and conda packages that come from no channel and no index."""
     bytecode: Literal["build", "install", "none"]
     """Where it is made."""
+    libraries: tuple[tuple[str, Literal["required", "optional"]], ...]
+    """Names or patterns of libraries that the bundle does not bring, and whether it can do without them."""
     config: tuple[tuple[str, str], ...]
     secrets: tuple[Secret, ...]
     release: ReleaseTable
@@ -235,6 +240,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         include=bundle.include,
         inject=bundle.inject,
         bytecode=bundle.bytecode,
+        libraries=tuple(bundle.libraries.items()),
         config=tuple(parsed.config.items()),
         secrets=tuple(form.named(name) for name, form in sorted(forms.items()) if form),
         release=parsed.release,

@@ -18,6 +18,7 @@ preflight() {
     check_tools
     check_systemd
     check_hardware
+    check_libraries
     check_root
     check_other_roots
     check_length_of_root
