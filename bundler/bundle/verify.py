@@ -21,6 +21,7 @@ from bundler.bundle.read import Piece, open_bundle, translated
 from bundler.bundle.tree import read_tree
 from bundler.bundle.ustar import TarStream, dated_like
 from bundler.digests import file_sha256
+from bundler.elf import platform_bytes
 from bundler.errors import VerificationError
 from bundler.pack.members import DIGESTS, digest_list, tree_digest
 from bundler.pack.tar import DIRECTORY, END, tar_header, tar_padding
@@ -228,6 +229,7 @@ def _facts(bundle: OpenBundle) -> dict[str, str]:
         "CPU": manifest.requires.archspec,
         "CUDA": manifest.requires.cuda,
         "GPU": "needed" if manifest.requires.gpu else "",
+        "LIBRARY_BYTES": " ".join(map(str, platform_bytes(manifest.platform))) if manifest.requires.libraries else "",
     }
 
 

@@ -275,26 +275,29 @@ def _plain(text: str) -> str:
 
 def library_notes(libraries: Sequence[HostLibrary], config: BundleConfig) -> tuple[str, ...]:
     """What a build says of ``libraries``: a sentence for each package, and what to do."""
-    groups: defaultdict[tuple[str, str], list[HostLibrary]] = defaultdict(list)
+    groups: defaultdict[tuple[str, Need], list[HostLibrary]] = defaultdict(list)
     for one in libraries:
         for user in one.needed_by[:1]:
             groups[user.package or user.path, one.need].append(one)
-    told = [_note(package, need, group) for (package, need), group in sorted(groups.items())]
+    told = [_note(who, need, group) for (who, need), group in sorted(groups.items())]
     unused = Rules(libraries=config.libraries).unused(one.soname for one in libraries)
-    told += [f'bundle.libraries: "{_plain(one)}" is no library that the bundle needs from the server' for one in unused]
+    told += [
+        f'bundle.libraries: the bundle needs no "{one}" from the server; the entry has no effect' for one in unused
+    ]
     return tuple(told)
 
 
-def _note(package: str, need: str, group: Sequence[HostLibrary]) -> str:
+def _note(who: str, need: Need, group: Sequence[HostLibrary]) -> str:
     names = ", ".join(one.soname for one in group)
+    missing = "which neither the bundle nor glibc brings"
     if need == "optional":
         reasons = "; ".join(dict.fromkeys(one.because for one in group))
-        return f"{package} can do without {names}, which neither the bundle nor glibc brings ({reasons})"
-    path = group[0].needed_by[0].path
+        return f"{who} has files that need {names}, {missing}: optional ({reasons})"
+    places = "".join(f"\n    {one.soname}: {one.needed_by[0].path}" for one in group)
     conda = " ".join(dict.fromkeys(one.conda for one in group if one.conda))
     line = ", ".join(f'"{one.soname}" = "optional"' for one in group)
     return (
-        f"{package} needs {names}, which neither the bundle nor glibc brings; install.sh looks for it on the server"
-        f" ({path})\n  Add conda packages that bring it{f' ({conda})' if conda else ''}; or, if it is only tried, in"
-        f" [bundle]: libraries = {{ {line} }}"
+        f"{who} needs {names}, {missing}; install.sh refuses a server without:{places}"
+        f"\n  To bring them, add conda packages{f': {conda}' if conda else ''}."
+        f" For those that it can do without: [bundle] libraries = {{ {line} }}"
     )

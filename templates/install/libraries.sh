@@ -4,7 +4,6 @@
 # is told of, in its cache, in its default directories. Of an image all of that is the image's.
 
 check_libraries() {
-    library_count=0
     library_missing=
     library_tried=
     library_debian=
@@ -15,8 +14,8 @@ check_libraries() {
     [ -z "$library_tried" ] ||
         warn "$(library_place) lacks libraries that the bundle can do without:$library_tried" \
             "Install them if a service is to use what needs them."
-    [ "$library_count" -eq 0 ] || problem \
-        "$(library_place) lacks $library_count libraries that the bundle needs:$library_missing" \
+    [ -z "$library_missing" ] || problem \
+        "$(library_place) lacks libraries that the bundle needs:$library_missing" \
         "$(library_remedy)"
 }
 
@@ -30,7 +29,6 @@ check_library() { # SONAME NEED PACKAGE PATH FILES DEBIAN RPM SEARCH
         library_tried="$library_tried $1"
         return 0
     fi
-    library_count=$((library_count + 1))
     library_missing="$library_missing$ENV_NEWLINE    $1: $(library_user "$3" "$4" "$5")"
     library_debian=$(with_word "$library_debian" "$6")
     library_rpm=$(with_word "$library_rpm" "$7")
