@@ -27,6 +27,7 @@ from bundler.platforms import runs_here
 from bundler.prefix import forget, make_prefix
 from bundler.sharing.owners import Owners, check_names
 from bundler.target.activation import read_activation, spec_variables
+from bundler.target.libraries import host_libraries, library_notes
 from bundler.target.render import (
     CLIENTS,
     InstallDecompressor,
@@ -54,6 +55,7 @@ if TYPE_CHECKING:
     from bundler.prefix import Prefix
     from bundler.progress import Progress
     from bundler.target.activation import Activation
+    from bundler.target.libraries import HostLibrary
     from bundler.target.requirements import Requirements
 
 _T = TypeVar("_T")
@@ -132,11 +134,11 @@ def _build_one(
         brought = _decompressor(functools.partial(linking, baked=identity.root), config, lock, options, progress)
         options = replace(options, compression=options.compression or ("zstd" if brought else "gzip"))
         linking = functools.partial(linking, owners=Owners.of(config.owners), consent=_consent(config))
-        payload, archives, activation = _from_whole_cache(
+        payload, archives, activation, libraries = _from_whole_cache(
             lambda: _pack(linking(lock, baked=identity.baked_prefix), config, app, room, options, progress), progress
         )
         payload = replace(payload, decompressor=brought)
-        needs = requirements(config, lock, archives)
+        needs = requirements(config, lock, archives, libraries)
         manifest = make_manifest(
             config=config, identity=identity, lock=lock, payload=payload, archives=archives, needs=needs
         )
@@ -206,11 +208,12 @@ def _pack(
     room: Path,
     options: BuildOptions,
     progress: Progress,
-) -> tuple[Payload, tuple[Archive, ...], Activation]:
+) -> tuple[Payload, tuple[Archive, ...], Activation, tuple[HostLibrary, ...]]:
     """Link and pack."""
     with linked as prefix:
         payload = make_payload(prefix, app, room, _pack_options(config, options), progress)
-        return payload, prefix.archives, _activation(config, prefix, payload, progress)
+        activation = _activation(config, prefix, payload, progress)
+        return payload, prefix.archives, activation, _libraries(config, prefix, payload, progress)
 
 
 def _activation(config: BundleConfig, prefix: Prefix, payload: Payload, progress: Progress) -> Activation:
@@ -220,6 +223,13 @@ def _activation(config: BundleConfig, prefix: Prefix, payload: Payload, progress
     for name in activation.unset:
         progress.step(f"note: activation takes {name} away; services get it only where you set it")
     return activation
+
+
+def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress: Progress) -> tuple[HostLibrary, ...]:
+    libraries = host_libraries(config, payload, prefix)
+    for note in library_notes(libraries, config):
+        progress.step(f"note: {note}")
+    return libraries
 
 
 def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:

@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import struct
 from dataclasses import dataclass
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 from bundler.platforms import MACHINES
 
@@ -17,14 +17,20 @@ if TYPE_CHECKING:
     from mmap import mmap
     from typing import TypeAlias
 
-__all__ = ["MAGIC", "Elf", "read_elf"]
+    from typing_extensions import Self
 
-Content: TypeAlias = "bytes | mmap"
+__all__ = ["MAGIC", "Elf", "platform_bytes", "read_elf"]
+
+Content: TypeAlias = "bytes | memoryview | mmap"
 """A file's bytes; of a mapped file only the pages that are looked at are read."""
 
 MAGIC = b"\x7fELF"
 _LOAD, _DYNAMIC, _INTERPRETER = 1, 2, 3  # p_type
 _END, _NEEDED, _STRINGS, _SONAME, _RPATH, _RUNPATH = 0, 1, 5, 14, 15, 29  # d_tag
+_LINUX = (0, 3)
+"""EI_OSABI of what Linux loads: System V and GNU. FreeBSD, Solaris and others have numbers of their own."""
+_TEXT = 256
+"""Bytes to look for the end of a name in at a time."""
 _MACHINES = {
     "x86_64": (62, 2),
     "i686": (3, 1),
@@ -42,10 +48,14 @@ _MACHINES = {
 class Elf:
     """``needed`` and ``soname`` are names of libraries; ``search`` is DT_RPATH or DT_RUNPATH, divided at the colons.
 
-    ``kind`` is e_machine and the class. ``interpreter`` is a program's dynamic loader. What is not there is empty.
+    ``kind`` is e_machine and the class, ``system`` is EI_OSABI. ``interpreter`` is a program's dynamic loader.
+    ``dynamic``: it has a dynamic section, without which nothing can be loaded as a library (object files, core dumps
+    and separate debug information have none). What is not there is empty.
     """
 
     kind: tuple[int, int]
+    system: int = 0
+    dynamic: bool = False
     needed: tuple[str, ...] = ()
     soname: str = ""
     search: tuple[str, ...] = ()
@@ -53,7 +63,13 @@ class Elf:
 
     def is_for(self, platform: str) -> bool:
         """Whether a loader of conda's ``platform`` would take it."""
-        return self.kind == _MACHINES[MACHINES[platform]]
+        return self.kind == _MACHINES[MACHINES[platform]] and self.system in _LINUX
+
+    @classmethod
+    def from_document(cls, document: dict[str, Any]) -> Self:
+        """What ``dataclasses.asdict`` made of one, by way of JSON."""
+        lists = {key: tuple(document[key]) for key in ("kind", "needed", "search")}
+        return cls(**{**document, **lists})
 
 
 @dataclass(frozen=True, slots=True)
@@ -81,14 +97,17 @@ def _read(content: Content) -> Elf:
     interpreter = next((_text(content, one.offset) for one in segments if one.kind == _INTERPRETER), "")
     entries = [entry for one in segments if one.kind == _DYNAMIC for entry in _entries(content, one, order, wide=wide)]
     tags = dict(entries)
-    strings = _offset(segments, tags[_STRINGS]) if _STRINGS in tags else 0
 
     def texts(tag: int) -> tuple[str, ...]:
-        return tuple(_text(content, strings + value) for found, value in entries if found == tag)
+        found = [value for one, value in entries if one == tag]
+        strings = _offset(segments, tags[_STRINGS]) if found else 0
+        return tuple(_text(content, strings + value) for value in found)
 
     search = (*texts(_RUNPATH), *texts(_RPATH))
     return Elf(
         kind=(machine, content[4]),
+        system=content[7],
+        dynamic=bool(entries),
         needed=texts(_NEEDED),
         soname=next(iter(texts(_SONAME)), ""),
         search=tuple(place for text in search[:1] for place in text.split(":") if place),
@@ -129,7 +148,18 @@ def _offset(segments: tuple[_Segment, ...], address: int) -> int:
 
 def _text(content: Content, start: int) -> str:
     """The C string at ``start``. Raises :class:`IndexError` if it has no end."""
-    end = content.find(b"\0", start)
-    if not 0 <= start <= end:
-        raise IndexError(start)
-    return content[start:end].decode("utf-8", "backslashreplace")
+    found, end = b"", start
+    while b"\0" not in found:
+        piece = bytes(content[end : end + _TEXT])
+        if start < 0 or not piece:
+            raise IndexError(start)
+        found += piece
+        end += _TEXT
+    return found.partition(b"\0")[0].decode("utf-8", "backslashreplace")
+
+
+def platform_bytes(platform: str) -> tuple[int, ...]:
+    """What every object for ``platform`` has in bytes 0 to 5 (magic, class, order) and 18 to 19 (e_machine)."""
+    machine, wide = _MACHINES[MACHINES[platform]]
+    little = platform != "linux-s390x"
+    return (*MAGIC, wide, 1 if little else 2, *machine.to_bytes(2, "little" if little else "big"))

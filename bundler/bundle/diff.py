@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bundler.bundle.index import Manifest
+    from bundler.bundle.index import LibraryEntry, Manifest
     from bundler.bundle.read import OpenBundle
 
 __all__ = ["Change", "Difference", "TextChange", "diff"]
@@ -153,8 +153,13 @@ def _options(manifest: Manifest) -> dict[str, str]:
         "CUDA": manifest.requires.cuda,
         "GPU": "needed" if manifest.requires.gpu else "",
         "systemd": str(manifest.requires.systemd),
+        "libraries": ", ".join(_library(one) for one in manifest.requires.libraries),
         "made by": manifest.made_by,
     }
+
+
+def _library(library: LibraryEntry) -> str:
+    return library.soname if library.need == "required" else f"{library.soname} (optional)"
 
 
 def _packages(manifest: Manifest, other: Manifest) -> dict[str, str]:

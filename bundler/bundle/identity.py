@@ -81,6 +81,7 @@ def _semantic(config: BundleConfig) -> dict[str, Any]:
         "owners": config.owners,
         "bytecode": config.bytecode,
         "link_scripts": "all" if config.link_scripts == "all" else sorted(set(config.link_scripts)),
+        "libraries": config.libraries,
         "config": config.config,
         "secrets": [asdict(secret) for secret in config.secrets],
         "release": config.release.model_dump(mode="json"),

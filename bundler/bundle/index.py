@@ -13,6 +13,7 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bundler.bundle.manifest import SCHEMA
 from bundler.errors import VerificationError
+from bundler.target.libraries import HostLibrary, LibraryUser
 
 __all__ = ["COPY_AGAIN", "Manifest", "PackageEntry", "PartEntry", "SegmentEntry", "read_manifest"]
 
@@ -183,6 +184,30 @@ class DecompressorEntry(_Entry):
         return ", ".join(f"{one.name} {one.version} {one.build}".rstrip() for one in self.packages)
 
 
+class LibraryUserEntry(_Entry):
+    package: str = ""
+    path: str
+    files: Count = 1
+
+
+class LibraryEntry(_Entry):
+    """What :class:`bundler.target.libraries.HostLibrary` says."""
+
+    soname: str
+    need: Literal["required", "optional"]
+    because: str = ""
+    needed_by: tuple[LibraryUserEntry, ...] = ()
+    search: tuple[str, ...] = ()
+    debian: str = ""
+    rpm: str = ""
+    conda: str = ""
+
+    def row(self) -> tuple[str, ...]:
+        """What install.sh has to say of it."""
+        users = tuple(LibraryUser(**user.model_dump()) for user in self.needed_by)
+        return HostLibrary(**self.model_dump(exclude={"needed_by"}), needed_by=users).row()
+
+
 class RequiresEntry(_Entry):
     machine: str
     glibc: str = ""
@@ -191,6 +216,7 @@ class RequiresEntry(_Entry):
     cuda: str = ""
     gpu: bool = False
     systemd: Count = 239
+    libraries: tuple[LibraryEntry, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
         """For people: each thing that a server must have beside what every server has."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from bundler.bundle.index import Manifest, NoteEntry, PackageEntry, SharedEntry
+    from bundler.bundle.index import LibraryUserEntry, Manifest, NoteEntry, PackageEntry, SharedEntry
 
 __all__ = ["Inspection", "inspect"]
 
@@ -50,6 +50,7 @@ class Inspection:
         return [
             printable(f"{manifest.name} {manifest.version} for {manifest.platform}: {manifest.description}"),
             *columns(self._summary()),
+            *_section("libraries that the server must have", columns(self._libraries())),
             *_section("services", self._services()),
             *_section("units", self._units()),
             *_section("defaults, for the operator to override", columns(list(manifest.config.items()))),
@@ -113,6 +114,14 @@ class Inspection:
     def _brings(self) -> str:
         codec, brought = self.manifest.payload.codec, self.manifest.decompressor
         return printable(f"{brought.program if brought else ''}, for a server without {codec}: {brought}")
+
+    def _libraries(self) -> list[tuple[str, str, str]]:
+        rows = []
+        for one in self.manifest.requires.libraries:
+            first = ", ".join(filter(None, (one.need, one.because)))
+            users = [_user(user) for user in one.needed_by] or [""]
+            rows += [(one.soname, first, users[0]), *(("", "", user) for user in users[1:])]
+        return rows
 
     def _services(self) -> list[str]:
         rows = []
@@ -241,6 +250,11 @@ def _told(one: SharedEntry) -> str:
     others = ", ".join(map(described, one.others))
     chosen = ", by bundle.owners" if one.chosen else ""
     return f"{described(one.owner)}{chosen}; {'the same' if one.same else 'another'} in {others}"
+
+
+def _user(user: LibraryUserEntry) -> str:
+    more = f" and {user.files - 1} more" if user.files > 1 else ""
+    return f"{user.package or 'no package'}: {user.path}{more}"
 
 
 def _origin(package: PackageEntry) -> str:

@@ -21,6 +21,7 @@ from bundler.bundle.read import Piece, open_bundle, translated
 from bundler.bundle.tree import read_tree
 from bundler.bundle.ustar import TarStream, dated_like
 from bundler.digests import file_sha256
+from bundler.elf import platform_bytes
 from bundler.errors import VerificationError
 from bundler.pack.members import DIGESTS, digest_list, tree_digest
 from bundler.pack.tar import DIRECTORY, END, tar_header, tar_padding
@@ -201,6 +202,8 @@ def _check_installer(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     units = sorted(words[0] for words in _calls(text, "each_unit") if words)
     if units != [name.removeprefix("units/") for name in bundle.below("units")]:
         problems.append("its units are not those in units/")
+    if _calls(text, "each_library") != [list(library.row()) for library in bundle.manifest.requires.libraries]:
+        problems.append("its libraries are not the manifest's")
     _refuse(problems, bundle, inside=INSTALL)
     return Check(name=INSTALL, detail=f"its own digest, and those of {len(files) - 1} files, agree with {SUMS}")
 
@@ -227,6 +230,7 @@ def _facts(bundle: OpenBundle) -> dict[str, str]:
         "CPU": manifest.requires.archspec,
         "CUDA": manifest.requires.cuda,
         "GPU": "needed" if manifest.requires.gpu else "",
+        "LIBRARY_BYTES": " ".join(map(str, platform_bytes(manifest.platform))) if manifest.requires.libraries else "",
     }
 
 

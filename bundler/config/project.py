@@ -40,6 +40,7 @@ VERSION_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._+~-]{0,39}$"
 
 Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
 PackageName = Annotated[str, StringConstraints(pattern=r"^((conda|pip):)?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$")]
+Library = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
 
 
 class _BundleTable(Model):
@@ -62,6 +63,8 @@ class _BundleTable(Model):
     link_scripts: Literal["all"] | tuple[Line, ...] = ()
     """Packages whose pre-link and post-link scripts are run at build, in a cage without network; or "all" of them."""
     bytecode: Literal["build", "install", "none"] = "build"
+    libraries: dict[Library, Literal["required", "optional"]] = Field(default_factory=dict)
+    """Libraries that the server has, or may have: names or patterns."""
 
 
 class _File(Model):
@@ -127,6 +130,8 @@ class BundleConfig:
     """Packages whose own scripts may run at build."""
     bytecode: Literal["build", "install", "none"]
     """Where it is made."""
+    libraries: tuple[tuple[str, Literal["required", "optional"]], ...]
+    """Names or patterns of libraries that the bundle does not bring, and whether it can do without them."""
     config: tuple[tuple[str, str], ...]
     secrets: tuple[Secret, ...]
     release: ReleaseTable
@@ -234,6 +239,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         owners=tuple(bundle.owners.items()),
         link_scripts=bundle.link_scripts,
         bytecode=bundle.bytecode,
+        libraries=tuple(bundle.libraries.items()),
         config=tuple(parsed.config.items()),
         secrets=tuple(form.named(name) for name, form in sorted(forms.items()) if form),
         release=parsed.release,

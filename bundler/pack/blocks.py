@@ -8,9 +8,11 @@ is of all of it.
 from __future__ import annotations
 
 import itertools
+import mmap
 from dataclasses import dataclass, field
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
+from bundler.elf import MAGIC, read_elf
 from bundler.pack.members import TreeEntry, changed
 from bundler.pack.tar import DIRECTORY, END, HEADER, LINK, tar_header, tar_padding
 
@@ -18,6 +20,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from typing import TypeAlias
 
+    from bundler.elf import Elf
     from bundler.pack.known import Known
     from bundler.pack.members import Kind, Member
 
@@ -86,9 +89,11 @@ class Block:
                 continue
             member, size = part
             room.add(tar_header(member.path, member.mode, size=size))
-            sha256 = member.fill(room.take(size), self.known)
+            taken = room.take(size)
+            sha256 = member.fill(taken, self.known)
+            elf = read_elf(taken)
             room.add(tar_padding(size))
-            entries.append(TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size))
+            entries.append(TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size, elf=elf))
         return room.content(), tuple(entries)
 
 
@@ -135,13 +140,24 @@ def _written(data: bytes, entry: TreeEntry | None = None) -> _Part:
 def _large(member: Member, size: int, known: Known) -> Iterator[_Part]:
     yield _written(tar_header(member.path, member.mode, size=size))
     digest = member.digest(known) if member.module is None else known.digest()
-    left = size
+    left, head, elf = size, b"", None
     with member.open() as source:
         while left and (chunk := source.read(min(left, _CHUNK))):
             digest.update(chunk)
+            head = head or chunk[: len(MAGIC)]
             left -= len(chunk)
             yield _written(chunk)
         if left or source.read(1):
             raise changed(member.path)
+        if head == MAGIC:
+            elf = _elf(member, source)
     sha256 = member.checked(digest)
-    yield _written(tar_padding(size), TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size))
+    yield _written(tar_padding(size), TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size, elf=elf))
+
+
+def _elf(member: Member, source: BinaryIO) -> Elf | None:
+    """What a loader reads of a large member, which is not held in memory for that."""
+    if member.content is not None:
+        return read_elf(member.content)
+    with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
+        return read_elf(mapped)

@@ -22,6 +22,7 @@ from bundler.printable import printable
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
+    from bundler.elf import Elf
     from bundler.pack.known import Digest
 
 __all__ = [
@@ -160,12 +161,16 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreeEntry:
-    """One member as it will stand on the target. ``digest`` is of the content, or the link's target as text."""
+    """One member as it will stand on the target. ``digest`` is of the content, or the link's target as text.
+
+    ``elf`` is what a dynamic loader reads of it, if it was read to be packed and is an ELF object.
+    """
 
     path: str
     mode: int
     digest: str
     size: int
+    elf: Elf | None = None
 
 
 def changed(path: str) -> PackError:

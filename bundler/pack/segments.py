@@ -14,11 +14,13 @@ import hashlib
 import json
 import os
 import tempfile
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
+from bundler import elf
+from bundler.elf import Elf
 from bundler.pack.codecs import BLOCK
 from bundler.pack.known import Checks, Known
 from bundler.pack.members import TreeEntry
@@ -143,7 +145,8 @@ class SegmentCache:
 class KeptEntry:
     """An entry of the cache, open and verified.
 
-    It has the frames, an index (JSON: the frames' digest, their check, the tree), the index's length and its digest.
+    It has the frames, an index (JSON: the frames' digest, their check, the tree, its ELF objects by their path), the
+    index's length and its digest.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -154,7 +157,7 @@ class KeptEntry:
         index = file.read(length)
         if hashlib.sha256(index).digest() != expected:
             raise ValueError("damaged")
-        self.digest, check, tree = json.loads(index)
+        self.digest, check, tree, objects = json.loads(index)
         file.seek(0)
         found, left = Checks(), self._left
         while left:
@@ -163,8 +166,10 @@ class KeptEntry:
             left -= len(chunk)
         if found.value != tuple(check):
             raise ValueError("damaged")
+        elves = {path: Elf.from_document(document) for path, document in objects.items()}
         self.tree = tuple(
-            TreeEntry(path=path, mode=mode, digest=digest, size=size) for path, mode, digest, size in tree
+            TreeEntry(path=path, mode=mode, digest=digest, size=size, elf=elves.get(path))
+            for path, mode, digest, size in tree
         )
         self._file = file
 
@@ -215,7 +220,8 @@ class NewEntry:
         """The segment is complete: give the entry its name. Returns the SHA-256 of its frames."""
         digest = self._digest.hexdigest()
         rows = [(entry.path, entry.mode, entry.digest, entry.size) for entry in tree]
-        index = json.dumps((digest, self._check.value, rows), separators=(",", ":")).encode()
+        objects = {entry.path: asdict(entry.elf) for entry in tree if entry.elf is not None}
+        index = json.dumps((digest, self._check.value, rows, objects), separators=(",", ":")).encode()
         self._write(index + len(index).to_bytes(_LENGTH, "big") + hashlib.sha256(index).digest())
         if self._file is not None and self._temporary is not None and self._path is not None:
             try:
@@ -243,9 +249,9 @@ class NewEntry:
 
 @cache
 def _code_digest() -> str:
-    """Over this package's own sources: whoever changes how files are packed gets new segments."""
+    """Over this package's own sources: whoever changes how files are packed and read gets new segments."""
     digest = hashlib.sha256()
-    for path in sorted(Path(__file__).parent.glob("*.py")):
+    for path in sorted((*Path(__file__).parent.glob("*.py"), Path(elf.__file__))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

@@ -16,6 +16,7 @@ from typing import TYPE_CHECKING
 
 import jinja2
 
+from bundler.elf import platform_bytes
 from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
@@ -179,6 +180,7 @@ def _templates() -> jinja2.Environment:
     )
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
     environment.filters["env"] = _environment_value
+    environment.filters["elf"] = platform_bytes
     return environment
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
     from bundler.fetch.archives import Archive
     from bundler.lock.lockfile import Lock
+    from bundler.target.libraries import HostLibrary
 
 __all__ = ["Requirements", "requirements"]
 
@@ -38,7 +39,8 @@ class Requirements:
     """Versions are dotted numbers, the lowest that will do; empty where any will.
 
     ``machines`` are what ``uname -m`` may say, the platform's own first. ``level`` is a key of LEVELS. ``cuda`` is what
-    an NVIDIA driver must support; ``gpu`` says whether there has to be one at all.
+    an NVIDIA driver must support; ``gpu`` says whether there has to be one at all. ``libraries`` are those that the
+    bundle does not bring.
     """
 
     machines: tuple[str, ...]
@@ -47,6 +49,7 @@ class Requirements:
     level: str = ""
     cuda: str = ""
     gpu: bool = False
+    libraries: tuple[HostLibrary, ...] = ()
 
     @property
     def features(self) -> tuple[str, ...]:
@@ -77,10 +80,13 @@ class Requirements:
             "archspec": self.level,
             "cuda": self.cuda,
             "gpu": self.gpu,
+            "libraries": [library.document() for library in self.libraries],
         }
 
 
-def requirements(config: BundleConfig, lock: Lock, archives: Iterable[Archive]) -> Requirements:
+def requirements(
+    config: BundleConfig, lock: Lock, archives: Iterable[Archive], libraries: tuple[HostLibrary, ...] = ()
+) -> Requirements:
     """The least that all packages ask for, and the services with a GPU."""
     needed, allowed = _specs(lock, archives)
     both = (*needed, *allowed)
@@ -96,6 +102,7 @@ def requirements(config: BundleConfig, lock: Lock, archives: Iterable[Archive]) 
         level=_level(both),
         cuda=cuda,
         gpu=gpu_service or any(_name(spec) == "__cuda" for spec in needed),
+        libraries=libraries,
     )
 
 

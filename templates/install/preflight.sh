@@ -19,6 +19,7 @@ preflight() {
     check_systemd
     check_hardware
     check_decompressor
+    check_libraries
     check_root
     check_other_roots
     check_length_of_root

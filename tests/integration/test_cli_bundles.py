@@ -55,7 +55,7 @@ def test_inspect_tells_what_is_in_it(bundles: dict[str, Path], form: str) -> Non
     assert told["root"] == "/opt/small"
     assert told["requires"] == {
         "machine": "x86_64", "glibc": "2.17", "linux": "", "archspec": "", "cuda": "", "gpu": False, "systemd": 239,
-        "tools": ["tar", "gzip"],
+        "libraries": [], "tools": ["tar", "gzip"],
     }  # fmt: skip
     assert told["config"] == {"PORT": "8000", "MODE": "fast"}
     assert told["options"] == {"exclude": ["*.left-out"], "include": []}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 import pytest
 from tooling import patchelf
 
-from bundler.elf import Elf, read_elf
+from bundler.elf import Elf, platform_bytes, read_elf
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +71,9 @@ def test_whom_it_is_for(built: Path) -> None:
     ]
     assert found.is_for(here)
     assert not found.is_for("linux-s390x")
+    content = (built / "main").read_bytes()
+    assert (*content[:6], *content[18:20]) == platform_bytes(here)
+    assert platform_bytes("linux-s390x") == (127, 69, 76, 70, 2, 2, 0, 22)
 
 
 @pytest.mark.parametrize("path", [sys.executable])

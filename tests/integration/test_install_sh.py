@@ -19,6 +19,7 @@ from installkit import COOKIE, NEEDS, SHELL_IDS, SHELLS, Spec, but, script, writ
 
 from bundler.config.project import Secret
 from bundler.resources import templates_dir
+from bundler.target.libraries import HostLibrary, LibraryUser
 from bundler.target.render import render_install, render_manage
 
 if TYPE_CHECKING:
@@ -26,6 +27,9 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 NASTY = """it's "quoted" $(touch evil) `id` ${HOME} \\ ; & | < > * ? # ! % {{ }} <{ }> <% %>"""
+FIELD = HostLibrary(
+    soname="libfield.so.1", need="required", needed_by=(LibraryUser(package="field", path=NASTY),), debian="field1"
+)
 
 MATRIX = {
     "plain": Spec(),
@@ -37,6 +41,7 @@ MATRIX = {
     "nasty": Spec(description=NASTY),
     "no-glibc": Spec(needs=replace(NEEDS, glibc="")),
     "hardware": Spec(needs=replace(NEEDS, linux="4.18", level="x86_64_v2", cuda="12.4", gpu=True)),
+    "libraries": Spec(needs=replace(NEEDS, libraries=(FIELD, replace(FIELD, soname=NASTY, search=(NASTY, "/srv"))))),
 }
 
 
