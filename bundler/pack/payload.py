@@ -23,6 +23,7 @@ from bundler.pack.members import (
     member_from,
     tree_digest,
 )
+from bundler.pack.plain import check_written
 from bundler.pack.relocation import Found, find, longest, table
 from bundler.pack.segments import Segment, SegmentCache
 from bundler.resources import cache_dir, templates_dir
@@ -106,7 +107,10 @@ class Payload:
 def make_payload(
     prefix: Prefix, app: tuple[Member, ...], room: Path, options: PackOptions, progress: Progress
 ) -> Payload:
-    """Write ``payload.tar.…`` into ``room``. Raises :class:`PackError` if a member is refused or the disk is full."""
+    """Write ``payload.tar.…`` into ``room``.
+
+    Raises :class:`PackError` if a member is refused, what was written is no plain tree, or the disk is full.
+    """
     members = (*collect(prefix, options.filters), *app, *_share())
     goal = room / f"payload{options.codec.suffix}"
     cache = SegmentCache(cache_dir("segments"), options.codec, limit=options.cache_limit)
@@ -123,6 +127,7 @@ def make_payload(
                     written = write_archive(told, file, options.codec, cache, closing=_listing, jobs=options.jobs)
             except OSError as error:
                 raise PackError(f"cannot be written: {error.strerror or error}", where=str(goal)) from error
+    check_written(segments, written)
     cache.prune()
     notes = find_notes(prefix)
     for note in notes:
