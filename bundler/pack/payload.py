@@ -15,7 +15,6 @@ from bundler.pack.compiling import BytecodeMode, BytecodePlan, work_list
 from bundler.pack.layout import lay_out
 from bundler.pack.members import (
     DIGESTS,
-    LINK_MODE,
     Declared,
     Member,
     TreeEntry,
@@ -177,14 +176,8 @@ def _table(found: tuple[Found, ...], prefix: Prefix) -> tuple[Member, ...]:
 
 
 def _listing(tree: tuple[TreeEntry, ...]) -> Segment:
-    """Every file's digest, so that the target need not read them all again.
-
-    Names that sha256sum(1) writes differently from version to version are a reason to have no list at all.
-    """
-    files = (entry for entry in tree if entry.mode != LINK_MODE)
-    plain = not any(character in entry.path for entry in files for character in "\n\r\\")
-    content = digest_list(tree) if plain else b""
-    return Segment(name="list", members=(Member(path=DIGESTS, mode=0o644, content=content),), last=True)
+    """Every file's digest, so that the target need not read them all again."""
+    return Segment(name="list", members=(Member(path=DIGESTS, mode=0o644, content=digest_list(tree)),), last=True)
 
 
 def _told(segments: Iterable[Segment], advance: Callable[[int], None]) -> Iterator[Segment]:
