@@ -102,7 +102,9 @@ def _build_one(config: BundleConfig, lock: Lock, options: BuildOptions, progress
         )
         files = _target_files(config, identity, lock, payload)
         files |= {path: text.encode() for path, text in activation.files().items()}
-        files |= {"manifest.json": manifest.encode(), "conda-lock.yml": config.lockfile.read_bytes()}
+        # JSON has an escape for each byte of a name that is not UTF-8.
+        files |= {"manifest.json": manifest.encode("utf-8", "backslashreplace")}
+        files |= {"conda-lock.yml": config.lockfile.read_bytes()}
         files |= _installer(config, identity, needs, payload, files)
         write_files(room, files)
         progress.step(f"Writing {identity.bundle_name}")
