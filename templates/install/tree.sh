@@ -11,7 +11,7 @@
 
 TREE_CONTROLS=$(printf '\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020\021\022\023\024\025\026\027')
 TREE_CONTROLS=$TREE_CONTROLS$(printf '\030\031\032\033\034\035\036\037\177')
-TREE_UNUSUAL="*[$TREE_CONTROLS\\\\]*" # for find
+TREE_UNUSUAL="*[$(printf '\001-\037\177')\\\\]*" # for find, which a list would take three times as long
 
 # What find starts with "sh CONTROLS PATH...".
 TREE_WRITTEN='
@@ -77,7 +77,12 @@ TREE_MODE_LINES=$TREE_WRITTEN'
 '
 
 tree_lines() { # DIR: in any order
-    tree_modes "$1" && tree_digests "$1"
+    find_unusual "$1" && tree_modes "$1" && tree_digests "$1"
+}
+
+# Most releases have no unusual name, and to look at each of its paths again and again takes longer than all else.
+find_unusual() { # DIR
+    TREE_FOUND=$(cd "$1" && find . \( -name "$TREE_UNUSUAL" -o -name '* -> *' \))
 }
 
 tree_modes() ( # DIR
@@ -91,10 +96,17 @@ tree_modes() ( # DIR
 )
 
 tree_modes_printed() { # FIND-EXPRESSION...
-    find "$@" ! -path "$TREE_UNUSUAL" ! -path '* -> *' \( ! -type l -printf '%M %U %G %p\n' \
-        -o ! -lname "$TREE_UNUSUAL" ! -lname '* -> *' -printf '%M %U %G %p -> %l\n' \) &&
-        find "$@" \( -path "$TREE_UNUSUAL" -o -path '* -> *' -o -lname "$TREE_UNUSUAL" -o -lname '* -> *' \) \
-            -exec sh -c "$TREE_MODE_LINES" sh "$TREE_CONTROLS" {} +
+    if [ -z "$TREE_FOUND" ]; then
+        find "$@" \( ! -type l -printf '%M %U %G %p\n' \
+            -o ! -lname "$TREE_UNUSUAL" ! -lname '* -> *' -printf '%M %U %G %p -> %l\n' \) &&
+            find "$@" \( -lname "$TREE_UNUSUAL" -o -lname '* -> *' \) \
+                -exec sh -c "$TREE_MODE_LINES" sh "$TREE_CONTROLS" {} +
+    else
+        find "$@" ! -path "$TREE_UNUSUAL" ! -path '* -> *' \( ! -type l -printf '%M %U %G %p\n' \
+            -o ! -lname "$TREE_UNUSUAL" ! -lname '* -> *' -printf '%M %U %G %p -> %l\n' \) &&
+            find "$@" \( -path "$TREE_UNUSUAL" -o -path '* -> *' -o -lname "$TREE_UNUSUAL" -o -lname '* -> *' \) \
+                -exec sh -c "$TREE_MODE_LINES" sh "$TREE_CONTROLS" {} +
+    fi
 }
 
 # The same where find prints nothing but names. busybox ls has a question mark for what is not ASCII, in what a link
@@ -111,9 +123,13 @@ tree_digests() ( # DIR [FIND-EXPRESSION...]
     cd "$1" || exit 1
     shift
     set -- . -type f ! -path ./list ! -path ./.complete "$@"
-    find "$@" ! -path "$TREE_UNUSUAL" ! -path '* -> *' -exec sha256sum {} + &&
-        find "$@" \( -path "$TREE_UNUSUAL" -o -path '* -> *' \) \
-            -exec sh -c "$TREE_DIGEST_LINES" sh "$TREE_CONTROLS" {} +
+    if [ -z "$TREE_FOUND" ]; then
+        find "$@" -exec sha256sum {} +
+    else
+        find "$@" ! -path "$TREE_UNUSUAL" ! -path '* -> *' -exec sha256sum {} + &&
+            find "$@" \( -path "$TREE_UNUSUAL" -o -path '* -> *' \) \
+                -exec sh -c "$TREE_DIGEST_LINES" sh "$TREE_CONTROLS" {} +
+    fi
 )
 
 # The same for a release that was unpacked just now, whose digest was the right one: share/digests says what the files
@@ -125,14 +141,15 @@ fresh_tree_lines() { # DIR
         tree_lines "$1"
         return
     fi
-    tree_digests "$1" -newer "$1/share/digests" >"$WORK/young" &&
+    find_unusual "$1" && tree_digests "$1" -newer "$1/share/digests" >"$WORK/young" &&
         (cd "$1" && sha256sum ./share/digests) >>"$WORK/young" &&
         sort -k 2 "$1/share/digests" "$WORK/young" >"$WORK/both" &&
         # "digest  path": the paths that are in one of the two alone, of which the old ones count
         uniq -u -s 65 "$WORK/both" >"$WORK/alone" &&
         sort -u "$WORK/young" "$WORK/alone" >"$WORK/digests" &&
         tree_modes "$1" >"$WORK/modes" || return 1
-    rm -f "$WORK/both" "$WORK/alone"
+    : >"$WORK/both" # which is in memory
+    : >"$WORK/alone"
     if [ -n "$(unpaired_files)" ]; then
         tree_lines "$1"
     else

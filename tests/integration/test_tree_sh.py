@@ -28,7 +28,7 @@ TARGETS = (
     pytest.param("dash", BUSYBOX, id="dash-busybox-tools"),
     pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
 )
-_TOOLS = ("cat", "find", "ls", "readlink", "rm", "sed", "sha256sum", "sort", "uniq", "sh")
+_TOOLS = ("cat", "find", "ls", "readlink", "sed", "sha256sum", "sort", "uniq", "sh")
 _PARTIALS = ("say", "files", "tree")
 BUILT = 315532800  # the payload's one mtime
 FILES = {
