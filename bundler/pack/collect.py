@@ -107,9 +107,16 @@ def _list(prefix: Prefix, filters: Filters) -> set[str]:
 
 
 def _unusual_site_packages(prefix: Prefix) -> str | None:
-    """Where noarch packages are, if Python's package names the place (CEP 17), as those of free-threaded builds do."""
-    paths = (record.get("python_site_packages_path") for _, record in prefix.records() if record["name"] == "python")
-    return next((str(path) for path in paths if path), None)
+    """Where noarch packages are, if Python's package names another place than the usual (CEP 17).
+
+    Those of free-threaded builds do.
+    """
+    for _, record in prefix.records():
+        if record["name"] == "python":
+            usual = f"lib/python{'.'.join(record['version'].split('.')[:2])}/site-packages"
+            place = str(record.get("python_site_packages_path") or usual).strip("/")
+            return place if place != usual else None
+    return None
 
 
 def _hide_copies(prefix: Prefix) -> None:
