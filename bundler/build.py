@@ -144,7 +144,9 @@ def _build_one(
         )
         files = _target_files(config, identity, lock, payload)
         files |= {path: text.encode() for path, text in activation.files().items()}
-        files |= {"manifest.json": manifest.encode(), "conda-lock.yml": config.lockfile.read_bytes()}
+        # JSON has an escape for each byte of a name that is not UTF-8.
+        files |= {"manifest.json": manifest.encode("utf-8", "backslashreplace")}
+        files |= {"conda-lock.yml": config.lockfile.read_bytes()}
         files |= brought.files if brought else {}
         files |= _installer(_script(config, identity, needs, payload, files), files)
         write_files(room, files)

@@ -65,12 +65,14 @@ def make_package(  # noqa: PLR0913 -- a package has this many sides, and each is
     entry_points: Sequence[str] = (),
     extension: Literal[".conda", ".tar.bz2"] = ".conda",
     timestamp: int | None = None,
+    site_packages: str | None = None,
 ) -> Path:
     """Write ``<channel_dir>/<subdir>/<name>-<version>-<build><extension>`` and return its path.
 
     ``files`` are paths in the prefix; with ``python`` (noarch only) those below ``site-packages/`` and
     ``python-scripts/`` go where the environment's own Python wants them, and ``entry_points`` (``"cmd = mod:func"``)
-    become scripts. ``timestamp`` is in milliseconds. Call :func:`index` when all packages are there.
+    become scripts. ``timestamp`` is in milliseconds. ``site_packages`` is where a Python says that it wants them (CEP
+    17). Call :func:`index` when all packages are there.
     """
     contents = {path: _as_file(content) for path, content in (files or {}).items()}
     about: dict[str, Any] = {
@@ -86,6 +88,8 @@ def make_package(  # noqa: PLR0913 -- a package has this many sides, and each is
         about["noarch"] = "python" if python else "generic"
     if timestamp is not None:
         about["timestamp"] = timestamp
+    if site_packages is not None:
+        about["python_site_packages_path"] = site_packages
     info = {
         "info/index.json": _json(about),
         "info/about.json": _json({"summary": f"{name}, for tests"}),

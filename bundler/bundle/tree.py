@@ -1,6 +1,6 @@
 """A payload's stream -> the tree that it makes on the target, refused where it is not a plain one.
 
-Design section 5, "Plain trees only". Nothing is written to disk.
+What is plain says :mod:`bundler.pack.plain`. Nothing is written to disk.
 """
 
 from __future__ import annotations
@@ -14,8 +14,9 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
 
 from bundler.bundle.index import COPY_AGAIN
 from bundler.bundle.ustar import TarDamage, TarStream
-from bundler.errors import PackError, VerificationError
-from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, link_member
+from bundler.errors import VerificationError
+from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry
+from bundler.pack.plain import NotPlain, PlainTree
 from bundler.pack.tar import DIRECTORY, LINK
 from bundler.printable import printable
 
@@ -27,8 +28,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Tree", "app_tree", "read_tree"]
 
-_TOPS = ("env", "app", "share")
-_MODES = (0o644, 0o755)
 _BUILT_WRONG = "This bundle was not built as it should be: do not install it."
 
 
@@ -39,7 +38,7 @@ class Tree:
         self._payload = bundle.manifest.payload
         self._where = f"{bundle.path}: {self._payload.path}"
         self._part = part
-        self._directories: set[str] = set()
+        self._plain = PlainTree(part=part)
         self._entries: dict[str, TreeEntry] = {}
         self._room = self._payload.unpacked_size
         self.digests: bytes | None = None
@@ -54,16 +53,16 @@ class Tree:
         with self._translated(), _decompressed(self._payload.codec, source) as plain:
             stream = TarStream(plain, part=self._part)
             for member in stream:
-                self._check_place(member)
                 if member.kind == DIRECTORY:
-                    self._directories.add(member.path)
+                    self._plain.add_directory(member.path, member.mode)
                 else:
                     self._entries[member.path] = self._entry(member, stream)
 
     def _entry(self, member: TarMember, stream: TarStream) -> TreeEntry:
         if member.kind == LINK:
-            self._check_link(member)
+            self._plain.add_link(member.path, member.link)
             return TreeEntry(path=member.path, mode=LINK_MODE, digest=member.link, size=0)
+        self._plain.add_file(member.path, member.mode)
         self._room -= member.size
         if self._room < 0:
             self._refuse("holds more bytes than its manifest says", COPY_AGAIN)
@@ -76,28 +75,6 @@ class Tree:
             self.digests = b"".join(kept)
         return TreeEntry(path=member.path, mode=member.mode, digest=digest.hexdigest(), size=member.size)
 
-    def _check_place(self, member: TarMember) -> None:
-        path, parts = member.path, member.path.split("/")
-        parent = path.rpartition("/")[0]
-        if not {"", ".", ".."}.isdisjoint(parts) or "\0" in path:
-            self._refuse(f"holds a name that leads out of it, or nowhere: {path!r}")
-        if parts[0] not in _TOPS or (len(parts) == 1 and member.kind != DIRECTORY):
-            self._refuse(f"holds something beside env/, app/ and share/: {path}")
-        if path in self._entries or path in self._directories:
-            self._refuse(f"holds {path} twice")
-        if parent and not self._part and parent not in self._directories:
-            self._refuse(f"holds {path} below something that is no directory")
-        if member.kind != LINK and member.mode & 0o7000:
-            self._refuse(f"holds {path} with a setuid, setgid or sticky bit (mode {member.mode:o})")
-        if member.kind != LINK and member.mode not in (_MODES[1:] if member.kind == DIRECTORY else _MODES):
-            self._refuse(f"holds {path} with mode {member.mode:o}; there should be 644 and 755 only")
-
-    def _check_link(self, member: TarMember) -> None:
-        try:
-            link_member(member.path, member.link)
-        except PackError as error:
-            self._refuse(f"holds {member.path}, which {error.message}")
-
     def _refuse(self, sentence: str, remedy: str = _BUILT_WRONG) -> NoReturn:
         raise VerificationError(printable(sentence), where=self._where, remedy=remedy)
 
@@ -105,6 +82,8 @@ class Tree:
     def _translated(self) -> Iterator[None]:
         try:
             yield
+        except NotPlain as error:
+            raise VerificationError(error.message, where=self._where, remedy=_BUILT_WRONG) from error
         except TarDamage as error:
             raise VerificationError(f"cannot be unpacked: {error}", where=self._where, remedy=_BUILT_WRONG) from error
         except (OSError, EOFError, zlib.error, lzma.LZMAError) as error:

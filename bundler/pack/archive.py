@@ -51,7 +51,8 @@ class WrittenSegment(WrittenPart):
 class WrittenArchive:
     """The archive's own digest and size in bytes, its segments, and the tree it holds (directories left out).
 
-    ``parts`` are all of it; there are none if it is one.
+    ``parts`` are all of it; there are none if it is one. ``ends`` are, for each segment, how many entries of the tree
+    are in it and those before it.
     """
 
     sha256: str
@@ -59,6 +60,7 @@ class WrittenArchive:
     segments: tuple[WrittenSegment, ...]
     parts: tuple[WrittenPart, ...]
     tree: tuple[TreeEntry, ...]
+    ends: tuple[int, ...]
 
 
 def write_archive(
@@ -145,6 +147,7 @@ class _Writer:
         self._begun = ("", 0)
         self._segments: list[WrittenSegment] = []
         self._tree: list[TreeEntry] = []
+        self._ends: list[int] = []
 
     def take_turn(self, turn: Callable[[], None]) -> None:
         self._turns.append(turn)
@@ -166,6 +169,7 @@ class _Writer:
             segments=tuple(self._segments),
             parts=tuple(self._parts) if len(self._parts) > 1 else (),
             tree=tree,
+            ends=tuple(self._ends),
         )
 
     def begin_part(self) -> None:
@@ -217,3 +221,4 @@ class _Writer:
     def _end(self, sha256: str) -> None:
         name, offset = self._begun
         self._segments.append(WrittenSegment(name=name, offset=offset, length=self._size - offset, sha256=sha256))
+        self._ends.append(len(self._tree))

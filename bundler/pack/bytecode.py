@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
 
-__all__ = ["PYC_HEADER", "Compiler", "source_of", "unchecked", "uncompiled"]
+__all__ = ["PYC_HEADER", "Compiler", "bytecode_of", "cache_tag", "source_of", "unchecked", "uncompiled"]
 
 PYC_HEADER = 16
 """Bytes of a ``.pyc`` before its code: a magic number, flags, and what says whether it is still good (PEP 552)."""
@@ -53,7 +53,7 @@ class Compiler:
 
         A source that does not compile is left out, as compileall does: it may be for another Python.
         """
-        wanted = {self._bytecode(source) for source in sources}
+        wanted = {bytecode_of(source, self.tag) for source in sources}
         with tempfile.TemporaryDirectory() as empty:  # the first place where `-m` looks for modules
             listed = Path(empty) / "sources"
             listed.write_bytes(b"".join(os.fsencode(f"{root}/{source}\n") for source in sorted(sources)))
@@ -74,11 +74,7 @@ class Compiler:
             # The hash seed decides the order of sets in the output, up to Python 3.10.
             env = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
             run([*words, "--invalidation-mode", "unchecked-hash"], env=env, cwd=Path(empty), check=False)
-        return tuple(sorted(path for path in wanted if (root / path).is_file()))
-
-    def _bytecode(self, source: str) -> str:
-        path = PurePosixPath(source)
-        return f"{path.parent}/__pycache__/{path.stem}.{self.tag}.pyc"
+        return tuple(sorted(path for path in wanted if os.path.isfile(root / path)))  # noqa: PTH113 -- too long: False
 
 
 def unchecked(header: bytes, module: str) -> bytes:
@@ -92,17 +88,72 @@ def unchecked(header: bytes, module: str) -> bytes:
     return header[:4] + _UNCHECKED + bytes.fromhex(module)[:8]
 
 
-def source_of(bytecode: str) -> str:
-    """The module that a ``__pycache__/name.cpython-311.pyc`` was compiled from."""
-    directory, _, name = bytecode.rpartition("/__pycache__/")
-    return f"{directory}/{name.split('.', 1)[0]}.py"
+def cache_tag(version: str, build: str) -> str | None:
+    """``sys.implementation.cache_tag`` of the Python in a conda package; None if the package does not tell."""
+    release = "".join(version.split(".")[:2])
+    if "graalpy" in build:
+        return None
+    return f"pypy{release}" if "pypy" in build else f"cpython-{release}"
 
 
-def uncompiled(paths: AbstractSet[str]) -> tuple[str, ...]:
-    """The sources among ``paths`` that have no bytecode there, without what no service imports; sorted."""
-    compiled = {source_of(path) for path in paths if path.endswith(".pyc")}
-    return tuple(
-        path
-        for path in sorted(paths - compiled)
-        if path.endswith(".py") and "\n" not in path and _NOT_COMPILED.isdisjoint(PurePosixPath(path).parts)
+def bytecode_of(source: str, tag: str) -> str:
+    """Where the Python with this cache tag looks for a module's bytecode (PEP 3147)."""
+    directory, slash, name = source.rpartition("/")
+    return f"{directory}{slash}__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
+
+
+def source_of(bytecode: str) -> str | None:
+    """The module that a ``__pycache__/NAME.TAG[.opt-LEVEL].pyc`` is compiled from, whichever Python's it is.
+
+    NAME may have dots, a cache tag has none. None: no Python gives bytecode such a path.
+    """
+    name = _Bytecode.of(bytecode)
+    return name.source if name is not None else None
+
+
+@dataclass(frozen=True, kw_only=True)
+class _Bytecode:
+    """What a path in a ``__pycache__`` says. ``plain``: it is what Python looks for without ``-O``."""
+
+    source: str
+    plain: bool
+
+    @classmethod
+    def of(cls, path: str) -> _Bytecode | None:
+        directory, _, file = path.rpartition("/")
+        parent, below, cache = directory.rpartition("/")
+        *name, tag = file.removesuffix(".pyc").split(".")
+        plain = not (len(name) > 1 and tag.startswith("opt-") and tag.removeprefix("opt-").isalnum())
+        if not plain:
+            name.pop()
+        if cache != "__pycache__" or not file.endswith(".pyc") or not any(name):
+            return None
+        return cls(source=f"{parent}{below}{'.'.join(name)}.py", plain=plain)
+
+
+def uncompiled(paths: AbstractSet[str], tag: str | None = None) -> tuple[str, ...]:
+    """The sources among ``paths`` whose bytecode is not there, without what no service imports; sorted.
+
+    That is the bytecode for the Python with this cache tag, not optimised: others are no help to it. Where the tag is
+    not known any Python's will do.
+    """
+    if tag is not None:
+        compiled = {source for source in paths if source.endswith(".py") and bytecode_of(source, tag) in paths}
+    else:
+        found = (_Bytecode.of(path) for path in paths if path.endswith(".pyc"))
+        compiled = {bytecode.source for bytecode in found if bytecode is not None and bytecode.plain}
+    return tuple(path for path in sorted(paths - compiled) if path.endswith(".py") and _is_wanted(path, paths))
+
+
+def _is_wanted(source: str, paths: AbstractSet[str]) -> bool:
+    """compileall reads names as lines of UTF-8. It follows a ``__pycache__`` that is a link."""
+    directory, slash, name = source.rpartition("/")
+    listable = source.isascii() or not any("\udc80" <= character <= "\udcff" for character in source)
+    return (
+        name != ".py"
+        and listable
+        and "\n" not in source
+        and "\r" not in source
+        and f"{directory}{slash}__pycache__" not in paths
+        and _NOT_COMPILED.isdisjoint(PurePosixPath(source).parts)
     )

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, Literal
 
 from conda_pack import CondaEnv
-from conda_pack.core import CondaPackException
+from conda_pack.core import CondaPackException, check_no_editable_packages
 
 from bundler.errors import PackError
 from bundler.pack.bytecode import source_of
@@ -114,9 +114,16 @@ def _list(prefix: Prefix, filters: Filters) -> set[str]:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("error")  # conda-pack warns where it would pack something else
+            site_packages = _unusual_site_packages(prefix)
+            if site_packages is not None:
+                _hide_copies({prefix.path, prefix.linked})
+                check_no_editable_packages(str(prefix.path), site_packages)
+            missing: Literal["warn", "ignore"] = "warn" if site_packages is None else "ignore"
             if prefix.effects:  # scripts may remove files, but what the linker has left is to be complete
-                CondaEnv.from_prefix(str(prefix.linked))
-            environment = CondaEnv.from_prefix(str(prefix.path), ignore_missing_files=bool(prefix.effects))
+                CondaEnv.from_prefix(str(prefix.linked), on_missing_cache=missing)
+            environment = CondaEnv.from_prefix(
+                str(prefix.path), on_missing_cache=missing, ignore_missing_files=bool(prefix.effects)
+            )
     except (CondaPackException, UserWarning) as error:
         raise PackError(str(error).strip(), where=f"conda-pack, {prefix.lock.platform}") from error
     for pattern in filters.exclude:
@@ -124,6 +131,33 @@ def _list(prefix: Prefix, filters: Filters) -> set[str]:
     for pattern in filters.include:
         environment = environment.include(pattern)
     return {file.target for file in environment.files}
+
+
+def _unusual_site_packages(prefix: Prefix) -> str | None:
+    """Where noarch packages are, if Python's package names another place than the usual (CEP 17).
+
+    Those of free-threaded builds do.
+    """
+    for _, record in prefix.records():
+        if record["name"] == "python":
+            usual = f"lib/python{'.'.join(record['version'].split('.')[:2])}/site-packages"
+            place = str(record.get("python_site_packages_path") or usual).strip("/")
+            return place if place != usual else None
+    return None
+
+
+def _hide_copies(prefixes: Iterable[Path]) -> None:
+    """Take from each noarch package's record where its copy in the cache is.
+
+    With the copy conda-pack works out where the linker has put the files, always below ``lib/pythonX.Y``; without, it
+    takes the record's word for it.
+    """
+    for prefix in prefixes:
+        for path in (prefix / "conda-meta").glob("*.json"):
+            record = json.loads(path.read_bytes())
+            if record.get("noarch") == "python":
+                path.unlink()
+                path.write_text(json.dumps(record | {"link": None}))
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -182,29 +216,31 @@ class _View:
         )
 
     def member(self, target: str) -> Member | None:
-        """The member at ``target``; None for bytecode of another source than is there.
+        """The member at ``target``; None for bytecode of a source that its own package does not decide alone.
 
-        That is one that linking has changed, as the bytecode has the placeholder, or another package's.
+        Linking has changed the source, and the bytecode has the placeholder; or the source is another package's.
         """
         source, path, package = f"{self.prefix.path}/{target}", f"env/{target}", self.owners.get(target)
         if target in self.records:
             return Member(path=path, mode=0o644, content=self.records[target], package=package)
+        module = self._module(target)
+        if module is not None and (package is None or package != self.owners.get(module)):
+            return None
         status = os.lstat(source)
         if stat.S_ISLNK(status.st_mode):
             return link_member(path, self._points_to(target), package=package)
         if target in self.metadata:
             return Member(path=path, mode=0o644, content=(self.prefix.path / target).read_bytes(), package=package)
-        module = self._module(target)
-        if module is not None and (module not in self.owners or package not in (None, self.owners[module])):
-            return None
         digest = self._digest(module) if module else None
         declared = self.declared.get(target)
         return member_from(source, path, status=status, package=package, module=digest, declared=declared)
 
     def _module(self, target: str) -> str | None:
         """The source of a ``.pyc``, if it is there."""
-        module = source_of(target) if target.endswith(".pyc") and "__pycache__/" in target else None
-        return module if module in self.present else None
+        module = source_of(target) if target.endswith(".pyc") else None
+        if module is None or module not in self.present or not os.path.isfile(f"{self.prefix.path}/{module}"):  # noqa: PTH113
+            return None
+        return module
 
     def _digest(self, target: str) -> str:
         """The SHA-256 of a file, as its package declares it if it does."""

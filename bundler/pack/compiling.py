@@ -6,10 +6,10 @@ import functools
 import os
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from bundler.pack.bytecode import Compiler, uncompiled
+from bundler.pack.bytecode import Compiler, bytecode_of, cache_tag, uncompiled
 from bundler.pack.members import Member, parents
 
 if TYPE_CHECKING:
@@ -49,8 +49,10 @@ class BytecodePlan:
             self.mode = "none"
         elif wanted == "build" and self._compiler is None:
             self.mode = "install"
-        pythons = [archive.package.sha256 for archive in prefix.archives if archive.package.key == "python"]
-        self.recipe = f"bytecode of {pythons}" if self.mode == "build" else ""
+        pythons = [archive.package for archive in prefix.archives if archive.package.key == "python"]
+        self.recipe = f"bytecode of {[python.sha256 for python in pythons]}" if self.mode == "build" else ""
+        tags = [cache_tag(python.version, python.build) for python in pythons]
+        self._tag = self._compiler.tag if self._compiler else next(iter(tags), None)
         self._pool = ThreadPoolExecutor(max_workers=jobs or os.cpu_count())
         self._begun: dict[tuple[str, ...], Future[tuple[Member, ...]]] = {}
 
@@ -65,7 +67,7 @@ class BytecodePlan:
         if self.mode == "none":
             return ()
         everything = tuple(members)
-        sources = _sources(everything)
+        sources = self._sources(everything)
         if self.mode == "build":
             baked = {member.path for member in everything if member.package is None and member.path.startswith("env/")}
             sources = tuple(source for source in sources if source in baked)
@@ -73,19 +75,19 @@ class BytecodePlan:
 
     def more(self, members: tuple[Member, ...]) -> Callable[[], tuple[Member, ...]] | None:
         """What makes the bytecode of ``members``, which are one package's or the user's own; None if there is none."""
-        sources = _sources(members) if self.mode == "build" else ()
+        sources = self._sources(members) if self.mode == "build" else ()
         return functools.partial(self._result, members, sources) if sources else None
 
     def directories(self, members: Iterable[Member]) -> tuple[Member, ...]:
         """Where the bytecode will lie."""
-        sources = _sources(members) if self.mode == "build" else ()
-        return tuple(parents([f"{PurePosixPath(source).parent}/__pycache__/x" for source in sources]))
+        sources = self._sources(members) if self.mode == "build" else ()
+        return tuple(parents([bytecode_of(source, "tag") for source in sources]))
 
     def begin(self, segments: Iterable[Segment]) -> None:
         """Begin to compile for segments that will have to be made."""
         for segment in segments:
             if segment.more is not None:
-                sources = _sources(segment.members)
+                sources = self._sources(segment.members)
                 self._begun[sources] = self._pool.submit(self._compile, segment.members, sources)
 
     def _result(self, members: tuple[Member, ...], sources: tuple[str, ...]) -> tuple[Member, ...]:
@@ -107,8 +109,11 @@ class BytecodePlan:
                 Member(path=path, mode=0o644, content=(root / path).read_bytes(), package=package) for path in made
             )
 
-
-def _sources(members: Iterable[Member]) -> tuple[str, ...]:
-    """What wants bytecode: modules below the environment's ``lib/pythonX.Y`` and the user's own."""
-    paths = {member.path for member in members if not member.is_directory and member.link is None}
-    return tuple(path for path in uncompiled(paths) if path.startswith(("env/lib/python", "app/")))
+    def _sources(self, members: Iterable[Member]) -> tuple[str, ...]:
+        """What wants bytecode: modules below the environment's ``lib/pythonX.Y`` and the user's own."""
+        links = {member.path: member.link is not None for member in members if not member.is_directory}
+        return tuple(
+            path
+            for path in uncompiled(links.keys(), self._tag)
+            if not links[path] and path.startswith(("env/lib/python", "app/"))
+        )

@@ -44,6 +44,7 @@ Kind: TypeAlias = Literal["bytecode", "library", "other"]
 LINK_MODE = 0o777
 DIGESTS = "share/digests"
 """The file in the payload that says every other file's digest."""
+_ESCAPES = {byte: f"\\0{byte:03o}" for byte in (*range(1, 0o40), 0o177)} | {ord("\\"): "\\\\"}
 _FORBIDDEN_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
 
@@ -190,9 +191,20 @@ def tree_digest(entries: Iterable[TreeEntry]) -> str:
 
 
 def digest_list(entries: Iterable[TreeEntry]) -> bytes:
-    """Every file's SHA-256, sorted by path, as sha256sum(1) says it below the release."""
+    """Every file's SHA-256, sorted by path, as ``templates/install/tree.sh`` lists it below the release.
+
+    That is sha256sum(1)'s line, but for names with control characters, backslashes or arrows.
+    """
     files = sorted((entry for entry in entries if entry.mode != LINK_MODE), key=lambda entry: entry.path)
-    return _bytes("".join(f"{entry.digest}  ./{entry.path}\n" for entry in files))
+    return _bytes("".join(f"{entry.digest}  ./{_written(entry.path)}\n" for entry in files))
+
+
+def _written(path: str) -> str:
+    """A path in a line of a list, as printf(1) reads it in a ``%b``."""
+    if path.isprintable() and "\\" not in path and " -> " not in path:
+        return path
+    written = path.translate(_ESCAPES)
+    return written.replace(">", "\\0076") if " -> " in path else written
 
 
 def _bytes(text: str) -> bytes:

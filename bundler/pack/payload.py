@@ -16,13 +16,13 @@ from bundler.pack.compiling import BytecodeMode, BytecodePlan, work_list
 from bundler.pack.layout import lay_out
 from bundler.pack.members import (
     DIGESTS,
-    LINK_MODE,
     Declared,
     Member,
     TreeEntry,
     digest_list,
     tree_digest,
 )
+from bundler.pack.plain import check_written
 from bundler.pack.relocation import Found, find, longest, table
 from bundler.pack.segments import Segment, SegmentCache
 from bundler.resources import cache_dir, templates_dir
@@ -112,7 +112,10 @@ class Payload:
 def make_payload(
     prefix: Prefix, app: tuple[Member, ...], room: Path, options: PackOptions, progress: Progress
 ) -> Payload:
-    """Write ``payload.tar.…`` into ``room``. Raises :class:`PackError` if a member is refused or the disk is full."""
+    """Write ``payload.tar.…`` into ``room``.
+
+    Raises :class:`PackError` if a member is refused, what was written is no plain tree, or the disk is full.
+    """
     members = (*collect(prefix, options.filters), *app, *_share())
     refuse_dangling(app, members)
     goal = room / f"payload{options.codec.suffix}"
@@ -130,6 +133,7 @@ def make_payload(
                     written = write_archive(told, file, options.codec, cache, closing=_listing, jobs=options.jobs)
             except OSError as error:
                 raise PackError(f"cannot be written: {error.strerror or error}", where=str(goal)) from error
+    check_written(segments, written)
     cache.prune()
     packed = {entry.path for entry in written.tree}
     notes = (*find_notes(prefix), *_rigid(members, prefix))
@@ -192,14 +196,8 @@ def _table(found: tuple[Found, ...], prefix: Prefix) -> tuple[Member, ...]:
 
 
 def _listing(tree: tuple[TreeEntry, ...]) -> Segment:
-    """Every file's digest, so that the target need not read them all again.
-
-    Names that sha256sum(1) writes differently from version to version are a reason to have no list at all.
-    """
-    files = (entry for entry in tree if entry.mode != LINK_MODE)
-    plain = not any(character in entry.path for entry in files for character in "\n\r\\")
-    content = digest_list(tree) if plain else b""
-    return Segment(name="list", members=(Member(path=DIGESTS, mode=0o644, content=content),), last=True)
+    """Every file's digest, so that the target need not read them all again."""
+    return Segment(name="list", members=(Member(path=DIGESTS, mode=0o644, content=digest_list(tree)),), last=True)
 
 
 def _told(segments: Iterable[Segment], advance: Callable[[int], None]) -> Iterator[Segment]:

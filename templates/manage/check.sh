@@ -8,30 +8,98 @@ verify() {
     fi
     list_is_ours "$RELEASE" || die 11 "the list of the files of $RELEASE was changed or is missing" \
         "Nothing can be compared with it: install the bundle again."
-    if is_intact "$RELEASE"; then
+    list_tree "$ROOT/releases/$RELEASE" tree_lines
+    if [ "$(digest_of "$WORK/list")" = "${list_digest#* }" ]; then
         say "every file is what was installed"
         return 0
     fi
-    list_tree "$ROOT/releases/$RELEASE" tree_lines
-    tell_differences
+    tell_differences "$ROOT/releases/$RELEASE/list" "$WORK/list"
     die 11 "the files of $RELEASE are not what was installed" "Install the bundle again: that repairs it."
 }
 
-# A line for each path: extra, missing, mode (or owner), changed. Its two lists have lines that the other one has not.
-tell_differences() {
-    then=$ROOT/releases/$RELEASE/list
-    sort "$WORK/list" "$then" "$then" | uniq -u | kinds_and_paths >"$WORK/only-now"
-    sort "$then" "$WORK/list" "$WORK/list" | uniq -u | kinds_and_paths >"$WORK/only-then"
-    in_first_alone "$WORK/only-now" "$WORK/only-then" | sed -n 's|^[lm] \./|extra |p'
-    in_first_alone "$WORK/only-then" "$WORK/only-now" | sed -n 's|^[lm] \./|missing |p'
-    grep -xFf "$WORK/only-then" "$WORK/only-now" | sed 's|^m \./|mode |; s|^[dl] \./|changed |'
+# A line for each path and kind: extra, missing, mode (or owner), changed (content, what a link points to, what kind of
+# file it is). Lines that only one of the two lists has are first written "PATH was|is MODE OWNER [TARGET]", or "PATH
+# was|is digest", with tabs between: no name has a tab, or anything that sorts before it, so all that is said of a path
+# comes together.
+tell_differences() { # LIST-THEN LIST-NOW
+    told_tab=$(printf '\t')
+    {
+        sort "$1" "$2" "$2" | uniq -u | by_path was
+        sort "$2" "$1" "$1" | uniq -u | by_path is
+    } | sort | tell_paths | harmless
 }
 
-kinds_and_paths() { # of lines of a list: "d" of a digest, "l" of a link, "m" of a mode
-    sed -e 's/^\\\{0,1\}[0-9a-f]\{64\}  /d /' -e t -e 's/^l[^ ]* [^ ]* [^ ]* \(.*\) -> .*$/l \1/' -e t \
-        -e 's/^[^ ]* [^ ]* [^ ]* /m /' | sort -u
+by_path() { # was|is
+    sed -e "s/^\\\\\\{0,1\\}[0-9a-f]\\{64\\}  \\(.*\\)\$/\\1$told_tab$1${told_tab}digest/" -e t \
+        -e "/^l/s/ -> /$told_tab/" \
+        -e "s/^\\([^ ]*\\) \\([^ ]* [^ ]*\\) \\([^$told_tab]*\\)\\(.*\\)\$/\\3$told_tab$1$told_tab\\1$told_tab\\2\\4/" -e t \
+        -e "s/\$/$told_tab$1${told_tab}digest/"
 }
 
-in_first_alone() { # FILE OTHER
-    sort "$1" "$2" "$2" | uniq -u
+tell_paths() {
+    told_path=
+    while IFS=$told_tab read -r path_line when_line mode_line owner_line target_line; do
+        [ "$path_line" = "$told_path" ] || begin_path "$path_line"
+        case $when_line$mode_line in
+            *digest) told_changed=yes ;;
+            was*) mode_was=$mode_line owner_was=$owner_line target_was=$target_line ;;
+            is*) mode_is=$mode_line owner_is=$owner_line target_is=$target_line ;;
+        esac
+    done
+    begin_path ""
+}
+
+begin_path() { # PATH: all is known of the one before it
+    [ -z "$told_path" ] || tell_path "${told_path#./}"
+    told_path=$1
+    told_changed=
+    mode_was='' owner_was='' target_was=''
+    mode_is='' owner_is='' target_is=''
+}
+
+tell_path() { # PATH
+    if [ -z "$mode_was$mode_is" ]; then
+        printf 'changed %s\n' "$1"
+    elif [ -z "$mode_is" ]; then
+        printf 'missing %s\n' "$1"
+    elif [ -z "$mode_was" ]; then
+        printf 'extra %s\n' "$1"
+    else
+        # The first character is the kind of file.
+        if [ "${mode_was%"${mode_was#?}"}$target_was" != "${mode_is%"${mode_is#?}"}$target_is" ]; then
+            told_changed=yes
+        elif [ "$mode_was $owner_was" != "$mode_is $owner_is" ]; then
+            printf 'mode %s\n' "$1"
+        fi
+        [ -z "$told_changed" ] || printf 'changed %s\n' "$1"
+    fi
+}
+
+# For a terminal: control characters as the list has them, \0033, and where a line is not UTF-8, all of it that is not
+# ASCII. UTF-8 has control characters as well, U+0080 to U+009F.
+harmless() {
+    harmless_low=''
+    harmless_high=''
+    for octal_1 in 0 1 2 3; do
+        for octal_2 in 0 1 2 3 4 5 6 7; do
+            for octal_3 in 0 1 2 3 4 5 6 7; do
+                octal=$octal_1$octal_2$octal_3
+                case $octal in
+                    000 | 012) ;;
+                    0[0-3]? | 177) harmless_low="${harmless_low}s/\\$octal/\\\\\\\\0$octal/g\\n" ;;
+                    [23]??) harmless_high="${harmless_high}s/\\$octal/\\\\\\\\0$octal/g\\n" ;;
+                esac
+            done
+        done
+    done
+    {
+        # shellcheck disable=SC2059 # the bytes are the format
+        printf "${harmless_low}h\\n"
+        printf 's/\302[\240-\277]/ /g\ns/[\303-\337][\200-\277]/ /g\n'
+        printf 's/\340[\240-\277][\200-\277]/ /g\ns/[\341-\357][\200-\277][\200-\277]/ /g\n'
+        printf 's/[\360-\364][\200-\277][\200-\277][\200-\277]/ /g\n'
+        # shellcheck disable=SC2059
+        printf "/[\\200-\\377]/!{\\ng\\nb\\n}\\ng\\n$harmless_high"
+    } >"$WORK/harmless"
+    sed -f "$WORK/harmless"
 }

@@ -4,13 +4,16 @@ from __future__ import annotations
 
 import json
 import re
+import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 from bundlekit import install
 from examplekit import ask, exposure, healthy, main_pid, older_channel, unit_complaints, users
 
+from bundler.bundle.verify import verify
 from bundler.machine import Machine, rootfs
+from bundler.progress import QuietProgress
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -53,6 +56,29 @@ def test_it_answers_with_what_it_brought_along(machine: Machine) -> None:
     program = machine.run("readlink", f"/proc/{main_pid(machine, 'hello')}/exe", check=True).stdout
     assert re.match(r"/opt/hello/releases/0\.1\.0-[0-9a-f]{12}/env/bin/python3\.\d+$", program)
     assert users(machine, "hello") == {"hello"}
+
+
+def test_it_is_as_it_was_installed_and_the_same_bundle_again_changes_nothing(machine: Machine) -> None:
+    pid = main_pid(machine, "hello")
+    assert machine.run("/opt/hello/manage", "verify").status == 0
+    again = machine.run("sh", "-c", "sh /root/*/install.sh")
+    assert (again.status, "is installed already; nothing is changed" in again.stderr) == (0, True)
+    assert main_pid(machine, "hello") == pid
+
+
+def test_python_3_9s_module_with_a_dot_in_its_name_is_packed_once(example: Callable[[str, str], Path]) -> None:
+    bundle = example("hello", "bullseye")
+    verify(bundle, QuietProgress())
+    with tarfile.open(bundle / "payload.tar.gz") as tar:
+        names = [name for name in tar.getnames() if "__phello__.foo" in name]
+    library = "env/lib/python3.9"
+    assert sorted(names) == [f"{library}/__phello__.foo.py", f"{library}/__pycache__/__phello__.foo.cpython-39.pyc"]
+
+
+def test_the_older_channel_has_what_pip_lists_need() -> None:
+    packages = json.loads((older_channel() / "noarch" / "repodata.json").read_bytes())
+    names = {entry["name"] for kind in ("packages", "packages.conda") for entry in packages[kind].values()}
+    assert "pip" in names
 
 
 def test_nothing_but_glibc_is_the_systems(machine: Machine) -> None:

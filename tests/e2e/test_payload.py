@@ -25,10 +25,31 @@ version = "1.0"
 bytecode = "none"
 [files]
 "loop" = "loop"
+"data" = "data"
 [services.shell]
 command = ["loop"]
 profile = "generic"
 """
+UNUSUAL = (
+    "new\nline",
+    "back\\slash",
+    "return\r",
+    " blanks ",
+    "l -> m",
+    "caf\u00e9",
+    "latin \udce9",
+    "esc\x1b[31m",
+    "-x",
+    "[*]",
+)
+
+
+def write_unusual(directory: Path) -> None:
+    """Files and links whose names tools write each in a way of its own."""
+    directory.mkdir()
+    for name in UNUSUAL:
+        (directory / name).write_text(name, "utf-8", "surrogateescape")
+        (directory / f"link {name}").symlink_to(name)
 
 
 def release(bundle: Path, root: str) -> str:
@@ -54,6 +75,7 @@ def shell(local_channel: Path, tmp_path_factory: pytest.TempPathFactory) -> Path
     (project / "bundle.toml").write_text(SHELL)
     (project / "loop").write_text("#!/bin/sh\ngreeting\nwhile :; do sleep 1; done\n")
     (project / "loop").chmod(0o755)
+    write_unusual(project / "data")
     return build(project, local_channel, project / "dist")
 
 
@@ -63,8 +85,11 @@ def plain(local_channel: Path, tmp_path_factory: pytest.TempPathFactory, hello: 
     project = tmp_path_factory.mktemp("plain")
     shutil.copytree(hello.parent.parent, project, dirs_exist_ok=True, ignore=shutil.ignore_patterns("dist"))
     text = (project / "bundle.toml").read_text()
-    text = text.replace("[bundle]", '[bundle]\nbytecode = "none"').replace("[files]", '[files]\n"many" = "many"')
+    text = text.replace("[bundle]", '[bundle]\nbytecode = "none"').replace(
+        "[files]", '[files]\n"many" = "many"\n"data" = "data"'
+    )
     (project / "bundle.toml").write_text(text)
+    write_unusual(project / "data")
     (project / "many").mkdir()
     for number in range(750):
         (project / "many" / f"{number}").write_text(f"{number}\n")
@@ -95,6 +120,10 @@ def test_the_installed_tree_is_conda_packs(plain: Path, bookworm: Path, tmp_path
         assert machine.run("systemd-analyze", "verify", "hello.service").stderr == ""
         again = machine.run("sh", "/root/bundle/install.sh")
         assert "is installed already" in again.stderr
+        assert machine.run("systemctl", "show", "--value", "--property=MainPID", "hello").stdout.strip() == pid
+        machine.run("sh", "-c", f"echo x >>'{release(plain, root)}/app/data/new\nline'", check=True)
+        damaged = machine.run(f"{root}/manage", "verify")
+        assert (damaged.status, damaged.stdout) == (11, "changed app/data/new\\0012line\n")
 
 
 @pytest.mark.parametrize("root", ["/opt/shell", "/s", "/var/opt/some/where/else/shell"])
@@ -109,6 +138,10 @@ def test_an_environment_without_python_under_busybox(shell: Path, tmp_path: Path
         prefix = f"{release(shell, root)}/env"
         assert differences(installed(machine, prefix), oracle(shell, tmp_path / "oracle", prefix)) == set()
         assert machine.run(f"{prefix}/bin/greeting").stdout.strip()
+        assert machine.run("busybox", "sh", f"{root}/manage", "verify").status == 0
+        machine.run("busybox", "sh", "-c", f"rm '{release(shell, root)}/app/data/caf\u00e9'", check=True)
+        damaged = machine.run("busybox", "sh", f"{root}/manage", "verify")
+        assert (damaged.status, damaged.stdout) == (11, "missing app/data/caf\u00e9\n")
 
 
 def test_roots_that_are_refused_change_nothing(plain: Path, bookworm: Path) -> None:

@@ -137,6 +137,28 @@ def test_the_payload_holds_env_app_and_share(project: Path, channel: Path) -> No
     assert not any("__pycache__" in name for name in names)
 
 
+def test_names_of_any_bytes_are_packed_and_listed(project: Path, channel: Path) -> None:
+    names = ("new\nline", "back\\slash", "return\r", " blanks ", "l -> m", "latin \udce9", "esc\x1b[31m", "-x")
+    for name in names:
+        (project / "data" / name).write_text("some bytes", "utf-8")
+    bundle = built(project, channel, "--format", "dir")
+    largest = [entry["path"] for entry in json.loads((bundle / "manifest.json").read_bytes())["payload"]["largest"]]
+    with tarfile.open(bundle / "payload.tar.gz") as tar:
+        assert {f"app/data/{name}" for name in names} <= set(tar.getnames())
+        listed = tar.extractfile("share/digests")
+        assert listed is not None
+        lines = listed.read().splitlines()
+    assert "app/data/latin \udce9" in largest
+    digest = hashlib.sha256(b"some bytes").hexdigest().encode()
+    for path in (b"new\\0012line", b"back\\\\slash", b"return\\0015", b" blanks ", b"l -\\0076 m", b"latin \xe9"):
+        assert digest + b"  ./app/data/" + path in lines
+    for command in ("verify", "inspect"):
+        words = [sys.executable, "-m", "bundler", command, str(bundle)]
+        done = subprocess.run(words, capture_output=True, check=False)
+        assert done.returncode == 0, done.stderr
+        assert b"\x1b" not in done.stdout
+
+
 def test_the_same_inputs_are_the_same_bytes(tmp_path: Path, channel: Path) -> None:
     """Whatever the directory, umask, home, time zone and the caches' state."""
     first = built(make_project(tmp_path / "one"), channel)

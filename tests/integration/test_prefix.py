@@ -17,7 +17,10 @@ from zipkit import empty, full, rewrite, short
 
 from bundler.errors import PackError, PrefixError
 from bundler.fetch.condafile import read_members
+from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters, collect, find_notes
+from bundler.pack.members import Member
+from bundler.pack.payload import PackOptions, make_payload
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
 from bundler.resources import cache_dir
@@ -299,3 +302,14 @@ def test_a_damaged_copy_that_cannot_be_removed(alpha: Path) -> None:
     with pytest.raises(PrefixError, match="a damaged copy cannot be removed") as caught:
         link(locked(alpha))
     assert (caught.value.where, bool(caught.value.remedy)) == (str(copy), True)
+
+
+def test_a_payload_that_verify_would_refuse_is_not_built(alpha: Path, tmp_path: Path) -> None:
+    app = (Member(path="app/x", mode=0o644, content=b"a file"), Member(path="app/x/y", mode=0o644, content=b"below it"))
+    options = PackOptions(codec=CODECS["gzip"]())
+    with make_prefix(lock_of(locked(alpha)), BAKED, QuietProgress()) as prefix:
+        make_payload(prefix, app[:1], tmp_path, options, QuietProgress())
+        with pytest.raises(PackError, match="the payload holds app/x twice") as caught:
+            make_payload(prefix, app, tmp_path, options, QuietProgress())
+    assert caught.value.where == "app/"
+    assert caught.value.exit_code == 6
