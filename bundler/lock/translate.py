@@ -7,7 +7,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from bundler.errors import BundlerError, ConfigError, LockError, without_credentials
-from bundler.lock.pip import BUILD_IT
+from bundler.lock.requirements import BUILD_IT
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
