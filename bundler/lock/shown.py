@@ -41,7 +41,11 @@ def hidden(data: bytes, path: Path, hides: Callable[[str], bool]) -> bytes:
         kept = "\n" if text[start:end].endswith("\n") else ""  # a block scalar takes its line's end with it
         text = text[:start] + _HIDDEN + kept + text[end:]
     changed = text.encode()
-    if pip_texts(load_yaml(changed)) != tuple(_HIDDEN if hides(entry) else entry for entry in before):
+    try:
+        after = pip_texts(load_yaml(changed))
+    except yaml.YAMLError:  # an anchor has gone
+        after = ()
+    if after != tuple(_HIDDEN if hides(entry) else entry for entry in before):
         raise ConfigError(
             "its `pip:` list cannot be taken apart", where=str(path), remedy="Write it out, without anchors and tags."
         )
