@@ -93,7 +93,7 @@ def _unsatisfiable(text: str, question: WheelQuestion, where: str) -> BundlerErr
         return None
     sentences = [_joined(reason) for reason in re.split(r"\n\s+(?=And because )", reasons[1])]
     lines = [_plain(sentence) for sentence in sentences]
-    lines += [*_brought_by_conda(reasons[1], question), *_without_wheel(text, question)]
+    lines += [*_brought_by_conda(reasons[1], question), *_without_wheel(text, question), *_elsewhere(text)]
     return LockError(
         f"no set of packages satisfies it on {question.python.platform}:\n{indent(chr(10).join(lines), '    ')}",
         where=where,
@@ -124,6 +124,14 @@ def _brought_by_conda(reasons: str, question: WheelQuestion) -> Iterator[str]:
         if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\w)", reasons):
             called = "" if package.name == name else f" ({package.name})"
             yield f"- conda brings {name} {package.version}{called}, and no wheel is taken beside it"
+
+
+def _elsewhere(text: str) -> Iterator[str]:
+    """Where there may be what is missing."""
+    for name, index in re.findall(r"hint: `([^`]+)` was found on (https?://\S+), but not at", text):
+        yield f"- the first index that has a project decides: for {name} that is the one on {_server(index)}"
+    for name in dict.fromkeys(re.findall(r"re-releases? (?:are|is) available for `?([\w.-]+)", text)):
+        yield f"- there are pre-releases of {name}; `--pre` in `pip:` allows them"
 
 
 def _without_wheel(text: str, question: WheelQuestion) -> list[str]:

@@ -98,6 +98,9 @@ def _solution(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
         found = find_wheels(question, directory)
     except UvFailed as failed:
         raise explain_uv(failed.text, question, where) from failed
+    except LockError as error:
+        error.where = where
+        raise
     return replace(found, wheels=tuple(_with_digest(wheel, part, directory, where) for wheel in found.wheels))
 
 

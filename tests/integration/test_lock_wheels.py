@@ -156,6 +156,10 @@ def test_options_and_files_of_requirements(project: Project, pypi: Index, tmp_pa
         bounds.write_text("more <2\n")
         options = ("-r deeper/requirements.txt", f"--extra-index-url {other.url()}", "elsewhere")
         found = project.asks_for(*options).lock()
+        before = project.lockfile.read_bytes()
+        said = project.asks_for(options[1], "app >=5").fails(LockError)
+        assert f"the first index that has a project decides: for app that is the one on 127.0.0.1:{pypi.port}" in said
+        project.asks_for(*options).lockfile.write_bytes(before)
     assert {name: package.version for name, package in found.items()} == {
         "app": "1.0",
         "more": "1.0",
