@@ -83,23 +83,14 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> Non
     """
     environment = _check(request)
     locks = _check_update(request, update) if update else ()
-    mirrors = _mirror_variables(request.access)
-    own = request.solver == OWN_SOLVER
-    external = None if own else _external_solver(request.solver)
     with make_room(request.lockfile, environment) as room, ThreadPoolExecutor(1) as beside:
         spec = beside.submit(_render, request, environment, room) if environment.has_pip else None
-        report, virtual = room.path / "report.json", room.path / "virtual"
-        record = recording(room.path / "tmp", virtual) if environment.has_pip else ""
-        arguments: list[str] = []
+        report, arguments = room.path / "report.json", list[str]()
         if update:
             shutil.copyfile(request.lockfile, room.lockfile)
-            arguments = [] if own else [f"--update={name}" for name in update]
-        if external is None:
-            settings = _solver_settings(environment, report, update=update, locks=locks)
-            settings = replace(settings, variables=settings.variables | mirrors, access=asdict(request.access))
-            conda = write_launcher(room.path, settings, record)
-        else:
-            conda = write_wrapper(room.path, external, record) if record else external
+            arguments = [f"--update={name}" for name in update if request.solver != OWN_SOLVER]
+        settings = _solver_settings(environment, report, update=update, locks=locks)
+        conda = _solver(request, settings, room, record=environment.has_pip)
         finished = _conda_lock(request, environment, room, ["--conda", str(conda), *arguments])
         if finished.status != 0:
             failed = ToolFailed(finished)
@@ -107,23 +98,43 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> Non
                 raise translate_solver(failure, request.where) from failed
             raise translate_conda_lock(failed, request.where, _virtual_packages(request)) from failed
         if spec is not None:
-            add_wheels(
-                WheelPart(
-                    lockfile=room.lockfile,
-                    platforms=request.platforms,
-                    environment=environment,
-                    spec=spec.result(),
-                    virtual=virtual,
-                    directory=room.path / "wheels",
-                    access=request.access,
-                    where=request.where,
-                    kept={lock.platform: _kept_wheels(lock, update) for lock in locks},
-                    injected=request.injected,
-                )
-            )
+            add_wheels(_wheel_part(request, environment, room, spec.result(), locks=locks, update=update))
         for platform in request.platforms:
             check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
         _replace(request.lockfile, room.lockfile.read_bytes())
+
+
+def _solver(request: LockRequest, settings: SolverSettings, room: Room, *, record: bool) -> Path:
+    """What conda-lock is given as its conda; with ``record`` it also keeps the virtual packages in the room."""
+    kept = recording(room.path / "tmp", room.virtual) if record else ""
+    if request.solver != OWN_SOLVER:
+        external = _external_solver(request.solver)
+        return write_wrapper(room.path, external, kept) if kept else external
+    variables = settings.variables | _mirror_variables(request.access)
+    return write_launcher(room.path, replace(settings, variables=variables, access=asdict(request.access)), kept)
+
+
+def _wheel_part(
+    request: LockRequest,
+    environment: Environment,
+    room: Room,
+    spec: Any,
+    *,
+    locks: Sequence[Lock],
+    update: tuple[str, ...],
+) -> WheelPart:
+    return WheelPart(
+        lockfile=room.lockfile,
+        platforms=request.platforms,
+        environment=environment,
+        spec=spec,
+        virtual=room.virtual,
+        directory=room.path / "wheels",
+        access=request.access,
+        where=request.where,
+        kept={lock.platform: _kept_wheels(lock, update) for lock in locks},
+        injected=request.injected,
+    )
 
 
 def _kept_wheels(lock: Lock, update: tuple[str, ...]) -> dict[str, str]:
@@ -142,7 +153,8 @@ def is_fresh(request: LockRequest) -> bool:
     answer = _answer(request, environment)
     if answer.known():
         return True
-    if unseen_by_conda_lock(request.lockfile) != unseen_digest(environment):
+    digest = unseen_digest(environment)
+    if any(unseen_by_conda_lock(request.lockfile, platform) != digest for platform in request.platforms):
         return False
     with make_room(request.lockfile, environment) as room:
         shutil.copyfile(request.lockfile, room.lockfile)

@@ -25,11 +25,13 @@ class Room:
     """A temporary directory where copies of the environment.yml and the lockfile stand to each other as the user's do.
 
     So conda-lock writes the right names into the lockfile, and works on nothing that is the user's. ``names`` is an
-    empty table of names: without one conda-lock would download its own.
+    empty table of names: without one conda-lock would download its own. ``virtual`` is where the channel of virtual
+    packages is kept that conda-lock makes.
     """
 
     path: Path
     names: Path
+    virtual: Path
     environments: tuple[Path, ...]
     lockfile: Path
 
@@ -47,6 +49,7 @@ def make_room(lockfile: Path, environment: Environment) -> Iterator[Room]:
         room = Room(
             path=path,
             names=path / "names.json",
+            virtual=path / "virtual",
             environments=tuple(Path(os.path.normpath(directory / relative)) for relative in relatives),
             lockfile=directory / lockfile.name,
         )

@@ -15,8 +15,8 @@ if TYPE_CHECKING:
 
 __all__ = ["UNSEEN", "LockedWheel", "Platform", "unify", "unseen_by_conda_lock"]
 
-UNSEEN = "conda-bundler.pip"
-"""The key of `metadata.custom_metadata` with a digest of what conda-lock cannot read of `pip:` lists."""
+UNSEEN = "conda-bundler.pip."
+"""Before a platform's name, the key of `metadata.custom_metadata` with a digest of what conda-lock cannot read."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,15 +52,16 @@ class Platform:
 
 
 def unify(lockfile: Path, platforms: Iterable[Platform], unseen: str | None) -> None:
-    """Add the wheels of ``platforms`` to ``lockfile``; ``unseen`` is the digest for :data:`UNSEEN`."""
+    """Add the wheels of ``platforms`` to ``lockfile``; ``unseen`` is the digest for :data:`UNSEEN`, if there is one."""
     text = lockfile.read_text(encoding="utf-8")
     document = load_yaml(text.encode())
+    custom = document["metadata"].pop("custom_metadata", None) or {}
     for platform in platforms:
         document["metadata"]["content_hash"][platform.name] = platform.content_hash
         document["package"] = _with_wheels(document["package"], platform)
+        custom.pop(UNSEEN + platform.name, None)
+        custom |= {UNSEEN + platform.name: unseen} if unseen else {}
     document["package"].sort(key=_order)
-    custom = document["metadata"].pop("custom_metadata", None) or {}
-    custom = {name: value for name, value in custom.items() if name != UNSEEN} | ({UNSEEN: unseen} if unseen else {})
     if custom:
         document["metadata"]["custom_metadata"] = custom
     head = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
@@ -72,12 +73,12 @@ def _order(entry: Mapping[str, Any]) -> tuple[str, ...]:
     return (entry["manager"], entry["name"], entry["platform"], entry.get("category", "main"))
 
 
-def unseen_by_conda_lock(lockfile: Path) -> str | None:
-    """The digest that :func:`unify` was given."""
+def unseen_by_conda_lock(lockfile: Path, platform: str) -> str | None:
+    """The digest that :func:`unify` was given when ``platform`` was locked."""
     document = load_yaml(lockfile.read_bytes())
     metadata = document.get("metadata") if isinstance(document, dict) else None
     custom = metadata.get("custom_metadata") if isinstance(metadata, dict) else None
-    found = custom.get(UNSEEN) if isinstance(custom, dict) else None
+    found = custom.get(UNSEEN + platform) if isinstance(custom, dict) else None
     return str(found) if found else None
 
 

@@ -158,7 +158,9 @@ def test_categories_follow_from_who_needs_what(tmp_path: Path) -> None:
     }
     assert document["metadata"] == {
         "content_hash": {"linux-64": "new"},
-        "custom_metadata": {"ours": "not", UNSEEN: "digest"},
+        "custom_metadata": {"ours": "not", f"{UNSEEN}linux-64": "digest"},
     }
     assert lockfile.read_text().startswith("# head\n")
-    assert unseen_by_conda_lock(lockfile) == "digest"
+    assert unseen_by_conda_lock(lockfile, "linux-64") == "digest"
+    unify(lockfile, [platform], None)
+    assert unseen_by_conda_lock(lockfile, "linux-64") is None
