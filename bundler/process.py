@@ -7,6 +7,7 @@ under ``-v``; what it printed is kept and shown when it fails.
 from __future__ import annotations
 
 import logging
+import re
 import shlex
 import shutil
 import subprocess
@@ -16,13 +17,14 @@ from typing import TYPE_CHECKING
 from bundler.errors import MissingToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
     from pathlib import Path
     from typing import IO
 
-__all__ = ["Background", "Finished", "ToolFailed", "find_tool", "run", "start"]
+__all__ = ["Background", "Finished", "ToolFailed", "find_tool", "hide", "run", "shown", "start"]
 
 log = logging.getLogger(__name__)
+_HIDDEN: set[str] = set()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,6 +48,19 @@ class ToolFailed(Exception):  # noqa: N818 -- never shown: each caller translate
         """The last lines of what it printed, standard error first."""
         text = self.finished.stderr.strip() or self.finished.stdout.strip()
         return "\n".join(text.splitlines()[-lines:])
+
+
+def hide(secrets: Iterable[str]) -> None:
+    """Never show these values where they stand in a URL that a program prints."""
+    _HIDDEN.update(filter(None, secrets))
+
+
+def shown(text: str) -> str:
+    """``text`` without what is hidden."""
+    if not _HIDDEN:
+        return text
+    secret = re.compile("|".join(map(re.escape, sorted(_HIDDEN, key=len, reverse=True))))
+    return re.sub(r"\w+://\S+", lambda url: secret.sub("…", url[0]), text)
 
 
 def run(
@@ -82,7 +97,7 @@ def run(
         raise ToolFailed(finished) from late
     except FileNotFoundError as missing:
         raise MissingToolError(f"no such program: {words[0]}") from missing
-    for line in (finished.stdout + finished.stderr).splitlines():
+    for line in shown(finished.stdout + finished.stderr).splitlines():
         log.debug("  %s", line)
     if check and finished.status != 0:
         raise ToolFailed(finished)

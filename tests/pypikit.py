@@ -105,6 +105,8 @@ class Index:
     """What runs. ``password`` is asked of user ``me``, below ``/closed`` alone; ``asked`` are the paths that were.
 
     ``algorithm`` is that of the files' hashes; empty: there are none. ``broken`` is the status of all answers, if any.
+    ``lies`` is whether the hashes are those of other files, ``metadata`` whether each wheel's metadata can be had by
+    itself (PEP 658); ``yanked`` are file names (PEP 592).
     """
 
     directory: Path
@@ -112,6 +114,9 @@ class Index:
     password: str = ""
     algorithm: str = "sha256"
     broken: int = 0
+    lies: bool = False
+    metadata: bool = False
+    yanked: set[str] = field(default_factory=set)
     asked: list[str] = field(default_factory=list)
 
     def url(self, credentials: str = "", *, closed: bool = False) -> str:
@@ -135,6 +140,8 @@ class _Handler(BaseHTTPRequestHandler):
             self._page(top, rest[1])
         elif rest[:1] == ["files"] and (self.index.directory / rest[1]).is_file():
             self._answer(200, (self.index.directory / rest[1]).read_bytes())
+        elif rest[:1] == ["files"] and self.index.metadata and rest[1].endswith(".whl.metadata"):
+            self._answer(200, _metadata(self.index.directory / rest[1].removesuffix(".metadata")))
         else:
             self._answer(404, b"")
 
@@ -146,8 +153,11 @@ class _Handler(BaseHTTPRequestHandler):
         for path in sorted(self.index.directory.iterdir()):
             if re.sub(r"[-_.]+", "-", path.name.split("-")[0]).lower() == project:
                 name = self.index.algorithm
-                fragment = f"#{name}={hashlib.new(name, path.read_bytes()).hexdigest()}" if name else ""
-                links.append(f'<a href="/{top}/files/{path.name}{fragment}">{html.escape(path.name)}</a>')
+                content = b"other" if self.index.lies else path.read_bytes()
+                fragment = f"#{name}={hashlib.new(name, content).hexdigest()}" if name else ""
+                apart = ' data-core-metadata="true"' if self.index.metadata else ""
+                apart += ' data-yanked="broken"' if path.name in self.index.yanked else ""
+                links.append(f'<a href="/{top}/files/{path.name}{fragment}"{apart}>{html.escape(path.name)}</a>')
         self._answer(200 if links else 404, f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode())
 
     def _answer(self, status: int, body: bytes) -> None:
@@ -162,6 +172,11 @@ class _Handler(BaseHTTPRequestHandler):
 
     def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
         pass
+
+
+def _metadata(path: Path) -> bytes:
+    with zipfile.ZipFile(path) as wheel:
+        return wheel.read(next(name for name in wheel.namelist() if name.endswith(".dist-info/METADATA")))
 
 
 @contextmanager

@@ -7,8 +7,7 @@ import json
 import os
 import shutil
 import sys
-import tempfile
-from contextlib import contextmanager
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -20,17 +19,27 @@ from bundler.fetch.channels import ANYHOW, Access, variables_of
 from bundler.lock.answers import Answer
 from bundler.lock.decompressor import with_tools, without_tools
 from bundler.lock.environment import Environment, check_environment
-from bundler.lock.launcher import SolverSettings, read_failure, write_launcher, write_refusing_launcher
+from bundler.lock.launcher import (
+    SolverSettings,
+    read_failure,
+    recording,
+    write_launcher,
+    write_refusing_launcher,
+    write_wrapper,
+)
 from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lock
-from bundler.lock.names import write_lookup_file
 from bundler.lock.pip import check_wheels
+from bundler.lock.requirements import is_readable
+from bundler.lock.room import Room, make_room
+from bundler.lock.shown import hidden
 from bundler.lock.translate import CHANNELS_CHANGED, translate_conda_lock, translate_solver
+from bundler.lock.unify import unseen_by_conda_lock
+from bundler.lock.wheelpart import WheelPart, add_wheels, unseen_digest
 from bundler.platforms import VIRTUAL_PACKAGES
 from bundler.process import Finished, ToolFailed, run
-from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Callable, Sequence
 
 __all__ = ["OWN_SOLVER", "Lock", "LockRequest", "LockedPackage", "is_fresh", "read_lock", "write_lockfile"]
 
@@ -66,18 +75,6 @@ class LockRequest:
         return ", ".join(str(path) for path in self.environments)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Room:
-    """A temporary directory where copies of the environment.yml and the lockfile stand to each other as the user's do.
-
-    So conda-lock writes the right names into the lockfile, and works on nothing that is the user's.
-    """
-
-    path: Path
-    environments: tuple[Path, ...]
-    lockfile: Path
-
-
 def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> None:
     """Lock the environment anew; with ``update`` just these packages, and what else has to move with them.
 
@@ -87,33 +84,66 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> Non
     """
     environment = _check(request)
     locks = _check_update(request, update) if update else ()
-    mirrors = _mirror_variables(request.access)
-    own = request.solver == OWN_SOLVER
-    conda = None if own else _external_solver(request.solver)
-    with _room(request, environment) as room:
-        report = room.path / "report.json"
-        arguments: list[str] = []
+    with make_room(request.lockfile, environment) as room, ThreadPoolExecutor(1) as beside:
+        spec = beside.submit(_render, request, environment, room) if environment.has_pip else None
+        report, arguments = room.path / "report.json", list[str]()
         if update:
             room.lockfile.write_bytes(without_tools(request.lockfile.read_bytes(), request.platforms))
-            arguments = [f"--update={name}" for name in update if not own or _is_pip(name, locks)]
-        if conda is None:
-            settings = _solver_settings(environment, report, update=update, locks=locks)
-            settings = replace(settings, variables=settings.variables | mirrors, access=asdict(request.access))
-            settings = replace(settings, tools=str(room.path / "tools"))
-            conda = write_launcher(room.path, settings)
-        names = write_lookup_file(room.path / "names.json", refresh=environment.has_pip and not request.access.offline)
-        arguments += ["--pypi_to_conda_lookup_file", str(names)]
+            arguments = [f"--update={name}" for name in update if request.solver != OWN_SOLVER]
+        settings = _solver_settings(environment, report, update=update, locks=locks)
+        conda = _solver(request, settings, room, record=environment.has_pip)
         finished = _conda_lock(request, environment, room, ["--conda", str(conda), *arguments])
         if finished.status != 0:
             failed = ToolFailed(finished)
             if failure := read_failure(report):
                 raise translate_solver(failure, request.where) from failed
             raise translate_conda_lock(failed, request.where, _virtual_packages(request)) from failed
+        if spec is not None:
+            add_wheels(_wheel_part(request, environment, room, spec.result(), locks=locks, update=update))
         for platform in request.platforms:
             check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
-        old = request.lockfile if update else None
         locked = room.lockfile.read_bytes()
-        _replace(request.lockfile, with_tools(locked, room.path / "tools", request.platforms, old) if own else locked)
+        if request.solver == OWN_SOLVER:
+            locked = with_tools(locked, room.tools, request.platforms, request.lockfile if update else None)
+        _replace(request.lockfile, locked)
+
+
+def _solver(request: LockRequest, settings: SolverSettings, room: Room, *, record: bool) -> Path:
+    """What conda-lock is given as its conda; with ``record`` it also keeps the virtual packages in the room."""
+    kept = recording(room.path / "tmp", room.virtual) if record else ""
+    if request.solver != OWN_SOLVER:
+        external = _external_solver(request.solver)
+        return write_wrapper(room.path, external, kept) if kept else external
+    variables = settings.variables | _mirror_variables(request.access)
+    settings = replace(settings, variables=variables, access=asdict(request.access), tools=str(room.tools))
+    return write_launcher(room.path, settings, kept)
+
+
+def _wheel_part(
+    request: LockRequest,
+    environment: Environment,
+    room: Room,
+    spec: Any,
+    *,
+    locks: Sequence[Lock],
+    update: tuple[str, ...],
+) -> WheelPart:
+    return WheelPart(
+        lockfile=room.lockfile,
+        platforms=request.platforms,
+        environment=environment,
+        spec=spec,
+        virtual=room.virtual,
+        directory=room.path / "wheels",
+        access=request.access,
+        where=request.where,
+        kept={lock.platform: _kept_wheels(lock, update) for lock in locks},
+        injected=request.injected,
+    )
+
+
+def _kept_wheels(lock: Lock, update: tuple[str, ...]) -> dict[str, str]:
+    return {p.name: p.version for p in lock.packages if p.manager == "pip" and p.name not in update}
 
 
 def is_fresh(request: LockRequest) -> bool:
@@ -128,13 +158,15 @@ def is_fresh(request: LockRequest) -> bool:
     answer = _answer(request, environment)
     if answer.known():
         return True
-    with _room(request, environment) as room:
+    digest = unseen_digest(environment)
+    if any(unseen_by_conda_lock(request.lockfile, platform) != digest for platform in request.platforms):
+        return False
+    with make_room(request.lockfile, environment) as room:
         shutil.copyfile(request.lockfile, room.lockfile)
         asked = room.path / "asked"
         conda = write_refusing_launcher(room.path, asked)
-        names = write_lookup_file(room.path / "names.json", refresh=False)  # no hash depends on what is in it
-        arguments = ["--check-input-hash", "--pypi_to_conda_lookup_file", str(names)]
-        finished = _conda_lock(request, environment, room, ["--conda", str(conda), *arguments])
+        arguments = ["--conda", str(conda), "--check-input-hash"]
+        finished = _conda_lock(request, environment, room, arguments, hides=_is_unreadable)
         if asked.exists() or CHANNELS_CHANGED in finished.stderr:
             return False
         if finished.status not in (0, 4):  # 0 is what it does, 4 is what its help says
@@ -153,6 +185,7 @@ def _answer(request: LockRequest, environment: Environment) -> Answer:
         "files": [(os.path.relpath(path, beside), sha256_of([data])) for path, data in environment.files],
         "channels": environment.overrides,
         "platforms": sorted(set(request.platforms)),
+        "unseen": unseen_digest(environment),
         "virtual packages": virtual.read_text(encoding="utf-8") if virtual else _assumed(request),
     }
     return Answer.to(request.lockfile, inputs)
@@ -195,10 +228,6 @@ def _check_update(request: LockRequest, update: tuple[str, ...]) -> tuple[Lock, 
     return locks
 
 
-def _is_pip(name: str, locks: Sequence[Lock]) -> bool:
-    return any(package.manager == "pip" for lock in locks for package in lock.packages if package.name == name)
-
-
 def _solver_settings(
     environment: Environment, report: Path, *, update: tuple[str, ...], locks: Sequence[Lock]
 ) -> SolverSettings:
@@ -239,68 +268,67 @@ def _external_solver(name: str) -> Path:
     return path
 
 
-@contextmanager
-def _room(request: LockRequest, environment: Environment) -> Iterator[_Room]:
-    lockfile = request.lockfile.absolute()
-    relatives = [_from(lockfile.parent, path.absolute()) for path, _ in environment.files]
-    with tempfile.TemporaryDirectory(prefix="conda-bundler-lock-", dir=_where_programs_run()) as temporary:
-        path = Path(temporary).resolve()
-        # one directory down for every `..` on the way from the lockfile to an environment.yml
-        down = max(relative.parts.count("..") for relative in relatives)
-        directory = path.joinpath("files", *[".lockfile"] * down)
-        room = _Room(
-            path=path,
-            environments=tuple(Path(os.path.normpath(directory / relative)) for relative in relatives),
-            lockfile=directory / lockfile.name,
-        )
-        for place in (directory, *(copy.parent for copy in room.environments), path / "tmp", path / "tools"):
-            place.mkdir(parents=True, exist_ok=True)
-        yield room
-
-
-def _from(directory: Path, path: Path) -> Path:
-    """The way from ``directory`` to the file ``path``, which may itself be a link."""
-    return Path(os.path.relpath(path.parent.resolve(), directory.resolve()), path.name)
-
-
-def _where_programs_run() -> Path:
-    """A directory for temporary ones: conda-lock has to run our launcher, and some machines mount /tmp noexec."""
-    usual = Path(tempfile.gettempdir())
-    directory = cache_dir("lock") if _is_noexec(usual) else usual
-    if _is_noexec(directory):
-        raise MissingToolError(
-            f"no program may be run from {usual} or {directory}", remedy="Set TMPDIR to a directory where one may."
-        )
-    return directory
-
-
-def _is_noexec(directory: Path) -> bool:
-    return bool(os.statvfs(directory).f_flag & os.ST_NOEXEC)
-
-
-def _conda_lock(request: LockRequest, environment: Environment, room: _Room, arguments: Sequence[str]) -> Finished:
-    for copy, (_, data) in zip(room.environments, environment.files, strict=True):
-        copy.write_bytes(data)
+def _conda_lock(
+    request: LockRequest,
+    environment: Environment,
+    room: Room,
+    arguments: Sequence[str],
+    *,
+    hides: Callable[[str], bool] = bool,
+) -> Finished:
+    """Run it on what is left when the entries of ``pip:`` are hidden that ``hides`` names: all, unless said."""
+    for copy, (path, data) in zip(room.environments, environment.files, strict=True):
+        copy.write_bytes(hidden(data, path, hides))
     argv = [
         *_conda_lock_command(),
         "lock",
         *arguments,
         *("--no-mamba", "--no-micromamba"),  # or it looks for one, and downloads it
-        *(f"--file={copy}" for copy in room.environments),
         *("--lockfile", str(room.lockfile)),
-        *(f"--platform={platform}" for platform in sorted(set(request.platforms))),
-        *(f"--channel={channel}" for channel in environment.overrides),
+        *_inputs(request, environment, room, room.environments),
     ]
-    # there local channels in the file are found, and the virtual-packages.yml that conda-lock reads
-    cwd = request.environments[0].absolute().parent
     if request.virtual_packages:
         argv.append(f"--virtual-package-spec={request.virtual_packages.absolute()}")
     elif not _virtual_packages(request):
         argv.append(f"--virtual-package-spec={_write_virtual_packages(request, room)}")
+    return _run(request, environment, room, argv)
+
+
+def _render(request: LockRequest, environment: Environment, room: Room) -> Any:
+    """What conda-lock reads in the environment.yml, ``pip:`` and all."""
+    copies = []
+    for number, (path, data) in enumerate(environment.files):
+        copies.append(room.path / "spec" / str(number) / path.name)
+        copies[-1].parent.mkdir(parents=True)
+        copies[-1].write_bytes(hidden(data, path, _is_unreadable))
+    argv = [*_conda_lock_command(), "render-lock-spec", "--kind", "raw", "--stdout"]
+    finished = _run(request, environment, room, [*argv, *_inputs(request, environment, room, copies)])
+    if finished.status != 0:
+        failed = ToolFailed(finished)
+        raise translate_conda_lock(failed, request.where, None) from failed
+    return json.loads(finished.stdout)
+
+
+def _inputs(request: LockRequest, environment: Environment, room: Room, copies: Sequence[Path]) -> list[str]:
+    return [
+        *("--pypi_to_conda_lookup_file", str(room.names)),
+        *(f"--file={copy}" for copy in copies),
+        *(f"--platform={platform}" for platform in sorted(set(request.platforms))),
+        *(f"--channel={channel}" for channel in environment.overrides),
+    ]
+
+
+def _run(request: LockRequest, environment: Environment, room: Room, argv: Sequence[str]) -> Finished:
+    # there local channels in the file are found, and the virtual-packages.yml that conda-lock reads
+    cwd = request.environments[0].absolute().parent
     return run(argv, env=_clean_environ(request, environment, room), cwd=cwd, check=False)
 
 
-def _write_virtual_packages(request: LockRequest, room: _Room) -> Path:
+def _is_unreadable(entry: str) -> bool:
+    return not is_readable(entry)
+
+
+def _write_virtual_packages(request: LockRequest, room: Room) -> Path:
     path = room.path / VIRTUAL_PACKAGES[0]
     path.write_text(json.dumps({"subdirs": _assumed(request)}), encoding="utf-8")  # YAML, too
     return path
@@ -326,7 +354,7 @@ def _conda_lock_command() -> list[str]:
     raise MissingToolError("conda-lock is missing", remedy="Install it: pip install conda-lock")
 
 
-def _clean_environ(request: LockRequest, environment: Environment, room: _Room) -> dict[str, str]:
+def _clean_environ(request: LockRequest, environment: Environment, room: Room) -> dict[str, str]:
     """Our environment without what would steer conda-lock, conda or Python from outside.
 
     Credentials of channels go to our own solver in its settings: conda-lock would put them on its command line, where
@@ -336,10 +364,12 @@ def _clean_environ(request: LockRequest, environment: Environment, room: _Room) 
         name: value for name, value in os.environ.items() if name.startswith(_KEPT) or not name.startswith(_DROPPED)
     }
     if request.solver == OWN_SOLVER:
-        for name in set(environment.variables) - set(environment.pip_variables):
+        for name in environment.variables:
             environ.pop(name, None)
     else:
         environ |= environment.variables | _external_settings(request.access)
+    for name in set(environment.pip_variables) - set(() if request.solver == OWN_SOLVER else environment.variables):
+        environ.pop(name, None)
     return environ | {"TMPDIR": str(room.path / "tmp"), "PYTHONUTF8": "1"}
 
 

@@ -12,7 +12,9 @@ import yaml
 from bundler.errors import ConfigError
 from bundler.fetch.channels import has_secret, variables_of, written_out
 from bundler.lock.lockfile import TOOLS, load_yaml
-from bundler.lock.pip import pip_mistakes, repository_variables
+from bundler.lock.pip import pip_mistakes, pip_texts, repository_variables
+from bundler.lock.requirements import PipList, is_readable, read_pip_list
+from bundler.lock.shown import filtered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -26,15 +28,26 @@ class Environment:
 
     ``files`` are they as read, in the order in which conda-lock is to read them; ``overrides`` are the channels that
     replace their own, local ones as ``file://`` URLs; ``variables`` are the environment variables that channel URLs
-    name, with their values; ``pip_variables`` the names of those in ``pip-repositories:``; ``has_pip`` is whether
-    anything is asked for from a Python package index.
+    name, with their values; ``pip_variables`` the names of those in URLs of package indexes; ``repositories`` are
+    these, the first first; ``public_index`` is whether the public one is asked, too; ``has_pip`` is whether there is a
+    ``pip:`` list.
     """
 
     files: tuple[tuple[Path, bytes], ...]
     overrides: tuple[str, ...]
     variables: dict[str, str]
     pip_variables: tuple[str, ...]
+    repositories: tuple[str, ...]
+    public_index: bool
     has_pip: bool
+
+    def pip_list(self, platform: str | None = None) -> PipList:
+        """What all ``pip:`` lists ask for on ``platform``; whatever their selectors say, without one."""
+        found = PipList()
+        for path, data in self.files:
+            document = load_yaml(filtered(data, platform) if platform else data)
+            read_pip_list(pip_texts(document), path, _category(document), found)
+        return found
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -46,11 +59,15 @@ class _File:
     @property
     def category(self) -> str:
         """conda-lock's own key: which category its dependencies belong to."""
-        return str(self.document.get("category") or "main")
+        return _category(self.document)
 
     @property
     def channels(self) -> tuple[str, ...]:
         return tuple(self.document.get("channels") or ())
+
+
+def _category(document: dict[str, Any]) -> str:
+    return str(document.get("category") or "main")
 
 
 def check_environment(paths: Sequence[Path], channels: tuple[str, ...] = ()) -> Environment:
@@ -59,7 +76,7 @@ def check_environment(paths: Sequence[Path], channels: tuple[str, ...] = ()) -> 
     Raises :class:`ConfigError`, with all mistakes at once.
     """
     files = tuple(_read(path) for path in dict.fromkeys(paths))
-    mistakes = [(file.path, mistake) for file in files for mistake in _mistakes(file.document, channels)]
+    mistakes = [(file.path, mistake) for file in files for mistake in _mistakes(file, channels)]
     if not channels:
         mistakes += _no_channels(files)
     if not mistakes:
@@ -73,16 +90,23 @@ def check_environment(paths: Sequence[Path], channels: tuple[str, ...] = ()) -> 
         overrides=overrides,
         variables={name: value for path, named in used.items() for name, value in _variables(named, path).items()},
         pip_variables=tuple(name for file in files for name in repository_variables(file.document, file.path)),
+        repositories=max((tuple(file.document.get("pip-repositories") or ()) for file in files), key=len),
+        public_index=all(file.document.get("allow-pypi-requests", True) for file in files),
         has_pip=any(isinstance(entry, dict) for file in files for entry in file.document["dependencies"]),
     )
 
 
-def _mistakes(document: dict[str, Any], channels: tuple[str, ...]) -> list[str]:
+def _mistakes(file: _File, channels: tuple[str, ...]) -> list[str]:
     """What is wrong with one file alone; its channels do not matter if ``channels`` replace them."""
-    wrong_channels = [] if channels else _channel_mistakes(document)
-    own = document.get("category") == TOOLS
+    wrong_channels = [] if channels else _channel_mistakes(file.document)
+    own = file.document.get("category") == TOOLS
     reserved = [f"`category: {TOOLS}` is reserved for what a bundle brings to install itself; rename it"] if own else []
-    return [*_dependency_mistakes(document), *pip_mistakes(document), *wrong_channels, *reserved]
+    return [
+        *_dependency_mistakes(file.document),
+        *pip_mistakes(file.document, file.path),
+        *wrong_channels,
+        *reserved,
+    ]
 
 
 def _no_channels(files: Sequence[_File]) -> list[tuple[Path, str]]:
@@ -125,6 +149,8 @@ def _named(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
     for entry in document["dependencies"]:
         manager, specs = ("conda", [entry]) if isinstance(entry, str) else ("pip", entry["pip"])
         for spec in specs:
+            if manager == "pip" and not is_readable(spec):
+                continue  # an option, or a URL without a name
             if name := re.match(r"(?:\S+::)?\s*([\w.-]+)", spec):
                 yield (manager, re.sub(r"[-_.]+", "-", name[1]).lower()), " ".join(spec.split())
 

@@ -13,7 +13,15 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-__all__ = ["Failure", "SolverSettings", "read_failure", "write_launcher", "write_refusing_launcher"]
+__all__ = [
+    "Failure",
+    "SolverSettings",
+    "read_failure",
+    "recording",
+    "write_launcher",
+    "write_refusing_launcher",
+    "write_wrapper",
+]
 
 # This very package, wherever it is: a second copy may be installed, or none and this one came by PYTHONPATH.
 _MAIN = """\
@@ -24,6 +32,11 @@ sys.modules["bundler"] = importlib.util.module_from_spec(spec)
 spec.loader.exec_module(sys.modules["bundler"])
 from bundler.lock.solver import main
 main(sys.argv[1:], settings_file={settings!r})
+"""
+_RECORD = """\
+for word do
+    case $word in {made}/*) [ -d {record} ] || cp -R "${{word#file://}}" {record} ;; esac
+done
 """
 _REFUSE = """\
 #!/bin/sh
@@ -61,10 +74,10 @@ class Failure:
     message: str
 
 
-def write_launcher(directory: Path, settings: SolverSettings) -> Path:
+def write_launcher(directory: Path, settings: SolverSettings, record: str = "") -> Path:
     """Write an executable ``conda`` into ``directory`` that runs our solver with these settings; return its path.
 
-    The name matters: conda-lock treats ``mamba*`` and ``*micromamba`` differently.
+    ``record`` is what else it does, see :func:`recording`.
     """
     settings_file = directory / "settings.json"
     settings_file.touch(mode=0o600)  # it holds channel credentials
@@ -74,12 +87,26 @@ def write_launcher(directory: Path, settings: SolverSettings) -> Path:
     text = _MAIN.format(init=str(package / "__init__.py"), package=str(package), settings=str(settings_file))
     main.write_text(text, encoding="utf-8")
     # /bin/sh, as an interpreter's path may be longer than a #! line can be, or have a space in it
-    return _executable(directory, f'#!/bin/sh\nexec {shlex.quote(sys.executable)} {shlex.quote(str(main))} "$@"\n')
+    command = f"exec {shlex.quote(sys.executable)} {shlex.quote(str(main))}"
+    return _executable(directory / "conda", f'#!/bin/sh\n{record}{command} "$@"\n')
+
+
+def write_wrapper(directory: Path, solver: Path, record: str) -> Path:
+    """The same for another ``solver``. The name stays: conda-lock treats ``mamba*`` and ``*micromamba`` differently."""
+    return _executable(directory / solver.name, f'#!/bin/sh\n{record}exec {shlex.quote(str(solver))} "$@"\n')
+
+
+def recording(temporary: Path, record: Path) -> str:
+    """Shell that copies the channel of virtual packages, which conda-lock makes in ``temporary``, to ``record``.
+
+    Its content is part of conda-lock's hash, and conda-lock removes it at its end.
+    """
+    return _RECORD.format(made=shlex.quote(f"file://{temporary}"), record=shlex.quote(str(record)))
 
 
 def write_refusing_launcher(directory: Path, asked: Path) -> Path:
     """The same for an executable that solves nothing, and makes the file ``asked`` when it is asked to."""
-    return _executable(directory, _REFUSE.format(asked=shlex.quote(str(asked))))
+    return _executable(directory / "conda", _REFUSE.format(asked=shlex.quote(str(asked))))
 
 
 def read_failure(report: Path) -> Failure | None:
@@ -87,8 +114,7 @@ def read_failure(report: Path) -> Failure | None:
     return Failure(**json.loads(report.read_text(encoding="utf-8"))) if report.exists() else None
 
 
-def _executable(directory: Path, script: str) -> Path:
-    path = directory / "conda"
+def _executable(path: Path, script: str) -> Path:
     path.write_text(script, encoding="utf-8")
     path.chmod(0o755)
     return path

@@ -1,8 +1,8 @@
 """What conda calls the projects of a Python package index, where that is another name.
 
-conda-lock has to know it, or it locks a project twice: as a conda package, and as a wheel over it. The table that comes
-with us is conda-forge's own (regro/cf-graph-countyfair), less what has one name in both worlds. Where there is a
-network the newest one is taken instead; where there is none, nobody waits for it.
+Without it a project would be locked twice: as a conda package, and as a wheel over it. The table that comes with us is
+conda-forge's own (regro/cf-graph-countyfair), less what has one name in both worlds. Where there is a network the
+newest one is taken instead; where there is none, nobody waits for it.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ from bundler.resources import cache_dir
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["conda_names", "write_lookup_file"]
+__all__ = ["conda_names", "project_names"]
 
 log = logging.getLogger(__name__)
 
@@ -44,12 +44,10 @@ def conda_names() -> Mapping[str, str]:
     return found
 
 
-def write_lookup_file(path: Path, *, refresh: bool = True) -> Path:
-    """Write what conda-lock wants as ``--pypi_to_conda_lookup_file``; with ``refresh`` the newest that can be had."""
+def project_names(*, refresh: bool = True) -> Mapping[str, str]:
+    """The project for each conda package that has another name; with ``refresh`` by the newest table to be had."""
     names = (_newest() if refresh else None) or conda_names()
-    table = {project: {"pypi_name": project, "conda_name": conda} for project, conda in names.items()}
-    path.write_text(json.dumps(table), encoding="utf-8")
-    return path
+    return {canonicalize_name(conda): project for project, conda in names.items()}
 
 
 def _newest() -> Mapping[str, str] | None:
@@ -93,7 +91,7 @@ def _get(url: str) -> bytes:
 def _parse(content: bytes) -> dict[str, str]:
     """The published form, less what has one name in both worlds. Raises ValueError for what is no such table.
 
-    conda-lock asks in both directions. Where two projects are one conda package, the one of the same name is it.
+    It is asked in both directions. Where two projects are one conda package, the one of the same name is it.
     """
     document = json.loads(content)
     try:

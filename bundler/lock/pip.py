@@ -1,4 +1,4 @@
-"""The ``pip:`` list of an environment.yml, before conda-lock locks it and after.
+"""The ``pip:`` lists of an environment.yml, before they are locked and after.
 
 Only wheels can be installed without running anybody's code, so all that cannot become one is refused here.
 """
@@ -7,10 +7,10 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING, Any
-from urllib.parse import urlsplit
 
 from bundler.errors import LockError, without_credentials
-from bundler.fetch.channels import VARIABLE, variables_of, written_out
+from bundler.fetch.channels import variables_of, written_out
+from bundler.lock.requirements import BUILD_IT, is_without_secret, read_pip_list
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -18,72 +18,41 @@ if TYPE_CHECKING:
 
     from bundler.lock.lockfile import LockedPackage
 
-__all__ = ["BUILD_IT", "check_wheels", "pip_mistakes", "repository_variables"]
-
-BUILD_IT = "build a wheel of it and name that in bundle.toml ([bundle] inject)"
+__all__ = ["check_wheels", "pip_mistakes", "pip_texts", "repository_variables"]
 
 
-def pip_mistakes(document: dict[str, Any]) -> list[str]:
-    """A sentence for each entry of the ``pip:`` lists and of ``pip-repositories:`` that cannot be locked."""
-    mistakes = []
+def pip_texts(document: dict[str, Any]) -> tuple[str, ...]:
+    """The entries of its ``pip:`` lists, those that are texts."""
     dependencies = document.get("dependencies")
-    for entry in dependencies if isinstance(dependencies, list) else ():
-        listed = entry.get("pip") if isinstance(entry, dict) else None
-        for text in listed if isinstance(listed, list) else ():
-            if isinstance(text, str) and (reason := _reason(text.strip())):
-                mistakes.append(f"`{without_credentials(text)}` of `pip:` {reason}")
+    entries = dependencies if isinstance(dependencies, list) else []
+    listed = [entry.get("pip") for entry in entries if isinstance(entry, dict)]
+    return tuple(text for texts in listed if isinstance(texts, list) for text in texts if isinstance(text, str))
+
+
+def pip_mistakes(document: dict[str, Any], path: Path) -> list[str]:
+    """A sentence for each entry of the ``pip:`` lists and of ``pip-repositories:`` that cannot be locked."""
+    mistakes = read_pip_list(pip_texts(document), path, "main").mistakes
     repositories = document.get("pip-repositories") or []
     if not isinstance(repositories, list) or not all(isinstance(url, str) for url in repositories):
         return [*mistakes, "`pip-repositories:` is not a list of URLs"]
     mistakes += [
-        f"`{without_credentials(url)}` of `pip-repositories:` is no http:// or https:// URL; conda-lock asks no other"
+        f"`{without_credentials(url)}` of `pip-repositories:` is no http:// or https:// URL"
         for url in repositories
         if not re.match(r"https?://[^/]", url)
     ]
     return mistakes
 
 
-def _reason(text: str) -> str:
-    """What is wrong with one entry; empty if it can be locked."""
-    from packaging.requirements import InvalidRequirement, Requirement
-
-    if re.match(r"(-e|--editable)\b", text):
-        return f"is an editable project, which cannot be shipped: {BUILD_IT}"
-    if text.startswith("-"):
-        return "is an option of pip's; name the packages themselves, and other indexes under `pip-repositories:`"
-    if re.match(r"[./~]|file:", text) or (text.endswith(".whl") and "://" not in text):
-        return f"is a file of this machine: {BUILD_IT}"
-    bare = re.match(r"(\w+\+)?(https?|ssh|git)://", text)
-    try:
-        url = text if bare else Requirement(text.partition(" --hash=")[0]).url
-    except InvalidRequirement as invalid:
-        return f"is no requirement: {str(invalid).splitlines()[0]}"
-    return _url_reason(url) if url else ""
-
-
-def _url_reason(text: str) -> str:
-    text = text.partition(" ;")[0]
-    url = urlsplit(text)
-    if re.match(r"[./]|file:", text):
-        return f"is a file of this machine: {BUILD_IT}"
-    if url.scheme != "https" or not url.path.endswith(".whl"):
-        return f"is the URL of no wheel (https://….whl): {BUILD_IT}"
-    if url.username is not None:
-        return "has credentials in its URL, which would be in the lockfile: take it from an index (`pip-repositories:`)"
-    if not re.search(r"\bsha256=[0-9a-f]{64}\b", url.fragment):
-        return "has no hash: write #sha256=… behind the URL"
-    return ""
-
-
 def repository_variables(document: dict[str, Any], path: Path) -> tuple[str, ...]:
-    """The environment variables that ``pip-repositories:`` name. No credential may stand there itself."""
+    """The environment variables that package indexes name. No credential may stand there itself."""
     where, names = f"{path}: pip-repositories", list[str]()
     for text in document.get("pip-repositories") or []:
-        url = urlsplit(text)
-        secret = url.username if url.password is None else url.password  # a user alone is a token
-        if secret and not VARIABLE.fullmatch(secret):
+        if not is_without_secret(text):
             raise written_out(text, of="the package index", where=where)
         names += variables_of(text, where=where)
+    listed = read_pip_list(pip_texts(document), path, "main")
+    for text in (*listed.indexes, *listed.find_links):
+        names += variables_of(text, where=f"{path}: dependencies: pip")
     return tuple(names)
 
 

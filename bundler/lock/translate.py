@@ -7,7 +7,6 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from bundler.errors import BundlerError, ConfigError, LockError, without_credentials
-from bundler.lock.pip import BUILD_IT
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -67,10 +66,8 @@ def translate_conda_lock(failed: ToolFailed, where: str, virtual_packages: Path 
         r"Could not lock the environment for platform ([\w-]+):?\s+(.*?)(?:\n    Command:|\Z)", text, re.DOTALL
     ):
         return _unsatisfiable(unsatisfiable[1], unsatisfiable[2].strip(), where)
-    return (
-        _translate_pip(text, last, where)
-        or _translate_selectors(text, last, where)
-        or LockError(f"conda-lock failed: {last}", where=where, remedy="With --debug you see all that it printed.")
+    return _translate_selectors(text, last, where) or LockError(
+        f"conda-lock failed: {last}", where=where, remedy="With --debug you see all that it printed."
     )
 
 
@@ -98,63 +95,6 @@ def _translate_channels(text: str, where: str) -> BundlerError | None:
             "its channels have changed since it was locked, so that single packages cannot be updated",
             where=where,
             remedy="Lock it anew, without --update.",
-        )
-    return None
-
-
-def _translate_pip(text: str, last: str, where: str) -> BundlerError | None:
-    """What can go wrong with a ``pip:`` list, for which conda-lock needs a table of names and an index of packages."""
-    where = f"{where}: dependencies: pip"
-    if "Got pip specs without Python" in last:
-        return ConfigError(
-            "a `pip:` list needs a Python", where=where, remedy="Name python among the conda packages, too."
-        )
-    if re.match(r"(requests|urllib3)\.exceptions\.", last):
-        host = re.search(r"host='([^']+)'", last) or re.search(r"https?://([^/\s]+)", last)
-        return LockError(
-            f"{host[1] if host else 'the package index'} cannot be reached, which conda-lock asks about pip packages",
-            where=where,
-            remedy="Check the network and the proxy settings, or take these packages from a conda channel.",
-        )
-    if "SolverProblemError" in text and "Authorization error accessing" not in text:
-        reason = text.rpartition("SolverProblemError")[2].lstrip(": \n")
-        return LockError(f"no set of packages satisfies it:\n{indent(reason, '  ')}", where=where)
-    return _translate_index(text, last, where)
-
-
-def _translate_index(text: str, last: str, where: str) -> BundlerError | None:
-    """What a package index has not, that conda-lock counts on."""
-    if found := re.search(r"Authorization error accessing https?://([^/\s]+)", text):
-        return LockError(
-            f"the package index on {found[1].rpartition('@')[2]} does not let us in",
-            where=where,
-            remedy="Check the user and the variable with the password in `pip-repositories:`.",
-        )
-    if found := re.search(r"RepositoryError: (\d+) .*? for url: https?://([^/\s]+)", last):
-        return LockError(
-            f"the package index on {found[2].rpartition('@')[2]} answers with {found[1]}",
-            where=where,
-            remedy="Try again later, or name another index under `pip-repositories:`.",
-        )
-    if found := re.search(r"PackageNotFoundError: Package (\S+) \((\S+)\) not found", last):
-        return LockError(
-            f"the package index has no wheel of {found[1]} {found[2]}",
-            where=where,
-            remedy="If it has the source alone, take another version, or " + BUILD_IT + ". If the environment has this "
-            "version from a conda channel, pin one that the index has, too. A mirror is asked if it is named under "
-            "`pip-repositories:`.",
-        )
-    if found := re.search(r"Unable to find installation candidates for (\S+) \((\S+)\)", last):
-        return LockError(
-            f"the package index has {found[1]} {found[2]}, but no wheel of it for this platform and Python",
-            where=where,
-            remedy="Take another version, or a conda package, if one has what is needed; or " + BUILD_IT + ".",
-        )
-    if "HashModel" in text and "extra_forbidden" in text:
-        return LockError(
-            "the package index gives other hashes than sha256",
-            where=where,
-            remedy="Name an index under `pip-repositories:` that gives sha256 sums.",
         )
     return None
 

@@ -1,4 +1,4 @@
-"""Locking ``pip:`` lists with the real conda-lock, a real channel on disk and a real package index on loopback."""
+"""Locking ``pip:`` lists: real conda-lock, real uv, a real channel on disk, a real package index on loopback."""
 
 from __future__ import annotations
 
@@ -6,93 +6,30 @@ import hashlib
 import json
 import logging
 import shutil
-from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
-import yaml
+from pipkit import Project, make_channel
 from pypikit import Index, make_sdist, make_wheel, serve_index
 from tinychannel import index, make_package
 
-from bundler.errors import BundlerError, ConfigError, LockError
-from bundler.lock.condalock import LockRequest, is_fresh, read_lock, write_lockfile
+from bundler.errors import ConfigError, LockError
+from bundler.fetch.channels import Access
+from bundler.lock.condalock import is_fresh, write_lockfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
-
-    from bundler.lock.lockfile import LockedPackage
 
 pytestmark = pytest.mark.network
 
 SECRET = "pass/w0rd@of:the%index"
 
 
-@dataclass(frozen=True)
-class Project:
-    """A directory with an environment.yml that takes conda packages and wheels."""
-
-    path: Path
-    channel: Path
-    pypi: Index
-
-    @property
-    def environment(self) -> Path:
-        return self.path / "environment.yml"
-
-    @property
-    def lockfile(self) -> Path:
-        return self.path / "conda-lock.yml"
-
-    def request(
-        self, platforms: tuple[str, ...] = ("linux-64",), injected: frozenset[str] = frozenset()
-    ) -> LockRequest:
-        return LockRequest(
-            environments=(self.environment,), lockfile=self.lockfile, platforms=platforms, injected=injected
-        )
-
-    def asks_for(self, *wheels: str, conda: tuple[str, ...] = ("python",), index: str | None = None) -> Project:
-        document = {
-            "channels": [str(self.channel)],
-            "dependencies": [*conda, {"pip": list(wheels)}],
-            "pip-repositories": [index or self.pypi.url()],
-            "allow-pypi-requests": False,
-        }
-        self.environment.write_text(yaml.safe_dump(document))
-        return self
-
-    def lock(self, request: LockRequest | None = None) -> dict[str, LockedPackage]:
-        write_lockfile(request or self.request())
-        return self.wheels()
-
-    def wheels(self, platform: str = "linux-64") -> dict[str, LockedPackage]:
-        packages = read_lock(self.lockfile, platform).packages
-        return {package.name: package for package in packages if package.manager == "pip"}
-
-    def fails(self, kind: type[BundlerError]) -> str:
-        """What locking says when it fails: in sentences, and the old lockfile is as it was."""
-        self.lockfile.write_text("as it was")
-        with pytest.raises(kind) as raised:
-            write_lockfile(self.request())
-        assert type(raised.value) is kind
-        assert self.lockfile.read_text() == "as it was"
-        text = raised.value.format_message()
-        assert "Traceback" not in text
-        assert "conda-bundler-lock-" not in text, "the name of a temporary directory"
-        return text
-
-
 @pytest.fixture(scope="module")
 def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    path = tmp_path_factory.mktemp("channels") / "main"
-    for subdir in ("linux-64", "linux-aarch64"):
-        make_package(path, "python", "3.11.7", subdir=subdir, build="h1_0_cpython")
-    make_package(path, "pip", "24.0", depends=["python"], python=True)
-    make_package(path, "leaf", "1.0", depends=["python"], python=True)
-    make_package(path, "python-tzdata", "2026.6", depends=["python"], python=True)
-    index(path)
-    return path
+    return make_channel(tmp_path_factory.mktemp("channels") / "main")
 
 
 @pytest.fixture
@@ -104,11 +41,7 @@ def pypi(tmp_path: Path) -> Iterator[Index]:
 @pytest.fixture
 def project(tmp_path: Path, channel: Path, pypi: Index, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
-    monkeypatch.setenv("POETRY_CACHE_DIR", str(tmp_path / "poetry"))
-    monkeypatch.setenv("CONDA_BUNDLER_PYPI_NAMES", "")
-    path = tmp_path / "project"
-    path.mkdir()
-    return Project(path, channel, pypi)
+    return Project.make(tmp_path / "project", channel, pypi)
 
 
 def test_wheels_are_locked_with_what_they_need(project: Project, pypi: Index) -> None:
@@ -225,16 +158,20 @@ def test_a_source_distribution_that_is_replaced_may_be_locked(project: Project, 
 
 
 @pytest.mark.parametrize("algorithm", ["", "sha512"])
-def test_wheels_without_sha256_are_refused(
+def test_wheels_without_sha256_are_downloaded_for_it(
     project: Project, pypi: Index, monkeypatch: pytest.MonkeyPatch, algorithm: str
 ) -> None:
-    make_wheel(pypi.directory, "app", "1.0")
+    app = make_wheel(pypi.directory, "app", "1.0")
+    monkeypatch.setattr(pypi, "metadata", True)
     monkeypatch.setattr(pypi, "algorithm", algorithm)
-    said = project.asks_for("app").fails(LockError)
+    assert project.asks_for("app").lock()["app"].sha256 == hashlib.sha256(app.read_bytes()).hexdigest()
+    said = project.fails(LockError, project.request(access=Access(offline=True)))
     if algorithm:
-        assert "the package index gives other hashes than sha256" in said
-    else:
         assert "no sha256 is known of:\n    app 1.0 for linux-64: app-1.0-py3-none-any.whl" in said
+        monkeypatch.setattr(pypi, "lies", True)
+        assert "has not the sha512 that the package index gives for it" in project.fails(LockError)
+    else:
+        assert "the package index gives no sha256 of app-1.0-py3-none-any.whl" in said
 
 
 def test_what_no_index_has(project: Project, pypi: Index) -> None:
@@ -245,14 +182,14 @@ def test_what_no_index_has(project: Project, pypi: Index) -> None:
     make_wheel(pypi.directory, "winner", "1.0", tag="cp311-cp311-win_amd64")
     said = project.asks_for("winner").fails(LockError)
     assert "the package index has winner 1.0, but no wheel of it for this platform and Python" in said
-    said = project.asks_for("leaf", conda=("python", "leaf")).fails(LockError)
-    assert "the package index has no wheel of leaf 1.0" in said
+    assert "only for win_amd64" in said
+    assert project.asks_for("leaf", conda=("python", "leaf")).lock() == {}, "what conda has no index has to have"
 
 
 def test_an_index_that_does_not_answer(project: Project) -> None:
     said = project.asks_for("app", index="http://127.0.0.1:9/simple").fails(LockError)
     assert said.startswith(f"{project.environment}: dependencies: pip: ")
-    assert "127.0.0.1 cannot be reached" in said
+    assert "the package index on 127.0.0.1:9 cannot be reached: Connection refused" in said
 
 
 def test_an_index_that_breaks_down(project: Project, pypi: Index, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -29,7 +29,7 @@ def document(*wheels: str, repositories: Any = ()) -> dict[str, Any]:
     ],
 )
 def test_what_can_be_locked(text: str) -> None:
-    assert pip_mistakes(document(text)) == []
+    assert pip_mistakes(document(text), Path("environment.yml")) == []
 
 
 @pytest.mark.parametrize(
@@ -37,8 +37,15 @@ def test_what_can_be_locked(text: str) -> None:
     [
         ("-e .", "is an editable project, which cannot be shipped"),
         ("--editable=../lib", "is an editable project"),
-        ("-r requirements.txt", "is an option of pip's"),
-        ("--index-url https://127.0.0.1/simple", "other indexes under `pip-repositories:`"),
+        ("-r nowhere/requirements.txt", "cannot be read: No such file or directory"),
+        ("-c https://127.0.0.1/constraints.txt", "names a file on the network"),
+        ("--index-url", "lacks a value"),
+        ("--pre yes", "takes no value"),
+        ("--index-url ../simple", "is no http:// or https:// URL"),
+        ("--extra-index-url https://me:secret@127.0.0.1/simple", "has a password or token in its URL"),
+        ("--find-links nowhere", "names no directory and no URL"),
+        ("--trusted-host 127.0.0.1", "is an option that is not supported"),
+        ("flask --no-binary", "has an option that is not supported"),
         ("./lib", "is a file of this machine"),
         ("/srv/lib.whl", "is a file of this machine"),
         ("lib-1.0-py3-none-any.whl", "is a file of this machine"),
@@ -53,14 +60,16 @@ def test_what_can_be_locked(text: str) -> None:
     ],
 )
 def test_what_cannot_be_locked(text: str, reason: str) -> None:
-    (mistake,) = pip_mistakes(document(text))
+    (mistake,) = pip_mistakes(document(text), Path("environment.yml"))
     assert reason in mistake
     assert "secret" not in mistake
 
 
-def test_indexes_that_conda_lock_does_not_ask() -> None:
-    assert "is no http:// or https:// URL" in pip_mistakes(document(repositories=["file:///srv/simple"]))[0]
-    assert pip_mistakes(document(repositories="https://127.0.0.1")) == ["`pip-repositories:` is not a list of URLs"]
+def test_what_is_no_index() -> None:
+    path = Path("environment.yml")
+    assert "is no http:// or https:// URL" in pip_mistakes(document(repositories=["file:///srv/simple"]), path)[0]
+    said = pip_mistakes(document(repositories="https://127.0.0.1"), path)
+    assert said == ["`pip-repositories:` is not a list of URLs"]
 
 
 def test_credentials_of_an_index_are_variables(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -1,0 +1,96 @@
+"""conda-lock's content hash of an environment, wheels and all.
+
+conda-lock computes it when it writes a lockfile, and here it writes one without wheels. But it tells what it hashes:
+`conda-lock render-lock-spec` prints the specs, and the solver that it calls gets the virtual packages. That the hash is
+put together as this conda-lock does it is not taken for granted: without the wheels it has to come out as the one that
+conda-lock has just written.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import itertools
+import json
+from typing import TYPE_CHECKING, Any
+
+from bundler.errors import LockError
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["content_hash", "glibc_of_platform"]
+
+_OPTIONAL = ("markers", "subdirectory")
+"""Fields of a spec that are later than the hash, and left out of it where they say nothing."""
+
+
+def content_hash(spec: Mapping[str, Any], platform: str, virtual: Path, known: str, *, where: str) -> str:
+    """The hash for ``platform`` of ``spec``, as ``render-lock-spec`` prints it.
+
+    ``virtual`` is the channel of virtual packages that conda-lock made, ``known`` the hash that it wrote for the same
+    without wheels. Raises :class:`LockError` if this conda-lock hashes in a way that we do not know.
+    """
+    repodata = {name: _repodata(virtual, name) for name in ("noarch", platform)}
+    for suffixed, sparse in itertools.product((True, False), repeat=2):
+        packages = {name: _suffixed(data) for name, data in repodata.items()} if suffixed else repodata
+        if _hash(spec, platform, packages, sparse=sparse, wheels=False) == known:
+            return _hash(spec, platform, packages, sparse=sparse, wheels=True)
+    raise LockError(
+        "this version of conda-lock computes its content hash in a way that conda-bundler does not know",
+        where=where,
+        remedy="Install the conda-lock that conda-bundler asks for, or report it.",
+    )
+
+
+def glibc_of_platform(virtual: Path, platform: str) -> str | None:
+    """The version of ``__glibc`` in that channel; None if it has none."""
+    records = [record for name in ("noarch", platform) for record in _packages(_repodata(virtual, name)).values()]
+    return next((str(record["version"]) for record in records if record.get("name") == "__glibc"), None)
+
+
+def _hash(spec: Mapping[str, Any], platform: str, virtual: Mapping[str, Any], *, sparse: bool, wheels: bool) -> str:
+    named = [one for one in spec["dependencies"][platform] if wheels or one["manager"] != "pip"]
+    named.sort(key=lambda one: (one["manager"], one["name"]))
+    content = {
+        "channels": [_compact(channel) for channel in spec["channels"]],
+        "specs": [
+            _sparse(one) if sparse else one for one in sorted(named, key=lambda one: (one["manager"], one["name"]))
+        ],
+        "virtual_package_hash": virtual,
+    }
+    if spec.get("pip_repositories"):
+        content["pip_repositories"] = [_compact(repository) for repository in spec["pip_repositories"]]
+    return hashlib.sha256(json.dumps(content, sort_keys=True).encode()).hexdigest()
+
+
+def _compact(value: Mapping[str, Any]) -> str:
+    """As pydantic writes JSON: there channels and indexes are hashed as text."""
+    return json.dumps(value, separators=(",", ":"), ensure_ascii=False)
+
+
+def _sparse(one: Mapping[str, Any]) -> dict[str, Any]:
+    return {name: value for name, value in one.items() if value is not None or name not in _OPTIONAL}
+
+
+def _suffixed(repodata: Mapping[str, Any]) -> dict[str, Any]:
+    """With the build number behind the build string, as conda-lock 2 wrote it and later ones hash it."""
+    packages = {}
+    for file, record in _packages(repodata).items():
+        if record["build_string"]:
+            build = f"{record['build_string']}_{record['build_number']}"
+            packages[f"{record['name']}-{record['version']}-{build}.tar.bz2"] = {**record, "build": build}
+        else:
+            packages[file] = record
+    return {**repodata, "packages": packages} if "packages" in repodata else dict(repodata)
+
+
+def _packages(repodata: Mapping[str, Any]) -> Mapping[str, Any]:
+    found: Mapping[str, Any] = repodata.get("packages", {})
+    return found
+
+
+def _repodata(virtual: Path, subdir: str) -> dict[str, Any]:
+    file = virtual / subdir / "repodata.json"
+    found: dict[str, Any] = json.loads(file.read_bytes()) if file.exists() else {}
+    return found

@@ -1,0 +1,74 @@
+"""Package indexes as environment.yml names them, as uv asks them, and as they stand in the lockfile.
+
+uv writes the URLs that it asks into its cache without user and password, and they never are on its command line. In the
+lockfile the name of a variable stands where a credential does.
+"""
+
+from __future__ import annotations
+
+import base64
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+from urllib.parse import quote, unquote, urlsplit
+
+from bundler.fetch.channels import with_variables
+from bundler.fetch.credentials import Credentials, own_request
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["Source", "find_source", "secrets_of", "written_url"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """An index, or a page of links.
+
+    ``given`` is how the user names it, ``own`` has its credentials, ``public`` has no user and no password.
+    """
+
+    given: str
+    own: str
+    public: str
+
+
+def find_source(given: str) -> Source:
+    """The index or page at ``given``. Raises :class:`ConfigError` for a variable that is not set."""
+    filled = with_variables(given, where="pip-repositories", quoted=True).rstrip("/").replace(",", "%2C")
+    public = own_request(filled).url
+    if public != filled or not re.match(r"https?:", filled):
+        return Source(given=given, own=filled, public=public)
+    stored = Credentials().request(filled).authorization or ""
+    user, _, password = base64.b64decode(stored.removeprefix("Basic ")).decode().partition(":")
+    if not stored.startswith("Basic "):
+        return Source(given=given, own=filled, public=public)
+    parts = urlsplit(filled)
+    netloc = f"{quote(user, safe='')}:{quote(password, safe='')}@{parts.netloc}"
+    return Source(given=given, own=parts._replace(netloc=netloc).geturl(), public=public)
+
+
+def written_url(url: str, sources: Iterable[Source]) -> str:
+    """A wheel's URL as the lockfile has it: where one of ``sources`` has a variable, its name.
+
+    The first of them on the same server decides.
+    """
+    parts = urlsplit(url)._replace(fragment="")
+    netloc = parts.netloc.rpartition("@")[2]
+    for source in sources:
+        named, known = urlsplit(source.given), urlsplit(source.public)
+        if netloc == known.netloc:
+            values = dict(zip(known.path.split("/"), named.path.split("/"), strict=False))
+            path = "/".join(values.get(part, part) for part in parts.path.split("/"))
+            return parts._replace(netloc=named.netloc, path=path).geturl()
+    return parts._replace(netloc=netloc).geturl()
+
+
+def secrets_of(sources: Iterable[Source]) -> tuple[str, ...]:
+    """The parts of URLs that must not be shown: what a variable in a path stands for."""
+    found = []
+    for source in sources:
+        named, known = urlsplit(source.given).path.split("/"), urlsplit(source.public).path.split("/")
+        found += [value for name, value in zip(named, known, strict=False) if name != value]
+        found += [unquote(value) for value in found]
+    return tuple(dict.fromkeys(found))
