@@ -77,7 +77,7 @@ BAD: dict[str, tuple[dict[str, tuple[Member, ...]], str, str]] = {
     "absolute": ({"other": (file("/etc/x"),)}, "'/etc/x'", "other"),
     "beside": ({"other": (file("units"),)}, "beside env/, app/ and share/: units", "other"),
     "a file for a directory": ({"other": (file("app"),)}, "beside env/, app/ and share/: app", "other"),
-    "no name for a terminal": ({"other": 2 * (file("env/\x1b[2J"),)}, r"holds 'env/\x1b[2J' twice", "other"),
+    "no name for a terminal": ({"other": 2 * (file("env/\x1b[2J"),)}, r"holds env/\x1b[2J twice", "other"),
 }  # fmt: skip
 
 
