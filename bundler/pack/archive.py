@@ -80,6 +80,8 @@ def write_archive(
     with ThreadPoolExecutor(max_workers=workers) as pool, ThreadPoolExecutor(max_workers=2) as hasher:
         writer = _Writer(file, hasher, ahead=2 * workers + 4)  # no worker waits for what is being written
         mine = _Mine()
+        # Blocks that no worker has begun with: what has been read of a large file waits in them.
+        room = threading.Semaphore(workers + 1)
 
         def add(segment: Segment, kept: KeptEntry | None) -> None:
             if segment.begins_part:
@@ -91,7 +93,8 @@ def write_archive(
             inside: list[TreeEntry] = []
             writer.take_turn(functools.partial(writer.begin, segment.name))
             for block in cut(segment.complete(), BLOCK, known, apart=codec.by_kind, last=segment.last):
-                frame = pool.submit(_compressed, block, codec, mine)
+                room.acquire()
+                frame = pool.submit(_compressed, block, codec, mine, room)
                 writer.take_turn(functools.partial(writer.frame, frame, entry, inside))
             writer.take_turn(functools.partial(writer.end, entry, inside, known))
 
@@ -122,8 +125,12 @@ class _Mine(threading.local):
         self.room = Room()
 
 
-def _compressed(block: Block, codec: Codec, mine: _Mine) -> tuple[bytes | bytearray, tuple[TreeEntry, ...]]:
+def _compressed(
+    block: Block, codec: Codec, mine: _Mine, room: threading.Semaphore
+) -> tuple[bytes | bytearray, tuple[TreeEntry, ...]]:
+    room.release()
     content, entries = block.read(mine.room)
+    block.parts.clear()  # what they hold of a large file is in the room now
     return codec.compress(content, block.kind), entries
 
 

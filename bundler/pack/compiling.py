@@ -35,13 +35,14 @@ def work_list(sources: Iterable[str]) -> tuple[Member, ...]:
 class BytecodePlan:
     """Compiles ahead of the packing, in parallel, what no kept segment has.
 
+    What is made waits on disk for its turn, until the end of the ``with`` block: of a large environment it would take
+    more memory than all else.
     ``mode`` is what is really done: ``build`` becomes ``install`` if this machine cannot run the environment's Python,
     and anything becomes ``none`` without a Python. Sources that carry the baked prefix are compiled on the target in
     any case: bytecode has strings with their lengths, which no relocation can change.
     """
 
     def __init__(self, prefix: Prefix, wanted: BytecodeMode, *, jobs: int | None) -> None:
-        self._prefix = prefix.path
         # Not of prefix.path: link scripts, which run in a cage, may have put something else there.
         self._compiler = Compiler.of(prefix.linked) if wanted == "build" else None
         self.mode: BytecodeMode = wanted
@@ -53,6 +54,8 @@ class BytecodePlan:
         self.recipe = f"bytecode of {[python.sha256 for python in pythons]}" if self.mode == "build" else ""
         tags = [cache_tag(python.version, python.build) for python in pythons]
         self._tag = self._compiler.tag if self._compiler else next(iter(tags), None)
+        # Beside the prefix, not in it: its files are linked into the package cache, and its directories are being read.
+        self._room = tempfile.TemporaryDirectory(prefix="bytecode-", dir=prefix.path.parent)
         self._pool = ThreadPoolExecutor(max_workers=jobs or os.cpu_count())
         self._begun: dict[tuple[str, ...], Future[tuple[Member, ...]]] = {}
 
@@ -61,6 +64,7 @@ class BytecodePlan:
 
     def __exit__(self, *details: object) -> None:
         self._pool.shutdown(cancel_futures=True)
+        self._room.cleanup()
 
     def on_target(self, members: Iterable[Member]) -> tuple[str, ...]:
         """The modules that the target has to compile."""
@@ -98,16 +102,18 @@ class BytecodePlan:
         assert self._compiler is not None
         by_path = {member.path: member for member in members}
         package = by_path[sources[0]].package
-        # Copies: what lies in the prefix is linked into the package cache, and its directories are being read.
-        with tempfile.TemporaryDirectory(dir=self._prefix.parent) as temporary:
-            root = Path(temporary)
-            for source in sources:
-                (root / source).parent.mkdir(parents=True, exist_ok=True)
-                (root / source).write_bytes(by_path[source].read())
-            made = self._compiler.compile(root, sources)
-            return tuple(
-                Member(path=path, mode=0o644, content=(root / path).read_bytes(), package=package) for path in made
-            )
+        root = Path(tempfile.mkdtemp(dir=self._room.name))
+        for source in sources:
+            (root / source).parent.mkdir(parents=True, exist_ok=True)
+            (root / source).write_bytes(by_path[source].read())
+        made = self._compiler.compile(root, sources)
+        for source in sources:
+            (root / source).unlink()
+        files = ((path, root / path) for path in made)
+        return tuple(
+            Member(path=path, mode=0o644, source=str(file), size=file.stat().st_size, package=package)
+            for path, file in files
+        )
 
     def _sources(self, members: Iterable[Member]) -> tuple[str, ...]:
         """What wants bytecode: modules below the environment's ``lib/pythonX.Y`` and the user's own."""

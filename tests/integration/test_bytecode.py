@@ -11,9 +11,15 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
+from lockkit import lock_of, locked
 from pypikit import make_wheel
 from smallbundle import command
 from tinychannel import File, Link, index, make_package
+
+from bundler.pack.collect import collect
+from bundler.pack.compiling import BytecodePlan
+from bundler.prefix import make_prefix
+from bundler.progress import QuietProgress
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -21,6 +27,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
+BAKED = "/opt/small/releases/1.0-0123456789ab/env"
 TAG = sys.implementation.cache_tag
 assert TAG is not None
 VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
@@ -236,3 +243,20 @@ def test_what_cannot_be_packed_is_found_there_too(tmp_path: Path) -> None:
     make_package(channel, "late", "1.0", files=files, python=True, depends=["python"])
     with pytest.raises(AssertionError, match="editable packages"):
         bundle_of(tmp_path, channel, "late")
+
+
+def test_what_is_compiled_waits_on_disk_and_leaves_nothing(tmp_path: Path) -> None:
+    python_package(tmp_path / "channel", {f"{SITE}/module.py": b"X = 1\n"})
+    package = locked(next((tmp_path / "channel" / "linux-64").glob("*.conda")))
+    with make_prefix(lock_of(package), BAKED, QuietProgress()) as prefix:
+        before = set(prefix.path.parent.iterdir())
+        module = next(member for member in collect(prefix) if member.path == f"env/{SITE}/module.py")
+        with BytecodePlan(prefix, "build", jobs=1) as plan:
+            more = plan.more((module,))
+            assert more is not None
+            (made,) = more()
+            assert (made.path, made.content) == (f"env/{SITE}/__pycache__/module.{TAG}.pyc", None)
+            assert made.source is not None
+            assert made.read()[:4] == importlib.util.MAGIC_NUMBER
+            assert made.length == len(made.read())
+        assert set(prefix.path.parent.iterdir()) == before

@@ -7,19 +7,22 @@ import hashlib
 import io
 import os
 import tarfile
+import time
 from dataclasses import replace
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, BinaryIO
 
 import pytest
 
-from bundler.pack import archive
+from bundler.pack import archive, blocks
 from bundler.pack.archive import WrittenArchive, write_archive
-from bundler.pack.codecs import CODECS
+from bundler.pack.codecs import CODECS, Codec
 from bundler.pack.members import Member, member_from
 from bundler.pack.segments import NewEntry, Segment, SegmentCache
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+    from bundler.pack.members import Kind
 
 GZIP = CODECS["gzip"]()
 
@@ -183,3 +186,48 @@ def test_a_full_cache_costs_time_and_not_the_build(source: Path, tmp_path: Path)
     gone = tmp_path / "gone"
     assert write(segments(source), gone)[0] == good
     NewEntry(gone / "x").keep(())
+
+
+class _Counting(io.FileIO):
+    """Notes how much of it has been read."""
+
+    read_bytes = 0
+
+    def read(self, size: int | None = -1, /) -> bytes:
+        data = super().read(-1 if size is None else size)
+        type(self).read_bytes += len(data)
+        return data
+
+
+class _Watched(Member):
+    """A file whose reading is counted."""
+
+    def open(self) -> BinaryIO:
+        assert self.source is not None
+        return _Counting(self.source)
+
+
+def test_no_more_of_a_large_file_is_read_than_soon_will_be_packed(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(blocks, "_CHUNK", 500)
+    block, workers = 1000, 2
+    path = tmp_path / "large"
+    path.write_bytes(os.urandom(100 * block))
+    waiting: list[int] = []
+    packed = 0
+
+    def compress(content: memoryview, _: Kind) -> bytes:
+        nonlocal packed
+        time.sleep(0.001)
+        waiting.append(_Counting.read_bytes - packed)
+        packed += len(content)
+        return bytes(content)
+
+    slow = Codec(name="none", suffix=".tar", identity="slow", compress=compress)
+    watched = _Watched(path="env/large", mode=0o644, source=str(path), size=100 * block)
+    segment = Segment(name="large", members=(watched,), last=True)
+    write_archive([segment], io.BytesIO(), slow, SegmentCache(None, slow, limit=0), jobs=workers)
+    assert _Counting.read_bytes == 100 * block
+    # What two workers have, what three blocks wait with, what the next is cut of; read a chunk at a time.
+    assert max(waiting) <= (2 * workers + 3) * block
