@@ -25,6 +25,7 @@ from bundler.pack.decompressor import TOOLS, UnusableError, take_decompressor
 from bundler.pack.payload import PackOptions, make_payload
 from bundler.platforms import runs_here
 from bundler.prefix import forget, make_prefix
+from bundler.progress import QuietProgress
 from bundler.sharing.owners import Owners, check_names
 from bundler.target.activation import read_activation, spec_variables
 from bundler.target.libraries import host_libraries, library_notes
@@ -129,11 +130,15 @@ def _build_one(
     config = _for_platform(config, lock.platform, progress)
     identity = identify(config, lock, app)
     with workspace(options.output, identity) as room:
-        linking = functools.partial(make_prefix, progress=progress, access=config.access)
-        # What is brought runs wherever it is; so short a prefix fits every package.
-        brought = _decompressor(functools.partial(linking, baked=identity.root), config, lock, options, progress)
+        brought = _decompressor(identity, config, lock, options, progress)
         options = replace(options, compression=options.compression or ("zstd" if brought else "gzip"))
-        linking = functools.partial(linking, owners=Owners.of(config.owners), consent=_consent(config))
+        linking = functools.partial(
+            make_prefix,
+            progress=progress,
+            access=config.access,
+            owners=Owners.of(config.owners),
+            consent=_consent(config),
+        )
         payload, archives, activation, libraries = _from_whole_cache(
             lambda: _pack(linking(lock, baked=identity.baked_prefix), config, app, room, options, progress), progress
         )
@@ -170,11 +175,7 @@ def _from_whole_cache(use: Callable[[], _T], progress: Progress) -> _T:
 
 
 def _decompressor(
-    linking: Callable[[Lock], AbstractContextManager[Prefix]],
-    config: BundleConfig,
-    lock: Lock,
-    options: BuildOptions,
-    progress: Progress,
+    identity: Identity, config: BundleConfig, lock: Lock, options: BuildOptions, progress: Progress
 ) -> Decompressor | None:
     """What reads a zstd payload where the target does not, if that is wanted and can be had."""
     if options.compression not in (None, "zstd"):
@@ -183,7 +184,10 @@ def _decompressor(
         tools = locked_decompressor(lock)
         if tools is None:
             raise UnusableError("no package zstd is locked (`conda-bundler lock` adds it if the channels have one)")
-        brought = _from_whole_cache(lambda: _take(linking(tools)), progress)
+        # What is brought runs wherever it is; so short a prefix fits every package.
+        brought = _from_whole_cache(
+            lambda: _take(make_prefix(tools, identity.root, QuietProgress(), config.access)), progress
+        )
         if not options.compression and not requirements(config, lock, ()).covers(_needs(config, brought)):
             raise UnusableError("the locked package zstd asks more of a server than the environment does")
     except UnusableError as reason:

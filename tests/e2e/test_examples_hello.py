@@ -8,6 +8,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
+import zstandard
 from bundlekit import install
 from examplekit import ask, exposure, healthy, main_pid, older_channel, unit_complaints, users
 
@@ -69,8 +70,12 @@ def test_it_is_as_it_was_installed_and_the_same_bundle_again_changes_nothing(mac
 def test_python_3_9s_module_with_a_dot_in_its_name_is_packed_once(example: Callable[[str, str], Path]) -> None:
     bundle = example("hello", "bullseye")
     verify(bundle, QuietProgress())
-    with tarfile.open(bundle / "payload.tar.gz") as tar:
-        names = [name for name in tar.getnames() if "__phello__.foo" in name]
+    with (
+        (bundle / "payload.tar.zst").open("rb") as file,
+        zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as plain,
+        tarfile.open(fileobj=plain, mode="r|") as tar,
+    ):
+        names = [member.name for member in tar if "__phello__.foo" in member.name]
     library = "env/lib/python3.9"
     assert sorted(names) == [f"{library}/__phello__.foo.py", f"{library}/__pycache__/__phello__.foo.cpython-39.pyc"]
 

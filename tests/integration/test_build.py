@@ -118,6 +118,7 @@ def test_the_manifest_is_an_index_without_the_build_machine(project: Path, chann
     assert manifest["baked_prefix"] == f"/opt/small/releases/{manifest['release']}/env"
     assert manifest["requires"] == {
         "machine": "x86_64", "glibc": "2.17", "linux": "", "archspec": "", "cuda": "", "gpu": False, "systemd": 239,
+        "libraries": [],
     }  # fmt: skip
     assert [package["name"] for package in manifest["packages"]] == ["library", "tool"]
     assert manifest["payload"]["sha256"] == hashlib.sha256((bundle / "payload.tar.gz").read_bytes()).hexdigest()
