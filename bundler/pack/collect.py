@@ -23,6 +23,7 @@ from bundler.pack.bytecode import source_of
 from bundler.pack.members import Declared, Member, link_member, member_from
 from bundler.printable import printable
 from bundler.sharing.shared import name_of
+from bundler.sitepackages import site_packages_of, usual_site_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -140,9 +141,8 @@ def _unusual_site_packages(prefix: Prefix) -> str | None:
     """
     for _, record in prefix.records():
         if record["name"] == "python":
-            usual = f"lib/python{'.'.join(record['version'].split('.')[:2])}/site-packages"
-            place = str(record.get("python_site_packages_path") or usual).strip("/")
-            return place if place != usual else None
+            place = site_packages_of(record)
+            return place if place != usual_site_packages(record["version"]) else None
     return None
 
 

@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from bundler.fetch.archives import INDEX
+from bundler.sitepackages import site_packages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -81,13 +82,8 @@ def conda_packages(archives: Iterable[Archive]) -> tuple[CondaFiles, ...]:
     """The conda packages among ``archives``, in their order."""
     conda = tuple(archive for archive in archives if archive.package.manager == "conda")
     python = next((json.loads(archive.info[INDEX]) for archive in conda if archive.package.key == "python"), None)
-    site_packages = _site_packages(python) if python else ""
+    site_packages = site_packages_of(python) if python else ""
     return tuple(CondaFiles(archive=archive, site_packages=site_packages) for archive in conda)
-
-
-def _site_packages(python: Mapping[str, Any]) -> str:
-    usual = "lib/python{}/site-packages".format(".".join(str(python["version"]).split(".")[:2]))
-    return str(python.get("python_site_packages_path") or usual).strip("/")
 
 
 def link_order(packages: Iterable[CondaFiles]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from packaging.version import Version
 
 from bundler.errors import PrefixError
 from bundler.platforms import MACHINES
+from bundler.sitepackages import site_packages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -46,9 +47,7 @@ class Python:
                 where="python",
                 remedy="Ask for another build of Python (python=*=*_cpython), or take conda packages alone.",
             )
-        usual = f"lib/python{version.major}.{version.minor}/site-packages"
-        # https://conda.org/learn/ceps/cep-0017: free-threaded builds have theirs elsewhere
-        return cls(version, build, platform, str(index.get("python_site_packages_path") or usual).strip("/"))
+        return cls(version, build, platform, site_packages_of(index))
 
     @property
     def free_threaded(self) -> bool:
