@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-import gzip
 import hashlib
 import io
+import shutil
 import tarfile
 import tempfile
 from dataclasses import dataclass, replace
@@ -16,9 +16,12 @@ from bundler.build import install_service
 from bundler.bundle.assemble import place
 from bundler.bundle.identity import Identity
 from bundler.config.project import Secret, load_config
+from bundler.pack.codecs import CODECS
+from bundler.pack.decompressor import TOOLS
 from bundler.resources import templates_dir
 from bundler.target.activation import Activation
 from bundler.target.render import (
+    InstallDecompressor,
     InstallScript,
     InstallService,
     render_environment,
@@ -35,6 +38,8 @@ if TYPE_CHECKING:
 # What install.sh, manage and the head of a .run must run under.
 SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
 SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
+PROGRAM = f"{TOOLS}/bin/zstd.gz"
+"""The decompressor that a bundle brings."""
 COOKIE = Secret(name="RELEASE_COOKIE", bytes=32, format="hex")
 NEEDS = Requirements(machines=("x86_64",), glibc="2.17")
 SERVE = "#!/bin/sh\nwhile :; do sleep 1; done\n"
@@ -78,6 +83,16 @@ class Spec:
     tables: str = ""
     """What stands in bundle.toml from [services.*] on: the units are then those that a build makes of it."""
     packages: frozenset[str] = frozenset()
+    tools: Path | None = None
+    """The tools/ of a real bundle: the payload is zstd then, and these are brought to read it with."""
+
+    @property
+    def codec(self) -> str:
+        return "zstd" if self.tools else "gzip"
+
+    @property
+    def payload(self) -> str:
+        return f"payload{CODECS[self.codec]().suffix}"
 
     @property
     def build_id(self) -> str:
@@ -95,8 +110,10 @@ class Spec:
 def write_bundle(spec: Spec, directory: Path) -> Path:
     """Write the bundle's directory; ``directory`` must not exist yet."""
     directory.mkdir(parents=True)
-    parts = write_payload(spec, directory / "payload.tar.gz")
-    sha256 = _sha256((directory / "payload.tar.gz").read_bytes())
+    parts = write_payload(spec, directory / spec.payload)
+    sha256 = _sha256((directory / spec.payload).read_bytes())
+    if spec.tools:
+        shutil.copytree(spec.tools, directory / TOOLS)
     files = {
         "manifest.json": "{}\n",
         "conda-lock.yml": "version: 1\n",
@@ -109,10 +126,11 @@ def write_bundle(spec: Spec, directory: Path) -> Path:
         path = directory / name
         path.parent.mkdir(exist_ok=True)
         path.write_text(text)
-    digests = {name: _sha256((directory / name).read_bytes()) for name in files}
+    tools = [path.relative_to(directory).as_posix() for path in (directory / TOOLS).rglob("*.gz")]
+    digests = {name: _sha256((directory / name).read_bytes()) for name in (*files, *tools)}
     install = render_install(script(spec, sha256, digests, parts))
     (directory / "install.sh").write_text(install)
-    write_sums(directory, {**digests, "payload.tar.gz": sha256, "install.sh": _sha256(install.encode())})
+    write_sums(directory, {**digests, spec.payload: sha256, "install.sh": _sha256(install.encode())})
     return directory
 
 
@@ -137,10 +155,10 @@ def script(
         root=f"/opt/{spec.name}",
         user=spec.name,
         tool_version="0",
-        payload="payload.tar.gz",
+        payload=spec.payload,
         payload_sha256=payload_sha256,
         tree_digest=payload_sha256,
-        payload_codec="gzip",
+        payload_codec=spec.codec,
         payload_parts=parts,
         payload_files=spec.payload_files,
         payload_kib=spec.payload_kib,
@@ -149,6 +167,7 @@ def script(
         services=services(spec),
         secrets=spec.secrets,
         files=tuple((digest, path) for path, digest in sorted(digests.items())),
+        decompressor=InstallDecompressor(program=PROGRAM, directory=TOOLS) if spec.tools else InstallDecompressor(),
     )
 
 
@@ -228,12 +247,16 @@ def write_payload(spec: Spec, path: Path) -> tuple[tuple[str, int, int], ...]:
         *spec.members,
     ]
     ends = [len(members) * number // spec.parts for number in range(spec.parts + 1)]
-    written = [gzip.compress(_tar(members[start:end]), mtime=0) for start, end in pairwise(ends)]
-    written[-1] += gzip.compress(bytes(tarfile.RECORDSIZE), mtime=0)
+    written = [_compressed(spec, _tar(members[start:end])) for start, end in pairwise(ends)]
+    written[-1] += _compressed(spec, bytes(tarfile.RECORDSIZE))
     path.write_bytes(b"".join(written))
     offsets = accumulate(map(len, written), initial=0)
     parts = tuple((_sha256(part), offset, len(part)) for part, offset in zip(written, offsets, strict=False))
     return parts if spec.parts > 1 else ()
+
+
+def _compressed(spec: Spec, data: bytes) -> bytes:
+    return bytes(CODECS[spec.codec]().compress(memoryview(data), "other"))
 
 
 def _tar(members: list[Member]) -> bytes:

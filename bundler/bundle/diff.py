@@ -10,6 +10,7 @@ from bundler.bundle.read import open_bundle, translated
 from bundler.bundle.telling import columns, difference
 from bundler.bundle.tree import app_tree
 from bundler.printable import printable
+from bundler.sharing.shared import described
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -59,6 +60,8 @@ class Difference:
     config: tuple[Change, ...]
     secrets: tuple[Change, ...]
     app: tuple[Change, ...]
+    shared: tuple[Change, ...]
+    """Whose file is where packages have different ones."""
     texts: tuple[TextChange, ...]
     sizes: tuple[tuple[str, int, int], ...]
     same_tree: bool
@@ -66,8 +69,12 @@ class Difference:
     @property
     def different(self) -> bool:
         """Whether an installation would be another one."""
-        parts = (self.options, self.packages, self.config, self.secrets, self.app, self.texts)
-        return any(parts) or not self.same_tree
+        return self._named or not self.same_tree
+
+    @property
+    def _named(self) -> bool:
+        """Whether there is a name for anything that differs."""
+        return any((self.options, self.packages, self.shared, self.config, self.secrets, self.app, self.texts))
 
     def lines(self) -> list[str]:
         """For people."""
@@ -76,13 +83,13 @@ class Difference:
             return [heading, "  no difference"]
         sizes = [(name, difference(old, new)) for name, old, new in self.sizes if name != "files"]
         counts = [(name, f"{old} -> {new}") for name, old, new in self.sizes if name == "files"]
-        alone = not any((self.options, self.packages, self.config, self.secrets, self.app, self.texts))
         return [
             heading,
             *columns([*sizes, *counts]),
-            *(["  other bytes in the environment, from the same packages"] if alone else []),
+            *(["  other bytes in the environment, from the same packages"] if not self._named else []),
             *_section("bundle", self.options),
             *_section("packages", self.packages),
+            *_section("files of several packages", self.shared),
             *_section("defaults", self.config),
             *_section("secrets", self.secrets),
             *_section("app/", self.app, values=False),
@@ -98,6 +105,7 @@ class Difference:
             "same_tree": self.same_tree,
             "options": [change.document() for change in self.options],
             "packages": [change.document() for change in self.packages],
+            "shared": [change.document() for change in self.shared],
             "config": [change.document() for change in self.config],
             "secrets": [change.document() for change in self.secrets],
             "app": [change.document() for change in self.app],
@@ -118,6 +126,7 @@ def diff(old_path: Path, new_path: Path) -> Difference:
         config=_changes(before.config, after.config),
         secrets=_changes(_secrets(before), _secrets(after)),
         app=_changes(_app(old), _app(new)),
+        shared=_changes(_shared(before), _shared(after)),
         texts=_texts(old, new),
         sizes=(
             ("bundle", old.size, new.size),
@@ -171,6 +180,11 @@ def _packages(manifest: Manifest, other: Manifest) -> dict[str, str]:
         digest = "" if theirs == package.sha256 else f" sha256 {package.sha256}"
         found[package.key] = f"{package.version} {package.build}".rstrip() + digest
     return found
+
+
+def _shared(manifest: Manifest) -> dict[str, str]:
+    """Whose file is used, by its path; where all are the same it does not matter."""
+    return {one.path: f"of {described(one.owner)}" for one in manifest.shared if not one.same}
 
 
 def _secrets(manifest: Manifest) -> dict[str, str]:

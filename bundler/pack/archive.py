@@ -13,7 +13,7 @@ import threading
 from collections import deque
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, BinaryIO
+from typing import TYPE_CHECKING, BinaryIO, TypeAlias
 
 from bundler.pack.blocks import Room, cut
 from bundler.pack.codecs import BLOCK
@@ -95,7 +95,7 @@ def write_archive(
             for block in cut(segment.complete(), BLOCK, known, apart=codec.by_kind, last=segment.last):
                 room.acquire()
                 frame = pool.submit(_compressed, block, codec, mine, room)
-                writer.take_turn(functools.partial(writer.frame, frame, entry, inside))
+                writer.take_turn(functools.partial(writer.frame, frame, entry, inside), frame)
             writer.take_turn(functools.partial(writer.end, entry, inside, known))
 
         for segment, looked_up in _looked_up(segments, cache, pool, ahead=workers):
@@ -104,6 +104,10 @@ def write_archive(
             segment = closing(writer.everything())
             add(segment, cache.get(segment))
         return writer.finish()
+
+
+_Frame: TypeAlias = "tuple[bytes | bytearray, tuple[TreeEntry, ...]]"
+"""A block, compressed, and what it holds of the tree."""
 
 
 def _looked_up(
@@ -125,9 +129,7 @@ class _Mine(threading.local):
         self.room = Room()
 
 
-def _compressed(
-    block: Block, codec: Codec, mine: _Mine, room: threading.Semaphore
-) -> tuple[bytes | bytearray, tuple[TreeEntry, ...]]:
+def _compressed(block: Block, codec: Codec, mine: _Mine, room: threading.Semaphore) -> _Frame:
     room.release()
     content, entries = block.read(mine.room)
     block.parts.clear()  # what they hold of a large file is in the room now
@@ -137,6 +139,8 @@ def _compressed(
 class _Writer:
     """Writes in order what is made out of order: each piece takes its turn, no more than ``ahead`` are waiting.
 
+    What is made and whose turn it is does not wait, for it is memory.
+
     ``hasher`` takes the digests of a piece, at most two, while the next is read and written.
     """
 
@@ -145,7 +149,7 @@ class _Writer:
         self._hasher = hasher
         self._hashing: list[Future[None]] = []
         self._ahead = ahead
-        self._turns: deque[Callable[[], None]] = deque()
+        self._turns: deque[tuple[Callable[[], None], Future[_Frame] | None]] = deque()
         # Of all, and last of the part that is being written; for the first part these are one.
         self._digests = [hashlib.sha256()]
         self._part_offset = 0
@@ -156,15 +160,20 @@ class _Writer:
         self._tree: list[TreeEntry] = []
         self._ends: list[int] = []
 
-    def take_turn(self, turn: Callable[[], None]) -> None:
-        self._turns.append(turn)
-        while len(self._turns) > self._ahead:
-            self._turns.popleft()()
+    def take_turn(self, turn: Callable[[], None], needs: Future[_Frame] | None = None) -> None:
+        """Have ``turn`` called when all those before it have been, and the frame that it ``needs`` is made."""
+        self._turns.append((turn, needs))
+        while len(self._turns) > self._ahead or (self._turns and self._is_made(self._turns[0][1])):
+            self._turns.popleft()[0]()
+
+    @staticmethod
+    def _is_made(frame: Future[_Frame] | None) -> bool:
+        return frame is None or frame.done()
 
     def everything(self) -> tuple[TreeEntry, ...]:
         """What is in all that has been added; waits until it is written."""
         while self._turns:
-            self._turns.popleft()()
+            self._turns.popleft()[0]()
         return tuple(self._tree)
 
     def finish(self) -> WrittenArchive:
@@ -189,7 +198,7 @@ class _Writer:
 
     def frame(
         self,
-        frame: Future[tuple[bytes | bytearray, tuple[TreeEntry, ...]]],
+        frame: Future[_Frame],
         entry: NewEntry,
         inside: list[TreeEntry],
     ) -> None:

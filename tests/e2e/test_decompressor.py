@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bundlekit import build
-from installkit import damaged
+from installkit import PROGRAM, damaged
 
 from bundler.machine import Machine
 
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
-PROGRAM = "tools/bin/zstd.gz"
 STICK = "mkdir -p /mnt/stick; mount -t tmpfs -o noexec,mode=777 none /mnt/stick; cp -r /root/bundle /mnt/stick/"
 
 

@@ -16,6 +16,7 @@ from installkit import COOKIE, Spec, but, write_bundle
 
 from bundler.config.project import Secret
 from bundler.machine import Machine, rootfs
+from bundler.pack.decompressor import TOOLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -36,7 +37,7 @@ FIRST = Spec(
     config='PORT="8000"\nMARK="1.0"\n',
     parts=2,
 )
-# One service goes, one comes, one secret comes.
+# One service goes, one comes, one secret comes; its payload is zstd, and brings what reads it.
 SECOND = but(
     FIRST,
     version="2.0",
@@ -91,11 +92,11 @@ INSTALLS = ("install", "upgrade")
 
 
 @pytest.fixture(scope="session")
-def begin(tmp_path_factory: pytest.TempPathFactory) -> Callable[[World, tuple[str, ...]], Path]:
+def begin(hello: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[World, tuple[str, ...]], Path]:
     """The state of a machine on which some scripts were run, and an operator has changed a setting."""
     room = tmp_path_factory.mktemp("begin")
-    for spec in (FIRST, SECOND):
-        write_bundle(spec, room / spec.version)
+    write_bundle(FIRST, room / FIRST.version)
+    write_bundle(but(SECOND, tools=hello / TOOLS), room / SECOND.version)
     made: dict[tuple[str, tuple[str, ...]], Path] = {}
 
     def make(world: World, scripts: tuple[str, ...]) -> Path:

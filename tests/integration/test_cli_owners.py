@@ -87,6 +87,9 @@ def test_a_clash_is_settled_by_the_line_that_is_proposed(
     second = build(project, channel, "dir")  # what the other build has kept is at hand
     assert content(second, SHARED) == b"WHO = 'cv-headless'\n"
     assert manifest["build_id"] != json.loads((second / "manifest.json").read_text())["build_id"]
+    (moved,) = json.loads(command("diff", bundle, second, "--json").stdout)["shared"]
+    assert (moved["name"], moved["old"], moved["new"]) == (SHARED, "of cv-full (wheel)", "of cv-headless (wheel)")
+    assert f"~ {SHARED}" in " ".join(command("diff", bundle, second).stdout.split())
     assert command("verify", second).returncode == 0
     warm = (second / "payload.tar.gz").read_bytes()
     monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cold"))

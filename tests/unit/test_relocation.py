@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 from conda_pack.prefixes import replace_prefix
-from hypothesis import given
+from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundler.errors import PackError
@@ -59,6 +59,7 @@ contents = st.lists(pieces, max_size=12).map(b"".join)
 new_releases = st.text("ab/._+-", min_size=1, max_size=LENGTH - 5).map(lambda text: f"/{text}")
 
 
+@settings(deadline=None)
 @given(content=contents, new=new_releases)
 def test_text_becomes_what_conda_makes_of_it(content: bytes, new: str) -> None:
     baked = linked(content, "text", BAKED)
@@ -67,6 +68,7 @@ def test_text_becomes_what_conda_makes_of_it(content: bytes, new: str) -> None:
     assert (found is None) == (PLACEHOLDER.encode() not in content)
 
 
+@settings(deadline=None)
 @given(content=contents, new=new_releases)
 def test_a_binary_becomes_what_conda_makes_of_it(content: bytes, new: str) -> None:
     content += b"\0"  # conda-pack passes over a string at the end that has no NUL; linkers do not
@@ -75,6 +77,7 @@ def test_a_binary_becomes_what_conda_makes_of_it(content: bytes, new: str) -> No
     assert apply(baked, found, new) == linked(content, "binary", f"{new}/env")
 
 
+@settings(deadline=None)
 @given(content=contents)
 def test_the_longest_prefix_fits_and_one_more_does_not(content: bytes) -> None:
     baked = linked(content + b"\0", "binary", BAKED)
@@ -88,6 +91,7 @@ def test_the_longest_prefix_fits_and_one_more_does_not(content: bytes) -> None:
     assert len(apply(baked, found, f"{new}x")) > len(baked)
 
 
+@settings(deadline=None)
 @given(content=contents)
 def test_a_mapped_file_is_as_good_as_its_bytes(content: bytes, tmp_path_factory: pytest.TempPathFactory) -> None:
     path: Path = tmp_path_factory.mktemp("mapped") / "file"
@@ -188,6 +192,7 @@ def test_nothing_to_relocate() -> None:
     assert files["share/relocation/text"] == files["share/relocation/binary"] == b""
 
 
+@settings(deadline=None)
 @given(
     path=st.binary(min_size=1).filter(lambda name: b"\0" not in name),
     parts=st.lists(st.binary().map(lambda part: part.replace(b"\0", b"")), min_size=2, max_size=4),
