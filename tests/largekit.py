@@ -28,6 +28,7 @@ __all__ = [
     "prepare_index",
     "record",
     "render_table",
+    "seconds",
 ]
 
 ROOM = CHECKOUT / "build" / "large"
@@ -112,6 +113,11 @@ def bundler(*words: str | Path) -> Sample:
 
 def record(large: Large, column: str, value: str) -> None:
     TABLE.setdefault(large.name, {})[column] = value
+
+
+def seconds(sample: Sample) -> str:
+    """On the clock, and of CPU: the first depends on what else the machine does."""
+    return f"{sample.wall:.0f} s ({sample.cpu:.0f} s)"
 
 
 def render_table() -> str:

@@ -36,7 +36,7 @@ while True:
     if message["parent_header"].get("msg_id") != "1":
         continue
     if kind == "stream":
-        print(content["text"], end="")
+        print(content["text"], end="", file=getattr(sys, content["name"]))
     elif kind == "error":
         sys.exit("\\n".join(content["traceback"]))
     elif kind == "status" and content["execution_state"] == "idle":

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from examplekit import ask, healthy, main_pid
-from largekit import ROOM, SERVER, SERVICE, Large, bundler, make_project, prepare_index, record
+from largekit import ROOM, SERVER, SERVICE, Large, bundler, make_project, prepare_index, record, seconds
 from notebookkit import run_cell
 from wheelindex import serve
 
@@ -63,8 +63,8 @@ def built(large: Large) -> Iterator[Built]:
             with (project / large.own_file).open("a", encoding="utf-8") as file:
                 file.write("# changed\n")
     record(large, "wheels", str(len(list(large.wheels.glob("*.whl")))))
-    record(large, "lock", f"{locked.wall:.0f} s")
-    record(large, "build", f"{first.wall:.0f} s")
+    record(large, "lock", seconds(locked))
+    record(large, "build", seconds(first))
     record(large, "peak memory", f"{first.peak / 1e6:.0f} MB")
     record(large, "bundle", f"{bundles[0].stat().st_size / 1e9:.2f} GB")
     yield Built(large=large, first=bundles[0], second=bundles[1], peak=first.peak)
@@ -121,7 +121,7 @@ def current(machine: Machine, large: Large) -> str:
 
 def test_the_bundle_is_what_was_built(built: Built) -> None:
     sample = bundler("verify", built.first)
-    record(built.large, "verify", f"{sample.wall:.0f} s")
+    record(built.large, "verify", seconds(sample))
     assert sample.peak < 300e6
 
 
