@@ -102,7 +102,7 @@ def read_pixi(
     refuse(
         problems,
         where=str(path),
-        remedy=f"conda-bundler builds nothing from source: take a released package and lock again (pixi lock), or "
+        remedy=f"Take released packages with sha256 sums and lock again (pixi lock); of a project that is only source, "
         f"{BUILD_IT}.",
     )
     return tuple(packages[key] for key in sorted(packages))
