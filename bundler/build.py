@@ -19,6 +19,7 @@ from bundler.lock.condalock import LockRequest, write_lockfile
 from bundler.lock.decompressor import locked_decompressor
 from bundler.lock.fit import find_fits
 from bundler.lock.lockfile import Lock
+from bundler.lock.pip import check_wheels
 from bundler.lock.read import files_for, locked_categories, locked_platforms, read_lock
 from bundler.pack.app import app_members
 from bundler.pack.codecs import CODECS
@@ -90,6 +91,7 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     locks = [with_local(lock, local, f"{config.source}: bundle.inject", progress) for lock in locks]
     for lock in locks:
         _check_not_empty(config, lock)
+        check_wheels(lock.packages, lock.path)
     check_names(config, lockfiles, locks)
     _check_link_scripts(config, lockfiles, locks)
     return tuple(_build_one(config, lock, app, options, progress) for lock in locks)

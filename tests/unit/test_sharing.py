@@ -113,7 +113,8 @@ metadata: {platforms: [linux-64, linux-aarch64]}
 package:
 """
 ENTRY = """
-- {name: %s, version: "1", manager: %s, platform: %s, category: %s, hash: {}, url: "https://x.example/noarch/a-1-0.conda"}
+- {name: %s, version: "1", manager: %s, platform: %s, category: %s, hash: {}, url: "https://x.example/noarch/a-1-0.conda",
+   optional: false}
 """
 
 
