@@ -243,7 +243,7 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
     platforms = config.platforms if update else config.project_platforms
     make_progress(quiet=quiet).step(f"Locking {config.spec_name} for {', '.join(platforms)}")
     write_lockfile(replace(request, platforms=platforms), update=update)
-    lockfiles = injected_lockfiles(config)
+    lockfiles = replace(config.lockfiles, wheels=None)
     counts = {platform: len(read_lock(lockfiles, platform).packages) for platform in platforms}
     told = ", ".join(f"{count} packages for {platform}" for platform, count in counts.items())
     return [f"{config.lockfile}: {told}"], {"lockfile": str(config.lockfile), "packages": counts}
