@@ -26,16 +26,17 @@ from bundler.lock.read import files_for, locked_platforms, read_lock
 if TYPE_CHECKING:
     from pathlib import Path
 
+KINDS = ("conda", "pypi", "source", "conda_source")
 SHA, MD5 = "ab" * 32, "cd" * 16
 C = "https://conda.example.org/forge"
 
 
 def pixi(version: int, packages: list[dict[str, Any]], **environments: list[str]) -> str:
     """A pixi.lock: ``packages`` as they stand in it, each environment with the places of those that it has."""
-    kinds = {one.get("conda") or one.get("pypi") or one["source"]: one for one in packages}
+    kinds = {next(one[kind] for kind in KINDS if kind in one): one for one in packages}
 
     def listed(places: list[str]) -> list[dict[str, str]]:
-        return [{next(key for key in ("conda", "pypi", "source") if key in kinds[one]): one for one in [place]}
+        return [{next(key for key in KINDS if key in kinds[one]): one for one in [place]}
                 for place in places]  # fmt: skip
 
     document: dict[str, Any] = {"version": version}
@@ -151,6 +152,7 @@ def test_what_is_no_wheel_is_refused_or_injected(tmp_path: Path, place: dict[str
         ({**ZLIB, "depends": ["x\n\x1b"]}, "is not a dependency"),
         ({**ZLIB, "conda": "../child"}, "../child: is built by pixi from source"),
         ({"source": "child[87dc] @ ."}, "child[87dc] @ .: is built by pixi from source"),
+        ({"conda_source": "child[87dc] @ .", "build": "0"}, "child[87dc] @ .: is built by pixi from source"),
         ({**ZLIB, "conda": f"{C}/linux-64/..%2Fzlib-1.3-0.conda"}, "'../zlib' is not the name of a package"),
         ({**ZLIB, "conda": f"{C}/linux-64/x/../../zlib-1.3-0.conda"}, "leads out of its own directory"),
         ({**ZLIB, "conda": f"{C}/noarch/...conda"}, "is not the URL of a conda package"),
@@ -164,7 +166,7 @@ def test_what_is_no_wheel_is_refused_or_injected(tmp_path: Path, place: dict[str
     ],
 )
 def test_what_is_wrong_with_an_entry_is_said(tmp_path: Path, entry: dict[str, Any], sentence: str) -> None:
-    place = entry.get("conda") or entry.get("pypi") or entry["source"]
+    place = next(entry[kind] for kind in KINDS if kind in entry)
     said = fails(write(tmp_path / "pixi.lock", pixi(7, [entry], default=[place])))
     assert sentence in said
     assert "s3cret" not in said
@@ -263,10 +265,13 @@ def test_what_is_wrong_with_a_line_is_said(tmp_path: Path, line: str, sentence: 
 
 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
-    lines = "".join(f"{C}/linux-64/{name}-1-0.conda#{MD5}\n" for name in ("a", "b"))
-    said = fails(write(tmp_path / "explicit.lock", HEAD + lines))
+    lines = [f"{C}/linux-64/{name}-1-0.conda#{MD5}\n" for name in "abcdefghijklmn"]
+    said = fails(write(tmp_path / "explicit.lock", HEAD + "".join(lines[:2])))
     assert "2 packages cannot be taken:\n    a: it has an MD5" in said
     assert "\n    b: it has an MD5" in said
+    said = fails(write(tmp_path / "explicit.lock", HEAD + "".join(lines)))
+    assert "14 packages cannot be taken:\n    a: it has" in said
+    assert "\n    l: it has an MD5 alone, which anybody can forge\n    and 2 more\n" in said
 
 
 @pytest.mark.parametrize(

@@ -78,6 +78,7 @@ def ask(path: Path, *, platform: str = "linux-64", environment: str | None = Non
         ('h11 = ">=0.14"', 'h11 = { path = "." }', True, "fits"),
         ('python = "3.11.*"', 'zlib = "1.3"', False, "does not ask for python any more"),
         ('"3.11.*"', '"3.11.*"\nmine = { path = "." }', True, "fits"),
+        ('python = "3.11.*"', 'mine = { path = "." }', True, "fits"),
         ('"3.11.*"', "7", False, "asks for python 7; 3.11.7"),
         ('"3.11.*"', '">>3"', None, "is no match spec"),
         ('">=0.14"', "3", None, "what pixi.toml asks for cannot be read"),
@@ -183,6 +184,15 @@ def test_uv(tmp_path: Path, old: str, new: str, fits: bool | None, sentence: str
     (tmp_path / "pyproject.toml").write_text(PYPROJECT.replace(old, new, 1))
     found = ask(tmp_path / "uv.lock")
     assert (found[0], sentence in found[1]) == (fits, True), found
+
+
+def test_uv_writes_no_versions_of_what_comes_from_elsewhere(tmp_path: Path) -> None:
+    (tmp_path / "uv.lock").write_text(UV.replace('specifier = ">=1,<2"', 'git = "https://x.example/app"'))
+    sources = "[tool.uv.sources]\nApp_Lib = { git = 'https://x.example/app' }\n"
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT + sources)
+    assert ask(tmp_path / "uv.lock")[0] is True
+    (tmp_path / "pyproject.toml").write_text(PYPROJECT)
+    assert "asks for app-lib[fast]<2,>=1" in ask(tmp_path / "uv.lock")[1]
 
 
 def test_what_nobody_can_know(tmp_path: Path) -> None:

@@ -27,6 +27,7 @@ _URL = re.compile(r"(https?|file)://[!#-;=?-\[\]_a-z{}~]+")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!~-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_MOST = 12
 _ENDINGS = {"conda": (".conda", ".tar.bz2"), "pip": (".whl",)}
 
 
@@ -82,10 +83,12 @@ def _is_called(package: LockedPackage) -> bool:
 
 
 def refuse(problems: Iterable[str], *, where: str, remedy: str) -> None:
-    """Raise :class:`LockError` with all ``problems``, if there are any."""
+    """Raise :class:`LockError` with all ``problems``, or the first of very many, if there are any."""
     told = list(dict.fromkeys(problems))
-    if told:
-        lines = told[0] if len(told) == 1 else "".join(f"\n    {one}" for one in told)
-        raise LockError(
-            lines if len(told) == 1 else f"{len(told)} packages cannot be taken:{lines}", where=where, remedy=remedy
-        )
+    if not told:
+        return
+    if len(told) == 1:
+        raise LockError(told[0], where=where, remedy=remedy)
+    lines = [*told[:_MOST], *([f"and {len(told) - _MOST} more"] if len(told) > _MOST else [])]
+    listed = "".join(f"\n    {one}" for one in lines)
+    raise LockError(f"{len(told)} packages cannot be taken:{listed}", where=where, remedy=remedy)

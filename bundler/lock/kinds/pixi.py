@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 __all__ = ["PixiLock", "pixi_platforms", "read_pixi"]
 
 _VERSIONS = (6, 7)
+_SOURCES = ("conda_source", "source")
+"""What version 7 calls a conda package that pixi builds; with its name, a digest and where it lies."""
 
 
 class PixiLock:
@@ -141,8 +143,8 @@ def _list(value: Any, what: str, path: Path) -> list[Any]:
 
 
 def _reference(entry: Any, path: Path) -> tuple[str, str]:
-    """Kind and place: ``conda``, ``pypi`` or ``source``, and a URL or a path."""
-    for kind in ("conda", "pypi", "source"):
+    """Kind and place: ``conda``, ``pypi`` or one of ``_SOURCES``, and a URL or a path."""
+    for kind in ("conda", "pypi", *_SOURCES):
         if isinstance(entry, dict) and isinstance(entry.get(kind), str):
             return kind, entry[kind]
     raise LockError(f"an entry is neither conda nor pypi: {entry!r}", where=str(path), remedy=PIXI.remedy)
@@ -175,8 +177,8 @@ def _conda(entry: Mapping[str, Any], platform: str) -> LockedPackage:
 
 def _wheel(entry: Mapping[str, Any], platform: str, injected: frozenset[str]) -> LockedPackage | None:
     """None if what has the name is injected."""
-    if "pypi" not in entry:
-        raise BadEntry(f"{entry['source']}: is built by pixi from source, and is no package yet")
+    if built := next((entry[kind] for kind in _SOURCES if kind in entry), None):
+        raise BadEntry(f"{built}: is built by pixi from source, and is no package yet")
     url = entry["pypi"]
     name = str(canonicalize_name(str(entry.get("name") or url)))
     if source := _source(url):
