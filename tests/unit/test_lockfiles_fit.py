@@ -173,6 +173,8 @@ test = [{ name = "testy" }]
         ('"cuda==1.0"', "", False, "it was locked for cuda==1.0 (gpu)"),
         ('"ruff"', '"ruff", "mypy"', False, "asks for mypy (dev)"),
         ("; sys_platform=='win32'", "; os_name=='nt'", True, "fits"),
+        ('gpu = ["cuda==1.0"]', "", False, "it was locked for cuda==1.0 (gpu)"),
+        ("'win32'\"]", "'win32'\", \"cuda==1.0; extra == 'gpu'\"]", True, "fits"),
         ('version = "0.1"', 'dynamic = ["dependencies"]', None, "leaves its dependencies to the build"),
         ("winny;", "winny !!", None, "what pyproject.toml asks for cannot be read"),
         ('"test" }', '"dev" }', None, "includes itself"),

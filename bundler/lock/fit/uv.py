@@ -77,7 +77,13 @@ def _wishes(of: str, texts: Iterable[str]) -> Iterator[_Wish]:
     for text in texts:
         wanted = Requirement(text)
         versions = SpecifierSet() if wanted.url else wanted.specifier
-        yield _Wish(of, str(canonicalize_name(wanted.name)), _extras(wanted.extras), versions)
+        extra = _EXTRA.search(str(wanted.marker or ""))
+        yield _Wish(
+            of or (str(canonicalize_name(extra[1])) if extra else ""),
+            str(canonicalize_name(wanted.name)),
+            _extras(wanted.extras),
+            versions,
+        )
 
 
 def _group(groups: Mapping[str, Any], name: str, seen: tuple[str, ...]) -> Iterator[str]:
