@@ -31,7 +31,9 @@ __all__ = [
 
 DEFAULT = "default"
 """What pixi calls the environment that a workspace always has."""
-_RESERVED = ("install.sh", "manage", "manifest.json", "SHA256SUMS")
+_RESERVED = re.compile(r"install\.sh|manage|manifest\.json|SHA256SUMS|payload\..*|config|tools|units")
+"""What a bundle has beside its lockfiles."""
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 @dataclass(frozen=True)
@@ -137,7 +139,9 @@ def sort_lockfiles(paths: Iterable[Path], *, where: str) -> Lockfiles:
             where=where,
         )
     names = Counter(path.name for path in paths)
-    if twice := [name for name, count in names.items() if count > 1 or name in _RESERVED]:
+    if odd := [name for name in names if not _PLAIN.fullmatch(name)]:
+        raise ConfigError(f"bundle.lockfile: {odd[0]!r} is no name that a bundle can have a file under", where=where)
+    if twice := [name for name, count in names.items() if count > 1 or _RESERVED.fullmatch(name)]:
         raise ConfigError(
             f"bundle.lockfile: a bundle has its lockfiles by their names, and cannot have one more {twice[0]}",
             where=where,

@@ -304,6 +304,9 @@ def test_which_kind_a_file_is(tmp_path: Path, name: str, text: str | None, kind:
         ('["conda-lock.yml", "pixi.lock"]', "only @EXPLICIT files"),
         ('["a/conda-linux-64.lock", "b/conda-linux-64.lock"]', "cannot have one more conda-linux-64.lock"),
         ('"locks/manifest.json"', "cannot have one more manifest.json"),
+        ('"locks/payload.tar.zst"', "cannot have one more payload"),
+        ('"locks/my lock.yml"', "'my lock.yml' is no name that a bundle can have a file under"),
+        ('"locks/.."', r"'\.\.' is no name"),
         ("[]", "at least 1 item"),
     ],
 )
