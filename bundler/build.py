@@ -15,15 +15,18 @@ from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
 from bundler.linkscripts.consent import Consent
 from bundler.local.files import find_local, local_wheel_names
 from bundler.local.replace import with_local
-from bundler.lock.condalock import LockRequest, is_fresh, write_lockfile
+from bundler.lock.condalock import LockRequest, write_lockfile
 from bundler.lock.decompressor import locked_decompressor
-from bundler.lock.lockfile import Lock, locked_categories, locked_platforms, read_lock
+from bundler.lock.fit import find_fits
+from bundler.lock.lockfile import Lock
+from bundler.lock.pip import check_wheels
+from bundler.lock.read import files_for, locked_categories, locked_platforms, read_lock
 from bundler.pack.app import app_members
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
 from bundler.pack.decompressor import TOOLS, UnusableError, take_decompressor
 from bundler.pack.payload import PackOptions, make_payload
-from bundler.platforms import runs_here
+from bundler.platforms import MACHINES, runs_here
 from bundler.prefix import forget, make_prefix
 from bundler.progress import QuietProgress
 from bundler.sharing.owners import Owners, check_names
@@ -48,6 +51,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundler.bundle.identity import Identity
+    from bundler.config.lockfiles import Lockfiles
     from bundler.config.project import BundleConfig, Service
     from bundler.fetch.archives import Archive
     from bundler.pack.decompressor import Decompressor
@@ -61,7 +65,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-__all__ = ["BuildOptions", "build", "install_service", "lock_request"]
+__all__ = ["BuildOptions", "build", "injected_lockfiles", "install_service", "lock_request"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,12 +86,14 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     local = find_local(config)
     app = app_members(config.files, progress)
     _ensure_lockfile(config, options, progress)
-    locks = [read_lock(config.lockfile, platform, config.categories) for platform in config.platforms]
+    lockfiles = injected_lockfiles(config)
+    locks = [read_lock(lockfiles, platform, config.categories) for platform in config.platforms]
     locks = [with_local(lock, local, f"{config.source}: bundle.inject", progress) for lock in locks]
     for lock in locks:
-        _check_not_empty(lock, config.categories)
-    check_names(config, locks)
-    _check_link_scripts(config, locks)
+        _check_not_empty(config, lock)
+        check_wheels(lock.packages, lock.path)
+    check_names(config, lockfiles, locks)
+    _check_link_scripts(config, lockfiles, locks)
     return tuple(_build_one(config, lock, app, options, progress) for lock in locks)
 
 
@@ -100,13 +106,18 @@ def _consent(config: BundleConfig) -> Consent:
     )
 
 
-def _check_link_scripts(config: BundleConfig, locks: list[Lock]) -> None:
+def _check_link_scripts(config: BundleConfig, lockfiles: Lockfiles, locks: list[Lock]) -> None:
     """A package may be locked for one platform and not for another."""
     if config.link_scripts in ("all", ()):
         return
-    others = (name for name in locked_platforms(config.lockfile) if name not in config.platforms)
-    every = [*locks, *(read_lock(config.lockfile, platform, config.categories) for platform in others)]
+    others = (name for name in locked_platforms(lockfiles) if name in MACHINES and name not in config.platforms)
+    every = [*locks, *(read_lock(lockfiles, platform, config.categories) for platform in others)]
     _consent(config).check_names({one.name for lock in every for one in lock.packages if one.manager == "conda"})
+
+
+def injected_lockfiles(config: BundleConfig) -> Lockfiles:
+    """The project's lockfiles, to be read with what is injected in mind."""
+    return replace(config.lockfiles, injected=local_wheel_names(config))
 
 
 def lock_request(config: BundleConfig, solver: str) -> LockRequest:
@@ -151,7 +162,7 @@ def _build_one(
         files |= {path: text.encode() for path, text in activation.files().items()}
         # JSON has an escape for each byte of a name that is not UTF-8.
         files |= {"manifest.json": manifest.encode("utf-8", "backslashreplace")}
-        files |= {"conda-lock.yml": config.lockfile.read_bytes()}
+        files |= {path.name: path.read_bytes() for path in files_for(config.lockfiles, lock.platform)}
         files |= brought.files if brought else {}
         files |= _installer(_script(config, identity, needs, payload, files), files)
         write_files(room, files)
@@ -258,23 +269,25 @@ def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> Bu
 
 def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Progress) -> None:
     request = lock_request(config, options.solver)
-    if config.lockfile.exists():
-        if is_fresh(request):
-            return
-        if not options.relock:
-            raise _stale(config)
+    stale = [one for one in find_fits(request, injected_lockfiles(config)) if one.fits is False]
+    if foreign := [one for one in stale if not one.ours]:
+        raise StaleLockError(foreign[0].why, where=str(foreign[0].path), remedy=foreign[0].remedy)
+    if not stale:
+        return
+    if config.lockfile.exists() and not options.relock:
+        raise _stale(config)
     progress.step(f"Locking {config.spec_name} for {', '.join(config.project_platforms)}")
     # One lockfile is for all of them: to build one bundle takes nothing away from the others.
     write_lockfile(replace(request, platforms=config.project_platforms))
 
 
-def _check_not_empty(lock: Lock, categories: tuple[str, ...]) -> None:
+def _check_not_empty(config: BundleConfig, lock: Lock) -> None:
     if lock.packages:
         return
-    found = locked_categories(lock.path, lock.platform)
-    others = ", ".join(f"{name} ({count})" for name, count in sorted(found.items()))
+    found = locked_categories(config.lockfiles, lock.platform)
+    others = ", ".join(f"{name} ({count})" for name, count in sorted(found.items()) if count)
     raise ConfigError(
-        f"the environment is empty: no package is locked for {lock.platform} in category {', '.join(categories)}"
+        f"the environment is empty: no package is locked for {lock.platform} in category {', '.join(config.categories)}"
         + (f"; there are packages in {others}" if others else ", nor in any other"),
         where=str(lock.path),
         remedy="Name a category in bundle.toml (bundle.categories) or with --category."
@@ -284,7 +297,7 @@ def _check_not_empty(lock: Lock, categories: tuple[str, ...]) -> None:
 
 
 def _stale(config: BundleConfig) -> StaleLockError:
-    locked = locked_platforms(config.lockfile)
+    locked = locked_platforms(config.lockfiles)
     missing = [platform for platform in config.platforms if platform not in locked]
     return StaleLockError(
         f"not locked for {', '.join(missing)}, only for {', '.join(locked) or 'no platform at all'}"

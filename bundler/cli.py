@@ -228,27 +228,23 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
     """Lock environment.yml: every package of every platform, by URL and hash."""
     from dataclasses import replace
 
-    from bundler.build import lock_request
-    from bundler.errors import StaleLockError
-    from bundler.lock.condalock import is_fresh, write_lockfile
-    from bundler.lock.lockfile import read_lock
+    from bundler.build import injected_lockfiles, lock_request
+    from bundler.lock.condalock import write_lockfile
+    from bundler.lock.fit.check import check_fits, refuse_foreign
+    from bundler.lock.read import read_lock
     from bundler.progress import make_progress
 
     config = _load(directory, options)
     request = lock_request(config, solver)
     if check:
-        if not config.lockfile.exists() or not is_fresh(request):
-            raise StaleLockError(
-                f"does not belong to {config.spec_name}" if config.lockfile.exists() else "there is no lockfile",
-                where=str(config.lockfile),
-                remedy="Run `conda-bundler lock`.",
-            )
-        return [f"{config.lockfile} is fresh"], {"lockfile": str(config.lockfile), "fresh": True}
+        return check_fits(request, injected_lockfiles(config))
+    refuse_foreign(config.lockfiles)
     # An update leaves other platforms as they are; a whole lockfile is for all of them.
     platforms = config.platforms if update else config.project_platforms
     make_progress(quiet=quiet).step(f"Locking {config.spec_name} for {', '.join(platforms)}")
     write_lockfile(replace(request, platforms=platforms), update=update)
-    counts = {platform: len(read_lock(config.lockfile, platform).packages) for platform in platforms}
+    lockfiles = replace(config.lockfiles, wheels=None)
+    counts = {platform: len(read_lock(lockfiles, platform).packages) for platform in platforms}
     told = ", ".join(f"{count} packages for {platform}" for platform, count in counts.items())
     return [f"{config.lockfile}: {told}"], {"lockfile": str(config.lockfile), "packages": counts}
 

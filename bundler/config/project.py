@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from bundler.config.consistency import inconsistencies
 from bundler.config.fields import Inside, Line, Model, Name, Setting, Variable
 from bundler.config.files import AppFile, FilesTable, FileTable
+from bundler.config.lockfiles import Lockfiles, sort_lockfiles
 from bundler.config.platforms import Platform, PlatformTable
 from bundler.config.services import Service, ServiceTable
 from bundler.config.tables import ChannelsTable, ReleaseTable, Secret, SecretForm
@@ -27,7 +28,7 @@ else:
     import tomli as tomllib
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Mapping, Sequence
     from pathlib import Path
 
     from bundler.fetch.channels import Access
@@ -48,11 +49,15 @@ class _BundleTable(Model):
     version: Version | None = None
     description: Line = ""
     platforms: Annotated[tuple[Platform, ...], Field(min_length=1)] | None = None
-    environment: str | Annotated[tuple[str, ...], Field(min_length=1)] = "environment.yml"
-    """One file, or several that together make one environment."""
+    environment: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
+    """One file, or several that together make one environment; environment.yml unless said."""
     categories: tuple[Line, ...] = ("main",)
     """Which of conda-lock's categories go into the bundle; ``main`` always does."""
-    lockfile: str = "conda-lock.yml"
+    lockfile: str | Annotated[tuple[str, ...], Field(min_length=1)] = "conda-lock.yml"
+    """A conda-lock.yml, pixi.lock or @EXPLICIT file; in a list @EXPLICIT files of several platforms, and a pylock.toml
+    or uv.lock for the wheels."""
+    lockfile_environment: Line | None = None
+    """The environment of a pixi.lock; default unless said."""
     exclude: tuple[Line, ...] = ()
     include: tuple[Line, ...] = ()
     inject: tuple[Line, ...] = ()
@@ -112,7 +117,7 @@ class BundleConfig:
     platform_tables: tuple[tuple[str, PlatformTable], ...]
     environments: tuple[Path, ...]
     categories: tuple[str, ...]
-    lockfile: Path
+    lockfiles: Lockfiles
     channels: tuple[str, ...]
     """Replaces the environment spec's channels if it is not empty."""
     access: Access
@@ -140,7 +145,12 @@ class BundleConfig:
     @property
     def spec_name(self) -> str:
         """What to call the environment spec in messages."""
-        return ", ".join(path.name for path in self.environments)
+        return ", ".join(path.name for path in self.environments) or self.lockfiles.told
+
+    @property
+    def lockfile(self) -> Path:
+        """The one with the conda packages, or the first of them: what `conda-bundler lock` writes, if it is its own."""
+        return self.lockfiles.conda[0]
 
     @property
     def root(self) -> str:
@@ -214,9 +224,10 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         )
     forms = {"RELEASE_COOKIE": SecretForm(), **parsed.secrets}
     platforms = _chosen(bundle.platforms or tuple(parsed.platforms), overrides.platforms, source)
-    named = (bundle.environment,) if isinstance(bundle.environment, str) else bundle.environment
-    environments = tuple(path.resolve() for path in overrides.environments) or tuple(directory / name for name in named)
-    lockfile = environments[0].with_name("conda-lock.yml") if source != CONFIG_NAME else directory / bundle.lockfile
+    lockfiles = _lockfiles(bundle, parsed.platforms, directory, source)
+    environments = _environments(bundle, directory, overrides, lockfiles)
+    if source != CONFIG_NAME:
+        lockfiles = replace(lockfiles, conda=(environments[0].with_name("conda-lock.yml"),))
     return BundleConfig(
         directory=directory,
         source=source,
@@ -228,7 +239,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         platform_tables=tuple(sorted(parsed.platforms.items())),
         environments=environments,
         categories=tuple(dict.fromkeys((*bundle.categories, *overrides.categories))),
-        lockfile=lockfile,
+        lockfiles=lockfiles,
         channels=overrides.channels,
         access=parsed.channels.access(offline=overrides.offline),
         virtual_packages=overrides.virtual_packages,
@@ -245,6 +256,26 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         release=parsed.release,
         services=tuple(Service(name=name, table=table) for name, table in sorted(parsed.services.items())),
     )
+
+
+def _lockfiles(bundle: _BundleTable, platforms: Mapping[str, PlatformTable], directory: Path, source: str) -> Lockfiles:
+    named = (bundle.lockfile,) if isinstance(bundle.lockfile, str) else bundle.lockfile
+    found = sort_lockfiles((directory / name for name in named), where=source)
+    glibc = tuple(sorted((name, table.glibc) for name, table in platforms.items()))
+    return replace(found, environment=bundle.lockfile_environment, glibc=glibc)
+
+
+def _environments(
+    bundle: _BundleTable, directory: Path, overrides: Overrides, lockfiles: Lockfiles
+) -> tuple[Path, ...]:
+    """The environment specs; there need be none if another tool has written the lockfile."""
+    if overrides.environments:
+        return tuple(path.resolve() for path in overrides.environments)
+    if bundle.environment is None:
+        usual = directory / "environment.yml"
+        return (usual,) if lockfiles.written_by_us or usual.is_file() else ()
+    named = (bundle.environment,) if isinstance(bundle.environment, str) else bundle.environment
+    return tuple(directory / name for name in named)
 
 
 def _chosen(named: tuple[str, ...], asked: tuple[str, ...], source: str) -> tuple[str, ...]:
@@ -285,6 +316,8 @@ def _platform_mistakes(config: BundleConfig) -> list[str]:
             problems.append(f"platforms.{name}: bundle.platforms does not name it")
         if table.archspec and name != "linux-64":
             problems.append(f"platforms.{name}.archspec: only linux-64 has these levels")
+    if not config.environments:
+        return problems
     environment = config.environments[0]
     beside = [path for path in map(environment.with_name, VIRTUAL_PACKAGES) if path.exists()]
     if config.platform_tables and beside and not config.virtual_packages:

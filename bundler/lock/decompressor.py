@@ -12,13 +12,12 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from bundler.lock.lockfile import TOOLS, Lock, load_yaml, read_lock
+from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
+from bundler.lock.lockfile import TOOLS, Lock, LockedPackage, load_yaml, read_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
-
-    from bundler.lock.lockfile import LockedPackage
 
 __all__ = ["DECOMPRESSOR", "locked_decompressor", "with_tools", "without_tools"]
 
@@ -29,9 +28,14 @@ DECOMPRESSOR = "zstd"
 def locked_decompressor(lock: Lock) -> Lock | None:
     """The decompressor's packages, sorted by name; None if the lockfile has none for the platform.
 
-    A package of the environment ``lock`` is taken as it is there, where an injected one may have taken its place.
+    A package of the environment ``lock`` is taken as it is there, where an injected one may have taken its place. What
+    depends on what an @EXPLICIT file does not say, so nothing can be taken out of it.
     """
-    packages = {package.name: package for package in _conda(read_lock(lock.path, lock.platform, tools=True))}
+    kind, packages = kind_of(lock.path), dict[str, LockedPackage]()
+    if kind is EXPLICIT:
+        return None
+    if kind is CONDA_LOCK:
+        packages = {package.name: package for package in _conda(read_lock(lock.path, lock.platform, tools=True))}
     packages |= {package.name: package for package in _conda(lock)}
     if DECOMPRESSOR not in packages:
         return None

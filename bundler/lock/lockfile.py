@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -189,6 +190,13 @@ def _load(path: Path) -> dict[str, Any]:
             where=str(path),
             remedy=_LOCK_AGAIN,
         )
+    entries = document.get("package")
+    if isinstance(entries, list) and any(isinstance(one, dict) and "optional" not in one for one in entries):
+        raise LockError(
+            "written by a conda-lock before 1.0: its packages do not say whether they are optional",
+            where=str(path),
+            remedy="Lock again: conda-bundler lock",
+        )
     return document
 
 
@@ -213,12 +221,21 @@ def _package(entry: Any, path: Path) -> LockedPackage:
             md5=hashes.get("md5") or None,
             depends=tuple(f"{name} {spec}".strip() for name, spec in sorted((entry.get("dependencies") or {}).items())),
         )
-        well_formed = package.url.count("/") >= 2 and isinstance(package.name, str)
+        well_formed = package.url.count("/") >= 2 and _is_plain(package) and isinstance(package.name, str)
     except (AttributeError, KeyError, TypeError) as missing:
         name = entry.get("name", "?") if isinstance(entry, dict) else "?"
         raise LockError(
             f"its entry for package {name} is damaged: {missing}", where=str(path), remedy=_LOCK_AGAIN
         ) from missing
     if not well_formed:
-        raise LockError(f"its entry for package {package.name} has no usable URL", where=str(path), remedy=_LOCK_AGAIN)
+        raise LockError(
+            f"its entry for package {package.name} has no usable URL or digest", where=str(path), remedy=_LOCK_AGAIN
+        )
     return package
+
+
+def _is_plain(package: LockedPackage) -> bool:
+    """Whether file name and digest, which become paths in the cache, can lead nowhere else."""
+    name = unquote(package.filename)
+    harmless = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
+    return harmless and re.fullmatch(r"[0-9a-f]*", str(package.sha256 or "")) is not None

@@ -10,13 +10,14 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from bundler.errors import ConfigError
-from bundler.lock.lockfile import read_lock
+from bundler.lock.read import read_lock
 from bundler.sharing.shared import described, name_of
 from bundler.systemd.directives import nearest
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Mapping, Sequence
 
+    from bundler.config.lockfiles import Lockfiles
     from bundler.config.project import BundleConfig
     from bundler.lock.lockfile import Lock
 
@@ -88,7 +89,7 @@ class Owners:
 NO_OWNERS = Owners()
 
 
-def check_names(config: BundleConfig, locks: Iterable[Lock]) -> None:
+def check_names(config: BundleConfig, lockfiles: Lockfiles, locks: Iterable[Lock]) -> None:
     """Raise :class:`ConfigError` if ``owners`` names a package that is locked for no platform at all.
 
     One that is only missing on some of them is no mistake: bundle.toml is for all.
@@ -97,7 +98,7 @@ def check_names(config: BundleConfig, locks: Iterable[Lock]) -> None:
     keys = {package.key for lock in locks for package in lock.packages}
     if all(any(map(one.means, keys)) for one in entries):
         return
-    everywhere = (read_lock(config.lockfile, platform) for platform in config.project_platforms)
+    everywhere = (read_lock(lockfiles, platform) for platform in config.project_platforms)
     keys |= {package.key for lock in everywhere for package in lock.packages}
     mistakes = [
         f"{one}: there is no package {one.package} in the environment"

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.errors import BundlerError, ConfigError, LockError
-from bundler.lock.lockfile import LockedPackage, read_lock
+from bundler.lock.lockfile import LockedPackage, locked_platforms, read_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -183,3 +183,69 @@ def test_categories(tmp_path: Path) -> None:
     assert [package.name for package in read_lock(path, "linux-64").packages] == ["app", "ca-certificates", "zlib"]
     with pytest.raises(ConfigError, match="no package is locked in category cuda; there are dev, gpu, main"):
         names("cuda", "gpu")
+
+
+def test_what_conda_lock_1_to_4_have_in_different_places(tmp_path: Path) -> None:
+    """Keys in any order, and metadata, sources and builds that some of them write and others do not."""
+    path = tmp_path / "conda-lock.yml"
+    path.write_text("""\
+metadata:
+  channels: [{url: conda-forge, used_env_vars: []}]
+  content_hash: {linux-64: abc}
+  platforms: [linux-64]
+  sources: [environment.yml]
+  time_metadata: {created_at: '2022-01-01T00:00:00Z'}
+  git_metadata: {git_sha: abc}
+package:
+- category: main
+  dependencies: {}
+  hash: {md5: aa}
+  manager: conda
+  name: zlib
+  optional: false
+  platform: linux-64
+  url: https://127.0.0.1/conda-forge/linux-64/zlib-1.3-0.tar.bz2
+  version: '1.3'
+- category: main
+  hash: {sha256: bb}
+  manager: pip
+  name: app
+  optional: true
+  platform: linux-64
+  source: {type: url, url: 'https://127.0.0.1/app-1.0-py3-none-any.whl'}
+  url: https://127.0.0.1/app-1.0-py3-none-any.whl
+  version: '1.0'
+  build: null
+version: 1
+""")
+    wheel, zlib = read_lock(path, "linux-64").packages
+    assert (wheel.key, wheel.sha256, wheel.depends) == ("pip:app", "bb", ())
+    assert (zlib.md5, zlib.sha256, zlib.depends) == ("aa", None, ())
+
+
+def test_a_lockfile_of_before_conda_lock_1_is_to_be_locked_again(tmp_path: Path) -> None:
+    path = tmp_path / "conda-lock.yml"
+    path.write_text(LOCKFILE.replace("  optional: false\n", "", 1))
+    for ask in (locked_platforms, lambda path: read_lock(path, "linux-64")):
+        with pytest.raises(LockError, match=r"written by a conda-lock before 1\.0") as raised:
+            ask(path)
+        assert raised.value.remedy == "Lock again: conda-bundler lock"
+
+
+@pytest.mark.parametrize(
+    ("old", "new"),
+    [
+        ("files/app-2.0-py3-none-any.whl", "files/..%2F..%2Fapp-2.0-py3-none-any.whl"),
+        ("files/app-2.0-py3-none-any.whl", "files/%2Ftmp%2Fapp-2.0-py3-none-any.whl"),
+        ("files/app-2.0-py3-none-any.whl", "files/app-2.0-py3-none-any.whl%1b"),
+        ("linux-64/zlib-1.10-h-notabuild_0.conda", "noarch/...conda"),
+        ("linux-64/zlib-1.10-h-notabuild_0.conda", "noarch/.."),
+        ("sha256: bbbb", "sha256: ../../OUTSIDE/dir"),
+        ("sha256: bbbb", "sha256: /tmp/dir"),
+    ],
+)
+def test_a_name_or_digest_that_leads_out_of_the_cache(tmp_path: Path, old: str, new: str) -> None:
+    path = tmp_path / "conda-lock.yml"
+    path.write_text(LOCKFILE.replace(old, new))
+    with pytest.raises(LockError, match="has no usable URL or digest"):
+        read_lock(path, "linux-64")

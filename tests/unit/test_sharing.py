@@ -113,7 +113,8 @@ metadata: {platforms: [linux-64, linux-aarch64]}
 package:
 """
 ENTRY = """
-- {name: %s, version: "1", manager: %s, platform: %s, category: %s, hash: {}, url: "https://x.example/noarch/a-1-0.conda"}
+- {name: %s, version: "1", manager: %s, platform: %s, category: %s, hash: {}, url: "https://x.example/noarch/a-1-0.conda",
+   optional: false}
 """
 
 
@@ -132,7 +133,7 @@ def test_a_package_of_another_platform_or_category_is_no_mistake(tmp_path: Path)
         table = ", ".join(f'"bin/{number}" = "{name}"' for number, name in enumerate(names))
         (tmp_path / "bundle.toml").write_text(config.format(table) + '[services.x]\ncommand = ["a"]\n')
         found = load_config(tmp_path)
-        check_names(found, [read_lock(found.lockfile, "linux-64", found.categories)])
+        check_names(found, found.lockfiles, [read_lock(found.lockfile, "linux-64", found.categories)])
 
     check("a", "B_c", "d")
     with pytest.raises(ConfigError, match='"bin/1" = "pip:a": there is no package pip:a in the environment') as caught:

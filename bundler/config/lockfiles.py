@@ -1,0 +1,149 @@
+"""``[bundle] lockfile``: which files say what is in the environment, and what wrote each of them.
+
+conda-bundler writes conda-lock.yml. Every other lockfile is some other tool's, and is only read.
+"""
+
+from __future__ import annotations
+
+import re
+from collections import Counter
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bundler.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+    from pathlib import Path
+
+__all__ = [
+    "CONDA_LOCK",
+    "DEFAULT",
+    "EXPLICIT",
+    "PIXI",
+    "PYLOCK",
+    "UV",
+    "Kind",
+    "Lockfiles",
+    "kind_of",
+    "sort_lockfiles",
+]
+
+DEFAULT = "default"
+"""What pixi calls the environment that a workspace always has."""
+_RESERVED = re.compile(r"install\.sh|manage|manifest\.json|SHA256SUMS|payload\..*|config|tools|units")
+"""What a bundle has beside its lockfiles."""
+_PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
+
+
+@dataclass(frozen=True)
+class Kind:
+    """A format: its usual name, how it is written again, and whether it has wheels alone."""
+
+    name: str
+    remedy: str
+    wheels: bool = False
+
+
+CONDA_LOCK = Kind("conda-lock.yml", "Write it anew: conda-bundler lock")
+PIXI = Kind("pixi.lock", "Write it with pixi: pixi lock")
+EXPLICIT = Kind("@EXPLICIT file", "Write it with conda: conda list --explicit --sha256")
+PYLOCK = Kind("pylock.toml", "Write it with the tool that did: uv export --format pylock.toml, pip lock", wheels=True)
+UV = Kind("uv.lock", "Write it with uv: uv lock", wheels=True)
+
+_NAMES = (
+    (re.compile(r"pixi\.lock"), PIXI),
+    (re.compile(r"uv\.lock"), UV),
+    (re.compile(r"pylock(\.[^.]+)?\.toml"), PYLOCK),  # PEP 751 has no other names
+)
+_RENDERED = re.compile(r"conda-(linux|osx|win)-\w+\.lock")
+"""What `conda-lock --kind explicit` calls its files."""
+_MARKS = (
+    (re.compile(rb"^@EXPLICIT\s*$", re.MULTILINE), EXPLICIT),
+    (re.compile(rb"^lock-version\s*=", re.MULTILINE), PYLOCK),
+    (re.compile(rb"^\[\[package\]\]\s*$", re.MULTILINE), UV),
+    (re.compile(rb"^environments\s*:", re.MULTILINE), PIXI),
+)
+
+
+def kind_of(path: Path) -> Kind:
+    """What ``path`` is: by its name if that is one that a tool insists on, else by what is in it."""
+    for pattern, kind in _NAMES:
+        if pattern.fullmatch(path.name):
+            return kind
+    try:
+        data = path.read_bytes()
+    except OSError:  # whoever reads it says what is wrong
+        return EXPLICIT if _RENDERED.fullmatch(path.name) else CONDA_LOCK
+    return next((kind for mark, kind in _MARKS if mark.search(data)), CONDA_LOCK)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Lockfiles:
+    """The lockfiles of a project.
+
+    ``conda`` are files with conda packages (and perhaps wheels), of which each platform is in one; ``wheels`` one with
+    wheels alone, which are chosen for the Python that conda brings. ``environment`` is that of a pixi.lock, ``glibc``
+    the C library of each platform's servers, ``injected`` the names of wheels that come from elsewhere.
+    """
+
+    conda: tuple[Path, ...]
+    wheels: Path | None = None
+    environment: str | None = None
+    glibc: tuple[tuple[str, str], ...] = ()
+    injected: frozenset[str] = frozenset()
+
+    @classmethod
+    def of(cls, path: Path) -> Lockfiles:
+        """A single one."""
+        return cls(conda=(path,))
+
+    @property
+    def files(self) -> tuple[Path, ...]:
+        """All of them."""
+        return (*self.conda, *((self.wheels,) if self.wheels else ()))
+
+    @property
+    def written_by_us(self) -> bool:
+        """Whether `conda-bundler lock` writes the conda part."""
+        return kind_of(self.conda[0]) is CONDA_LOCK
+
+    @property
+    def told(self) -> str:
+        """What to call them in messages."""
+        return ", ".join(path.name for path in self.files)
+
+
+def sort_lockfiles(paths: Iterable[Path], *, where: str) -> Lockfiles:
+    """The files by what they are for. Raises :class:`ConfigError` for a combination that means nothing."""
+    paths = tuple(paths)
+    kinds = {path: kind_of(path) for path in paths}
+    conda = tuple(path for path in paths if not kinds[path].wheels)
+    wheels = tuple(path for path in paths if kinds[path].wheels)
+    if not conda:
+        raise ConfigError(
+            f"bundle.lockfile: {wheels[0].name} has wheels alone, but not the Python that they are for",
+            where=where,
+            remedy=f'Name a lockfile with conda\'s Python, too: lockfile = ["conda-lock.yml", "{wheels[0].name}"]',
+        )
+    if len(wheels) > 1:
+        raise ConfigError(
+            f"bundle.lockfile: {' and '.join(path.name for path in wheels)} both have the wheels; one file is for all "
+            "platforms",
+            where=where,
+        )
+    if len(conda) > 1 and any(kinds[path] is not EXPLICIT for path in conda):
+        others = ", ".join(f"{path.name} ({kinds[path].name})" for path in conda)
+        raise ConfigError(
+            f"bundle.lockfile: only @EXPLICIT files, of a platform each, can be several; there are {others}",
+            where=where,
+        )
+    names = Counter(path.name for path in paths)
+    if odd := [name for name in names if not _PLAIN.fullmatch(name)]:
+        raise ConfigError(f"bundle.lockfile: {odd[0]!r} is no name that a bundle can have a file under", where=where)
+    if twice := [name for name, count in names.items() if count > 1 or _RESERVED.fullmatch(name)]:
+        raise ConfigError(
+            f"bundle.lockfile: a bundle has its lockfiles by their names, and cannot have one more {twice[0]}",
+            where=where,
+        )
+    return Lockfiles(conda=conda, wheels=wheels[0] if wheels else None)

@@ -1,0 +1,31 @@
+"""What stands between a lockfile and an answer."""
+
+from __future__ import annotations
+
+import sys
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["Unknown", "read_manifest"]
+
+
+class Unknown(Exception):  # noqa: N818 -- never shown by itself: it is the reason of a Fit
+    """Why it cannot be known whether a lockfile fits."""
+
+
+def read_manifest(path: Path) -> Mapping[str, Any]:
+    """A manifest in TOML. Raises :class:`Unknown` for one that cannot be read."""
+    try:
+        return tomllib.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as missing:
+        raise Unknown(f"there is no {path.name} beside it") from missing
+    except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
+        raise Unknown(f"{path.name} cannot be read ({error})") from error
