@@ -11,6 +11,7 @@ from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import make_manifest
+from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
 from bundler.linkscripts.consent import Consent
 from bundler.local.files import find_local, local_wheel_names
@@ -64,6 +65,11 @@ if TYPE_CHECKING:
     from bundler.target.requirements import Requirements
 
 _T = TypeVar("_T")
+_NO_ZSTD = {
+    CONDA_LOCK: "no package zstd is locked (`conda-bundler lock` adds it if the channels have one)",
+    EXPLICIT: "an @EXPLICIT file does not say what a program depends on, so no zstd can be brought",
+}
+"""Why a bundle has no decompressor, by what its lockfile is."""
 
 __all__ = ["BuildOptions", "build", "injected_lockfiles", "install_service", "lock_request"]
 
@@ -194,7 +200,7 @@ def _decompressor(
     try:
         tools = locked_decompressor(lock)
         if tools is None:
-            raise UnusableError("no package zstd is locked (`conda-bundler lock` adds it if the channels have one)")
+            raise UnusableError(_NO_ZSTD.get(kind_of(lock.path), "no package zstd is locked"))
         # What is brought runs wherever it is; so short a prefix fits every package.
         brought = _from_whole_cache(
             lambda: _take(make_prefix(tools, identity.root, QuietProgress(), config.access)), progress

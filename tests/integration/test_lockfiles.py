@@ -195,6 +195,9 @@ def test_an_explicit_file(tmp_path: Path, locked: Path, expected: dict[str, byte
     before = locked / "dist" / "small-1.0-linux-64"
     done = run("diff", "--exit-code", "--json", before, bundle, cwd=tmp_path)
     assert not json.loads(done.stdout).get("packages"), done.stdout
+    done = run("build", "--format", "dir", "--output-dir", tmp_path / "packed", cwd=tmp_path)
+    assert "an @EXPLICIT file does not say what a program depends on, so no zstd can be brought" in done.stderr
+    assert (tmp_path / "packed" / bundle.name / "payload.tar.gz").is_file()
 
 
 @pytest.mark.parametrize("kind", ["uv.lock", "pylock.toml"])
