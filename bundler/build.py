@@ -13,11 +13,13 @@ from bundler.bundle.identity import identify
 from bundler.bundle.manifest import make_manifest
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
 from bundler.linkscripts.consent import Consent
-from bundler.local.files import find_local, local_wheel_names
+from bundler.local.files import find_local
 from bundler.local.replace import with_local
-from bundler.lock.condalock import LockRequest, is_fresh, write_lockfile
+from bundler.lock.condalock import write_lockfile
 from bundler.lock.decompressor import locked_decompressor
+from bundler.lock.freshness import freshness
 from bundler.lock.lockfile import Lock, locked_categories, locked_platforms, read_lock
+from bundler.lock.request import lock_request
 from bundler.pack.app import app_members
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
@@ -61,7 +63,7 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 
-__all__ = ["BuildOptions", "build", "install_service", "lock_request"]
+__all__ = ["BuildOptions", "build", "install_service"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,21 +109,6 @@ def _check_link_scripts(config: BundleConfig, locks: list[Lock]) -> None:
     others = (name for name in locked_platforms(config.lockfile) if name not in config.platforms)
     every = [*locks, *(read_lock(config.lockfile, platform, config.categories) for platform in others)]
     _consent(config).check_names({one.name for lock in every for one in lock.packages if one.manager == "conda"})
-
-
-def lock_request(config: BundleConfig, solver: str) -> LockRequest:
-    """What to lock, and with what."""
-    return LockRequest(
-        environments=config.environments,
-        lockfile=config.lockfile,
-        platforms=config.platforms,
-        channels=config.channels,
-        solver=solver,
-        virtual_packages=config.virtual_packages,
-        access=config.access,
-        injected=local_wheel_names(config),
-        tables=config.platform_tables,
-    )
 
 
 def _build_one(
@@ -259,13 +246,16 @@ def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> Bu
 def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Progress) -> None:
     request = lock_request(config, options.solver)
     if config.lockfile.exists():
-        if is_fresh(request):
+        found = freshness(request)
+        for note in found.notes:
+            progress.step(f"note: {note}")
+        if found.fresh:
             return
         if not options.relock:
-            raise _stale(config)
+            raise _stale(config, found.reason)
     progress.step(f"Locking {config.spec_name} for {', '.join(config.project_platforms)}")
     # One lockfile is for all of them: to build one bundle takes nothing away from the others.
-    write_lockfile(replace(request, platforms=config.project_platforms))
+    write_lockfile(replace(request, platforms=config.project_platforms), keep=True)
 
 
 def _check_not_empty(lock: Lock, categories: tuple[str, ...]) -> None:
@@ -283,13 +273,13 @@ def _check_not_empty(lock: Lock, categories: tuple[str, ...]) -> None:
     )
 
 
-def _stale(config: BundleConfig) -> StaleLockError:
+def _stale(config: BundleConfig, reason: str) -> StaleLockError:
     locked = locked_platforms(config.lockfile)
     missing = [platform for platform in config.platforms if platform not in locked]
     return StaleLockError(
         f"not locked for {', '.join(missing)}, only for {', '.join(locked) or 'no platform at all'}"
         if missing
-        else f"does not belong to {config.spec_name} any more",
+        else reason or f"does not belong to {config.spec_name} any more",
         where=str(config.lockfile),
         remedy="Run `conda-bundler lock` and commit the result, or build with --relock.",
     )

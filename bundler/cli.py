@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
 
     from bundler.config.project import BundleConfig
+    from bundler.lock.request import LockRequest
 
 __all__ = ["cli", "main"]
 
@@ -228,22 +229,17 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
     """Lock environment.yml: every package of every platform, by URL and hash."""
     from dataclasses import replace
 
-    from bundler.build import lock_request
-    from bundler.errors import StaleLockError
-    from bundler.lock.condalock import is_fresh, write_lockfile
-    from bundler.lock.lockfile import read_lock
-    from bundler.progress import make_progress
+    from bundler.lock.request import lock_request
 
     config = _load(directory, options)
     request = lock_request(config, solver)
     if check:
-        if not config.lockfile.exists() or not is_fresh(request):
-            raise StaleLockError(
-                f"does not belong to {config.spec_name}" if config.lockfile.exists() else "there is no lockfile",
-                where=str(config.lockfile),
-                remedy="Run `conda-bundler lock`.",
-            )
-        return [f"{config.lockfile} is fresh"], {"lockfile": str(config.lockfile), "fresh": True}
+        return _check_lockfile(config, request)
+
+    from bundler.lock.condalock import write_lockfile
+    from bundler.lock.lockfile import read_lock
+    from bundler.progress import make_progress
+
     # An update leaves other platforms as they are; a whole lockfile is for all of them.
     platforms = config.platforms if update else config.project_platforms
     make_progress(quiet=quiet).step(f"Locking {config.spec_name} for {', '.join(platforms)}")
@@ -251,6 +247,24 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
     counts = {platform: len(read_lock(config.lockfile, platform).packages) for platform in platforms}
     told = ", ".join(f"{count} packages for {platform}" for platform, count in counts.items())
     return [f"{config.lockfile}: {told}"], {"lockfile": str(config.lockfile), "packages": counts}
+
+
+def _check_lockfile(config: BundleConfig, request: LockRequest) -> Any:
+    """Imports little: this is run at each commit."""
+    from bundler.errors import StaleLockError
+    from bundler.lock.freshness import freshness
+
+    exists = config.lockfile.exists()
+    found = freshness(request) if exists else None
+    if found is None or not found.fresh:
+        reason = found.reason if found else "there is no lockfile"
+        raise StaleLockError(
+            reason or f"does not belong to {config.spec_name}",
+            where=str(config.lockfile),
+            remedy="Run `conda-bundler lock`.",
+        )
+    document = {"lockfile": str(config.lockfile), "fresh": True, "notes": list(found.notes)}
+    return [f"{config.lockfile} is fresh", *(f"note: {note}" for note in found.notes)], document
 
 
 @_command
