@@ -14,14 +14,15 @@ from bundler.bundle.manifest import make_manifest
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
 from bundler.linkscripts.consent import Consent
-from bundler.local.files import find_local, local_wheel_names
+from bundler.local.files import find_local
 from bundler.local.replace import with_local
-from bundler.lock.condalock import LockRequest, write_lockfile
+from bundler.lock.condalock import write_lockfile
 from bundler.lock.decompressor import locked_decompressor
 from bundler.lock.fit import find_fits
 from bundler.lock.lockfile import Lock
 from bundler.lock.pip import check_wheels
 from bundler.lock.read import files_for, locked_categories, locked_platforms, read_lock
+from bundler.lock.request import injected_lockfiles, lock_request
 from bundler.pack.app import app_members
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
@@ -55,6 +56,7 @@ if TYPE_CHECKING:
     from bundler.config.lockfiles import Lockfiles
     from bundler.config.project import BundleConfig, Service
     from bundler.fetch.archives import Archive
+    from bundler.lock.fit import Fit
     from bundler.pack.decompressor import Decompressor
     from bundler.pack.members import Member
     from bundler.pack.payload import Payload
@@ -71,7 +73,7 @@ _NO_ZSTD = {
 }
 """Why a bundle has no decompressor, by what its lockfile is."""
 
-__all__ = ["BuildOptions", "build", "injected_lockfiles", "install_service", "lock_request"]
+__all__ = ["BuildOptions", "build", "install_service"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,26 +121,6 @@ def _check_link_scripts(config: BundleConfig, lockfiles: Lockfiles, locks: list[
     others = (name for name in locked_platforms(lockfiles) if name in MACHINES and name not in config.platforms)
     every = [*locks, *(read_lock(lockfiles, platform, config.categories) for platform in others)]
     _consent(config).check_names({one.name for lock in every for one in lock.packages if one.manager == "conda"})
-
-
-def injected_lockfiles(config: BundleConfig) -> Lockfiles:
-    """The project's lockfiles, to be read with what is injected in mind."""
-    return replace(config.lockfiles, injected=local_wheel_names(config))
-
-
-def lock_request(config: BundleConfig, solver: str) -> LockRequest:
-    """What to lock, and with what."""
-    return LockRequest(
-        environments=config.environments,
-        lockfile=config.lockfile,
-        platforms=config.platforms,
-        channels=config.channels,
-        solver=solver,
-        virtual_packages=config.virtual_packages,
-        access=config.access,
-        injected=local_wheel_names(config),
-        tables=config.platform_tables,
-    )
 
 
 def _build_one(
@@ -275,16 +257,19 @@ def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> Bu
 
 def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Progress) -> None:
     request = lock_request(config, options.solver)
-    stale = [one for one in find_fits(request, injected_lockfiles(config)) if one.fits is False]
+    fits = find_fits(request, injected_lockfiles(config))
+    for note in (note for one in fits for note in one.notes):
+        progress.step(f"note: {note}")
+    stale = [one for one in fits if one.fits is False]
     if foreign := [one for one in stale if not one.ours]:
         raise StaleLockError(foreign[0].why, where=str(foreign[0].path), remedy=foreign[0].remedy)
     if not stale:
         return
     if config.lockfile.exists() and not options.relock:
-        raise _stale(config)
+        raise _stale(config, stale[0])
     progress.step(f"Locking {config.spec_name} for {', '.join(config.project_platforms)}")
     # One lockfile is for all of them: to build one bundle takes nothing away from the others.
-    write_lockfile(replace(request, platforms=config.project_platforms))
+    write_lockfile(replace(request, platforms=config.project_platforms), keep=True)
 
 
 def _check_not_empty(config: BundleConfig, lock: Lock) -> None:
@@ -302,13 +287,13 @@ def _check_not_empty(config: BundleConfig, lock: Lock) -> None:
     )
 
 
-def _stale(config: BundleConfig) -> StaleLockError:
+def _stale(config: BundleConfig, found: Fit) -> StaleLockError:
     locked = locked_platforms(config.lockfiles)
     missing = [platform for platform in config.platforms if platform not in locked]
     return StaleLockError(
         f"not locked for {', '.join(missing)}, only for {', '.join(locked) or 'no platform at all'}"
         if missing
-        else f"does not belong to {config.spec_name} any more",
+        else found.why,
         where=str(config.lockfile),
         remedy="Run `conda-bundler lock` and commit the result, or build with --relock.",
     )

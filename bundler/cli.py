@@ -228,16 +228,18 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
     """Lock environment.yml: every package of every platform, by URL and hash."""
     from dataclasses import replace
 
-    from bundler.build import injected_lockfiles, lock_request
-    from bundler.lock.condalock import write_lockfile
     from bundler.lock.fit.check import check_fits, refuse_foreign
-    from bundler.lock.read import read_lock
-    from bundler.progress import make_progress
+    from bundler.lock.request import injected_lockfiles, lock_request
 
     config = _load(directory, options)
     request = lock_request(config, solver)
     if check:
         return check_fits(request, injected_lockfiles(config))
+
+    from bundler.lock.condalock import write_lockfile
+    from bundler.lock.read import read_lock
+    from bundler.progress import make_progress
+
     refuse_foreign(config.lockfiles)
     # An update leaves other platforms as they are; a whole lockfile is for all of them.
     platforms = config.platforms if update else config.project_platforms

@@ -8,17 +8,15 @@ import os
 import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from bundler.config.platforms import PlatformTable, assumed
 from bundler.digests import file_sha256, sha256_of
 from bundler.errors import ConfigError, LockError, MissingToolError
-from bundler.fetch.channels import ANYHOW, Access, variables_of
+from bundler.fetch.channels import Access, variables_of
 from bundler.lock.answers import Answer
 from bundler.lock.decompressor import with_tools, without_tools
-from bundler.lock.environment import Environment, check_environment
 from bundler.lock.launcher import (
     SolverSettings,
     read_failure,
@@ -29,61 +27,42 @@ from bundler.lock.launcher import (
 )
 from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lock
 from bundler.lock.pip import check_wheels
-from bundler.lock.requirements import is_readable
+from bundler.lock.request import (
+    OWN_SOLVER,
+    LockRequest,
+    assumed_packages,
+    checked_environment,
+    virtual_packages_file,
+)
 from bundler.lock.room import Room, make_room
-from bundler.lock.shown import hidden
+from bundler.lock.shown import shown_to_conda_lock, without_pip
 from bundler.lock.translate import CHANNELS_CHANGED, translate_conda_lock, translate_solver
-from bundler.lock.unify import unseen_by_conda_lock
-from bundler.lock.wheelpart import WheelPart, add_wheels, unseen_digest
+from bundler.lock.unify import unseen_digest
+from bundler.lock.wheelpart import WheelPart, add_wheels
 from bundler.platforms import VIRTUAL_PACKAGES
 from bundler.process import Finished, ToolFailed, run
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-__all__ = ["OWN_SOLVER", "Lock", "LockRequest", "LockedPackage", "is_fresh", "read_lock", "write_lockfile"]
+    from bundler.lock.environment import Environment
 
-OWN_SOLVER = "rattler"
+__all__ = ["OWN_SOLVER", "Lock", "LockRequest", "LockedPackage", "conda_lock_says_fresh", "read_lock", "write_lockfile"]
+
 _DROPPED = ("CONDA_", "MAMBA_", "PYTHON", "RUNNER_TEMP")
 _KEPT = "CONDA_BUNDLER_"
 
 
-@dataclass(frozen=True, kw_only=True)
-class LockRequest:
-    """What to lock.
-
-    ``environments`` are one environment.yml or several that together make one environment; ``channels`` replace theirs
-    if there are any, and ``access`` says how channels are reached. ``solver`` is ``rattler``, our own, or the name
-    or path of a conda, mamba or micromamba. What the servers have ``virtual_packages`` says (conda-lock's
-    ``--virtual-package-spec``), else a virtual-packages.yml beside the environment.yml, else ``tables``. ``injected``
-    are names of packages that will take the place of locked ones, so that these need not be wheels.
-    """
-
-    environments: tuple[Path, ...]
-    lockfile: Path
-    platforms: tuple[str, ...]
-    channels: tuple[str, ...] = ()
-    solver: str = OWN_SOLVER
-    virtual_packages: Path | None = None
-    access: Access = ANYHOW
-    injected: frozenset[str] = frozenset()
-    tables: tuple[tuple[str, PlatformTable], ...] = ()
-
-    @property
-    def where(self) -> str:
-        """What to call the environment spec in messages."""
-        return ", ".join(str(path) for path in self.environments)
-
-
-def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> None:
-    """Lock the environment anew; with ``update`` just these packages, and what else has to move with them.
+def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = (), keep: bool = False) -> None:
+    """Lock the environment anew; with ``update`` just these packages, and what else has to move with them; with
+    ``keep`` nothing that still fits.
 
     The old lockfile, if there is one, stays as it was until the new one is complete. Raises :class:`ConfigError` for
     what is wrong with the request or the environment.yml, :class:`LockError` if there is no solution or a channel does
     not answer, :class:`MissingToolError` if there is no such solver.
     """
-    environment = _check(request)
-    locks = _check_update(request, update) if update else ()
+    environment = checked_environment(request)
+    locks = _check_update(request, update) if update else _kept(request) if keep else ()
     with make_room(request.lockfile, environment) as room, ThreadPoolExecutor(1) as beside:
         spec = beside.submit(_render, request, environment, room) if environment.has_pip else None
         report, arguments = room.path / "report.json", list[str]()
@@ -97,7 +76,7 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> Non
             failed = ToolFailed(finished)
             if failure := read_failure(report):
                 raise translate_solver(failure, request.where) from failed
-            raise translate_conda_lock(failed, request.where, _virtual_packages(request)) from failed
+            raise translate_conda_lock(failed, request.where, virtual_packages_file(request)) from failed
         if spec is not None:
             add_wheels(_wheel_part(request, environment, room, spec.result(), locks=locks, update=update))
         for platform in request.platforms:
@@ -146,32 +125,22 @@ def _kept_wheels(lock: Lock, update: tuple[str, ...]) -> dict[str, str]:
     return {p.name: p.version for p in lock.packages if p.manager == "pip" and p.name not in update}
 
 
-def is_fresh(request: LockRequest) -> bool:
-    """Whether the lockfile belongs to the environment.yml and the channels of ``request``, for all its platforms.
-
-    conda-lock's own content hash decides; nothing is written or downloaded. False if there is no lockfile. Raises
-    :class:`ConfigError` and :class:`LockError` as :func:`write_lockfile` does, and if the lockfile is none.
-    """
-    environment = _check(request)
-    if not request.lockfile.exists() or not set(request.platforms) <= set(locked_platforms(request.lockfile)):
-        return False
+def conda_lock_says_fresh(request: LockRequest, environment: Environment) -> bool:
+    """conda-lock's own word on a lockfile for all platforms of ``request``, or what it said before."""
     answer = _answer(request, environment)
     if answer.known():
         return True
-    digest = unseen_digest(environment)
-    if any(unseen_by_conda_lock(request.lockfile, platform) != digest for platform in request.platforms):
-        return False
     with make_room(request.lockfile, environment) as room:
         shutil.copyfile(request.lockfile, room.lockfile)
         asked = room.path / "asked"
         conda = write_refusing_launcher(room.path, asked)
         arguments = ["--conda", str(conda), "--check-input-hash"]
-        finished = _conda_lock(request, environment, room, arguments, hides=_is_unreadable)
+        finished = _conda_lock(request, environment, room, arguments, shown=shown_to_conda_lock)
         if asked.exists() or CHANNELS_CHANGED in finished.stderr:
             return False
         if finished.status not in (0, 4):  # 0 is what it does, 4 is what its help says
             failed = ToolFailed(finished)
-            raise translate_conda_lock(failed, request.where, _virtual_packages(request)) from failed
+            raise translate_conda_lock(failed, request.where, virtual_packages_file(request)) from failed
     answer.keep()
     return True
 
@@ -179,37 +148,16 @@ def is_fresh(request: LockRequest) -> bool:
 def _answer(request: LockRequest, environment: Environment) -> Answer:
     """conda-lock's, to all that it decides by: of a variable in a URL that is the name, so no credential is in it."""
     beside = request.lockfile.absolute().parent
-    virtual = _virtual_packages(request)
+    virtual = virtual_packages_file(request)
     inputs = {
         "lockfile": file_sha256(request.lockfile),
         "files": [(os.path.relpath(path, beside), sha256_of([data])) for path, data in environment.files],
         "channels": environment.overrides,
         "platforms": sorted(set(request.platforms)),
         "unseen": unseen_digest(environment),
-        "virtual packages": virtual.read_text(encoding="utf-8") if virtual else _assumed(request),
+        "virtual packages": virtual.read_text(encoding="utf-8") if virtual else assumed_packages(request),
     }
     return Answer.to(request.lockfile, inputs)
-
-
-def _check(request: LockRequest) -> Environment:
-    if not request.platforms:
-        raise ConfigError("no platform to lock for", remedy="Give one: --platform linux-64")
-    if not request.lockfile.absolute().parent.is_dir():
-        raise ConfigError("its directory does not exist", where=str(request.lockfile))
-    if request.solver != OWN_SOLVER and request.access.mirrors:
-        raise ConfigError(
-            f"channels.mirrors mean nothing to the solver {request.solver}, which has settings of its own for that",
-            remedy="Leave --solver out, or the mirrors.",
-        )
-    return check_environment(request.environments, request.channels)
-
-
-def _virtual_packages(request: LockRequest) -> Path | None:
-    """The file that conda-lock reads them from, if it is there."""
-    if request.virtual_packages:
-        return request.virtual_packages
-    beside = (request.environments[0].with_name(name) for name in VIRTUAL_PACKAGES)
-    return next((path for path in beside if path.exists()), None)
 
 
 def _check_update(request: LockRequest, update: tuple[str, ...]) -> tuple[Lock, ...]:
@@ -226,6 +174,15 @@ def _check_update(request: LockRequest, update: tuple[str, ...]) -> tuple[Lock, 
             remedy="To add a package, name it in environment.yml and lock without --update.",
         )
     return locks
+
+
+def _kept(request: LockRequest) -> tuple[Lock, ...]:
+    """What is locked now; nothing of a lockfile that cannot be read, for it is about to be replaced."""
+    try:
+        known = set(locked_platforms(request.lockfile)) & set(request.platforms)
+        return tuple(read_lock(request.lockfile, platform, tools=True) for platform in sorted(known))
+    except (ConfigError, LockError):
+        return ()
 
 
 def _solver_settings(
@@ -274,11 +231,11 @@ def _conda_lock(
     room: Room,
     arguments: Sequence[str],
     *,
-    hides: Callable[[str], bool] = bool,
+    shown: Callable[[bytes, Path], bytes] = without_pip,
 ) -> Finished:
-    """Run it on what is left when the entries of ``pip:`` are hidden that ``hides`` names: all, unless said."""
+    """Run it on what is ``shown`` of each file: without the entries of ``pip:``, unless said."""
     for copy, (path, data) in zip(room.environments, environment.files, strict=True):
-        copy.write_bytes(hidden(data, path, hides))
+        copy.write_bytes(shown(data, path))
     argv = [
         *_conda_lock_command(),
         "lock",
@@ -289,7 +246,7 @@ def _conda_lock(
     ]
     if request.virtual_packages:
         argv.append(f"--virtual-package-spec={request.virtual_packages.absolute()}")
-    elif not _virtual_packages(request):
+    elif not virtual_packages_file(request):
         argv.append(f"--virtual-package-spec={_write_virtual_packages(request, room)}")
     return _run(request, environment, room, argv)
 
@@ -300,7 +257,7 @@ def _render(request: LockRequest, environment: Environment, room: Room) -> Any:
     for number, (path, data) in enumerate(environment.files):
         copies.append(room.path / "spec" / str(number) / path.name)
         copies[-1].parent.mkdir(parents=True)
-        copies[-1].write_bytes(hidden(data, path, _is_unreadable))
+        copies[-1].write_bytes(shown_to_conda_lock(data, path))
     argv = [*_conda_lock_command(), "render-lock-spec", "--kind", "raw", "--stdout"]
     finished = _run(request, environment, room, [*argv, *_inputs(request, environment, room, copies)])
     if finished.status != 0:
@@ -324,22 +281,10 @@ def _run(request: LockRequest, environment: Environment, room: Room, argv: Seque
     return run(argv, env=_clean_environ(request, environment, room), cwd=cwd, check=False)
 
 
-def _is_unreadable(entry: str) -> bool:
-    return not is_readable(entry)
-
-
 def _write_virtual_packages(request: LockRequest, room: Room) -> Path:
     path = room.path / VIRTUAL_PACKAGES[0]
-    path.write_text(json.dumps({"subdirs": _assumed(request)}), encoding="utf-8")  # YAML, too
+    path.write_text(json.dumps({"subdirs": assumed_packages(request)}), encoding="utf-8")  # YAML, too
     return path
-
-
-def _assumed(request: LockRequest) -> dict[str, Any]:
-    """conda-lock knows of three platforms of Linux what to assume, and that each has a GPU."""
-    tables = dict(request.tables)
-    return {
-        name: {"packages": assumed(name, tables.get(name, PlatformTable()))} for name in sorted(set(request.platforms))
-    }
 
 
 def _conda_lock_command() -> list[str]:

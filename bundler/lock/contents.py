@@ -19,8 +19,12 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-__all__ = ["content_hash", "glibc_of_platform"]
+__all__ = ["content_hash", "content_hashes", "glibc_of_platform"]
 
+_SUBDIRS = ("noarch", "linux-aarch64", "linux-ppc64le", "linux-64", "osx-64", "osx-arm64", "win-64")
+"""What its channel of virtual packages has whether any is named or not."""
+_EPOCH = 1577854800000
+"""The timestamp of all of them."""
 _OPTIONAL = ("markers", "subdirectory")
 """Fields of a spec that are later than the hash, and left out of it where they say nothing."""
 
@@ -40,6 +44,20 @@ def content_hash(spec: Mapping[str, Any], platform: str, virtual: Path, known: s
         "this version of conda-lock computes its content hash in a way that conda-bundler does not know",
         where=where,
         remedy="Install the conda-lock that conda-bundler asks for, or report it.",
+    )
+
+
+def content_hashes(spec: Mapping[str, Any], platform: str, virtual: Mapping[str, Mapping[str, str]]) -> frozenset[str]:
+    """All hashes that conda-lock takes for that of ``spec`` on ``platform``: those of its versions 2 to 4.
+
+    ``virtual`` are the virtual packages of each subdir, as virtual-packages.yml has them: name -> ``VERSION [BUILD]``.
+    """
+    repodata = {name: _made(name, virtual) for name in ("noarch", platform)}
+    suffixed = {name: _suffixed(data) for name, data in repodata.items()}
+    return frozenset(
+        _hash(spec, platform, packages, sparse=sparse, wheels=True)
+        for packages in (repodata, suffixed)
+        for sparse in (True, False)
     )
 
 
@@ -71,6 +89,28 @@ def _compact(value: Mapping[str, Any]) -> str:
 
 def _sparse(one: Mapping[str, Any]) -> dict[str, Any]:
     return {name: value for name, value in one.items() if value is not None or name not in _OPTIONAL}
+
+
+def _made(subdir: str, virtual: Mapping[str, Mapping[str, str]]) -> dict[str, Any]:
+    """The repodata of one subdir of the channel that conda-lock makes; empty if it makes none."""
+    if subdir not in (*_SUBDIRS, *virtual):
+        return {}
+    packages = {}
+    for name, text in virtual.get(subdir, {}).items():
+        version, _, build = text.partition(" ")
+        packages[f"{name}-{version}-{build or 0}.tar.bz2"] = {
+            "name": name,
+            "version": version,
+            "build_string": build,
+            "build_number": 0,
+            "noarch": "",
+            "depends": [],
+            "timestamp": _EPOCH,
+            "package_type": "virtual_system",
+            "build": build or "0",
+            "subdir": subdir,
+        }
+    return {"info": {"subdir": subdir}, "packages": packages}
 
 
 def _suffixed(repodata: Mapping[str, Any]) -> dict[str, Any]:

@@ -25,6 +25,7 @@ __all__ = [
     "dist_of",
     "load_yaml",
     "locked_categories",
+    "locked_hashes",
     "locked_platforms",
     "read_lock",
 ]
@@ -163,6 +164,13 @@ def read_lock(path: Path, platform: str, categories: Collection[str] | None = No
 def locked_platforms(path: Path) -> tuple[str, ...]:
     """The platforms a lockfile was made for. Raises what :func:`read_lock` raises."""
     return _platforms(_load(path), path)
+
+
+def locked_hashes(path: Path) -> dict[str, str]:
+    """conda-lock's content hash of each platform. Raises what :func:`read_lock` raises."""
+    metadata = _load(path).get("metadata")
+    found = metadata.get("content_hash") if isinstance(metadata, dict) else None
+    return {str(name): str(text) for name, text in found.items()} if isinstance(found, dict) else {}
 
 
 def locked_categories(path: Path, platform: str) -> dict[str, int]:

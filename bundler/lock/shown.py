@@ -15,17 +15,28 @@ import yaml
 from bundler.errors import ConfigError
 from bundler.lock.lockfile import load_yaml
 from bundler.lock.pip import pip_texts
+from bundler.lock.requirements import is_readable
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["filtered", "hidden"]
+__all__ = ["filtered", "hidden", "shown_to_conda_lock", "without_pip"]
 
 _HIDDEN = "-e ."
 """An entry that conda-lock leaves out of lockfile and hash: it locks no editable projects."""
 _SELECTOR = re.compile(r".+?#.*\[([^\[\]]+)\][^()]*")
 _SELECTORS = {"linux-64": "linux64", "linux-aarch64": "aarch64", "linux-ppc64le": "ppc64le"}
+
+
+def shown_to_conda_lock(data: bytes, path: Path) -> bytes:
+    """What its content hash is of: all but the entries of ``pip:`` that it cannot read."""
+    return hidden(data, path, lambda entry: not is_readable(entry))
+
+
+def without_pip(data: bytes, path: Path) -> bytes:
+    """What its solver gets: no entry of ``pip:``."""
+    return hidden(data, path, bool)
 
 
 def hidden(data: bytes, path: Path, hides: Callable[[str], bool]) -> bytes:

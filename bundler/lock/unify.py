@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import hashlib
+import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -13,7 +15,9 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["UNSEEN", "LockedWheel", "Platform", "unify", "unseen_by_conda_lock"]
+    from bundler.lock.environment import Environment
+
+__all__ = ["UNSEEN", "LockedWheel", "Platform", "unify", "unseen_by_conda_lock", "unseen_digest"]
 
 UNSEEN = "conda-bundler.pip."
 """Before a platform's name, the key of `metadata.custom_metadata` with a digest of what conda-lock cannot read."""
@@ -71,6 +75,12 @@ def unify(lockfile: Path, platforms: Iterable[Platform], unseen: str | None) -> 
 
 def _order(entry: Mapping[str, Any]) -> tuple[str, ...]:
     return (entry["manager"], entry["name"], entry["platform"], entry.get("category", "main"))
+
+
+def unseen_digest(environment: Environment) -> str | None:
+    """A digest of what conda-lock cannot read of the ``pip:`` lists; None if it reads all of them."""
+    unseen = environment.pip_list().unseen
+    return hashlib.sha256(json.dumps(unseen).encode()).hexdigest() if unseen else None
 
 
 def unseen_by_conda_lock(lockfile: Path, platform: str) -> str | None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import json
 from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
@@ -19,7 +18,7 @@ from bundler.lock.interpreter import write_interpreter
 from bundler.lock.lockfile import load_yaml, read_lock
 from bundler.lock.names import project_names
 from bundler.lock.room import is_noexec
-from bundler.lock.unify import Platform, unify
+from bundler.lock.unify import Platform, unify, unseen_digest
 from bundler.lock.uv import Solution, UvFailed, WheelQuestion, find_wheels
 from bundler.resources import cache_dir
 from bundler.wheels.python import Python
@@ -34,7 +33,7 @@ if TYPE_CHECKING:
     from bundler.lock.requirements import PipList
     from bundler.lock.unify import LockedWheel
 
-__all__ = ["WheelPart", "add_wheels", "unseen_digest"]
+__all__ = ["WheelPart", "add_wheels"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -78,12 +77,6 @@ def add_wheels(part: WheelPart) -> None:
             )
         )
     unify(part.lockfile, platforms, unseen_digest(part.environment))
-
-
-def unseen_digest(environment: Environment) -> str | None:
-    """A digest of what conda-lock cannot read of the ``pip:`` lists; None if it reads all of them."""
-    unseen = environment.pip_list().unseen
-    return hashlib.sha256(json.dumps(unseen).encode()).hexdigest() if unseen else None
 
 
 def _solution(part: WheelPart, platform: str, wanted: PipList, provided: Mapping[str, LockedPackage]) -> Solution:

@@ -23,7 +23,8 @@ from tinychannel import index, make_package
 from bundler.config.platforms import PlatformTable
 from bundler.errors import BundlerError, ConfigError, LockError, MissingToolError
 from bundler.lock import condalock
-from bundler.lock.condalock import LockRequest, is_fresh, read_lock, write_lockfile
+from bundler.lock.condalock import LockRequest, read_lock, write_lockfile
+from bundler.lock.freshness import Freshness, freshness, is_fresh
 from bundler.lock.launcher import SolverSettings, write_launcher
 from bundler.platforms import MACHINES
 from bundler.resources import cache_dir
@@ -498,6 +499,16 @@ def test_an_update_of_what_the_environment_does_not_name(project: Project) -> No
     assert project.asks_for("app").lock("twig") == {"app": "1.0", "leaf": "1.0", "twig": "3.0"}
 
 
+def test_what_still_fits_is_kept(project: Project) -> None:
+    project.asks_for("app 1.*", "leaf 1.*", "twig 1.*").lock()
+    project.asks_for("app", "leaf >=2", "twig")
+    write_lockfile(project.request, keep=True)
+    assert project.locked() == {"app": "1.0", "leaf": "3.0", "twig": "1.0"}
+    project.lockfile.write_text("- not a lockfile")
+    write_lockfile(project.request, keep=True)
+    assert project.locked() == {"app": "2.0", "leaf": "3.0", "twig": "3.0"}
+
+
 def test_an_update_of_one_platform_leaves_the_others(project: Project) -> None:
     platforms = ("linux-64", "linux-aarch64")
     project.asks_for("leaf 1.*").lock(platforms=platforms)
@@ -531,38 +542,63 @@ def test_fresh_and_stale(project: Project, channel: Path, old_leaf: Path) -> Non
     assert (project.lockfile.read_bytes(), project.lockfile.stat().st_mtime_ns) == before
 
 
-def test_conda_lock_is_not_asked_twice(project: Project, channel: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """A fresh lockfile is known again, whatever the caches; with anything else that conda-lock reads it is asked."""
+def test_conda_lock_is_not_asked_whatever_the_caches_hold(
+    project: Project, channel: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    """Whether a lockfile is fresh is known without it: fresh, and stale by whatever has changed."""
     project.lock()
-    assert is_fresh(project.request)
     monkeypatch.setattr(condalock, "_conda_lock_command", lambda: ["false"])
+    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "empty"))
     assert is_fresh(project.request)
     virtual = project.path / "mine.yml"
     virtual.write_text("subdirs: {linux-64: {packages: {__glibc: '2.36'}}}\n")
-    others = (
+    for other in (
         replace(project.request, tables=tables(glibc="2.30")),
         replace(project.request, virtual_packages=virtual),
-        replace(project.request, channels=(str(channel), "nodefaults")),
-    )
-    for other in others:
-        with pytest.raises(LockError):
-            is_fresh(other)
+        replace(project.request, channels=(f"{channel}-other",)),
+    ):
+        assert freshness(other).fresh is False
+    before = project.environment.read_bytes()
+    project.environment.write_bytes(before + b"# another\n")
+    assert is_fresh(project.request), "a comment"
+    project.environment.write_bytes(before)
+    project.environment.with_name("virtual-packages.yaml").write_bytes(virtual.read_bytes())
+    assert not is_fresh(project.request)
+
+
+def test_what_is_written_in_an_unknown_way_conda_lock_is_asked(
+    project: Project, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """And not twice, while nothing changes that it reads."""
+    project.asks_for("app[version='>=0']").lock()
+    assert is_fresh(project.request)
+    monkeypatch.setattr(condalock, "_conda_lock_command", lambda: ["false"])
+    assert is_fresh(project.request), "its answer is kept"
     for file in (project.environment, project.lockfile):
         before = file.read_bytes()
         file.write_bytes(before + b"# another\n")
         with pytest.raises(LockError):
             is_fresh(project.request)
         file.write_bytes(before)
-    beside = project.environment.with_name("virtual-packages.yaml")
-    beside.write_bytes(virtual.read_bytes())
-    with pytest.raises(LockError):
-        is_fresh(project.request)
-    beside.unlink()
-    assert is_fresh(project.request), "as it was"
     for kept in cache_dir("fresh").iterdir():
         kept.write_bytes(b"\xff torn")
     with pytest.raises(LockError):
         is_fresh(project.request)
+
+
+@pytest.mark.parametrize(("glibc", "cuda"), [("2.28", "11.4"), ("2.17", "11.4"), ("2.17", None)])
+def test_a_lockfile_of_conda_lock_with_what_it_assumes_itself(project: Project, glibc: str, cuda: str | None) -> None:
+    project.lock(tables=tables(glibc=glibc, linux="5.10", **({"cuda": cuda} if cuda else {})))
+    found = freshness(project.request)
+    assert found.fresh
+    (note,) = found.notes
+    assert f"glibc {glibc}, Linux 5.10, {f'CUDA {cuda}' if cuda else 'no CUDA'}" in note
+    said = freshness(replace(project.request, tables=tables(glibc="2.31")))
+    assert said.fresh is False, "bundle.toml says what the servers have"
+    assert f"servers with glibc {glibc}" in said.reason
+    assert "bundle.toml says glibc 2.31, Linux 5.10, no CUDA" in said.reason
+    project.asks_for("app", "leaf")
+    assert freshness(project.request) == Freshness(fresh=False)
 
 
 def test_what_cannot_be_checked_is_not_stale(project: Project) -> None:

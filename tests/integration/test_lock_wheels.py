@@ -19,7 +19,8 @@ from pypikit import Index, make_wheel, serve_index
 from bundler.config.platforms import PlatformTable
 from bundler.errors import ConfigError, LockError
 from bundler.fetch.channels import Access
-from bundler.lock.condalock import is_fresh, write_lockfile
+from bundler.lock.condalock import write_lockfile
+from bundler.lock.freshness import is_fresh
 from bundler.lock.lockfile import read_lock
 
 if TYPE_CHECKING:

@@ -7,28 +7,28 @@ from typing import TYPE_CHECKING
 
 from bundler.config.lockfiles import CONDA_LOCK, PIXI, UV, kind_of
 from bundler.errors import ConfigError
-from bundler.lock.condalock import is_fresh
-from bundler.lock.fit.pixi import pixi_misfit
 from bundler.lock.fit.unknown import Unknown
-from bundler.lock.fit.uv import uv_misfit
-from bundler.lock.read import locked_platforms
+from bundler.lock.freshness import freshness
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bundler.config.lockfiles import Lockfiles
-    from bundler.lock.condalock import LockRequest
+    from bundler.lock.request import LockRequest
 
 __all__ = ["Fit", "find_fits"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Whether ``path`` fits; None if nobody can know. ``why`` is the rest of the sentence that begins with its name."""
+    """Whether ``path`` fits; None if nobody can know. ``why`` is the rest of the sentence that begins with its name,
+    ``notes`` are what a user should know of one that fits.
+    """
 
     path: Path
     fits: bool | None
     why: str
+    notes: tuple[str, ...] = ()
 
     @property
     def remedy(self) -> str:
@@ -61,8 +61,9 @@ def _fit(path: Path, request: LockRequest, lockfiles: Lockfiles) -> Fit:
     if kind is CONDA_LOCK:
         if not path.exists():
             return Fit(path=path, fits=False, why="is missing")
-        fresh = is_fresh(request)
-        return Fit(path=path, fits=fresh, why="is fresh" if fresh else f"does not belong to {request.where} any more")
+        found = freshness(request)
+        why = "is fresh" if found.fresh else found.reason or f"does not belong to {request.where} any more"
+        return Fit(path=path, fits=found.fresh is True, why=why, notes=found.notes)
     try:
         misfit = _misfit(path, lockfiles, request.platforms)
     except Unknown as unknown:
@@ -74,8 +75,13 @@ def _misfit(path: Path, lockfiles: Lockfiles, platforms: tuple[str, ...]) -> str
     """Why another tool's lockfile does not fit; empty if it does. Raises :class:`Unknown`."""
     kind = kind_of(path)
     if kind is UV:
+        from bundler.lock.fit.uv import uv_misfit
+
         return uv_misfit(path)
     if kind is PIXI:
+        from bundler.lock.fit.pixi import pixi_misfit
+        from bundler.lock.read import locked_platforms
+
         known = locked_platforms(lockfiles)
         missing = [platform for platform in platforms if platform not in known]
         if missing:

@@ -10,7 +10,7 @@ from bundler.lock.fit import find_fits
 
 if TYPE_CHECKING:
     from bundler.config.lockfiles import Lockfiles
-    from bundler.lock.condalock import LockRequest
+    from bundler.lock.request import LockRequest
 
 __all__ = ["check_fits", "refuse_foreign"]
 
@@ -30,9 +30,10 @@ def check_fits(request: LockRequest, lockfiles: Lockfiles) -> tuple[list[str], d
     document = {
         "lockfile": str(lockfiles.conda[0]),
         "fresh": None if any(one.fits is None for one in fits) else True,
+        "notes": [note for one in fits for note in one.notes],
         "lockfiles": [{"path": str(one.path), "fresh": one.fits, "why": one.why} for one in fits],
     }
-    return [str(one) for one in fits], document
+    return [line for one in fits for line in (str(one), *(f"note: {note}" for note in one.notes))], document
 
 
 def refuse_foreign(lockfiles: Lockfiles) -> None:

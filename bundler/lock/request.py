@@ -1,0 +1,117 @@
+"""What is to be locked, or to be checked: all that is known of it before anything is read."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING, Any
+
+from bundler.config.platforms import PlatformTable, assumed
+from bundler.errors import ConfigError
+from bundler.fetch.channels import ANYHOW, Access
+from bundler.lock.environment import Environment, check_environment
+from bundler.platforms import VIRTUAL_PACKAGES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bundler.config.lockfiles import Lockfiles
+    from bundler.config.project import BundleConfig
+
+__all__ = [
+    "OWN_SOLVER",
+    "LockRequest",
+    "assumed_packages",
+    "checked_environment",
+    "injected_lockfiles",
+    "lock_request",
+    "virtual_packages_file",
+]
+
+OWN_SOLVER = "rattler"
+
+
+@dataclass(frozen=True, kw_only=True)
+class LockRequest:
+    """What to lock.
+
+    ``environments`` are one environment.yml or several that together make one environment; ``channels`` replace theirs
+    if there are any, and ``access`` says how channels are reached. ``solver`` is ``rattler``, our own, or the name
+    or path of a conda, mamba or micromamba. What the servers have ``virtual_packages`` says (conda-lock's
+    ``--virtual-package-spec``), else a virtual-packages.yml beside the environment.yml, else ``tables``. ``injected``
+    are names of packages that will take the place of locked ones, so that these need not be wheels.
+    """
+
+    environments: tuple[Path, ...]
+    lockfile: Path
+    platforms: tuple[str, ...]
+    channels: tuple[str, ...] = ()
+    solver: str = OWN_SOLVER
+    virtual_packages: Path | None = None
+    access: Access = ANYHOW
+    injected: frozenset[str] = frozenset()
+    tables: tuple[tuple[str, PlatformTable], ...] = ()
+
+    @property
+    def where(self) -> str:
+        """What to call the environment spec in messages."""
+        return ", ".join(str(path) for path in self.environments)
+
+
+def lock_request(config: BundleConfig, solver: str) -> LockRequest:
+    """What to lock for a bundle, and with what."""
+    return LockRequest(
+        environments=config.environments,
+        lockfile=config.lockfile,
+        platforms=config.platforms,
+        channels=config.channels,
+        solver=solver,
+        virtual_packages=config.virtual_packages,
+        access=config.access,
+        injected=_injected(config),
+        tables=config.platform_tables,
+    )
+
+
+def injected_lockfiles(config: BundleConfig) -> Lockfiles:
+    """The project's lockfiles, to be read with what is injected in mind."""
+    return replace(config.lockfiles, injected=_injected(config))
+
+
+def _injected(config: BundleConfig) -> frozenset[str]:
+    if not config.inject:
+        return frozenset()
+    from bundler.local.files import local_wheel_names
+
+    return local_wheel_names(config)
+
+
+def checked_environment(request: LockRequest) -> Environment:
+    """What is to be locked, read and checked. Raises :class:`ConfigError`."""
+    if not request.platforms:
+        raise ConfigError("no platform to lock for", remedy="Give one: --platform linux-64")
+    if not request.lockfile.absolute().parent.is_dir():
+        raise ConfigError("its directory does not exist", where=str(request.lockfile))
+    if request.solver != OWN_SOLVER and request.access.mirrors:
+        raise ConfigError(
+            f"channels.mirrors mean nothing to the solver {request.solver}, which has settings of its own for that",
+            remedy="Leave --solver out, or the mirrors.",
+        )
+    return check_environment(request.environments, request.channels)
+
+
+def virtual_packages_file(request: LockRequest) -> Path | None:
+    """The file that conda-lock reads them from, if it is there."""
+    if request.virtual_packages:
+        return request.virtual_packages
+    beside = (request.environments[0].with_name(name) for name in VIRTUAL_PACKAGES)
+    return next((path for path in beside if path.exists()), None)
+
+
+def assumed_packages(request: LockRequest) -> dict[str, Any]:
+    """What takes such a file's place: conda-lock knows of three platforms of Linux what to assume, and gives each a
+    GPU.
+    """
+    tables = dict(request.tables)
+    return {
+        name: {"packages": assumed(name, tables.get(name, PlatformTable()))} for name in sorted(set(request.platforms))
+    }
