@@ -153,7 +153,11 @@ async def _elsewhere(specs: Sequence[str], question: Question, gateway: Gateway)
     for spec in specs:
         with contextlib.suppress(GatewayError, InvalidMatchSpecError):
             answer = await gateway.query(
-                sources=_sources(question, gateway), platforms=others, specs=[spec], recursive=False
+                sources=_sources(question, gateway),
+                platforms=others,
+                specs=[spec],
+                recursive=False,
+                channel_relations="disabled",
             )
             found[spec] = sorted({record.subdir for channel in answer for record in channel})
     return {spec: subdirs for spec, subdirs in found.items() if subdirs}
@@ -178,6 +182,7 @@ async def _run(
         pinned_packages=question.pinned,
         constraints=constraints,
         channel_priority=_PRIORITIES[question.access.priority],
+        channel_relations="disabled",  # what is followed of them is among the sources
     )
 
 
@@ -185,7 +190,11 @@ async def _kept(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
     """The channels' own records of the packages to keep; one that a channel has withdrawn cannot be kept."""
     specs = [" ".join(_name_version_build(url)) for url in sorted(question.keep)]
     found = await gateway.query(
-        sources=_sources(question, gateway), platforms=_subdirs(question), specs=specs, recursive=False
+        sources=_sources(question, gateway),
+        platforms=_subdirs(question),
+        specs=specs,
+        recursive=False,
+        channel_relations="disabled",
     )
     records = [record for channel in found for record in channel]
     return [record for record in records if public_url_of(record.url, question.sources) in question.keep]

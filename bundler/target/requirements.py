@@ -115,9 +115,17 @@ def _specs(lock: Lock, archives: Iterable[Archive]) -> tuple[tuple[str, ...], tu
     allowed: list[str] = []
     for archive in archives:
         index = json.loads(archive.info.get(INDEX, b"{}"))
-        needed += index.get("depends", ())
+        needed += _unconditional(archive, index.get("depends", ()))
         allowed += index.get("constrains", ())
     return tuple(_virtual(needed)), tuple(_virtual(allowed))
+
+
+def _unconditional(archive: Archive, specs: Iterable[str]) -> Iterator[str]:
+    """What an archive depends on in this environment: the lockfile says which conditions (``when``) hold."""
+    held = {spec.split()[0] for spec in archive.package.depends}
+    for spec in specs:
+        if "[" not in spec or "when=" not in spec or _name(spec) in held:
+            yield re.sub(r"\bwhen=(\"[^\"]*\"|'[^']*')", "", spec)
 
 
 def _virtual(specs: Iterable[str]) -> Iterator[str]:
