@@ -121,6 +121,7 @@ def lock_request(config: BundleConfig, solver: str) -> LockRequest:
         access=config.access,
         injected=local_wheel_names(config),
         tables=config.platform_tables,
+        exclude_newer=config.exclude_newer,
     )
 
 
@@ -265,7 +266,7 @@ def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Prog
             raise _stale(config)
     progress.step(f"Locking {config.spec_name} for {', '.join(config.project_platforms)}")
     # One lockfile is for all of them: to build one bundle takes nothing away from the others.
-    write_lockfile(replace(request, platforms=config.project_platforms))
+    write_lockfile(replace(request, platforms=config.project_platforms), same_cutoff=True)
 
 
 def _check_not_empty(lock: Lock, categories: tuple[str, ...]) -> None:

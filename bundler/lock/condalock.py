@@ -17,6 +17,7 @@ from bundler.digests import file_sha256, sha256_of
 from bundler.errors import ConfigError, LockError, MissingToolError
 from bundler.fetch.channels import ANYHOW, Access, variables_of
 from bundler.lock.answers import Answer
+from bundler.lock.cooldown import cutoff, recorded, with_cutoff
 from bundler.lock.decompressor import with_tools, without_tools
 from bundler.lock.environment import Environment, check_environment
 from bundler.lock.launcher import (
@@ -56,7 +57,8 @@ class LockRequest:
     if there are any, and ``access`` says how channels are reached. ``solver`` is ``rattler``, our own, or the name
     or path of a conda, mamba or micromamba. What the servers have ``virtual_packages`` says (conda-lock's
     ``--virtual-package-spec``), else a virtual-packages.yml beside the environment.yml, else ``tables``. ``injected``
-    are names of packages that will take the place of locked ones, so that these need not be wheels.
+    are names of packages that will take the place of locked ones, so that these need not be wheels. Nothing is taken
+    that is newer than ``exclude_newer``, an age or a date.
     """
 
     environments: tuple[Path, ...]
@@ -68,6 +70,7 @@ class LockRequest:
     access: Access = ANYHOW
     injected: frozenset[str] = frozenset()
     tables: tuple[tuple[str, PlatformTable], ...] = ()
+    exclude_newer: str | None = None
 
     @property
     def where(self) -> str:
@@ -75,8 +78,10 @@ class LockRequest:
         return ", ".join(str(path) for path in self.environments)
 
 
-def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> None:
+def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = (), same_cutoff: bool = False) -> None:
     """Lock the environment anew; with ``update`` just these packages, and what else has to move with them.
+
+    With either option an age in ``exclude_newer`` means the date that it meant in the existing lockfile.
 
     The old lockfile, if there is one, stays as it was until the new one is complete. Raises :class:`ConfigError` for
     what is wrong with the request or the environment.yml, :class:`LockError` if there is no solution or a channel does
@@ -84,13 +89,14 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> Non
     """
     environment = _check(request)
     locks = _check_update(request, update) if update else ()
+    newest = cutoff(request.exclude_newer, request.lockfile if update or same_cutoff else None)
     with make_room(request.lockfile, environment) as room, ThreadPoolExecutor(1) as beside:
         spec = beside.submit(_render, request, environment, room) if environment.has_pip else None
         report, arguments = room.path / "report.json", list[str]()
         if update:
             room.lockfile.write_bytes(without_tools(request.lockfile.read_bytes(), request.platforms))
             arguments = [f"--update={name}" for name in update if request.solver != OWN_SOLVER]
-        settings = _solver_settings(environment, report, update=update, locks=locks)
+        settings = replace(_solver_settings(environment, report, update=update, locks=locks), exclude_newer=newest)
         conda = _solver(request, settings, room, record=environment.has_pip)
         finished = _conda_lock(request, environment, room, ["--conda", str(conda), *arguments])
         if finished.status != 0:
@@ -99,13 +105,14 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = ()) -> Non
                 raise translate_solver(failure, request.where) from failed
             raise translate_conda_lock(failed, request.where, _virtual_packages(request)) from failed
         if spec is not None:
-            add_wheels(_wheel_part(request, environment, room, spec.result(), locks=locks, update=update))
+            part = _wheel_part(request, environment, room, spec.result(), locks=locks, update=update)
+            add_wheels(replace(part, exclude_newer=newest))
         for platform in request.platforms:
             check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
         locked = room.lockfile.read_bytes()
         if request.solver == OWN_SOLVER:
             locked = with_tools(locked, room.tools, request.platforms, request.lockfile if update else None)
-        _replace(request.lockfile, locked)
+        _replace(request.lockfile, with_cutoff(locked, request.exclude_newer, newest))
 
 
 def _solver(request: LockRequest, settings: SolverSettings, room: Room, *, record: bool) -> Path:
@@ -159,6 +166,8 @@ def is_fresh(request: LockRequest) -> bool:
     if answer.known():
         return True
     digest = unseen_digest(environment)
+    if recorded(request.lockfile) != request.exclude_newer:
+        return False
     if any(unseen_by_conda_lock(request.lockfile, platform) != digest for platform in request.platforms):
         return False
     with make_room(request.lockfile, environment) as room:
@@ -186,6 +195,7 @@ def _answer(request: LockRequest, environment: Environment) -> Answer:
         "channels": environment.overrides,
         "platforms": sorted(set(request.platforms)),
         "unseen": unseen_digest(environment),
+        "exclude newer": request.exclude_newer,
         "virtual packages": virtual.read_text(encoding="utf-8") if virtual else _assumed(request),
     }
     return Answer.to(request.lockfile, inputs)
@@ -200,6 +210,11 @@ def _check(request: LockRequest) -> Environment:
         raise ConfigError(
             f"channels.mirrors mean nothing to the solver {request.solver}, which has settings of its own for that",
             remedy="Leave --solver out, or the mirrors.",
+        )
+    if request.solver != OWN_SOLVER and request.exclude_newer:
+        raise ConfigError(
+            f"lock.exclude_newer is ignored by the solver {request.solver}",
+            remedy="Leave --solver out, or exclude_newer.",
         )
     return check_environment(request.environments, request.channels)
 

@@ -122,6 +122,7 @@ def _question(arguments: argparse.Namespace, platform: str, settings: SolverSett
         specs=specs,
         keep=frozenset(keep),
         update=update,
+        exclude_newer=settings.exclude_newer,
     )
 
 
