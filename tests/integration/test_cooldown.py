@@ -8,6 +8,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 import yaml
+from pipkit import Project, make_channel
+from pypikit import make_wheel, serve_index
 from tinychannel import index, make_package
 
 from bundler.errors import LockError
@@ -79,3 +81,32 @@ def test_a_free_threaded_python_is_for_who_asks_for_it(channel: Path, tmp_path: 
     assert locked(request_for(tmp_path, channel, "python * *_cp313t")) == {"python": "3.13.1"}
     with pytest.raises(LockError, match="only taken when it is asked for"):
         write_lockfile(request_for(tmp_path, channel, "hidden"))
+
+
+def test_wheels_wait_as_well_and_what_conda_brings_does_not(tmp_path: Path) -> None:
+    """The second: uv sees conda's packages as wheels of nobody knows when."""
+    channel = make_channel(tmp_path / "channel")
+    with serve_index(tmp_path / "wheels") as pypi:
+        old = make_wheel(pypi.directory, "app", "1.0", requires=["leaf"])
+        new = make_wheel(pypi.directory, "app", "2.0")
+        make_wheel(pypi.directory, "undated", "1.0")
+        pypi.uploaded = {old.name: "2020-01-01T00:00:00Z", new.name: "2023-01-01T00:00:00Z"}
+        project = Project.make(tmp_path / "project", channel, pypi)
+        # conda's packages here were indexed just now, so the date is one to come
+        request = project.asks_for("app", conda=("python", "leaf")).request(exclude_newer="2099-01-01")
+        assert project.lock(request)["app"].version == "2.0"
+        for repodata in channel.glob("*/repodata.json"):
+            text = repodata.read_text()
+            document = json.loads(text)
+            for record in document["packages.conda"].values():
+                record["indexed_timestamp"] = OLD
+            repodata.write_text(json.dumps(document))
+            for other in repodata.parent.glob("repodata*.zst"):
+                other.unlink()
+        request = replace(request, exclude_newer=BETWEEN)
+        found = project.lock(request)
+        assert {name: wheel.version for name, wheel in found.items()} == {"app": "1.0"}
+        assert is_fresh(request)
+        project.asks_for("undated")
+        with pytest.raises(LockError, match="or whose index does not say when"):
+            write_lockfile(request)
