@@ -7,6 +7,7 @@ import csv
 import hashlib
 import html
 import io
+import json
 import re
 import tarfile
 import threading
@@ -106,7 +107,8 @@ class Index:
 
     ``algorithm`` is that of the files' hashes; empty: there are none. ``broken`` is the status of all answers, if any.
     ``lies`` is whether the hashes are those of other files, ``metadata`` whether each wheel's metadata can be had by
-    itself (PEP 658); ``yanked`` are file names (PEP 592).
+    itself (PEP 658); ``yanked`` are file names (PEP 592). With ``uploaded``, the times of
+    some files, pages are JSON (PEP 700).
     """
 
     directory: Path
@@ -117,6 +119,7 @@ class Index:
     lies: bool = False
     metadata: bool = False
     yanked: set[str] = field(default_factory=set)
+    uploaded: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
     def url(self, credentials: str = "", *, closed: bool = False) -> str:
@@ -149,6 +152,9 @@ class _Handler(BaseHTTPRequestHandler):
         self.do_GET()
 
     def _page(self, top: str, project: str) -> None:
+        if self.index.uploaded:
+            self._json_page(top, project)
+            return
         links = []
         for path in sorted(self.index.directory.iterdir()):
             if re.sub(r"[-_.]+", "-", path.name.split("-")[0]).lower() == project:
@@ -160,11 +166,25 @@ class _Handler(BaseHTTPRequestHandler):
                 links.append(f'<a href="/{top}/files/{path.name}{fragment}"{apart}>{html.escape(path.name)}</a>')
         self._answer(200 if links else 404, f"<!DOCTYPE html><html><body>{''.join(links)}</body></html>".encode())
 
-    def _answer(self, status: int, body: bytes) -> None:
+    def _json_page(self, top: str, project: str) -> None:
+        files = [
+            {
+                "filename": path.name,
+                "url": f"/{top}/files/{path.name}",
+                "hashes": {"sha256": hashlib.sha256(path.read_bytes()).hexdigest()},
+                **({"upload-time": self.index.uploaded[path.name]} if path.name in self.index.uploaded else {}),
+            }
+            for path in sorted(self.index.directory.iterdir())
+            if re.sub(r"[-_.]+", "-", path.name.split("-")[0]).lower() == project
+        ]
+        page = {"meta": {"api-version": "1.1"}, "name": project, "files": files}
+        self._answer(200 if files else 404, json.dumps(page).encode(), "application/vnd.pypi.simple.v1+json")
+
+    def _answer(self, status: int, body: bytes, kind: str = "text/html") -> None:
         self.send_response(status)
         if status == 401:
             self.send_header("WWW-Authenticate", 'Basic realm="index"')
-        self.send_header("Content-Type", "text/html")
+        self.send_header("Content-Type", kind)
         self.send_header("Content-Length", str(len(body)))
         self.end_headers()
         if self.command != "HEAD":

@@ -66,13 +66,15 @@ def make_package(  # noqa: PLR0913 -- a package has this many sides, and each is
     extension: Literal[".conda", ".tar.bz2"] = ".conda",
     timestamp: int | None = None,
     site_packages: str | None = None,
+    extra_depends: Mapping[str, Sequence[str]] | None = None,
+    flags: Sequence[str] = (),
 ) -> Path:
     """Write ``<channel_dir>/<subdir>/<name>-<version>-<build><extension>`` and return its path.
 
     ``files`` are paths in the prefix; with ``python`` (noarch only) those below ``site-packages/`` and
     ``python-scripts/`` go where the environment's own Python wants them, and ``entry_points`` (``"cmd = mod:func"``)
     become scripts. ``timestamp`` is in milliseconds. ``site_packages`` is where a Python says that it wants them (CEP
-    17). Call :func:`index` when all packages are there.
+    17), ``extra_depends`` and ``flags`` are those of CEPs 44 and 45. Call :func:`index` when all packages are there.
     """
     contents = {path: _as_file(content) for path, content in (files or {}).items()}
     about: dict[str, Any] = {
@@ -88,6 +90,10 @@ def make_package(  # noqa: PLR0913 -- a package has this many sides, and each is
         about["noarch"] = "python" if python else "generic"
     if timestamp is not None:
         about["timestamp"] = timestamp
+    if extra_depends:
+        about["extra_depends"] = {name: list(specs) for name, specs in extra_depends.items()}
+    if flags:
+        about["flags"] = list(flags)
     if site_packages is not None:
         about["python_site_packages_path"] = site_packages
     info = {

@@ -160,6 +160,7 @@ def _options(manifest: Manifest) -> dict[str, str]:
         "kernel": manifest.requires.linux,
         "processor": manifest.requires.archspec,
         "CUDA": manifest.requires.cuda,
+        "compute capability": manifest.requires.cuda_arch,
         "GPU": "needed" if manifest.requires.gpu else "",
         "systemd": str(manifest.requires.systemd),
         "libraries": ", ".join(_library(one) for one in manifest.requires.libraries),

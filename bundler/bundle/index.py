@@ -214,6 +214,7 @@ class RequiresEntry(_Entry):
     linux: str = ""
     archspec: str = ""
     cuda: str = ""
+    cuda_arch: str = ""
     gpu: bool = False
     systemd: Count = 239
     libraries: tuple[LibraryEntry, ...] = ()
@@ -227,6 +228,7 @@ class RequiresEntry(_Entry):
             *([f"glibc {self.glibc} or later"] if self.glibc else []),
             *([f"Linux {self.linux} or later"] if self.linux else []),
             *([f"an NVIDIA driver{cuda}" + ("" if self.gpu else ", if there is one")] if self.gpu or cuda else []),
+            *([f"GPUs of compute capability {self.cuda_arch} or higher"] if self.cuda_arch else []),
             f"systemd {self.systemd} or later",
         )
 

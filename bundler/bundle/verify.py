@@ -229,6 +229,7 @@ def _facts(bundle: OpenBundle) -> dict[str, str]:
         "KERNEL": manifest.requires.linux,
         "CPU": manifest.requires.archspec,
         "CUDA": manifest.requires.cuda,
+        **({"CUDA_ARCH": manifest.requires.cuda_arch} if manifest.requires.cuda_arch else {}),
         "GPU": "needed" if manifest.requires.gpu else "",
         "LIBRARY_BYTES": " ".join(map(str, platform_bytes(manifest.platform))) if manifest.requires.libraries else "",
     }

@@ -30,6 +30,8 @@ class PlatformTable(Model):
     """The lowest version of the kernel among them."""
     cuda: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")] | None = None
     """The CUDA version that their NVIDIA drivers support; without it packages for GPUs are not chosen."""
+    cuda_arch: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")] | None = None
+    """The lowest compute capability among their GPUs (CEP 46)."""
     archspec: Literal["x86_64", "x86_64_v2", "x86_64_v3", "x86_64_v4"] | None = None
     """The level that all their processors have; on linux-64 only."""
 
@@ -38,6 +40,7 @@ def assumed(platform: str, table: PlatformTable) -> dict[str, str]:
     """The virtual packages of a platform as conda-lock's virtual-packages.yml has them: name -> ``VERSION [BUILD]``."""
     family = {"linux-32": "x86"}.get(platform, MACHINES.get(platform, ""))
     cuda = {"__cuda": table.cuda} if table.cuda else {}
+    cuda |= {"__cuda_arch": table.cuda_arch} if table.cuda_arch else {}
     return {
         "__unix": "0",
         "__linux": table.linux,

@@ -18,7 +18,7 @@ from bundler.config.files import AppFile, FilesTable, FileTable
 from bundler.config.lockfiles import Lockfiles, sort_lockfiles
 from bundler.config.platforms import Platform, PlatformTable
 from bundler.config.services import Service, ServiceTable
-from bundler.config.tables import ChannelsTable, ReleaseTable, Secret, SecretForm
+from bundler.config.tables import ChannelsTable, LockTable, ReleaseTable, Secret, SecretForm
 from bundler.errors import ConfigError, without_credentials
 from bundler.platforms import ALL, MACHINES, VIRTUAL_PACKAGES
 
@@ -82,6 +82,7 @@ class _File(Model):
     secrets: dict[Variable, SecretForm | Literal[False]] = Field(default_factory=dict)
     release: ReleaseTable = ReleaseTable()
     channels: ChannelsTable = ChannelsTable()
+    lock: LockTable = LockTable()
     services: dict[Name, ServiceTable] = Field(default_factory=dict)
 
 
@@ -121,6 +122,8 @@ class BundleConfig:
     channels: tuple[str, ...]
     """Replaces the environment spec's channels if it is not empty."""
     access: Access
+    exclude_newer: str | None
+    """An age or a date: nothing newer is locked."""
     virtual_packages: Path | None
     """What the target has, for the solver, instead of ``platform_tables``."""
     files: tuple[AppFile, ...]
@@ -242,6 +245,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         lockfiles=lockfiles,
         channels=overrides.channels,
         access=parsed.channels.access(offline=overrides.offline),
+        exclude_newer=parsed.lock.exclude_newer,
         virtual_packages=overrides.virtual_packages,
         files=tuple(AppFile.of(to, entry, directory) for to, entry in sorted(parsed.files.items())),
         exclude=bundle.exclude,

@@ -1,4 +1,4 @@
-"""The smaller tables of bundle.toml: ``[secrets]``, ``[release]`` (how Erlang nodes meet) and ``[channels]``."""
+"""The smaller tables of bundle.toml: ``[secrets]``, ``[release]`` (Erlang nodes), ``[channels]`` and ``[lock]``."""
 
 from __future__ import annotations
 
@@ -11,13 +11,14 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, model_validator
 
 from bundler.config.fields import Model
+from bundler.cooldown import parse_age
 from bundler.errors import without_credentials
 from bundler.fetch.channels import Access, Priority, has_secret
 
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["ChannelsTable", "ReleaseTable", "Secret", "SecretForm"]
+__all__ = ["ChannelsTable", "LockTable", "ReleaseTable", "Secret", "SecretForm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -107,6 +108,18 @@ def _channel_address(value: str) -> str:
 
 _ChannelAddress = Annotated[str, AfterValidator(_channel_address)]
 _ChannelAddresses = Annotated[tuple[_ChannelAddress, ...], Field(min_length=1)]
+
+
+def _age(value: str) -> str:
+    parse_age(value)
+    return value
+
+
+class LockTable(Model):
+    """What may be locked."""
+
+    exclude_newer: Annotated[str, AfterValidator(_age)] | None = None
+    """An age (``14d``, ``2w``, ``36h``) or a date: what came to its channel or index later is not taken."""
 
 
 class ChannelsTable(Model):

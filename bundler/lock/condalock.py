@@ -16,6 +16,7 @@ from bundler.digests import file_sha256, sha256_of
 from bundler.errors import ConfigError, LockError, MissingToolError
 from bundler.fetch.channels import Access, variables_of
 from bundler.lock.answers import Answer
+from bundler.lock.cooldown import cutoff, with_cutoff
 from bundler.lock.decompressor import with_tools, without_tools
 from bundler.lock.launcher import (
     SolverSettings,
@@ -57,19 +58,22 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = (), keep: 
     """Lock the environment anew; with ``update`` just these packages, and what else has to move with them; with
     ``keep`` nothing that still fits.
 
+    With either option an age in ``exclude_newer`` means the date that it meant in the existing lockfile.
+
     The old lockfile, if there is one, stays as it was until the new one is complete. Raises :class:`ConfigError` for
     what is wrong with the request or the environment.yml, :class:`LockError` if there is no solution or a channel does
     not answer, :class:`MissingToolError` if there is no such solver.
     """
     environment = checked_environment(request)
     locks = _check_update(request, update) if update else _kept(request) if keep else ()
+    newest = cutoff(request.exclude_newer, request.lockfile if update or keep else None)
     with make_room(request.lockfile, environment) as room, ThreadPoolExecutor(1) as beside:
         spec = beside.submit(_render, request, environment, room) if environment.has_pip else None
         report, arguments = room.path / "report.json", list[str]()
         if update:
             room.lockfile.write_bytes(without_tools(request.lockfile.read_bytes(), request.platforms))
             arguments = [f"--update={name}" for name in update if request.solver != OWN_SOLVER]
-        settings = _solver_settings(environment, report, update=update, locks=locks)
+        settings = replace(_solver_settings(environment, report, update=update, locks=locks), exclude_newer=newest)
         conda = _solver(request, settings, room, record=environment.has_pip)
         finished = _conda_lock(request, environment, room, ["--conda", str(conda), *arguments])
         if finished.status != 0:
@@ -78,13 +82,14 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = (), keep: 
                 raise translate_solver(failure, request.where) from failed
             raise translate_conda_lock(failed, request.where, virtual_packages_file(request)) from failed
         if spec is not None:
-            add_wheels(_wheel_part(request, environment, room, spec.result(), locks=locks, update=update))
+            part = _wheel_part(request, environment, room, spec.result(), locks=locks, update=update)
+            add_wheels(replace(part, exclude_newer=newest))
         for platform in request.platforms:
             check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
         locked = room.lockfile.read_bytes()
         if request.solver == OWN_SOLVER:
             locked = with_tools(locked, room.tools, request.platforms, request.lockfile if update else None)
-        _replace(request.lockfile, locked)
+        _replace(request.lockfile, with_cutoff(locked, request.exclude_newer, newest))
 
 
 def _solver(request: LockRequest, settings: SolverSettings, room: Room, *, record: bool) -> Path:
@@ -155,6 +160,7 @@ def _answer(request: LockRequest, environment: Environment) -> Answer:
         "channels": environment.overrides,
         "platforms": sorted(set(request.platforms)),
         "unseen": unseen_digest(environment),
+        "exclude newer": request.exclude_newer,
         "virtual packages": virtual.read_text(encoding="utf-8") if virtual else assumed_packages(request),
     }
     return Answer.to(request.lockfile, inputs)

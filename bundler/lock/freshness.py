@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bundler.lock.contents import content_hashes
+from bundler.lock.cooldown import recorded
 from bundler.lock.lockfile import load_yaml, locked_hashes, locked_platforms
 from bundler.lock.lockspec import LockSpec, UnknownError, read_lock_spec
 from bundler.lock.request import assumed_packages, checked_environment, virtual_packages_file
@@ -60,6 +61,8 @@ def freshness(request: LockRequest) -> Freshness:
     """
     environment = checked_environment(request)
     if not request.lockfile.exists() or not set(request.platforms) <= set(locked_platforms(request.lockfile)):
+        return Freshness(fresh=False)
+    if recorded(request.lockfile) != request.exclude_newer:
         return Freshness(fresh=False)
     digest = unseen_digest(environment)
     if any(unseen_by_conda_lock(request.lockfile, platform) != digest for platform in request.platforms):

@@ -53,7 +53,8 @@ class SolverSettings:
     ``variables`` are the values of the ``${NAME}`` in channel URLs. ``keep`` are, for each platform, the URLs of
     packages that shall stay as they are if they can; ``update`` the names of those that shall move. ``access`` are the
     fields of an :class:`~bundler.fetch.channels.Access`, those that are not as they are by default. ``report`` is where
-    a failure is written to. ``tools`` is a directory: ``PLATFORM.json`` in it will have the packages that the
+    a failure is written to; nothing is taken that is newer than the date ``exclude_newer``.
+    ``tools`` is a directory: ``PLATFORM.json`` in it will have the packages that the
     decompressor needs beside the environment.
     """
 
@@ -63,6 +64,7 @@ class SolverSettings:
     access: dict[str, Any] = field(default_factory=dict)
     report: str | None = None
     tools: str | None = None
+    exclude_newer: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,7 +85,11 @@ class _NoarchOnly:
         if platform != _NOARCH:
             return []
         found = await self._gateway.query(
-            sources=[self._channel], platforms=[_NOARCH], specs=[name.normalized], recursive=False
+            sources=[self._channel],
+            platforms=[_NOARCH],
+            specs=[name.normalized],
+            recursive=False,
+            channel_relations="disabled",
         )
         return [record for channel in found for record in channel]
 
@@ -96,7 +100,8 @@ class _NoarchOnly:
 
 async def _has(source: Source, subdir: str, access: Access) -> bool:
     try:
-        await make_gateway([source], access).names(sources=[source.reached], platforms=[Subdir(subdir)])
+        gateway = make_gateway([source], access)
+        await gateway.names(sources=[source.reached], platforms=[Subdir(subdir)], channel_relations="disabled")
     except GatewayError:
         return False
     return True

@@ -38,7 +38,8 @@ class LockRequest:
     if there are any, and ``access`` says how channels are reached. ``solver`` is ``rattler``, our own, or the name
     or path of a conda, mamba or micromamba. What the servers have ``virtual_packages`` says (conda-lock's
     ``--virtual-package-spec``), else a virtual-packages.yml beside the environment.yml, else ``tables``. ``injected``
-    are names of packages that will take the place of locked ones, so that these need not be wheels.
+    are names of packages that will take the place of locked ones, so that these need not be wheels. Nothing is taken
+    that is newer than ``exclude_newer``, an age or a date.
     """
 
     environments: tuple[Path, ...]
@@ -50,6 +51,7 @@ class LockRequest:
     access: Access = ANYHOW
     injected: frozenset[str] = frozenset()
     tables: tuple[tuple[str, PlatformTable], ...] = ()
+    exclude_newer: str | None = None
 
     @property
     def where(self) -> str:
@@ -69,6 +71,7 @@ def lock_request(config: BundleConfig, solver: str) -> LockRequest:
         access=config.access,
         injected=_injected(config),
         tables=config.platform_tables,
+        exclude_newer=config.exclude_newer,
     )
 
 
@@ -95,6 +98,11 @@ def checked_environment(request: LockRequest) -> Environment:
         raise ConfigError(
             f"channels.mirrors mean nothing to the solver {request.solver}, which has settings of its own for that",
             remedy="Leave --solver out, or the mirrors.",
+        )
+    if request.solver != OWN_SOLVER and request.exclude_newer:
+        raise ConfigError(
+            f"lock.exclude_newer is ignored by the solver {request.solver}",
+            remedy="Leave --solver out, or exclude_newer.",
         )
     return check_environment(request.environments, request.channels)
 

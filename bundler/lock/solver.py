@@ -22,6 +22,7 @@ from rattler.exceptions import InvalidChannelError, InvalidMatchSpecError, Parse
 
 from bundler import __version__
 from bundler.fetch.channels import Access
+from bundler.lock.conditions import UnreadableConditionError, plain_dependencies
 from bundler.lock.decompressor import DECOMPRESSOR
 from bundler.lock.launcher import Failure, SolverSettings
 from bundler.lock.solving import Question, SolveError, find_packages, names_of
@@ -92,7 +93,7 @@ def _answer(arguments: argparse.Namespace, platform: str, settings: SolverSettin
     if settings.tools:
         tools = json.dumps(_tools(question, records))
         Path(settings.tools, f"{platform}.json").write_text(tools, encoding="utf-8")
-    packages = [_action(record, question.sources) for record in records] + _asked_virtual(question)
+    packages = _actions(records, question) + _asked_virtual(question)
     return {"success": True, "dry_run": True, "actions": {"FETCH": packages, "LINK": packages}}
 
 
@@ -121,6 +122,7 @@ def _question(arguments: argparse.Namespace, platform: str, settings: SolverSett
         specs=specs,
         keep=frozenset(keep),
         update=update,
+        exclude_newer=settings.exclude_newer,
     )
 
 
@@ -139,7 +141,8 @@ def _tools(question: Question, environment: Sequence[RepoDataRecord]) -> list[di
         if failed.kind != "unsatisfiable":
             raise
         return []
-    return [_action(record, question.sources) for record in records if record.name.normalized not in names]
+    added = [record for record in records if record.name.normalized not in names]
+    return _actions(added, beside, environment)
 
 
 def _source(given: str, settings: SolverSettings, access: Access) -> Source:
@@ -164,8 +167,19 @@ def _spec(text: str, sources: Iterable[Source]) -> MatchSpec:
         raise SolveError("spec", f"`{text}` is no match spec: {str(invalid).splitlines()[0]}") from invalid
 
 
-def _action(record: RepoDataRecord, sources: Iterable[Source]) -> dict[str, Any]:
-    """One entry of ``actions.FETCH``, as conda writes it."""
+def _actions(
+    records: Sequence[RepoDataRecord], question: Question, environment: Sequence[RepoDataRecord] = ()
+) -> list[dict[str, Any]]:
+    """``actions.FETCH`` as conda writes it, of ``records`` that are beside ``environment``."""
+    try:
+        depends = plain_dependencies([*environment, *records], question.virtual, question.specs)
+    except UnreadableConditionError as unreadable:
+        raise SolveError("spec", f"a channel has a dependency that cannot be read: {unreadable}") from unreadable
+    return [_action(record, depends[record.name.normalized], question.sources) for record in records]
+
+
+def _action(record: RepoDataRecord, depends: Sequence[str], sources: Iterable[Source]) -> dict[str, Any]:
+    """One entry of it."""
     url = public_url_of(record.url, sources)
     action = {
         "name": record.name.normalized,
@@ -177,7 +191,7 @@ def _action(record: RepoDataRecord, sources: Iterable[Source]) -> dict[str, Any]
         "subdir": record.subdir,
         "fn": record.file_name,
         "url": url,
-        "depends": record.depends,
+        "depends": list(depends),
         "constrains": record.constrains,
         "timestamp": int(record.timestamp.timestamp() * 1000) if record.timestamp else 0,
     }

@@ -7,7 +7,9 @@ it in any version, so that a channel lower in the list cannot slip a newer one i
 from __future__ import annotations
 
 import contextlib
+import re
 from dataclasses import dataclass, replace
+from datetime import datetime, timezone
 from typing import TYPE_CHECKING, Any
 
 from rattler import (
@@ -64,7 +66,8 @@ class SolveError(Exception):
 class Question:
     """What is to be solved. ``keep`` are URLs of packages that stay if they can, ``update`` names that are to move.
 
-    ``pinned`` are an environment that is solved already: of each package in it no other build is taken.
+    ``pinned`` are an environment that is solved already: of each package in it no other build is taken. Nothing is
+    taken that came to its channel after ``exclude_newer``, or does not say when.
     """
 
     platform: str
@@ -75,6 +78,13 @@ class Question:
     keep: frozenset[str]
     update: frozenset[str]
     pinned: tuple[RepoDataRecord, ...] = ()
+    exclude_newer: str | None = None
+
+    @property
+    def newest(self) -> datetime | None:
+        """The same as a date."""
+        date = self.exclude_newer
+        return datetime.strptime(date, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc) if date else None
 
 
 async def find_packages(question: Question) -> list[RepoDataRecord]:
@@ -141,7 +151,9 @@ async def _ask(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
             channels=[source.given for source in question.sources],
             elsewhere=await _elsewhere(without_candidates(text), question, gateway),
         )
-        raise SolveError("unsatisfiable", reason) from unsatisfiable
+        raise SolveError(
+            "unsatisfiable", reason + _on_cooldown(text, question) + _on_free_threads(text)
+        ) from unsatisfiable
 
 
 async def _elsewhere(specs: Sequence[str], question: Question, gateway: Gateway) -> dict[str, list[str]]:
@@ -153,7 +165,11 @@ async def _elsewhere(specs: Sequence[str], question: Question, gateway: Gateway)
     for spec in specs:
         with contextlib.suppress(GatewayError, InvalidMatchSpecError):
             answer = await gateway.query(
-                sources=_sources(question, gateway), platforms=others, specs=[spec], recursive=False
+                sources=_sources(question, gateway),
+                platforms=others,
+                specs=[spec],
+                recursive=False,
+                channel_relations="disabled",
             )
             found[spec] = sorted({record.subdir for channel in answer for record in channel})
     return {spec: subdirs for spec, subdirs in found.items() if subdirs}
@@ -176,8 +192,10 @@ async def _run(
         virtual_packages=[_virtual(record) for record in question.virtual],
         locked_packages=locked,
         pinned_packages=question.pinned,
-        constraints=constraints,
+        constraints=[*constraints, *_with_gil(question)],
         channel_priority=_PRIORITIES[question.access.priority],
+        channel_relations="disabled",
+        exclude_newer=question.newest,
     )
 
 
@@ -185,10 +203,43 @@ async def _kept(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
     """The channels' own records of the packages to keep; one that a channel has withdrawn cannot be kept."""
     specs = [" ".join(_name_version_build(url)) for url in sorted(question.keep)]
     found = await gateway.query(
-        sources=_sources(question, gateway), platforms=_subdirs(question), specs=specs, recursive=False
+        sources=_sources(question, gateway),
+        platforms=_subdirs(question),
+        specs=specs,
+        recursive=False,
+        channel_relations="disabled",
     )
     records = [record for channel in found for record in channel]
     return [record for record in records if public_url_of(record.url, question.sources) in question.keep]
+
+
+def _on_cooldown(text: str, question: Question) -> str:
+    """What is said besides where the solver has left packages out for their age."""
+    if not question.exclude_newer or not re.search("after the cutoff date|has no timestamp", text):
+        return ""
+    return (
+        f"\n[lock] exclude_newer in bundle.toml leaves out what is newer than {question.exclude_newer}, and what has "
+        "no timestamp. Set a later date or a shorter age there, or ask for an older version."
+    )
+
+
+def _on_free_threads(text: str) -> str:
+    if "(?!.*_cp" not in text:
+        return ""
+    return (
+        "\nA free-threaded Python is only taken when it is asked for: name `python-freethreading`, or a build such as "
+        "`python * *_cp313t`, in environment.yml."
+    )
+
+
+def _with_gil(question: Question) -> list[str]:
+    """A free-threaded Python is only for who asks for it, by `python-freethreading` or by a build string."""
+    asked = any(
+        spec.name.normalized == "python-freethreading"
+        or (spec.name.normalized in {"python", "python_abi"} and re.search(r"cp\d+t", str(spec.build or "")))
+        for spec in question.specs
+    )
+    return [] if asked or question.pinned else [r'python[build="^(?!.*_cp\d+t$).*$"]']
 
 
 def _sources(question: Question, gateway: Gateway) -> list[Channel | RepoDataSource]:

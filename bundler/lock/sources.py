@@ -157,7 +157,8 @@ async def blame(
             return number, explain_channel(text, channel=source.given)
     for number, source in enumerate(sources):
         try:
-            await make_gateway([source], access).names(sources=[source.reached], platforms=platforms)
+            gateway = make_gateway([source], access)
+            await gateway.names(sources=[source.reached], platforms=platforms, channel_relations="disabled")
         except GatewayError as failed:
             return number, explain_channel(public_text(str(failed), sources), channel=source.given)
     return None, explain_channel(text, channel=", ".join(source.given for source in sources))

@@ -83,6 +83,7 @@ class WheelQuestion:
     access: Access
     kept: Mapping[str, str] = field(default_factory=dict)
     injected: frozenset[str] = frozenset()
+    exclude_newer: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -192,6 +193,11 @@ def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Se
     if excluded:
         _write_lines(directory / "excluded.in", excluded)
         argv += ["--excludes", "excluded.in"]
+    if question.exclude_newer:
+        argv += ["--exclude-newer", question.exclude_newer]
+        # what stands for conda's packages has no time of upload
+        known = [name for name in question.provided if name not in attempt.real]
+        argv += [word for name in known for word in ("--exclude-newer-package", f"{name}=false")]
     finished = run([*argv, *options], env=_environ(question, directory), cwd=directory, check=False)
     if finished.status != 0:
         raise UvFailed(finished.stderr or f"it exited with {finished.status}, without a word")

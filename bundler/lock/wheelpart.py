@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
+    from bundler.errors import BundlerError
     from bundler.fetch.channels import Access
     from bundler.lock.environment import Environment
     from bundler.lock.lockfile import Lock, LockedPackage
@@ -55,6 +56,7 @@ class WheelPart:
     where: str
     kept: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     injected: frozenset[str] = frozenset()
+    exclude_newer: str | None = None
 
 
 def add_wheels(part: WheelPart) -> None:
@@ -90,11 +92,22 @@ def _solution(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
     try:
         found = find_wheels(question, directory)
     except UvFailed as failed:
-        raise explain_uv(failed.text, question, where) from failed
+        raise _on_cooldown(explain_uv(failed.text, question, where), part) from failed
     except LockError as error:
         error.where = where
         raise
     return replace(found, wheels=tuple(_with_digest(wheel, part, directory, where) for wheel in found.wheels))
+
+
+def _on_cooldown(error: BundlerError, part: WheelPart) -> BundlerError:
+    """The same, and what else may be the reason."""
+    if not part.exclude_newer:
+        return error
+    cooldown = (
+        f"[lock] exclude_newer in bundle.toml leaves out wheels that were uploaded after {part.exclude_newer}, or "
+        "whose index does not say when"
+    )
+    return type(error)(f"{error.message}\n{cooldown}", where=error.where, remedy=error.remedy)
 
 
 def _with_digest(wheel: LockedWheel, part: WheelPart, directory: Path, where: str) -> LockedWheel:
@@ -145,6 +158,7 @@ def _question(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
         access=part.access,
         kept={name: version for name, version in part.kept.get(platform, {}).items() if name not in provided},
         injected=part.injected,
+        exclude_newer=part.exclude_newer,
     )
 
 

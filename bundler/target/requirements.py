@@ -1,7 +1,8 @@
 """What a target must have for the locked packages to run: what install.sh asks of it in its preflight.
 
-Packages say it as dependencies on virtual packages (``__glibc``, ``__linux``, ``__archspec``, ``__cuda``), wheels in
-their platform tags. Only the least is asked for: a later C library, kernel or driver runs what an earlier one ran.
+Packages say it as dependencies on virtual packages (``__glibc``, ``__linux``, ``__archspec``, ``__cuda``,
+``__cuda_arch``), wheels in their platform tags. Only the least is asked for: a later C library, kernel or driver runs
+what an earlier one ran.
 """
 
 from __future__ import annotations
@@ -39,7 +40,8 @@ class Requirements:
     """Versions are dotted numbers, the lowest that will do; empty where any will.
 
     ``machines`` are what ``uname -m`` may say, the platform's own first. ``level`` is a key of LEVELS. ``cuda`` is what
-    an NVIDIA driver must support; ``gpu`` says whether there has to be one at all. ``libraries`` are those that the
+    an NVIDIA driver must support, ``cuda_arch`` the compute capability that each GPU must have;
+    ``gpu`` says whether there has to be one at all. ``libraries`` are those that the
     bundle does not bring.
     """
 
@@ -48,6 +50,7 @@ class Requirements:
     linux: str = ""
     level: str = ""
     cuda: str = ""
+    cuda_arch: str = ""
     gpu: bool = False
     libraries: tuple[HostLibrary, ...] = ()
 
@@ -79,6 +82,7 @@ class Requirements:
             "linux": self.linux,
             "archspec": self.level,
             "cuda": self.cuda,
+            "cuda_arch": self.cuda_arch,
             "gpu": self.gpu,
             "libraries": [library.document() for library in self.libraries],
         }
@@ -101,7 +105,8 @@ def requirements(
         linux=_highest(both, "__linux"),
         level=_level(both),
         cuda=cuda,
-        gpu=gpu_service or any(_name(spec) == "__cuda" for spec in needed),
+        cuda_arch=_highest(both, "__cuda_arch"),
+        gpu=gpu_service or any(_name(spec) in {"__cuda", "__cuda_arch"} for spec in needed),
         libraries=libraries,
     )
 
@@ -115,9 +120,17 @@ def _specs(lock: Lock, archives: Iterable[Archive]) -> tuple[tuple[str, ...], tu
     allowed: list[str] = []
     for archive in archives:
         index = json.loads(archive.info.get(INDEX, b"{}"))
-        needed += index.get("depends", ())
+        needed += _unconditional(archive, index.get("depends", ()))
         allowed += index.get("constrains", ())
     return tuple(_virtual(needed)), tuple(_virtual(allowed))
+
+
+def _unconditional(archive: Archive, specs: Iterable[str]) -> Iterator[str]:
+    """What an archive depends on in this environment: the lockfile says which conditions (``when``) hold."""
+    held = {spec.split()[0] for spec in archive.package.depends}
+    for spec in specs:
+        if "[" not in spec or "when=" not in spec or _name(spec) in held:
+            yield re.sub(r"\bwhen=(\"[^\"]*\"|'[^']*')", "", spec)
 
 
 def _virtual(specs: Iterable[str]) -> Iterator[str]:

@@ -67,7 +67,7 @@ glibc_version() {
 # The kernel's module says its version to everybody, and each branch of it supports the CUDA of its time. Where that
 # tells nothing (a Tegra's module counts otherwise, a CUDA is newer than this bundle) nvidia-smi knows.
 check_gpu() {
-    [ -n "$CUDA$GPU" ] || return 0
+    [ -n "$CUDA$CUDA_ARCH$GPU" ] || return 0
     gpu_driver=$(sed -n 's/^NVRM version:.*Kernel Module \(for [^ ]* \)\{0,1\} *\([0-9]\{1,\}\)\..*/\2/p' \
         /proc/driver/nvidia/version 2>/dev/null) || :
     gpu_cuda=
@@ -89,14 +89,34 @@ check_gpu() {
         problem "the NVIDIA driver $gpu_driver is too old" \
             "The bundle needs CUDA $CUDA or later: driver $CUDA_DRIVER or later."
     fi
+    [ -z "$CUDA_ARCH" ] || [ -z "$gpu_driver$gpu_cuda" ] || check_gpu_generation
+}
+
+# Only nvidia-smi knows what the GPUs themselves can do; the weakest counts.
+check_gpu_generation() {
+    gpu_archs=$(run_nvidia_smi --query-gpu=compute_cap --format=csv,noheader |
+        sed -n 's/^ *\([0-9]\{1,\}\.[0-9]\{1,\}\) *$/\1/p')
+    [ -n "$gpu_archs" ] ||
+        warn "the GPU's compute capability cannot be determined" "The bundle needs $CUDA_ARCH or higher."
+    for gpu_arch in $gpu_archs; do
+        at_least "$gpu_arch" "$CUDA_ARCH" || {
+            problem "a GPU of this machine has compute capability $gpu_arch only" \
+                "The bundle needs $CUDA_ARCH or higher: a newer GPU, or a bundle that is locked for this one."
+            return 0
+        }
+    done
+}
+
+ask_nvidia() {
+    run_nvidia_smi | sed -n '/CUDA[ A-Z]* Version: *[0-9]/{s/.*CUDA[ A-Z]* Version: *\([0-9.]*\).*/\1/p;q;}'
 }
 
 # Never as root: it would load modules and make devices.
-ask_nvidia() {
+run_nvidia_smi() {
     have nvidia-smi && have setpriv || return 0
-    set -- setpriv --reuid=65534 --regid=65534 --clear-groups -- nvidia-smi
+    set -- setpriv --reuid=65534 --regid=65534 --clear-groups -- nvidia-smi "$@"
     ! have timeout || set -- timeout 20 "$@"
-    "$@" 2>/dev/null | sed -n '/CUDA[ A-Z]* Version: *[0-9]/{s/.*CUDA[ A-Z]* Version: *\([0-9.]*\).*/\1/p;q;}'
+    "$@" 2>/dev/null || :
 }
 
 at_least() { # VERSION FLOOR: numbers with dots between them

@@ -117,7 +117,8 @@ def test_the_manifest_is_an_index_without_the_build_machine(project: Path, chann
     assert manifest["release"] == f"1.0-{manifest['build_id']}"
     assert manifest["baked_prefix"] == f"/opt/small/releases/{manifest['release']}/env"
     assert manifest["requires"] == {
-        "machine": "x86_64", "glibc": "2.17", "linux": "", "archspec": "", "cuda": "", "gpu": False, "systemd": 239,
+        "machine": "x86_64", "glibc": "2.17", "linux": "", "archspec": "", "cuda": "", "cuda_arch": "",
+        "gpu": False, "systemd": 239,
         "libraries": [],
     }  # fmt: skip
     assert [package["name"] for package in manifest["packages"]] == ["library", "tool"]

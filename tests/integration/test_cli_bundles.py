@@ -54,7 +54,8 @@ def test_inspect_tells_what_is_in_it(bundles: dict[str, Path], form: str) -> Non
     assert told["release"] == f"1.0-{told['build_id']}"
     assert told["root"] == "/opt/small"
     assert told["requires"] == {
-        "machine": "x86_64", "glibc": "2.17", "linux": "", "archspec": "", "cuda": "", "gpu": False, "systemd": 239,
+        "machine": "x86_64", "glibc": "2.17", "linux": "", "archspec": "", "cuda": "", "cuda_arch": "",
+        "gpu": False, "systemd": 239,
         "libraries": [], "tools": ["tar", "gzip"],
     }  # fmt: skip
     assert told["config"] == {"PORT": "8000", "MODE": "fast"}

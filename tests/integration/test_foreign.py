@@ -78,7 +78,15 @@ def test_the_relocation_table_of_a_file_of_either_byte_order(bundles: dict[str, 
 
 
 def test_what_the_servers_need_is_each_platforms_own(bundles: dict[str, Path]) -> None:
-    none: dict[str, Any] = {"glibc": "2.17", "linux": "", "archspec": "", "cuda": "", "gpu": False, "systemd": 239}
+    none: dict[str, Any] = {
+        "glibc": "2.17",
+        "linux": "",
+        "archspec": "",
+        "cuda": "",
+        "cuda_arch": "",
+        "gpu": False,
+        "systemd": 239,
+    }
     none |= {"libraries": []}
     assert {platform: manifest_of(bundle)["requires"] for platform, bundle in bundles.items()} == {
         "linux-64": none | {"machine": "x86_64", "archspec": "x86_64_v2"},

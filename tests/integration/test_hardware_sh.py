@@ -19,7 +19,7 @@ pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="mounts need root")
 
 NOTHING = {
     "MACHINE": "x86_64", "MACHINES": "x86_64", "PLATFORM": "linux-64", "IMAGE": "", "GLIBC": "", "KERNEL": "",
-    "CPU": "", "CPU_FEATURES": "", "CUDA": "", "CUDA_DRIVER": "0", "GPU": "",
+    "CPU": "", "CPU_FEATURES": "", "CUDA": "", "CUDA_DRIVER": "0", "CUDA_ARCH": "", "GPU": "",
 }  # fmt: skip
 CLOSED = "NVRM version: NVIDIA UNIX x86_64 Kernel Module  550.54.14  Thu Feb 22 01:44:30 UTC 2024\n"
 OPEN = "NVRM version: NVIDIA UNIX Open Kernel Module for x86_64  560.35.03  Release Build  (dvs@U16)  Fri Aug 16 2024\n"
@@ -139,6 +139,23 @@ def test_a_driver_whose_version_says_nothing(here: Here, shell: tuple[str, ...])
     assert here.check(shell, **wanted) == "0\n"
     said = here.check(shell, GPU="needed", CUDA="99.0", CUDA_DRIVER="0")
     assert "error: the NVIDIA driver supports CUDA 12.6 only\n  The bundle needs CUDA 99.0 or later" in said
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
+def test_the_weakest_gpu_counts(here: Here, shell: tuple[str, ...]) -> None:
+    wanted = {"GPU": "needed", "CUDA_ARCH": "8.0"}
+    assert "error: there is no NVIDIA driver on this machine\n" in here.check(shell, **wanted)
+    here.driver(CLOSED)
+    said = here.check(shell, **wanted)
+    assert "warning: the GPU's compute capability cannot be determined\n  The bundle needs 8.0 or higher." in said
+    assert said.endswith("\n0\n")
+    here.program("nvidia-smi", "[ $(id -u) = 65534 ] && [ \"$1\" = --query-gpu=compute_cap ] && printf '10.0\\n8.6\\n'")
+    if shell[0] == "busybox":  # whose setpriv cannot become somebody else
+        return
+    assert here.check(shell, **wanted) == "0\n"
+    said = here.check(shell, **wanted | {"CUDA_ARCH": "9.0"})
+    assert "error: a GPU of this machine has compute capability 8.6 only\n  The bundle needs 9.0 or higher" in said
+    assert said.endswith("\n1\n")
 
 
 def test_an_image_is_another_machine(here: Here) -> None:

@@ -217,3 +217,19 @@ def test_which_specs_have_no_package() -> None:
    └─ __cuda >=99, for which no candidates were found."""
     assert without_candidates(tree) == ("leaf >=9",)
     assert without_candidates("No candidates were found for native *.") == ("native *",)
+
+
+def test_the_compute_capability_of_gpus(tmp_path: Path) -> None:
+    asked = needed(tmp_path, "__cuda_arch >=8.0", "__cuda >=12.4")
+    assert (asked.cuda_arch, asked.cuda, asked.gpu) == ("8.0", "12.4", True)
+    assert needed(tmp_path, "__cuda_arch").gpu
+    assert not needed(tmp_path, index={"constrains": ["__cuda_arch >=9.0"]}).gpu, "content without"
+    assert needed(tmp_path, index={"constrains": ["__cuda_arch >=9.0"]}).cuda_arch == "9.0"
+    assert assumed("linux-64", PlatformTable(cuda_arch="8.6"))["__cuda_arch"] == "8.6"
+    assert "__cuda_arch" not in assumed("linux-64", PlatformTable(cuda="12.4"))
+
+
+def test_a_conditional_dependency_asks_for_nothing_where_it_does_not_hold(tmp_path: Path) -> None:
+    index = {"depends": ['__glibc[version=">=2.34",when="__win"]']}
+    assert needed(tmp_path, index=index).glibc == ""
+    assert needed(tmp_path, "__glibc >=2.34", index=index).glibc == "2.34", "the lockfile says that it holds"
