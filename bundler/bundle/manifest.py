@@ -103,7 +103,7 @@ def _services(config: BundleConfig, lock: Lock) -> list[dict[str, Any]]:
             "watch_unit": service.watch_unit,
             "profile": service.table.profile,
             "hardening": service.table.hardening,
-            "exemptions": [asdict(exemption) for exemption in exemptions(config, service, lock.names)],
+            "exemptions": [asdict(exemption) for exemption in exemptions(service, lock.names)],
             "watch_exemptions": [asdict(exemption) for exemption in WATCH] if service.watch_unit else [],
         }
         for service in config.services

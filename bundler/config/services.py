@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+import signal
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -46,6 +47,12 @@ def _directory(value: str) -> str:
 
 def _span(value: str) -> str:
     seconds_of(value)
+    return value
+
+
+def _signal(value: str) -> str:
+    if value not in signal.Signals.__members__:
+        raise ValueError(f"there is no signal {value!r}; write it like SIGINT")
     return value
 
 
@@ -183,6 +190,10 @@ class ServiceTable(Model):
     restart_delay: Annotated[int, Field(ge=1, le=3600)] = 5
     start_limit: Annotated[int, Field(ge=1, le=1000)] = 5
     """So many starts in a row that come to nothing, and systemd gives up."""
+    stop_timeout: Annotated[int, Field(ge=1, le=86400)] | None = None
+    """Seconds that it may take to end before it is killed; systemd's own are 90."""
+    kill_signal: Annotated[str, AfterValidator(_signal)] | None = None
+    """What its main process is asked to end with; SIGTERM unless said."""
     memory_max: _Size | None = None
     cpu_quota: Annotated[str, StringConstraints(pattern=r"^[0-9]+%$")] | None = None
     tasks_max: _Tasks | None = None

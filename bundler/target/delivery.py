@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bundler.config.project import BundleConfig, Secret, Service
 
-__all__ = ["beam_variables", "environment_directives", "launcher", "needs_netlink", "stopper"]
+__all__ = ["beam_variables", "environment_directives", "launcher", "stopper"]
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
@@ -31,7 +31,7 @@ def environment_directives(
     return (
         ("Environment", f"PATH={release}/env/bin:{_SYSTEM_PATH}"),
         # C.UTF-8 is in every glibc; a killed Python takes its buffered lines along; the release is read-only.
-        ("Environment", "LANG=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1"),
+        ("Environment", "LANG=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1"),
         ("Environment", f"HOME=/var/lib/{config.name}"),
         # The place is systemd's own; its specifier %d came later than credentials.
         *(("Environment", f"{name}_FILE=/run/credentials/{unit}/{name}") for name in credentials),
@@ -62,12 +62,6 @@ def beam_variables(config: BundleConfig, service: Service, runtime: str) -> dict
         return variables
     loopback = release.distribution == "sname" and release.listen.startswith("127.")
     return variables | {"RELEASE_NODE": f"{service.name}@localhost" if loopback else service.name}
-
-
-def needs_netlink(config: BundleConfig, service: Service) -> bool:
-    """Whether it asks the kernel for its interfaces, as Erlang's distribution does."""
-    kind = service.table.environment.get("RELEASE_DISTRIBUTION", config.release.distribution)
-    return service.table.profile == "beam" and kind != "none"
 
 
 def launcher(service: Service, program: str, release: str, executables: AbstractSet[str]) -> tuple[str, ...]:

@@ -107,6 +107,7 @@ def _service_sections(
             ("Type", service.kind),  # exec and notify: a missing binary fails `systemctl start`
             ("ExecStart", command),
             *_ends(service, release),
+            *_stops(service),
             *_given(
                 ("MemoryMax", table.memory_max),
                 ("CPUQuota", table.cpu_quota),
@@ -116,7 +117,7 @@ def _service_sections(
             *_directories(config, service, release),
             ("SyslogIdentifier", service.name),
             *_common(config, service, release, service.unit),
-            *confinement(config, service, packages),
+            *confinement(service, packages),
         ),
     }
     if not table.schedule:
@@ -147,6 +148,19 @@ def _ends(service: Service, release: str) -> Lines:
         ("Restart", table.restart),
         ("RestartSec", str(table.restart_delay)),
         *_given(("ExecStop", stop), ("TimeoutStartSec", patience), ("WatchdogSec", table.watchdog)),
+    )
+
+
+def _stops(service: Service) -> Lines:
+    """How it is ended. The main process is asked first, alone: it has the others finish what they do.
+
+    One process for which there is no memory left does not end the others.
+    """
+    table = service.table
+    return (
+        ("KillMode", "mixed"),
+        *_given(("KillSignal", table.kill_signal), ("TimeoutStopSec", table.stop_timeout)),
+        ("OOMPolicy", "continue"),
     )
 
 
@@ -193,7 +207,7 @@ def _asking(config: BundleConfig, service: Service, release: str, packages: froz
             ("WorkingDirectory", f"-{fill(table.working_directory, where)}"),
             *(("ReadWritePaths", f"-{where[place]}") for place, _ in _DIRECTORIES),
             *common,
-            *confinement(config, service, packages),
+            *confinement(service, packages),
         )
     else:
         lines = (*common, *probe_confinement(service))

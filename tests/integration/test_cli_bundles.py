@@ -88,7 +88,6 @@ def test_inspect_tells_how_units_are_confined(bundles: dict[str, Path]) -> None:
     assert units["other.service"]["exceptions"] == []
     exceptions = {one["directive"]: (one["stands"], one["reason"]) for one in units["small.service"]["exceptions"]}
     assert exceptions == {
-        "ProcSubset": ("not set", 'an unknown program may look at the machine (profile = "generic")'),
         "MemoryDenyWriteExecute": ("not set", 'an unknown program may compile while it runs (profile = "generic")'),
     }
     assert all(one["reason"] for one in units["small-watch.service"]["exceptions"])

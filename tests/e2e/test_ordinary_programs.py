@@ -1,0 +1,113 @@
+"""What ordinary programs do under our confinement, and how they are ended: as they are when they are run by hand."""
+
+from __future__ import annotations
+
+import json
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from bundlekit import build, install
+from examplekit import channel_for
+from waiting import until
+
+from bundler.machine import Machine, rootfs
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+pytestmark = pytest.mark.e2e
+
+# The main process hands its work to another one, and waits for that when it is asked to end: gunicorn, celery.
+SERVICE = """\
+import json, os, pathlib, signal, site, socket, sys, time
+
+state = pathlib.Path(os.environ["STATE_DIRECTORY"])
+found = {"user site": site.ENABLE_USER_SITE, "interfaces": [name for _, name in socket.if_nameindex()]}
+listening = socket.socket(socket.AF_UNIX)
+path = os.environ["RUNTIME_DIRECTORY"] + "/socket"
+listening.bind(path)
+os.chown(path, os.getuid(), os.getgid())
+os.chmod(path, 0o777)
+found["mode"] = oct(os.stat(path).st_mode)
+try:
+    os.chown(path, 0, 0)
+except OSError as error:
+    found["to root"] = error.strerror
+found["booted"] = any(line.startswith("btime ") for line in open("/proc/stat"))
+worker = os.fork()
+if worker == 0:
+    while not (state / "asked").exists():
+        time.sleep(0.1)
+    time.sleep(2)
+    (state / "done").touch()
+    os._exit(0)
+
+def end(*_):
+    (state / "asked").touch()
+    os.waitpid(worker, 0)
+    sys.exit(0)
+
+signal.signal(signal.SIGINT, end)
+(state / "found.json").write_text(json.dumps(found))
+while True:
+    time.sleep(60)
+"""
+CONFIG = """\
+[bundle]
+name = "ordinary"
+version = "1.0"
+[files]
+"service.py" = "service.py"
+[services.ordinary]
+command = ["python", "{app}/service.py"]
+kill_signal = "SIGINT"
+stop_timeout = 20
+"""
+# Read at Python's start, if the user's own modules are.
+SHADOW = "mkdir -p /var/lib/ordinary/.local/lib/{0}/site-packages && echo 'raise SystemExit(3)' >$_/usercustomize.py"
+
+
+@pytest.fixture(scope="module", params=["bullseye", "bookworm", "trixie"])
+def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
+    project = tmp_path_factory.mktemp("ordinary")
+    (project / "environment.yml").write_text("channels: [nowhere]\ndependencies: [python]\n")
+    (project / "bundle.toml").write_text(CONFIG)
+    (project / "service.py").write_text(SERVICE)
+    with Machine(rootfs(request.param)) as machine:
+        install(machine, build(project, channel_for(request.param), project / "dist"))
+        yield machine
+
+
+def found(machine: Machine) -> dict[str, Any]:
+    path = "/var/lib/ordinary/found.json"
+    assert until(lambda: machine.run("test", "-s", path).status == 0), machine.run(
+        "journalctl", "-u", "ordinary"
+    ).stdout
+    answer: dict[str, Any] = json.loads(machine.run("cat", path, check=True).stdout)
+    return answer
+
+
+def test_it_may_do_what_it_may_by_hand(machine: Machine) -> None:
+    assert found(machine) == {
+        "user site": False,
+        "interfaces": ["lo"],
+        "mode": "0o140777",
+        "to root": "Operation not permitted",
+        "booted": True,
+    }
+
+
+def test_a_module_in_its_home_does_not_go_before_the_releases(machine: Machine) -> None:
+    python = machine.run("ls", "/opt/ordinary/current/env/lib").stdout
+    version = next(name for name in python.split() if name.startswith("python3."))
+    machine.run("sh", "-c", SHADOW.format(version), check=True)
+    machine.run("rm", "/var/lib/ordinary/found.json", check=True)
+    machine.run("systemctl", "restart", "ordinary", check=True)
+    assert found(machine)["user site"] is False
+
+
+def test_what_it_has_begun_is_finished_when_it_is_stopped(machine: Machine) -> None:
+    found(machine)
+    machine.run("systemctl", "stop", "ordinary", check=True)
+    assert machine.run("test", "-e", "/var/lib/ordinary/done").status == 0
+    assert machine.run("systemctl", "show", "--property=Result", "--value", "ordinary").stdout == "success\n"
