@@ -269,7 +269,7 @@ def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Prog
         raise _stale(config, stale[0])
     progress.step(f"Locking {config.spec_name} for {', '.join(config.project_platforms)}")
     # One lockfile is for all of them: to build one bundle takes nothing away from the others.
-    write_lockfile(replace(request, platforms=config.project_platforms), keep=True)
+    write_lockfile(replace(request, platforms=config.project_platforms), progress, keep=True)
 
 
 def _check_not_empty(config: BundleConfig, lock: Lock) -> None:

@@ -243,8 +243,9 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
     refuse_foreign(config.lockfiles)
     # An update leaves other platforms as they are; a whole lockfile is for all of them.
     platforms = config.platforms if update else config.project_platforms
-    make_progress(quiet=quiet).step(f"Locking {config.spec_name} for {', '.join(platforms)}")
-    write_lockfile(replace(request, platforms=platforms), update=update)
+    progress = make_progress(quiet=quiet)
+    progress.step(f"Locking {config.spec_name} for {', '.join(platforms)}")
+    write_lockfile(replace(request, platforms=platforms), progress, update=update)
     lockfiles = replace(config.lockfiles, wheels=None)
     counts = {platform: len(read_lock(lockfiles, platform).packages) for platform in platforms}
     told = ", ".join(f"{count} packages for {platform}" for platform, count in counts.items())

@@ -47,6 +47,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
     from bundler.lock.environment import Environment
+    from bundler.progress import Progress
 
 __all__ = ["OWN_SOLVER", "Lock", "LockRequest", "LockedPackage", "conda_lock_says_fresh", "read_lock", "write_lockfile"]
 
@@ -54,9 +55,11 @@ _DROPPED = ("CONDA_", "MAMBA_", "PYTHON", "RUNNER_TEMP")
 _KEPT = "CONDA_BUNDLER_"
 
 
-def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = (), keep: bool = False) -> None:
+def write_lockfile(
+    request: LockRequest, progress: Progress | None = None, *, update: tuple[str, ...] = (), keep: bool = False
+) -> None:
     """Lock the environment anew; with ``update`` just these packages, and what else has to move with them; with
-    ``keep`` nothing that still fits.
+    ``keep`` nothing that still fits. What selectors leave out ``progress`` is told.
 
     With either option an age in ``exclude_newer`` means the date that it meant in the existing lockfile.
 
@@ -65,6 +68,9 @@ def write_lockfile(request: LockRequest, *, update: tuple[str, ...] = (), keep: 
     not answer, :class:`MissingToolError` if there is no such solver.
     """
     environment = checked_environment(request)
+    if progress:
+        for one in environment.left_out:
+            progress.step(f"note: {one}")
     locks = _check_update(request, update) if update else _kept(request) if keep else ()
     newest = cutoff(request.exclude_newer, request.lockfile if update or keep else None)
     with make_room(request.lockfile, environment) as room, ThreadPoolExecutor(1) as beside:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -11,9 +12,11 @@ import yaml
 
 from bundler.errors import ConfigError
 from bundler.fetch.channels import has_secret, variables_of, written_out
+from bundler.lock.blanks import without_blanks
 from bundler.lock.lockfile import TOOLS, load_yaml
 from bundler.lock.pip import pip_mistakes, pip_texts, repository_variables
 from bundler.lock.requirements import PipList, is_readable, read_pip_list
+from bundler.lock.selectors import LeftOut, resolved
 from bundler.lock.shown import filtered
 
 if TYPE_CHECKING:
@@ -30,7 +33,7 @@ class Environment:
     replace their own, local ones as ``file://`` URLs; ``variables`` are the environment variables that channel URLs
     name, with their values; ``pip_variables`` the names of those in URLs of package indexes; ``repositories`` are
     these, the first first; ``public_index`` is whether the public one is asked, too; ``has_pip`` is whether there is a
-    ``pip:`` list.
+    ``pip:`` list; ``left_out`` is what does not count on the platforms that are locked.
     """
 
     files: tuple[tuple[Path, bytes], ...]
@@ -40,6 +43,7 @@ class Environment:
     repositories: tuple[str, ...]
     public_index: bool
     has_pip: bool
+    left_out: tuple[LeftOut, ...] = ()
 
     def pip_list(self, platform: str | None = None) -> PipList:
         """What all ``pip:`` lists ask for on ``platform``; whatever their selectors say, without one."""
@@ -55,6 +59,7 @@ class _File:
     path: Path
     data: bytes
     document: dict[str, Any]
+    left_out: tuple[LeftOut, ...]
 
     @property
     def category(self) -> str:
@@ -70,15 +75,17 @@ def _category(document: dict[str, Any]) -> str:
     return str(document.get("category") or "main")
 
 
-def check_environment(paths: Sequence[Path], channels: tuple[str, ...] = ()) -> Environment:
-    """Read and check ``paths``; ``channels`` replace those that they name.
+def check_environment(paths: Sequence[Path], platforms: Sequence[str], channels: tuple[str, ...] = ()) -> Environment:
+    """Read and check ``paths``, for ``platforms``; ``channels`` replace those that they name.
 
     Raises :class:`ConfigError`, with all mistakes at once.
     """
-    files = tuple(_read(path) for path in dict.fromkeys(paths))
+    files = tuple(_read(path, platforms) for path in dict.fromkeys(paths))
     mistakes = [(file.path, mistake) for file in files for mistake in _mistakes(file, channels)]
     if not channels:
         mistakes += _no_channels(files)
+    if not mistakes:
+        mistakes = [(file.path, mistake) for file in files for mistake in _twice(file, platforms)]
     if not mistakes:
         mistakes = [*_contradictions(files), *([] if channels else _misplaced_channels(files))]
     if mistakes:
@@ -93,6 +100,7 @@ def check_environment(paths: Sequence[Path], channels: tuple[str, ...] = ()) -> 
         repositories=max((tuple(file.document.get("pip-repositories") or ()) for file in files), key=len),
         public_index=all(file.document.get("allow-pypi-requests", True) for file in files),
         has_pip=any(isinstance(entry, dict) for file in files for entry in file.document["dependencies"]),
+        left_out=tuple(one for file in files for one in file.left_out),
     )
 
 
@@ -144,6 +152,19 @@ def _contradictions(files: Sequence[_File]) -> list[tuple[Path, str]]:
     return mistakes
 
 
+def _twice(file: _File, platforms: Sequence[str]) -> list[str]:
+    """Packages that one file names in two ways for one platform: conda-lock takes the last and says nothing."""
+    mistakes = dict[str, None]()
+    for platform in platforms:
+        named: dict[tuple[str, str], str] = {}
+        for key, spec in _named(load_yaml(filtered(file.data, platform))):
+            first = named.setdefault(key, spec)
+            if key[0] == "conda" and spec != first:
+                text = f"asks for {key[1]} as `{first}` and as `{spec}`; write once what has to hold: `{key[1]} >=1,<2`"
+                mistakes[text] = None
+    return list(mistakes)
+
+
 def _named(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
     """What a file asks for: manager and name, and the text that does."""
     for entry in document["dependencies"]:
@@ -165,14 +186,24 @@ def _misplaced_channels(files: Sequence[_File]) -> list[tuple[Path, str]]:
     ]
 
 
-def _read(path: Path) -> _File:
+def _read(path: Path, platforms: Sequence[str]) -> _File:
     try:
-        data = path.read_bytes()
+        data = _utf8(path.read_bytes(), path)
+        data, left_out = resolved(data, platforms)
+        data = without_blanks(data)
         document = load_yaml(data)
     except FileNotFoundError as missing:
         raise ConfigError("there is no such file", where=str(path)) from missing
     except OSError as failed:
         raise ConfigError(f"cannot be read: {failed.strerror}", where=str(path)) from failed
+    except ConfigError as wrong:
+        raise ConfigError(wrong.message, where=str(path), remedy=wrong.remedy) from wrong
+    except yaml.constructor.ConstructorError as tagged:
+        raise ConfigError(
+            f"not plain YAML: {' '.join(str(tagged).split())}",
+            where=str(path),
+            remedy="Take the tag (!!…) out, and write what it stands for as text, list or mapping.",
+        ) from tagged
     except (yaml.YAMLError, ValueError) as damaged:
         raise ConfigError(f"not YAML: {' '.join(str(damaged).split())}", where=str(path)) from damaged
     if not isinstance(document, dict):
@@ -182,15 +213,31 @@ def _read(path: Path) -> _File:
         raise ConfigError(
             f"holds {kind}, where a mapping with `channels:` and `dependencies:` is wanted", where=str(path)
         )
-    return _File(path=path, data=data, document=document)
+    return _File(path=path, data=data, document=document, left_out=left_out)
+
+
+def _utf8(data: bytes, path: Path) -> bytes:
+    try:
+        data.decode("utf-8")
+    except UnicodeDecodeError as error:
+        found = "UTF-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "another encoding"
+        raise ConfigError(
+            f"is not UTF-8, but {found}",
+            where=str(path),
+            remedy="Save it as UTF-8, for instance with: "
+            f"iconv -f {'UTF-16' if found == 'UTF-16' else 'LATIN1'} -t UTF-8 {path.name} > new.yml",
+        ) from error
+    return data
 
 
 def _dependency_mistakes(document: dict[str, Any]) -> list[str]:
     if "dependencies" not in document:
         return ["has no `dependencies:`"]
     dependencies = document["dependencies"]
-    if not isinstance(dependencies, list) or not dependencies:
+    if not isinstance(dependencies, list):
         return ["`dependencies:` is not a list of packages"]
+    if not dependencies:
+        return ["`dependencies:` names no package"]
     return [
         f"entry {number} of `dependencies:` is neither a package nor a `pip:` list: {entry!r}"
         for number, entry in enumerate(dependencies, start=1)

@@ -104,7 +104,7 @@ def checked_environment(request: LockRequest) -> Environment:
             f"lock.exclude_newer is ignored by the solver {request.solver}",
             remedy="Leave --solver out, or exclude_newer.",
         )
-    return check_environment(request.environments, request.channels)
+    return check_environment(request.environments, request.platforms, request.channels)
 
 
 def virtual_packages_file(request: LockRequest) -> Path | None:

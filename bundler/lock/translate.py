@@ -66,21 +66,7 @@ def translate_conda_lock(failed: ToolFailed, where: str, virtual_packages: Path 
         r"Could not lock the environment for platform ([\w-]+):?\s+(.*?)(?:\n    Command:|\Z)", text, re.DOTALL
     ):
         return _unsatisfiable(unsatisfiable[1], unsatisfiable[2].strip(), where)
-    return _translate_selectors(text, last, where) or LockError(
-        f"conda-lock failed: {last}", where=where, remedy="With --debug you see all that it printed."
-    )
-
-
-def _translate_selectors(text: str, last: str, where: str) -> BundlerError | None:
-    """Comments such as ``# [linux64]``, of which conda-lock has a table for three platforms of Linux."""
-    platform = re.fullmatch(r"KeyError: '([\w-]+)'", last)
-    if platform is None or "in filter_platform_selectors" not in text:
-        return None
-    return ConfigError(
-        f"its selectors (`# [linux]` and the like) cannot be told for {platform[1]}: conda-lock knows none for it",
-        where=where,
-        remedy="Leave them out, or give that platform an environment.yml of its own.",
-    )
+    return LockError(f"conda-lock failed: {last}", where=where, remedy="With --debug you see all that it printed.")
 
 
 def _translate_channels(text: str, where: str) -> BundlerError | None:

@@ -273,14 +273,38 @@ def test_every_linux_has_virtual_packages(project: Project) -> None:
     assert {project.locked(platform)["app"] for platform in MACHINES} == {"2.0"}
 
 
-def test_selectors_of_which_conda_lock_knows_nothing(project: Project) -> None:
-    text = "dependencies:\n  - leaf\n  - native  # [linux64]\n"
+def _write(project: Project, lines: str) -> None:
     channels = yaml.safe_load(project.environment.read_text())["channels"]
-    project.environment.write_text(f"channels: {channels}\n{text}")
+    project.environment.write_text(f"channels: {channels}\ndependencies:\n{lines}")
+
+
+def test_selectors_of_which_conda_lock_knows_nothing(project: Project) -> None:
+    _write(project, "  - leaf\n  - native  # [linux64]\n  - app  # [not win]\n  - broken  # [win or osx]\n")
     assert project.lock(platforms=("linux-64", "linux-aarch64"))["native"] == "1.0"
+    assert {"leaf", "app"} <= set(project.locked("linux-64")) & set(project.locked("linux-aarch64"))
     assert "native" not in project.locked("linux-aarch64")
-    said = project.fails(ConfigError, platforms=("linux-s390x",))
-    assert "cannot be told for linux-s390x: conda-lock knows none for it" in said
+    write_lockfile(replace(project.request, platforms=("linux-s390x",)))
+    assert "leaf" in project.locked("linux-s390x")
+    assert "native" not in project.locked("linux-s390x")
+    assert is_fresh(replace(project.request, platforms=("linux-s390x",)))
+
+
+def test_a_comment_in_brackets_leaves_nothing_out(project: Project) -> None:
+    _write(project, "  - leaf  # pinned [issue 12]\n  - app  # [todo]\n")
+    assert {"leaf", "app"} <= set(project.lock())
+    assert is_fresh(project.request)
+
+
+def test_what_is_nothing_is_passed_over(project: Project) -> None:
+    _write(project, '  - leaf\n  - ""\n  -\n  - pip:\n')
+    assert set(project.lock()) == {"leaf"}
+
+
+def test_a_package_that_is_named_twice(project: Project) -> None:
+    _write(project, "  - leaf >=1\n  - app\n  - leaf <2\n")
+    assert "asks for leaf as `leaf >=1` and as `leaf <2`; write once what has to hold" in project.fails(ConfigError)
+    _write(project, "  - leaf 1.0  # [linux64]\n  - leaf >=1  # [aarch64]\n  - leaf >=1  # [aarch64]\n")
+    assert project.lock(platforms=("linux-64", "linux-aarch64"))["leaf"] == "1.0"
 
 
 def test_a_file_of_virtual_packages_goes_before_the_tables(project: Project) -> None:
@@ -405,6 +429,13 @@ def test_a_credential_in_a_url_would_be_shipped_with_the_lockfile(project: Proje
         assert SECRET not in said
 
 
+def test_an_environment_that_is_not_utf_8(project: Project) -> None:
+    project.environment.write_bytes("channels: [c]\ndependencies: [a]\n".encode("utf-16"))
+    assert "is not UTF-8, but UTF-16" in project.fails(ConfigError)
+    project.environment.write_bytes("channels: [c]\ndependencies: [a] # \xe9\n".encode("latin-1"))
+    assert "is not UTF-8, but another encoding" in project.fails(ConfigError)
+
+
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
@@ -414,7 +445,8 @@ def test_a_credential_in_a_url_would_be_shipped_with_the_lockfile(project: Proje
         ("", "holds nothing, where a mapping"),
         ("channels: [c]", "has no `dependencies:`"),
         ("channels: [c]\ndependencies: python", "`dependencies:` is not a list of packages"),
-        ("channels: [c]\ndependencies: []", "`dependencies:` is not a list of packages"),
+        ("channels: [c]\ndependencies: []", "`dependencies:` names no package"),
+        ("channels: [c]\ndependencies: [!!python/tuple [a]]", "not plain YAML"),
         (
             "channels: [c]\ndependencies: [a, {python: 3}]",
             "entry 2 of `dependencies:` is neither a package nor a `pip:`",

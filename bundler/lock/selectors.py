@@ -1,0 +1,121 @@
+"""Selectors: what stands in brackets in the comment behind a line of an environment.yml says where the line counts.
+
+conda-lock knows single names (``# [linux64]``). Whatever else is in brackets it takes for a selector that does not
+hold, ``# see [issue 12]`` too, and leaves the package out with a word in its log. Here they are expressions of
+conda-build's names, ``# [not win]``; what is none is a comment. conda-lock gets a text in which it finds the same.
+"""
+
+from __future__ import annotations
+
+import ast
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bundler.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+__all__ = ["LeftOut", "resolved"]
+
+_MACHINES = {
+    "linux-64": {"linux64", "x86_64", "x86"},
+    "linux-aarch64": {"aarch64"},
+    "linux-ppc64le": {"ppc64le"},
+    "linux-s390x": {"s390x"},
+    "linux-riscv64": {"riscv64"},
+}
+_EVERYWHERE = {"linux", "unix"}
+_NOWHERE = {"linux32", "armv6l", "armv7l", "osx", "osx64", "arm64", "win", "win32", "win64", "emscripten", "wasi"}
+_NAMES = _EVERYWHERE.union(_NOWHERE, *_MACHINES.values())
+_CONDA_LOCKS = {"linux-64": "linux64", "linux-aarch64": "aarch64", "linux-ppc64le": "ppc64le"}
+"""The names by which conda-lock tells platforms apart. It has none for others."""
+_LINE = re.compile(r"(?P<text>\s*[^\s#].*?)\s+#.*\[(?P<selector>[^\[\]]+)\][^()]*")
+_SYNTAX = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Name, ast.Load)
+
+
+@dataclass(frozen=True, kw_only=True)
+class LeftOut:
+    """A line, with all that is indented below it, that does not count on ``platforms``."""
+
+    text: str
+    selector: str
+    platforms: tuple[str, ...]
+
+    def __str__(self) -> str:
+        return f"{self.text} is left out for {', '.join(self.platforms)} by its selector [{self.selector}]"
+
+
+def resolved(data: bytes, platforms: Sequence[str]) -> tuple[bytes, tuple[LeftOut, ...]]:
+    """The environment.yml ``data`` as conda-lock has to see it for ``platforms``, and what does not count there.
+
+    Raises :class:`ConfigError` for a selector that conda-lock cannot be told of.
+    """
+    if b"[" not in data:
+        return data, ()
+    lines, left = data.decode("utf-8-sig").splitlines(), list[LeftOut]()
+    number = 0
+    while number < len(lines):
+        found = _LINE.fullmatch(lines[number])
+        end = number + 1
+        if found:
+            text, selector = found["text"], found["selector"].strip()
+            tree = _expression(selector)
+            where = [one for one in platforms if tree is None or _holds(tree, one)]
+            if missing := tuple(one for one in platforms if one not in where):
+                left.append(LeftOut(text=text.strip().removeprefix("- "), selector=selector, platforms=missing))
+            end = _end_of_block(lines, number)
+            lines[number:end] = _written(lines[number:end], text, selector, where, platforms)
+            end = number + 1 if not missing else end
+        number = end
+    return "\n".join([*lines, ""]).encode(), tuple(left)
+
+
+def _written(block: list[str], text: str, selector: str, where: Sequence[str], platforms: Sequence[str]) -> list[str]:
+    """What stands in the place of ``block``, whose first line counts ``where`` its selector holds: as many lines."""
+    if len(where) == len(platforms):
+        return [text, *block[1:]]
+    if not where:
+        return [f"# {line}" for line in block]
+    if all(one in _CONDA_LOCKS for one in platforms) and selector in _CONDA_LOCKS.values():
+        return block
+    if len(block) > 1 or not all(one in _CONDA_LOCKS for one in where):
+        raise ConfigError(
+            f"conda-lock cannot be told of the selector [{selector}] behind {text.strip()}",
+            remedy="Lock the platforms one by one, or give each a line with a selector of its own: "
+            f"{', '.join(f'# [{name}]' for name in _CONDA_LOCKS.values())}",
+        )
+    return ["\n".join(f"{text}  # [{_CONDA_LOCKS[one]}]" for one in where)]
+
+
+def _end_of_block(lines: Sequence[str], number: int) -> int:
+    """Behind the last line that is indented below ``lines[number]``."""
+    indent = len(lines[number]) - len(lines[number].lstrip())
+    end = number + 1
+    while end < len(lines) and lines[end].strip() and len(lines[end]) - len(lines[end].lstrip()) > indent:
+        end += 1
+    return end
+
+
+def _expression(selector: str) -> ast.expr | None:
+    """The parsed selector; None if it is no expression of names of platforms."""
+    try:
+        tree = ast.parse(selector, mode="eval")
+    except (SyntaxError, ValueError, RecursionError):
+        return None
+    nodes = list(ast.walk(tree))
+    if all(isinstance(node, _SYNTAX) for node in nodes) and _NAMES.issuperset(
+        node.id for node in nodes if isinstance(node, ast.Name)
+    ):
+        return tree.body
+    return None
+
+
+def _holds(tree: ast.expr, platform: str) -> bool:
+    if isinstance(tree, ast.BoolOp):
+        return (all if isinstance(tree.op, ast.And) else any)(_holds(value, platform) for value in tree.values)
+    if isinstance(tree, ast.UnaryOp):
+        return not _holds(tree.operand, platform)
+    assert isinstance(tree, ast.Name)
+    return tree.id in _EVERYWHERE or tree.id in _MACHINES.get(platform, ())

@@ -1,0 +1,74 @@
+"""Comments in brackets: what is a selector, where it holds, and what conda-lock is shown."""
+
+from __future__ import annotations
+
+import pytest
+import yaml
+
+from bundler.errors import ConfigError
+from bundler.lock.blanks import without_blanks
+from bundler.lock.selectors import resolved
+
+BOTH = ("linux-64", "linux-aarch64")
+
+
+@pytest.mark.parametrize(
+    "line",
+    [
+        "- a  # pinned [issue 12]",
+        "- a  # [todo]",
+        "- a  # [py>=38]",
+        "- a  # [see a.b]",
+        "- a  # [not win]",
+        "- a  # [linux or osx]",
+        "- a  # [ unix and not (osx or win) ]",
+        "- a  # [linux]",
+    ],
+)
+def test_a_line_that_counts_everywhere_has_no_comment(line: str) -> None:
+    assert resolved(f"x:\n{line}\n".encode(), (*BOTH, "linux-s390x")) == (b"x:\n- a\n", ())
+
+
+@pytest.mark.parametrize("selector", ["win", "osx", "not linux", "win or osx", "linux and win64", "arm64"])
+def test_a_line_that_counts_nowhere_is_a_comment(selector: str) -> None:
+    data, (left,) = resolved(f"x:\n  - a >=1  # [{selector}]\n  - b\n".encode(), BOTH)
+    assert data == f"x:\n#   - a >=1  # [{selector}]\n  - b\n".encode()
+    assert str(left) == f"a >=1 is left out for linux-64, linux-aarch64 by its selector [{selector}]"
+
+
+def test_what_is_below_a_line_goes_with_it() -> None:
+    text = "x:\n  - pip:  # [win]\n      - b\n      - c\n  - d\n"
+    assert yaml.safe_load(resolved(text.encode(), BOTH)[0]) == {"x": ["d"]}
+
+
+def test_a_line_for_one_platform_of_two() -> None:
+    assert resolved(b"- a  # [linux64]\n", BOTH)[0] == b"- a  # [linux64]\n"  # conda-lock's own
+    data, (left,) = resolved(b"- a  # [x86_64 or win]\n", BOTH)
+    assert (data, left.platforms) == (b"- a  # [linux64]\n", ("linux-aarch64",))
+    data, _ = resolved(b"- a  # [aarch64 or ppc64le]\n", (*BOTH, "linux-ppc64le"))
+    assert data == b"- a  # [aarch64]\n- a  # [ppc64le]\n"
+    with pytest.raises(ConfigError, match=r"cannot be told of the selector \[s390x or linux64\] behind - a"):
+        resolved(b"- a  # [s390x or linux64]\n", (*BOTH, "linux-s390x"))
+
+
+@pytest.mark.parametrize(
+    "text", ["- a[version='>=1']\n", "# [win]\n", "- 'b[x]'  # no brackets\n", "- a # [win] (x)\n"]
+)
+def test_what_is_no_selector_stays(text: str) -> None:
+    assert resolved(text.encode(), BOTH) == (text.encode(), ())
+
+
+@pytest.mark.parametrize(
+    ("text", "left"),
+    [
+        ('dependencies:\n- a\n- ""\n- \n-\n- b\n', ["a", "b"]),
+        ("dependencies:\n- a\n- pip:\n", ["a"]),
+        ("dependencies:\n- a\n- pip: []\n", ["a"]),
+        ('dependencies:\n- a\n- pip:\n  - ""\n', ["a"]),
+        ('dependencies:\n- a\n- pip:\n  - ""  # gone\n  - b\n', ["a", {"pip": ["b"]}]),
+    ],
+)
+def test_blank_entries_are_gone(text: str, left: list[object]) -> None:
+    data = without_blanks(text.encode())
+    assert yaml.safe_load(data)["dependencies"] == left
+    assert without_blanks(data) == data
