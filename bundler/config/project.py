@@ -121,6 +121,8 @@ class BundleConfig:
     lockfiles: Lockfiles
     channels: tuple[str, ...]
     """Replaces the environment spec's channels if it is not empty."""
+    default_channel: str
+    """The channel of an environment spec that names none."""
     access: Access
     exclude_newer: str | None
     """An age or a date: nothing newer is locked."""
@@ -244,6 +246,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         categories=tuple(dict.fromkeys((*bundle.categories, *overrides.categories))),
         lockfiles=lockfiles,
         channels=overrides.channels,
+        default_channel=parsed.channels.default,
         access=parsed.channels.access(offline=overrides.offline),
         exclude_newer=parsed.lock.exclude_newer,
         virtual_packages=overrides.virtual_packages,

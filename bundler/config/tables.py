@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 from pydantic import AfterValidator, Field, model_validator
 
-from bundler.config.fields import Model
+from bundler.config.fields import Line, Model
 from bundler.cooldown import parse_age
 from bundler.errors import without_credentials
 from bundler.fetch.channels import Access, Priority, has_secret
@@ -129,6 +129,8 @@ class ChannelsTable(Model):
         default_factory=dict
     )
     """What is asked in place of the URLs that begin so, one after the other; the lockfile keeps the channel's own."""
+    default: Line = "conda-forge"
+    """The channel of an environment spec that names none."""
     priority: Priority = "strict"
     """``strict``: a package comes from the first channel that has it in any version; ``flexible``: if it can."""
     retries: Annotated[int, Field(ge=0, le=20)] = 4

@@ -59,7 +59,7 @@ def write_lockfile(
     request: LockRequest, progress: Progress | None = None, *, update: tuple[str, ...] = (), keep: bool = False
 ) -> None:
     """Lock the environment anew; with ``update`` just these packages, and what else has to move with them; with
-    ``keep`` nothing that still fits. What selectors leave out ``progress`` is told.
+    ``keep`` nothing that still fits. ``progress`` is told what the user should know.
 
     With either option an age in ``exclude_newer`` means the date that it meant in the existing lockfile.
 
@@ -69,8 +69,8 @@ def write_lockfile(
     """
     environment = checked_environment(request)
     if progress:
-        for one in environment.left_out:
-            progress.step(f"note: {one}")
+        for note in environment.notes:
+            progress.step(f"note: {note}")
     locks = _check_update(request, update) if update else _kept(request) if keep else ()
     newest = cutoff(request.exclude_newer, request.lockfile if update or keep else None)
     with make_room(request.lockfile, environment) as room, ThreadPoolExecutor(1) as beside:

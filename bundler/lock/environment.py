@@ -24,6 +24,11 @@ if TYPE_CHECKING:
 
 __all__ = ["Environment", "check_environment"]
 
+_TERMS = (
+    "the channel `defaults` is Anaconda's, by whose terms of service larger organizations have to pay; conda-forge is "
+    "everybody's"
+)
+
 
 @dataclass(frozen=True, kw_only=True)
 class Environment:
@@ -33,7 +38,7 @@ class Environment:
     replace their own, local ones as ``file://`` URLs; ``variables`` are the environment variables that channel URLs
     name, with their values; ``pip_variables`` the names of those in URLs of package indexes; ``repositories`` are
     these, the first first; ``public_index`` is whether the public one is asked, too; ``has_pip`` is whether there is a
-    ``pip:`` list; ``left_out`` is what does not count on the platforms that are locked.
+    ``pip:`` list; ``notes`` are what the user should know of it.
     """
 
     files: tuple[tuple[Path, bytes], ...]
@@ -43,7 +48,7 @@ class Environment:
     repositories: tuple[str, ...]
     public_index: bool
     has_pip: bool
-    left_out: tuple[LeftOut, ...] = ()
+    notes: tuple[str, ...] = ()
 
     def pip_list(self, platform: str | None = None) -> PipList:
         """What all ``pip:`` lists ask for on ``platform``; whatever their selectors say, without one."""
@@ -75,12 +80,17 @@ def _category(document: dict[str, Any]) -> str:
     return str(document.get("category") or "main")
 
 
-def check_environment(paths: Sequence[Path], platforms: Sequence[str], channels: tuple[str, ...] = ()) -> Environment:
-    """Read and check ``paths``, for ``platforms``; ``channels`` replace those that they name.
+def check_environment(
+    paths: Sequence[Path], platforms: Sequence[str], channels: tuple[str, ...] = (), *, default: str | None = None
+) -> Environment:
+    """Read and check ``paths``, for ``platforms``; ``channels`` replace those that they name, ``default`` is for
+    files that have no ``channels:`` at all.
 
     Raises :class:`ConfigError`, with all mistakes at once.
     """
     files = tuple(_read(path, platforms) for path in dict.fromkeys(paths))
+    assumed = default if not channels and all("channels" not in file.document for file in files) else None
+    channels = (assumed,) if assumed else channels
     mistakes = [(file.path, mistake) for file in files for mistake in _mistakes(file, channels)]
     if not channels:
         mistakes += _no_channels(files)
@@ -100,7 +110,11 @@ def check_environment(paths: Sequence[Path], platforms: Sequence[str], channels:
         repositories=max((tuple(file.document.get("pip-repositories") or ()) for file in files), key=len),
         public_index=all(file.document.get("allow-pypi-requests", True) for file in files),
         has_pip=any(isinstance(entry, dict) for file in files for entry in file.document["dependencies"]),
-        left_out=tuple(one for file in files for one in file.left_out),
+        notes=(
+            *([f"no file names `channels:`, so packages are taken from {assumed}"] if assumed else []),
+            *(str(one) for file in files for one in file.left_out),
+            *([_TERMS] if any("defaults" in channels for channels in used.values()) else []),
+        ),
     )
 
 

@@ -52,6 +52,8 @@ class LockRequest:
     injected: frozenset[str] = frozenset()
     tables: tuple[tuple[str, PlatformTable], ...] = ()
     exclude_newer: str | None = None
+    default_channel: str | None = None
+    """Of an environment that names none; without it that is a mistake."""
 
     @property
     def where(self) -> str:
@@ -72,6 +74,7 @@ def lock_request(config: BundleConfig, solver: str) -> LockRequest:
         injected=_injected(config),
         tables=config.platform_tables,
         exclude_newer=config.exclude_newer,
+        default_channel=config.default_channel,
     )
 
 
@@ -104,7 +107,7 @@ def checked_environment(request: LockRequest) -> Environment:
             f"lock.exclude_newer is ignored by the solver {request.solver}",
             remedy="Leave --solver out, or exclude_newer.",
         )
-    return check_environment(request.environments, request.platforms, request.channels)
+    return check_environment(request.environments, request.platforms, request.channels, default=request.default_channel)
 
 
 def virtual_packages_file(request: LockRequest) -> Path | None:

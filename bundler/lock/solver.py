@@ -38,6 +38,9 @@ if TYPE_CHECKING:
 
 __all__ = ["main"]
 
+_DEFAULTS = ("https://repo.anaconda.com/pkgs/main", "https://repo.anaconda.com/pkgs/r")
+"""What conda means by the channel ``defaults``, on Linux."""
+
 
 def main(argv: Sequence[str] | None = None, *, settings_file: str | None = None) -> NoReturn:
     """Answer one call of conda-lock and end the process."""
@@ -104,7 +107,8 @@ def _question(arguments: argparse.Namespace, platform: str, settings: SolverSett
         raise SolveError("platform", f"{platform} is no conda platform") from unknown
     channels, virtual = split_virtual(arguments.channels, platform)
     access = Access(**settings.access)
-    sources = tuple(_source(channel, settings, access) for channel in channels)
+    expanded = (url for channel in channels for url in (_DEFAULTS if channel == "defaults" else (channel,)))
+    sources = tuple(_source(channel, settings, access) for channel in expanded)
     specs = tuple(_spec(spec, sources) for spec in arguments.specs)
     keep: Iterable[str] = settings.keep.get(platform, ())
     update = frozenset(settings.update)
@@ -146,10 +150,6 @@ def _tools(question: Question, environment: Sequence[RepoDataRecord]) -> list[di
 
 
 def _source(given: str, settings: SolverSettings, access: Access) -> Source:
-    if given == "defaults":
-        raise SolveError(
-            "channel", "`defaults` is not a channel but a setting of conda; name the channel that you mean"
-        )
     try:
         return find_source(given, settings.variables, access)
     except InvalidChannelError as invalid:

@@ -22,11 +22,13 @@ from tinychannel import index, make_package
 
 from bundler.config.platforms import PlatformTable
 from bundler.errors import BundlerError, ConfigError, LockError, MissingToolError
+from bundler.fetch.channels import Access
 from bundler.lock import condalock
 from bundler.lock.condalock import LockRequest, read_lock, write_lockfile
 from bundler.lock.freshness import Freshness, freshness, is_fresh
 from bundler.lock.launcher import SolverSettings, write_launcher
 from bundler.platforms import MACHINES
+from bundler.progress import PlainProgress
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -382,7 +384,36 @@ def test_a_channel_that_is_none_is_named(project: Project, channel: Path, tmp_pa
     (damaged / "noarch" / "repodata.json").write_text('{"packages": {"leaf')
     said = project.asks_for("leaf", channels=(str(channel), str(damaged))).fails(LockError)
     assert f"channel {damaged} is damaged" in said
-    assert "`defaults` is not a channel" in project.asks_for("leaf", channels=("defaults",)).fails(LockError)
+
+
+def test_a_file_without_channels_gets_the_default(
+    project: Project, channel: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    project.environment.write_text("dependencies: [leaf]\n")
+    request = replace(project.request, default_channel=channel.as_uri())
+    write_lockfile(request, PlainProgress())
+    assert project.locked() == {"leaf": "3.0"}
+    assert f"no file names `channels:`, so packages are taken from {channel.as_uri()}" in capsys.readouterr().err
+    assert is_fresh(request)
+    assert not is_fresh(replace(request, default_channel="file:///elsewhere"))
+    project.environment.write_text("channels: []\ndependencies: [leaf]\n")
+    with pytest.raises(ConfigError, match="`channels:` is empty"):
+        write_lockfile(request)
+
+
+def test_defaults_are_anacondas_channels(
+    project: Project, channel: Path, old_leaf: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    anaconda = "https://repo.anaconda.com/pkgs"
+    mirrors = ((f"{anaconda}/main", (old_leaf.as_uri(),)), (f"{anaconda}/r", (channel.as_uri(),)))
+    project.asks_for("app", channels=("defaults",))
+    assert project.lock(access=Access(mirrors=mirrors)) == {"app": "1.0", "leaf": "1.0", "twig": "3.0"}
+    urls = {one.name: one.channel for one in read_lock(project.lockfile, "linux-64").packages}
+    assert urls == {"app": f"{anaconda}/r", "leaf": f"{anaconda}/main", "twig": f"{anaconda}/r"}
+    with pytest.raises(LockError, match=r"repo\.anaconda\.com"):
+        write_lockfile(replace(project.request, access=Access(offline=True)))
+    write_lockfile(replace(project.request, access=Access(mirrors=mirrors)), PlainProgress())
+    assert "terms of service" in capsys.readouterr().err
 
 
 @pytest.mark.network
