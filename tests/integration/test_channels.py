@@ -335,7 +335,7 @@ def test_files_that_contradict_each_other(project: Path, channel: Path) -> None:
     said = fails(request, ConfigError)
     assert said.startswith("2 mistakes:")
     assert f"{base}: `channels:` is not a list" in said
-    assert f"{more}: `dependencies:` is not a list" in said
+    assert f"{more}: `dependencies:` names no package" in said
 
 
 def test_categories_are_part_of_what_is_built(project: Path, channel: Path, tmp_path: Path) -> None:
