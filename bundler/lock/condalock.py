@@ -18,6 +18,7 @@ from bundler.fetch.channels import Access, variables_of
 from bundler.lock.answers import Answer
 from bundler.lock.cooldown import cutoff, with_cutoff
 from bundler.lock.decompressor import with_tools, without_tools
+from bundler.lock.external import find_solver
 from bundler.lock.launcher import (
     SolverSettings,
     read_failure,
@@ -102,7 +103,7 @@ def _solver(request: LockRequest, settings: SolverSettings, room: Room, *, recor
     """What conda-lock is given as its conda; with ``record`` it also keeps the virtual packages in the room."""
     kept = recording(room.path / "tmp", room.virtual) if record else ""
     if request.solver != OWN_SOLVER:
-        external = _external_solver(request.solver)
+        external = find_solver(request.solver)
         return write_wrapper(room.path, external, kept) if kept else external
     variables = settings.variables | _mirror_variables(request.access)
     settings = replace(settings, variables=variables, access=asdict(request.access), tools=str(room.tools))
@@ -215,26 +216,6 @@ def _mirror_variables(access: Access) -> dict[str, str]:
     """The values of the environment variables that mirrors name."""
     urls = [url for _, mirrors in access.mirrors for url in mirrors]
     return {name: value for url in urls for name, value in variables_of(url, where="channels.mirrors").items()}
-
-
-def _external_solver(name: str) -> Path:
-    found = shutil.which(name)
-    if found is None:
-        raise MissingToolError(
-            f"there is no solver {name}",
-            remedy="Install it, or leave --solver out: conda-bundler brings one of its own.",
-        )
-    path = Path(found).absolute()  # conda-lock runs in another directory
-    if path.name.endswith("micromamba"):
-        version = run([path, "--version"], check=False).stdout.strip()
-        # conda-lock issue 906
-        if tuple(int(part) for part in version.split(".")[:2] if part.isdigit()) >= (2, 6):
-            raise MissingToolError(
-                f"conda-lock does not work with micromamba {version}; the last that it knows is 2.5",
-                where=str(path),
-                remedy="Leave --solver out: conda-bundler brings one of its own.",
-            )
-    return path
 
 
 def _conda_lock(

@@ -124,6 +124,7 @@ def _mistakes(file: _File, channels: tuple[str, ...]) -> list[str]:
     own = file.document.get("category") == TOOLS
     reserved = [f"`category: {TOOLS}` is reserved for what a bundle brings to install itself; rename it"] if own else []
     return [
+        *_keys_twice(file.data),
         *_dependency_mistakes(file.document),
         *pip_mistakes(file.document, file.path),
         *wrong_channels,
@@ -173,10 +174,24 @@ def _twice(file: _File, platforms: Sequence[str]) -> list[str]:
         named: dict[tuple[str, str], str] = {}
         for key, spec in _named(load_yaml(filtered(file.data, platform))):
             first = named.setdefault(key, spec)
-            if key[0] == "conda" and spec != first:
+            if key[0] == "conda" and "".join(spec.split()) != "".join(first.split()):
                 text = f"asks for {key[1]} as `{first}` and as `{spec}`; write once what has to hold: `{key[1]} >=1,<2`"
                 mistakes[text] = None
     return list(mistakes)
+
+
+def _keys_twice(data: bytes) -> list[str]:
+    """Keys that a file has twice: of YAML's lists below them the last is taken, and nothing is said."""
+    root = yaml.compose(data.decode(), Loader=yaml.SafeLoader)
+    keys = [key for key, _ in root.value] if isinstance(root, yaml.MappingNode) else []
+    lines: dict[str, list[int]] = {}
+    for key in keys:
+        lines.setdefault(str(key.value), []).append(key.start_mark.line + 1)
+    return [
+        f"has `{name}:` in lines {' and '.join(map(str, found))}; of two the last would count"
+        for name, found in lines.items()
+        if len(found) > 1
+    ]
 
 
 def _named(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:

@@ -25,6 +25,7 @@ from bundler.errors import BundlerError, ConfigError, LockError, MissingToolErro
 from bundler.fetch.channels import Access
 from bundler.lock import condalock
 from bundler.lock.condalock import LockRequest, read_lock, write_lockfile
+from bundler.lock.external import find_solver
 from bundler.lock.freshness import Freshness, freshness, is_fresh
 from bundler.lock.launcher import SolverSettings, write_launcher
 from bundler.platforms import MACHINES
@@ -305,6 +306,8 @@ def test_what_is_nothing_is_passed_over(project: Project) -> None:
 def test_a_package_that_is_named_twice(project: Project) -> None:
     _write(project, "  - leaf >=1\n  - app\n  - leaf <2\n")
     assert "asks for leaf as `leaf >=1` and as `leaf <2`; write once what has to hold" in project.fails(ConfigError)
+    _write(project, "  - leaf >=1\n  - leaf>=1\n")
+    assert set(project.lock()) == {"leaf"}
     _write(project, "  - leaf 1.0  # [linux64]\n  - leaf >=1  # [aarch64]\n  - leaf >=1  # [aarch64]\n")
     assert project.lock(platforms=("linux-64", "linux-aarch64"))["leaf"] == "1.0"
 
@@ -477,6 +480,10 @@ def test_an_environment_that_is_not_utf_8(project: Project) -> None:
         ("channels: [c]", "has no `dependencies:`"),
         ("channels: [c]\ndependencies: python", "`dependencies:` is not a list of packages"),
         ("channels: [c]\ndependencies: []", "`dependencies:` names no package"),
+        (
+            "channels: [c]\ndependencies: [a]\ndependencies: [b]",
+            "has `dependencies:` in lines 2 and 3; of two the last",
+        ),
         ("channels: [c]\ndependencies: [!!python/tuple [a]]", "not plain YAML"),
         (
             "channels: [c]\ndependencies: [a, {python: 3}]",
@@ -673,12 +680,35 @@ def test_what_cannot_be_checked_is_not_stale(project: Project) -> None:
         is_fresh(project.asks_for("app").request)
 
 
-def test_a_solver_that_is_not_there(project: Project, tmp_path: Path) -> None:
+def test_a_solver_that_is_not_there(project: Project) -> None:
     assert "there is no solver no-such-conda" in project.fails(MissingToolError, solver="no-such-conda")
-    micromamba = tmp_path / "micromamba"
-    micromamba.write_text("#!/bin/sh\necho 2.6.0\n")
-    micromamba.chmod(0o755)
-    assert "does not work with micromamba 2.6.0" in project.fails(MissingToolError, solver=str(micromamba))
+
+
+@pytest.mark.parametrize(
+    ("tool", "says", "works"),
+    [
+        ("micromamba", "2.6.0", False),
+        ("micromamba", "3.0.1", False),
+        ("micromamba", "2.3.2", False),
+        ("micromamba", "2.5.0", True),
+        ("micromamba", "2.3.3", True),
+        ("mamba", "2.1.1", False),
+        ("mamba", "mamba 2.3.2\nconda 26.1.0", False),
+        ("mamba", "2.1.0", True),
+        ("mamba", "2.4.0", True),
+        ("conda", "conda 26.7.0", True),
+    ],
+)
+def test_versions_of_solvers_that_are_known_to_fail(tmp_path: Path, tool: str, says: str, works: bool) -> None:
+    program = tmp_path / tool
+    program.write_text(f"#!/bin/sh\nprintf '%s\\n' '{says}'\n")
+    program.chmod(0o755)
+    if works:
+        assert find_solver(str(program)) == program
+        return
+    with pytest.raises(MissingToolError, match=rf"{tool} [\d.]+ cannot be used: ") as refused:
+        find_solver(str(program))
+    assert refused.value.where == str(program)
 
 
 def test_a_solver_of_ones_own(project: Project, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -8,6 +8,7 @@ import yaml
 from bundler.errors import ConfigError
 from bundler.lock.blanks import without_blanks
 from bundler.lock.selectors import resolved
+from bundler.platforms import MACHINES
 
 BOTH = ("linux-64", "linux-aarch64")
 
@@ -26,29 +27,50 @@ BOTH = ("linux-64", "linux-aarch64")
     ],
 )
 def test_a_line_that_counts_everywhere_has_no_comment(line: str) -> None:
-    assert resolved(f"x:\n{line}\n".encode(), (*BOTH, "linux-s390x")) == (b"x:\n- a\n", ())
+    assert resolved(f"dependencies:\n{line}\n".encode(), (*BOTH, "linux-s390x")) == (b"dependencies:\n- a\n", ())
 
 
 @pytest.mark.parametrize("selector", ["win", "osx", "not linux", "win or osx", "linux and win64", "arm64"])
 def test_a_line_that_counts_nowhere_is_a_comment(selector: str) -> None:
-    data, (left,) = resolved(f"x:\n  - a >=1  # [{selector}]\n  - b\n".encode(), BOTH)
-    assert data == f"x:\n#   - a >=1  # [{selector}]\n  - b\n".encode()
+    data, (left,) = resolved(f"dependencies:\n  - a >=1  # [{selector}]\n  - b\n".encode(), BOTH)
+    assert data == f"dependencies:\n#   - a >=1  # [{selector}]\n  - b\n".encode()
     assert str(left) == f"a >=1 is left out for linux-64, linux-aarch64 by its selector [{selector}]"
 
 
 def test_what_is_below_a_line_goes_with_it() -> None:
-    text = "x:\n  - pip:  # [win]\n      - b\n      - c\n  - d\n"
-    assert yaml.safe_load(resolved(text.encode(), BOTH)[0]) == {"x": ["d"]}
+    text = "dependencies:\n  - pip:  # [win]\n      - b\n\n# out\n      - c\n  - d\n"
+    assert yaml.safe_load(resolved(text.encode(), BOTH)[0]) == {"dependencies": ["d"]}
 
 
 def test_a_line_for_one_platform_of_two() -> None:
-    assert resolved(b"- a  # [linux64]\n", BOTH)[0] == b"- a  # [linux64]\n"  # conda-lock's own
-    data, (left,) = resolved(b"- a  # [x86_64 or win]\n", BOTH)
-    assert (data, left.platforms) == (b"- a  # [linux64]\n", ("linux-aarch64",))
-    data, _ = resolved(b"- a  # [aarch64 or ppc64le]\n", (*BOTH, "linux-ppc64le"))
-    assert data == b"- a  # [aarch64]\n- a  # [ppc64le]\n"
-    with pytest.raises(ConfigError, match=r"cannot be told of the selector \[s390x or linux64\] behind - a"):
-        resolved(b"- a  # [s390x or linux64]\n", (*BOTH, "linux-s390x"))
+    head = b"dependencies:\n- z\n"
+    for selector in (b"linux64", b"x86_64 or win", b"x86", b"no 1] [linux64"):
+        data, (left,) = resolved(head + b"- a  # [%b]\n" % selector, BOTH)
+        assert (data, left.platforms) == (head + b"- a  # [linux64]\n", ("linux-aarch64",))
+    data, _ = resolved(head + b"- a  # [aarch64 or ppc64le]\n", (*BOTH, "linux-ppc64le"))
+    assert data == head + b"- a  # [aarch64]\n- a  # [ppc64le]\n"
+    for text in (b"- a  # [s390x or linux64]\n", b"- a:  # [linux64 or s390x]\n  - b\n"):
+        with pytest.raises(ConfigError, match=r"cannot be told of the selector \[.* or .*\] behind - a"):
+            resolved(head + text, (*BOTH, "linux-s390x"))
+
+
+@pytest.mark.parametrize("platform", MACHINES)
+def test_every_platform_has_a_selector_of_its_own(platform: str) -> None:
+    name = {"linux-32": "linux32", "linux-64": "linux64"}.get(platform, platform.removeprefix("linux-"))
+    for other in MACHINES:
+        data, left = resolved(f"dependencies:\n- a  # [{name}]\n".encode(), (other,))
+        assert (data == b"dependencies:\n- a\n", bool(left)) == (other == platform, other != platform)
+
+
+def test_the_first_selector_of_a_comment_counts() -> None:
+    data, (left,) = resolved(b"dependencies:\n- a\n- b  # [win]  # see [issue 12]\n", BOTH)
+    assert data == b"dependencies:\n- a\n# - b  # [win]  # see [issue 12]\n"
+    assert left.selector == "win"
+
+
+def test_text_that_is_no_dependency_stays() -> None:
+    text = b"variables:\n  A: |\n    x # [win]\nchannels: [c]\n"
+    assert resolved(text, BOTH) == (text, ())
 
 
 @pytest.mark.parametrize(
