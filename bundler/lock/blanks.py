@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import yaml
 
+from bundler.lock.shown import items
+
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
@@ -35,7 +37,7 @@ def without_blanks(data: bytes) -> bytes:
 
 
 def _blank_lines(root: yaml.Node | None) -> Iterator[int]:
-    for entry in _items(root, "dependencies"):
+    for entry in items(root, "dependencies"):
         if _is_blank(entry):
             yield entry.start_mark.line
         for key, value in entry.value if isinstance(entry, yaml.MappingNode) else ():
@@ -43,13 +45,6 @@ def _blank_lines(root: yaml.Node | None) -> Iterator[int]:
             yield from (one.start_mark.line for one in inside if _is_blank(one))
             if key.value == "pip" and (_is_blank(value) or not [one for one in inside if not _is_blank(one)]):
                 yield entry.start_mark.line
-
-
-def _items(node: yaml.Node | None, key: str) -> Iterator[yaml.Node]:
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            if name.value == key and isinstance(value, yaml.SequenceNode):
-                yield from value.value
 
 
 def _is_blank(node: yaml.Node) -> bool:

@@ -181,7 +181,7 @@ def _twice(file: _File, platforms: Sequence[str]) -> list[str]:
 
 
 def _keys_twice(data: bytes) -> list[str]:
-    """Keys that a file has twice: of YAML's lists below them the last is taken, and nothing is said."""
+    """Keys that a file has twice: whoever reads YAML takes the last of them and says nothing."""
     root = yaml.compose(data.decode(), Loader=yaml.SafeLoader)
     keys = [key for key, _ in root.value] if isinstance(root, yaml.MappingNode) else []
     lines: dict[str, list[int]] = {}

@@ -14,6 +14,7 @@ from urllib.parse import urldefrag, urlparse, urlunparse
 import yaml
 
 from bundler.lock.lockfile import load_yaml
+from bundler.lock.selectors import CONDA_LOCKS, SELECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -22,12 +23,6 @@ if TYPE_CHECKING:
 
 __all__ = ["LockSpec", "UnknownError", "read_lock_spec"]
 
-_SELECTORS = {
-    "linux-64": ("linux64", "unix", "linux"),
-    "linux-aarch64": ("aarch64", "unix", "linux"),
-    "linux-ppc64le": ("ppc64le", "unix", "linux"),
-}
-_SELECTOR = re.compile(r".+?#.*\[([^\[\]]+)\][^()]*")
 _SPEC = re.compile(r"(?:([A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*)::)?([A-Za-z0-9_][A-Za-z0-9_.-]*)([ =<>!~].*)?")
 _RELATION = re.compile(r"(?:==|!=|<=|>=|~=|=|<|>)(?=[^=<>!~])")
 _VERSION = re.compile(r"(?:[0-9]+!)?[0-9][0-9a-z]*(?:[._][0-9a-z]+)*(?:\+[0-9a-z]+(?:[._][0-9a-z]+)*)?(?:\.\*|\*)?")
@@ -168,10 +163,10 @@ def _selected(data: bytes, platform: str) -> bytes:
     for line in data.decode("utf-8").splitlines():
         if line.lstrip().startswith("#"):
             continue
-        if selector := _SELECTOR.fullmatch(line):
-            if platform not in _SELECTORS:
+        if selector := SELECTOR.fullmatch(line):
+            if platform not in CONDA_LOCKS:
                 raise UnknownError(f"a selector, which {platform} has none of")
-            if selector[1] not in _SELECTORS[platform]:
+            if selector[1] not in (CONDA_LOCKS[platform], "unix", "linux"):
                 continue
         lines.append(line)
     return "\n".join(lines).encode()

@@ -19,7 +19,7 @@ from bundler.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-__all__ = ["LeftOut", "resolved"]
+__all__ = ["CONDA_LOCKS", "SELECTOR", "LeftOut", "resolved"]
 
 _MACHINES = {
     "linux-32": {"linux32", "x86"},
@@ -34,8 +34,10 @@ _MACHINES = {
 _EVERYWHERE = {"linux", "unix"}
 _NOWHERE = {"osx", "osx64", "arm64", "win", "win32", "win64", "emscripten", "wasi"}
 _NAMES = _EVERYWHERE.union(_NOWHERE, *_MACHINES.values())
-_CONDA_LOCKS = {"linux-64": "linux64", "linux-aarch64": "aarch64", "linux-ppc64le": "ppc64le"}
+CONDA_LOCKS = {"linux-64": "linux64", "linux-aarch64": "aarch64", "linux-ppc64le": "ppc64le"}
 """The names by which conda-lock tells platforms apart. It has none for others."""
+SELECTOR = re.compile(r".+?#.*\[([^\[\]]+)\][^()]*")
+"""A line that conda-lock finds a selector in."""
 _LINE = re.compile(r"(?P<text>\s*[^\s#].*?)\s+#(?P<comment>.*\[[^\[\]]+\])[^()]*")
 _BRACKETS = re.compile(r"\[([^\[\]]+)\]")
 _SYNTAX = (ast.Expression, ast.BoolOp, ast.And, ast.Or, ast.UnaryOp, ast.Not, ast.Name, ast.Load)
@@ -100,13 +102,13 @@ def _written(block: list[str], text: str, selector: str, where: Sequence[str], p
         return [text, *block[1:]]
     if not where:
         return [f"# {line}" for line in block]
-    if len(block) > 1 or not all(one in _CONDA_LOCKS for one in platforms):
+    if len(block) > 1 or not all(one in CONDA_LOCKS for one in platforms):
         raise ConfigError(
             f"conda-lock cannot be told of the selector [{selector}] behind {text.strip()}",
             remedy="Lock the platforms one by one, or give each a line with a selector of its own: "
-            f"{', '.join(f'# [{name}]' for name in _CONDA_LOCKS.values())}",
+            f"{', '.join(f'# [{name}]' for name in CONDA_LOCKS.values())}",
         )
-    return [f"{text}  # [{_CONDA_LOCKS[one]}]" for one in where]
+    return [f"{text}  # [{CONDA_LOCKS[one]}]" for one in where]
 
 
 def _end_of_block(lines: Sequence[str], number: int) -> int:

@@ -7,7 +7,6 @@ the ``pip:`` lists are hidden from it, for the latter just those entries that it
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING
 
 import yaml
@@ -16,17 +15,16 @@ from bundler.errors import ConfigError
 from bundler.lock.lockfile import load_yaml
 from bundler.lock.pip import pip_texts
 from bundler.lock.requirements import is_readable
+from bundler.lock.selectors import CONDA_LOCKS, SELECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["filtered", "hidden", "shown_to_conda_lock", "without_pip"]
+__all__ = ["filtered", "hidden", "items", "shown_to_conda_lock", "without_pip"]
 
 _HIDDEN = "-e ."
 """An entry that conda-lock leaves out of lockfile and hash: it locks no editable projects."""
-_SELECTOR = re.compile(r".+?#.*\[([^\[\]]+)\][^()]*")
-_SELECTORS = {"linux-64": "linux64", "linux-aarch64": "aarch64", "linux-ppc64le": "ppc64le"}
 
 
 def shown_to_conda_lock(data: bytes, path: Path) -> bytes:
@@ -65,12 +63,12 @@ def hidden(data: bytes, path: Path, hides: Callable[[str], bool]) -> bytes:
 
 def _places(root: yaml.Node | None, hides: Callable[[str], bool]) -> Iterator[tuple[int, int]]:
     """Where in the text the entries begin and end."""
-    for listed in (pip for entry in _values(root, "dependencies") for pip in _values(entry, "pip")):
+    for listed in (pip for entry in items(root, "dependencies") for pip in items(entry, "pip")):
         if isinstance(listed, yaml.ScalarNode) and hides(str(listed.value)):
             yield listed.start_mark.index, listed.end_mark.index
 
 
-def _values(node: yaml.Node | None, key: str) -> Iterator[yaml.Node]:
+def items(node: yaml.Node | None, key: str) -> Iterator[yaml.Node]:
     """The items of the list that a mapping has under ``key``."""
     if isinstance(node, yaml.MappingNode):
         for name, value in node.value:
@@ -87,7 +85,7 @@ def filtered(data: bytes, platform: str) -> bytes:
 
 
 def _is_for(line: str, platform: str) -> bool:
-    found = _SELECTOR.fullmatch(line)
+    found = SELECTOR.fullmatch(line)
     if found is None or line.lstrip().startswith("#"):
         return True
-    return found[1] in ("linux", "unix", _SELECTORS.get(platform))
+    return found[1] in ("linux", "unix", CONDA_LOCKS.get(platform))
