@@ -14,8 +14,8 @@ CHANNEL ?= local
 VERSION ?=
 SIZES ?= 1,3
 TESTS ?=
-# More than there are processors: an end-to-end test waits for systemd a third of its time.
-WORKERS ?= $(shell expr $$(nproc) \* 3 / 2)
+# More than there are processors: an end-to-end test waits for systemd half of its time.
+WORKERS ?= $(shell expr $$(nproc) \* 2)
 
 BIN := .venv/bin
 PROJECT := $(if $(wildcard examples/$(EXAMPLE)),examples/$(EXAMPLE),$(EXAMPLE))
@@ -44,9 +44,9 @@ bench: .venv/.ready
 
 test: .venv/.ready lint
 	tests/tools
-# A file is one process's, for what it sets up is dear. In the order of their names end-to-end tests, which take longest,
+# What is one process's is said in tests/conftest.py. In the order of their names end-to-end tests, which take longest,
 # come first, and unit tests, a moment each, fill the end.
-	$(BIN)/pytest --numprocesses $(WORKERS) --dist loadfile --no-loadscope-reorder $(TESTS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder $(TESTS)
 
 # Not a part of `make test`: what it needs of disk, memory and time is in the README.
 test-large: .venv/.ready

@@ -11,16 +11,31 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from once import once
+from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
     from collections.abc import Generator, Iterator
+
+    from xdist.remote import Producer
 
 CHECKOUT = Path(__file__).parent.parent
 os.environ["CONDA_BUNDLER_CACHE"] = str(CHECKOUT / "build" / "cache")
 os.environ["CONDA_BUNDLER_PYPI_NAMES"] = ""  # the table that ships with us; no test depends on a network's
 
 _NOTHING_SKIPPED = bool(os.environ.get("CONDA_BUNDLER_NO_SKIP"))
+# A file is one process's, for what it sets up is dear; but for these, whose tests share little and take minutes each.
+_DIVIDED = ("tests/e2e/test_faults.py",)
 _E2E_TOOLS = ("systemd-nspawn", "mmdebstrap", "ip")
+
+
+class _FilesAndFaults(LoadFileScheduling):  # type: ignore[misc]
+    def _split_scope(self, nodeid: str) -> str:
+        file: str = super()._split_scope(nodeid)
+        return nodeid if file in _DIVIDED else file
+
+
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
+    return _FilesAndFaults(config, log)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
