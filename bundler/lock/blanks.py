@@ -24,6 +24,8 @@ def without_blanks(data: bytes) -> bytes:
     Raises :class:`yaml.YAMLError` for what is not YAML.
     """
     text = data.decode("utf-8-sig")
+    if not any(map(_BLANK.fullmatch, text.splitlines())):
+        return data
     blank = set(_blank_lines(yaml.compose(text, Loader=yaml.SafeLoader)))
     if not blank:
         return data

@@ -13,7 +13,8 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
-from bundler.lock.lockfile import TOOLS, Lock, LockedPackage, load_yaml, read_lock
+from bundler.lock.lockfile import TOOLS, Lock, LockedPackage, read_lock
+from bundler.lock.plainyaml import load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

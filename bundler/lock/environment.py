@@ -13,8 +13,9 @@ import yaml
 from bundler.errors import ConfigError
 from bundler.fetch.channels import has_secret, variables_of, written_out
 from bundler.lock.blanks import without_blanks
-from bundler.lock.lockfile import TOOLS, load_yaml
+from bundler.lock.lockfile import TOOLS
 from bundler.lock.pip import pip_mistakes, pip_texts, repository_variables
+from bundler.lock.plainyaml import load_yaml
 from bundler.lock.requirements import PipList, is_readable, read_pip_list
 from bundler.lock.selectors import LeftOut, resolved
 from bundler.lock.shown import filtered
@@ -182,7 +183,7 @@ def _twice(file: _File, platforms: Sequence[str]) -> list[str]:
 
 def _keys_twice(data: bytes) -> list[str]:
     """Keys that a file has twice: whoever reads YAML takes the last of them and says nothing."""
-    root = yaml.compose(data.decode(), Loader=yaml.SafeLoader)
+    root = yaml.compose(data, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))
     keys = [key for key, _ in root.value] if isinstance(root, yaml.MappingNode) else []
     lines: dict[str, list[int]] = {}
     for key in keys:

@@ -8,15 +8,15 @@ from __future__ import annotations
 
 import logging
 from dataclasses import dataclass, replace
-from importlib.metadata import PackageNotFoundError, version
 from typing import TYPE_CHECKING, Any
 
 import yaml
 
 from bundler.lock.contents import content_hashes
 from bundler.lock.cooldown import recorded
-from bundler.lock.lockfile import load_yaml, locked_hashes, locked_platforms
+from bundler.lock.lockfile import read_metadata
 from bundler.lock.lockspec import LockSpec, UnknownError, read_lock_spec
+from bundler.lock.plainyaml import load_yaml
 from bundler.lock.request import assumed_packages, checked_environment, virtual_packages_file
 from bundler.lock.shown import shown_to_conda_lock
 from bundler.lock.unify import unseen_by_conda_lock, unseen_digest
@@ -60,14 +60,15 @@ def freshness(request: LockRequest) -> Freshness:
     :class:`ConfigError` and :class:`LockError` for what is wrong with the request, an environment.yml or the lockfile.
     """
     environment = checked_environment(request)
-    if not request.lockfile.exists() or not set(request.platforms) <= set(locked_platforms(request.lockfile)):
+    if not request.lockfile.exists():
         return Freshness(fresh=False)
-    if recorded(request.lockfile) != request.exclude_newer:
+    locked = read_metadata(request.lockfile)
+    if not set(request.platforms) <= set(locked.platforms) or recorded(locked.custom) != request.exclude_newer:
         return Freshness(fresh=False)
     digest = unseen_digest(environment)
-    if any(unseen_by_conda_lock(request.lockfile, platform) != digest for platform in request.platforms):
+    if any(unseen_by_conda_lock(locked.custom, platform) != digest for platform in request.platforms):
         return Freshness(fresh=False)
-    found = _judge(request, environment)
+    found = _judge(request, environment, locked.hashes)
     if found.fresh is not None:
         return found
     from bundler.lock.condalock import conda_lock_says_fresh
@@ -75,8 +76,8 @@ def freshness(request: LockRequest) -> Freshness:
     return replace(found, fresh=conda_lock_says_fresh(request, environment))
 
 
-def _judge(request: LockRequest, environment: Environment) -> Freshness:
-    """What can be known without conda-lock of the lockfile, which is locked for all platforms of ``request``."""
+def _judge(request: LockRequest, environment: Environment, locked: Mapping[str, str]) -> Freshness:
+    """What can be known without conda-lock of the lockfile; ``locked`` are the content hashes that it has."""
     try:
         files = [(path, shown_to_conda_lock(data, path)) for path, data in environment.files]
         spec = read_lock_spec(files, environment.overrides, request.platforms)
@@ -84,7 +85,7 @@ def _judge(request: LockRequest, environment: Environment) -> Freshness:
     except UnknownError as unknown:
         logging.getLogger("bundler").info("conda-lock has to be asked: %s", unknown)
         return Freshness(fresh=None)
-    locked, document = locked_hashes(request.lockfile), spec.document()
+    document = spec.document()
     notes, reasons = [], []
     for platform in request.platforms:
         if locked.get(platform) in content_hashes(document, platform, virtual):
@@ -104,6 +105,8 @@ def _judge(request: LockRequest, environment: Environment) -> Freshness:
 
 def _stale(spec: LockSpec) -> Freshness:
     """Stale, if all is known that this conda-lock goes by."""
+    from importlib.metadata import PackageNotFoundError, version
+
     try:
         known = spec.exact and version("conda-lock").startswith(_KNOWN)
     except PackageNotFoundError:  # one that is installed elsewhere

@@ -12,9 +12,10 @@ import yaml
 
 from bundler.errors import ConfigError, LockError
 from bundler.fetch.channels import with_variables
+from bundler.lock.plainyaml import load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection
+    from collections.abc import Collection, Mapping
     from pathlib import Path
 
 __all__ = [
@@ -22,12 +23,13 @@ __all__ = [
     "TOOLS",
     "Lock",
     "LockedPackage",
+    "Metadata",
+    "custom_metadata",
     "dist_of",
-    "load_yaml",
     "locked_categories",
-    "locked_hashes",
     "locked_platforms",
     "read_lock",
+    "read_metadata",
 ]
 
 LOCAL = "file:///local"
@@ -120,10 +122,13 @@ class Lock:
         return frozenset(package.name for package in self.packages)
 
 
-def load_yaml(data: bytes) -> Any:
-    """Parse YAML, with libyaml where PyYAML has it (a lockfile of 300 packages: 0.1 s instead of 1 s)."""
-    loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
-    return yaml.load(data, Loader=loader)  # noqa: S506 -- both are safe loaders
+@dataclass(frozen=True, kw_only=True)
+class Metadata:
+    """What a lockfile says of itself: conda-lock's content ``hashes`` by platform, and what others have added."""
+
+    platforms: tuple[str, ...]
+    hashes: Mapping[str, str]
+    custom: Mapping[str, Any]
 
 
 def read_lock(path: Path, platform: str, categories: Collection[str] | None = None, *, tools: bool = False) -> Lock:
@@ -166,11 +171,23 @@ def locked_platforms(path: Path) -> tuple[str, ...]:
     return _platforms(_load(path), path)
 
 
-def locked_hashes(path: Path) -> dict[str, str]:
-    """conda-lock's content hash of each platform. Raises what :func:`read_lock` raises."""
-    metadata = _load(path).get("metadata")
-    found = metadata.get("content_hash") if isinstance(metadata, dict) else None
-    return {str(name): str(text) for name, text in found.items()} if isinstance(found, dict) else {}
+def read_metadata(path: Path) -> Metadata:
+    """What a lockfile says of itself; it is read once. Raises what :func:`read_lock` raises."""
+    document = _load(path)
+    platforms = _platforms(document, path)
+    hashes = document["metadata"].get("content_hash")
+    return Metadata(
+        platforms=platforms,
+        hashes={str(name): str(text) for name, text in hashes.items()} if isinstance(hashes, dict) else {},
+        custom=custom_metadata(document),
+    )
+
+
+def custom_metadata(document: Any) -> Mapping[str, Any]:
+    """What others than conda-lock have added to the metadata of a lockfile, as it was parsed."""
+    metadata = document.get("metadata") if isinstance(document, dict) else None
+    custom = metadata.get("custom_metadata") if isinstance(metadata, dict) else None
+    return custom if isinstance(custom, dict) else {}
 
 
 def locked_categories(path: Path, platform: str) -> dict[str, int]:

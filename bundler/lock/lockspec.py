@@ -13,7 +13,7 @@ from urllib.parse import urldefrag, urlparse, urlunparse
 
 import yaml
 
-from bundler.lock.lockfile import load_yaml
+from bundler.lock.plainyaml import load_yaml
 from bundler.lock.selectors import CONDA_LOCKS, SELECTOR
 
 if TYPE_CHECKING:

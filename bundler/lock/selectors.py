@@ -65,6 +65,8 @@ def resolved(data: bytes, platforms: Sequence[str]) -> tuple[bytes, tuple[LeftOu
         return data, ()
     text = data.decode("utf-8-sig")
     lines, left = text.splitlines(), list[LeftOut]()
+    if not any(map(_LINE.fullmatch, lines)):
+        return data, ()
     first, number = _dependencies(text)
     while number > first:  # from the end, so that what is written below does not move what is above
         number -= 1

@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 import yaml
 
 from bundler.errors import ConfigError
-from bundler.lock.lockfile import load_yaml
 from bundler.lock.pip import pip_texts
+from bundler.lock.plainyaml import load_yaml
 from bundler.lock.requirements import is_readable
 from bundler.lock.selectors import CONDA_LOCKS, SELECTOR
 

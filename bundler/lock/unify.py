@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 
-from bundler.lock.lockfile import load_yaml
+from bundler.lock.plainyaml import load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -83,12 +83,9 @@ def unseen_digest(environment: Environment) -> str | None:
     return hashlib.sha256(json.dumps(unseen).encode()).hexdigest() if unseen else None
 
 
-def unseen_by_conda_lock(lockfile: Path, platform: str) -> str | None:
-    """The digest that :func:`unify` was given when ``platform`` was locked."""
-    document = load_yaml(lockfile.read_bytes())
-    metadata = document.get("metadata") if isinstance(document, dict) else None
-    custom = metadata.get("custom_metadata") if isinstance(metadata, dict) else None
-    found = custom.get(UNSEEN + platform) if isinstance(custom, dict) else None
+def unseen_by_conda_lock(custom: Mapping[str, Any], platform: str) -> str | None:
+    """The digest that :func:`unify` was given when ``platform`` was locked, by the lockfile's custom metadata."""
+    found = custom.get(UNSEEN + platform)
     return str(found) if found else None
 
 

@@ -15,8 +15,9 @@ from bundler.lock.contents import content_hash, glibc_of_platform
 from bundler.lock.explain_uv import explain_uv
 from bundler.lock.indexes import find_source
 from bundler.lock.interpreter import write_interpreter
-from bundler.lock.lockfile import load_yaml, read_lock
+from bundler.lock.lockfile import read_lock
 from bundler.lock.names import project_names
+from bundler.lock.plainyaml import load_yaml
 from bundler.lock.room import is_noexec
 from bundler.lock.unify import Platform, unify, unseen_digest
 from bundler.lock.uv import Solution, UvFailed, WheelQuestion, find_wheels

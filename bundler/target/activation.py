@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bundler.errors import ConfigError, PackError
-from bundler.lock.lockfile import load_yaml
+from bundler.lock.plainyaml import load_yaml
 from bundler.target.render import render_environment
 
 if TYPE_CHECKING:

@@ -11,6 +11,7 @@ import pytest
 from bundler.config.tables import LockTable
 from bundler.cooldown import parse_age
 from bundler.lock.cooldown import cutoff, recorded, with_cutoff
+from bundler.lock.lockfile import read_metadata
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -45,7 +46,7 @@ def test_an_age_is_reckoned_once(tmp_path: Path) -> None:
     lockfile = tmp_path / "conda-lock.yml"
     lockfile.write_bytes(with_cutoff(LOCKFILE, "14d", DATE))
     assert lockfile.read_bytes().startswith(b"# A comment\n")
-    assert recorded(lockfile) == "14d"
+    assert recorded(read_metadata(lockfile).custom) == "14d"
     assert cutoff("14d", lockfile) == DATE
     now = cutoff("14d")
     assert now is not None
@@ -58,6 +59,6 @@ def test_an_age_is_reckoned_once(tmp_path: Path) -> None:
 def test_a_lockfile_loses_what_is_not_said_any_more(tmp_path: Path) -> None:
     lockfile = tmp_path / "conda-lock.yml"
     lockfile.write_bytes(with_cutoff(with_cutoff(LOCKFILE, "14d", DATE), None, None))
-    assert recorded(lockfile) is None
+    assert recorded(read_metadata(lockfile).custom) is None
     assert b"custom_metadata" not in lockfile.read_bytes()
     assert with_cutoff(LOCKFILE, None, None) == LOCKFILE

@@ -15,7 +15,8 @@ from packaging.utils import canonicalize_name
 from bundler.config.lockfiles import DEFAULT, PIXI
 from bundler.errors import ConfigError, LockError, without_credentials
 from bundler.lock.kinds.checked import BadEntry, checked, refuse
-from bundler.lock.lockfile import LockedPackage, dist_of, load_yaml
+from bundler.lock.lockfile import LockedPackage, dist_of
+from bundler.lock.plainyaml import load_yaml
 from bundler.lock.requirements import BUILD_IT
 
 if TYPE_CHECKING:

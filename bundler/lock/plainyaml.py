@@ -1,0 +1,86 @@
+"""YAML as data, three times as fast as PyYAML makes it of the same events, which most of a lockfile's time goes to.
+
+PyYAML builds a tree of nodes, resolves and constructs each of them. Where a document has no anchors, tags and merge
+keys, its events are data almost as they stand. PyYAML says what a plain scalar means, and reads all other documents.
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import yaml
+
+__all__ = ["load_yaml"]
+
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+"""libyaml's, where PyYAML has it."""
+_TEXT = "tag:yaml.org,2002:str"
+_MERGED = ("<<", "=")
+
+
+class _NotPlainError(Exception):
+    """PyYAML has to build it."""
+
+
+def load_yaml(data: bytes) -> Any:
+    """What ``data`` says. Raises :class:`yaml.YAMLError` and :class:`ValueError` for what is no YAML, or not safe."""
+    loader = _LOADER(data)
+    try:
+        return _document(loader)
+    except _NotPlainError:
+        return yaml.load(data, Loader=_LOADER)  # noqa: S506 -- both loaders are safe
+    finally:
+        loader.dispose()
+
+
+def _document(loader: Any) -> Any:
+    loader.get_event()  # the stream's start
+    if isinstance(loader.get_event(), yaml.StreamEndEvent):
+        return None
+    document = _Builder(loader).value(loader.get_event())
+    loader.get_event()  # the document's end
+    if not isinstance(loader.get_event(), yaml.StreamEndEvent):
+        raise _NotPlainError  # several documents
+    return document
+
+
+class _Builder:
+    def __init__(self, loader: Any) -> None:
+        self._loader = loader
+        self._known: dict[str, Any] = {}
+        """Plain scalars, of which a lockfile has the same again and again; none of them can be changed."""
+
+    def value(self, event: Any) -> Any:
+        """What begins with ``event``."""
+        kind = type(event)
+        if kind is yaml.AliasEvent or event.anchor is not None or event.tag is not None:
+            raise _NotPlainError
+        if kind is yaml.ScalarEvent:
+            return self._plain(event.value) if event.implicit[0] else event.value
+        following = self._loader.get_event
+        if kind is yaml.SequenceStartEvent:
+            items = []
+            while type(inner := following()) is not yaml.SequenceEndEvent:
+                items.append(self.value(inner))
+            return items
+        mapping = {}
+        while type(inner := following()) is not yaml.MappingEndEvent:
+            if type(inner) is not yaml.ScalarEvent or (inner.implicit[0] and inner.value in _MERGED):
+                raise _NotPlainError
+            key = self.value(inner)
+            mapping[key] = self.value(following())
+        return mapping
+
+    def _plain(self, text: str) -> Any:
+        if text in self._known:
+            return self._known[text]
+        loader = self._loader
+        tag = loader.resolve(yaml.ScalarNode, text, (True, False))
+        if tag == _TEXT:
+            value: Any = text
+        elif text in _MERGED:
+            raise _NotPlainError
+        else:
+            value = loader.construct_object(yaml.ScalarNode(tag, text), deep=True)
+        self._known[text] = value
+        return value
