@@ -14,6 +14,7 @@ CHANNEL ?= local
 VERSION ?=
 SIZES ?= 1,3
 TESTS ?=
+LARGE ?= tests/large
 # More than there are processors: an end-to-end test waits for systemd half of its time.
 WORKERS ?= $(shell expr $$(nproc) \* 2)
 
@@ -51,7 +52,7 @@ test: .venv/.ready lint
 # Not a part of `make test`: what it needs of disk, memory and time is in the README.
 test-large: .venv/.ready
 	tests/tools
-	$(BIN)/pytest tests/large
+	$(BIN)/pytest $(LARGE)
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

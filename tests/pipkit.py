@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import warnings
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from click.testing import CliRunner
 from tinychannel import index, make_package
 
 from bundler.fetch.channels import Access
@@ -20,7 +22,7 @@ if TYPE_CHECKING:
     from bundler.errors import BundlerError
     from bundler.lock.lockfile import LockedPackage
 
-__all__ = ["Project", "make_channel"]
+__all__ = ["Project", "conda_lock_calls_it_fresh", "make_channel"]
 
 
 def make_channel(path: Path) -> Path:
@@ -92,3 +94,32 @@ class Project:
         assert "Traceback" not in text
         assert "conda-bundler-lock-" not in text, "the name of a temporary directory"
         return text
+
+
+def conda_lock_calls_it_fresh(directory: Path, *files: str, virtual: str = "2.28") -> bool:
+    """Whether conda-lock leaves the lockfile of a directory as it is, on the user's own files and with a solver that
+    refuses. Its command is called in this process, as its start takes two seconds.
+    """
+    lockfile, conda = directory / "conda-lock.yml", directory / "conda"
+    conda.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo 'conda 24.1' && exit\nexit 1\n")
+    conda.chmod(0o755)
+    (directory / "names.json").write_text("{}")
+    packages = {"__unix": "0", "__linux": "5.10", "__glibc": virtual}
+    document = {
+        "subdirs": {
+            subdir: {"packages": packages | {"__archspec": f"1 {machine}"}}
+            for subdir, machine in (("linux-64", "x86_64"), ("linux-aarch64", "aarch64"))
+        }
+    }
+    (directory / "assumed.yml").write_text(yaml.safe_dump(document))
+    before = lockfile.read_bytes()
+    words = ["lock", "--check-input-hash", "--conda", str(conda), "--no-mamba", "--no-micromamba"]
+    words += ["--pypi_to_conda_lookup_file", "names.json", "--virtual-package-spec", "assumed.yml"]
+    words += [*(f"--file={file}" for file in files), "--platform=linux-64", "--platform=linux-aarch64"]
+    with warnings.catch_warnings(), pytest.MonkeyPatch.context() as patch:
+        warnings.simplefilter("ignore")  # its own, of what it brings along
+        patch.chdir(directory)
+        from conda_lock.conda_lock import main  # type: ignore[import-untyped]
+
+        done = CliRunner().invoke(main, [*words, "--lockfile", lockfile.name])
+    return "Spec hash already locked" in done.output and lockfile.read_bytes() == before

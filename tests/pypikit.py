@@ -107,8 +107,9 @@ class Index:
 
     ``algorithm`` is that of the files' hashes; empty: there are none. ``broken`` is the status of all answers, if any.
     ``lies`` is whether the hashes are those of other files, ``metadata`` whether each wheel's metadata can be had by
-    itself (PEP 658); ``yanked`` are file names (PEP 592). With ``uploaded``, the times of
-    some files, pages are JSON (PEP 700).
+    itself (PEP 658); ``said`` is what such files hold instead, by the wheel; ``yanked`` are file names (PEP 592).
+    With ``uploaded``, the times of some files, pages are JSON (PEP 700). ``pages`` are other answers for some projects:
+    status, type and content.
     """
 
     directory: Path
@@ -118,7 +119,9 @@ class Index:
     broken: int = 0
     lies: bool = False
     metadata: bool = False
+    said: dict[str, bytes] = field(default_factory=dict)
     yanked: set[str] = field(default_factory=set)
+    pages: dict[str, tuple[int, str, bytes]] = field(default_factory=dict)
     uploaded: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
 
@@ -139,12 +142,16 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(self.index.broken, b"")
             return
         top, *rest = self.path.strip("/").split("/")
-        if rest[:1] == ["simple"] and len(rest) == 2:
+        if rest[:1] == ["simple"] and rest[-1] in self.index.pages:
+            status, kind, content = self.index.pages[rest[-1]]
+            self._answer(status, content, kind)
+        elif rest[:1] == ["simple"] and len(rest) == 2:
             self._page(top, rest[1])
         elif rest[:1] == ["files"] and (self.index.directory / rest[1]).is_file():
             self._answer(200, (self.index.directory / rest[1]).read_bytes())
         elif rest[:1] == ["files"] and self.index.metadata and rest[1].endswith(".whl.metadata"):
-            self._answer(200, _metadata(self.index.directory / rest[1].removesuffix(".metadata")))
+            wheel = rest[1].removesuffix(".metadata")
+            self._answer(200, self.index.said.get(wheel) or _metadata(self.index.directory / wheel))
         else:
             self._answer(404, b"")
 

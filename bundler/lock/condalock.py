@@ -69,9 +69,7 @@ def write_lockfile(
     not answer, :class:`MissingToolError` if there is no such solver.
     """
     environment = checked_environment(request)
-    if progress:
-        for note in environment.notes:
-            progress.step(f"note: {note}")
+    _tell(environment.notes, progress)
     locks = _check_update(request, update) if update else _kept(request) if keep else ()
     newest = cutoff(request.exclude_newer, request.lockfile if update or keep else None)
     with make_room(request.lockfile, environment) as room, ThreadPoolExecutor(1) as beside:
@@ -90,13 +88,19 @@ def write_lockfile(
             raise translate_conda_lock(failed, request.where, virtual_packages_file(request)) from failed
         if spec is not None:
             part = _wheel_part(request, environment, room, spec.result(), locks=locks, update=update)
-            add_wheels(replace(part, exclude_newer=newest))
+            _tell(add_wheels(replace(part, exclude_newer=newest)), progress)
         for platform in request.platforms:
             check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
         locked = room.lockfile.read_bytes()
         if request.solver == OWN_SOLVER:
             locked = with_tools(locked, room.tools, request.platforms, request.lockfile if update else None)
         _replace(request.lockfile, with_cutoff(locked, request.exclude_newer, newest))
+
+
+def _tell(notes: Sequence[str], progress: Progress | None) -> None:
+    if progress:
+        for note in notes:
+            progress.step(f"note: {note}")
 
 
 def _solver(request: LockRequest, settings: SolverSettings, room: Room, *, record: bool) -> Path:

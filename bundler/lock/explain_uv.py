@@ -24,6 +24,11 @@ _UNAVAILABLE = re.compile(r"([\w.-]+)==(\S+) has no wheels with a matching")
 _ELSEWHERE = re.compile(r"Wheels are available for `([^`]+)` \(v[^)]*\) on the following platforms?: (.+)")
 _PYTHONS = re.compile(r"we only found wheels for `([^`]+)` \(v[^)]*\) with the following (.+? tags?): (.+)")
 
+_BROKEN = re.compile(
+    r"(?:Metadata for|The structure of|The metadata of) `([^`]+)` \(v([^)]*)\) "
+    r"((?:could not be parsed|was invalid|was inconsistent|is inconsistent)):\n\s+(.+)"
+)
+
 
 def explain_uv(text: str, question: WheelQuestion, where: str) -> BundlerError:
     """The failure that ``text`` tells of; ``where`` is the place in the environment spec."""
@@ -31,6 +36,8 @@ def explain_uv(text: str, question: WheelQuestion, where: str) -> BundlerError:
     return (
         _refused(text, where)
         or _unreachable(text, where)
+        or _no_index(text, where)
+        or _misnamed(text, where)
         or _not_cached(text, where)
         or _unsatisfiable(text, question, where)
         or LockError(f"uv failed: {_joined(text.removeprefix('error: '))}", where=where)
@@ -67,6 +74,34 @@ def _unreachable(text: str, where: str) -> BundlerError | None:
     )
 
 
+def _no_index(text: str, where: str) -> BundlerError | None:
+    """What answers is no package index, or one that is broken."""
+    found = re.search(r"(Unsupported `Content-Type` \"[^\"]*\") for `(https?://[^`]+)`", text)
+    found = found or re.search(r"(Received some unexpected (?:HTML|JSON)) from `(https?://[^`]+)`", text)
+    if not found:
+        return None
+    kind = re.search(r'"([^"]*)"', found[1])
+    reason = _joined("; ".join(re.findall(r"cause: (.*)", text)))
+    said = f"is of the type {kind[1] or '(none)'}" if kind else f"cannot be read: {reason}"
+    return LockError(
+        f"{_server(found[2])} does not answer as a package index does: its page {found[2]} {said}",
+        where=where,
+        remedy=f"Check the URL under {_INDEX_SETTINGS}: that of most package indexes ends in /simple.",
+    )
+
+
+def _misnamed(text: str, where: str) -> BundlerError | None:
+    found = re.search(r"[Mm]etadata (name|version) `([^`]+)` does not match given (?:name|version) `([^`]+)`", text)
+    if not found:
+        return None
+    return LockError(
+        f"a wheel of {found[3]} on a package index is not what it is called: the {found[1]} in its metadata is "
+        f"{found[2]}",
+        where=where,
+        remedy=f"Take another version of it, or name another index under {_INDEX_SETTINGS}.",
+    )
+
+
 def _not_cached(text: str, where: str) -> BundlerError | None:
     if "network was disabled" not in text and "Network connectivity is disabled" not in text:
         return None
@@ -91,24 +126,40 @@ def _unsatisfiable(text: str, question: WheelQuestion, where: str) -> BundlerErr
     )
     if not reasons:
         return None
-    sentences = [_joined(reason) for reason in re.split(r"\n\s+(?=And because )", reasons[1])]
+    sentences = [_sentence(reason) for reason in re.split(r"\n\s+(?=And because |Because )", reasons[1])]
     lines = [_plain(sentence) for sentence in sentences]
-    lines += [*_brought_by_conda(reasons[1], question), *_without_wheel(text, question), *_elsewhere(text)]
+    without_wheel = _without_wheel(text, question)
+    lines += [*_brought_by_conda(reasons[1], question), *_constrained(reasons[1], question)]
+    lines += [*without_wheel, *_elsewhere(text), *_unreadable(text), *_withdrawn(reasons[1]), *_empty_pages(reasons[1])]
+    older = "requires Python" in reasons[1]
+    if older:
+        lines.append(f"- the environment has {question.python}")
+    what = "Loosen one of these versions" + (", ask for another Python in environment.yml" if older else "")
     return LockError(
         f"no set of packages satisfies it on {question.python.platform}:\n{indent(chr(10).join(lines), '    ')}",
         where=where,
-        remedy="Loosen one of these versions, or take one that has a wheel; a package whose wheel you build yourself "
-        "goes into bundle.toml ([bundle] inject)."
-        if _without_wheel(text, question)
-        else "Loosen one of these versions, or add an index that has what is missing.",
+        remedy=f"{what}, or take one that has a wheel; a package whose wheel you build yourself goes into bundle.toml "
+        "([bundle] inject)."
+        if without_wheel
+        else f"{what}, or add an index that has what is missing.",
     )
+
+
+def _sentence(reason: str) -> str:
+    """A reason of uv's in one line, the lists in it with commas."""
+    first, *more = reason.splitlines()
+    deepest = min((len(line) - len(line.lstrip()) for line in more), default=0)
+    for line in more:
+        in_list = len(line) - len(line.lstrip()) > deepest and not first.endswith(":")
+        first += f"{',' if in_list else ''} {line.strip()}"
+    return first.strip()
 
 
 def _plain(sentence: str) -> str:
     """Without how uv speaks of its own command line."""
     for said, better in (
-        ("we can conclude that your requirements are unsatisfiable", "`pip:` cannot be satisfied"),
-        ("we can conclude that ", ""),
+        (", we can conclude that ", ", "),
+        (" we can conclude that ", ", so "),
         ("was not found in the package registry", "is in no package index that is asked"),
         ("was not found in the provided package locations", "is in no place that is asked"),
         ("you require ", "`pip:` asks for "),
@@ -116,14 +167,26 @@ def _plain(sentence: str) -> str:
         ("has no usable wheels", "has no wheel, only source"),
     ):
         sentence = sentence.replace(said, better)
-    return sentence
+    return re.sub(r"(?<=[\w\]])\{([^{}]*)\}", r" (if \1)", sentence)
 
 
 def _brought_by_conda(reasons: str, question: WheelQuestion) -> Iterator[str]:
     for name, package in question.provided.items():
-        if re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\w)", reasons):
+        if _names(name, reasons):
             called = "" if package.name == name else f" ({package.name})"
             yield f"- conda brings {name} {package.version}{called}, and no wheel is taken beside it"
+
+
+def _constrained(reasons: str, question: WheelQuestion) -> Iterator[str]:
+    """What uv does not tell from requirements of packages."""
+    for text in dict.fromkeys(question.wanted.constraints):
+        name = re.match(r"[\w.-]+", text)
+        if name and _names(name[0], reasons):
+            yield f"- a file of constraints (`-c`) asks for {text}"
+
+
+def _names(name: str, reasons: str) -> bool:
+    return re.search(rf"(?<![\w.-]){re.escape(name)}(?![\w-]|\.\w)", reasons) is not None
 
 
 def _elsewhere(text: str) -> Iterator[str]:
@@ -132,6 +195,29 @@ def _elsewhere(text: str) -> Iterator[str]:
         yield f"- the first index that has a project decides: for {name} that is the one on {_server(index)}"
     for name in dict.fromkeys(re.findall(r"re-releases? (?:are|is) available for `?([\w.-]+)", text)):
         yield f"- there are pre-releases of {name}; `--pre` in `pip:` allows them"
+
+
+def _unreadable(text: str) -> Iterator[str]:
+    """What a package index says of a wheel, or the wheel itself, is broken."""
+    for name, version, wrong, reason in _BROKEN.findall(text):
+        kind = "metadata" if "parsed" in wrong or "inconsistent" in wrong else "wheel"
+        yield f"- the {kind} of {name} {version} cannot be used: {reason}"
+
+
+def _withdrawn(reasons: str) -> Iterator[str]:
+    for name, version in dict.fromkeys(re.findall(r"([\w.-]+)==(\S+) was yanked", reasons)):
+        yield f"- {name} {version} was withdrawn from its package index; `{name}=={version}` in `pip:` takes it anyway"
+
+
+def _empty_pages(reasons: str) -> Iterator[str]:
+    """Of a requirement with a marker uv does not say whether an index has the project at all."""
+    for name, marker in dict.fromkeys(re.findall(r"[Tt]here are no versions of ([\w.-]+)(\{)?", _joined(reasons))):
+        page = "has a page without any file of it, as a proxy's log-in page would be, or a page that is no index's"
+        yield (
+            f"- no package index that is asked has a file of {name}"
+            if marker
+            else f"- the first package index that answers for {name} {page}"
+        )
 
 
 def _without_wheel(text: str, question: WheelQuestion) -> list[str]:
@@ -147,7 +233,9 @@ def _without_wheel(text: str, question: WheelQuestion) -> list[str]:
             f"({question.python}, glibc {glibc}){has}"
         )
     if "building from source is disabled" in text:
-        lines.append(f"- nobody's code is run to build a wheel here: {BUILD_IT}")
+        sources = dict.fromkeys(re.findall(r"([\w.-]+==\S+) has no usable wheels", text))
+        named = f" of {', '.join(sources).replace('==', ' ')}" if sources else ""
+        lines.append(f"- nobody's code is run to build a wheel{named} here: {BUILD_IT}")
     return lines
 
 

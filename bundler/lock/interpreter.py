@@ -13,6 +13,7 @@ import json
 import os
 import shlex
 import sys
+from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from packaging.tags import compatible_tags, cpython_tags
@@ -94,14 +95,17 @@ def _write(path: Path, text: str, mode: int) -> None:
 
 
 def best_wheel(filenames: Iterable[str], python: Python, glibc: tuple[int, int]) -> str | None:
-    """The wheel that pip would take on the target; None if none of them fits there."""
+    """The wheel that pip would take on the target; None if none of them fits there.
+
+    Of two that fit equally well it is the one with the higher build number (1 in x-1.0-1-py3-none-any.whl).
+    """
     ranks = {tag: rank for rank, tag in enumerate(_tags(python, glibc))}
     fitting = []
-    for filename in filenames:
+    for filename in sorted(filenames):
         _, _, build, tags = parse_wheel_filename(filename)
         if found := [ranks[tag] for tag in tags if tag in ranks]:
-            fitting.append((min(found), tuple(-part if isinstance(part, int) else part for part in build), filename))
-    return min(fitting)[2] if fitting else None
+            fitting.append((-min(found), build, filename))
+    return max(fitting, key=itemgetter(0, 1))[2] if fitting else None
 
 
 def _tags(python: Python, glibc: tuple[int, int]) -> Iterator[Tag]:

@@ -27,6 +27,7 @@ from packaging.version import InvalidVersion, Version
 from bundler.errors import LockError, MissingToolError
 from bundler.lock.indexes import secrets_of, written_url
 from bundler.lock.interpreter import best_wheel
+from bundler.lock.notes import index_notes, warning_notes, without_warnings
 from bundler.lock.unify import LockedWheel
 from bundler.process import hide, run
 from bundler.resources import cache_dir
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from bundler.lock.indexes import Source
     from bundler.lock.lockfile import LockedPackage
     from bundler.lock.requirements import PipList
+    from bundler.process import Finished
     from bundler.wheels.python import Python
 
 if sys.version_info >= (3, 11):
@@ -88,10 +90,11 @@ class WheelQuestion:
 
 @dataclass(frozen=True, kw_only=True)
 class Solution:
-    """The wheels, and what each project needs, those that conda provides included."""
+    """The wheels, and what each project needs, those that conda provides included. ``notes`` are for the user."""
 
     wheels: tuple[LockedWheel, ...]
     needs: Mapping[str, tuple[str, ...]]
+    notes: tuple[str, ...] = ()
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -149,7 +152,7 @@ def _with_sources(question: WheelQuestion, directory: Path, failed: UvFailed) ->
 
 
 def _solve(question: WheelQuestion, directory: Path, attempt: _Attempt) -> Solution:
-    pins = _pins(question, directory, attempt)
+    pins, notes = _pins(question, directory, attempt)
     extras = {pin.name for pin in pins if pin.extras and pin.name in question.provided}
     if extras - attempt.real:
         return _solve(question, directory, replace(attempt, real=attempt.real | extras))
@@ -159,21 +162,26 @@ def _solve(question: WheelQuestion, directory: Path, attempt: _Attempt) -> Solut
         answer = _uv(question, directory, attempt, ["--format", "pylock.toml", "--offline"])
     except UvFailed:
         answer = _uv(question, directory, attempt, ["--format", "pylock.toml"])
-    indexes = {pin.name: pin.index for pin in pins}
-    packages = [one for one in tomllib.loads(answer).get("packages", ()) if one["name"] not in question.provided]
-    return Solution(wheels=tuple(_wheel(one, question, indexes) for one in packages), needs=_needs(pins))
+    indexes = {pin.name: pin.index for pin in pins if pin.name not in question.provided}
+    packages = [one for one in tomllib.loads(answer.stdout).get("packages", ()) if one["name"] not in question.provided]
+    return Solution(
+        wheels=tuple(_wheel(one, question, indexes) for one in packages),
+        needs=_needs(pins),
+        notes=(*notes, *index_notes(indexes, len(question.sources) + question.public_index)),
+    )
 
 
-def _pins(question: WheelQuestion, directory: Path, attempt: _Attempt) -> list[_Pin]:
-    """What uv's solution consists of."""
+def _pins(question: WheelQuestion, directory: Path, attempt: _Attempt) -> tuple[list[_Pin], tuple[str, ...]]:
+    """What uv's solution consists of, and what it warns of."""
     _write_lines(directory / "requirements.in", [one.text for one in question.wanted.requirements])
     _write_lines(directory / "constraints.in", _constraints(question, attempt))
     _write_index(directory / "conda", question.provided, attempt.real)
     answer = directory / "pins.txt"
     _write_lines(answer, [f"{name}=={version}" for name, version in question.kept.items()])
     options = ["--format", "requirements.txt", "--no-header", "--no-strip-extras", "--emit-index-annotation"]
-    _uv(question, directory, attempt, [*options, "--annotation-style", "split", "--output-file", answer.name])
-    return list(_read_pins(answer.read_text(encoding="utf-8")))
+    options += ["--annotation-style", "split", "--output-file", answer.name]
+    printed = _uv(question, directory, attempt, options).stderr
+    return list(_read_pins(answer.read_text(encoding="utf-8"))), warning_notes(printed)
 
 
 def _constraints(question: WheelQuestion, attempt: _Attempt) -> list[str]:
@@ -183,9 +191,10 @@ def _constraints(question: WheelQuestion, attempt: _Attempt) -> list[str]:
     return [*question.wanted.constraints, *(conda if question.links or attempt.real else ()), *attempt.barred]
 
 
-def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Sequence[str]) -> str:
-    argv: list[str | Path] = [_command(), "pip", "compile", "requirements.in", "--constraints", "constraints.in"]
-    argv += ["--python", question.interpreter, "--quiet", "--color", "never"]
+def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Sequence[str]) -> Finished:
+    argv: list[str | Path] = [_command(), "pip", "compile", "requirements.in"]
+    argv += ["--constraints", "constraints.in"] if (directory / "constraints.in").stat().st_size else []
+    argv += ["--python", question.interpreter, "--color", "never"]
     argv += ["--no-build-isolation"] if attempt.sources else ["--only-binary", ":all:"]
     argv += ["--prerelease", "allow"] if question.wanted.pre else []
     argv += ["--offline"] if question.access.offline and "--offline" not in options else []
@@ -200,8 +209,9 @@ def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Se
         argv += [word for name in known for word in ("--exclude-newer-package", f"{name}=false")]
     finished = run([*argv, *options], env=_environ(question, directory), cwd=directory, check=False)
     if finished.status != 0:
-        raise UvFailed(finished.stderr or f"it exited with {finished.status}, without a word")
-    return finished.stdout
+        failure = without_warnings(finished.stderr).strip()
+        raise UvFailed(failure or f"it exited with {finished.status}, without a word")
+    return finished
 
 
 def _environ(question: WheelQuestion, directory: Path) -> dict[str, str]:

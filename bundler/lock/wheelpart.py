@@ -60,15 +60,19 @@ class WheelPart:
     exclude_newer: str | None = None
 
 
-def add_wheels(part: WheelPart) -> None:
-    """Solve for each platform and write the wheels into the lockfile. Raises :class:`LockError`."""
+def add_wheels(part: WheelPart) -> tuple[str, ...]:
+    """Solve for each platform and write the wheels into the lockfile. Raises :class:`LockError`.
+
+    What is returned are notes for the user.
+    """
     projects = project_names(refresh=not part.access.offline)
     known = load_yaml(part.lockfile.read_bytes())["metadata"]["content_hash"]
-    platforms = []
+    platforms, notes = [], list[str]()
     for name in sorted(set(part.platforms)):
         provided = _provided(read_lock(part.lockfile, name), projects)
         wanted = part.environment.pip_list(name)
         solution = _solution(part, name, wanted, provided)
+        notes += solution.notes
         platforms.append(
             Platform(
                 name=name,
@@ -80,6 +84,7 @@ def add_wheels(part: WheelPart) -> None:
             )
         )
     unify(part.lockfile, platforms, unseen_digest(part.environment))
+    return tuple(dict.fromkeys(notes))
 
 
 def _solution(part: WheelPart, platform: str, wanted: PipList, provided: Mapping[str, LockedPackage]) -> Solution:

@@ -5,15 +5,13 @@ from __future__ import annotations
 import io
 import logging
 import shutil
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from pipkit import Project, make_channel
+from pipkit import Project, conda_lock_calls_it_fresh, make_channel
 from pypikit import Index, make_wheel, serve_index
 
 from bundler.config.platforms import PlatformTable
@@ -45,39 +43,6 @@ def pypi(tmp_path: Path) -> Iterator[Index]:
 def project(tmp_path: Path, channel: Path, pypi: Index, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
     return Project.make(tmp_path / "project", channel, pypi)
-
-
-def conda_lock_calls_it_fresh(project: Project, *files: str, virtual: str = "2.28") -> bool:
-    """Whether conda-lock, on the user's own files and with a solver that refuses, leaves the lockfile as it is."""
-    conda = project.path / "conda"
-    conda.write_text("#!/bin/sh\n[ \"$1\" = --version ] && echo 'conda 24.1' && exit\nexit 1\n")
-    conda.chmod(0o755)
-    (project.path / "names.json").write_text("{}")
-    packages = {"__unix": "0", "__linux": "5.10", "__glibc": virtual}
-    document = {
-        "subdirs": {
-            subdir: {"packages": packages | {"__archspec": f"1 {machine}"}}
-            for subdir, machine in (("linux-64", "x86_64"), ("linux-aarch64", "aarch64"))
-        }
-    }
-    (project.path / "assumed.yml").write_text(yaml.safe_dump(document))
-    before = project.lockfile.read_bytes()
-    done = subprocess.run(
-        [
-            Path(sys.executable).with_name("conda-lock"),
-            *("lock", "--check-input-hash", "--conda", conda, "--no-mamba", "--no-micromamba"),
-            *("--pypi_to_conda_lookup_file", "names.json", "--virtual-package-spec", "assumed.yml"),
-            *(f"--file={file}" for file in files),
-            *("--platform=linux-64", "--platform=linux-aarch64"),
-            *("--lockfile", project.lockfile.name),
-        ],
-        cwd=project.path,
-        capture_output=True,
-        text=True,
-        check=False,
-        timeout=300,
-    )
-    return "Spec hash already locked" in done.stderr and project.lockfile.read_bytes() == before
 
 
 def test_the_targets_glibc_decides_to_the_number(project: Project, pypi: Index) -> None:
@@ -113,14 +78,14 @@ def test_an_environment_of_categories_platforms_and_selectors(project: Project, 
     shipped = {package.name for package in read_lock(project.lockfile, "linux-64", ()).packages}
     assert shipped == {"app", "both", "fast", "pip", "python"}, "what main needs, and nothing of dev"
     assert is_fresh(request)
-    assert conda_lock_calls_it_fresh(project, "dev.yml", "environment.yml")
+    assert conda_lock_calls_it_fresh(project.path, "dev.yml", "environment.yml")
     entries = yaml.safe_load(project.lockfile.read_text())["package"]
     (only_dev,) = (one for one in entries if one["name"] == "only-dev" and one["platform"] == "linux-64")
     assert (only_dev["category"], only_dev["optional"]) == ("dev", True)
     (checker,) = (one for one in entries if one["name"] == "checker" and one["platform"] == "linux-64")
     assert checker["dependencies"] == {"both": "*", "leaf": "*", "only-dev": "*"}, "conda's leaf is among them"
     (project.path / "dev.yml").write_text(channels + dev.replace(">=1", "") + indexes)
-    assert not conda_lock_calls_it_fresh(project, "dev.yml", "environment.yml")
+    assert not conda_lock_calls_it_fresh(project.path, "dev.yml", "environment.yml")
 
 
 def test_what_conda_brings_is_not_brought_twice(project: Project, pypi: Index) -> None:

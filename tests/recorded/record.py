@@ -2,7 +2,10 @@
 
 Nothing but metadata is fetched, by uv, which reads it off the end of a wheel where an index has no file of it. Of each
 release that uv chooses for any Python and processor the wheels for Linux are kept, with their digests, and of its
-metadata what a solver reads.
+metadata what a solver reads. Of releases that were withdrawn (PEP 592) and are newer than one of these there are the
+names of the files, as pip reads them: a solver has to pass over them.
+
+``python record.py NAME...`` records these lists alone, beside what is there.
 """
 
 from __future__ import annotations
@@ -20,32 +23,46 @@ from typing import Any
 from urllib.parse import unquote, urlsplit
 
 import tomllib
-from packaging.utils import parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_sdist_filename, parse_wheel_filename
+from packaging.version import Version
+from pip._internal.index.collector import LinkCollector, parse_links
+from pip._internal.models.link import Link
+from pip._internal.models.search_scope import SearchScope
+from pip._internal.network.session import PipSession
 from pip._vendor.msgpack.fallback import Unpacker
 
 HERE = Path(__file__).parent
 PYTHONS = ("3.10", "3.11", "3.12", "3.13", "3.14")
 MACHINES = ("x86_64", "aarch64")
+SIMPLE = "https://pypi.org/simple"
 KEPT = re.compile(r"cp31[0-4]|py3")
 
 
 def main() -> None:
     """Solve everything and write index.json.xz."""
-    sections: dict[str, list[str]] = tomllib.loads((HERE / "sections.toml").read_text())["sections"]
-    wanted = list(sections)
+    document = tomllib.loads((HERE / "sections.toml").read_text())
+    sections: dict[str, list[str]] = document["sections"] | document["refused"]
+    wanted = sys.argv[1:] or list(sections)
+    goal = HERE / "index.json.xz"
+    index: dict[str, dict[str, Any]] = json.loads(lzma.decompress(goal.read_bytes())) if sys.argv[1:] else {}
     with tempfile.TemporaryDirectory() as temporary:
-        room = Path(sys.argv[1] if sys.argv[1:] else temporary).resolve()
-        cache = room / "cache"
+        cache = Path(temporary) / "cache"
         jobs = [(name, python, machine) for name in wanted for python in PYTHONS for machine in MACHINES]
         with ThreadPoolExecutor(3) as pool:
-            answers = list(pool.map(lambda job: _solve(sections[job[0]], job, room), jobs))
-        releases: dict[tuple[str, str], dict[str, Any]] = {}
-        for answer in answers:
-            for package in answer.get("packages", ()):
-                release = releases.setdefault((package["name"], package["version"]), package)
-                release["wheels"] += [one for one in package["wheels"] if one not in release["wheels"]]
-        said = _metadata(cache)
-    index: dict[str, dict[str, Any]] = {}
+            answers = list(pool.map(lambda job: _solve(sections[job[0]], job, document["until"], cache), jobs))
+        _add_releases(index, answers, _metadata(cache))
+    _add_pages(index, document["sources"])
+    text = json.dumps(index, sort_keys=True, separators=(",", ":"))
+    goal.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
+    print(f"{goal}: {len(index)} projects, {goal.stat().st_size:,} bytes")  # noqa: T201
+
+
+def _add_releases(index: dict[str, dict[str, Any]], answers: list[dict[str, Any]], said: dict[str, Any]) -> None:
+    releases: dict[tuple[str, str], dict[str, Any]] = {}
+    for answer in answers:
+        for package in answer.get("packages", ()):
+            release = releases.setdefault((package["name"], package["version"]), package)
+            release["wheels"] += [one for one in package["wheels"] if one not in release["wheels"]]
     for (name, version), package in sorted(releases.items()):
         files = {unquote(urlsplit(one["url"]).path.rpartition("/")[2]): one for one in package["wheels"]}
         files = {file: one for file, one in sorted(files.items()) if _is_kept(file)}
@@ -58,17 +75,36 @@ def main() -> None:
             for file, one in files.items()
         }
         index.setdefault(name, {})[version] = {"wheels": wheels, **usual}
-    text = json.dumps(index, sort_keys=True, separators=(",", ":"))
-    goal = HERE / "index.json.xz"
-    goal.write_bytes(lzma.compress(text.encode(), preset=9 | lzma.PRESET_EXTREME))
-    print(f"{goal}: {len(index)} projects, {len(releases)} releases, {goal.stat().st_size:,} bytes")  # noqa: T201
 
 
-def _solve(pip: list[str], job: tuple[str, str, str], room: Path) -> dict[str, Any]:
+def _add_pages(index: dict[str, dict[str, Any]], sources: list[str]) -> None:
+    """What pages of PyPI have beside what uv chose.
+
+    Of each project the withdrawn wheels that are newer than the oldest of its releases, with the reason; of ``sources``
+    the newest source distribution.
+    """
+    collector = LinkCollector(session=PipSession(), search_scope=SearchScope.create([], [SIMPLE], no_index=False))
+    pages = {name: collector.fetch_response(Link(f"{SIMPLE}/{name}/")) for name in (*index, *sources)}
+    links = {name: list(parse_links(page)) for name, page in pages.items() if page}
+    for name in sources:
+        tars = {parse_sdist_filename(link.filename)[1]: link for link in links[name] if "tar" in link.ext}
+        newest = max(tars)
+        index[name] = {str(newest): {"sources": {tars[newest].filename: tars[newest].hash}}}
+    for name, releases in index.items():
+        releases.pop("", None)
+        oldest = min(map(Version, releases))
+        yanked = {link.filename: link.yanked_reason for link in links[name] if link.is_yanked}
+        gone = {file: why for file, why in yanked.items() if _is_kept(file) and parse_wheel_filename(file)[1] > oldest}
+        if gone:
+            releases[""] = {"yanked": gone}
+
+
+def _solve(pip: list[str], job: tuple[str, str, str], until: str, cache: Path) -> dict[str, Any]:
     name, python, machine = job
     words = ["uv", "pip", "compile", "-", "--quiet", "--format", "pylock.toml", "--only-binary", ":all:"]
     words += ["--python-version", python, "--python-platform", f"{machine}-manylinux_2_28"]
-    environ = os.environ | {"UV_CACHE_DIR": str(room / "cache"), "PYTHONUTF8": "1"}
+    words += ["--exclude-newer", until]
+    environ = os.environ | {"UV_CACHE_DIR": str(cache), "PYTHONUTF8": "1"}
     finished = subprocess.run(
         words, input="\n".join(pip), text=True, capture_output=True, check=False, env=environ, timeout=1800
     )
@@ -93,7 +129,10 @@ def _metadata(cache: Path) -> dict[str, dict[str, Any]]:
 
 
 def _is_kept(file: str) -> bool:
-    _, _, _, tags = parse_wheel_filename(file)
+    try:
+        _, _, _, tags = parse_wheel_filename(file)
+    except InvalidWheelFilename:  # an sdist, or an egg
+        return False
     return any(
         (KEPT.match(tag.interpreter) or tag.abi == "abi3")
         and (tag.platform == "any" or re.search(r"linux.*(x86_64|aarch64)$", tag.platform))
