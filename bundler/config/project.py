@@ -124,6 +124,8 @@ class BundleConfig:
     default_channel: str
     """The channel of an environment spec that names none."""
     access: Access
+    relations: bool
+    """Whether channels that the channels name are taken in."""
     exclude_newer: str | None
     """An age or a date: nothing newer is locked."""
     virtual_packages: Path | None
@@ -248,6 +250,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         channels=overrides.channels,
         default_channel=parsed.channels.default,
         access=parsed.channels.access(offline=overrides.offline),
+        relations=parsed.channels.relations,
         exclude_newer=parsed.lock.exclude_newer,
         virtual_packages=overrides.virtual_packages,
         files=tuple(AppFile.of(to, entry, directory) for to, entry in sorted(parsed.files.items())),

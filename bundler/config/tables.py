@@ -133,6 +133,8 @@ class ChannelsTable(Model):
     """The channel of an environment spec that names none."""
     priority: Priority = "strict"
     """``strict``: a package comes from the first channel that has it in any version; ``flexible``: if it can."""
+    relations: bool = False
+    """Whether packages may also come from channels that the channels name (CEP 42)."""
     retries: Annotated[int, Field(ge=0, le=20)] = 4
     """How often a download is tried again."""
     read_timeout: Annotated[float, Field(gt=0, le=3600)] = 30

@@ -14,9 +14,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bundler.lock.contents import content_hashes
-from bundler.lock.cooldown import recorded
+from bundler.lock.cooldown import said_of_age
 from bundler.lock.lockfile import load_yaml, locked_hashes, locked_platforms
 from bundler.lock.lockspec import LockSpec, UnknownError, read_lock_spec
+from bundler.lock.recorded import recorded
+from bundler.lock.relations import says_relations
 from bundler.lock.request import assumed_packages, checked_environment, virtual_packages_file
 from bundler.lock.shown import shown_to_conda_lock
 from bundler.lock.unify import unseen_by_conda_lock, unseen_digest
@@ -62,8 +64,11 @@ def freshness(request: LockRequest) -> Freshness:
     environment = checked_environment(request)
     if not request.lockfile.exists() or not set(request.platforms) <= set(locked_platforms(request.lockfile)):
         return Freshness(fresh=False)
-    if recorded(request.lockfile) != request.exclude_newer:
-        return Freshness(fresh=False)
+    record = recorded(request.lockfile)
+    if said_of_age(record) != request.exclude_newer:
+        return Freshness(fresh=False, reason="was locked with another [lock] exclude_newer than bundle.toml has")
+    if says_relations(record) != request.relations:
+        return Freshness(fresh=False, reason="was locked with another [channels] relations than bundle.toml has")
     digest = unseen_digest(environment)
     if any(unseen_by_conda_lock(request.lockfile, platform) != digest for platform in request.platforms):
         return Freshness(fresh=False)

@@ -18,6 +18,7 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
 
 __all__ = [
+    "LOCK_TIMEOUT",
     "OWN_SOLVER",
     "LockRequest",
     "assumed_packages",
@@ -28,6 +29,8 @@ __all__ = [
 ]
 
 OWN_SOLVER = "rattler"
+LOCK_TIMEOUT = 600
+"""Seconds that a lock may take unless said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -52,6 +55,10 @@ class LockRequest:
     injected: frozenset[str] = frozenset()
     tables: tuple[tuple[str, PlatformTable], ...] = ()
     exclude_newer: str | None = None
+    timeout: float = LOCK_TIMEOUT
+    """Seconds after which a lock is given up."""
+    relations: bool = False
+    """Whether channels that the channels name are taken in."""
     default_channel: str | None = None
     """Of an environment that names none; without it that is a mistake."""
 
@@ -61,8 +68,8 @@ class LockRequest:
         return ", ".join(str(path) for path in self.environments)
 
 
-def lock_request(config: BundleConfig, solver: str) -> LockRequest:
-    """What to lock for a bundle, and with what."""
+def lock_request(config: BundleConfig, solver: str, timeout: float = LOCK_TIMEOUT) -> LockRequest:
+    """What to lock for a bundle, with what, and within how many seconds."""
     return LockRequest(
         environments=config.environments,
         lockfile=config.lockfile,
@@ -74,6 +81,8 @@ def lock_request(config: BundleConfig, solver: str) -> LockRequest:
         injected=_injected(config),
         tables=config.platform_tables,
         exclude_newer=config.exclude_newer,
+        relations=config.relations,
+        timeout=timeout,
         default_channel=config.default_channel,
     )
 
@@ -106,6 +115,11 @@ def checked_environment(request: LockRequest) -> Environment:
         raise ConfigError(
             f"lock.exclude_newer is ignored by the solver {request.solver}",
             remedy="Leave --solver out, or exclude_newer.",
+        )
+    if request.solver != OWN_SOLVER and request.relations:
+        raise ConfigError(
+            f"channels.relations is ignored by the solver {request.solver}",
+            remedy="Leave --solver out, or relations.",
         )
     return check_environment(request.environments, request.platforms, request.channels, default=request.default_channel)
 

@@ -6,6 +6,7 @@ it in any version, so that a channel lower in the list cannot slip a newer one i
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
 from dataclasses import dataclass, replace
@@ -27,10 +28,11 @@ from rattler import (
 from rattler.exceptions import GatewayError, InvalidMatchSpecError, SolverError
 from rattler.package import BuildString
 
+from bundler.errors import without_credentials
 from bundler.fetch.download import Downloader
 from bundler.lock.explain import explain_unsatisfiable, without_candidates
 from bundler.lock.lockfile import dist_of
-from bundler.lock.offline import NotCachedError, at_hand, note_absent, queried
+from bundler.lock.offline import NotCachedError, asked_subdirs, at_hand, note_absent, queried
 from bundler.lock.sources import (
     SilentChannelError,
     Source,
@@ -40,6 +42,7 @@ from bundler.lock.sources import (
     public_text,
     public_url_of,
 )
+from bundler.lock.watch import append_status
 from bundler.platforms import MACHINES
 
 if TYPE_CHECKING:
@@ -49,7 +52,7 @@ if TYPE_CHECKING:
 
     from bundler.fetch.channels import Access
 
-__all__ = ["Question", "SolveError", "find_packages", "names_of"]
+__all__ = ["Question", "SolveError", "answering", "find_packages", "names_of", "tell"]
 
 _PRIORITIES = {"strict": ChannelPriority.Strict, "flexible": ChannelPriority.Flexible}
 
@@ -67,7 +70,8 @@ class Question:
     """What is to be solved. ``keep`` are URLs of packages that stay if they can, ``update`` names that are to move.
 
     ``pinned`` are an environment that is solved already: of each package in it no other build is taken. Nothing is
-    taken that came to its channel after ``exclude_newer``, or does not say when.
+    taken that came to its channel after ``exclude_newer``, or does not say when. What is being done is appended to the
+    file ``status``.
     """
 
     platform: str
@@ -79,6 +83,7 @@ class Question:
     update: frozenset[str]
     pinned: tuple[RepoDataRecord, ...] = ()
     exclude_newer: str | None = None
+    status: str | None = None
 
     @property
     def newest(self) -> datetime | None:
@@ -89,7 +94,7 @@ class Question:
 
 async def find_packages(question: Question) -> list[RepoDataRecord]:
     """Ask each channel where it answers; at its next address if it breaks down there. Raises :class:`SolveError`."""
-    question = replace(question, sources=await _answering(question))
+    question = replace(question, sources=await answering(question))
     while True:
         try:
             found = await _ask_cached(question)
@@ -105,9 +110,10 @@ async def find_packages(question: Question) -> list[RepoDataRecord]:
             question = replace(question, sources=sources)
 
 
-async def _answering(question: Question) -> tuple[Source, ...]:
+async def answering(question: Question) -> tuple[Source, ...]:
     """The sources at the addresses that answer, or of which there is something in the cache."""
     access, sources = question.access, question.sources
+    tell(question, _reading([source.given for source in sources], question))
     try:
         if access.offline:
             return await at_hand(sources, question.platform, access)
@@ -131,6 +137,8 @@ async def _ask_cached(question: Question) -> list[RepoDataRecord]:
 
 
 async def _ask(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
+    await _read(question, gateway)
+    tell(question, f"solving for {question.platform}")
     try:
         free = await _run(question, gateway)
         if not question.keep:
@@ -154,6 +162,32 @@ async def _ask(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
         raise SolveError(
             "unsatisfiable", reason + _on_cooldown(text, question) + _on_free_threads(text)
         ) from unsatisfiable
+
+
+async def _read(question: Question, gateway: Gateway) -> None:
+    """Have the gateway read what the solver will ask it for, to tell which channel is slow."""
+    unread = [source.given for source in question.sources]
+
+    async def read(source: Source) -> None:
+        subdirs = asked_subdirs(source, question.platform, question.access)
+        await asyncio.gather(*(gateway.channel_relations(source.reached, one) for one in subdirs))
+        unread.remove(source.given)
+        if unread:
+            tell(question, _reading(unread, question))
+
+    tell(question, _reading(unread, question))
+    await asyncio.gather(*map(read, question.sources))
+
+
+def _reading(channels: Sequence[str], question: Question) -> str:
+    named = ", ".join(map(without_credentials, channels))
+    return f"reading channel{'s' if len(channels) > 1 else ''} {named}, for {question.platform}"
+
+
+def tell(question: Question, text: str) -> None:
+    """This is being done now."""
+    if question.status:
+        append_status(question.status, text)
 
 
 async def _elsewhere(specs: Sequence[str], question: Question, gateway: Gateway) -> dict[str, list[str]]:

@@ -18,16 +18,18 @@ if TYPE_CHECKING:
 __all__ = ["CHANNELS_CHANGED", "translate_conda_lock", "translate_solver"]
 
 CHANNELS_CHANGED = "The channel configuration has changed"
+_REMEDIES = {
+    "channel": "Check the channel's name, the network and the proxy settings.",
+    "relations": "Name the channels that you want there, and take `relations` out of [channels] in bundle.toml.",
+}
 
 
 def translate_solver(failure: Failure, where: str) -> BundlerError:
     """The failure that our own solver reported; ``where`` is the environment spec."""
     if failure.kind == "unsatisfiable":
         return _unsatisfiable(failure.platform, failure.message, where)
-    if failure.kind == "channel":
-        return LockError(
-            failure.message, where=where, remedy="Check the channel's name, the network and the proxy settings."
-        )
+    if remedy := _REMEDIES.get(failure.kind):
+        return LockError(failure.message, where=where, remedy=remedy)
     if failure.kind == "offline":
         return LockError(
             failure.message,

@@ -32,12 +32,13 @@ from bundler.process import hide, run
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from bundler.fetch.channels import Access
     from bundler.lock.indexes import Source
     from bundler.lock.lockfile import LockedPackage
     from bundler.lock.requirements import PipList
+    from bundler.process import Finished
     from bundler.wheels.python import Python
 
 if sys.version_info >= (3, 11):
@@ -69,7 +70,7 @@ class WheelQuestion:
     ``provided`` are the conda packages that are a Python project, by the project's name; ``sources`` the indexes in the
     order in which they are asked, ``links`` pages and directories of wheels; the public index comes last, if at all.
     ``kept`` are versions that stay if they can; ``injected`` names need not have a wheel. ``interpreter`` says that it
-    is ``python`` on a machine with ``glibc``.
+    is ``python`` on a machine with ``glibc``; ``run`` runs uv.
     """
 
     python: Python
@@ -84,6 +85,7 @@ class WheelQuestion:
     kept: Mapping[str, str] = field(default_factory=dict)
     injected: frozenset[str] = frozenset()
     exclude_newer: str | None = None
+    run: Callable[..., Finished] = run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -198,7 +200,7 @@ def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Se
         # what stands for conda's packages has no time of upload
         known = [name for name in question.provided if name not in attempt.real]
         argv += [word for name in known for word in ("--exclude-newer-package", f"{name}=false")]
-    finished = run([*argv, *options], env=_environ(question, directory), cwd=directory, check=False)
+    finished = question.run([*argv, *options], env=_environ(question, directory), cwd=directory, check=False)
     if finished.status != 0:
         raise UvFailed(finished.stderr or f"it exited with {finished.status}, without a word")
     return finished.stdout

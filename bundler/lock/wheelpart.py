@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from bundler.lock.lockfile import Lock, LockedPackage
     from bundler.lock.requirements import PipList
     from bundler.lock.unify import LockedWheel
+    from bundler.lock.watch import Watch
 
 __all__ = ["WheelPart", "add_wheels"]
 
@@ -57,10 +58,12 @@ class WheelPart:
     kept: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     injected: frozenset[str] = frozenset()
     exclude_newer: str | None = None
+    watch: Watch
 
 
 def add_wheels(part: WheelPart) -> None:
     """Solve for each platform and write the wheels into the lockfile. Raises :class:`LockError`."""
+    part.watch.now("bringing the table of conda's names for projects up to date")
     projects = project_names(refresh=not part.access.offline)
     known = load_yaml(part.lockfile.read_bytes())["metadata"]["content_hash"]
     platforms = []
@@ -89,6 +92,7 @@ def _solution(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
     _refuse_twice(question, where)
     directory = part.directory / platform
     directory.mkdir(parents=True)
+    part.watch.now(f"asking package indexes for wheels, for {platform}")
     try:
         found = find_wheels(question, directory)
     except UvFailed as failed:
@@ -118,10 +122,11 @@ def _with_digest(wheel: LockedWheel, part: WheelPart, directory: Path, where: st
 
     file = directory / "wheel.part"
     file.unlink(missing_ok=True)
+    part.watch.now(f"downloading {wheel.name} {wheel.version}, of which the package index gives no sha256")
     address = with_variables(wheel.url, where=where, quoted=True)
     downloader = Downloader(retries=part.access.retries, read_timeout=part.access.read_timeout, connections=1)
     try:
-        downloaded = downloader.download(part.access.addresses(address), file, lambda _: None)
+        downloaded = downloader.download(part.access.addresses(address), file, part.watch.check)
     except DownloadFailed as failed:
         raise LockError(
             f"the package index gives no sha256 of {wheel.name} {wheel.version}, and the wheel cannot be downloaded to "
@@ -159,6 +164,7 @@ def _question(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
         kept={name: version for name, version in part.kept.get(platform, {}).items() if name not in provided},
         injected=part.injected,
         exclude_newer=part.exclude_newer,
+        run=part.watch.run,
     )
 
 

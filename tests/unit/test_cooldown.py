@@ -10,7 +10,8 @@ import pytest
 
 from bundler.config.tables import LockTable
 from bundler.cooldown import parse_age
-from bundler.lock.cooldown import cutoff, recorded, with_cutoff
+from bundler.lock.cooldown import cutoff, cutoff_record, said_of_age
+from bundler.lock.recorded import recorded, with_recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -43,9 +44,9 @@ def test_anything_else_is_refused(text: str) -> None:
 
 def test_an_age_is_reckoned_once(tmp_path: Path) -> None:
     lockfile = tmp_path / "conda-lock.yml"
-    lockfile.write_bytes(with_cutoff(LOCKFILE, "14d", DATE))
+    lockfile.write_bytes(with_recorded(LOCKFILE, cutoff_record("14d", DATE)))
     assert lockfile.read_bytes().startswith(b"# A comment\n")
-    assert recorded(lockfile) == "14d"
+    assert said_of_age(recorded(lockfile)) == "14d"
     assert cutoff("14d", lockfile) == DATE
     now = cutoff("14d")
     assert now is not None
@@ -57,7 +58,7 @@ def test_an_age_is_reckoned_once(tmp_path: Path) -> None:
 
 def test_a_lockfile_loses_what_is_not_said_any_more(tmp_path: Path) -> None:
     lockfile = tmp_path / "conda-lock.yml"
-    lockfile.write_bytes(with_cutoff(with_cutoff(LOCKFILE, "14d", DATE), None, None))
-    assert recorded(lockfile) is None
+    lockfile.write_bytes(with_recorded(with_recorded(LOCKFILE, cutoff_record("14d", DATE)), cutoff_record(None, None)))
+    assert said_of_age(recorded(lockfile)) is None
     assert b"custom_metadata" not in lockfile.read_bytes()
-    assert with_cutoff(LOCKFILE, None, None) == LOCKFILE
+    assert with_recorded(LOCKFILE, cutoff_record(None, None)) == LOCKFILE
