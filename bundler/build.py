@@ -242,7 +242,7 @@ def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress:
 def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
     filters = Filters(exclude=config.exclude, include=config.include)
     codec = CODECS[options.compression or "gzip"]()
-    return PackOptions(codec=codec, bytecode=config.bytecode, filters=filters, jobs=options.jobs)
+    return PackOptions(codec=codec, bytecode=config.bytecode, filters=filters, bundle=config.name, jobs=options.jobs)
 
 
 def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> BundleConfig:
