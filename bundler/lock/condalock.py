@@ -40,7 +40,7 @@ from bundler.lock.request import (
 )
 from bundler.lock.room import Room, make_room
 from bundler.lock.shown import shown_to_conda_lock, without_pip
-from bundler.lock.translate import CHANNELS_CHANGED, translate_conda_lock, translate_solver
+from bundler.lock.translate import CHANNELS_CHANGED, conda_lock_warnings, translate_conda_lock, translate_solver
 from bundler.lock.unify import unseen_digest
 from bundler.lock.watch import Watch, watching
 from bundler.lock.wheelpart import WheelPart, add_wheels
@@ -72,10 +72,10 @@ def write_lockfile(
     what is wrong with the request or the environment.yml, :class:`LockError` if there is no solution or a channel does
     not answer, :class:`MissingToolError` if there is no such solver.
     """
+    progress = progress or QuietProgress()
     environment = checked_environment(request)
-    if progress:
-        for note in environment.notes:
-            progress.step(f"note: {note}")
+    for note in environment.notes:
+        progress.step(f"note: {note}")
     locks = _check_update(request, update) if update else _kept(request) if keep else ()
     newest = cutoff(request.exclude_newer, request.lockfile if update or keep else None)
     with (
@@ -96,7 +96,10 @@ def write_lockfile(
             failed = ToolFailed(finished)
             if failure := read_failure(report):
                 raise translate_solver(failure, request.where) from failed
-            raise translate_conda_lock(failed, request.where, virtual_packages_file(request)) from failed
+            solver = Path(request.solver).name
+            raise translate_conda_lock(failed, request.where, virtual_packages_file(request), solver) from failed
+        for warning in conda_lock_warnings(finished.stderr):
+            progress.step(f"note: conda-lock warns: {warning}")
         if spec is not None:
             kept = {lock.platform: _kept_wheels(lock, update) for lock in locks}
             part = _wheel_part(request, environment, room, watch, spec.result(), kept)
@@ -107,7 +110,7 @@ def write_lockfile(
         locked = room.lockfile.read_bytes()
         if request.solver == OWN_SOLVER:
             locked = with_tools(locked, room.tools, request.platforms, request.lockfile if update else None)
-        said = cutoff_record(request.exclude_newer, newest) | _relations(request, room, progress or QuietProgress())
+        said = cutoff_record(request.exclude_newer, newest) | _relations(request, room, progress)
         _replace(request.lockfile, with_recorded(locked, said))
 
 

@@ -53,7 +53,8 @@ class SolverSettings:
     ``variables`` are the values of the ``${NAME}`` in channel URLs. ``keep`` are, for each platform, the URLs of
     packages that shall stay as they are if they can; ``update`` the names of those that shall move. ``access`` are the
     fields of an :class:`~bundler.fetch.channels.Access`, those that are not as they are by default. ``report`` is where
-    a failure is written to; nothing is taken that is newer than the date ``exclude_newer``.
+    a failure is written to; nothing is taken that is newer than the date that ``exclude_newer`` has for
+    its channel.
     ``tools`` is a directory: ``PLATFORM.json`` in it will have the packages that the
     decompressor needs beside the environment. ``relations`` is one, too: where channels that others name are taken in,
     which these are (:class:`~bundler.lock.relations.Followed`); without it none is. What it does is appended to the
@@ -68,7 +69,7 @@ class SolverSettings:
     tools: str | None = None
     relations: str | None = None
     status: str | None = None
-    exclude_newer: str | None = None
+    exclude_newer: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

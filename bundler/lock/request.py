@@ -9,6 +9,7 @@ from bundler.config.platforms import PlatformTable, assumed
 from bundler.errors import ConfigError
 from bundler.fetch.channels import ANYHOW, Access
 from bundler.lock.environment import Environment, check_environment
+from bundler.lock.places import check_places
 from bundler.platforms import VIRTUAL_PACKAGES
 
 if TYPE_CHECKING:
@@ -42,7 +43,7 @@ class LockRequest:
     or path of a conda, mamba or micromamba. What the servers have ``virtual_packages`` says (conda-lock's
     ``--virtual-package-spec``), else a virtual-packages.yml beside the environment.yml, else ``tables``. ``injected``
     are names of packages that will take the place of locked ones, so that these need not be wheels. Nothing is taken
-    that is newer than ``exclude_newer``, an age or a date.
+    that is newer than ``exclude_newer``, an age or a date, or a table of such (:mod:`bundler.cooldown`).
     """
 
     environments: tuple[Path, ...]
@@ -121,7 +122,12 @@ def checked_environment(request: LockRequest) -> Environment:
             f"channels.relations is ignored by the solver {request.solver}",
             remedy="Leave --solver out, or relations.",
         )
-    return check_environment(request.environments, request.platforms, request.channels, default=request.default_channel)
+    environment = check_environment(
+        request.environments, request.platforms, request.channels, default=request.default_channel
+    )
+    if request.exclude_newer and not request.relations:
+        check_places(request.exclude_newer, environment)
+    return environment
 
 
 def virtual_packages_file(request: LockRequest) -> Path | None:

@@ -24,7 +24,9 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from bundler.cooldown import DEFAULT
 from bundler.errors import LockError, MissingToolError
+from bundler.lock.indexdates import dates_differ, write_indexes
 from bundler.lock.indexes import secrets_of, written_url
 from bundler.lock.interpreter import best_wheel
 from bundler.lock.unify import LockedWheel
@@ -84,7 +86,7 @@ class WheelQuestion:
     access: Access
     kept: Mapping[str, str] = field(default_factory=dict)
     injected: frozenset[str] = frozenset()
-    exclude_newer: str | None = None
+    exclude_newer: Mapping[str, str | None] = field(default_factory=dict)
     run: Callable[..., Finished] = run
 
 
@@ -195,8 +197,8 @@ def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Se
     if excluded:
         _write_lines(directory / "excluded.in", excluded)
         argv += ["--excludes", "excluded.in"]
-    if question.exclude_newer:
-        argv += ["--exclude-newer", question.exclude_newer]
+    if newest := question.exclude_newer.get(DEFAULT):
+        argv += ["--exclude-newer", newest]
         # what stands for conda's packages has no time of upload
         known = [name for name in question.provided if name not in attempt.real]
         argv += [word for name in known for word in ("--exclude-newer-package", f"{name}=false")]
@@ -209,21 +211,28 @@ def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Se
 def _environ(question: WheelQuestion, directory: Path) -> dict[str, str]:
     """Nothing of the caller's uv; credentials of indexes, which must not be on the command line."""
     environ = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.lower() in _PROXIES}
-    indexes = [(directory / "conda").as_uri(), *(source.own for source in question.sources)]
-    if not question.public_index:
-        environ["UV_DEFAULT_INDEX"] = indexes.pop()
     return environ | {
         "PATH": os.defpath,
-        "UV_INDEX": " ".join(indexes),
+        **_indexes(question, directory),
         "UV_FIND_LINKS": ",".join(source.own for source in question.links),
         "UV_CACHE_DIR": str(cache_dir("uv")),
-        "UV_NO_CONFIG": "1",
         "UV_NO_PROGRESS": "1",
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_SYSTEM_CERTS": "1",
         "UV_HTTP_RETRIES": str(question.access.retries),
         "UV_HTTP_TIMEOUT": str(max(1, round(question.access.read_timeout))),
     }
+
+
+def _indexes(question: WheelQuestion, directory: Path) -> dict[str, str]:
+    conda = (directory / "conda").as_uri()
+    if dates_differ(question.exclude_newer, question.sources, public_index=question.public_index):
+        file = directory / "uv.toml"
+        write_indexes(file, conda, question.sources, question.exclude_newer, public_index=question.public_index)
+        return {"UV_CONFIG_FILE": str(file), "UV_PREVIEW_FEATURES": "index-exclude-newer"}
+    indexes = [conda, *(source.own for source in question.sources)]
+    last = {} if question.public_index else {"UV_DEFAULT_INDEX": indexes.pop()}
+    return {"UV_NO_CONFIG": "1", "UV_INDEX": " ".join(indexes), **last}
 
 
 def _command() -> str:

@@ -12,6 +12,7 @@ from bundler.config.platforms import PlatformTable
 from bundler.errors import ConfigError, LockError, PrefixError
 from bundler.fetch.channels import with_variables
 from bundler.lock.contents import content_hash, glibc_of_platform
+from bundler.lock.cooldown import told
 from bundler.lock.explain_uv import explain_uv
 from bundler.lock.indexes import find_source
 from bundler.lock.interpreter import write_interpreter
@@ -57,7 +58,7 @@ class WheelPart:
     where: str
     kept: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     injected: frozenset[str] = frozenset()
-    exclude_newer: str | None = None
+    exclude_newer: Mapping[str, str | None] = field(default_factory=dict)
     watch: Watch
 
 
@@ -105,11 +106,11 @@ def _solution(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
 
 def _on_cooldown(error: BundlerError, part: WheelPart) -> BundlerError:
     """The same, and what else may be the reason."""
-    if not part.exclude_newer:
+    if not any(part.exclude_newer.values()):
         return error
     cooldown = (
-        f"[lock] exclude_newer in bundle.toml leaves out wheels that were uploaded after {part.exclude_newer}, or "
-        "whose index does not say when"
+        f"[lock] exclude_newer in bundle.toml leaves out wheels that were uploaded after {told(part.exclude_newer)}, "
+        "or whose index does not say when"
     )
     return type(error)(f"{error.message}\n{cooldown}", where=error.where, remedy=error.remedy)
 
