@@ -22,7 +22,7 @@ from bundler.lock.fit import find_fits
 from bundler.lock.lockfile import Lock
 from bundler.lock.pip import check_wheels
 from bundler.lock.read import files_for, locked_categories, locked_platforms, read_lock
-from bundler.lock.request import injected_lockfiles, lock_request
+from bundler.lock.request import LOCK_TIMEOUT, injected_lockfiles, lock_request
 from bundler.pack.app import app_members
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
@@ -84,6 +84,8 @@ class BuildOptions:
     form: str = "tar"
     solver: str = "rattler"
     relock: bool = False
+    lock_timeout: float = LOCK_TIMEOUT
+    """Seconds."""
     compression: str | None = None
     """One of CODECS; None: zstd if the bundle can bring a decompressor for it, else gzip."""
     jobs: int | None = None
@@ -240,7 +242,7 @@ def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress:
 def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
     filters = Filters(exclude=config.exclude, include=config.include)
     codec = CODECS[options.compression or "gzip"]()
-    return PackOptions(codec=codec, bytecode=config.bytecode, filters=filters, jobs=options.jobs)
+    return PackOptions(codec=codec, bytecode=config.bytecode, filters=filters, bundle=config.name, jobs=options.jobs)
 
 
 def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> BundleConfig:
@@ -256,7 +258,7 @@ def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> Bu
 
 
 def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Progress) -> None:
-    request = lock_request(config, options.solver)
+    request = lock_request(config, options.solver, options.lock_timeout)
     fits = find_fits(request, injected_lockfiles(config))
     for note in (note for one in fits for note in one.notes):
         progress.step(f"note: {note}")

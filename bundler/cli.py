@@ -166,6 +166,25 @@ def _project(function: Callable[..., Any]) -> Callable[..., Any]:
     return function
 
 
+def _duration(_context: click.Context, _option: click.Parameter, value: str) -> float:
+    from bundler.durations import parse_duration
+
+    try:
+        return parse_duration(value)
+    except ValueError as wrong:
+        raise click.BadParameter(str(wrong)) from wrong
+
+
+_LOCK_TIMEOUT = click.option(
+    "--lock-timeout",
+    default="10m",
+    show_default=True,
+    metavar="DURATION",
+    callback=_duration,
+    help="Give up a lock that takes longer: minutes, or 90s, 10m, 1h30m.",
+)
+
+
 def _load(directory: Path, options: dict[str, Any]) -> BundleConfig:
     import shlex
 
@@ -224,6 +243,7 @@ def schema(quiet: bool) -> Any:
 @_project
 @click.option("--check", is_flag=True, help="Only say whether the lockfile is fresh: exit 4 if it is not.")
 @click.option("--update", multiple=True, metavar="PACKAGE", help="Move only this package; may be given again.")
+@_LOCK_TIMEOUT
 def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], solver: str, **options: Any) -> Any:
     """Lock environment.yml: every package of every platform, by URL and hash."""
     from dataclasses import replace
@@ -231,8 +251,9 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
     from bundler.lock.fit.check import check_fits, refuse_foreign
     from bundler.lock.request import injected_lockfiles, lock_request
 
+    timeout = options.pop("lock_timeout")
     config = _load(directory, options)
-    request = lock_request(config, solver)
+    request = lock_request(config, solver, timeout)
     if check:
         return check_fits(request, injected_lockfiles(config))
 
@@ -272,6 +293,7 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
 )
 @click.option("--dev-dependencies/--no-dev-dependencies", default=False, help="Whether to add those of category dev.")
 @click.option("--relock", is_flag=True, help="Lock again if the lockfile is stale, instead of exiting with 4.")
+@_LOCK_TIMEOUT
 def build(directory: Path, quiet: bool, output: Path, **options: Any) -> Any:
     """Build the bundle: lock if there is no lockfile, link, pack, write it to the output directory."""
     from bundler.build import BuildOptions

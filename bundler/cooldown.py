@@ -1,11 +1,19 @@
-"""The ages and dates that ``[lock] exclude_newer`` may have."""
+"""The ages and dates that ``[lock] exclude_newer`` may have, for all or for each channel and package index."""
 
 from __future__ import annotations
 
+import json
 import re
 from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
 
-__all__ = ["parse_age"]
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+__all__ = ["DEFAULT", "as_text", "date_for", "from_text", "parse_age"]
+
+DEFAULT = "default"
+"""The key for all channels and indexes that are not named."""
 
 _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
@@ -25,3 +33,19 @@ def parse_age(text: str) -> datetime | timedelta:
             f"{text!r} is neither an age (14d, 2w, 36h) nor a date (2026-11-01, 2026-11-01T12:00:00Z)"
         ) from None
     return utc.replace(microsecond=0)
+
+
+def as_text(said: str | Mapping[str, str | bool]) -> str:
+    """What bundle.toml has, as a lockfile's metadata has it: an age or date, or a table of such as JSON."""
+    return said if isinstance(said, str) else json.dumps(dict(said), sort_keys=True)
+
+
+def from_text(text: str) -> dict[str, str | bool]:
+    """A table for what :func:`as_text` has written."""
+    found: dict[str, str | bool] = json.loads(text) if text.startswith("{") else {DEFAULT: text}
+    return found
+
+
+def date_for(dates: Mapping[str, str | None], *names: str) -> str | None:
+    """The date that ``dates`` have for what has these names; None: whatever its age."""
+    return next((dates[name] for name in names if name in dates), dates.get(DEFAULT))

@@ -6,25 +6,33 @@ under ``-v``; what it printed is kept and shown when it fails.
 
 from __future__ import annotations
 
+import contextlib
 import logging
+import os
 import re
 import shlex
 import shutil
+import signal
 import subprocess
+import threading
+import time
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.errors import MissingToolError
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Mapping, Sequence
-    from pathlib import Path
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import IO
 
-__all__ = ["Background", "Finished", "ToolFailed", "find_tool", "hide", "run", "shown", "start"]
+__all__ = ["TIMED_OUT", "Background", "Finished", "Group", "ToolFailed", "find_tool", "hide", "run", "shown", "start"]
 
 log = logging.getLogger(__name__)
 _HIDDEN: set[str] = set()
+_GRACE = 2  # seconds from SIGTERM to SIGKILL
+TIMED_OUT = 124
+"""The status of a program that has run out of time, as timeout(1) has it."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -63,7 +71,7 @@ def shown(text: str) -> str:
     return re.sub(r"\w+://\S+", lambda url: secret.sub("…", url[0]), text)
 
 
-def run(
+def run(  # noqa: PLR0913 -- what a program is given, each by its name
     argv: Sequence[str | Path],
     *,
     env: Mapping[str, str] | None = None,
@@ -71,29 +79,32 @@ def run(
     check: bool = True,
     timeout: float | None = None,
     stdin: IO[bytes] | None = None,
+    group: Group | None = None,
 ) -> Finished:
     """Run a program to its end and return what it printed; it reads ``stdin``, an open file, or nothing.
 
-    Raises :class:`ToolFailed` if ``check`` and the status is not 0, or after ``timeout`` seconds (status 124,
-    as timeout(1) has it); :class:`MissingToolError` if there is no such program.
+    With ``group`` all that it has started ends with it, when its time is up or we are interrupted.
+
+    Raises :class:`ToolFailed` if ``check`` and the status is not 0, or after ``timeout`` seconds (status
+    :data:`TIMED_OUT`); :class:`MissingToolError` if there is no such program.
     """
     words = tuple(str(word) for word in argv)
     log.info("$ %s", shlex.join(words))
     try:
-        done = subprocess.run(
+        child = subprocess.Popen(
             words,
             env=None if env is None else dict(env),
             cwd=cwd,
             stdin=subprocess.DEVNULL if stdin is None else stdin,
-            capture_output=True,
-            timeout=timeout,
-            check=False,
-            encoding="utf-8",
-            errors="replace",
+            stdout=subprocess.PIPE,
+            stderr=subprocess.PIPE,
+            start_new_session=group is not None,
         )
-        finished = Finished(argv=words, status=done.returncode, stdout=done.stdout, stderr=done.stderr)
+        with group.holding(child) if group else _alone(child):
+            stdout, stderr = child.communicate(timeout=timeout)
+        finished = Finished(argv=words, status=child.returncode, stdout=_text(stdout), stderr=_text(stderr))
     except subprocess.TimeoutExpired as late:
-        finished = Finished(argv=words, status=124, stdout=_text(late.stdout), stderr=_text(late.stderr))
+        finished = Finished(argv=words, status=TIMED_OUT, stdout=_text(late.stdout), stderr=_text(late.stderr))
         raise ToolFailed(finished) from late
     except FileNotFoundError as missing:
         raise MissingToolError(f"no such program: {words[0]}") from missing
@@ -102,6 +113,81 @@ def run(
     if check and finished.status != 0:
         raise ToolFailed(finished)
     return finished
+
+
+@contextlib.contextmanager
+def _alone(child: subprocess.Popen[bytes]) -> Iterator[None]:
+    try:
+        yield
+    except BaseException:
+        child.kill()
+        raise
+    finally:
+        _forget(child)
+
+
+def _forget(child: subprocess.Popen[bytes]) -> None:
+    """It has ended, or is about to; what has its pipes besides does not hold us up."""
+    for pipe in (child.stdout, child.stderr):
+        if pipe is not None:
+            pipe.close()
+    child.wait()
+
+
+class Group:
+    """Programs of :func:`run` that end together, each with all that it has started; for several threads.
+
+    Each is in a session of its own, so that a Ctrl-C in the terminal reaches us alone, and they end by us.
+    """
+
+    def __init__(self) -> None:
+        self._running: set[int] = set()
+        self._over = False
+        self._lock = threading.Lock()
+
+    @contextlib.contextmanager
+    def holding(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
+        """The block is over when ``child`` has ended; at any exception it is ended."""
+        with self._lock:
+            self._running.add(child.pid)
+            over = self._over
+        try:
+            if over:
+                raise ToolFailed(Finished(argv=("a program",), status=TIMED_OUT, stdout="", stderr=""))
+            yield
+        finally:
+            _end_session(child.pid)
+            _forget(child)
+            with self._lock:
+                self._running.discard(child.pid)
+
+    def end(self) -> None:
+        """End all that run, in whatever thread, and whatever would be started."""
+        with self._lock:
+            self._over = True
+            running = tuple(self._running)
+        for pid in running:
+            _end_session(pid)
+
+
+def _end_session(leader: int) -> None:
+    """End what is left of a program's session: first by SIGTERM, by SIGKILL what does not heed it."""
+    for number in (signal.SIGTERM, signal.SIGKILL):
+        end = time.monotonic() + _GRACE
+        with contextlib.suppress(ProcessLookupError, PermissionError):
+            os.killpg(leader, number)
+            while time.monotonic() < end and _runs(leader):
+                time.sleep(0.02)
+
+
+def _runs(leader: int) -> bool:
+    """Whether a process of the session is left that is not just waiting for its parent to hear of its end."""
+    for stat in Path("/proc").glob("[0-9]*/stat"):
+        with contextlib.suppress(OSError, IndexError, ValueError):
+            state, _, group = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:3]
+            if int(group) == leader and state not in "ZX":
+                return True
+    return False
 
 
 class Background:

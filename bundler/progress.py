@@ -5,7 +5,7 @@ from __future__ import annotations
 import sys
 import threading
 import time
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from bundler.printable import printable, printable_lines
@@ -14,9 +14,13 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
 
+    from rich.console import Console
+
 __all__ = ["PlainProgress", "Progress", "QuietProgress", "RichProgress", "Transfer", "make_progress"]
 
 
+_WAIT = 5  # seconds before it is said what is being waited for, and at least between two lines on that
+_STILL_EVERY = 60  # seconds between two lines on the same
 _TELL_EVERY = 15  # seconds between two lines on one download, where there is no bar
 
 
@@ -69,6 +73,12 @@ class Progress(Protocol):
     def transfer(self, text: str, total: int) -> AbstractContextManager[Transfer]:
         """A context for the download of ``total`` files; its value is told of them."""
 
+    def waiting(self) -> AbstractContextManager[Callable[[str], None]]:
+        """A context whose value is called some times a second with what is being waited for; it is shown if it lasts.
+
+        Other threads may call :meth:`step` meanwhile.
+        """
+
 
 class QuietProgress:
     """Says nothing (``-q``)."""
@@ -83,6 +93,10 @@ class QuietProgress:
     @contextmanager
     def transfer(self, text: str, total: int) -> Iterator[Transfer]:
         yield Transfer(total)
+
+    @contextmanager
+    def waiting(self) -> Iterator[Callable[[str], None]]:
+        yield lambda text: None
 
 
 class PlainProgress:
@@ -113,14 +127,59 @@ class PlainProgress:
         if transfer.bytes:
             self.step(f"  {total} of {total}, {transfer.rate()}")
 
+    @contextmanager
+    def waiting(self) -> Iterator[Callable[[str], None]]:
+        """A line after some seconds, then one when something else is done, and now and then."""
+        began = told_at = time.monotonic()
+        told = ""
+
+        def show(text: str) -> None:
+            nonlocal told, told_at
+            now = time.monotonic()
+            if now - told_at < (_STILL_EVERY if text == told else _WAIT):
+                return
+            told, told_at = text, now
+            self.step(f"  {text} ({now - began:.0f} s so far)")
+
+        yield show
+
 
 class RichProgress:
     """A bar with rates for each task, for terminals."""
 
+    def __init__(self) -> None:
+        self._live: Console | None = None
+        """The one on which something moves."""
+
     def step(self, text: str) -> None:
         from rich.console import Console
 
-        Console(stderr=True, highlight=False).print(printable_lines(text), markup=False)
+        console = self._live or Console(stderr=True)
+        console.print(printable_lines(text), markup=False, highlight=False)
+
+    @contextmanager
+    def waiting(self) -> Iterator[Callable[[str], None]]:
+        """One line that moves, after some seconds, and is gone at the end."""
+        from rich.console import Console
+        from rich.markup import escape
+        from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+        console, began = Console(stderr=True), time.monotonic()
+        columns = (SpinnerColumn(), TextColumn("{task.description}"), TimeElapsedColumn())
+        with ExitStack() as shown:
+            bars = Progress(*columns, console=console, transient=True)
+            task = bars.add_task("")
+
+            def show(text: str) -> None:
+                if self._live is None and time.monotonic() - began >= _WAIT:
+                    shown.enter_context(bars)
+                    self._live = console
+                bars.update(task, description=escape(printable(text)))
+
+            try:
+                yield show
+            finally:
+                self._live = None
 
     @contextmanager
     def task(self, text: str, total: int) -> Iterator[Callable[[int], None]]:

@@ -19,6 +19,7 @@ from bundler.config.lockfiles import Lockfiles, sort_lockfiles
 from bundler.config.platforms import Platform, PlatformTable
 from bundler.config.services import Service, ServiceTable
 from bundler.config.tables import ChannelsTable, LockTable, ReleaseTable, Secret, SecretForm
+from bundler.cooldown import as_text
 from bundler.errors import ConfigError, without_credentials
 from bundler.platforms import ALL, MACHINES, VIRTUAL_PACKAGES
 
@@ -124,8 +125,10 @@ class BundleConfig:
     default_channel: str
     """The channel of an environment spec that names none."""
     access: Access
+    relations: bool
+    """Whether channels that the channels name are taken in."""
     exclude_newer: str | None
-    """An age or a date: nothing newer is locked."""
+    """An age or a date, or a table of such (:mod:`bundler.cooldown`): nothing newer is locked."""
     virtual_packages: Path | None
     """What the target has, for the solver, instead of ``platform_tables``."""
     files: tuple[AppFile, ...]
@@ -248,7 +251,8 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         channels=overrides.channels,
         default_channel=parsed.channels.default,
         access=parsed.channels.access(offline=overrides.offline),
-        exclude_newer=parsed.lock.exclude_newer,
+        relations=parsed.channels.relations,
+        exclude_newer=None if parsed.lock.exclude_newer is None else as_text(parsed.lock.exclude_newer),
         virtual_packages=overrides.virtual_packages,
         files=tuple(AppFile.of(to, entry, directory) for to, entry in sorted(parsed.files.items())),
         exclude=bundle.exclude,

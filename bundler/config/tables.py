@@ -115,11 +115,22 @@ def _age(value: str) -> str:
     return value
 
 
+def _place(value: str) -> str:
+    if has_secret(value):
+        raise ValueError("a password or token stands in a URL; leave it out here")
+    return value.rstrip("/")
+
+
+_Age = Annotated[str, AfterValidator(_age)]
+_Place = Annotated[Line, Field(min_length=1), AfterValidator(_place)]
+
+
 class LockTable(Model):
     """What may be locked."""
 
-    exclude_newer: Annotated[str, AfterValidator(_age)] | None = None
-    """An age (``14d``, ``2w``, ``36h``) or a date: what came to its channel or index later is not taken."""
+    exclude_newer: _Age | dict[_Place, _Age | Literal[False]] | None = None
+    """An age (``14d``, ``2w``, ``36h``) or a date: what came to its channel or index later is not taken. Or a table of
+    such, or false, by the names or URLs of channels and indexes; ``default`` is for all others."""
 
 
 class ChannelsTable(Model):
@@ -133,6 +144,8 @@ class ChannelsTable(Model):
     """The channel of an environment spec that names none."""
     priority: Priority = "strict"
     """``strict``: a package comes from the first channel that has it in any version; ``flexible``: if it can."""
+    relations: bool = False
+    """Whether packages may also come from channels that the channels name (CEP 42)."""
     retries: Annotated[int, Field(ge=0, le=20)] = 4
     """How often a download is tried again."""
     read_timeout: Annotated[float, Field(gt=0, le=3600)] = 30

@@ -16,7 +16,7 @@ from bundler.digests import file_sha256, sha256_of
 from bundler.errors import ConfigError, LockError, MissingToolError
 from bundler.fetch.channels import Access, variables_of
 from bundler.lock.answers import Answer
-from bundler.lock.cooldown import cutoff, with_cutoff
+from bundler.lock.cooldown import cutoff, cutoff_record
 from bundler.lock.decompressor import with_tools, without_tools
 from bundler.lock.external import find_solver
 from bundler.lock.launcher import (
@@ -29,6 +29,8 @@ from bundler.lock.launcher import (
 )
 from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lock
 from bundler.lock.pip import check_wheels
+from bundler.lock.recorded import recorded, with_recorded
+from bundler.lock.relations import read_followed, relations_record
 from bundler.lock.request import (
     OWN_SOLVER,
     LockRequest,
@@ -38,14 +40,16 @@ from bundler.lock.request import (
 )
 from bundler.lock.room import Room, make_room
 from bundler.lock.shown import shown_to_conda_lock, without_pip
-from bundler.lock.translate import CHANNELS_CHANGED, translate_conda_lock, translate_solver
+from bundler.lock.translate import CHANNELS_CHANGED, conda_lock_warnings, translate_conda_lock, translate_solver
 from bundler.lock.unify import unseen_digest
+from bundler.lock.watch import Watch, watching
 from bundler.lock.wheelpart import WheelPart, add_wheels
 from bundler.platforms import VIRTUAL_PACKAGES
-from bundler.process import Finished, ToolFailed, run
+from bundler.process import Finished, ToolFailed
+from bundler.progress import QuietProgress
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Mapping, Sequence
 
     from bundler.lock.environment import Environment
     from bundler.progress import Progress
@@ -68,49 +72,69 @@ def write_lockfile(
     what is wrong with the request or the environment.yml, :class:`LockError` if there is no solution or a channel does
     not answer, :class:`MissingToolError` if there is no such solver.
     """
+    progress = progress or QuietProgress()
     environment = checked_environment(request)
     _tell(environment.notes, progress)
     locks = _check_update(request, update) if update else _kept(request) if keep else ()
     newest = cutoff(request.exclude_newer, request.lockfile if update or keep else None)
-    with make_room(request.lockfile, environment) as room, ThreadPoolExecutor(1) as beside:
-        spec = beside.submit(_render, request, environment, room) if environment.has_pip else None
+    with (
+        make_room(request.lockfile, environment) as room,
+        ThreadPoolExecutor(1) as beside,
+        watching(room.status, seconds=request.timeout, where=request.where, progress=progress) as watch,
+    ):
+        spec = beside.submit(_render, request, environment, room, watch) if environment.has_pip else None
         report, arguments = room.path / "report.json", list[str]()
         if update:
             room.lockfile.write_bytes(without_tools(request.lockfile.read_bytes(), request.platforms))
             arguments = [f"--update={name}" for name in update if request.solver != OWN_SOLVER]
         settings = replace(_solver_settings(environment, report, update=update, locks=locks), exclude_newer=newest)
-        conda = _solver(request, settings, room, record=environment.has_pip)
-        finished = _conda_lock(request, environment, room, ["--conda", str(conda), *arguments])
+        watch.now("starting conda-lock")
+        conda = _solver(request, settings, room, watch, record=environment.has_pip)
+        finished = _conda_lock(request, environment, room, watch, ["--conda", str(conda), *arguments])
         if finished.status != 0:
             failed = ToolFailed(finished)
             if failure := read_failure(report):
                 raise translate_solver(failure, request.where) from failed
-            raise translate_conda_lock(failed, request.where, virtual_packages_file(request)) from failed
+            solver = Path(request.solver).name
+            raise translate_conda_lock(failed, request.where, virtual_packages_file(request), solver) from failed
+        _tell([f"conda-lock warns: {warning}" for warning in conda_lock_warnings(finished.stderr)], progress)
         if spec is not None:
-            part = _wheel_part(request, environment, room, spec.result(), locks=locks, update=update)
+            kept = {lock.platform: _kept_wheels(lock, update) for lock in locks}
+            part = _wheel_part(request, environment, room, watch, spec.result(), kept)
             _tell(add_wheels(replace(part, exclude_newer=newest)), progress)
+        watch.now("writing the lockfile")
         for platform in request.platforms:
             check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
         locked = room.lockfile.read_bytes()
         if request.solver == OWN_SOLVER:
             locked = with_tools(locked, room.tools, request.platforms, request.lockfile if update else None)
-        _replace(request.lockfile, with_cutoff(locked, request.exclude_newer, newest))
+        said = cutoff_record(request.exclude_newer, newest) | _relations(request, room, progress)
+        _replace(request.lockfile, with_recorded(locked, said))
 
 
-def _tell(notes: Sequence[str], progress: Progress | None) -> None:
-    if progress:
-        for note in notes:
-            progress.step(f"note: {note}")
+def _tell(notes: Sequence[str], progress: Progress) -> None:
+    for note in notes:
+        progress.step(f"note: {note}")
 
 
-def _solver(request: LockRequest, settings: SolverSettings, room: Room, *, record: bool) -> Path:
+def _relations(request: LockRequest, room: Room, progress: Progress) -> dict[str, str | None]:
+    """What the lockfile says of channels that were taken in, of which ``progress`` is told."""
+    followed = read_followed(room.relations) if request.relations else None
+    told = dict.fromkeys(one for found in (followed or {}).values() for one in found)
+    _tell([f"packages may also come from channel {one}" for one in told], progress)
+    return relations_record(followed, recorded(room.lockfile))
+
+
+def _solver(request: LockRequest, settings: SolverSettings, room: Room, watch: Watch, *, record: bool) -> Path:
     """What conda-lock is given as its conda; with ``record`` it also keeps the virtual packages in the room."""
     kept = recording(room.path / "tmp", room.virtual) if record else ""
     if request.solver != OWN_SOLVER:
-        external = find_solver(request.solver)
-        return write_wrapper(room.path, external, kept) if kept else external
+        external = find_solver(request.solver, watch.run)
+        return write_wrapper(room.path, external, room.status, kept)
     variables = settings.variables | _mirror_variables(request.access)
     settings = replace(settings, variables=variables, access=asdict(request.access), tools=str(room.tools))
+    relations = str(room.relations) if request.relations else None
+    settings = replace(settings, relations=relations, status=str(room.status))
     return write_launcher(room.path, settings, kept)
 
 
@@ -118,10 +142,9 @@ def _wheel_part(
     request: LockRequest,
     environment: Environment,
     room: Room,
+    watch: Watch,
     spec: Any,
-    *,
-    locks: Sequence[Lock],
-    update: tuple[str, ...],
+    kept: Mapping[str, Mapping[str, str]],
 ) -> WheelPart:
     return WheelPart(
         lockfile=room.lockfile,
@@ -132,8 +155,9 @@ def _wheel_part(
         directory=room.path / "wheels",
         access=request.access,
         where=request.where,
-        kept={lock.platform: _kept_wheels(lock, update) for lock in locks},
+        kept=kept,
         injected=request.injected,
+        watch=watch,
     )
 
 
@@ -146,12 +170,16 @@ def conda_lock_says_fresh(request: LockRequest, environment: Environment) -> boo
     answer = _answer(request, environment)
     if answer.known():
         return True
-    with make_room(request.lockfile, environment) as room:
+    with (
+        make_room(request.lockfile, environment) as room,
+        watching(room.status, seconds=request.timeout, where=request.where) as watch,
+    ):
+        watch.now("asking conda-lock whether it is fresh")
         shutil.copyfile(request.lockfile, room.lockfile)
         asked = room.path / "asked"
         conda = write_refusing_launcher(room.path, asked)
         arguments = ["--conda", str(conda), "--check-input-hash"]
-        finished = _conda_lock(request, environment, room, arguments, shown=shown_to_conda_lock)
+        finished = _conda_lock(request, environment, room, watch, arguments, shown=shown_to_conda_lock)
         if asked.exists() or CHANNELS_CHANGED in finished.stderr:
             return False
         if finished.status not in (0, 4):  # 0 is what it does, 4 is what its help says
@@ -226,6 +254,7 @@ def _conda_lock(
     request: LockRequest,
     environment: Environment,
     room: Room,
+    watch: Watch,
     arguments: Sequence[str],
     *,
     shown: Callable[[bytes, Path], bytes] = without_pip,
@@ -245,10 +274,10 @@ def _conda_lock(
         argv.append(f"--virtual-package-spec={request.virtual_packages.absolute()}")
     elif not virtual_packages_file(request):
         argv.append(f"--virtual-package-spec={_write_virtual_packages(request, room)}")
-    return _run(request, environment, room, argv)
+    return _run(request, environment, room, watch, argv)
 
 
-def _render(request: LockRequest, environment: Environment, room: Room) -> Any:
+def _render(request: LockRequest, environment: Environment, room: Room, watch: Watch) -> Any:
     """What conda-lock reads in the environment.yml, ``pip:`` and all."""
     copies = []
     for number, (path, data) in enumerate(environment.files):
@@ -256,7 +285,7 @@ def _render(request: LockRequest, environment: Environment, room: Room) -> Any:
         copies[-1].parent.mkdir(parents=True)
         copies[-1].write_bytes(shown_to_conda_lock(data, path))
     argv = [*_conda_lock_command(), "render-lock-spec", "--kind", "raw", "--stdout"]
-    finished = _run(request, environment, room, [*argv, *_inputs(request, environment, room, copies)])
+    finished = _run(request, environment, room, watch, [*argv, *_inputs(request, environment, room, copies)])
     if finished.status != 0:
         failed = ToolFailed(finished)
         raise translate_conda_lock(failed, request.where, None) from failed
@@ -272,10 +301,10 @@ def _inputs(request: LockRequest, environment: Environment, room: Room, copies: 
     ]
 
 
-def _run(request: LockRequest, environment: Environment, room: Room, argv: Sequence[str]) -> Finished:
+def _run(request: LockRequest, environment: Environment, room: Room, watch: Watch, argv: Sequence[str]) -> Finished:
     # there local channels in the file are found, and the virtual-packages.yml that conda-lock reads
     cwd = request.environments[0].absolute().parent
-    return run(argv, env=_clean_environ(request, environment, room), cwd=cwd, check=False)
+    return watch.run(argv, env=_clean_environ(request, environment, room), cwd=cwd, check=False)
 
 
 def _write_virtual_packages(request: LockRequest, room: Room) -> Path:

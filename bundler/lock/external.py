@@ -6,9 +6,15 @@ import re
 import shutil
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.errors import MissingToolError
 from bundler.process import run
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
+
+    from bundler.process import Finished
 
 __all__ = ["find_solver"]
 
@@ -44,8 +50,11 @@ _FAULTS = (
 )
 
 
-def find_solver(name: str) -> Path:
-    """The program called ``name``, a name or path. Raises :class:`MissingToolError` if there is none that works."""
+def find_solver(name: str, run: Callable[..., Finished] = run) -> Path:
+    """The program called ``name``, a name or path; ``run`` runs it to ask for its version.
+
+    Raises :class:`MissingToolError` if there is none that works.
+    """
     found = shutil.which(name)
     if found is None:
         raise MissingToolError(

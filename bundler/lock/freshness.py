@@ -13,10 +13,11 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bundler.lock.contents import content_hashes
-from bundler.lock.cooldown import recorded
+from bundler.lock.cooldown import said_of_age
 from bundler.lock.lockfile import read_metadata
 from bundler.lock.lockspec import LockSpec, UnknownError, read_lock_spec
 from bundler.lock.plainyaml import load_yaml
+from bundler.lock.relations import says_relations
 from bundler.lock.request import assumed_packages, checked_environment, virtual_packages_file
 from bundler.lock.shown import shown_to_conda_lock
 from bundler.lock.unify import unseen_by_conda_lock, unseen_digest
@@ -63,10 +64,12 @@ def freshness(request: LockRequest) -> Freshness:
     if not request.lockfile.exists():
         return Freshness(fresh=False)
     locked = read_metadata(request.lockfile)
-    if not set(request.platforms) <= set(locked.platforms) or recorded(locked.custom) != request.exclude_newer:
-        return Freshness(fresh=False)
+    if reason := _other_settings(locked.custom, request):
+        return Freshness(fresh=False, reason=reason)
     digest = unseen_digest(environment)
-    if any(unseen_by_conda_lock(locked.custom, platform) != digest for platform in request.platforms):
+    if not set(request.platforms) <= set(locked.platforms) or any(
+        unseen_by_conda_lock(locked.custom, platform) != digest for platform in request.platforms
+    ):
         return Freshness(fresh=False)
     found = _judge(request, environment, locked.hashes)
     if found.fresh is not None:
@@ -74,6 +77,15 @@ def freshness(request: LockRequest) -> Freshness:
     from bundler.lock.condalock import conda_lock_says_fresh
 
     return replace(found, fresh=conda_lock_says_fresh(request, environment))
+
+
+def _other_settings(recorded: Mapping[str, Any], request: LockRequest) -> str:
+    """Which setting of bundle.toml the lockfile was not locked with; empty if there is none."""
+    if said_of_age(recorded) != request.exclude_newer:
+        return "was locked with another [lock] exclude_newer than bundle.toml has"
+    if says_relations(recorded) != request.relations:
+        return "was locked with another [channels] relations than bundle.toml has"
+    return ""
 
 
 def _judge(request: LockRequest, environment: Environment, locked: Mapping[str, str]) -> Freshness:

@@ -53,9 +53,12 @@ class SolverSettings:
     ``variables`` are the values of the ``${NAME}`` in channel URLs. ``keep`` are, for each platform, the URLs of
     packages that shall stay as they are if they can; ``update`` the names of those that shall move. ``access`` are the
     fields of an :class:`~bundler.fetch.channels.Access`, those that are not as they are by default. ``report`` is where
-    a failure is written to; nothing is taken that is newer than the date ``exclude_newer``.
+    a failure is written to; nothing is taken that is newer than the date that ``exclude_newer`` has for
+    its channel.
     ``tools`` is a directory: ``PLATFORM.json`` in it will have the packages that the
-    decompressor needs beside the environment.
+    decompressor needs beside the environment. ``relations`` is one, too: where channels that others name are taken in,
+    which these are (:class:`~bundler.lock.relations.Followed`); without it none is. What it does is appended to the
+    file ``status``.
     """
 
     variables: dict[str, str] = field(default_factory=dict)
@@ -64,12 +67,15 @@ class SolverSettings:
     access: dict[str, Any] = field(default_factory=dict)
     report: str | None = None
     tools: str | None = None
-    exclude_newer: str | None = None
+    relations: str | None = None
+    status: str | None = None
+    exclude_newer: dict[str, str | None] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why the solver gave up: ``kind`` is unsatisfiable, channel, offline, spec, platform or bug."""
+    """Why the solver gave up: ``kind`` is unsatisfiable, channel, relations, offline, spec, platform or
+    bug."""
 
     kind: str
     platform: str
@@ -93,8 +99,13 @@ def write_launcher(directory: Path, settings: SolverSettings, record: str = "") 
     return _executable(directory / "conda", f'#!/bin/sh\n{record}{command} "$@"\n')
 
 
-def write_wrapper(directory: Path, solver: Path, record: str) -> Path:
-    """The same for another ``solver``. The name stays: conda-lock treats ``mamba*`` and ``*micromamba`` differently."""
+def write_wrapper(directory: Path, solver: Path, status: Path, record: str) -> Path:
+    """The same for another ``solver``; what is being done is in ``status``.
+
+    The name stays: conda-lock treats ``mamba*`` and ``*micromamba`` differently.
+    """
+    told = f"asking {solver.name} for a solution, for "
+    record += f'echo {shlex.quote(told)}"$CONDA_SUBDIR" >>{shlex.quote(str(status))}\n'
     return _executable(directory / solver.name, f'#!/bin/sh\n{record}exec {shlex.quote(str(solver))} "$@"\n')
 
 

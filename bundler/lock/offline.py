@@ -25,7 +25,7 @@ if TYPE_CHECKING:
     from bundler.fetch.channels import Access
     from bundler.lock.sources import Source
 
-__all__ = ["NotCachedError", "at_hand", "note_absent", "queried"]
+__all__ = ["NotCachedError", "asked_subdirs", "at_hand", "note_absent", "queried"]
 
 _NOARCH = Subdir("noarch")
 
@@ -67,9 +67,15 @@ async def note_absent(sources: tuple[Source, ...], platform: str, access: Access
                 _mark(source, platform).touch()
 
 
+def asked_subdirs(source: Source, platform: str, access: Access) -> list[Subdir]:
+    """Those of ``source`` that a package for ``platform`` may be in, as far as that can be asked for."""
+    absent = access.offline and not source.is_local and _mark(source, platform).exists()
+    return [_NOARCH] if absent else [Subdir(platform), _NOARCH]
+
+
 def queried(source: Source, platform: str, gateway: Gateway, access: Access) -> Channel | RepoDataSource:
     """What to give the solver for ``source``."""
-    if access.offline and not source.is_local and _mark(source, platform).exists():
+    if len(asked_subdirs(source, platform, access)) == 1:
         return _NoarchOnly(source.reached, gateway)
     return source.reached
 

@@ -9,6 +9,7 @@ from bundler.config.platforms import PlatformTable, assumed
 from bundler.errors import ConfigError
 from bundler.fetch.channels import ANYHOW, Access
 from bundler.lock.environment import Environment, check_environment
+from bundler.lock.places import check_places
 from bundler.platforms import VIRTUAL_PACKAGES
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
 
 __all__ = [
+    "LOCK_TIMEOUT",
     "OWN_SOLVER",
     "LockRequest",
     "assumed_packages",
@@ -28,6 +30,8 @@ __all__ = [
 ]
 
 OWN_SOLVER = "rattler"
+LOCK_TIMEOUT = 600
+"""Seconds that a lock may take unless said."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,7 +43,7 @@ class LockRequest:
     or path of a conda, mamba or micromamba. What the servers have ``virtual_packages`` says (conda-lock's
     ``--virtual-package-spec``), else a virtual-packages.yml beside the environment.yml, else ``tables``. ``injected``
     are names of packages that will take the place of locked ones, so that these need not be wheels. Nothing is taken
-    that is newer than ``exclude_newer``, an age or a date.
+    that is newer than ``exclude_newer``, an age or a date, or a table of such (:mod:`bundler.cooldown`).
     """
 
     environments: tuple[Path, ...]
@@ -52,6 +56,10 @@ class LockRequest:
     injected: frozenset[str] = frozenset()
     tables: tuple[tuple[str, PlatformTable], ...] = ()
     exclude_newer: str | None = None
+    timeout: float = LOCK_TIMEOUT
+    """Seconds after which a lock is given up."""
+    relations: bool = False
+    """Whether channels that the channels name are taken in."""
     default_channel: str | None = None
     """Of an environment that names none; without it that is a mistake."""
 
@@ -61,8 +69,8 @@ class LockRequest:
         return ", ".join(str(path) for path in self.environments)
 
 
-def lock_request(config: BundleConfig, solver: str) -> LockRequest:
-    """What to lock for a bundle, and with what."""
+def lock_request(config: BundleConfig, solver: str, timeout: float = LOCK_TIMEOUT) -> LockRequest:
+    """What to lock for a bundle, with what, and within how many seconds."""
     return LockRequest(
         environments=config.environments,
         lockfile=config.lockfile,
@@ -74,6 +82,8 @@ def lock_request(config: BundleConfig, solver: str) -> LockRequest:
         injected=_injected(config),
         tables=config.platform_tables,
         exclude_newer=config.exclude_newer,
+        relations=config.relations,
+        timeout=timeout,
         default_channel=config.default_channel,
     )
 
@@ -107,7 +117,17 @@ def checked_environment(request: LockRequest) -> Environment:
             f"lock.exclude_newer is ignored by the solver {request.solver}",
             remedy="Leave --solver out, or exclude_newer.",
         )
-    return check_environment(request.environments, request.platforms, request.channels, default=request.default_channel)
+    if request.solver != OWN_SOLVER and request.relations:
+        raise ConfigError(
+            f"channels.relations is ignored by the solver {request.solver}",
+            remedy="Leave --solver out, or relations.",
+        )
+    environment = check_environment(
+        request.environments, request.platforms, request.channels, default=request.default_channel
+    )
+    if request.exclude_newer and not request.relations:
+        check_places(request.exclude_newer, environment)
+    return environment
 
 
 def virtual_packages_file(request: LockRequest) -> Path | None:

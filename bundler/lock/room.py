@@ -26,13 +26,17 @@ class Room:
 
     So conda-lock writes the right names into the lockfile, and works on nothing that is the user's. ``names`` is an
     empty table of names: without one conda-lock would download its own. ``virtual`` is where the channel of virtual
-    packages is kept that conda-lock makes, ``tools`` where our solver puts what bundles bring to install themselves.
+    packages is kept that conda-lock makes, ``tools`` where our solver puts what bundles bring to install themselves,
+    ``relations`` where it puts which channels it has taken in because others name them; the last line of ``status`` is
+    what is being done.
     """
 
     path: Path
     names: Path
     virtual: Path
     tools: Path
+    relations: Path
+    status: Path
     environments: tuple[Path, ...]
     lockfile: Path
 
@@ -52,10 +56,13 @@ def make_room(lockfile: Path, environment: Environment) -> Iterator[Room]:
             names=path / "names.json",
             virtual=path / "virtual",
             tools=path / "tools",
+            relations=path / "relations",
+            status=path / "status",
             environments=tuple(Path(os.path.normpath(directory / relative)) for relative in relatives),
             lockfile=directory / lockfile.name,
         )
-        for place in (directory, *(copy.parent for copy in room.environments), path / "tmp", room.tools):
+        copies = (copy.parent for copy in room.environments)
+        for place in (directory, *copies, path / "tmp", room.tools, room.relations):
             place.mkdir(parents=True, exist_ok=True)
         room.names.write_text("{}", encoding="utf-8")
         yield room

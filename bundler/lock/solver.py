@@ -25,7 +25,8 @@ from bundler.fetch.channels import Access
 from bundler.lock.conditions import UnreadableConditionError, plain_dependencies
 from bundler.lock.decompressor import DECOMPRESSOR
 from bundler.lock.launcher import Failure, SolverSettings
-from bundler.lock.solving import Question, SolveError, find_packages, names_of
+from bundler.lock.related import with_relations
+from bundler.lock.solving import Question, SolveError, find_packages, names_of, tell
 from bundler.lock.sources import find_source, public_url_of
 from bundler.lock.virtual import split_virtual
 
@@ -92,6 +93,10 @@ def _answer(arguments: argparse.Namespace, platform: str, settings: SolverSettin
     if arguments.command == "list":
         return [_listed(entry) for entry in _installed(arguments.prefix)]
     question = _question(arguments, platform, settings)
+    if settings.relations:
+        question, followed = asyncio.run(with_relations(question))
+        told = json.dumps([asdict(one) for one in followed])
+        Path(settings.relations, f"{platform}.json").write_text(told, encoding="utf-8")
     records = asyncio.run(find_packages(question))
     if settings.tools:
         tools = json.dumps(_tools(question, records))
@@ -121,6 +126,7 @@ def _question(arguments: argparse.Namespace, platform: str, settings: SolverSett
     return Question(
         platform=platform,
         access=access,
+        status=settings.status,
         sources=sources,
         virtual=virtual,
         specs=specs,
@@ -138,6 +144,7 @@ def _tools(question: Question, environment: Sequence[RepoDataRecord]) -> list[di
     names = {record.name.normalized for record in environment}
     if DECOMPRESSOR in names:
         return []
+    tell(question, f"looking for {DECOMPRESSOR}, which bundles bring, for {question.platform}")
     beside = replace(question, specs=(MatchSpec(DECOMPRESSOR),), pinned=tuple(environment), update=frozenset())
     try:
         records = asyncio.run(find_packages(beside))

@@ -6,10 +6,10 @@ it in any version, so that a channel lower in the list cannot slip a newer one i
 
 from __future__ import annotations
 
+import asyncio
 import contextlib
 import re
-from dataclasses import dataclass, replace
-from datetime import datetime, timezone
+from dataclasses import dataclass, field, replace
 from typing import TYPE_CHECKING, Any
 
 from rattler import (
@@ -27,10 +27,14 @@ from rattler import (
 from rattler.exceptions import GatewayError, InvalidMatchSpecError, SolverError
 from rattler.package import BuildString
 
+from bundler.cooldown import DEFAULT
+from bundler.errors import without_credentials
 from bundler.fetch.download import Downloader
+from bundler.lock.cooldown import told
+from bundler.lock.dated import Dated, common_date, date_of, parse_date
 from bundler.lock.explain import explain_unsatisfiable, without_candidates
 from bundler.lock.lockfile import dist_of
-from bundler.lock.offline import NotCachedError, at_hand, note_absent, queried
+from bundler.lock.offline import NotCachedError, asked_subdirs, at_hand, note_absent, queried
 from bundler.lock.sources import (
     SilentChannelError,
     Source,
@@ -40,16 +44,17 @@ from bundler.lock.sources import (
     public_text,
     public_url_of,
 )
+from bundler.lock.watch import append_status
 from bundler.platforms import MACHINES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Sequence
+    from collections.abc import Iterable, Mapping, Sequence
 
     from rattler.repo_data.source import RepoDataSource
 
     from bundler.fetch.channels import Access
 
-__all__ = ["Question", "SolveError", "find_packages", "names_of"]
+__all__ = ["Question", "SolveError", "answering", "find_packages", "names_of", "tell"]
 
 _PRIORITIES = {"strict": ChannelPriority.Strict, "flexible": ChannelPriority.Flexible}
 
@@ -67,7 +72,8 @@ class Question:
     """What is to be solved. ``keep`` are URLs of packages that stay if they can, ``update`` names that are to move.
 
     ``pinned`` are an environment that is solved already: of each package in it no other build is taken. Nothing is
-    taken that came to its channel after ``exclude_newer``, or does not say when.
+    taken that came to its channel after the date that ``exclude_newer`` has for it, or does not say when. What is being
+    done is appended to the file ``status``.
     """
 
     platform: str
@@ -78,18 +84,17 @@ class Question:
     keep: frozenset[str]
     update: frozenset[str]
     pinned: tuple[RepoDataRecord, ...] = ()
-    exclude_newer: str | None = None
+    exclude_newer: Mapping[str, str | None] = field(default_factory=dict)
+    status: str | None = None
 
-    @property
-    def newest(self) -> datetime | None:
-        """The same as a date."""
-        date = self.exclude_newer
-        return datetime.strptime(date, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc) if date else None
+    def dates(self) -> tuple[str | None, ...]:
+        """How new packages of each of the sources may be."""
+        return tuple(date_of(source, self.exclude_newer) for source in self.sources)
 
 
 async def find_packages(question: Question) -> list[RepoDataRecord]:
     """Ask each channel where it answers; at its next address if it breaks down there. Raises :class:`SolveError`."""
-    question = replace(question, sources=await _answering(question))
+    question = replace(question, sources=await answering(question))
     while True:
         try:
             found = await _ask_cached(question)
@@ -105,9 +110,10 @@ async def find_packages(question: Question) -> list[RepoDataRecord]:
             question = replace(question, sources=sources)
 
 
-async def _answering(question: Question) -> tuple[Source, ...]:
+async def answering(question: Question) -> tuple[Source, ...]:
     """The sources at the addresses that answer, or of which there is something in the cache."""
     access, sources = question.access, question.sources
+    tell(question, _reading([source.given for source in sources], question))
     try:
         if access.offline:
             return await at_hand(sources, question.platform, access)
@@ -131,6 +137,8 @@ async def _ask_cached(question: Question) -> list[RepoDataRecord]:
 
 
 async def _ask(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
+    await _read(question, gateway)
+    tell(question, f"solving for {question.platform}")
     try:
         free = await _run(question, gateway)
         if not question.keep:
@@ -154,6 +162,32 @@ async def _ask(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
         raise SolveError(
             "unsatisfiable", reason + _on_cooldown(text, question) + _on_free_threads(text)
         ) from unsatisfiable
+
+
+async def _read(question: Question, gateway: Gateway) -> None:
+    """Have the gateway read what the solver will ask it for, to tell which channel is slow."""
+    unread = [source.given for source in question.sources]
+
+    async def read(source: Source) -> None:
+        subdirs = asked_subdirs(source, question.platform, question.access)
+        await asyncio.gather(*(gateway.channel_relations(source.reached, one) for one in subdirs))
+        unread.remove(source.given)
+        if unread:
+            tell(question, _reading(unread, question))
+
+    tell(question, _reading(unread, question))
+    await asyncio.gather(*map(read, question.sources))
+
+
+def _reading(channels: Sequence[str], question: Question) -> str:
+    named = ", ".join(map(without_credentials, channels))
+    return f"reading channel{'s' if len(channels) > 1 else ''} {named}, for {question.platform}"
+
+
+def tell(question: Question, text: str) -> None:
+    """This is being done now."""
+    if question.status:
+        append_status(question.status, text)
 
 
 async def _elsewhere(specs: Sequence[str], question: Question, gateway: Gateway) -> dict[str, list[str]]:
@@ -184,8 +218,9 @@ async def _run(
 ) -> list[RepoDataRecord]:
     # The bare names too: a spec is also a filter on what is fetched, so with `x >=2` alone a channel that has only x 1
     # would count as having no x, and strict priority would let the next channel in. Explanations get better as well.
+    newest = common_date(question.dates(), question.exclude_newer.get(DEFAULT))
     return await solve(
-        sources=_sources(question, gateway),
+        sources=_sources_by_date(question, gateway, newest),
         specs=[*question.specs, *names_of(question.specs)],
         gateway=gateway,
         platforms=_subdirs(question),
@@ -195,7 +230,7 @@ async def _run(
         constraints=[*constraints, *_with_gil(question)],
         channel_priority=_PRIORITIES[question.access.priority],
         channel_relations="disabled",
-        exclude_newer=question.newest,
+        exclude_newer=parse_date(newest) if newest else None,
     )
 
 
@@ -215,11 +250,11 @@ async def _kept(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
 
 def _on_cooldown(text: str, question: Question) -> str:
     """What is said besides where the solver has left packages out for their age."""
-    if not question.exclude_newer or not re.search("after the cutoff date|has no timestamp", text):
+    if not any(question.dates()) or not re.search("after the cutoff date|has no timestamp", text):
         return ""
     return (
-        f"\n[lock] exclude_newer in bundle.toml leaves out what is newer than {question.exclude_newer}, and what has "
-        "no timestamp. Set a later date or a shorter age there, or ask for an older version."
+        f"\n[lock] exclude_newer in bundle.toml leaves out what is newer than {told(question.exclude_newer)}, and what "
+        "has no timestamp. Set a later date or a shorter age there, or ask for an older version."
     )
 
 
@@ -240,6 +275,23 @@ def _with_gil(question: Question) -> list[str]:
         for spec in question.specs
     )
     return [] if asked or question.pinned else [r'python[build="^(?!.*_cp\d+t$).*$"]']
+
+
+def _sources_by_date(question: Question, gateway: Gateway, common: str | None) -> list[Channel | RepoDataSource]:
+    """The same; those whose packages may be of another age than ``common`` by themselves."""
+    plain = _sources(question, gateway)
+    return [
+        plain[number]
+        if date == common or common is None
+        else Dated(
+            source.reached,
+            asked_subdirs(source, question.platform, question.access),
+            gateway,
+            date=date,
+            common=common,
+        )
+        for number, (source, date) in enumerate(zip(question.sources, question.dates(), strict=True))
+    ]
 
 
 def _sources(question: Question, gateway: Gateway) -> list[Channel | RepoDataSource]:

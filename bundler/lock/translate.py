@@ -7,6 +7,7 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from bundler.errors import BundlerError, ConfigError, LockError, without_credentials
+from bundler.lock.explain_external import explain_unreachable
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -15,19 +16,21 @@ if TYPE_CHECKING:
     from bundler.lock.launcher import Failure
     from bundler.process import ToolFailed
 
-__all__ = ["CHANNELS_CHANGED", "translate_conda_lock", "translate_solver"]
+__all__ = ["CHANNELS_CHANGED", "conda_lock_warnings", "translate_conda_lock", "translate_solver"]
 
 CHANNELS_CHANGED = "The channel configuration has changed"
+_REMEDIES = {
+    "channel": "Check the channel's name, the network and the proxy settings.",
+    "relations": "Name the channels that you want there, and take `relations` out of [channels] in bundle.toml.",
+}
 
 
 def translate_solver(failure: Failure, where: str) -> BundlerError:
     """The failure that our own solver reported; ``where`` is the environment spec."""
     if failure.kind == "unsatisfiable":
         return _unsatisfiable(failure.platform, failure.message, where)
-    if failure.kind == "channel":
-        return LockError(
-            failure.message, where=where, remedy="Check the channel's name, the network and the proxy settings."
-        )
+    if remedy := _REMEDIES.get(failure.kind):
+        return LockError(failure.message, where=where, remedy=remedy)
     if failure.kind == "offline":
         return LockError(
             failure.message,
@@ -41,8 +44,10 @@ def translate_solver(failure: Failure, where: str) -> BundlerError:
     return LockError(f"the solver broke down: {failure.message}", where=where, remedy="Please report it.")
 
 
-def translate_conda_lock(failed: ToolFailed, where: str, virtual_packages: Path | None) -> BundlerError:
-    """The failure of conda-lock itself, of which there is nothing but a traceback."""
+def translate_conda_lock(
+    failed: ToolFailed, where: str, virtual_packages: Path | None, solver: str = "the solver"
+) -> BundlerError:
+    """The failure of conda-lock itself, of which there is nothing but a traceback, or of another ``solver``."""
     text = without_credentials(failed.finished.stderr.strip())
     last = text.splitlines()[-1] if text else f"it exited with {failed.finished.status}, without a word"
     if spec := re.search(r"^RuntimeError: Failed to turn `(.*)` into a MatchSpec", text, re.MULTILINE):
@@ -62,11 +67,29 @@ def translate_conda_lock(failed: ToolFailed, where: str, virtual_packages: Path 
             where=where,
             remedy="Name it in `dependencies:`, or leave --solver out.",
         )
+    if answer := _translate_solution(text, where, solver):
+        return answer
+    return LockError(f"conda-lock failed: {last}", where=where, remedy="With --debug you see all that it printed.")
+
+
+def _translate_solution(text: str, where: str, solver: str) -> LockError | None:
+    if unreachable := explain_unreachable(text, solver):
+        return LockError(
+            unreachable,
+            where=where,
+            remedy=f"Check the channel's name, the network and the proxy settings; {solver} has its own for these.",
+        )
     if unsatisfiable := re.search(
         r"Could not lock the environment for platform ([\w-]+):?\s+(.*?)(?:\n    Command:|\Z)", text, re.DOTALL
     ):
         return _unsatisfiable(unsatisfiable[1], unsatisfiable[2].strip(), where)
-    return LockError(f"conda-lock failed: {last}", where=where, remedy="With --debug you see all that it printed.")
+    return None
+
+
+def conda_lock_warnings(stderr: str) -> tuple[str, ...]:
+    """What conda-lock has warned of, though it was successful: the first line of each warning, once."""
+    found = re.findall(r"^(?:WARNING:[\w.]*:|\S+:\d+: \w*Warning: )(?:WARNING: )?(.+)", stderr, re.MULTILINE)
+    return tuple(dict.fromkeys(without_credentials(line.strip()) for line in found))
 
 
 def _translate_channels(text: str, where: str) -> BundlerError | None:

@@ -24,7 +24,9 @@ from urllib.parse import unquote, urlsplit
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
+from bundler.cooldown import DEFAULT
 from bundler.errors import LockError, MissingToolError
+from bundler.lock.indexdates import dates_differ, write_indexes
 from bundler.lock.indexes import secrets_of, written_url
 from bundler.lock.interpreter import best_wheel
 from bundler.lock.notes import index_notes, warning_notes, without_warnings
@@ -33,7 +35,7 @@ from bundler.process import hide, run
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
 
     from bundler.fetch.channels import Access
     from bundler.lock.indexes import Source
@@ -71,7 +73,7 @@ class WheelQuestion:
     ``provided`` are the conda packages that are a Python project, by the project's name; ``sources`` the indexes in the
     order in which they are asked, ``links`` pages and directories of wheels; the public index comes last, if at all.
     ``kept`` are versions that stay if they can; ``injected`` names need not have a wheel. ``interpreter`` says that it
-    is ``python`` on a machine with ``glibc``.
+    is ``python`` on a machine with ``glibc``; ``run`` runs uv.
     """
 
     python: Python
@@ -85,7 +87,8 @@ class WheelQuestion:
     access: Access
     kept: Mapping[str, str] = field(default_factory=dict)
     injected: frozenset[str] = frozenset()
-    exclude_newer: str | None = None
+    exclude_newer: Mapping[str, str | None] = field(default_factory=dict)
+    run: Callable[..., Finished] = run
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -202,12 +205,12 @@ def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Se
     if excluded:
         _write_lines(directory / "excluded.in", excluded)
         argv += ["--excludes", "excluded.in"]
-    if question.exclude_newer:
-        argv += ["--exclude-newer", question.exclude_newer]
+    if newest := question.exclude_newer.get(DEFAULT):
+        argv += ["--exclude-newer", newest]
         # what stands for conda's packages has no time of upload
         known = [name for name in question.provided if name not in attempt.real]
         argv += [word for name in known for word in ("--exclude-newer-package", f"{name}=false")]
-    finished = run([*argv, *options], env=_environ(question, directory), cwd=directory, check=False)
+    finished = question.run([*argv, *options], env=_environ(question, directory), cwd=directory, check=False)
     if finished.status != 0:
         failure = without_warnings(finished.stderr).strip()
         raise UvFailed(failure or f"it exited with {finished.status}, without a word")
@@ -217,21 +220,28 @@ def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Se
 def _environ(question: WheelQuestion, directory: Path) -> dict[str, str]:
     """Nothing of the caller's uv; credentials of indexes, which must not be on the command line."""
     environ = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.lower() in _PROXIES}
-    indexes = [(directory / "conda").as_uri(), *(source.own for source in question.sources)]
-    if not question.public_index:
-        environ["UV_DEFAULT_INDEX"] = indexes.pop()
     return environ | {
         "PATH": os.defpath,
-        "UV_INDEX": " ".join(indexes),
+        **_indexes(question, directory),
         "UV_FIND_LINKS": ",".join(source.own for source in question.links),
         "UV_CACHE_DIR": str(cache_dir("uv")),
-        "UV_NO_CONFIG": "1",
         "UV_NO_PROGRESS": "1",
         "UV_PYTHON_DOWNLOADS": "never",
         "UV_SYSTEM_CERTS": "1",
         "UV_HTTP_RETRIES": str(question.access.retries),
         "UV_HTTP_TIMEOUT": str(max(1, round(question.access.read_timeout))),
     }
+
+
+def _indexes(question: WheelQuestion, directory: Path) -> dict[str, str]:
+    conda = (directory / "conda").as_uri()
+    if dates_differ(question.exclude_newer, question.sources, public_index=question.public_index):
+        file = directory / "uv.toml"
+        write_indexes(file, conda, question.sources, question.exclude_newer, public_index=question.public_index)
+        return {"UV_CONFIG_FILE": str(file), "UV_PREVIEW_FEATURES": "index-exclude-newer"}
+    indexes = [conda, *(source.own for source in question.sources)]
+    last = {} if question.public_index else {"UV_DEFAULT_INDEX": indexes.pop()}
+    return {"UV_NO_CONFIG": "1", "UV_INDEX": " ".join(indexes), **last}
 
 
 def _command() -> str:

@@ -12,6 +12,7 @@ from bundler.config.platforms import PlatformTable
 from bundler.errors import ConfigError, LockError, PrefixError
 from bundler.fetch.channels import with_variables
 from bundler.lock.contents import content_hash, glibc_of_platform
+from bundler.lock.cooldown import told
 from bundler.lock.explain_uv import explain_uv
 from bundler.lock.indexes import find_source
 from bundler.lock.interpreter import write_interpreter
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from bundler.lock.lockfile import Lock, LockedPackage
     from bundler.lock.requirements import PipList
     from bundler.lock.unify import LockedWheel
+    from bundler.lock.watch import Watch
 
 __all__ = ["WheelPart", "add_wheels"]
 
@@ -57,7 +59,8 @@ class WheelPart:
     where: str
     kept: Mapping[str, Mapping[str, str]] = field(default_factory=dict)
     injected: frozenset[str] = frozenset()
-    exclude_newer: str | None = None
+    exclude_newer: Mapping[str, str | None] = field(default_factory=dict)
+    watch: Watch
 
 
 def add_wheels(part: WheelPart) -> tuple[str, ...]:
@@ -65,6 +68,7 @@ def add_wheels(part: WheelPart) -> tuple[str, ...]:
 
     What is returned are notes for the user.
     """
+    part.watch.now("bringing the table of conda's names for projects up to date")
     projects = project_names(refresh=not part.access.offline)
     known = load_yaml(part.lockfile.read_bytes())["metadata"]["content_hash"]
     platforms, notes = [], list[str]()
@@ -95,6 +99,7 @@ def _solution(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
     _refuse_twice(question, where)
     directory = part.directory / platform
     directory.mkdir(parents=True)
+    part.watch.now(f"asking package indexes for wheels, for {platform}")
     try:
         found = find_wheels(question, directory)
     except UvFailed as failed:
@@ -107,11 +112,11 @@ def _solution(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
 
 def _on_cooldown(error: BundlerError, part: WheelPart) -> BundlerError:
     """The same, and what else may be the reason."""
-    if not part.exclude_newer:
+    if not any(part.exclude_newer.values()):
         return error
     cooldown = (
-        f"[lock] exclude_newer in bundle.toml leaves out wheels that were uploaded after {part.exclude_newer}, or "
-        "whose index does not say when"
+        f"[lock] exclude_newer in bundle.toml leaves out wheels that were uploaded after {told(part.exclude_newer)}, "
+        "or whose index does not say when"
     )
     return type(error)(f"{error.message}\n{cooldown}", where=error.where, remedy=error.remedy)
 
@@ -124,10 +129,11 @@ def _with_digest(wheel: LockedWheel, part: WheelPart, directory: Path, where: st
 
     file = directory / "wheel.part"
     file.unlink(missing_ok=True)
+    part.watch.now(f"downloading {wheel.name} {wheel.version}, of which the package index gives no sha256")
     address = with_variables(wheel.url, where=where, quoted=True)
     downloader = Downloader(retries=part.access.retries, read_timeout=part.access.read_timeout, connections=1)
     try:
-        downloaded = downloader.download(part.access.addresses(address), file, lambda _: None)
+        downloaded = downloader.download(part.access.addresses(address), file, part.watch.check)
     except DownloadFailed as failed:
         raise LockError(
             f"the package index gives no sha256 of {wheel.name} {wheel.version}, and the wheel cannot be downloaded to "
@@ -165,6 +171,7 @@ def _question(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
         kept={name: version for name, version in part.kept.get(platform, {}).items() if name not in provided},
         injected=part.injected,
         exclude_newer=part.exclude_newer,
+        run=part.watch.run,
     )
 
 

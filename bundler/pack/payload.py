@@ -13,6 +13,7 @@ from bundler.pack.app import refuse_dangling
 from bundler.pack.archive import WrittenArchive, write_archive
 from bundler.pack.collect import EVERYTHING, Filters, Note, collect, find_notes
 from bundler.pack.compiling import BytecodeMode, BytecodePlan, work_list
+from bundler.pack.frozen import frozen_marker
 from bundler.pack.layout import lay_out
 from bundler.pack.members import (
     DIGESTS,
@@ -43,11 +44,13 @@ __all__ = ["PackOptions", "Payload", "make_payload"]
 
 @dataclass(frozen=True, kw_only=True)
 class PackOptions:
-    """How the payload is written; nothing here but ``filters`` changes what is in it."""
+    """How the payload is written; nothing here but ``filters`` and ``bundle`` changes what is in it."""
 
     codec: Codec
     bytecode: BytecodeMode = "build"
     filters: Filters = EVERYTHING
+    bundle: str = ""
+    """Its name, for the marker that its environment is frozen; without it there is none."""
     cache_limit: int = 4 << 30
     """Bytes that kept segments may take."""
     jobs: int | None = None
@@ -116,7 +119,9 @@ def make_payload(
 
     Raises :class:`PackError` if a member is refused, what was written is no plain tree, or the disk is full.
     """
-    members = (*collect(prefix, options.filters), *app, *_share())
+    collected = collect(prefix, options.filters)
+    frozen = frozen_marker(options.bundle, collected, options.filters) if options.bundle else ()
+    members = (*collected, *frozen, *app, *_share())
     refuse_dangling(app, members)
     goal = room / f"payload{options.codec.suffix}"
     cache = SegmentCache(cache_dir("segments"), options.codec, limit=options.cache_limit)

@@ -135,6 +135,13 @@ def test_the_payload_holds_env_app_and_share(project: Path, channel: Path) -> No
         baked = json.loads((bundle / "manifest.json").read_text())["baked_prefix"]
         assert script.read().startswith(f"#!{baked}/bin/sh".encode())
         assert tar.getmember("app/data/link").linkname == "a b'c"
+        frozen = tar.extractfile("env/conda-meta/frozen")
+        assert frozen is not None
+        assert "belongs to the bundle small" in json.loads(frozen.read())["message"]
+        assert tar.getmember("env/conda-meta/frozen").mode == 0o644
+        listed = tar.extractfile("share/digests")
+        assert listed is not None
+        assert b"  ./env/conda-meta/frozen\n" in listed.read()
     assert {"app/start", "app/data/a b'c", "share/probe", "env/lib/big"} <= names
     assert not any("__pycache__" in name for name in names)
 

@@ -12,7 +12,8 @@ from pipkit import Project, make_channel
 from pypikit import make_wheel, serve_index
 from tinychannel import index, make_package
 
-from bundler.errors import LockError
+from bundler.cooldown import as_text
+from bundler.errors import ConfigError, LockError
 from bundler.lock.condalock import read_lock, write_lockfile
 from bundler.lock.freshness import is_fresh
 from bundler.lock.request import LockRequest
@@ -112,3 +113,95 @@ def test_wheels_wait_as_well_and_what_conda_brings_does_not(tmp_path: Path) -> N
         project.asks_for("undated")
         with pytest.raises(LockError, match="or whose index does not say when"):
             write_lockfile(request)
+
+
+@pytest.fixture(scope="module")
+def second(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A channel that comes after the first: its leaf is older than that one's."""
+    path = tmp_path_factory.mktemp("second") / "second"
+    make_package(path, "leaf", "0.5", timestamp=OLD)
+    make_package(path, "young", "0.5", timestamp=OLD)
+    make_package(path, "fresh", "2.0", timestamp=NEW)
+    make_package(path, "fresh", "1.0", timestamp=OLD)
+    index(path)
+    for repodata in path.glob("*/repodata.json"):
+        document = json.loads(repodata.read_bytes())
+        for record in document["packages.conda"].values():
+            del record["indexed_timestamp"]
+        repodata.write_text(json.dumps(document))
+        for other in repodata.parent.glob("*.zst"):
+            other.unlink()
+    return path
+
+
+@pytest.mark.parametrize(
+    ("said", "leaf", "fresh"),
+    [
+        ({"default": BETWEEN}, "1.0", "1.0"),
+        ({"default": BETWEEN, "first": False}, "2.0", "1.0"),
+        ({"default": BETWEEN, "second": False}, "1.0", "2.0"),
+        ({"default": False, "first": BETWEEN}, "1.0", "2.0"),
+        ({"first": BETWEEN}, "1.0", "2.0"),
+        ({"default": "2030-01-01", "second": BETWEEN}, "2.0", "1.0"),
+        ({"first": BETWEEN, "second": "2030-01-01"}, "1.0", "2.0"),
+    ],
+)
+def test_each_channel_may_have_its_own_age(
+    channel: Path, second: Path, tmp_path: Path, said: dict[str, str | bool], leaf: str, fresh: str
+) -> None:
+    """Also where a younger package is left out: it is not taken from the next channel then."""
+    urls = {"first": channel.as_uri(), "second": second.as_uri()}
+    request = replace(
+        request_for(tmp_path, channel, "leaf", "fresh"),
+        channels=tuple(urls.values()),
+        exclude_newer=as_text({urls.get(place, place): one for place, one in said.items()}),
+    )
+    assert locked(request) == {"leaf": leaf, "fresh": fresh}
+    assert is_fresh(request)
+    write_lockfile(request, update=("leaf",))
+    assert is_fresh(request)
+    assert not is_fresh(replace(request, exclude_newer=BETWEEN))
+
+
+def test_priority_stays_where_a_channel_has_its_own_age(channel: Path, second: Path, tmp_path: Path) -> None:
+    said = as_text({"default": False, channel.as_uri(): BETWEEN})
+    request = replace(
+        request_for(tmp_path, channel, "young"), channels=(channel.as_uri(), second.as_uri()), exclude_newer=said
+    )
+    with pytest.raises(LockError, match=r"leaves out what is newer than 2022-01-01T00:00:00Z \(file:.*main\)"):
+        write_lockfile(request)
+    with pytest.raises(LockError, match="leaves out what is newer than"):
+        write_lockfile(replace(request, exclude_newer=as_text({channel.as_uri(): BETWEEN, "default": "2030-01-01"})))
+
+
+def test_a_name_of_no_channel_is_a_mistake(channel: Path, tmp_path: Path) -> None:
+    request = replace(
+        request_for(tmp_path, channel, "leaf"), exclude_newer=as_text({"default": "14d", "internl": False})
+    )
+    with pytest.raises(ConfigError, match="internl is no channel or package index") as raised:
+        write_lockfile(request)
+    assert channel.as_uri() in str(raised.value.remedy)
+
+
+def test_an_index_may_have_its_own_age(tmp_path: Path) -> None:
+    channel = make_channel(tmp_path / "channel")
+    with serve_index(tmp_path / "first") as own, serve_index(tmp_path / "second") as pypi:
+        for where in (own, pypi):
+            name = "internal" if where is own else "app"
+            old = make_wheel(where.directory, name, "1.0", requires=["leaf"])
+            new = make_wheel(where.directory, name, "2.0")
+            where.uploaded = {old.name: "2020-01-01T00:00:00Z", new.name: "2023-01-01T00:00:00Z"}
+        project = Project.make(tmp_path / "project", channel, pypi)
+        project.asks_for("app", "internal", conda=("python", "leaf"))
+        project.environment.write_text(
+            project.environment.read_text().replace(f"- {pypi.url()}", f"- {own.url()}\n- {pypi.url()}")
+        )
+        for said, app, internal in (
+            ({pypi.url(): BETWEEN}, "1.0", "2.0"),
+            ({own.url(): BETWEEN}, "2.0", "1.0"),
+            ({pypi.url(): BETWEEN, own.url(): "2020-06-01"}, "1.0", "1.0"),
+        ):
+            request = project.request(exclude_newer=as_text({"default": False, **said}))
+            found = project.lock(request)
+            assert {name: wheel.version for name, wheel in found.items()} == {"app": app, "internal": internal}
+            assert is_fresh(request)

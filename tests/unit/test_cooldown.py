@@ -9,9 +9,9 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.config.tables import LockTable
-from bundler.cooldown import parse_age
-from bundler.lock.cooldown import cutoff, recorded, with_cutoff
-from bundler.lock.lockfile import read_metadata
+from bundler.cooldown import as_text, date_for, parse_age
+from bundler.lock.cooldown import cutoff, cutoff_record, said_of_age
+from bundler.lock.recorded import recorded, with_recorded
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -44,21 +44,48 @@ def test_anything_else_is_refused(text: str) -> None:
 
 def test_an_age_is_reckoned_once(tmp_path: Path) -> None:
     lockfile = tmp_path / "conda-lock.yml"
-    lockfile.write_bytes(with_cutoff(LOCKFILE, "14d", DATE))
+    lockfile.write_bytes(with_recorded(LOCKFILE, cutoff_record("14d", {"default": DATE})))
     assert lockfile.read_bytes().startswith(b"# A comment\n")
-    assert recorded(read_metadata(lockfile).custom) == "14d"
-    assert cutoff("14d", lockfile) == DATE
-    now = cutoff("14d")
-    assert now is not None
-    assert now != DATE
-    assert cutoff("13d", lockfile) != DATE, "another setting is reckoned anew"
-    assert cutoff("2020-01-01", lockfile) == "2020-01-01T00:00:00Z"
-    assert cutoff(None, lockfile) is None
+    assert said_of_age(recorded(lockfile)) == "14d"
+    assert cutoff("14d", lockfile) == {"default": DATE}
+    assert cutoff("14d") != {"default": DATE}
+    assert cutoff("13d", lockfile) != {"default": DATE}, "another setting is reckoned anew"
+    assert cutoff("2020-01-01", lockfile) == {"default": "2020-01-01T00:00:00Z"}
+    assert cutoff(None, lockfile) == {}
 
 
 def test_a_lockfile_loses_what_is_not_said_any_more(tmp_path: Path) -> None:
     lockfile = tmp_path / "conda-lock.yml"
-    lockfile.write_bytes(with_cutoff(with_cutoff(LOCKFILE, "14d", DATE), None, None))
-    assert recorded(read_metadata(lockfile).custom) is None
+    lockfile.write_bytes(
+        with_recorded(with_recorded(LOCKFILE, cutoff_record("14d", {"default": DATE})), cutoff_record(None, {}))
+    )
+    assert said_of_age(recorded(lockfile)) is None
     assert b"custom_metadata" not in lockfile.read_bytes()
-    assert with_cutoff(LOCKFILE, None, None) == LOCKFILE
+    assert with_recorded(LOCKFILE, cutoff_record(None, {})) == LOCKFILE
+
+
+def test_a_table_says_it_for_each(tmp_path: Path) -> None:
+    table = {"https://conda.example/internal/": False, "default": "14d", "forge": "2026-10-01"}
+    parsed = LockTable.model_validate({"exclude_newer": table}).exclude_newer
+    assert isinstance(parsed, dict)
+    said = as_text(parsed)
+    assert said == as_text(dict(reversed(list(parsed.items())))), "in whatever order"
+    lockfile = tmp_path / "conda-lock.yml"
+    dates = cutoff(said)
+    assert dates["https://conda.example/internal"] is None
+    assert dates["forge"] == "2026-10-01T00:00:00Z"
+    lockfile.write_bytes(with_recorded(LOCKFILE, cutoff_record(said, dates | {"default": DATE})))
+    assert said_of_age(recorded(lockfile)) == said
+    assert cutoff(said, lockfile) == dates | {"default": DATE}, "an age is reckoned once"
+    assert date_for(dates, "nowhere", "forge") == dates["forge"]
+    assert date_for(dates, "elsewhere") == dates["default"]
+    assert date_for({"forge": DATE}, "elsewhere") is None
+
+
+@pytest.mark.parametrize(
+    "table",
+    [{"forge": True}, {"forge": "soon"}, {"": "14d"}, {"https://me:pass@conda.example/x": "14d"}, {"a\nb": "14d"}],
+)
+def test_other_tables_are_refused(table: dict[str, object]) -> None:
+    with pytest.raises(ValueError, match="exclude_newer"):
+        LockTable.model_validate({"exclude_newer": table})

@@ -1,0 +1,36 @@
+"""What a lockfile's metadata says of the settings that it was locked with: all of ``metadata.custom_metadata``."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import yaml
+
+from bundler.lock.lockfile import custom_metadata
+from bundler.lock.plainyaml import load_yaml
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+__all__ = ["recorded", "with_recorded"]
+
+
+def recorded(lockfile: Path) -> dict[str, Any]:
+    """All of it; empty without a lockfile."""
+    return dict(custom_metadata(load_yaml(lockfile.read_bytes()))) if lockfile.exists() else {}
+
+
+def with_recorded(lockfile: bytes, said: Mapping[str, str | None]) -> bytes:
+    """``lockfile`` with ``said`` in its metadata, and without those keys whose value is None."""
+    document = load_yaml(lockfile)
+    before = custom_metadata(document)
+    custom = {name: value for name, value in before.items() if name not in said}
+    custom |= {name: value for name, value in said.items() if value is not None}
+    if custom == before:
+        return lockfile
+    document["metadata"].pop("custom_metadata", None)
+    document["metadata"] |= {"custom_metadata": custom} if custom else {}
+    head = "".join(line for line in lockfile.decode().splitlines(keepends=True) if line.startswith("#"))
+    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
+    return (head + yaml.dump(document, Dumper=dumper, sort_keys=False)).encode()
