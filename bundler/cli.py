@@ -36,7 +36,10 @@ _EXIT_SMOKE = 8
 def main() -> None:
     """The command ``conda-bundler``."""
     # A CI job that is cancelled gets SIGTERM: as an exception it lets temporary directories and machines go.
-    signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    # So does a terminal that is closed: what we have started is in sessions of its own, and ends by us alone.
+    for number in (signal.SIGTERM, signal.SIGHUP):
+        if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
+            signal.signal(number, lambda number, _frame: sys.exit(128 + number))
     try:
         cli(prog_name="conda-bundler")
     except SystemExit as end:

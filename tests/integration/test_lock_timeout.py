@@ -155,8 +155,11 @@ class Told(Steps):
         return contextlib.nullcontext(self.waited.append)
 
 
-def test_who_is_interrupted_leaves_nothing(stubborn: Path, temporary: Path, tmp_path: Path) -> None:
-    """As a CI job is that is cancelled, in the middle of a solve."""
+@pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGHUP])
+def test_who_is_interrupted_leaves_nothing(
+    stubborn: Path, temporary: Path, tmp_path: Path, number: signal.Signals
+) -> None:
+    """As a CI job is that is cancelled, or by a terminal that is closed, in the middle of a solve."""
     request = request_for(tmp_path, channel="https://conda.example/x")
     project = request.lockfile.parent
     (project / "bundle.toml").write_text(
@@ -170,9 +173,9 @@ def test_who_is_interrupted_leaves_nothing(stubborn: Path, temporary: Path, tmp_
             assert child.poll() is None, child.stderr.read() if child.stderr else ""
             time.sleep(0.05)
         assert len(alive(tmp_path / "pids")) == 2
-        child.send_signal(signal.SIGTERM)
+        child.send_signal(number)
         child.communicate(timeout=60)
-    assert child.returncode == 128 + signal.SIGTERM
+    assert child.returncode == 128 + number
     assert alive(tmp_path / "pids") == []
     assert list(temporary.iterdir()) == []
 
