@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bundler.digests import file_sha256, sha256_of
 from bundler.errors import ConfigError, LockError, MissingToolError
 from bundler.fetch.channels import Access, variables_of
+from bundler.lock.absent import without_absent
 from bundler.lock.answers import Answer
 from bundler.lock.cooldown import cutoff, with_cutoff
 from bundler.lock.decompressor import with_tools, without_tools
@@ -37,9 +38,9 @@ from bundler.lock.request import (
     virtual_packages_file,
 )
 from bundler.lock.room import Room, make_room
-from bundler.lock.shown import shown_to_conda_lock, without_pip
 from bundler.lock.translate import CHANNELS_CHANGED, translate_conda_lock, translate_solver
 from bundler.lock.unify import unseen_digest
+from bundler.lock.views import shown_to_conda_lock, without_pip
 from bundler.lock.wheelpart import WheelPart, add_wheels
 from bundler.platforms import VIRTUAL_PACKAGES
 from bundler.process import Finished, ToolFailed, run
@@ -75,22 +76,30 @@ def write_lockfile(
     locks = _check_update(request, update) if update else _kept(request) if keep else ()
     newest = cutoff(request.exclude_newer, request.lockfile if update or keep else None)
     with make_room(request.lockfile, environment) as room, ThreadPoolExecutor(1) as beside:
-        spec = beside.submit(_render, request, environment, room) if environment.has_pip else None
+        spec = solved = None
+        if environment.is_completed:
+            spec = beside.submit(_render, request, environment, room, shown_to_conda_lock)
+            solved = beside.submit(_render, request, environment, room, without_pip) if environment.selected else spec
         report, arguments = room.path / "report.json", list[str]()
         if update:
             room.lockfile.write_bytes(without_tools(request.lockfile.read_bytes(), request.platforms))
             arguments = [f"--update={name}" for name in update if request.solver != OWN_SOLVER]
         settings = replace(_solver_settings(environment, report, update=update, locks=locks), exclude_newer=newest)
-        conda = _solver(request, settings, room, record=environment.has_pip)
+        whole = {name: environment.long_specs(name) for name in request.platforms}
+        settings.specs.update(
+            {name: {one: str(spec.whole) for one, spec in found.items()} for name, found in whole.items()}
+        )
+        conda = _solver(request, settings, room, record=environment.is_completed)
         finished = _conda_lock(request, environment, room, ["--conda", str(conda), *arguments])
         if finished.status != 0:
             failed = ToolFailed(finished)
             if failure := read_failure(report):
                 raise translate_solver(failure, request.where) from failed
             raise translate_conda_lock(failed, request.where, virtual_packages_file(request)) from failed
-        if spec is not None:
+        room.lockfile.write_bytes(without_absent(room.lockfile.read_bytes()))
+        if spec is not None and solved is not None:
             part = _wheel_part(request, environment, room, spec.result(), locks=locks, update=update)
-            add_wheels(replace(part, exclude_newer=newest))
+            add_wheels(replace(part, solved=solved.result(), exclude_newer=newest))
         for platform in request.platforms:
             check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
         locked = room.lockfile.read_bytes()
@@ -124,6 +133,7 @@ def _wheel_part(
         platforms=request.platforms,
         environment=environment,
         spec=spec,
+        solved=spec,
         virtual=room.virtual,
         directory=room.path / "wheels",
         access=request.access,
@@ -244,13 +254,13 @@ def _conda_lock(
     return _run(request, environment, room, argv)
 
 
-def _render(request: LockRequest, environment: Environment, room: Room) -> Any:
-    """What conda-lock reads in the environment.yml, ``pip:`` and all."""
+def _render(request: LockRequest, environment: Environment, room: Room, shown: Callable[[bytes, Path], bytes]) -> Any:
+    """What conda-lock reads in what it is ``shown`` of each environment.yml."""
     copies = []
     for number, (path, data) in enumerate(environment.files):
-        copies.append(room.path / "spec" / str(number) / path.name)
+        copies.append(room.path / "spec" / shown.__name__ / str(number) / path.name)
         copies[-1].parent.mkdir(parents=True)
-        copies[-1].write_bytes(shown_to_conda_lock(data, path))
+        copies[-1].write_bytes(shown(data, path))
     argv = [*_conda_lock_command(), "render-lock-spec", "--kind", "raw", "--stdout"]
     finished = _run(request, environment, room, [*argv, *_inputs(request, environment, room, copies)])
     if finished.status != 0:

@@ -55,7 +55,8 @@ class SolverSettings:
     fields of an :class:`~bundler.fetch.channels.Access`, those that are not as they are by default. ``report`` is where
     a failure is written to; nothing is taken that is newer than the date ``exclude_newer``.
     ``tools`` is a directory: ``PLATFORM.json`` in it will have the packages that the
-    decompressor needs beside the environment.
+    decompressor needs beside the environment. ``specs`` are, for each platform, what stands in the place of the specs
+    that conda-lock gives for the packages of these names.
     """
 
     variables: dict[str, str] = field(default_factory=dict)
@@ -65,6 +66,7 @@ class SolverSettings:
     report: str | None = None
     tools: str | None = None
     exclude_newer: str | None = None
+    specs: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -107,7 +107,24 @@ def checked_environment(request: LockRequest) -> Environment:
             f"lock.exclude_newer is ignored by the solver {request.solver}",
             remedy="Leave --solver out, or exclude_newer.",
         )
-    return check_environment(request.environments, request.platforms, request.channels, default=request.default_channel)
+    found = check_environment(
+        request.environments, request.platforms, request.channels, default=request.default_channel
+    )
+    if request.solver != OWN_SOLVER:
+        _refuse_long_specs(found, request)
+    return found
+
+
+def _refuse_long_specs(environment: Environment, request: LockRequest) -> None:
+    """An external solver gets no more of a spec than conda-lock passes on."""
+    specs = [spec for platform in request.platforms for spec in environment.long_specs(platform).values()]
+    if lost := list(dict.fromkeys(f"`{spec.text}` ({', '.join(spec.unseen)})" for spec in specs)):
+        raise ConfigError(
+            f"has what does not reach the solver {request.solver}, as conda-lock passes on name, version, build and "
+            f"channel alone: {', '.join(lost)}",
+            where=f"{request.where}: dependencies",
+            remedy="Leave --solver out, or name the package by version and build.",
+        )
 
 
 def virtual_packages_file(request: LockRequest) -> Path | None:
