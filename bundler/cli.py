@@ -18,7 +18,7 @@ import click
 
 from bundler import __version__
 from bundler.errors import BundlerError, ConfigError
-from bundler.printable import printable_lines
+from bundler.printable import counted, printable_lines
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -272,7 +272,7 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
     write_lockfile(replace(request, platforms=platforms), progress, update=update)
     lockfiles = replace(config.lockfiles, wheels=None)
     counts = {platform: len(read_lock(lockfiles, platform).packages) for platform in platforms}
-    told = ", ".join(f"{count} packages for {platform}" for platform, count in counts.items())
+    told = ", ".join(f"{counted(count, 'package')} for {platform}" for platform, count in counts.items())
     return [f"{config.lockfile}: {told}"], {"lockfile": str(config.lockfile), "packages": counts}
 
 

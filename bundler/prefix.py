@@ -28,7 +28,7 @@ from bundler.fetch.channels import ANYHOW
 from bundler.fetch.condafile import NotAPackage, unpackable
 from bundler.linkscripts.consent import NO_CONSENT
 from bundler.lock.pip import check_wheels
-from bundler.printable import printable
+from bundler.printable import counted, printable
 from bundler.resources import cache_dir
 from bundler.scratch import scratch
 from bundler.sharing.conda import conda_packages, link_order
@@ -111,7 +111,7 @@ def make_prefix(
     wheels = with_owners(wheels, shared)
     with scratch("prefix") as temporary:  # beside the package cache, so that files can be hard links
         path = temporary / "env"
-        with progress.task(f"Linking {len(archives)} packages", len(archives)) as advance:
+        with progress.task(f"Linking {counted(len(archives), 'package')}", len(archives)) as advance:
             for given in rounds(packages, shared):
                 _run_rattler(given, path, baked, lock.platform)
                 set_aside(path, given, shared)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-__all__ = ["last_lines", "printable", "printable_lines"]
+__all__ = ["counted", "last_lines", "printable", "printable_lines"]
 
 
 def printable(text: str) -> str:
@@ -19,6 +19,11 @@ def printable(text: str) -> str:
 def printable_lines(text: str) -> str:
     """The same of a text whose line breaks are our own, or another program's; tabs stay as well."""
     return "\n".join("\t".join(map(printable, line.split("\t"))) for line in text.split("\n"))
+
+
+def counted(number: float, one: str, several: str | None = None) -> str:
+    """``1 package``, ``2 packages``; ``several`` is the plural of ``one`` if that is not with an s at its end."""
+    return f"{number:.15g} {one if number == 1 else several or f'{one}s'}"
 
 
 def last_lines(text: str, count: int = 20, width: int = 300) -> tuple[str, ...]:

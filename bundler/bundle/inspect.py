@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 from bundler.bundle.read import open_bundle
 from bundler.bundle.telling import columns, size
 from bundler.bundle.units import UnitText
-from bundler.printable import printable
+from bundler.printable import counted, printable
 from bundler.sharing.shared import described
 
 if TYPE_CHECKING:
@@ -96,12 +96,13 @@ class Inspection:
 
     def _summary(self) -> list[tuple[str, str]]:
         manifest, payload = self.manifest, self.manifest.payload
+        compiled = payload.bytecode or "unknown"
         return [
             ("bundle", f"{self.bundle} ({self.form}, {size(self.size)})"),
             ("release", f"{manifest.release}, made by {manifest.made_by}"),
             ("root", f"{manifest.root}; {manifest.release_dir}"),
             ("size", f"{size(payload.size)} packed ({payload.codec}), {size(payload.unpacked_size)} unpacked"),
-            ("", f"{payload.files} files and links, bytecode: {payload.bytecode or 'unknown'}"),
+            ("", f"{counted(payload.files, 'file or link', 'files and links')}, bytecode: {compiled}"),
             ("needs", ", ".join(manifest.requires.lines())),
             ("", f"sh, {', '.join(self._tools())}, and coreutils, grep and sed, or busybox"),
             *([("brings", self._brings())] if manifest.decompressor else []),

@@ -18,6 +18,7 @@ from bundler.bundle.ustar import TarDamage, TarStream
 from bundler.digests import sha256_of
 from bundler.errors import MissingToolError, VerificationError
 from bundler.pack.tar import DIRECTORY, LINK
+from bundler.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -117,7 +118,7 @@ class OpenBundle:
         """A small file's content. Raises :class:`VerificationError` if it is missing, cannot be read or is huge."""
         piece = self.piece(name)
         if piece.size > _SMALL:
-            raise VerificationError(f"{name} is too large: {piece.size} bytes", where=str(self.path))
+            raise VerificationError(f"{name} is too large: {counted(piece.size, 'byte')}", where=str(self.path))
         with translated(self.path), piece.open() as file:
             content = file.read()
         if len(content) != piece.size:

@@ -25,6 +25,7 @@ from bundler.elf import platform_bytes
 from bundler.errors import VerificationError
 from bundler.pack.members import DIGESTS, digest_list, tree_digest
 from bundler.pack.tar import DIRECTORY, END, tar_header, tar_padding
+from bundler.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -135,7 +136,7 @@ def _check_form(bundle: OpenBundle) -> None:
             entry = (stream.offset - len(member.header), stream.offset)
             end = stream.offset + member.size + len(tar_padding(member.size)) + len(END)
         if stream.offset != end:
-            _refuse([f"has {stream.offset - end} bytes behind its end"], bundle, remedy=remedy)
+            _refuse([f"has {counted(stream.offset - end, 'byte')} behind its end"], bundle, remedy=remedy)
     if bundle.form == "run":
         _check_starter(bundle, head, entry=entry, tar_size=end)
 
@@ -180,7 +181,7 @@ def _check_sums(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     if not problems and text != checksums(digests):
         problems = [f"{SUMS} is not as it was written"]
     _refuse(problems, bundle)
-    return Check(name=SUMS, detail=f"{len(digests)} files, each with its digest, and no other")
+    return Check(name=SUMS, detail=f"{counted(len(digests), 'file')}, each with its digest, and no other")
 
 
 def _check_installer(bundle: OpenBundle, digests: dict[str, str]) -> Check:
@@ -205,7 +206,9 @@ def _check_installer(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     if _calls(text, "each_library") != [list(library.row()) for library in bundle.manifest.requires.libraries]:
         problems.append("its libraries are not the manifest's")
     _refuse(problems, bundle, inside=INSTALL)
-    return Check(name=INSTALL, detail=f"its own digest, and those of {len(files) - 1} files, agree with {SUMS}")
+    return Check(
+        name=INSTALL, detail=f"its own digest, and those of {counted(len(files) - 1, 'file')}, agree with {SUMS}"
+    )
 
 
 def _facts(bundle: OpenBundle) -> dict[str, str]:
@@ -270,7 +273,10 @@ def _check_payload(bundle: OpenBundle, digests: dict[str, str]) -> Check:
         if bundle.payload.sha256(one.offset, one.length) != one.sha256:
             problems.append(f"{name} is not the one that manifest.json names")
     _refuse(problems, bundle, inside=said.path)
-    return Check(name=said.path, detail=f"{said.size} bytes in {len(said.segments)} segments, each with its digest")
+    return Check(
+        name=said.path,
+        detail=f"{counted(said.size, 'byte')} in {counted(len(said.segments), 'segment')}, each with its digest",
+    )
 
 
 def _gaps(what: str, run: Iterable[tuple[str, PartEntry]], size: int) -> Iterator[str]:
@@ -294,4 +300,6 @@ def _check_tree(bundle: OpenBundle, tree: Tree) -> Check:
     if tree.digests not in (None, digest_list(entry for entry in entries if entry.path != DIGESTS), b""):
         problems.append(f"{DIGESTS} in it does not list its files")
     _refuse(problems, bundle, inside=manifest.payload.path)
-    return Check(name="tree", detail=f"{len(entries)} files and links, sha256 {manifest.tree_digest}")
+    return Check(
+        name="tree", detail=f"{counted(len(entries), 'file or link', 'files and links')}, sha256 {manifest.tree_digest}"
+    )

@@ -26,6 +26,7 @@ __all__ = [
     "Kind",
     "Lockfiles",
     "kind_of",
+    "kind_of_text",
     "sort_lockfiles",
 ]
 
@@ -75,6 +76,11 @@ def kind_of(path: Path) -> Kind:
         data = path.read_bytes()
     except OSError:  # whoever reads it says what is wrong
         return EXPLICIT if _RENDERED.fullmatch(path.name) else CONDA_LOCK
+    return kind_of_text(data)
+
+
+def kind_of_text(data: bytes) -> Kind:
+    """The same by what is in it alone."""
     return next((kind for mark, kind in _MARKS if mark.search(data)), CONDA_LOCK)
 
 

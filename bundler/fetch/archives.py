@@ -27,6 +27,7 @@ from bundler.errors import PrefixError
 from bundler.fetch.channels import ANYHOW, Access, public_url
 from bundler.fetch.condafile import NotAPackage, read_members
 from bundler.fetch.notes import read_note, write_note
+from bundler.printable import counted
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -86,7 +87,9 @@ def fetch_archives(
         _check_at_hand(lock, access)
     downloader = _downloader(access)
     with (
-        progress.transfer(f"Fetching and verifying {len(lock.packages)} packages", len(lock.packages)) as transfer,
+        progress.transfer(
+            f"Fetching and verifying {counted(len(lock.packages), 'package')}", len(lock.packages)
+        ) as transfer,
         ThreadPoolExecutor(max_workers=_AT_A_TIME) as pool,
     ):
         store = _Store(downloader=downloader, access=access, transfer=transfer, is_unpacked=is_unpacked)
@@ -170,9 +173,10 @@ def _check_at_hand(lock: Lock, access: Access) -> None:
     ]
     if missing:
         listed = "".join(f"\n    {name}" for name in sorted(missing))
+        are = "is" if len(missing) == 1 else "are"
         raise PrefixError(
-            f"{len(missing)} of {len(lock.packages)} packages are not in the cache, and --offline forbids to fetch "
-            f"them:{listed}",
+            f"{len(missing)} of {counted(len(lock.packages), 'package')} {are} not in the cache, and --offline "
+            f"forbids to fetch what is missing:{listed}",
             where=str(lock.path),
             remedy=f"Build it once with a network, or copy {cache_dir('archives')} from a machine that has.",
         )

@@ -37,6 +37,7 @@ from bundler import __version__
 from bundler.fetch.channels import public_url
 from bundler.fetch.credentials import Credentials
 from bundler.fetch.partfile import ChangedFile, PartFile
+from bundler.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping, Sequence
@@ -260,9 +261,9 @@ class Downloader:
         """In a few words, and never in urllib3's own, in which URLs stand."""
         cause = _cause(error)
         if isinstance(cause, IncompleteRead):
-            return f"it was cut short: {cause.partial} bytes came, {cause.expected} more were promised"
+            return f"it was cut short: {counted(cause.partial, 'byte')} came, {cause.expected} more were promised"
         if isinstance(cause, TimeoutError) and not isinstance(cause, NewConnectionError):
-            return f"nothing came for {self._timeout.read_timeout:g} seconds"
+            return f"nothing came for {counted(float(self._timeout.read_timeout or 0), 'second')}"
         said = next((words for kind, words in _WORDS.items() if isinstance(cause, kind)), None)
         return f"{said} ({_innermost(cause)})" if said else _innermost(cause)
 
@@ -320,6 +321,6 @@ def _check_status(response: BaseHTTPResponse) -> None:
     answered = f"the server answers {status} {response.reason or ''}".strip()
     if status in _OVERLOADED:
         pause = _retry_after(urllib3.Retry(), response)
-        later = f" and asks to come back in {pause:.0f} seconds" if pause > _LONGEST_PAUSE else ""
+        later = f" and asks to come back in {counted(round(pause), 'second')}" if pause > _LONGEST_PAUSE else ""
         raise _TryAgain(answered + later, response)
     raise DownloadFailed(answered, status=status)

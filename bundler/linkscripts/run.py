@@ -26,7 +26,7 @@ from bundler.errors import DamagedCacheError, MissingToolError, PackError
 from bundler.linkscripts.consent import without
 from bundler.linkscripts.tree import WorkingTree, copy_tree
 from bundler.platforms import runs_here
-from bundler.printable import last_lines
+from bundler.printable import counted, last_lines
 from bundler.process import find_tool
 from bundler.scratch import files_below, remove_tree
 
@@ -69,7 +69,7 @@ class Effects:
 
     def __str__(self) -> str:
         counts = [
-            f"{len(paths)} {'file' if len(paths) == 1 else 'files'} {verb} ({_some(paths)})"
+            f"{counted(len(paths), 'file')} {verb} ({_some(paths)})"
             for verb, paths in (("added", self.added), ("changed", self.changed), ("removed", self.removed))
             if paths
         ]
@@ -223,7 +223,7 @@ class _Run:
         ended = run_caged(["bash", "-x", path], binds=[prefix, *binds], env=env, cwd=directory, limits=LIMITS)
         messages = last_lines(self.tree.take(MESSAGES, _LONGEST_MESSAGE), 100)
         if ended.status != 0:
-            late = f"did not end within {LIMITS.seconds:g} seconds"
+            late = f"did not end within {counted(LIMITS.seconds, 'second')}"
             raise PackError(
                 f"its {kind} script {late if ended.late else f'failed with status {ended.status}'}",
                 where=package.name,

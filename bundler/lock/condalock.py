@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from bundler.digests import file_sha256, sha256_of
 from bundler.errors import ConfigError, LockError, MissingToolError
 from bundler.fetch.channels import Access, variables_of
+from bundler.lock.absent import without_absent
 from bundler.lock.answers import Answer
 from bundler.lock.cooldown import cutoff, cutoff_record
 from bundler.lock.decompressor import with_tools, without_tools
@@ -39,9 +40,9 @@ from bundler.lock.request import (
     virtual_packages_file,
 )
 from bundler.lock.room import Room, make_room
-from bundler.lock.shown import shown_to_conda_lock, without_pip
 from bundler.lock.translate import CHANNELS_CHANGED, conda_lock_warnings, translate_conda_lock, translate_solver
 from bundler.lock.unify import unseen_digest
+from bundler.lock.views import shown_to_conda_lock, without_pip
 from bundler.lock.watch import Watch, watching
 from bundler.lock.wheelpart import WheelPart, add_wheels
 from bundler.platforms import VIRTUAL_PACKAGES
@@ -82,14 +83,20 @@ def write_lockfile(
         ThreadPoolExecutor(1) as beside,
         watching(room.status, seconds=request.timeout, where=request.where, progress=progress) as watch,
     ):
-        spec = beside.submit(_render, request, environment, room, watch) if environment.has_pip else None
+        spec = solved = None
+        if environment.is_completed:
+            spec = beside.submit(_render, request, environment, room, watch, shown_to_conda_lock)
+            solved = spec
+            if environment.selected:
+                solved = beside.submit(_render, request, environment, room, watch, without_pip)
         report, arguments = room.path / "report.json", list[str]()
         if update:
             room.lockfile.write_bytes(without_tools(request.lockfile.read_bytes(), request.platforms))
             arguments = [f"--update={name}" for name in update if request.solver != OWN_SOLVER]
         settings = replace(_solver_settings(environment, report, update=update, locks=locks), exclude_newer=newest)
+        settings = replace(settings, specs=_whole_specs(request, environment))
         watch.now("starting conda-lock")
-        conda = _solver(request, settings, room, watch, record=environment.has_pip)
+        conda = _solver(request, settings, room, watch, record=environment.is_completed)
         finished = _conda_lock(request, environment, room, watch, ["--conda", str(conda), *arguments])
         if finished.status != 0:
             failed = ToolFailed(finished)
@@ -98,10 +105,11 @@ def write_lockfile(
             solver = Path(request.solver).name
             raise translate_conda_lock(failed, request.where, virtual_packages_file(request), solver) from failed
         _tell([f"conda-lock warns: {warning}" for warning in conda_lock_warnings(finished.stderr)], progress)
-        if spec is not None:
+        room.lockfile.write_bytes(without_absent(room.lockfile.read_bytes()))
+        if spec is not None and solved is not None:
             kept = {lock.platform: _kept_wheels(lock, update) for lock in locks}
             part = _wheel_part(request, environment, room, watch, spec.result(), kept)
-            _tell(add_wheels(replace(part, exclude_newer=newest)), progress)
+            _tell(add_wheels(replace(part, solved=solved.result(), exclude_newer=newest)), progress)
         watch.now("writing the lockfile")
         for platform in request.platforms:
             check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
@@ -115,6 +123,14 @@ def write_lockfile(
 def _tell(notes: Sequence[str], progress: Progress) -> None:
     for note in notes:
         progress.step(f"note: {note}")
+
+
+def _whole_specs(request: LockRequest, environment: Environment) -> dict[str, dict[str, str]]:
+    """For each platform the specs, by the package's name, that conda-lock does not pass on whole."""
+    return {
+        platform: {name: str(spec.whole) for name, spec in environment.long_specs(platform).items()}
+        for platform in request.platforms
+    }
 
 
 def _relations(request: LockRequest, room: Room, progress: Progress) -> dict[str, str | None]:
@@ -151,6 +167,7 @@ def _wheel_part(
         platforms=request.platforms,
         environment=environment,
         spec=spec,
+        solved=spec,
         virtual=room.virtual,
         directory=room.path / "wheels",
         access=request.access,
@@ -277,13 +294,15 @@ def _conda_lock(
     return _run(request, environment, room, watch, argv)
 
 
-def _render(request: LockRequest, environment: Environment, room: Room, watch: Watch) -> Any:
-    """What conda-lock reads in the environment.yml, ``pip:`` and all."""
+def _render(
+    request: LockRequest, environment: Environment, room: Room, watch: Watch, shown: Callable[[bytes, Path], bytes]
+) -> Any:
+    """What conda-lock reads in what it is ``shown`` of each environment.yml."""
     copies = []
     for number, (path, data) in enumerate(environment.files):
-        copies.append(room.path / "spec" / str(number) / path.name)
+        copies.append(room.path / "spec" / shown.__name__ / str(number) / path.name)
         copies[-1].parent.mkdir(parents=True)
-        copies[-1].write_bytes(shown_to_conda_lock(data, path))
+        copies[-1].write_bytes(shown(data, path))
     argv = [*_conda_lock_command(), "render-lock-spec", "--kind", "raw", "--stdout"]
     finished = _run(request, environment, room, watch, [*argv, *_inputs(request, environment, room, copies)])
     if finished.status != 0:

@@ -29,16 +29,18 @@ _OPTIONAL = ("markers", "subdirectory")
 """Fields of a spec that are later than the hash, and left out of it where they say nothing."""
 
 
-def content_hash(spec: Mapping[str, Any], platform: str, virtual: Path, known: str, *, where: str) -> str:
+def content_hash(
+    spec: Mapping[str, Any], solved: Mapping[str, Any], platform: str, virtual: Path, known: str, *, where: str
+) -> str:
     """The hash for ``platform`` of ``spec``, as ``render-lock-spec`` prints it.
 
-    ``virtual`` is the channel of virtual packages that conda-lock made, ``known`` the hash that it wrote for the same
-    without wheels. Raises :class:`LockError` if this conda-lock hashes in a way that we do not know.
+    ``virtual`` is the channel of virtual packages that conda-lock made, ``known`` the hash that it wrote for what it
+    has ``solved``, without wheels. Raises :class:`LockError` if this conda-lock hashes in a way that we do not know.
     """
     repodata = {name: _repodata(virtual, name) for name in ("noarch", platform)}
     for suffixed, sparse in itertools.product((True, False), repeat=2):
         packages = {name: _suffixed(data) for name, data in repodata.items()} if suffixed else repodata
-        if _hash(spec, platform, packages, sparse=sparse, wheels=False) == known:
+        if _hash(solved, platform, packages, sparse=sparse, wheels=False) == known:
             return _hash(spec, platform, packages, sparse=sparse, wheels=True)
     raise LockError(
         "this version of conda-lock computes its content hash in a way that conda-bundler does not know",

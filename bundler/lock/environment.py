@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import codecs
 import re
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,7 +12,11 @@ import yaml
 from bundler.errors import ConfigError
 from bundler.fetch.channels import has_secret, variables_of, written_out
 from bundler.lock.blanks import without_blanks
+from bundler.lock.entries import conda_entries, entry_mistakes, long_specs, passed_over, selected_entries
+from bundler.lock.envkeys import key_mistakes, keys_passed_over
 from bundler.lock.lockfile import TOOLS
+from bundler.lock.longform import read_spec
+from bundler.lock.notenvironment import checked_encoding, no_mapping, not_yaml
 from bundler.lock.pip import pip_mistakes, pip_texts, repository_variables
 from bundler.lock.plainyaml import load_yaml
 from bundler.lock.requirements import PipList, is_readable, read_pip_list
@@ -22,6 +25,8 @@ from bundler.lock.shown import filtered
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
+
+    from bundler.lock.longform import LongSpec
 
 __all__ = ["Environment", "check_environment"]
 
@@ -50,6 +55,26 @@ class Environment:
     public_index: bool
     has_pip: bool
     notes: tuple[str, ...] = ()
+
+    @property
+    def selected(self) -> tuple[str, ...]:
+        """The conda packages that count by a selector in a mapping, which conda-lock passes over."""
+        return tuple(text for _, data in self.files for text in selected_entries(load_yaml(data)))
+
+    @property
+    def unseen(self) -> tuple[str, ...]:
+        """All that conda-lock cannot read of what is asked for of conda, in whatever platform's line."""
+        entries = (text for _, data in self.files for text in conda_entries(load_yaml(data)))
+        return (*self.selected, *(text for text in entries if read_spec(text).whole is not None))
+
+    @property
+    def is_completed(self) -> bool:
+        """Whether more has to be written into the lockfile than conda-lock does."""
+        return self.has_pip or bool(self.unseen)
+
+    def long_specs(self, platform: str) -> dict[str, LongSpec]:
+        """The specs for ``platform`` that say more than conda-lock passes on, by the package's name."""
+        return {name: spec for _, data in self.files for name, spec in long_specs(data, platform)}
 
     def pip_list(self, platform: str | None = None) -> PipList:
         """What all ``pip:`` lists ask for on ``platform``; whatever their selectors say, without one."""
@@ -110,10 +135,12 @@ def check_environment(
         pip_variables=tuple(name for file in files for name in repository_variables(file.document, file.path)),
         repositories=max((tuple(file.document.get("pip-repositories") or ()) for file in files), key=len),
         public_index=all(file.document.get("allow-pypi-requests", True) for file in files),
-        has_pip=any(isinstance(entry, dict) for file in files for entry in file.document["dependencies"]),
+        has_pip=any(isinstance(one, dict) and "pip" in one for file in files for one in file.document["dependencies"]),
         notes=(
             *([f"no file names `channels:`, so packages are taken from {assumed}"] if assumed else []),
             *(str(one) for file in files for one in file.left_out),
+            *(text for file in files for text in passed_over(file.document)),
+            *(f"{file.path}: {text}" for file in files for text in keys_passed_over(file.document, platforms)),
             *([_TERMS] if any("defaults" in channels for channels in used.values()) else []),
         ),
     )
@@ -130,6 +157,7 @@ def _mistakes(file: _File, channels: tuple[str, ...]) -> list[str]:
         *pip_mistakes(file.document, file.path),
         *wrong_channels,
         *reserved,
+        *key_mistakes(file.document),
     ]
 
 
@@ -197,12 +225,10 @@ def _keys_twice(data: bytes) -> list[str]:
 
 def _named(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
     """What a file asks for: manager and name, and the text that does."""
-    for entry in document["dependencies"]:
-        manager, specs = ("conda", [entry]) if isinstance(entry, str) else ("pip", entry["pip"])
+    readable = (text for text in pip_texts(document) if is_readable(text))  # no option, no URL without a name
+    for manager, specs in (("conda", conda_entries(document)), ("pip", readable)):
         for spec in specs:
-            if manager == "pip" and not is_readable(spec):
-                continue  # an option, or a URL without a name
-            if name := re.match(r"(?:\S+::)?\s*([\w.-]+)", spec):
+            if name := re.match(r"(?:[^\s\[]+::)?\s*([\w.-]+)", spec):
                 yield (manager, re.sub(r"[-_.]+", "-", name[1]).lower()), " ".join(spec.split())
 
 
@@ -217,62 +243,38 @@ def _misplaced_channels(files: Sequence[_File]) -> list[tuple[Path, str]]:
 
 
 def _read(path: Path, platforms: Sequence[str]) -> _File:
+    data = b""
     try:
-        data = _utf8(path.read_bytes(), path)
+        data = checked_encoding(path.read_bytes(), path.name)
         data, left_out = resolved(data, platforms)
         data = without_blanks(data)
         document = load_yaml(data)
+        if not isinstance(document, dict):
+            raise no_mapping(data, document)
     except FileNotFoundError as missing:
         raise ConfigError("there is no such file", where=str(path)) from missing
     except OSError as failed:
         raise ConfigError(f"cannot be read: {failed.strerror}", where=str(path)) from failed
     except ConfigError as wrong:
         raise ConfigError(wrong.message, where=str(path), remedy=wrong.remedy) from wrong
-    except yaml.constructor.ConstructorError as tagged:
-        raise ConfigError(
-            f"not plain YAML: {' '.join(str(tagged).split())}",
-            where=str(path),
-            remedy="Take the tag (!!…) out, and write what it stands for as text, list or mapping.",
-        ) from tagged
     except (yaml.YAMLError, ValueError) as damaged:
-        raise ConfigError(f"not YAML: {' '.join(str(damaged).split())}", where=str(path)) from damaged
-    if not isinstance(document, dict):
-        kind = {list: "a list", str: "a text", type(None): "nothing"}.get(
-            type(document), f"a {type(document).__name__}"
-        )
-        raise ConfigError(
-            f"holds {kind}, where a mapping with `channels:` and `dependencies:` is wanted", where=str(path)
-        )
+        said = not_yaml(data, damaged)
+        raise ConfigError(said.message, where=str(path), remedy=said.remedy) from damaged
     return _File(path=path, data=data, document=document, left_out=left_out)
-
-
-def _utf8(data: bytes, path: Path) -> bytes:
-    try:
-        data.decode("utf-8")
-    except UnicodeDecodeError as error:
-        found = "UTF-16" if data.startswith((codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)) else "another encoding"
-        raise ConfigError(
-            f"is not UTF-8, but {found}",
-            where=str(path),
-            remedy="Save it as UTF-8, for instance with: "
-            f"iconv -f {'UTF-16' if found == 'UTF-16' else 'LATIN1'} -t UTF-8 {path.name} > new.yml",
-        ) from error
-    return data
 
 
 def _dependency_mistakes(document: dict[str, Any]) -> list[str]:
     if "dependencies" not in document:
-        return ["has no `dependencies:`"]
+        if {"metadata", "package"} <= set(document):
+            return ["is a conda-lock lockfile; name it as [bundle] lockfile in bundle.toml"]
+        there = ", ".join(f"`{key}:`" for key in document)
+        return [f"has no `dependencies:` (it has {there})" if there else "has no `dependencies:`"]
     dependencies = document["dependencies"]
     if not isinstance(dependencies, list):
-        return ["`dependencies:` is not a list of packages"]
+        return ["`dependencies:` is not a list of packages; write each behind a `- `"]
     if not dependencies:
         return ["`dependencies:` names no package"]
-    return [
-        f"entry {number} of `dependencies:` is neither a package nor a `pip:` list: {entry!r}"
-        for number, entry in enumerate(dependencies, start=1)
-        if not isinstance(entry, str) and not (isinstance(entry, dict) and _is_texts(entry.get("pip")))
-    ]
+    return list(entry_mistakes(document))
 
 
 def _channel_mistakes(document: dict[str, Any]) -> list[str]:

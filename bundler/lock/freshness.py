@@ -19,8 +19,8 @@ from bundler.lock.lockspec import LockSpec, UnknownError, read_lock_spec
 from bundler.lock.plainyaml import load_yaml
 from bundler.lock.relations import says_relations
 from bundler.lock.request import assumed_packages, checked_environment, virtual_packages_file
-from bundler.lock.shown import shown_to_conda_lock
 from bundler.lock.unify import unseen_by_conda_lock, unseen_digest
+from bundler.lock.views import shown_to_conda_lock
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

@@ -58,7 +58,8 @@ class SolverSettings:
     ``tools`` is a directory: ``PLATFORM.json`` in it will have the packages that the
     decompressor needs beside the environment. ``relations`` is one, too: where channels that others name are taken in,
     which these are (:class:`~bundler.lock.relations.Followed`); without it none is. What it does is appended to the
-    file ``status``.
+    file ``status``. ``specs`` are, for each platform, what stands in the place of the specs that conda-lock gives for
+    the packages of these names.
     """
 
     variables: dict[str, str] = field(default_factory=dict)
@@ -70,6 +71,7 @@ class SolverSettings:
     relations: str | None = None
     status: str | None = None
     exclude_newer: dict[str, str | None] = field(default_factory=dict)
+    specs: dict[str, dict[str, str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -15,7 +15,7 @@ from bundler.fetch.channels import with_variables
 from bundler.lock.plainyaml import load_yaml
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Mapping
+    from collections.abc import Collection, Iterator, Mapping
     from pathlib import Path
 
 __all__ = [
@@ -45,6 +45,10 @@ def dist_of(filename: str) -> str:
     for extension in _EXTENSIONS:
         filename = filename.removesuffix(extension)
     return filename
+
+
+_TEXTS = ("name", "version", "manager", "platform", "url")
+"""Keys of an entry that are texts."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -211,7 +215,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise LockError("not a conda-lock lockfile", where=str(path), remedy=_LOCK_AGAIN)
     if document["version"] != 1:
         raise LockError(
-            f"a lockfile of version {document['version']}; this conda-bundler reads version 1",
+            f"a lockfile of version {document['version']!r}; this conda-bundler reads version 1",
             where=str(path),
             remedy=_LOCK_AGAIN,
         )
@@ -234,29 +238,46 @@ def _platforms(document: dict[str, Any], path: Path) -> tuple[str, ...]:
 
 
 def _package(entry: Any, path: Path) -> LockedPackage:
-    try:
-        hashes = entry["hash"]
-        package = LockedPackage(
-            name=entry["name"],
-            version=str(entry["version"]),
-            manager=entry["manager"],
-            platform=entry["platform"],
-            url=entry["url"],
-            sha256=hashes.get("sha256") or None,
-            md5=hashes.get("md5") or None,
-            depends=tuple(f"{name} {spec}".strip() for name, spec in sorted((entry.get("dependencies") or {}).items())),
-        )
-        well_formed = package.url.count("/") >= 2 and _is_plain(package) and isinstance(package.name, str)
-    except (AttributeError, KeyError, TypeError) as missing:
-        name = entry.get("name", "?") if isinstance(entry, dict) else "?"
-        raise LockError(
-            f"its entry for package {name} is damaged: {missing}", where=str(path), remedy=_LOCK_AGAIN
-        ) from missing
+    name = entry.get("name", "?") if isinstance(entry, dict) else "?"
+    if wrong := next(_damages(entry), None) if isinstance(entry, dict) else f"it is {entry!r}":
+        raise LockError(f"its entry for package {name} is damaged: {wrong}", where=str(path), remedy=_LOCK_AGAIN)
+    hashes = entry["hash"]
+    package = LockedPackage(
+        name=entry["name"],
+        version=entry["version"],
+        manager=entry["manager"],
+        platform=entry["platform"],
+        url=entry["url"],
+        sha256=hashes.get("sha256") or None,
+        md5=hashes.get("md5") or None,
+        depends=tuple(f"{name} {spec}".strip() for name, spec in sorted((entry.get("dependencies") or {}).items())),
+    )
+    well_formed = package.url.count("/") >= 2 and _is_plain(package)
     if not well_formed:
         raise LockError(
             f"its entry for package {package.name} has no usable URL or digest", where=str(path), remedy=_LOCK_AGAIN
         )
     return package
+
+
+def _damages(entry: dict[str, Any]) -> Iterator[str]:
+    """What is missing in an entry, or of a wrong type: without quotes YAML reads the version 1.10 as the number 1.1."""
+    for key in (*_TEXTS, "hash"):
+        if key not in entry:
+            yield f"it has no `{key}`"
+        elif key in _TEXTS and not isinstance(entry[key], str):
+            yield f"`{key}` is {entry[key]!r}, no text"
+    if entry.get("manager") not in ("conda", "pip"):
+        yield f"`manager` is {entry.get('manager')!r}, neither conda nor pip"
+    hashes = entry.get("hash")
+    if not isinstance(hashes, dict):
+        yield f"`hash` is {hashes!r}, no table"
+        return
+    for key in ("sha256", "md5"):
+        if not isinstance(hashes.get(key), (str, type(None))):
+            yield f"`{key}` is {hashes[key]!r}, no text"
+    if not isinstance(entry.get("dependencies") or {}, dict):
+        yield f"`dependencies` is {entry['dependencies']!r}, no table"
 
 
 def _is_plain(package: LockedPackage) -> bool:

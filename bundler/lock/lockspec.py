@@ -26,6 +26,9 @@ __all__ = ["LockSpec", "UnknownError", "read_lock_spec"]
 _SPEC = re.compile(r"(?:([A-Za-z0-9_.-]+(?:/[A-Za-z0-9_.-]+)*)::)?([A-Za-z0-9_][A-Za-z0-9_.-]*)([ =<>!~].*)?")
 _RELATION = re.compile(r"(?:==|!=|<=|>=|~=|=|<|>)(?=[^=<>!~])")
 _VERSION = re.compile(r"(?:[0-9]+!)?[0-9][0-9a-z]*(?:[._][0-9a-z]+)*(?:\+[0-9a-z]+(?:[._][0-9a-z]+)*)?(?:\.\*|\*)?")
+_VALUE = r"""(?:"[^"'\s]+"|'[^"'\s]+'|[\w.*]+)"""
+_KEYS = re.compile(rf"([A-Za-z0-9_][A-Za-z0-9_.-]*)\[((?:(?:version|build)={_VALUE}(?:, ?|(?=\])))+)\]")
+_PAIR = re.compile(rf"(version|build)=({_VALUE})")
 _BUILD = re.compile(r"[A-Za-z0-9_.*]+")
 _PLATFORM_MARKERS = {"sys_platform": "linux", "platform_system": "Linux", "os_name": "posix"}
 _NOT_PARSED_AS_YAML = ("pyproject.toml", "meta.yaml")
@@ -199,12 +202,30 @@ def _spec(name: str, manager: str, category: str, **fields: Any) -> dict[str, An
 
 
 def _conda_spec(text: str, category: str) -> dict[str, Any]:
-    """A match spec without brackets, in the two forms that people write."""
+    """A match spec in the two forms that people write, or with its version and build in brackets."""
+    if keys := _KEYS.fullmatch(text):
+        return _bracketed_spec(text, keys[1], dict(_pairs(keys[2])), category)
     parsed = _SPEC.fullmatch(text)
     if parsed is None or " if " in text or text.endswith((".conda", ".tar.bz2")):
         raise UnknownError(f"`{text}`")
     version, build = _version_and_build((parsed[3] or "").strip(), text)
     return _spec(parsed[2].lower(), "conda", category, version=version, build=build, conda_channel=parsed[1] or None)
+
+
+def _pairs(keys: str) -> Iterator[tuple[str, str]]:
+    for pair in _PAIR.finditer(keys):
+        yield pair[1], pair[2].strip("\"'")
+
+
+def _bracketed_spec(text: str, name: str, keys: dict[str, str], category: str) -> dict[str, Any]:
+    """There the version stays as it is written."""
+    version, build = keys.get("version", ""), keys.get("build")
+    for part in version.split(",") if version else ():
+        if _one_version(part, text) != part:
+            raise UnknownError(f"`{text}`")
+    if build is not None and not _BUILD.fullmatch(build):
+        raise UnknownError(f"`{text}`")
+    return _spec(name.lower(), "conda", category, version=version, build=build)
 
 
 def _version_and_build(rest: str, text: str) -> tuple[str, str | None]:

@@ -117,17 +117,31 @@ def checked_environment(request: LockRequest) -> Environment:
             f"lock.exclude_newer is ignored by the solver {request.solver}",
             remedy="Leave --solver out, or exclude_newer.",
         )
-    if request.solver != OWN_SOLVER and request.relations:
+    environment = check_environment(
+        request.environments, request.platforms, request.channels, default=request.default_channel
+    )
+    if request.solver != OWN_SOLVER:
+        _refuse_unknown_to(request, environment)
+    if request.exclude_newer and not request.relations:
+        check_places(request.exclude_newer, environment)
+    return environment
+
+
+def _refuse_unknown_to(request: LockRequest, environment: Environment) -> None:
+    """An external solver gets no more of a spec than conda-lock passes on, and knows nothing of channels' relations."""
+    if request.relations:
         raise ConfigError(
             f"channels.relations is ignored by the solver {request.solver}",
             remedy="Leave --solver out, or relations.",
         )
-    environment = check_environment(
-        request.environments, request.platforms, request.channels, default=request.default_channel
-    )
-    if request.exclude_newer and not request.relations:
-        check_places(request.exclude_newer, environment)
-    return environment
+    specs = [spec for platform in request.platforms for spec in environment.long_specs(platform).values()]
+    if lost := list(dict.fromkeys(f"`{spec.text}` ({', '.join(spec.unseen)})" for spec in specs)):
+        raise ConfigError(
+            f"has what does not reach the solver {request.solver}, as conda-lock passes on name, version, build and "
+            f"channel alone: {', '.join(lost)}",
+            where=f"{request.where}: dependencies",
+            remedy="Leave --solver out, or name the package by version and build.",
+        )
 
 
 def virtual_packages_file(request: LockRequest) -> Path | None:

@@ -1,8 +1,6 @@
-"""What conda-lock is shown of an environment.yml.
+"""Entries of ``pip:`` lists that conda-lock is not to see, and lines that it leaves out by itself.
 
-conda-lock solves the conda packages and says what belongs to its content hash; the wheels are uv's. So for the former
-the ``pip:`` lists are hidden from it, for the latter just those entries that it cannot read. It reads selectors
-(``# [linux64]``) from the text, so the text is changed and nothing is written anew.
+conda-lock reads selectors (``# [linux64]``) from the text, so the text is changed and nothing is written anew.
 """
 
 from __future__ import annotations
@@ -14,27 +12,16 @@ import yaml
 from bundler.errors import ConfigError
 from bundler.lock.pip import pip_texts
 from bundler.lock.plainyaml import load_yaml
-from bundler.lock.requirements import is_readable
 from bundler.lock.selectors import CONDA_LOCKS, SELECTOR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["filtered", "hidden", "items", "shown_to_conda_lock", "without_pip"]
+__all__ = ["filtered", "hidden", "items"]
 
 _HIDDEN = "-e ."
 """An entry that conda-lock leaves out of lockfile and hash: it locks no editable projects."""
-
-
-def shown_to_conda_lock(data: bytes, path: Path) -> bytes:
-    """What its content hash is of: all but the entries of ``pip:`` that it cannot read."""
-    return hidden(data, path, lambda entry: not is_readable(entry))
-
-
-def without_pip(data: bytes, path: Path) -> bytes:
-    """What its solver gets: no entry of ``pip:``."""
-    return hidden(data, path, bool)
 
 
 def hidden(data: bytes, path: Path, hides: Callable[[str], bool]) -> bytes:

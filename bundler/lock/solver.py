@@ -18,12 +18,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 from rattler import MatchSpec, Subdir
-from rattler.exceptions import InvalidChannelError, InvalidMatchSpecError, ParseSubdirError
+from rattler.exceptions import InvalidChannelError, ParseSubdirError
 
 from bundler import __version__
 from bundler.fetch.channels import Access
 from bundler.lock.conditions import UnreadableConditionError, plain_dependencies
 from bundler.lock.decompressor import DECOMPRESSOR
+from bundler.lock.granted import UnreadableSpecError, absent, not_granted, whole_specs
 from bundler.lock.launcher import Failure, SolverSettings
 from bundler.lock.related import with_relations
 from bundler.lock.solving import Question, SolveError, find_packages, names_of, tell
@@ -98,10 +99,12 @@ def _answer(arguments: argparse.Namespace, platform: str, settings: SolverSettin
         told = json.dumps([asdict(one) for one in followed])
         Path(settings.relations, f"{platform}.json").write_text(told, encoding="utf-8")
     records = asyncio.run(find_packages(question))
+    if refused := list(not_granted(question.specs, records)):
+        raise SolveError("spec", "; ".join(refused))
     if settings.tools:
         tools = json.dumps(_tools(question, records))
         Path(settings.tools, f"{platform}.json").write_text(tools, encoding="utf-8")
-    packages = _actions(records, question) + _asked_virtual(question)
+    packages = _actions(records, question) + _asked_virtual(question) + absent(question.specs, records)
     return {"success": True, "dry_run": True, "actions": {"FETCH": packages, "LINK": packages}}
 
 
@@ -114,7 +117,10 @@ def _question(arguments: argparse.Namespace, platform: str, settings: SolverSett
     access = Access(**settings.access)
     expanded = (url for channel in channels for url in (_DEFAULTS if channel == "defaults" else (channel,)))
     sources = tuple(_source(channel, settings, access) for channel in expanded)
-    specs = tuple(_spec(spec, sources) for spec in arguments.specs)
+    try:
+        specs = tuple(whole_specs(arguments.specs, settings.specs.get(platform, {}), sources))
+    except UnreadableSpecError as unreadable:
+        raise SolveError("spec", str(unreadable)) from unreadable
     keep: Iterable[str] = settings.keep.get(platform, ())
     update = frozenset(settings.update)
     if arguments.command == "install":
@@ -161,17 +167,6 @@ def _source(given: str, settings: SolverSettings, access: Access) -> Source:
         return find_source(given, settings.variables, access)
     except InvalidChannelError as invalid:
         raise SolveError("channel", f"{given} is no channel: {invalid}") from invalid
-
-
-def _spec(text: str, sources: Iterable[Source]) -> MatchSpec:
-    """A spec as conda-lock writes it: of ``channel::name`` it leaves just the last part of the channel's URL."""
-    channel, separator, rest = text.partition("::")
-    named = (source for source in sources if separator and source.public.endswith(f"/{channel}"))
-    base = next((source.base for source in named), None)
-    try:
-        return MatchSpec(f"{base}::{rest}" if base else text)
-    except InvalidMatchSpecError as invalid:
-        raise SolveError("spec", f"`{text}` is no match spec: {str(invalid).splitlines()[0]}") from invalid
 
 
 def _actions(

@@ -221,7 +221,7 @@ async def _run(
     newest = common_date(question.dates(), question.exclude_newer.get(DEFAULT))
     return await solve(
         sources=_sources_by_date(question, gateway, newest),
-        specs=[*question.specs, *names_of(question.specs)],
+        specs=[*question.specs, *_bare(question.specs)],
         gateway=gateway,
         platforms=_subdirs(question),
         virtual_packages=[_virtual(record) for record in question.virtual],
@@ -300,6 +300,12 @@ def _sources(question: Question, gateway: Gateway) -> list[Channel | RepoDataSou
 
 def _subdirs(question: Question) -> list[Subdir]:
     return [Subdir(question.platform), Subdir("noarch")]
+
+
+def _bare(specs: Sequence[MatchSpec]) -> list[str]:
+    """Their names; what is wanted under a condition, under the same."""
+    conditions = (f'[when="{spec.condition}"]' if spec.condition else "" for spec in specs)
+    return [name + condition for name, condition in zip(names_of(specs), conditions, strict=True)]
 
 
 def names_of(specs: Iterable[MatchSpec]) -> list[str]:

@@ -78,8 +78,10 @@ def _order(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def unseen_digest(environment: Environment) -> str | None:
-    """A digest of what conda-lock cannot read of the ``pip:`` lists; None if it reads all of them."""
-    unseen = environment.pip_list().unseen
+    """A digest of what conda-lock cannot read of the ``pip:`` lists and the conda packages; None if it reads all."""
+    unseen: Any = environment.pip_list().unseen
+    if packages := environment.unseen:
+        unseen = {"pip": unseen, "conda": packages}
     return hashlib.sha256(json.dumps(unseen).encode()).hexdigest() if unseen else None
 
 

@@ -44,15 +44,17 @@ __all__ = ["WheelPart", "add_wheels"]
 class WheelPart:
     """What there is to do.
 
-    ``lockfile`` has the conda part of ``platforms``; ``spec`` is all that was asked for, as conda-lock reads it, and
-    ``virtual`` the channel of virtual packages that it made. ``kept`` are the versions that stay if they can, for each
-    platform; ``directory`` is empty, ``where`` what to call the environment spec.
+    ``lockfile`` has the conda part of ``platforms``; ``spec`` is all that was asked for, as conda-lock reads it,
+    ``solved`` what it was given to solve, and ``virtual`` the channel of virtual packages that it made. ``kept`` are
+    the versions that stay if they can, for each platform; ``directory`` is empty, ``where`` what to call the
+    environment spec.
     """
 
     lockfile: Path
     platforms: tuple[str, ...]
     environment: Environment
     spec: Mapping[str, Any]
+    solved: Mapping[str, Any]
     virtual: Path
     directory: Path
     access: Access
@@ -68,19 +70,22 @@ def add_wheels(part: WheelPart) -> tuple[str, ...]:
 
     What is returned are notes for the user.
     """
-    part.watch.now("bringing the table of conda's names for projects up to date")
-    projects = project_names(refresh=not part.access.offline)
+    has_pip = part.environment.has_pip
+    projects: Mapping[str, str] = {}
+    if has_pip:
+        part.watch.now("bringing the table of conda's names for projects up to date")
+        projects = project_names(refresh=not part.access.offline)
     known = load_yaml(part.lockfile.read_bytes())["metadata"]["content_hash"]
     platforms, notes = [], list[str]()
     for name in sorted(set(part.platforms)):
-        provided = _provided(read_lock(part.lockfile, name), projects)
+        provided = _provided(read_lock(part.lockfile, name), projects) if has_pip else {}
         wanted = part.environment.pip_list(name)
         solution = _solution(part, name, wanted, provided)
         notes += solution.notes
         platforms.append(
             Platform(
                 name=name,
-                content_hash=content_hash(part.spec, name, part.virtual, known[name], where=part.where),
+                content_hash=content_hash(part.spec, part.solved, name, part.virtual, known[name], where=part.where),
                 wheels=solution.wheels,
                 asked=tuple((one.name, one.category) for one in wanted.requirements),
                 needs=solution.needs,

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 
 from bundler.errors import PackError
 from bundler.pack.walk import MOST_LINKS, Mistake, Walk, reason
-from bundler.printable import printable
+from bundler.printable import counted, printable
 from bundler.progress import QuietProgress
 
 if TYPE_CHECKING:
@@ -59,7 +59,10 @@ def refuse_dangling(app: Iterable[Member], members: Iterable[Member]) -> None:
     wrong = [printable(f"{link.path} -> {link.link}") for link in links if release.leads_to(link.path) is None]
     if wrong:
         raise PackError(
-            _listed(f"{len(wrong)} links of [files] lead to nothing in the environment:", wrong),
+            _listed(
+                f"{counted(len(wrong), 'link')} of [files] with nothing in the environment to lead to:",
+                wrong,
+            ),
             where="files",
             remedy="The packages do not have these files, or bundle.exclude leaves them out. Mend or remove the links.",
         )

@@ -26,6 +26,7 @@ from bundler.pack.members import (
 from bundler.pack.plain import check_written
 from bundler.pack.relocation import Found, find, longest, table
 from bundler.pack.segments import Segment, SegmentCache
+from bundler.printable import counted
 from bundler.resources import cache_dir, templates_dir
 
 if TYPE_CHECKING:
@@ -131,7 +132,7 @@ def make_payload(
         members += (*_table(found, prefix), *work_list(to_compile))
         segments = lay_out(members, prefix, bytecode)
         bytecode.begin(segment for segment in segments if not cache.has(segment))
-        with progress.task(f"Packing {len(members)} files", len(segments)) as advance:
+        with progress.task(f"Packing {counted(len(members), 'file')}", len(segments)) as advance:
             try:
                 with goal.open("wb") as file:
                     told = _told(segments, advance)

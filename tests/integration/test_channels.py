@@ -159,7 +159,7 @@ def test_a_channel_that_fails_twice_and_works_then(project: Path, server: Channe
 def test_a_silent_channel_is_given_up(project: Path, server: ChannelServer) -> None:
     server.wrong["repodata.json"] = [Trouble(cut=0, stall=60, late=True)] * 99
     said = fails(request_for(project, server.url(), retries=1))
-    assert f"channel {server.url()} cannot be reached: nothing came for 1 seconds (2 attempts)" in said
+    assert f"channel {server.url()} cannot be reached: nothing came for 1 second (2 attempts)" in said
 
 
 def test_mirrors_are_locked_as_the_channel(project: Path, channel: Path, server: ChannelServer) -> None:

@@ -162,7 +162,7 @@ def test_a_server_that_wants_to_be_left_alone_is(server: ChannelServer, archive:
     ("trouble", "sentence"),
     [
         (Trouble(status=503), "the server answers 503 Service Unavailable (3 attempts)"),
-        (Trouble(cut=0, stall=60), "nothing came for 1 seconds (3 attempts)"),
+        (Trouble(cut=0, stall=60), "nothing came for 1 second (3 attempts)"),
         (Trouble(slam=True), "the connection was closed (3 attempts)"),
         (Trouble(cut=100_000, no_ranges=True), "it was cut short: 100000 bytes came"),
         (Trouble(cut=100_000, silent=True, no_ranges=True), "sha256 is "),

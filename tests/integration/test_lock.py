@@ -475,7 +475,7 @@ def test_an_environment_that_is_not_utf_8(project: Project) -> None:
     [
         ("a: [", "not YAML"),
         ("- python", "holds a list, where a mapping"),
-        ("python", "holds a text, where a mapping"),
+        ("What is this?", "holds a text, where a mapping"),
         ("", "holds nothing, where a mapping"),
         ("channels: [c]", "has no `dependencies:`"),
         ("channels: [c]\ndependencies: python", "`dependencies:` is not a list of packages"),
@@ -487,11 +487,11 @@ def test_an_environment_that_is_not_utf_8(project: Project) -> None:
         ("channels: [c]\ndependencies: [!!python/tuple [a]]", "not plain YAML"),
         (
             "channels: [c]\ndependencies: [a, {python: 3}]",
-            "entry 2 of `dependencies:` is neither a package nor a `pip:`",
+            "entry 2 of `dependencies:` is a mapping, `python: …`; write `- python =VERSION`",
         ),
         (
             "channels: [c]\ndependencies: [a, {pip: flask}]",
-            "entry 2 of `dependencies:` is neither a package nor a `pip:`",
+            "entry 2 of `dependencies:` is `pip:` with 'flask', which is no list of texts",
         ),
         ("dependencies: [a]", "names no `channels:`"),
         ("channels: c\ndependencies: [a]", "`channels:` is not a list of names or URLs"),
@@ -640,7 +640,7 @@ def test_what_is_written_in_an_unknown_way_conda_lock_is_asked(
     project: Project, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """And not twice, while nothing changes that it reads."""
-    project.asks_for("app[version='>=0']").lock()
+    project.asks_for("app[version='>=0|>=9']").lock()
     assert is_fresh(project.request)
     monkeypatch.setattr(condalock, "_conda_lock_command", lambda: ["false"])
     assert is_fresh(project.request), "its answer is kept"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import random
 from typing import TYPE_CHECKING, Any
 
@@ -62,6 +63,10 @@ CONDA = (
     "zlib == 1.2.13 h1_0",
     "zlib==1.2.13=h1_0",
     "_libgcc_mutex 0.1 conda_forge",
+    "libffi[version='>=3,<4']",
+    "xz[version=5.*,build=h1_0]",
+    'tk[build="*_1"]',
+    "readline[version='==8',build='a*']",
 )
 PIP = (
     "requests",
@@ -96,7 +101,11 @@ VIRTUAL: tuple[dict[str, Any], ...] = (
     {"linux-64": {}},
 )
 UNKNOWN = (
-    "numpy[version='>=1']",
+    "numpy[version='>=1', build=x, md5=y]",
+    "numpy[version='>= 1']",
+    "numpy[version=1*]",
+    "numpy[version='1|2']",
+    "numpy[version=1] x",
     "numpy (1.2)",
     "https://example.org/noarch/some-1.0-0.conda",
     "conda-forge/linux-64::numpy[build=x]",
@@ -116,7 +125,7 @@ def render(random_: random.Random) -> str:
         lines.append(f"category: {category}")
     lines += ["dependencies:", "  - first"]
     chosen = random_.sample(CONDA, random_.randint(1, 12))
-    lines += [f'  - "{text}"{random_.choice(SELECTORS)}' for text in chosen]
+    lines += [f"  - {json.dumps(text)}{random_.choice(SELECTORS)}" for text in chosen]
     if random_.random() < 0.6:
         lines += [f"  - pip:{random_.choice(('', ' # [unix]'))}"]
         lines += [f'    - "{text}"{random_.choice(SELECTORS)}' for text in random_.sample(PIP, random_.randint(1, 6))]

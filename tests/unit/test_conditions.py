@@ -6,7 +6,7 @@ import pytest
 from rattler import MatchSpec, PackageRecord
 from rattler.package import BuildString
 
-from bundler.lock.conditions import UnreadableConditionError, plain_dependencies
+from bundler.lock.conditions import UnreadableConditionError, _Condition, plain_dependencies
 
 VIRTUAL = ({"name": "__unix", "version": "0", "build": "0"}, {"name": "__glibc", "version": "2.28", "build": "0"})
 
@@ -76,3 +76,21 @@ def test_extras_ask_for_extras() -> None:
 def test_a_spec_that_cannot_be_read_is_an_error() -> None:
     with pytest.raises(UnreadableConditionError, match="leaf"):
         depends('leaf[when="python >=3 and <4"]')
+
+
+@pytest.mark.parametrize(
+    "text",
+    ["python python", "(python", "python)", "and", "python and", "or python", "()", "python and or python", "python ["],
+)
+def test_a_condition_that_rattler_would_not_write(text: str) -> None:
+    with pytest.raises(UnreadableConditionError):
+        _Condition(text, {"python": record("python", "3.12")}).holds()
+
+
+def test_what_several_extras_add_stands_once() -> None:
+    extras = {"a": ["leaf >=1"], "b": ["leaf >=1", "python"]}
+    assert depends("python", asked="top[extras=[a, b]]", extras=extras) == ["python", "leaf >=1"]
+
+
+def test_a_plain_spec_keeps_its_words() -> None:
+    assert depends("leaf   >=1,<2", "python=3.12") == ["leaf   >=1,<2", "python=3.12"]

@@ -5,16 +5,14 @@ from __future__ import annotations
 import io
 import logging
 import sys
-from typing import TYPE_CHECKING
+
+import pytest
 
 from bundler import cli
 from bundler.errors import BundlerError, DamagedCacheError
 from bundler.pack.collect import Note
-from bundler.printable import printable, printable_lines
+from bundler.printable import counted, printable, printable_lines
 from bundler.progress import PlainProgress, RichProgress
-
-if TYPE_CHECKING:
-    import pytest
 
 EVIL = "a\0b\x1b[31mc\x7fd\x85e\x9b2Jf\u202eg\u2066h\u2028i\udc80j\rk"
 HARMLESS = r"a\x00b\x1b[31mc\x7fd\x85e\x9b2Jf\u202eg\u2066h\u2028i\udc80j\rk"
@@ -59,3 +57,15 @@ def test_what_other_programs_say_under_debug(
     cli._set_up_output(verbose=True, debug=True)
     logging.getLogger("bundler.process").debug("  %s", EVIL)
     assert capsys.readouterr().err == f"  {HARMLESS}\n"
+
+
+@pytest.mark.parametrize(
+    ("number", "told"),
+    [(0, "0 files"), (1, "1 file"), (2, "2 files"), (1.0, "1 file"), (1.5, "1.5 files"), (12345678, "12345678 files")],
+)
+def test_one_is_not_several(number: float, told: str) -> None:
+    assert counted(number, "file") == told
+
+
+def test_a_plural_of_its_own() -> None:
+    assert [counted(number, "entry", "entries") for number in (1, 2)] == ["1 entry", "2 entries"]

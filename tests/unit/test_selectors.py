@@ -88,6 +88,11 @@ def test_what_is_no_selector_stays(text: str) -> None:
         ("dependencies:\n- a\n- pip: []\n", ["a"]),
         ('dependencies:\n- a\n- pip:\n  - ""\n', ["a"]),
         ('dependencies:\n- a\n- pip:\n  - ""  # gone\n  - b\n', ["a", {"pip": ["b"]}]),
+        ('dependencies:\n- a\n- pip: [""]\n- {pip: }\n- pip: ["", b, ""]\n', ["a", {"pip": ["b"]}]),
+        ('dependencies: ["", a, "", ~, b, ""]\n', ["a", "b"]),
+        ('dependencies: [a,\n  "", # of x, or y\n  b, ]\n', ["a", "b"]),
+        ('dependencies: [pip: [], a, {pip: ["", b]}, {pip: }]\n', ["a", {"pip": ["b"]}]),
+        ('dependencies: [{pip: [""]}, ""]\n', []),
     ],
 )
 def test_blank_entries_are_gone(text: str, left: list[object]) -> None:

@@ -12,6 +12,7 @@ from urllib.parse import unquote, urlsplit
 
 from bundler.errors import LockError, without_credentials
 from bundler.fetch.channels import has_secret
+from bundler.printable import counted
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -91,4 +92,4 @@ def refuse(problems: Iterable[str], *, where: str, remedy: str) -> None:
         raise LockError(told[0], where=where, remedy=remedy)
     lines = [*told[:_MOST], *([f"and {len(told) - _MOST} more"] if len(told) > _MOST else [])]
     listed = "".join(f"\n    {one}" for one in lines)
-    raise LockError(f"{len(told)} packages cannot be taken:{listed}", where=where, remedy=remedy)
+    raise LockError(f"{counted(len(told), 'package')} cannot be taken:{listed}", where=where, remedy=remedy)
