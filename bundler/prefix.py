@@ -106,7 +106,7 @@ def make_prefix(
     is_unpacked = partial(_is_unpacked, baked=baked)
     archives = fetch_archives(lock, progress, access, is_unpacked=is_unpacked)
     packages = tuple(archive for archive in archives if archive.package.manager == "conda")
-    wheels = _plan(archives, lock.platform)
+    wheels = _plan(archives, lock, progress)
     shared = decide(archives, wheels, owners, progress.step)
     wheels = with_owners(wheels, shared)
     with scratch("prefix") as temporary:  # beside the package cache, so that files can be hard links
@@ -133,15 +133,18 @@ def make_prefix(
         yield prefix
 
 
-def _plan(archives: tuple[Archive, ...], platform: str) -> tuple[Plan, ...]:
+def _plan(archives: tuple[Archive, ...], lock: Lock, progress: Progress) -> tuple[Plan, ...]:
     """What the wheels among ``archives`` will write. What looks into them is only loaded if there are any."""
     python: Python | None = None
     wheels: tuple[Plan, ...] = ()
     if any(archive.package.manager != "conda" for archive in archives):
+        from bundler.wheels.needs import unmet
         from bundler.wheels.plan import environment_python, plan_wheels
 
-        python = environment_python(archives, platform)
+        python = environment_python(archives, lock.platform)
         wheels = plan_wheels(archives, python)
+        for sentence in unmet((one.wheel for one in wheels if not one.package.injected), lock.packages, python):
+            progress.step(f"note: {sentence}; if the package index said otherwise, lock again")
     if any(archive.package.injected for archive in archives):
         from bundler.local.check import check_local
 

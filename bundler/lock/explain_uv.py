@@ -60,15 +60,17 @@ def _unreachable(text: str, where: str) -> BundlerError | None:
     found = re.search(r"(?:Failed to fetch:?|for url) [`(]?(https?://[^\s`)]+)", text)
     if not found or "No solution found" in text:
         return None
+    named = re.search(r"Failed to download `\S+ @ ", text) is not None
+    what = f"{_file(found[1])} of `pip:` cannot be downloaded:" if named else "the package index on"
     if status := re.search(r"HTTP status \w+ error \((\d+) ", text):
         return LockError(
-            f"the package index on {_server(found[1])} answers with {status[1]}",
+            f"{what} {_server(found[1])} answers with {status[1]}",
             where=where,
-            remedy=f"Try again later, or name another index under {_INDEX_SETTINGS}.",
+            remedy="Check its URL." if named else f"Try again later, or name another index under {_INDEX_SETTINGS}.",
         )
     reason = re.findall(r"cause: (.*)", text)[-1]
     return LockError(
-        f"the package index on {_server(found[1])} cannot be reached: {reason}",
+        f"{what} {_server(found[1])} cannot be reached: {reason}",
         where=where,
         remedy="Check the network and the proxy settings, or take these packages from a conda channel.",
     )

@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING
-from urllib.parse import urlsplit
+from urllib.parse import unquote, urlsplit
 
 from bundler.errors import without_credentials
 from bundler.fetch.channels import VARIABLE
@@ -217,7 +217,7 @@ def _add(bare: str, url: str | None, hashes: tuple[str, ...], place: _Place, fou
     from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
     try:
-        name = parse_wheel_filename(urlsplit(url).path.rpartition("/")[2])[0] if url else Parsed(bare).name
+        name = parse_wheel_filename(unquote(urlsplit(url).path.rpartition("/")[2]))[0] if url else Parsed(bare).name
     except InvalidWheelFilename as invalid:
         return f"names no wheel: {invalid}"
     found.requirements.append(

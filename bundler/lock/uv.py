@@ -21,6 +21,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
+from packaging.markers import Marker
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
@@ -40,7 +41,7 @@ if TYPE_CHECKING:
     from bundler.fetch.channels import Access
     from bundler.lock.indexes import Source
     from bundler.lock.lockfile import LockedPackage
-    from bundler.lock.requirements import PipList
+    from bundler.lock.requirements import PipList, Requirement
     from bundler.process import Finished
     from bundler.wheels.python import Python
 
@@ -320,7 +321,9 @@ def _needs(pins: Iterable[_Pin]) -> dict[str, tuple[str, ...]]:
 def _wheel(package: Mapping[str, Any], question: WheelQuestion, indexes: Mapping[str, str | None]) -> LockedWheel:
     """The file of a package of pylock.toml that pip would take on the target, as the lockfile has it."""
     name, version = package["name"], package.get("version", "")
-    direct = next((one for one in question.wanted.requirements if one.name == name and one.url), None)
+    direct = _named_directly(name, question)
+    if direct and name not in question.injected:
+        _check_named(direct.url or "", question)
     if direct or "wheels" not in package:
         file = package.get("archive") or package["sdist"]
         url = re.sub(r"#.*", "", direct.url or "") if direct else file["url"]
@@ -352,6 +355,27 @@ def _wheel(package: Mapping[str, Any], question: WheelQuestion, indexes: Mapping
         sha256=hashes.get("sha256"),
         digests=tuple((algorithm, digest) for algorithm, digest in hashes.items() if algorithm in _DIGESTS),
     )
+
+
+def _named_directly(name: str, question: WheelQuestion) -> Requirement | None:
+    """The requirement that names a wheel of a project by its URL, of several the one for this platform."""
+    for one in question.wanted.requirements:
+        marker = one.text.partition(" ;")[2].strip()
+        if one.name == name and one.url and (not marker or Marker(marker).evaluate(dict(question.python.markers))):
+            return one
+    return None
+
+
+def _check_named(url: str, question: WheelQuestion) -> None:
+    """uv takes a wheel that is named by its URL whatever it is for."""
+    file = unquote(urlsplit(url).path.rpartition("/")[2])
+    if best_wheel([file], question.python, question.glibc) is None:
+        glibc = ".".join(map(str, question.glibc))
+        raise LockError(
+            f"`pip:` names {file}, which does not fit {question.python} with glibc {glibc}",
+            remedy="Name the wheel for this Python and platform. A marker keeps one to its own platform: "
+            "; platform_machine == 'aarch64'",
+        )
 
 
 def _asked(question: WheelQuestion, index: str | None) -> tuple[Source, ...]:

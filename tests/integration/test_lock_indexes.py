@@ -6,8 +6,15 @@ Real uv, and real indexes on loopback; conda-lock has no part in it.
 from __future__ import annotations
 
 import hashlib
+import ssl
+import subprocess
+import threading
+from contextlib import contextmanager
 from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
+from urllib.parse import quote
 
 import pytest
 from pypikit import Index, make_sdist, make_wheel, serve_index
@@ -268,3 +275,69 @@ def test_a_source_is_named_with_who_wants_it(asker: Asker, pypi: Index) -> None:
     assert "old==1.0 has no wheel, only source" in said
     assert "all versions of app depend on old" in said
     assert "- nobody's code is run to build a wheel of old 1.0 here" in said
+
+
+@contextmanager
+def encrypted(directory: Path) -> Iterator[str]:
+    """Files on loopback by TLS, with a certificate of their own: the URL."""
+    key, certificate = directory / "key.pem", directory / "certificate.pem"
+    words = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days=2",
+    ]
+    words += ["-subj=/CN=127.0.0.1", "-addext=subjectAltName=IP:127.0.0.1", "-addext=basicConstraints=CA:FALSE"]
+    settings = directory / "openssl.cnf"
+    settings.write_text("[req]\ndistinguished_name = name\n[name]\n")  # not the machine's, which would make it a CA
+    words += [f"-config={settings}", f"-keyout={key}", f"-out={certificate}"]
+    subprocess.run([word for one in words for word in one.split("=", 1)], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    handler = partial(QuietHandler, directory=directory)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"https://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
+        pass
+
+
+def test_wheels_named_by_their_urls(asker: Asker, pypi: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    make_wheel(pypi.directory, "lib", "1.0")
+    wheel = make_wheel(tmp_path, "app", "1.0+cu124", requires=["lib", "nowhere; sys_platform == 'win32'"])
+    newer = make_wheel(tmp_path, "newer", "1.0", tag="cp312-cp312-manylinux_2_17_x86_64")
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    with encrypted(tmp_path) as url:
+        monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
+        named = f"app @ {url}/{quote(wheel.name)}"
+        for pip in (f"{named}#sha256={digest}", f"{url}/{wheel.name}#sha256={digest}"):
+            app, lib = asker.solve(pip).wheels
+            assert (app.name, app.version, app.sha256, lib.name) == ("app", "1.0+cu124", digest, "lib")
+            assert app.url == pip.removeprefix("app @ ").partition("#")[0]
+        said = asker.fails(f"{named.replace('1.0', '2.0')}#sha256={digest}")
+        assert "app-2.0%2Bcu124-py3-none-any.whl of `pip:` cannot be downloaded: 127.0.0.1:" in said
+        assert "answers with 404" in said
+        with pytest.raises(LockError, match=r"`pip:` names newer-1\.0-cp312-\S+, which does not fit Python 3\.11\.7"):
+            asker.solve(f"newer @ {url}/{newer.name}#sha256={'0' * 64}")
+        assert asker.solve(f"newer @ {url}/{newer.name}#sha256={'0' * 64}", python="3.12.1").wheels
+        assert "only app>=1 is available and `pip:` asks for app<1" in asker.fails(f"{named}#sha256={digest}", "app <1")
+        machines = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
+        own = {one: make_wheel(tmp_path, "own", "1.0", tag=f"cp311-cp311-linux_{one}") for one in machines.values()}
+        digests = {one: hashlib.sha256(file.read_bytes()).hexdigest() for one, file in own.items()}
+        both = [
+            f"own @ {url}/{file.name}#sha256={digests[one]} ; platform_machine == '{one}'" for one, file in own.items()
+        ]
+        for platform, machine in machines.items():
+            assert asker.files(*both, platform=platform) == [own[machine].name]

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from lockkit import locked
-from prefixkit import BAKED, SITE, conda, install, lock_of, python_package, refused, wheel
+from prefixkit import BAKED, SITE, Steps, conda, install, lock_of, python_package, refused, wheel
 from pypikit import ZipEntry, serve_index
 from tinychannel import File
 
@@ -70,6 +70,19 @@ def test_each_part_goes_to_its_place(python: LockedPackage, tmp_path: Path) -> N
     assert b"from app.cli import main\n" in script
     assert b"sys.exit(main.run())" in script
     assert not [path for path in found if "__pycache__" in path]
+
+
+def test_what_a_wheel_needs_and_the_lockfile_has_not_is_told(python: LockedPackage, tmp_path: Path) -> None:
+    """An index may have said something else of it (PEP 658)."""
+    requires = ["absent >=1", "lib >=2", "tzdata", "extra; extra == 'more'", "win; sys_platform == 'win32'"]
+    packages = (wheel(tmp_path, requires=requires), wheel(tmp_path, "lib"), conda(tmp_path, "python-tzdata"))
+    steps = Steps()
+    install(python, *packages, progress=steps)
+    assert [text.partition(";")[0] for text in steps.told if text.startswith("note: the wheel")] == [
+        "note: the wheel app 1.0 needs absent>=1, which the lockfile does not have",
+        "note: the wheel app 1.0 needs lib>=2",
+    ]
+    assert any("needs lib>=2; the lockfile has lib 1.0; if" in text for text in steps.told)
 
 
 def test_the_installation_is_recorded(python: LockedPackage, tmp_path: Path) -> None:
