@@ -39,7 +39,7 @@ READ = [
     # YAML's own means
     (f"x-all: &all [a, 'b[build_number=2]']\n{C}dependencies: *all\n", ["a", 'b[build_number="==2"]']),
     ("base: &base {channels: [https://h/c], dependencies: [a, b]}\n<<: *base\n", ["a", "b"]),
-    (f"{C}dependencies:\n- &one a[md5={'d' * 32}]\n- b\n", [f'a[md5="{"d" * 32}"]', "b"]),
+    (f"{C}dependencies:\n- &one a[md5={'d' * 32}]\n- b\nx-again: [*one]\n", [f'a[md5="{"d" * 32}"]', "b"]),
     # other keys
     (f"name: x\nprefix: /home/me/x\nvariables: {{A: '1'}}\ncategory: dev\nplatforms: [linux-64]\n{TWO}", ["a", "b"]),
     ("channels: [https://h/c/, nodefaults, https://h/d/label/dev]\ndependencies: [a]\n", ["a"]),
@@ -59,8 +59,8 @@ READ = [
     (f"{C}dependencies:\n- a[when='__cuda']\n- b[license=MIT]\n", ['a[when="__cuda"]', 'b[license="MIT"]']),
     # selectors
     (f"{C}dependencies:\n- sel(linux): a\n- sel(unix): b >=1\n- sel(win): c\n- sel( osx ): d[\n", ["a", "b >=1"]),
-    (f"{C}dependencies: [sel(linux): a, {{sel(win): c}}, 'b', 'sel(unix)': 'c[build_number=1]']\n",
-     ["a", "b", 'c[build_number="==1"]']),
+    (f"{C}dependencies: [sel(linux): a, {{sel(win): c}}, {{sel(unix): d}}, 'b', 'sel(unix)': 'c[build_number=1]']\n",
+     ["a", "d", "b", 'c[build_number="==1"]']),
     (f"{C}dependencies:\n- sel(linux): &x a\n- b\n", ["a", "b"]),
     (f"{C}dependencies:\n- a # [linux64]\n- b # [win]\n- sel(linux): c # [unix]\n", ["a", "c"]),
     # pip
