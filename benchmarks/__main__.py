@@ -16,6 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.environments import prepare, spread
+from benchmarks.locking import checks, wheels
 from benchmarks.many import fetching, growing_many
 from benchmarks.measure import interleave
 from benchmarks.report import document, machine, markdown
@@ -85,6 +86,10 @@ def _measure(world: World, sizes: Sequence[int], runs: int) -> dict[str, Result]
         results[f"build {name}"] = bench.build(name, smaller_builds(world, world.environments[name]))
     results["fetch"] = bench.fetch("100 packages")
     results["many"] = bench.grow(("100 packages", "300 packages"))
+    small, large = world.environments["python only"], world.environments["300 packages"]
+    results["check"] = bench.result("Is the lockfile fresh?", checks(world, small, large))
+    with wheels(world, small) as subjects:
+        results["wheels"] = bench.result("Lock the wheels of an inference API, metadata on loopback", subjects)
     # By then all caches are warm, and a run takes long enough to be measured with fewer of them.
     larger = _Bench(world=world, runs=max(1, runs - 1), warm_up=False)
     for name in (f"{size}x" for size in sizes if size > 1):

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
     from benchmarks.environments import Environment, World
 
-__all__ = ["OURS", "THEIRS", "fetching", "growing_many"]
+__all__ = ["OURS", "THEIRS", "fetching", "growing_many", "served"]
 
 OURS, THEIRS = "ours: fetch, hash, keep, link", "rattler.install"
 _DRIVERS = Path(__file__).parent / "drivers"
@@ -28,7 +28,7 @@ _DRIVERS = Path(__file__).parent / "drivers"
 def fetching(world: World, environment: Environment) -> Iterator[tuple[Subject, ...]]:
     """Both ways to make a prefix of packages that an HTTP server on loopback has, with empty caches."""
     room = world.fresh(f"{environment.name} fetched")
-    with _served(world.room / "channel") as url:
+    with served(world.room / "channel") as url:
         lockfile = room / "conda-lock.yml"
         text = environment.lockfile.read_text(encoding="utf-8")
         lockfile.write_text(text.replace((world.room / "channel").as_uri(), url), encoding="utf-8")
@@ -46,8 +46,8 @@ def _fetch(name: str, word: str, lockfile: Path, room: Path) -> Subject:
 
 
 @contextmanager
-def _served(channel: Path) -> Iterator[str]:
-    """In a process of its own, whose time is nobody's."""
+def served(channel: Path) -> Iterator[str]:
+    """A directory on loopback, by a process of its own, whose time is nobody's."""
     server = start([sys.executable, _DRIVERS / "serve.py", channel])
     try:
         port = server.read_line().strip()

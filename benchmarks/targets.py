@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchmarks.installing import BROUGHT, GZIP_ALONE
+from benchmarks.locking import CHECK, CHECK_LARGE, COLD, THEIR_CHECK, WARM
 from benchmarks.many import OURS, THEIRS
 from benchmarks.subjects import FIRST_BUILD
 
@@ -57,6 +58,8 @@ def judge(results: Mapping[str, Result]) -> tuple[Verdict, ...]:
         *(_fetch(results["fetch"]) if "fetch" in results else ()),
         *_growth(results),
         *(_many(results["many"]) if "many" in results else ()),
+        *(_checks(results["check"]) if "check" in results else ()),
+        *(_wheels(results["wheels"]) if "wheels" in results else ()),
         *_peak(results),
     )
 
@@ -112,6 +115,23 @@ def _many(many: Result) -> Iterator[Verdict]:
             yield Verdict(name=name, sense="at most", limit=1, found=grown, cpu=cpu)
     peak = max(figures.peak for figures in many.figures.values()) / 1e6
     yield Verdict(name="peak memory with 300 packages, MB", sense="at most", limit=_PEAK / 1e6, found=peak)
+
+
+def _checks(check: Result) -> Iterator[Verdict]:
+    """CPU seconds, whole process."""
+    for one in (CHECK, CHECK_LARGE):
+        yield _at_most(0.3, f"{one}: CPU seconds", check.figures[one].cpu)
+    theirs = check.figures[THEIR_CHECK]
+    yield _times("at most", 1.0, "lock --check: ours / conda-lock --check-input-hash", check.figures[CHECK], theirs)
+
+
+def _wheels(wheels: Result) -> Iterator[Verdict]:
+    for one, limit in ((COLD, 15.0), (WARM, 2.0)):
+        yield _at_most(limit, f"wheels of an inference API, {one}: seconds", wheels.figures[one].wall)
+
+
+def _at_most(limit: float, name: str, found: float) -> Verdict:
+    return Verdict(name=name, sense="at most", limit=limit, found=found)
 
 
 def _growth(results: Mapping[str, Result]) -> Iterator[Verdict]:

@@ -23,6 +23,7 @@ from bundler.printable import counted, printable_lines
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from bundler.config.overrides import Overrides
     from bundler.config.project import BundleConfig
 
 __all__ = ["cli", "main"]
@@ -189,9 +190,15 @@ _LOCK_TIMEOUT = click.option(
 
 
 def _load(directory: Path, options: dict[str, Any]) -> BundleConfig:
+    from bundler.config.project import load_config
+
+    return load_config(directory, _overrides(directory, options))
+
+
+def _overrides(directory: Path, options: dict[str, Any]) -> Overrides:
     import shlex
 
-    from bundler.config.project import Overrides, load_config
+    from bundler.config.overrides import Overrides
 
     try:
         command = tuple(shlex.split(options.pop("command") or ""))
@@ -199,19 +206,16 @@ def _load(directory: Path, options: dict[str, Any]) -> BundleConfig:
         raise ConfigError(f"not a command: {error}", where="--command") from error
     if not directory.is_dir():
         raise ConfigError("no such directory", where=str(directory))
-    return load_config(
-        directory,
-        Overrides(
-            environments=options.pop("environments"),
-            name=options.pop("name"),
-            version=options.pop("version"),
-            command=command,
-            platforms=options.pop("platforms"),
-            channels=options.pop("channels"),
-            virtual_packages=options.pop("virtual_packages"),
-            categories=options.pop("categories", ()) + (("dev",) if options.pop("dev_dependencies", False) else ()),
-            offline=options.pop("offline"),
-        ),
+    return Overrides(
+        environments=options.pop("environments"),
+        name=options.pop("name"),
+        version=options.pop("version"),
+        command=command,
+        platforms=options.pop("platforms"),
+        channels=options.pop("channels"),
+        virtual_packages=options.pop("virtual_packages"),
+        categories=options.pop("categories", ()) + (("dev",) if options.pop("dev_dependencies", False) else ()),
+        offline=options.pop("offline"),
     )
 
 
@@ -251,14 +255,15 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
     """Lock environment.yml: every package of every platform, by URL and hash."""
     from dataclasses import replace
 
-    from bundler.lock.fit.check import check_fits, refuse_foreign
-    from bundler.lock.request import injected_lockfiles, lock_request
-
     timeout = options.pop("lock_timeout")
+    if check:
+        return _check_lock(directory, _overrides(directory, options), solver, timeout)
+
+    from bundler.lock.fit.check import refuse_foreign
+    from bundler.lock.request import lock_request
+
     config = _load(directory, options)
     request = lock_request(config, solver, timeout)
-    if check:
-        return check_fits(request, injected_lockfiles(config))
 
     from bundler.lock.condalock import write_lockfile
     from bundler.lock.read import read_lock
@@ -274,6 +279,23 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
     counts = {platform: len(read_lock(lockfiles, platform).packages) for platform in platforms}
     told = ", ".join(f"{counted(count, 'package')} for {platform}" for platform, count in counts.items())
     return [f"{config.lockfile}: {told}"], {"lockfile": str(config.lockfile), "packages": counts}
+
+
+def _check_lock(directory: Path, overrides: Overrides, solver: str, timeout: float) -> Any:
+    from dataclasses import replace
+
+    from bundler.lock.fit.check import check_fits
+    from bundler.lock.quick import NotPlainError, plain_request
+
+    try:
+        request, lockfiles = plain_request(directory, overrides, solver)
+        return check_fits(replace(request, timeout=timeout), lockfiles)
+    except NotPlainError:
+        from bundler.config.project import load_config
+        from bundler.lock.request import injected_lockfiles, lock_request
+
+        config = load_config(directory, overrides)
+        return check_fits(lock_request(config, solver, timeout), injected_lockfiles(config))
 
 
 @_command

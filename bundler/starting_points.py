@@ -6,7 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bundler.config.fields import NAME_PATTERN
-from bundler.config.project import CONFIG_NAME
+from bundler.config.overrides import CONFIG_NAME
 from bundler.errors import ConfigError
 from bundler.resources import templates_dir
 from bundler.target.render import render_init

@@ -7,6 +7,7 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, StringConstraints
 
 from bundler.config.fields import Model
+from bundler.config.servers import assumed
 from bundler.platforms import MACHINES
 
 __all__ = ["Platform", "PlatformTable", "assumed"]
@@ -34,17 +35,3 @@ class PlatformTable(Model):
     """The lowest compute capability among their GPUs (CEP 46)."""
     archspec: Literal["x86_64", "x86_64_v2", "x86_64_v3", "x86_64_v4"] | None = None
     """The level that all their processors have; on linux-64 only."""
-
-
-def assumed(platform: str, table: PlatformTable) -> dict[str, str]:
-    """The virtual packages of a platform as conda-lock's virtual-packages.yml has them: name -> ``VERSION [BUILD]``."""
-    family = {"linux-32": "x86"}.get(platform, MACHINES.get(platform, ""))
-    cuda = {"__cuda": table.cuda} if table.cuda else {}
-    cuda |= {"__cuda_arch": table.cuda_arch} if table.cuda_arch else {}
-    return {
-        "__unix": "0",
-        "__linux": table.linux,
-        "__glibc": table.glibc,
-        "__archspec": f"1 {table.archspec or family}",
-        **cuda,
-    }

@@ -16,12 +16,13 @@ from bundler.config.consistency import inconsistencies
 from bundler.config.fields import Inside, Line, Model, Name, Setting, Variable
 from bundler.config.files import AppFile, FilesTable, FileTable
 from bundler.config.lockfiles import Lockfiles, sort_lockfiles
+from bundler.config.overrides import CONFIG_NAME, Overrides, chosen_platforms
 from bundler.config.platforms import Platform, PlatformTable
 from bundler.config.services import Service, ServiceTable
 from bundler.config.tables import ChannelsTable, LockTable, ReleaseTable, Secret, SecretForm
 from bundler.cooldown import as_text
 from bundler.errors import ConfigError, without_credentials
-from bundler.platforms import ALL, MACHINES, VIRTUAL_PACKAGES
+from bundler.platforms import VIRTUAL_PACKAGES
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -36,7 +37,6 @@ if TYPE_CHECKING:
 
 __all__ = ["AppFile", "BundleConfig", "FileTable", "Overrides", "ReleaseTable", "Secret", "Service", "load_config"]
 
-CONFIG_NAME = "bundle.toml"
 VERSION_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._+~-]{0,39}$"
 
 
@@ -85,21 +85,6 @@ class _File(Model):
     channels: ChannelsTable = ChannelsTable()
     lock: LockTable = LockTable()
     services: dict[Name, ServiceTable] = Field(default_factory=dict)
-
-
-@dataclass(frozen=True, kw_only=True)
-class Overrides:
-    """What the command line says; each replaces what bundle.toml says, and together they do without one."""
-
-    environments: tuple[Path, ...] = ()
-    name: str | None = None
-    version: str | None = None
-    command: tuple[str, ...] = ()
-    platforms: tuple[str, ...] = ()
-    channels: tuple[str, ...] = ()
-    virtual_packages: Path | None = None
-    categories: tuple[str, ...] = ()
-    offline: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -231,7 +216,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
             remedy="Set it, or pass --bundle-version (a tag, in CI).",
         )
     forms = {"RELEASE_COOKIE": SecretForm(), **parsed.secrets}
-    platforms = _chosen(bundle.platforms or tuple(parsed.platforms), overrides.platforms, source)
+    platforms = chosen_platforms(bundle.platforms or tuple(parsed.platforms), overrides.platforms, source)
     lockfiles = _lockfiles(bundle, parsed.platforms, directory, source)
     environments = _environments(bundle, directory, overrides, lockfiles)
     if source != CONFIG_NAME:
@@ -287,20 +272,6 @@ def _environments(
         return (usual,) if lockfiles.written_by_us or usual.is_file() else ()
     named = (bundle.environment,) if isinstance(bundle.environment, str) else bundle.environment
     return tuple(directory / name for name in named)
-
-
-def _chosen(named: tuple[str, ...], asked: tuple[str, ...], source: str) -> tuple[str, ...]:
-    """The platforms that the command line asks for, or else all that bundle.toml names."""
-    if ALL in asked and source != CONFIG_NAME:
-        raise ConfigError(
-            f"--platform {ALL} means those that {CONFIG_NAME} names, and there is none",
-            where=source,
-            remedy="Give each of them: --platform linux-64 --platform linux-aarch64",
-        )
-    if unknown := [name for name in asked if name != ALL and name not in MACHINES]:
-        raise ConfigError(f"there is no platform {unknown[0]!r}; there are {', '.join(MACHINES)}", where="--platform")
-    wanted = [name for one in asked or (ALL,) for name in ((named or ("linux-64",)) if one == ALL else (one,))]
-    return tuple(dict.fromkeys(wanted))
 
 
 def _check(config: BundleConfig) -> None:

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
-from bundler.config.platforms import PlatformTable, assumed
+from bundler.config.servers import PlainServers, Servers, assumed
 from bundler.errors import ConfigError
 from bundler.fetch.channels import ANYHOW, Access
 from bundler.lock.environment import Environment, check_environment
@@ -54,7 +54,7 @@ class LockRequest:
     virtual_packages: Path | None = None
     access: Access = ANYHOW
     injected: frozenset[str] = frozenset()
-    tables: tuple[tuple[str, PlatformTable], ...] = ()
+    tables: tuple[tuple[str, Servers], ...] = ()
     exclude_newer: str | None = None
     timeout: float = LOCK_TIMEOUT
     """Seconds after which a lock is given up."""
@@ -158,5 +158,5 @@ def assumed_packages(request: LockRequest) -> dict[str, Any]:
     """
     tables = dict(request.tables)
     return {
-        name: {"packages": assumed(name, tables.get(name, PlatformTable()))} for name in sorted(set(request.platforms))
+        name: {"packages": assumed(name, tables.get(name, PlainServers()))} for name in sorted(set(request.platforms))
     }

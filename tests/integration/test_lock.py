@@ -14,6 +14,7 @@ from contextlib import contextmanager
 from dataclasses import dataclass, replace
 from functools import partial
 from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -34,7 +35,6 @@ from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 SECRET = "pass-w0rd-of-the-channel"
 NOBODY_LISTENS = "http://127.0.0.1:9"
@@ -619,7 +619,17 @@ def test_conda_lock_is_not_asked_whatever_the_caches_hold(
     project.lock()
     monkeypatch.setattr(condalock, "_conda_lock_command", lambda: ["false"])
     monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "empty"))
-    assert is_fresh(project.request)
+    read = list[Path]()
+    plain = Path.read_bytes
+
+    def read_bytes(path: Path) -> bytes:
+        read.append(path)
+        return plain(path)
+
+    with monkeypatch.context() as watched:
+        watched.setattr(Path, "read_bytes", read_bytes)
+        assert is_fresh(project.request)
+    assert sorted(path.name for path in read) == ["conda-lock.yml", project.environment.name], "each of them once"
     virtual = project.path / "mine.yml"
     virtual.write_text("subdirs: {linux-64: {packages: {__glibc: '2.36'}}}\n")
     for other in (

@@ -9,6 +9,7 @@ import pytest
 
 from benchmarks.environments import Environment, World
 from benchmarks.installing import BROUGHT, GZIP_ALONE, stage_script
+from benchmarks.locking import CHECK, CHECK_LARGE, COLD, THEIR_CHECK, WARM
 from benchmarks.measure import BenchError, Figures, Sample
 from benchmarks.report import document, markdown
 from benchmarks.subjects import installs
@@ -61,6 +62,18 @@ class TestJudge:
         assert found["build 1x, gzip: our size / conda-pack's"].reached
         assert not found["build 1x, zstd: our size / conda-pack's"].reached
         assert found["build 1x: a bundle's size, zstd and its decompressor / gzip"].reached
+
+    def test_a_check_is_judged_by_cpu_time_and_wheels_by_the_clock(self) -> None:
+        one, many = figures(CHECK, 9.0, cpu=0.29), figures(CHECK_LARGE, 9.0, cpu=0.31)
+        check = result(one, many, figures(THEIR_CHECK, 9.0, cpu=2.9))
+        found = verdicts(
+            build_1x=builds(4.0), check=check, wheels=result(figures(COLD, 14.0, cpu=99), figures(WARM, 2.1, cpu=0.1))
+        )
+        assert found[f"{CHECK}: CPU seconds"].reached
+        assert not found[f"{CHECK_LARGE}: CPU seconds"].reached
+        assert found["lock --check: ours / conda-lock --check-input-hash"].cpu == pytest.approx(0.1)
+        assert found[f"wheels of an inference API, {COLD}: seconds"].reached
+        assert not found[f"wheels of an inference API, {WARM}: seconds"].reached
 
     def test_a_rebuild_is_compared_with_the_first_build_beside_it(self) -> None:
         again = result(figures("ours, gzip, first build", 4.0), *(figures(name, 1.9) for name in AGAIN))

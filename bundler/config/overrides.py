@@ -1,0 +1,45 @@
+"""What the command line says of a bundle."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bundler.errors import ConfigError
+from bundler.platforms import ALL, MACHINES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["CONFIG_NAME", "Overrides", "chosen_platforms"]
+
+CONFIG_NAME = "bundle.toml"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Overrides:
+    """What the command line says; each replaces what bundle.toml says, and together they do without one."""
+
+    environments: tuple[Path, ...] = ()
+    name: str | None = None
+    version: str | None = None
+    command: tuple[str, ...] = ()
+    platforms: tuple[str, ...] = ()
+    channels: tuple[str, ...] = ()
+    virtual_packages: Path | None = None
+    categories: tuple[str, ...] = ()
+    offline: bool = False
+
+
+def chosen_platforms(named: tuple[str, ...], asked: tuple[str, ...], source: str) -> tuple[str, ...]:
+    """The platforms that the command line asks for, or else all that bundle.toml names. Raises :class:`ConfigError`."""
+    if ALL in asked and source != CONFIG_NAME:
+        raise ConfigError(
+            f"--platform {ALL} means those that {CONFIG_NAME} names, and there is none",
+            where=source,
+            remedy="Give each of them: --platform linux-64 --platform linux-aarch64",
+        )
+    if unknown := [name for name in asked if name != ALL and name not in MACHINES]:
+        raise ConfigError(f"there is no platform {unknown[0]!r}; there are {', '.join(MACHINES)}", where="--platform")
+    wanted = [name for one in asked or (ALL,) for name in ((named or ("linux-64",)) if one == ALL else (one,))]
+    return tuple(dict.fromkeys(wanted))

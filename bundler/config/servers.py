@@ -1,0 +1,50 @@
+"""What may be assumed of the servers of a platform, without the models that check it in bundle.toml."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Protocol
+
+from bundler.platforms import MACHINES
+
+__all__ = ["PlainServers", "Servers", "assumed"]
+
+
+class Servers(Protocol):
+    """What they all have: a ``[platforms.<name>]`` table (:class:`~bundler.config.platforms.PlatformTable`)."""
+
+    @property
+    def glibc(self) -> str: ...
+    @property
+    def linux(self) -> str: ...
+    @property
+    def cuda(self) -> str | None: ...
+    @property
+    def cuda_arch(self) -> str | None: ...
+    @property
+    def archspec(self) -> str | None: ...
+
+
+@dataclass(frozen=True, kw_only=True)
+class PlainServers:
+    """Such a table that was read without pydantic; what it has unless said."""
+
+    glibc: str = "2.28"
+    linux: str = "5.10"
+    cuda: str | None = None
+    cuda_arch: str | None = None
+    archspec: str | None = None
+
+
+def assumed(platform: str, table: Servers) -> dict[str, str]:
+    """The virtual packages of a platform as conda-lock's virtual-packages.yml has them: name -> ``VERSION [BUILD]``."""
+    family = {"linux-32": "x86"}.get(platform, MACHINES.get(platform, ""))
+    cuda = {"__cuda": table.cuda} if table.cuda else {}
+    cuda |= {"__cuda_arch": table.cuda_arch} if table.cuda_arch else {}
+    return {
+        "__unix": "0",
+        "__linux": table.linux,
+        "__glibc": table.glibc,
+        "__archspec": f"1 {table.archspec or family}",
+        **cuda,
+    }

@@ -1,0 +1,173 @@
+"""What `lock --check` goes by in bundle.toml, without its models: pydantic takes longer to import than the check takes.
+
+The models decide, so this is a part of them, not another opinion: what they might refuse, or what is not known here,
+raises :class:`NotPlainError`, and they have to read it (:func:`bundler.config.project.load_config`). The tests compare
+both. Tables that locking does not depend on, such as ``[services]``, are left to the build.
+"""
+
+from __future__ import annotations
+
+import re
+import sys
+from dataclasses import fields, replace
+from typing import TYPE_CHECKING, Any
+
+from bundler.config.lockfiles import Lockfiles, sort_lockfiles
+from bundler.config.overrides import CONFIG_NAME, Overrides, chosen_platforms
+from bundler.config.servers import PlainServers
+from bundler.cooldown import parse_age
+from bundler.errors import BundlerError
+from bundler.fetch.channels import Access
+from bundler.lock.request import LockRequest
+from bundler.platforms import MACHINES, VIRTUAL_PACKAGES
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+if sys.version_info >= (3, 11):
+    import tomllib
+else:
+    import tomli as tomllib
+
+__all__ = ["NotPlainError", "plain_request"]
+
+_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
+_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+~-]{0,39}")
+_PATH = re.compile(r"[^\x00-\x1f\x7f]+")
+_NUMBERS = {"linux": re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?")}
+_NUMBER = re.compile(r"[0-9]+\.[0-9]+")
+_LEVELS = ("x86_64", "x86_64_v2", "x86_64_v3", "x86_64_v4")
+_TABLES = {"bundle", "platforms", "files", "config", "secrets", "release", "channels", "lock", "services"}
+_OTHERS = {"description", "categories", "exclude", "include", "owners", "link_scripts", "bytecode", "libraries"}
+"""Keys of [bundle] that a lockfile does not depend on."""
+_KEYS = {"name", "version", "platforms", "environment", "lockfile", "lockfile_environment"}
+
+
+class NotPlainError(Exception):
+    """The models have to read it."""
+
+
+def plain_request(directory: Path, overrides: Overrides, solver: str) -> tuple[LockRequest, Lockfiles]:
+    """The request and lockfiles of a bundle.toml as most people write it. Raises :class:`NotPlainError`."""
+    try:
+        document = tomllib.loads((directory / CONFIG_NAME).read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise NotPlainError from error
+    bundle, tables = _table(document, "bundle"), _table(document, "platforms")
+    _sure(document.keys() <= _TABLES)
+    _sure(bool(document.get("services") or overrides.command))
+    _sure(bundle.keys() <= _KEYS | _OTHERS)
+    _text(overrides.name or bundle.get("name"), _NAME)
+    _text(overrides.version or bundle.get("version"), _VERSION)
+    named = tuple(_text(one, _PATH) for one in _platforms(bundle, tables))
+    servers = tuple(sorted((name, _servers(name, table)) for name, table in tables.items()))
+    _sure(set(named) <= set(MACHINES))
+    try:
+        platforms = chosen_platforms(named, overrides.platforms, CONFIG_NAME)
+        room = directory.resolve()
+        lockfiles = sort_lockfiles(
+            (room / _text(name, _PATH) for name in _list(bundle.get("lockfile", "conda-lock.yml"))), where=CONFIG_NAME
+        )
+    except BundlerError as error:
+        raise NotPlainError from error
+    _sure(set(tables) <= {*named, *platforms})
+    environments = _environments(bundle, overrides, room, lockfiles)
+    _sure(not (tables and not overrides.virtual_packages and _virtual_beside(environments)))
+    if environment := bundle.get("lockfile_environment"):
+        lockfiles = replace(lockfiles, environment=_text(environment, _PATH))
+    default, access = _channels(_table(document, "channels"))
+    return LockRequest(
+        environments=environments,
+        lockfile=lockfiles.conda[0],
+        platforms=platforms,
+        channels=overrides.channels,
+        solver=solver,
+        virtual_packages=_existing(overrides.virtual_packages),
+        access=replace(access, offline=overrides.offline),
+        tables=servers,
+        exclude_newer=_cooldown(_table(document, "lock")),
+        default_channel=default,
+    ), replace(lockfiles, glibc=tuple((name, one.glibc) for name, one in servers))
+
+
+def _sure(known: bool) -> None:
+    if not known:
+        raise NotPlainError
+
+
+def _text(value: Any, pattern: re.Pattern[str]) -> str:
+    _sure(isinstance(value, str) and pattern.fullmatch(value) is not None)
+    return str(value)
+
+
+def _table(document: dict[str, Any], key: str) -> dict[str, Any]:
+    found = document.get(key, {})
+    _sure(isinstance(found, dict))
+    return dict(found)
+
+
+def _list(value: Any) -> list[Any]:
+    """One text, or several."""
+    _sure(isinstance(value, str | list) and bool(value))
+    return [value] if isinstance(value, str) else list(value)
+
+
+def _platforms(bundle: dict[str, Any], tables: dict[str, Any]) -> list[Any]:
+    if "platforms" not in bundle:
+        return list(tables)
+    _sure(isinstance(bundle["platforms"], list) and bool(bundle["platforms"]))
+    return list(bundle["platforms"])
+
+
+def _existing(path: Path | None) -> Path | None:
+    _sure(path is None or path.is_file())
+    return path
+
+
+def _environments(bundle: dict[str, Any], overrides: Overrides, room: Path, lockfiles: Lockfiles) -> tuple[Path, ...]:
+    if overrides.environments:
+        found = [path.resolve() for path in overrides.environments]
+    elif "environment" in bundle:
+        found = [room / _text(name, _PATH) for name in _list(bundle["environment"])]
+    else:
+        _sure(lockfiles.written_by_us)
+        found = [room / "environment.yml"]
+    _sure(all(path.is_file() for path in found))
+    return tuple(found)
+
+
+def _virtual_beside(environments: tuple[Path, ...]) -> bool:
+    return any(environments[0].with_name(name).exists() for name in VIRTUAL_PACKAGES)
+
+
+def _servers(name: str, table: Any) -> PlainServers:
+    _sure(name in MACHINES and isinstance(table, dict) and table.keys() <= {one.name for one in fields(PlainServers)})
+    for key, value in table.items():
+        if key == "archspec":
+            _sure(name == "linux-64" and value in _LEVELS)
+        else:
+            _text(value, _NUMBERS.get(key, _NUMBER))
+    return PlainServers(**table)
+
+
+def _channels(table: dict[str, Any]) -> tuple[str, Access]:
+    """The default channel, and how channels are reached. What mirrors there may be, the models know."""
+    _sure(table.keys() <= {"default", "priority", "retries", "read_timeout"})
+    default, priority = _text(table.get("default", "conda-forge"), _PATH), table.get("priority", "strict")
+    retries, patience = table.get("retries", 4), table.get("read_timeout", 30)
+    _sure(priority in ("strict", "flexible"))
+    _sure(type(retries) is int and 0 <= retries <= 20)
+    _sure(type(patience) in (int, float) and 0 < patience <= 3600)
+    return default, Access(priority=priority, retries=retries, read_timeout=patience)
+
+
+def _cooldown(table: dict[str, Any]) -> str | None:
+    _sure(table.keys() <= {"exclude_newer"})
+    if not table:
+        return None
+    said = _text(table["exclude_newer"], _PATH)
+    try:
+        parse_age(said)
+    except ValueError as error:
+        raise NotPlainError from error
+    return said
