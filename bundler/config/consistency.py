@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundler.config.overrides import override_problems
 from bundler.systemd.directives import nearest
 
 if TYPE_CHECKING:
@@ -18,6 +19,7 @@ def inconsistencies(config: BundleConfig) -> list[str]:
     return [
         *(f"config.{name}: is a secret as well" for name, _ in config.config if name in secrets),
         *(problem for service in config.services for problem in service.problems()),
+        *override_problems(config),
         *_names(config),
         *_references(config),
         *_circles(config),
