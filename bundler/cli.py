@@ -18,6 +18,7 @@ import click
 
 from bundler import __version__
 from bundler.errors import BundlerError, ConfigError
+from bundler.fetch.trust import adopt_certificates
 from bundler.printable import printable_lines
 
 if TYPE_CHECKING:
@@ -37,6 +38,7 @@ def main() -> None:
     """The command ``conda-bundler``."""
     # A CI job that is cancelled gets SIGTERM: as an exception it lets temporary directories and machines go.
     signal.signal(signal.SIGTERM, lambda number, _frame: sys.exit(128 + number))
+    adopt_certificates()
     try:
         cli(prog_name="conda-bundler")
     except SystemExit as end:

@@ -246,7 +246,7 @@ def test_forms_of_secrets(project: Path, form: str, made: tuple[object, ...]) ->
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ("{ bytes = 15 }", "greater than or equal to 16"),
+        ("{ bytes = 15 }", "it must be at least 16"),
         ("{ length = 31 }", "the least is 32"),
         ('{ format = "base32", length = 25 }', "the least is 26"),
         ('{ format = "alphanumeric", length = 21 }', "the least is 22"),
