@@ -79,7 +79,7 @@ class UnitOverrides(Model):
 _RESERVED = {
     "ExecStart": "what is started is services.{name}.command",
     "Type": 'set services.{name}.type, "exec" or "notify", or a schedule for a job',
-    "User": "services run as the bundle's own user; install.sh --user NAME takes another one",
+    "User": "services run as the bundle's own user, which its state belongs to",
     "Group": "services run as the bundle's own user and group; SupplementaryGroups adds to them",
     "DynamicUser": "services run as the bundle's own user, which its state belongs to",
 }

@@ -67,6 +67,12 @@ def test_a_bad_name_is_refused(project: Path, name: str) -> None:
     assert "bundle.name" in refused(project, GOOD.replace('name = "hello"', f'name = "{name}"'))
 
 
+@pytest.mark.parametrize("name", ["www-data", "postgres", "docker", "render", "systemd-x", "kvm"])
+def test_the_name_of_a_user_that_servers_have_is_refused(project: Path, name: str) -> None:
+    said = refused(project, GOOD.replace('name = "hello"', f'name = "{name}"'))
+    assert f"give the bundle another name, such as my-{name}" in said
+
+
 @pytest.mark.parametrize("version", ["", "-1", "1/2", "1 2", "x" * 41, "1:2"])
 def test_a_bad_version_is_refused(project: Path, version: str) -> None:
     assert "bundle.version" in refused(project, GOOD.replace("1.2.0", version))

@@ -171,7 +171,7 @@ def test_a_command_that_could_not_start_is_refused(tmp_path: Path, line: str, sa
     [
         ('Service = { ExecStart = "/bin/x" }', "what is started is services.over.command"),
         ('Service = { Type = "forking" }', "set services.over.type"),
-        ('Service = { User = "www-data" }', "install.sh --user"),
+        ('Service = { User = "www-data" }', "services run as the bundle's own user"),
         ('Service = { DynamicUser = "yes" }', "the bundle's own user"),
         ('Service = { StateDirectory = "" }', "{state} is made by it and cannot be taken away"),
         ('Service = { StateDirectory = "postgresql" }', "Write over/postgresql"),
