@@ -32,10 +32,8 @@ def inconsistencies(config: BundleConfig) -> list[str]:
 def _taken_name(config: BundleConfig) -> list[str]:
     if not is_reserved(config.name):
         return []
-    return [
-        f"bundle.name: many servers have a user or group {config.name!r}, which the services would run as; give the"
-        f" bundle another name, such as my-{config.name}"
-    ]
+    taken = f"bundle.name: many servers have a user or group {config.name!r} already"
+    return [f"{taken}; give the bundle another name, such as my-{config.name}"]
 
 
 def _names(config: BundleConfig) -> list[str]:

@@ -11,7 +11,7 @@ _NAMES = frozenset(
     """
     abrt adm alpm amavis apache apt at audio audit avahi backup bin bluetooth brlapi cdrom chrony cockpit-ws colord
     crontab daemon dbus dhcpcd dialout dip disk dnsmasq docker dovecot dovenull exim fax flatpak floppy fprint ftp games
-    gdm geoclue git gnats group haproxy halt http input irc kmem kvm landscape libvirt libvirt-qemu lightdm list lock log
+    gdm geoclue git gnats group haproxy halt http input irc kmem kvm landscape libvirt lightdm list lock log
     lp lpadmin lxd mail mailman man mem memcache memcached messagebus mongodb mysql named netdev network news nfsnobody
     nginx nm-openvpn nobody nogroup ntp nvidia-persistenced openvpn operator optical pcp pipewire plugdev podman polkitd
     pollinate postdrop postfix postgres power proc proxy pulse qemu rabbitmq redis render root rpc rpcuser rtkit rtkitd
