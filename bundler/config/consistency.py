@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundler.config.overrides import override_problems
 from bundler.config.reserved import is_reserved
+from bundler.config.unitoverrides import override_problems
 from bundler.systemd.directives import nearest
 
 if TYPE_CHECKING:

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bundler.config.fields import Line, Model, Name, Value, Variable, Word
-from bundler.config.overrides import UnitOverrides
+from bundler.config.unitoverrides import UnitOverrides
 from bundler.systemd.calendar import check_calendar, seconds_of
 
 if TYPE_CHECKING:
