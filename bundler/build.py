@@ -34,6 +34,7 @@ from bundler.progress import QuietProgress
 from bundler.sharing.owners import Owners, check_names
 from bundler.target.activation import read_activation, spec_variables
 from bundler.target.libraries import host_libraries, library_notes
+from bundler.target.notes import override_notes
 from bundler.target.render import (
     CLIENTS,
     InstallDecompressor,
@@ -130,6 +131,8 @@ def _build_one(
 ) -> Bundle:
     config = _for_platform(config, lock.platform, progress)
     identity = identify(config, lock, app)
+    for note in override_notes(config, identity.release_dir, lock.names):
+        progress.step(f"note: {note}")
     with workspace(options.output, identity) as room:
         brought = _decompressor(identity, config, lock, options, progress)
         options = replace(options, compression=options.compression or ("zstd" if brought else "gzip"))

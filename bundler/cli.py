@@ -18,6 +18,7 @@ import click
 
 from bundler import __version__
 from bundler.errors import BundlerError, ConfigError
+from bundler.fetch.trust import adopt_certificates
 from bundler.printable import counted, printable_lines
 
 if TYPE_CHECKING:
@@ -41,6 +42,7 @@ def main() -> None:
     for number in (signal.SIGTERM, signal.SIGHUP):
         if signal.getsignal(number) is not signal.SIG_IGN:  # nohup
             signal.signal(number, lambda number, _frame: sys.exit(128 + number))
+    adopt_certificates()
     try:
         cli(prog_name="conda-bundler")
     except SystemExit as end:

@@ -131,6 +131,15 @@ class ExemptionEntry(_Entry):
     reason: str = ""
 
 
+class OverrideEntry(_Entry):
+    """Lines of a unit's that bundle.toml has taken away, and what is there instead."""
+
+    section: str
+    directive: str
+    ours: tuple[str, ...] = ()
+    now: tuple[str, ...] = ()
+
+
 class ServiceEntry(_Entry):
     """``health`` is the table of bundle.toml."""
 
@@ -142,6 +151,7 @@ class ServiceEntry(_Entry):
     health: dict[str, Any] | None = None
     exemptions: tuple[ExemptionEntry, ...] = ()
     watch_exemptions: tuple[ExemptionEntry, ...] = ()
+    overrides: tuple[OverrideEntry, ...] = ()
 
     def reason(self, unit: str, directive: str) -> str:
         """Why this unit of the service's is no better confined by this directive, as far as the build knows."""

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from bundler.bundle.index import LibraryUserEntry, Manifest, NoteEntry, PackageEntry, SharedEntry
+    from bundler.bundle.index import LibraryUserEntry, Manifest, NoteEntry, OverrideEntry, PackageEntry, SharedEntry
 
 __all__ = ["Inspection", "inspect"]
 
@@ -131,6 +131,7 @@ class Inspection:
             if unit is not None:
                 rows += [(service.unit if key == "runs" else "", key, said) for key, said in self._service(unit)]
             asked = ((service.health or {}).get(kind) for kind in ("http", "tcp", "command"))
+            rows += [("", "override", self._short(_override(one))) for one in service.overrides]
             rows += [("", "health", one if isinstance(one, str) else " ".join(one)) for one in asked if one]
         return columns(rows)
 
@@ -231,6 +232,11 @@ def inspect(path: Path) -> Inspection:
 def _section(heading: str, lines: Iterable[str]) -> list[str]:
     found = list(lines)
     return ["", heading, *found] if found else []
+
+
+def _override(entry: OverrideEntry) -> str:
+    now = " ".join(entry.now) or "nothing"
+    return f"{entry.directive}: {now}, in the place of {' '.join(entry.ours)}"
 
 
 def _exceptions(unit: UnitText) -> tuple[tuple[str, str], ...]:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
 from bundler.target.hardening import WATCH, exemptions
+from bundler.target.service import overridden
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -68,7 +69,7 @@ def make_manifest(
         "options": {"exclude": config.exclude, "include": config.include},
         "config": dict(config.config),
         "secrets": [asdict(secret) for secret in config.secrets],
-        "services": _services(config, lock),
+        "services": _services(config, identity, lock),
         "packages": _packages(archives),
         "notes": [asdict(note) for note in payload.notes],
         "shared": [asdict(one) for one in payload.shared],
@@ -93,7 +94,7 @@ def _decompressor(brought: Decompressor | None) -> dict[str, Any] | None:
     return {"program": brought.program, "files": sorted(brought.files), "packages": packages}
 
 
-def _services(config: BundleConfig, lock: Lock) -> list[dict[str, Any]]:
+def _services(config: BundleConfig, identity: Identity, lock: Lock) -> list[dict[str, Any]]:
     return [
         {
             "unit": service.unit,
@@ -104,6 +105,7 @@ def _services(config: BundleConfig, lock: Lock) -> list[dict[str, Any]]:
             "profile": service.table.profile,
             "hardening": service.table.hardening,
             "exemptions": [asdict(exemption) for exemption in exemptions(service, lock.names)],
+            "overrides": [asdict(one) for one in overridden(config, service, identity.release_dir, lock.names)],
             "watch_exemptions": [asdict(exemption) for exemption in WATCH] if service.watch_unit else [],
         }
         for service in config.services

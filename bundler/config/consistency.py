@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundler.config.reserved import is_reserved
+from bundler.config.unitoverrides import override_problems
 from bundler.systemd.directives import nearest
 
 if TYPE_CHECKING:
@@ -16,13 +18,22 @@ def inconsistencies(config: BundleConfig) -> list[str]:
     """A sentence for each, with the key that it is about."""
     secrets = {secret.name for secret in config.secrets}
     return [
+        *_taken_name(config),
         *(f"config.{name}: is a secret as well" for name, _ in config.config if name in secrets),
         *(problem for service in config.services for problem in service.problems()),
+        *override_problems(config),
         *_names(config),
         *_references(config),
         *_circles(config),
         *_unnamed_nodes(config),
     ]
+
+
+def _taken_name(config: BundleConfig) -> list[str]:
+    if not is_reserved(config.name):
+        return []
+    taken = f"bundle.name: many servers have a user or group {config.name!r} already"
+    return [f"{taken}; give the bundle another name, such as my-{config.name}"]
 
 
 def _names(config: BundleConfig) -> list[str]:

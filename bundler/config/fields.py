@@ -8,13 +8,26 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
-__all__ = ["NAME_PATTERN", "PLACE", "PLACES", "Inside", "Line", "Model", "Name", "Setting", "Value", "Variable", "Word"]
+__all__ = [
+    "NAME_PATTERN",
+    "PLACE",
+    "PLACES",
+    "Inside",
+    "Line",
+    "Model",
+    "Name",
+    "Setting",
+    "Value",
+    "Variable",
+    "Word",
+    "check_places",
+]
 
 NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
 PLACES = ("app", "env", "root", "state", "cache", "runtime")
 """What ``{…}`` in commands and environments may name."""
-PLACE = re.compile(r"\{(\{[a-z]+\})\}|\{([a-z]+)\}")
-"""``{{word}}``, which stands for ``{word}``, or ``{place}``."""
+PLACE = re.compile(r"\{(\{[a-z]+\})\}|(?<!\$)\{([a-z]+)\}")
+"""``{{word}}``, which stands for ``{word}``, or ``{place}``; ``${word}`` is a variable."""
 
 
 def _one_line(value: str) -> str:
@@ -23,10 +36,13 @@ def _one_line(value: str) -> str:
     return value
 
 
-def _places(value: str) -> str:
+def check_places(value: str) -> str:
     unknown = [name for _, name in PLACE.findall(value) if name and name not in PLACES]
     if unknown:
-        raise ValueError(f"unknown place {{{unknown[0]}}}; there are " + " ".join(f"{{{name}}}" for name in PLACES))
+        places = " ".join(f"{{{name}}}" for name in PLACES)
+        raise ValueError(
+            f"unknown place {{{unknown[0]}}}; there are {places}, and {{{{{unknown[0]}}}}} is the word in braces itself"
+        )
     return value
 
 
@@ -55,8 +71,8 @@ def _setting(value: str) -> str:
 
 Variable = Annotated[str, StringConstraints(pattern=r"^[A-Za-z_][A-Za-z0-9_]*$")]
 Setting = Annotated[str, AfterValidator(_setting)]
-Value = Annotated[Setting, AfterValidator(_places)]
-Word = Annotated[str, StringConstraints(min_length=1), AfterValidator(_one_line), AfterValidator(_places)]
+Value = Annotated[Setting, AfterValidator(check_places)]
+Word = Annotated[str, StringConstraints(min_length=1), AfterValidator(_one_line), AfterValidator(check_places)]
 
 
 class Model(BaseModel):

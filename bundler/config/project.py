@@ -18,10 +18,11 @@ from bundler.config.files import AppFile, FilesTable, FileTable
 from bundler.config.lockfiles import Lockfiles, sort_lockfiles
 from bundler.config.overrides import CONFIG_NAME, Overrides, chosen_platforms
 from bundler.config.platforms import Platform, PlatformTable
+from bundler.config.sentences import sentences
 from bundler.config.services import Service, ServiceTable
 from bundler.config.tables import ChannelsTable, LockTable, ReleaseTable, Secret, SecretForm
 from bundler.cooldown import as_text
-from bundler.errors import ConfigError, without_credentials
+from bundler.errors import ConfigError
 from bundler.platforms import VIRTUAL_PACKAGES
 
 if sys.version_info >= (3, 11):
@@ -177,7 +178,7 @@ def load_config(directory: Path, overrides: Overrides | None = None) -> BundleCo
         parsed = _File.model_validate(document)
     except ValidationError as error:
         raise ConfigError(
-            _sentences(error), where=source, remedy="See the README's table of bundle.toml keys."
+            _joined(sentences(error, document)), where=source, remedy="See the README's table of bundle.toml keys."
         ) from error
     config = _resolve(parsed, directory=directory.resolve(), source=source, overrides=overrides)
     _check(config)
@@ -307,28 +308,5 @@ def _platform_mistakes(config: BundleConfig) -> list[str]:
     return problems
 
 
-def _sentences(error: ValidationError) -> str:
-    return _joined([f"{_key(detail['loc'])}: {_reason(detail)}" for detail in error.errors()])
-
-
 def _joined(problems: Sequence[str]) -> str:
     return problems[0] if len(problems) == 1 else "\n  - ".join([f"{len(problems)} mistakes:", *problems])
-
-
-_NO_KEYS = ("[key]", "[path]", "[table]")
-"""Parts of pydantic's locations that stand in no bundle.toml."""
-
-
-def _key(location: tuple[str | int, ...]) -> str:
-    return without_credentials(".".join(str(part) for part in location if part not in _NO_KEYS))
-
-
-def _reason(detail: Any) -> str:
-    kind, given = detail["type"], detail.get("input")
-    if kind == "extra_forbidden":
-        return "unknown key"
-    if kind == "missing":
-        return "is missing"
-    if kind == "string_pattern_mismatch":
-        return f"{given!r} does not fit {detail['ctx']['pattern']}"
-    return str(detail["msg"]).removeprefix("Value error, ")

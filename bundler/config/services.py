@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bundler.config.fields import Line, Model, Name, Value, Variable, Word
+from bundler.config.unitoverrides import UnitOverrides
 from bundler.systemd.calendar import check_calendar, seconds_of
-from bundler.systemd.directives import DIRECTIVES, nearest
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["Health", "Schedule", "Service", "ServiceTable", "UnitOverrides"]
+__all__ = ["Health", "Schedule", "Service", "ServiceTable"]
 
 _VARIABLE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
 _HOST = rf"(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]|{_VARIABLE})"
@@ -56,47 +56,10 @@ def _signal(value: str) -> str:
     return value
 
 
-def _directive_of(section: str) -> AfterValidator:
-    known = DIRECTIVES[section]
-
-    def check(name: str) -> str:
-        if name not in known:
-            others = [other for other, names in DIRECTIVES.items() if name in names]
-            hint = f"; it belongs into [{others[0]}]" if others else nearest(name, known)
-            raise ValueError(f"[{section}] has no directive {name!r}{hint}")
-        return name
-
-    return AfterValidator(check)
-
-
-_UnitName = Annotated[str, _directive_of("Unit")]
-_ServiceName = Annotated[str, _directive_of("Service")]
-_TimerName = Annotated[str, _directive_of("Timer")]
-_InstallName = Annotated[str, _directive_of("Install")]
-_Setting = Line | tuple[Line, ...]
 _Span = Annotated[Line, AfterValidator(_span)]
 _Status = Annotated[int, Field(ge=100, le=599)]
 _Tasks = Annotated[int, Field(ge=1)] | Annotated[str, StringConstraints(pattern=r"^([0-9]+%|infinity)$")]
 _Size = Annotated[str, StringConstraints(pattern=r"^([0-9]+[KMGT]?|[0-9]+%|infinity)$")]
-
-
-class UnitOverrides(Model):
-    """Directives by section, put verbatim in the place of ours of the same name; a list gives several lines."""
-
-    Unit: dict[_UnitName, _Setting] = Field(default_factory=dict)
-    Service: dict[_ServiceName, _Setting] = Field(default_factory=dict)
-    Timer: dict[_TimerName, _Setting] = Field(default_factory=dict)
-    Install: dict[_InstallName, _Setting] = Field(default_factory=dict)
-
-    def section(self, name: str) -> dict[str, str | tuple[str, ...]]:
-        """The overrides of ``[name]``."""
-        found: dict[str, str | tuple[str, ...]] = getattr(self, name)
-        return found
-
-    def last(self, section: str, directive: str, default: str) -> str:
-        """What the directive has in the end, as far as it has one value."""
-        given = self.section(section).get(directive, default)
-        return given if isinstance(given, str) else (*given, "")[-1]
 
 
 class Health(Model):
@@ -307,9 +270,8 @@ class Service:
             interval = seconds_of(unit.last("Unit", "StartLimitIntervalSec", str(table.start_interval)))
             burst = int(unit.last("Unit", "StartLimitBurst", str(table.start_limit)))
             delay = seconds_of(unit.last("Service", "RestartSec", str(table.restart_delay)))
-        except ValueError as error:
-            yield f"{where}.unit: {error}"
-            return
+        except ValueError:
+            return  # said of the directive itself
         if 0 < interval <= burst * delay:  # 0 turns it off: whoever writes that knows
             yield (
                 f"{where}.unit: the start limit can never trip: {burst} starts with {delay:g} s between them take"

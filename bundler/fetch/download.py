@@ -37,6 +37,7 @@ from bundler import __version__
 from bundler.fetch.channels import public_url
 from bundler.fetch.credentials import Credentials
 from bundler.fetch.partfile import ChangedFile, PartFile
+from bundler.fetch.trust import certificate_hint, proxy_hint
 from bundler.printable import counted
 
 if TYPE_CHECKING:
@@ -199,7 +200,7 @@ class Downloader:
                     if self._stopped.is_set():
                         raise _Stopped
         except HTTPError as error:
-            raise _TryAgain(self._reason(error)) from error
+            raise _TryAgain(self._reason(error, urlsplit(url).scheme)) from error
         except BaseException as error:
             response.close()  # the rest of the answer would be the next one's beginning
             if isinstance(error, ChangedFile):
@@ -225,9 +226,10 @@ class Downloader:
                 retries=_REDIRECTS,
             )
         except HTTPError as error:
+            reason = self._reason(error, urlsplit(request.url).scheme)
             if isinstance(_cause(error), SSLError):  # which no second try mends
-                raise DownloadFailed(self._reason(error)) from error
-            raise _TryAgain(self._reason(error)) from error
+                raise DownloadFailed(reason) from error
+            raise _TryAgain(reason) from error
 
     def _pool(self, url: str) -> urllib3.PoolManager:
         parts = urlsplit(url)
@@ -257,7 +259,7 @@ class Downloader:
             ssl_context=ssl.create_default_context(),
         )
 
-    def _reason(self, error: HTTPError) -> str:
+    def _reason(self, error: HTTPError, scheme: str) -> str:
         """In a few words, and never in urllib3's own, in which URLs stand."""
         cause = _cause(error)
         if isinstance(cause, IncompleteRead):
@@ -265,7 +267,9 @@ class Downloader:
         if isinstance(cause, TimeoutError) and not isinstance(cause, NewConnectionError):
             return f"nothing came for {counted(float(self._timeout.read_timeout or 0), 'second')}"
         said = next((words for kind, words in _WORDS.items() if isinstance(cause, kind)), None)
-        return f"{said} ({_innermost(cause)})" if said else _innermost(cause)
+        hint = certificate_hint() if isinstance(cause, SSLError) else ""
+        hint = proxy_hint(scheme) if isinstance(cause, ProxyError) else hint
+        return f"{said} ({'; '.join(filter(None, (_innermost(cause), hint)))})" if said else _innermost(cause)
 
 
 def _copy(url: str, part: PartFile) -> str:

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from bundler.fetch.trust import certificate_hint
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -50,6 +52,8 @@ def explain_channel(text: str, *, channel: str) -> str:
     """One sentence on a channel that does not answer as one; ``text`` is rattler's chain of causes, one a line."""
     causes = [line.removeprefix("Caused by: ") for line in text.strip().splitlines()]
     detail = f"{causes[0]} ({causes[-1]})" if len(causes) > 1 else causes[0]
+    if "certificate" in causes[-1].lower():
+        detail += f"; {certificate_hint()}"
     if "could not find subdir" in text:
         return f"there is no channel {channel}: it has no noarch/repodata.json"
     if refused := re.search(r"\b(401|403) \w+", text):

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
 from bundler.errors import BundlerError, LockError, without_credentials
+from bundler.fetch.trust import certificate_hint
 from bundler.lock.requirements import BUILD_IT
 from bundler.process import shown
 from bundler.resources import cache_dir
@@ -69,6 +70,8 @@ def _unreachable(text: str, where: str) -> BundlerError | None:
             remedy="Check its URL." if named else f"Try again later, or name another index under {_INDEX_SETTINGS}.",
         )
     reason = re.findall(r"cause: (.*)", text)[-1]
+    if "certificate" in reason.lower():
+        reason = f"{reason}; {certificate_hint()}"
     return LockError(
         f"{what} {_server(found[1])} cannot be reached: {reason}",
         where=where,

@@ -5,18 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
-from bundler.errors import ConfigError
 from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
 from bundler.target.hardening import confinement, probe_confinement, variables
 from bundler.target.health import Sections, health_sections, timer_sections, watch_sections
+from bundler.target.overrides import COMMANDS, Replaced, command_line, lay_over
+from bundler.target.programs import find_program, missing_program
 from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
-
     from bundler.config.project import BundleConfig, Service
 
-__all__ = ["make_units", "places", "service_environment"]
+__all__ = ["make_units", "overridden", "places", "service_environment"]
 
 # Where a service keeps files, and the directive that has systemd make such a directory.
 _DIRECTORIES = (("state", "StateDirectory"), ("cache", "CacheDirectory"), ("runtime", "RuntimeDirectory"))
@@ -24,12 +23,12 @@ _DIRECTORIES = (("state", "StateDirectory"), ("cache", "CacheDirectory"), ("runt
 # What of a service's overrides its health check has as well: who asks, from where, with which rights.
 _SHARED_OVERRIDES = frozenset(
     """
-    AppArmorProfile BindPaths BindReadOnlyPaths Environment EnvironmentFile Group IPAddressAllow IPAddressDeny
+    AppArmorProfile BindPaths BindReadOnlyPaths Environment EnvironmentFile IPAddressAllow IPAddressDeny
     IPCNamespacePath InaccessiblePaths NetworkNamespacePath PassEnvironment PrivateDevices PrivateMounts PrivateNetwork
     PrivateTmp PrivateUsers ProcSubset ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs
     ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem ReadOnlyPaths ReadWritePaths
     RestrictAddressFamilies RestrictFileSystems RestrictNamespaces RootDirectory RootImage SELinuxContext
-    SupplementaryGroups SystemCallFilter TemporaryFileSystem UnsetEnvironment User MemoryDenyWriteExecute
+    SupplementaryGroups SystemCallFilter TemporaryFileSystem UnsetEnvironment MemoryDenyWriteExecute
     """.split()  # noqa: SIM905 -- a list of forty strings would be read by nobody
 )
 
@@ -70,10 +69,12 @@ def make_units(
     units = []
     for service in config.services:
         command = _command(config, service, release, executables)
-        found = {service.unit: _service_sections(config, service, release, command, packages)}
+        sections = _service_sections(config, service, release, command, packages)
+        found = {service.unit: _laid_over(config, service, release, sections, executables)[0]}
         about = _description(config, service)
         if service.timer:
-            found[service.timer] = _schedule_sections(service, description=about)
+            timer = _schedule_sections(service, description=about)
+            found[service.timer] = _laid_over(config, service, release, timer, executables, ("Timer",))[0]
         if service.health_unit:
             asking = _health_command(config, service, release, executables)
             common = _asking(config, service, release, packages)
@@ -122,8 +123,6 @@ def _service_sections(
     }
     if not table.schedule:
         sections["Install"] = (("WantedBy", "multi-user.target"),)
-    for name, lines in sections.items():
-        sections[name] = _overridden(lines, table.unit.section(name))
     return sections
 
 
@@ -190,7 +189,7 @@ def _schedule_sections(service: Service, *, description: str) -> Sections:
     )
     return {
         "Unit": (("Description", f"When to run {description}"),),
-        "Timer": _overridden(lines, table.unit.Timer),
+        "Timer": lines,
         "Install": (("WantedBy", "timers.target"),),
     }
 
@@ -211,7 +210,8 @@ def _asking(config: BundleConfig, service: Service, release: str, packages: froz
         )
     else:
         lines = (*common, *probe_confinement(service))
-    return _overridden(lines, {key: value for key, value in table.unit.Service.items() if key in _SHARED_OVERRIDES})
+    overrides = _overrides(config, service, release, "Service", None)
+    return lay_over("Service", lines, {key: said for key, said in overrides.items() if key in _SHARED_OVERRIDES})[0]
 
 
 def _common(config: BundleConfig, service: Service, release: str, unit: str) -> Lines:
@@ -241,11 +241,50 @@ def _unit(name: str, config: BundleConfig, release: str, sections: Sections) -> 
     )
 
 
-def _overridden(directives: Lines, overrides: Mapping[str, str | tuple[str, ...]]) -> Lines:
-    """``[services.x.unit.Service]``: the user's directives, verbatim, in place of ours of the same name."""
-    given = {key: (value,) if isinstance(value, str) else value for key, value in overrides.items()}
-    kept = tuple((key, value) for key, value in directives if key not in given)
-    return kept + tuple((key, value) for key, values in given.items() for value in values)
+def overridden(config: BundleConfig, service: Service, release: str, packages: frozenset[str]) -> tuple[Replaced, ...]:
+    """What bundle.toml's overrides take away of the lines of the service and of its timer."""
+    sections = _service_sections(config, service, release, "", packages)
+    replaced = _laid_over(config, service, release, sections, None)[1]
+    if not service.timer:
+        return replaced
+    timer = _schedule_sections(service, description="")
+    return (*replaced, *_laid_over(config, service, release, timer, None, ("Timer",))[1])
+
+
+def _laid_over(
+    config: BundleConfig,
+    service: Service,
+    release: str,
+    sections: Sections,
+    executables: frozenset[str] | None,
+    titles: tuple[str, ...] = ("Unit", "Service", "Install"),
+) -> tuple[Sections, tuple[Replaced, ...]]:
+    """``sections`` with the overrides of those named in ``titles``, and what of them is gone."""
+    laid = dict(sections)
+    replaced: list[Replaced] = []
+    for title in titles:
+        if title in sections:
+            overrides = _overrides(config, service, release, title, executables)
+            laid[title], gone = lay_over(title, sections[title], overrides)
+            replaced += gone
+    return laid, tuple(replaced)
+
+
+def _overrides(
+    config: BundleConfig, service: Service, release: str, section: str, executables: frozenset[str] | None
+) -> dict[str, tuple[str, ...]]:
+    """``[services.x.unit.<section>]`` filled in; programs are looked up if ``executables`` are known."""
+    inside = places(config, service, release)
+    found = {}
+    for directive, lines in service.table.unit.lines(section).items():
+        if section == "Service" and directive in COMMANDS and executables is not None:
+            where = f"services.{service.name}.unit.Service.{directive}"
+            found[directive] = tuple(
+                command_line(line, where, places=inside, release=release, executables=executables) for line in lines
+            )
+        else:
+            found[directive] = tuple(fill(line, inside) for line in lines)
+    return found
 
 
 def _command(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> str:
@@ -274,23 +313,11 @@ def _line(
     """A command line of systemd's; its first word is looked up in env/bin, then in app/."""
     inside = places(config, service, release)
     program, *arguments = (fill(word, inside) for word in words)
-    found = _absolute(program, release, executables)
+    found = find_program(program, release, executables)
     if not found:
-        raise ConfigError(
-            f"there is no program {program!r} in the environment's bin/ or among [files]",
-            where=where,
-            remedy="Add the package that has it to the environment, or the file to [files] (and make it executable).",
-        )
+        raise missing_program(program, where=where)
     line = (*launcher(service, found, release, executables), found, *arguments)
     return " ".join(command_word(word) for word in line)
-
-
-def _absolute(program: str, release: str, executables: frozenset[str]) -> str | None:
-    if program.startswith("/"):
-        inside = program.removeprefix(f"{release}/")
-        return program if inside == program or inside in executables else None
-    candidates = (f"env/bin/{program}", f"app/{program}")
-    return next((f"{release}/{candidate}" for candidate in candidates if candidate in executables), None)
 
 
 def _description(config: BundleConfig, service: Service) -> str:

@@ -21,6 +21,7 @@ Installs $NAME $VERSION (build $BUILD_ID, $PLATFORM) below $ROOT and starts it.
   --no-enable           do not start at boot
   --cookie-file FILE    the same as --secret RELEASE_COOKIE=FILE
   --secret NAME=FILE    take this secret from a file instead of making it here (repeatable)
+  --settings FILE       take the settings from a file, in the place of defaults (a first install only)
   --keep N              releases to keep, 3 if not given; the running one and the one before it always stay
   --health-timeout S    seconds to wait for a healthy answer, after the service's start period
 ${RUN:+  --extract DIR         only unpack the bundle there
@@ -58,14 +59,14 @@ parse_arguments() {
             --no-systemd) BARE=yes ;;
             --no-start) START=no ;;
             --no-enable) ENABLE=no ;;
-            --prefix=* | --root=* | --cookie-file=* | --secret=* | --keep=* | --health-timeout=*)
+            --prefix=* | --root=* | --cookie-file=* | --secret=* | --settings=* | --keep=* | --health-timeout=*)
                 option_value=${1#*=}
                 option=${1%%=*}
                 shift
                 set -- "$option" "$option_value" "$@"
                 continue
                 ;;
-            --prefix | --root | --cookie-file | --secret | --keep | --health-timeout)
+            --prefix | --root | --cookie-file | --secret | --settings | --keep | --health-timeout)
                 [ $# -ge 2 ] || misuse "$1 needs a value"
                 take_option "$1" "$2"
                 shift
@@ -106,6 +107,7 @@ take_option() { # OPTION VALUE
                 *) misuse "--secret needs NAME=FILE" ;;
             esac
             ;;
+        --settings) take_settings "$2" ;;
         --health-timeout) take_health_timeout "$2" ;;
     esac
 }

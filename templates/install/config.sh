@@ -8,7 +8,11 @@ CONFIG_MADE=
 install_config() {
     make_dir "$ETC"
     [ ! -f "$ETC/$NAME.env" ] || return 0
-    put "$ETC/$NAME.env" 0640 config_text
+    if [ -n "$SETTINGS" ]; then
+        put "$ETC/$NAME.env" 0640 cat "$SETTINGS"
+    else
+        put "$ETC/$NAME.env" 0640 config_text
+    fi
     CONFIG_MADE=yes
 }
 

@@ -12,7 +12,8 @@ plan() {
     fi
     plan_release
     plan_secrets
-    [ -f "$ETC/$NAME.env" ] || step "write $ETC/$NAME.env, with every default commented out"
+    [ -f "$ETC/$NAME.env" ] ||
+        step "write $ETC/$NAME.env, $([ -n "$SETTINGS" ] && echo "from $SETTINGS" || echo "with every default commented out")"
     has_entry passwd "$SERVICE_USER" || step "make the user $SERVICE_USER"
     plan_change
 }

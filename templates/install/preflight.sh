@@ -25,6 +25,7 @@ preflight() {
     check_length_of_root
     check_user
     check_directories
+    check_settings
     choose_unit_dir
     each_unit check_unit
     check_ports
@@ -65,7 +66,7 @@ check_systemd() {
 check_root() {
     if [ -L "$ROOT" ]; then
         problem "$ROOT is a symbolic link" "Remove it, or put a real directory there."
-    elif [ -e "$ROOT" ] && ! owns "root $ROOT" && ! is_empty_root; then
+    elif [ -e "$ROOT" ] && ! owns "root $ROOT" && ! is_bare "$ROOT"; then
         problem "$ROOT exists and $(whose "root $ROOT")" "Move it away; it is left alone."
     elif [ -L "$ROOT/releases" ]; then
         problem "$ROOT/releases is a symbolic link" "Put a real directory there."
@@ -76,11 +77,6 @@ check_root() {
     case ,$(mount_options "$root_near"), in
         *,noexec,*) problem "programs cannot run below $root_near: it is mounted noexec" "Mount it with exec." ;;
     esac
-}
-
-# A directory that the operator has made for it, or that an uninstall has left.
-is_empty_root() {
-    [ -d "$ROOT" ] && [ -z "$(ls -A "$ROOT")" ]
 }
 
 check_length_of_root() {
@@ -133,9 +129,10 @@ check_directories() {
     for directory in $DIRECTORIES; do
         if [ -L "$directory" ] && [ "$directory" = "$ETC" ]; then
             problem "$directory is a symbolic link" "Remove it, or put a real directory there."
-        elif { [ -e "$directory" ] || [ -L "$directory" ]; } && ! owns "dir $directory"; then
+        elif { [ -e "$directory" ] || [ -L "$directory" ]; } && ! owns "dir $directory" &&
+            ! is_prepared "$directory"; then
             problem "$directory exists and $(whose "dir $directory")" \
-                "Move it away, or give the bundle another name."
+                "Move it away, or give the bundle another name. An empty directory of root's may stay, and $ETC/$NAME.env."
         fi
     done
     for config_file in "$SECRETS" "$ETC/$NAME.env"; do

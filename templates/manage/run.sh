@@ -74,6 +74,8 @@ run_directories() {
             if [ ! -d "$run_dir" ]; then
                 mkdir -m 0755 "$run_dir" || die 12 "cannot make $run_dir"
                 chown "$run_user:$run_group" "$run_dir" || die 12 "cannot give $run_dir to $run_user"
+            elif [ -n "$(find "$run_dir" -prune -user 0)" ]; then # prepared by the operator; systemd gives it, too
+                chown "$run_user:$run_group" "$run_dir" || die 12 "cannot give $run_dir to $run_user"
             fi
             run_dirs="$run_dirs${run_dirs:+:}$run_dir"
         done

@@ -5,6 +5,7 @@
 
 STATUS_WELL=yes
 STATUS_JSON=
+STATUS_SETTINGS=
 
 status() {
     need_release
@@ -12,6 +13,7 @@ status() {
     STATUS_PENDING=$(transaction_value phase)
     [ -n "$JSON" ] || tell_release
     each_service_of "$RELEASE" tell_service
+    [ ! -r "$ETC/$NAME.env" ] || each_odd_setting "$ETC/$NAME.env" tell_setting
     [ -z "$STATUS_PENDING" ] || STATUS_WELL=
     [ -z "$JSON" ] || print_json
     [ -n "$STATUS_WELL" ] || exit 3
@@ -50,6 +52,15 @@ tell_service() { # UNIT HEALTH-UNIT
     fi
 }
 
+tell_setting() { # LINE SENTENCE: it is for people to judge
+    if [ -n "$JSON" ]; then
+        STATUS_SETTINGS="$STATUS_SETTINGS${STATUS_SETTINGS:+,}
+    {\"line\": $1, \"message\": \"$2\"}"
+    else
+        printf '%s, line %s: %s\n' "$ETC/$NAME.env" "$1" "$2"
+    fi
+}
+
 tell_health() { # HEALTH-UNIT
     [ -n "$1" ] || return 0
     told_health=good
@@ -69,6 +80,8 @@ print_json() {
   "previous": $(quoted_or_null "$STATUS_PREVIOUS"),
   "pending": $(quoted_or_null "$STATUS_PENDING"),
   "healthy": $([ -n "$STATUS_WELL" ] && echo true || echo false),
+  "settings": [$STATUS_SETTINGS
+  ],
   "units": [$STATUS_JSON
   ]
 }

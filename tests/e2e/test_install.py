@@ -134,6 +134,24 @@ def test_umask_and_hostile_environment_have_no_effect(system: Path, tmp_path: Pa
     assert release[f"{SPEC.release_dir}/app/serve"] == "755 root root"
 
 
+def test_what_the_operator_has_prepared_is_taken_and_kept(target: Target) -> None:
+    target.sh("mkdir -p /var/lib/hello /opt/hello /etc/hello; mount -t tmpfs -o mode=755 none /var/lib/hello")
+    target.sh("mkdir /var/lib/hello/lost+found /opt/hello/lost+found; echo 'export A=1' >/etc/hello/hello.env")
+    target.sh("echo B=2 >/root/settings")
+    refused = target.install(SPEC, "--settings", "/root/settings")
+    assert (refused.status, "there are other settings in /etc/hello/hello.env" in refused.stderr) == (10, True)
+    installed = target.install(SPEC)
+    assert installed.status == 0, installed.stderr
+    assert "warning: /etc/hello/hello.env, line 1: systemd ignores a line with export" in installed.stderr
+    assert target.sh("cat /etc/hello/hello.env; stat -c %U /var/lib/hello") == "export A=1\nhello"
+    assert target.status()["settings"][0]["line"] == 1
+    assert "hello.env, line 1: systemd ignores" in target.manage("status").stdout
+    target.sh("umount /var/lib/hello")
+    assert target.manage("uninstall", "--purge", "--yes").status == 0
+    assert target.install(SPEC, "--settings=/root/settings").status == 0
+    assert target.sh("cat /etc/hello/hello.env; stat -c '%a %U' /etc/hello/hello.env") == "B=2\n640 root"
+
+
 def test_nothing_to_start_or_enable_if_told_so(target: Target) -> None:
     assert target.install(SPEC, "--no-start", "--no-enable").status == 0
     assert target.sh("systemctl is-active hello; systemctl is-enabled hello || :") == "inactive\ndisabled"
@@ -222,9 +240,9 @@ PREFLIGHT = {
     "group": ("echo 'hello:x:4000:' >>/etc/group", "group entry 'hello'"),
     "root": ("mkdir /opt/hello; touch /opt/hello/notes", "/opt/hello exists"),
     "root-link": ("mkdir /srv/x; ln -s /srv/x /opt/hello", "/opt/hello is a symbolic link"),
-    "etc": ("mkdir /etc/hello", "/etc/hello exists"),
+    "etc": ("mkdir /etc/hello; touch /etc/hello/theirs", "/etc/hello exists"),
     "etc-link": ("mkdir /srv/x; ln -s /srv/x /etc/hello", "/etc/hello is a symbolic link"),
-    "state": ("mkdir /var/lib/hello", "/var/lib/hello exists"),
+    "state": ("mkdir -p /var/lib/hello/lost+found /var/lib/hello/theirs", "/var/lib/hello exists"),
     "unit": ("touch /lib/systemd/system/hello.service", "systemd/system/hello.service"),
     "mask": ("ln -s /dev/null /etc/systemd/system/hello.service", "/etc/systemd/system/hello.service"),
     "writable-parent": ("chmod 1777 /opt", "/opt can be changed by others"),

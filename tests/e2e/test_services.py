@@ -54,6 +54,7 @@ while (1) {
 """
 CHECK = '#!/bin/sh\n[ "$NAME" = asked ] && [ -w "$HOME" ] && [ ! -e "$HOME/mute-asked" ]\n'
 JOB = '#!/bin/sh\necho "$NAME" >>"$HOME/jobs"\n'
+MIGRATE = '#!/bin/sh\n[ -n "$RELEASE_COOKIE" ] && [ -d "$STATE_DIRECTORY/more" ] && echo "$2 $PORT" >"$1"\n'
 TABLES = """
 [services.web]
 command = ["serve", "80", "web"]
@@ -99,6 +100,14 @@ interval = 5
 failures = 1
 probe_timeout = 3
 restarts_per_hour = 1
+[services.knocked.unit.Unit]
+After = "time-sync.target"
+[services.knocked.unit.Service]
+EnvironmentFile = "-/etc/extra.env"
+ExecStartPre = ["{app}/migrate {state}/schema ${EXTRA}", "-false"]
+StateDirectory = "hello/more"
+SystemCallFilter = "~@clock"
+OOMPolicy = "stop"
 
 [services.nightly]
 command = ["job"]
@@ -112,6 +121,7 @@ SPEC = Spec(
     services=("web", "told", "asked", "knocked"),
     members=(
         Member(name="app/check", content=CHECK.encode(), mode=0o755),
+        Member(name="app/migrate", content=MIGRATE.encode(), mode=0o755),
         Member(name="app/job", content=JOB.encode(), mode=0o755),
     ),
 )
@@ -202,6 +212,19 @@ def test_the_units_are_clean_and_the_exposure_is_low(target: Target) -> None:
     check_units(target, {"web.service", "web-health.timer", "web-watch.service", "nightly.service", "nightly.timer"})
     exposures = {name: exposure(target.machine, name) for name in ("told", "asked")}  # profile python, profile beam
     assert max(exposures.values()) <= 1.5, exposures
+
+
+def test_overrides_are_added_to_what_the_service_has(target: Target) -> None:
+    target.sh("printf 'EXTRA=3\\nPORT=1\\n' >/etc/extra.env; echo PORT=2 >>/etc/hello/hello.env")
+    try:
+        target.sh("systemctl restart knocked")
+        assert target.sh("cat /var/lib/hello/schema") == "3 2"  # the operator's own file has the last word
+        assert environment(target, "knocked")["EXTRA"] == "3"
+        shown = target.sh("systemctl show -p After,OOMPolicy knocked")
+        assert {"network.target", "told.service", "time-sync.target"} <= set(shown.replace("=", " ").split())
+        assert "OOMPolicy=stop" in shown
+    finally:
+        target.sh("rm /etc/extra.env; sed -i '/^PORT=2$/d' /etc/hello/hello.env; systemctl restart knocked")
 
 
 def test_so_are_those_of_nodes_that_meet_and_get_their_cookie_in_a_file(target: Target) -> None:

@@ -114,7 +114,7 @@ def test_a_package_that_is_nowhere_is_a_mistake(project: Path, channel: Path) ->
         ('owners = { "bin/../x" = "tool" }', "must be a relative path without '..'"),
         ('owners = { "bin/x" = "" }', "bundle.owners.bin/x: '' does not fit"),
         ('owners = { "bin/x" = "npm:tool" }', "'npm:tool' does not fit"),
-        ('owners = ["bin/x"]', "bundle.owners: Input should be a valid dictionary"),
+        ('owners = ["bin/x"]', "bundle.owners: is a list, and must be a table"),
     ],
 )
 def test_a_table_that_is_none(project: Path, channel: Path, line: str, said: str) -> None:

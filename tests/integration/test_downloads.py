@@ -306,7 +306,7 @@ def test_a_proxy_is_used_and_its_password_not_told(
     next(cache_dir("archives").rglob(NAME)).unlink()
     monkeypatch.setenv("http_proxy", f"http://{USER}:{PASSWORD}@127.0.0.1:9")
     said = fails(package, retries=0)
-    assert "the proxy does not answer (Connection refused)" in said
+    assert "the proxy does not answer (Connection refused; set by http_proxy)" in said
     assert PASSWORD not in said
     monkeypatch.setenv("no_proxy", "channel.invalid")
     assert "there is no server of that name" in fails(package, retries=0)

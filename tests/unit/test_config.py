@@ -67,6 +67,12 @@ def test_a_bad_name_is_refused(project: Path, name: str) -> None:
     assert "bundle.name" in refused(project, GOOD.replace('name = "hello"', f'name = "{name}"'))
 
 
+@pytest.mark.parametrize("name", ["www-data", "postgres", "docker", "render", "systemd-x", "kvm"])
+def test_the_name_of_a_user_that_servers_have_is_refused(project: Path, name: str) -> None:
+    said = refused(project, GOOD.replace('name = "hello"', f'name = "{name}"'))
+    assert f"give the bundle another name, such as my-{name}" in said
+
+
 @pytest.mark.parametrize("version", ["", "-1", "1/2", "1 2", "x" * 41, "1:2"])
 def test_a_bad_version_is_refused(project: Path, version: str) -> None:
     assert "bundle.version" in refused(project, GOOD.replace("1.2.0", version))
@@ -157,7 +163,7 @@ def test_a_health_name_that_is_taken(project: Path) -> None:
             'unit = { Unit = { StartLimitIntervalSec = "10" }, Service = { RestartSec = "5" } }',
             "services.hello.unit: the start limit can never trip: 5 starts with 5 s between them take longer than",
         ),
-        ('unit = { Service = { RestartSec = "soon" } }', "services.hello.unit: not a span of time: 'soon'"),
+        ('unit = { Service = { RestartSec = "soon" } }', "services.hello.unit.Service.RestartSec: not a span of time"),
     ],
 )
 def test_a_service_that_cannot_be_is_refused_by_its_key(project: Path, table: str, said: str) -> None:
@@ -246,7 +252,7 @@ def test_forms_of_secrets(project: Path, form: str, made: tuple[object, ...]) ->
 @pytest.mark.parametrize(
     ("form", "said"),
     [
-        ("{ bytes = 15 }", "greater than or equal to 16"),
+        ("{ bytes = 15 }", "it must be at least 16"),
         ("{ length = 31 }", "the least is 32"),
         ('{ format = "base32", length = 25 }', "the least is 26"),
         ('{ format = "alphanumeric", length = 21 }', "the least is 22"),

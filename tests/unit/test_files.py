@@ -249,12 +249,12 @@ def test_a_pattern_that_would_match_nothing_is_a_mistake(tmp_path: Path, pattern
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ('{ source = "src", links = "copy" }', "files.s.links: Input should be 'keep' or 'follow'"),
+        ('{ source = "src", links = "copy" }', "files.s.links: is the text 'copy', and must be"),
         ('{ links = "follow" }', "files.s.source: is missing"),
         ('{ source = "src", excludes = [] }', "files.s.excludes: unknown key"),
         ('{ source = "../src" }', "files.s.source: must be a relative path without '..'"),
         ('"/src"', "files.s: must be a relative path without '..'"),
-        ("7", "files.s: Input should be a valid string"),
+        ("7", "files.s: is the number 7, and must be text in quotes"),
     ],
 )
 def test_what_is_wrong_with_an_entry_is_told_by_its_key(tmp_path: Path, entry: str, sentence: str) -> None:

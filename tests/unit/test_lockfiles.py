@@ -307,7 +307,7 @@ def test_which_kind_a_file_is(tmp_path: Path, name: str, text: str | None, kind:
         ('"locks/payload.tar.zst"', "cannot have one more payload"),
         ('"locks/my lock.yml"', "'my lock.yml' is no name that a bundle can have a file under"),
         ('"locks/.."', r"'\.\.' is no name"),
-        ("[]", "at least 1 item"),
+        ("[]", "must not be empty"),
     ],
 )
 def test_lockfiles_that_mean_nothing_together(tmp_path: Path, names: str, sentence: str) -> None:

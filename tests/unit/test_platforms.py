@@ -93,7 +93,10 @@ def test_all_platforms_of_nothing(tmp_path: Path) -> None:
         ("[platforms.linux-64]\nglibc = 2.28\n", "platforms.linux-64.glibc: "),
         ('[platforms.linux-64]\nglibc = "2"\n', "platforms.linux-64.glibc: '2' does not fit"),
         ('[platforms.linux-64]\ncuda = "any"\n', "platforms.linux-64.cuda: 'any' does not fit"),
-        ('[platforms.linux-64]\narchspec = "haswell"\n', "platforms.linux-64.archspec: Input should be 'x86_64'"),
+        (
+            '[platforms.linux-64]\narchspec = "haswell"\n',
+            "platforms.linux-64.archspec: is the text 'haswell', and must be \"x86_64",
+        ),
         ('[platforms.linux-64]\nkernel = "5.10"\n', "platforms.linux-64.kernel: unknown key"),
         ('[platforms.linux-aarch64]\narchspec = "x86_64_v2"\n', "platforms.linux-aarch64.archspec: only linux-64"),
         ('platforms = ["linux-64"]\n[platforms.linux-aarch64]\n', "platforms.linux-aarch64: bundle.platforms does not"),

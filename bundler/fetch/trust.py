@@ -1,0 +1,55 @@
+"""Whose certificates are trusted, and through which proxy it goes: what the environment says, for all who download.
+
+OpenSSL, rattler and uv read ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``; requests, curl and pip have variables of their own,
+which companies set as well. The first of those that is set stands for ``SSL_CERT_FILE`` where that is not set.
+"""
+
+from __future__ import annotations
+
+import os
+from pathlib import Path
+
+__all__ = ["adopt_certificates", "certificate_hint", "proxy_hint"]
+
+_OWN = ("SSL_CERT_FILE", "SSL_CERT_DIR")
+_OTHERS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
+_ADOPTED: dict[str, str] = {}
+"""Which variable of ours was taken from which other one."""
+
+
+def adopt_certificates() -> None:
+    """Set ``SSL_CERT_FILE`` (or ``SSL_CERT_DIR``) from what the others' variables name, for all children."""
+    if any(os.environ.get(name) for name in _OWN):
+        return
+    for name in _OTHERS:
+        if value := os.environ.get(name):
+            own = "SSL_CERT_DIR" if Path(value).is_dir() else "SSL_CERT_FILE"
+            os.environ[own] = value
+            _ADOPTED[own] = name
+            return
+
+
+def certificate_hint() -> str:
+    """Which certificates are trusted, and how to say otherwise: for the sentence on one that is not."""
+    named = [(own, os.environ[own]) for own in _OWN if os.environ.get(own)]
+    told = [_told(_ADOPTED.get(own, own), value) for own, value in named]
+    ignored = [name for name in _OTHERS if os.environ.get(name) and name not in _ADOPTED.values()]
+    if not told:
+        return "trusted are this system's authorities; SSL_CERT_FILE or REQUESTS_CA_BUNDLE may name a file of others"
+    unused = f"; {' and '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} not read beside it" if ignored else ""
+    return f"trusted are the authorities of {' and '.join(told)}{unused}"
+
+
+def _told(name: str, value: str) -> str:
+    path = Path(value)
+    if not path.exists():
+        return f"{name}={value}, which does not exist"
+    if not os.access(path, os.R_OK):
+        return f"{name}={value}, which cannot be read"
+    return f"{name}={value}"
+
+
+def proxy_hint(scheme: str) -> str:
+    """Which variable the proxy for URLs of ``scheme`` is from; empty if it is from none."""
+    names = (f"{scheme}_proxy", f"{scheme}_proxy".upper(), "all_proxy", "ALL_PROXY")
+    return next((f"set by {name}" for name in names if os.environ.get(name)), "")

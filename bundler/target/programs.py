@@ -1,0 +1,59 @@
+"""Where a command's program is: in the environment's bin/, among [files], or on the server already."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundler.errors import ConfigError
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+__all__ = ["SERVER_PROGRAMS", "find_program", "missing_program"]
+
+SERVER_PROGRAMS = {
+    **dict.fromkeys(
+        """
+        bash cat chgrp chmod chown cp date dd df echo false grep gzip ln ls mkdir mknod mktemp mv ps pwd rm rmdir sed sh
+        sleep stty sync tar touch true uname
+        """.split(),  # noqa: SIM905
+        "/bin",
+    ),
+    **dict.fromkeys(
+        """
+        awk basename cut dirname du env expr find flock head id install logger mkfifo nice nohup nproc od openssl perl
+        printf realpath renice sha256sum sort stat stdbuf systemctl systemd-cat systemd-notify tail tee test timeout tr
+        truncate uniq wc xargs
+        """.split(),  # noqa: SIM905
+        "/usr/bin",
+    ),
+}
+"""Programs that servers have, and where: as every distribution has them, merged /usr or not."""
+
+
+def find_program(program: str, release: str, executables: AbstractSet[str]) -> str | None:
+    """Its absolute path on the target; None if it is in neither place, or is to be in the release and is not.
+
+    ``release`` is the release's path on the target, ``executables`` are paths below it.
+    """
+    if program.startswith("/"):
+        inside = program.removeprefix(f"{release}/")
+        return program if inside == program or inside in executables else None
+    candidates = (f"env/bin/{program}", f"app/{program}")
+    return next((f"{release}/{candidate}" for candidate in candidates if candidate in executables), None)
+
+
+def missing_program(program: str, *, where: str) -> ConfigError:
+    """The sentence for one that :func:`find_program` has not found."""
+    if program in SERVER_PROGRAMS:
+        return ConfigError(
+            f"{program!r} is not in the environment's bin/ or among [files], but servers have it",
+            where=where,
+            remedy=f"Write {SERVER_PROGRAMS[program]}/{program} for the server's own.",
+        )
+    return ConfigError(
+        f"there is no program {program!r} in the environment's bin/ or among [files]",
+        where=where,
+        remedy="Add the package that has it to the environment, or the file to [files] (and make it executable); for a"
+        " program of the server's own write its absolute path.",
+    )

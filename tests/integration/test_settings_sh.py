@@ -1,0 +1,96 @@
+"""What install.sh and ``manage status`` say of lines in the operator's settings, and which places they take."""
+
+from __future__ import annotations
+
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundler.resources import templates_dir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
+SHELL_IDS = ("dash", "bash", "busybox")
+PARTS = ("say", "files", "environment", "settings", "ground")
+HEAD = "set -eu\nLC_ALL=C\nPROGRAM=test\nNAME=hello\nRELEASE=1.0\nETC=$1\n"
+TELL = 'tell() { printf "%s %s\\n" "$1" "$2"; }; each_odd_setting "$1/hello.env" tell'
+
+CASES: dict[bytes, str] = {
+    b"export A=1\n": "1 systemd ignores a line with export",
+    b"A = 1\n": "1 there are blanks beside the =",
+    b"A=1\nnonsense\n": "2 it is no NAME=value",
+    b"1A=x\n": "1 what is before the = is no name",
+    b"A-B=x\n": "1 what is before the = is no name",
+    b"A=/x/$HOME\n": "1 systemd expands no $",
+    b'\n\nA="$B"\n': "3 systemd expands no $",
+    b'A="x\n$B"\n': "2 systemd expands no $",
+    b"A=x # y\n": "1 the # does not begin a comment",
+    b"A=x\\\nB=2\n": "1 the backslash at its end takes in",
+    b"# x\\\nA=1\n": "1 a comment that ends with a backslash",
+    b'B=1\nA="x\nC=2\n': "2 the quote is not closed",
+    b"A=1\r\nB=2\r\n": "1 it ends with CR LF",
+    b"\xef\xbb\xbfA=1\n": "1 the file begins with a byte order mark",
+    b"A=1\nB=\xff\xfe\n": "2 it is not UTF-8",
+}
+QUIET = (
+    b'A=two words\nB=\'$C \\\'\nC="a\\$b"\nD=caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x8e\x89\n  E=1\nF=\nG=a#b\nH="a\nb=c"\n',
+    b"# ends without one\nA=1",
+    b"A=x\\\\\nB=5$\n",
+    b"",
+)
+
+
+@pytest.fixture(params=SHELLS, ids=SHELL_IDS)
+def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
+    return tuple(request.param)
+
+
+def run(shell: tuple[str, ...], script: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
+    text = HEAD + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
+    return subprocess.run(
+        [*shell, "-c", f"{text}\n{script}", "test", *words], capture_output=True, text=True, check=False
+    )
+
+
+def test_a_line_that_systemd_reads_otherwise_is_told(shell: tuple[str, ...], tmp_path: Path) -> None:
+    for content, said in CASES.items():
+        (tmp_path / "hello.env").write_bytes(content)
+        done = run(shell, TELL, tmp_path)
+        assert (done.returncode, done.stderr) == (0, ""), content
+        assert done.stdout.startswith(said), content
+        assert len(done.stdout.splitlines()) == 1, (content, done.stdout)
+
+
+def test_other_lines_are_not(shell: tuple[str, ...], tmp_path: Path) -> None:
+    for content in QUIET:
+        (tmp_path / "hello.env").write_bytes(content)
+        done = run(shell, TELL, tmp_path)
+        assert (done.returncode, done.stdout, done.stderr) == (0, "", ""), content
+
+
+def test_a_value_is_never_told(shell: tuple[str, ...], tmp_path: Path) -> None:
+    (tmp_path / "hello.env").write_text('export TOKEN=hunter2\nhunter2\nA="hunter2 $x\nhunter2')
+    assert "hunter2" not in run(shell, TELL, tmp_path).stdout
+
+
+def test_places_that_the_operator_has_prepared(shell: tuple[str, ...], tmp_path: Path) -> None:
+    """An empty directory or volume, and one's own settings; nothing that holds, or may get, somebody else's."""
+    etc, state, full, open_to_all = (tmp_path / name for name in ("etc", "state", "full", "open"))
+    for place in (etc, state, full, open_to_all):
+        place.mkdir(mode=0o755)
+    (etc / "hello.env").write_text("PORT=1\n")
+    (state / "lost+found").mkdir()
+    (full / "data").touch()
+    open_to_all.chmod(0o777)
+    (tmp_path / "link").symlink_to(state)
+    test = 'etc=$1; shift; for d in "$@"; do if is_prepared "$d"; then echo yes; else echo no; fi; done'
+    places = (etc, state, full, open_to_all, tmp_path / "link", tmp_path / "missing")
+    assert run(shell, test, etc, *places).stdout.split() == ["yes", "yes", "no", "no", "no", "no"]
+    (etc / "hello.env").chmod(0o666)
+    assert run(shell, test, etc, etc).stdout.split() == ["no"]
+    (etc / "hello.env").chmod(0o640)
+    (etc / "other").touch()
+    assert run(shell, test, etc, etc).stdout.split() == ["no"]

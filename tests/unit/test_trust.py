@@ -1,0 +1,64 @@
+from __future__ import annotations
+
+import os
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundler.fetch import trust
+from bundler.fetch.trust import adopt_certificates, certificate_hint, proxy_hint
+from bundler.lock.explain import explain_channel
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+ALL = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
+
+
+@pytest.fixture(autouse=True)
+def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ALL:
+        monkeypatch.setenv(name, "")  # set first, so that what is adopted goes with the test
+        monkeypatch.delenv(name)
+    monkeypatch.setattr(trust, "_ADOPTED", {})
+
+
+@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"])
+def test_what_others_read_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
+    (tmp_path / "ca.pem").touch()
+    monkeypatch.setenv(name, str(tmp_path / "ca.pem"))
+    adopt_certificates()
+    assert os.environ["SSL_CERT_FILE"] == str(tmp_path / "ca.pem")
+    assert certificate_hint() == f"trusted are the authorities of {name}={tmp_path / 'ca.pem'}"
+
+
+def test_a_directory_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+    adopt_certificates()
+    assert os.environ["SSL_CERT_DIR"] == str(tmp_path)
+    assert "SSL_CERT_FILE" not in os.environ
+
+
+def test_ours_wins_and_the_other_is_named(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    monkeypatch.setenv("SSL_CERT_FILE", "/gone.pem")
+    monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
+    adopt_certificates()
+    assert certificate_hint() == (
+        "trusted are the authorities of SSL_CERT_FILE=/gone.pem, which does not exist; REQUESTS_CA_BUNDLE is not read"
+        " beside it"
+    )
+
+
+def test_with_none_the_variables_are_named() -> None:
+    adopt_certificates()
+    assert "SSL_CERT_FILE or REQUESTS_CA_BUNDLE" in certificate_hint()
+    said = explain_channel("error sending request\nCaused by: invalid peer certificate: UnknownIssuer", channel="c")
+    assert "SSL_CERT_FILE or REQUESTS_CA_BUNDLE" in said
+
+
+def test_the_proxys_variable_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    for name in ("https_proxy", "HTTPS_PROXY", "all_proxy", "ALL_PROXY"):
+        monkeypatch.delenv(name, raising=False)
+    assert proxy_hint("https") == ""
+    monkeypatch.setenv("ALL_PROXY", "http://127.0.0.1:1")
+    assert proxy_hint("https") == "set by ALL_PROXY"
