@@ -33,6 +33,7 @@ from bundler.prefix import forget, make_prefix
 from bundler.progress import QuietProgress
 from bundler.sharing.owners import Owners, check_names
 from bundler.target.activation import read_activation, spec_variables
+from bundler.target.contents import Contents, code_notes, find_marks
 from bundler.target.libraries import host_libraries, library_notes
 from bundler.target.render import (
     CLIENTS,
@@ -143,10 +144,11 @@ def _build_one(
         )
         payload = replace(payload, decompressor=brought)
         needs = requirements(config, lock, archives, libraries)
+        contents = _contents(lock, payload, progress)
         manifest = make_manifest(
-            config=config, identity=identity, lock=lock, payload=payload, archives=archives, needs=needs
+            config=config, identity=identity, contents=contents, payload=payload, archives=archives, needs=needs
         )
-        files = _target_files(config, identity, lock, payload)
+        files = _target_files(config, identity, contents, payload)
         files |= {path: text.encode() for path, text in activation.files().items()}
         # JSON has an escape for each byte of a name that is not UTF-8.
         files |= {"manifest.json": manifest.encode("utf-8", "backslashreplace")}
@@ -237,6 +239,13 @@ def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress:
     return libraries
 
 
+def _contents(lock: Lock, payload: Payload, progress: Progress) -> Contents:
+    contents = Contents(packages=lock.names, marks=find_marks(payload.tree, lock.platform))
+    for note in code_notes(contents.marks):
+        progress.step(f"note: {note}")
+    return contents
+
+
 def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
     filters = Filters(exclude=config.exclude, include=config.include)
     codec = CODECS[options.compression or "gzip"]()
@@ -299,16 +308,16 @@ def _stale(config: BundleConfig, found: Fit) -> StaleLockError:
     )
 
 
-def _target_files(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload) -> dict[str, bytes]:
+def _target_files(config: BundleConfig, identity: Identity, contents: Contents, payload: Payload) -> dict[str, bytes]:
     """Units and environment files, by their path in the bundle."""
-    units = make_units(config, identity.release_dir, payload.executables(), lock.names)
+    units = make_units(config, identity.release_dir, payload.executables(), contents)
     texts = {f"units/{unit.name}": render_unit(unit) for unit in units}
     texts[f"config/{config.name}.env"] = render_environment(
         config.config, comment=f"Defaults of {config.name}; override them in /etc/{config.name}/{config.name}.env"
     )
     for service in config.services:
         texts[f"config/{service.unit}.env"] = render_environment(
-            service_environment(config, service, identity.release_dir, lock.names),
+            service_environment(config, service, identity.release_dir, contents),
             comment=f"What {service.unit} sets for itself",
         )
     return {path: text.encode() for path, text in texts.items()}

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from bundler.errors import ConfigError
+from bundler.target.contents import NOTHING
 from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
 from bundler.target.hardening import confinement, probe_confinement, variables
 from bundler.target.health import Sections, health_sections, timer_sections, watch_sections
@@ -15,6 +16,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
 
     from bundler.config.project import BundleConfig, Service
+    from bundler.target.contents import Contents
 
 __all__ = ["make_units", "places", "service_environment"]
 
@@ -47,36 +49,36 @@ def places(config: BundleConfig, service: Service, release: str) -> dict[str, st
 
 
 def service_environment(
-    config: BundleConfig, service: Service, release: str, packages: frozenset[str] = frozenset()
+    config: BundleConfig, service: Service, release: str, contents: Contents = NOTHING
 ) -> tuple[tuple[str, str], ...]:
     """The service's own variables: what its profile and the environment's packages need, then what bundle.toml says."""
     where = places(config, service, release)
     own: dict[str, str] = {}
     if service.table.profile == "beam":
         own |= beam_variables(config, service, where["runtime"])
-    own |= {name: fill(value, where) for name, value in variables(packages)}
+    own |= {name: fill(value, where) for name, value in variables(contents)}
     own |= {name: fill(value, where) for name, value in service.table.environment.items()}
     return tuple(own.items())
 
 
 def make_units(
-    config: BundleConfig, release: str, executables: frozenset[str], packages: frozenset[str] = frozenset()
+    config: BundleConfig, release: str, executables: frozenset[str], contents: Contents = NOTHING
 ) -> tuple[Unit, ...]:
     """The units of all services, their timers and health checks.
 
-    ``release`` is the release's absolute path on the target, ``executables`` what can be run below it, ``packages`` the
-    names of what the environment has. Raises :class:`ConfigError` for a command that is in neither.
+    ``release`` is the release's absolute path on the target, ``executables`` what can be run below it,
+    ``contents`` what the environment has. Raises :class:`ConfigError` for a command that is in neither.
     """
     units = []
     for service in config.services:
         command = _command(config, service, release, executables)
-        found = {service.unit: _service_sections(config, service, release, command, packages)}
+        found = {service.unit: _service_sections(config, service, release, command, contents)}
         about = _description(config, service)
         if service.timer:
             found[service.timer] = _schedule_sections(service, description=about)
         if service.health_unit:
             asking = _health_command(config, service, release, executables)
-            common = _asking(config, service, release, packages)
+            common = _asking(config, service, release, contents)
             found[service.health_unit] = health_sections(
                 service, common, description=about, release=release, command=asking
             )
@@ -88,7 +90,7 @@ def make_units(
 
 
 def _service_sections(
-    config: BundleConfig, service: Service, release: str, command: str, packages: frozenset[str]
+    config: BundleConfig, service: Service, release: str, command: str, contents: Contents
 ) -> Sections:
     table = service.table
     order = " ".join(f"{name}.service" for name in table.ordered_after)
@@ -117,7 +119,7 @@ def _service_sections(
             *_directories(config, service, release),
             ("SyslogIdentifier", service.name),
             *_common(config, service, release, service.unit),
-            *confinement(service, packages),
+            *confinement(service, contents),
         ),
     }
     if not table.schedule:
@@ -195,7 +197,7 @@ def _schedule_sections(service: Service, *, description: str) -> Sections:
     }
 
 
-def _asking(config: BundleConfig, service: Service, release: str, packages: frozenset[str]) -> Lines:
+def _asking(config: BundleConfig, service: Service, release: str, contents: Contents) -> Lines:
     """What a health check shares with its service; a command of the user's own has its rights as well."""
     table, unit = service.table, service.health_unit
     assert table.health is not None
@@ -207,7 +209,7 @@ def _asking(config: BundleConfig, service: Service, release: str, packages: froz
             ("WorkingDirectory", f"-{fill(table.working_directory, where)}"),
             *(("ReadWritePaths", f"-{where[place]}") for place, _ in _DIRECTORIES),
             *common,
-            *confinement(service, packages),
+            *confinement(service, contents),
         )
     else:
         lines = (*common, *probe_confinement(service))
