@@ -29,7 +29,7 @@ MARKS: tuple[tuple[str, bytes], ...] = (
     ("LuaJIT", b"runtime code generation failed, restricted kernel?"),
     ("Xbyak (oneDNN, OpenVINO)", b"Xbyak"),
     ("AsmJit", b"6asmjit"),
-    ("libffi's closures, made by cffi", b"Cannot allocate write+execute memory"),
+    ("cffi (its callbacks)", b"Cannot allocate write+execute memory"),
     ("PCRE2's compiler (sljit)", b"endian + unaligned)"),
     ("PCRE2's compiler (sljit)", b"endian + aligned)"),
     ("SpiderMonkey", b"ExecutableAllocator::reprotectPool"),
