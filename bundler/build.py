@@ -33,7 +33,9 @@ from bundler.prefix import forget, make_prefix
 from bundler.progress import QuietProgress
 from bundler.sharing.owners import Owners, check_names
 from bundler.target.activation import read_activation, spec_variables
+from bundler.target.caches import cache_variables
 from bundler.target.contents import Contents, code_notes, find_marks
+from bundler.target.health import health_notes
 from bundler.target.libraries import host_libraries, library_notes
 from bundler.target.render import (
     CLIENTS,
@@ -95,6 +97,8 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     local = find_local(config)
     app = app_members(config.files, progress)
     _ensure_lockfile(config, options, progress)
+    for note in health_notes(config):
+        progress.step(f"note: {note}")
     lockfiles = injected_lockfiles(config)
     locks = [read_lock(lockfiles, platform, config.categories) for platform in config.platforms]
     locks = [with_local(lock, local, f"{config.source}: bundle.inject", progress) for lock in locks]
@@ -229,7 +233,7 @@ def _activation(config: BundleConfig, prefix: Prefix, payload: Payload, progress
     activation = read_activation(prefix.path, prefix.baked, shipped=shipped, variables=variables)
     for name in activation.unset:
         progress.step(f"note: activation takes {name} away; services get it only where you set it")
-    return activation
+    return activation.below(cache_variables(prefix.lock.names, config.name))
 
 
 def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress: Progress) -> tuple[HostLibrary, ...]:
@@ -317,7 +321,7 @@ def _target_files(config: BundleConfig, identity: Identity, contents: Contents, 
     )
     for service in config.services:
         texts[f"config/{service.unit}.env"] = render_environment(
-            service_environment(config, service, identity.release_dir, contents),
+            service_environment(config, service, identity.release_dir),
             comment=f"What {service.unit} sets for itself",
         )
     return {path: text.encode() for path, text in texts.items()}

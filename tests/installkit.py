@@ -206,7 +206,7 @@ def environments(spec: Spec) -> dict[str, str]:
     activation = Activation(variables=(), unset=(), scripts=()).files()
     return {path.removeprefix("config/"): text for path, text in activation.items()} | {
         f"{service.unit}.env": render_environment(
-            service_environment(config, service, spec.release_dir, Contents(packages=spec.packages)), comment="Its own"
+            service_environment(config, service, spec.release_dir), comment="Its own"
         )
         for service in config.services
     }

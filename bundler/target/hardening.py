@@ -27,7 +27,6 @@ __all__ = [
     "confinement",
     "exemptions",
     "probe_confinement",
-    "variables",
     "watch_confinement",
 ]
 
@@ -99,14 +98,6 @@ _PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("tensorflow-base", "MemoryDenyWriteExecute", _COMPILES),
     ("torch", "MemoryDenyWriteExecute", _COMPILES),
 )
-
-_VARIABLES = (("numba", "NUMBA_CACHE_DIR", "{cache}/numba"),)
-"""Where a package may keep what it would otherwise write beside its modules, which are read-only."""
-
-
-def variables(contents: Contents) -> tuple[tuple[str, str], ...]:
-    """The variables that the environment's packages need under our confinement; values may hold ``{cache}``."""
-    return tuple((name, value) for package, name, value in _VARIABLES if package in contents.packages)
 
 
 def exemptions(service: Service, contents: Contents) -> tuple[Exemption, ...]:

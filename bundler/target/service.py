@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from bundler.errors import ConfigError
 from bundler.target.contents import NOTHING
 from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
-from bundler.target.hardening import confinement, probe_confinement, variables
+from bundler.target.hardening import confinement, probe_confinement
 from bundler.target.health import Sections, health_sections, timer_sections, watch_sections
 from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
 
@@ -48,15 +48,12 @@ def places(config: BundleConfig, service: Service, release: str) -> dict[str, st
     }
 
 
-def service_environment(
-    config: BundleConfig, service: Service, release: str, contents: Contents = NOTHING
-) -> tuple[tuple[str, str], ...]:
-    """The service's own variables: what its profile and the environment's packages need, then what bundle.toml says."""
+def service_environment(config: BundleConfig, service: Service, release: str) -> tuple[tuple[str, str], ...]:
+    """The service's own variables: what its profile needs, then what bundle.toml says."""
     where = places(config, service, release)
     own: dict[str, str] = {}
     if service.table.profile == "beam":
         own |= beam_variables(config, service, where["runtime"])
-    own |= {name: fill(value, where) for name, value in variables(contents)}
     own |= {name: fill(value, where) for name, value in service.table.environment.items()}
     return tuple(own.items())
 

@@ -10,9 +10,9 @@ import pytest
 
 from bundler.config.project import load_config
 from bundler.target.contents import Contents, Mark
-from bundler.target.hardening import confinement, exemptions, probe_confinement, variables
+from bundler.target.hardening import confinement, exemptions, probe_confinement
 from bundler.target.render import render_unit
-from bundler.target.service import make_units, service_environment
+from bundler.target.service import make_units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -95,16 +95,6 @@ def test_what_a_file_says_of_itself_decides_whatever_its_package_is_called(tmp_p
     service, health, *_ = make_units(config, RELEASE, frozenset(), marked)
     for unit in (service, health):  # the health check is the user's own program
         assert "MemoryDenyWriteExecute" not in render_unit(unit)
-
-
-def test_numba_keeps_its_cache_where_it_may_write(tmp_path: Path) -> None:
-    config = config_of(tmp_path, "")
-    own = dict(service_environment(config, config.services[0], RELEASE, named("numba")))
-    assert own == {"NUMBA_CACHE_DIR": "/var/cache/hello/numba"}
-    assert variables(named("numpy")) == ()
-    config = config_of(tmp_path, 'environment = { NUMBA_CACHE_DIR = "{state}/n" }')
-    own = dict(service_environment(config, config.services[0], RELEASE, named("numba")))
-    assert own == {"NUMBA_CACHE_DIR": "/var/lib/hello/n"}
 
 
 def test_a_low_port_costs_one_capability_and_the_user_namespace(tmp_path: Path) -> None:
