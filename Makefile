@@ -6,6 +6,8 @@
 #   make bench                               how fast it is, beside what people use today
 #   make bench SIZES=1,3,10                  larger environments too: some 20 GB of disk and half an hour
 #   make test TESTS=tests/e2e WORKERS=0      a part of the tests, one after the other
+#   make sweep                               whether what runs by hand runs as a service: about 100 projects
+#   make sweep GROUPS=web,data               some groups of them
 #   make test-large                          two environments of several gigabytes: 40 GB of disk and half an hour
 
 PYTHON ?= python3
@@ -15,6 +17,7 @@ VERSION ?=
 SIZES ?= 1,3
 TESTS ?=
 LARGE ?= tests/large
+GROUPS ?=
 # More than there are processors: an end-to-end test waits for systemd half of its time.
 WORKERS ?= $(shell expr $$(nproc) \* 2)
 
@@ -28,7 +31,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench test test-large lint clean
+.PHONY: bundle channel bench test test-large sweep lint clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -53,6 +56,11 @@ test: .venv/.ready lint
 test-large: .venv/.ready
 	tests/tools
 	$(BIN)/pytest $(LARGE)
+
+# Not a part of `make test`: some gigabytes of wheels from PyPI, kept in build/sweep.
+sweep: .venv/.ready
+	tests/tools
+	PYTHONPATH=tests:. $(BIN)/python -m sweep $(addprefix --groups=,$(GROUPS))
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

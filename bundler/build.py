@@ -33,6 +33,9 @@ from bundler.prefix import forget, make_prefix
 from bundler.progress import QuietProgress
 from bundler.sharing.owners import Owners, check_names
 from bundler.target.activation import read_activation, spec_variables
+from bundler.target.caches import cache_variables
+from bundler.target.contents import Contents, code_notes, find_marks
+from bundler.target.health import health_notes
 from bundler.target.libraries import host_libraries, library_notes
 from bundler.target.notes import override_notes
 from bundler.target.render import (
@@ -97,6 +100,8 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     local = find_local(config)
     app = app_members(config.files, progress)
     _ensure_lockfile(config, options, progress)
+    for note in health_notes(config):
+        progress.step(f"note: {note}")
     lockfiles = injected_lockfiles(config)
     locks = [read_lock(lockfiles, platform, config.categories) for platform in config.platforms]
     locks = [with_local(lock, local, f"{config.source}: bundle.inject", progress) for lock in locks]
@@ -131,8 +136,6 @@ def _build_one(
 ) -> Bundle:
     config = _for_platform(config, lock.platform, progress)
     identity = identify(config, lock, app)
-    for note in override_notes(config, identity.release_dir, lock.names):
-        progress.step(f"note: {note}")
     with workspace(options.output, identity) as room:
         brought = _decompressor(identity, config, lock, options, progress)
         options = replace(options, compression=options.compression or ("zstd" if brought else "gzip"))
@@ -148,10 +151,11 @@ def _build_one(
         )
         payload = replace(payload, decompressor=brought)
         needs = requirements(config, lock, archives, libraries)
+        contents = _contents(config, identity, lock, payload, progress)
         manifest = make_manifest(
-            config=config, identity=identity, lock=lock, payload=payload, archives=archives, needs=needs
+            config=config, identity=identity, contents=contents, payload=payload, archives=archives, needs=needs
         )
-        files = _target_files(config, identity, lock, payload)
+        files = _target_files(config, identity, contents, payload)
         files |= {path: text.encode() for path, text in activation.files().items()}
         # JSON has an escape for each byte of a name that is not UTF-8.
         files |= {"manifest.json": manifest.encode("utf-8", "backslashreplace")}
@@ -232,7 +236,7 @@ def _activation(config: BundleConfig, prefix: Prefix, payload: Payload, progress
     activation = read_activation(prefix.path, prefix.baked, shipped=shipped, variables=variables)
     for name in activation.unset:
         progress.step(f"note: activation takes {name} away; services get it only where you set it")
-    return activation
+    return activation.below(cache_variables(prefix.lock.names, config.name))
 
 
 def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress: Progress) -> tuple[HostLibrary, ...]:
@@ -240,6 +244,14 @@ def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress:
     for note in library_notes(libraries, config):
         progress.step(f"note: {note}")
     return libraries
+
+
+def _contents(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, progress: Progress) -> Contents:
+    """What decides how the services run, and what there is to say of that."""
+    contents = Contents(packages=lock.names, marks=find_marks(payload.tree, lock.platform))
+    for note in (*code_notes(contents.marks), *override_notes(config, identity.release_dir, contents)):
+        progress.step(f"note: {note}")
+    return contents
 
 
 def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
@@ -304,16 +316,16 @@ def _stale(config: BundleConfig, found: Fit) -> StaleLockError:
     )
 
 
-def _target_files(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload) -> dict[str, bytes]:
+def _target_files(config: BundleConfig, identity: Identity, contents: Contents, payload: Payload) -> dict[str, bytes]:
     """Units and environment files, by their path in the bundle."""
-    units = make_units(config, identity.release_dir, payload.executables(), lock.names)
+    units = make_units(config, identity.release_dir, payload.executables(), contents)
     texts = {f"units/{unit.name}": render_unit(unit) for unit in units}
     texts[f"config/{config.name}.env"] = render_environment(
         config.config, comment=f"Defaults of {config.name}; override them in /etc/{config.name}/{config.name}.env"
     )
     for service in config.services:
         texts[f"config/{service.unit}.env"] = render_environment(
-            service_environment(config, service, identity.release_dir, lock.names),
+            service_environment(config, service, identity.release_dir),
             comment=f"What {service.unit} sets for itself",
         )
     return {path: text.encode() for path, text in texts.items()}

@@ -19,18 +19,22 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
-__all__ = ["MAGIC", "Elf", "platform_bytes", "read_elf"]
+__all__ = ["MAGIC", "Content", "Elf", "Section", "platform_bytes", "read_elf", "read_sections"]
 
 Content: TypeAlias = "bytes | memoryview | mmap"
 """A file's bytes; of a mapped file only the pages that are looked at are read."""
 
 MAGIC = b"\x7fELF"
-_LOAD, _DYNAMIC, _INTERPRETER = 1, 2, 3  # p_type
+_LOAD, _DYNAMIC, _INTERPRETER, _STACK = 1, 2, 3, 0x6474E551  # p_type
+_EXECUTE, _WRITE = 1, 2  # p_flags
 _END, _NEEDED, _STRINGS, _SONAME, _RPATH, _RUNPATH = 0, 1, 5, 14, 15, 29  # d_tag
+_TEXTREL, _FLAGS, _DF_TEXTREL = 22, 30, 4  # d_tag, d_tag, a bit of its value
 _LINUX = (0, 3)
 """EI_OSABI of what Linux loads: System V and GNU. FreeBSD, Solaris and others have numbers of their own."""
 _TEXT = 256
 """Bytes to look for the end of a name in at a time."""
+_STACK_IS_EXECUTABLE = (62, 3)
+"""e_machine of x86, where glibc makes the stack executable for an object that says nothing of it."""
 _MACHINES = {
     "x86_64": (62, 2),
     "i686": (3, 1),
@@ -50,7 +54,8 @@ class Elf:
 
     ``kind`` is e_machine and the class, ``system`` is EI_OSABI. ``interpreter`` is a program's dynamic loader.
     ``dynamic``: it has a dynamic section, without which nothing can be loaded as a library (object files, core dumps
-    and separate debug information have none). What is not there is empty.
+    and separate debug information have none). ``traits`` say why a loader needs memory for it that is writable and
+    executable: ``text relocations``, ``executable stack``, ``writable code``. What is not there is empty.
     """
 
     kind: tuple[int, int]
@@ -60,6 +65,7 @@ class Elf:
     soname: str = ""
     search: tuple[str, ...] = ()
     interpreter: str = ""
+    traits: tuple[str, ...] = ()
 
     def is_for(self, platform: str) -> bool:
         """Whether a loader of conda's ``platform`` would take it."""
@@ -68,7 +74,7 @@ class Elf:
     @classmethod
     def from_document(cls, document: dict[str, Any]) -> Self:
         """What ``dataclasses.asdict`` made of one, by way of JSON."""
-        lists = {key: tuple(document[key]) for key in ("kind", "needed", "search")}
+        lists = {key: tuple(document[key]) for key in ("kind", "needed", "search", "traits")}
         return cls(**{**document, **lists})
 
 
@@ -77,6 +83,18 @@ class _Segment:
     kind: int
     offset: int
     address: int
+    size: int
+    flags: int
+
+
+@dataclass(frozen=True, slots=True)
+class Section:
+    """A section by its header: sh_type, sh_flags, and where its bytes are in the file."""
+
+    name: str
+    kind: int
+    flags: int
+    offset: int
     size: int
 
 
@@ -112,7 +130,41 @@ def _read(content: Content) -> Elf:
         soname=next(iter(texts(_SONAME)), ""),
         search=tuple(place for text in search[:1] for place in text.split(":") if place),
         interpreter=interpreter,
+        traits=tuple(_traits(segments, entries, machine)),
     )
+
+
+def _traits(segments: tuple[_Segment, ...], entries: list[tuple[int, int]], machine: int) -> Iterator[str]:
+    """See :attr:`Elf.traits`. What has no segment to load (an object file) is loaded by nobody."""
+    loaded = [one.flags for one in segments if one.kind == _LOAD]
+    if any(tag == _TEXTREL or (tag == _FLAGS and value & _DF_TEXTREL) for tag, value in entries):
+        yield "text relocations"
+    stack = [one.flags for one in segments if one.kind == _STACK]
+    if loaded and any(flags & _EXECUTE for flags in stack or [machine in _STACK_IS_EXECUTABLE]):
+        yield "executable stack"
+    if any(flags & _WRITE and flags & _EXECUTE for flags in loaded):
+        yield "writable code"
+
+
+def read_sections(content: Content) -> tuple[Section, ...]:
+    """The sections of an ELF object; none if it has no table of them, or one that is cut off or damaged."""
+    try:
+        return tuple(_sections(content))
+    except (struct.error, IndexError, KeyError):
+        return ()
+
+
+def _sections(content: Content) -> Iterator[Section]:
+    wide, order = content[4] == 2, {1: "<", 2: ">"}[content[5]]
+    (table,) = struct.unpack_from(f"{order}{'Q' if wide else 'I'}", content, 40 if wide else 32)
+    size, count, names = struct.unpack_from(f"{order}HHH", content, 58 if wide else 46)
+    form = struct.Struct(f"{order}{'IIQQQQ' if wide else 'IIIIII'}")
+    if not table or not count:
+        return
+    headers = [form.unpack_from(content, table + number * size) for number in range(count)]
+    strings = headers[names][4]
+    for name, kind, flags, _, offset, length in headers:
+        yield Section(_text(content, strings + name), kind, flags, offset, length)
 
 
 def _segments(content: Content, order: str, *, wide: bool) -> Iterator[_Segment]:
@@ -122,10 +174,10 @@ def _segments(content: Content, order: str, *, wide: bool) -> Iterator[_Segment]
     for number in range(count):
         start = table + number * size
         if wide:
-            kind, _, offset, address, _, length = struct.unpack_from(f"{order}IIQQQQ", content, start)
+            kind, flags, offset, address, _, length = struct.unpack_from(f"{order}IIQQQQ", content, start)
         else:
-            kind, offset, address, _, length = struct.unpack_from(f"{order}IIIII", content, start)
-        yield _Segment(kind, offset, address, length)
+            kind, offset, address, _, length, _, flags = struct.unpack_from(f"{order}IIIIIII", content, start)
+        yield _Segment(kind, offset, address, length, flags)
 
 
 def _entries(content: Content, dynamic: _Segment, order: str, *, wide: bool) -> Iterator[tuple[int, int]]:

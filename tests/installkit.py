@@ -20,6 +20,7 @@ from bundler.pack.codecs import CODECS
 from bundler.pack.decompressor import TOOLS
 from bundler.resources import templates_dir
 from bundler.target.activation import Activation
+from bundler.target.contents import Contents
 from bundler.target.render import (
     InstallDecompressor,
     InstallScript,
@@ -205,7 +206,7 @@ def environments(spec: Spec) -> dict[str, str]:
     activation = Activation(variables=(), unset=(), scripts=()).files()
     return {path.removeprefix("config/"): text for path, text in activation.items()} | {
         f"{service.unit}.env": render_environment(
-            service_environment(config, service, spec.release_dir, spec.packages), comment="Its own"
+            service_environment(config, service, spec.release_dir), comment="Its own"
         )
         for service in config.services
     }
@@ -215,7 +216,7 @@ def units(spec: Spec) -> dict[str, str]:
     """File name -> text of every unit."""
     if spec.tables:
         executables = {"app/serve"} | {member.name for member in spec.members if member.mode & 0o111}
-        made = make_units(config_of(spec), spec.release_dir, frozenset(executables), spec.packages)
+        made = make_units(config_of(spec), spec.release_dir, frozenset(executables), Contents(packages=spec.packages))
         return {unit.name: render_unit(unit) for unit in made}
     common = [f"User={spec.name}", f"Group={spec.name}", f"Environment=RELEASE={spec.release_dir}"]
     common += [f"EnvironmentFile={spec.release_dir}/config/{spec.name}.env"]

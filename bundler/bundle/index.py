@@ -124,7 +124,8 @@ class ScriptEntry(_Entry):
 
 
 class ExemptionEntry(_Entry):
-    """Why a service is confined otherwise than by default; ``because`` is a package, or a key of bundle.toml."""
+    """Why a service is confined otherwise than by default; ``because`` is a file, a package, or a key of
+    bundle.toml."""
 
     directive: str
     because: str = ""

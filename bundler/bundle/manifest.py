@@ -16,9 +16,9 @@ if TYPE_CHECKING:
     from bundler.bundle.identity import Identity
     from bundler.config.project import BundleConfig
     from bundler.fetch.archives import Archive
-    from bundler.lock.lockfile import Lock
     from bundler.pack.decompressor import Decompressor
     from bundler.pack.payload import Payload
+    from bundler.target.contents import Contents
     from bundler.target.requirements import Requirements
 
 __all__ = ["SCHEMA", "SYSTEMD", "make_manifest"]
@@ -34,7 +34,7 @@ def make_manifest(
     *,
     config: BundleConfig,
     identity: Identity,
-    lock: Lock,
+    contents: Contents,
     payload: Payload,
     archives: tuple[Archive, ...],
     needs: Requirements,
@@ -69,7 +69,7 @@ def make_manifest(
         "options": {"exclude": config.exclude, "include": config.include},
         "config": dict(config.config),
         "secrets": [asdict(secret) for secret in config.secrets],
-        "services": _services(config, identity, lock),
+        "services": _services(config, identity, contents),
         "packages": _packages(archives),
         "notes": [asdict(note) for note in payload.notes],
         "shared": [asdict(one) for one in payload.shared],
@@ -94,7 +94,7 @@ def _decompressor(brought: Decompressor | None) -> dict[str, Any] | None:
     return {"program": brought.program, "files": sorted(brought.files), "packages": packages}
 
 
-def _services(config: BundleConfig, identity: Identity, lock: Lock) -> list[dict[str, Any]]:
+def _services(config: BundleConfig, identity: Identity, contents: Contents) -> list[dict[str, Any]]:
     return [
         {
             "unit": service.unit,
@@ -104,8 +104,8 @@ def _services(config: BundleConfig, identity: Identity, lock: Lock) -> list[dict
             "watch_unit": service.watch_unit,
             "profile": service.table.profile,
             "hardening": service.table.hardening,
-            "exemptions": [asdict(exemption) for exemption in exemptions(service, lock.names)],
-            "overrides": [asdict(one) for one in overridden(config, service, identity.release_dir, lock.names)],
+            "exemptions": [asdict(exemption) for exemption in exemptions(service, contents)],
+            "overrides": [asdict(one) for one in overridden(config, service, identity.release_dir, contents)],
             "watch_exemptions": [asdict(exemption) for exemption in WATCH] if service.watch_unit else [],
         }
         for service in config.services

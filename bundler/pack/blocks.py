@@ -12,7 +12,8 @@ import mmap
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, BinaryIO
 
-from bundler.elf import MAGIC, read_elf
+from bundler.codemarks import look
+from bundler.elf import MAGIC
 from bundler.pack.members import TreeEntry, changed
 from bundler.pack.tar import DIRECTORY, END, HEADER, LINK, tar_header, tar_padding
 
@@ -91,9 +92,11 @@ class Block:
             room.add(tar_header(member.path, member.mode, size=size))
             taken = room.take(size)
             sha256 = member.fill(taken, self.known)
-            elf = read_elf(taken)
+            elf, marks = look(member.path, taken)
             room.add(tar_padding(size))
-            entries.append(TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size, elf=elf))
+            entries.append(
+                TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size, elf=elf, marks=marks)
+            )
         return room.content(), tuple(entries)
 
 
@@ -140,7 +143,9 @@ def _written(data: bytes, entry: TreeEntry | None = None) -> _Part:
 def _large(member: Member, size: int, known: Known) -> Iterator[_Part]:
     yield _written(tar_header(member.path, member.mode, size=size))
     digest = member.digest(known) if member.module is None else known.digest()
-    left, head, elf = size, b"", None
+    left, head = size, b""
+    elf: Elf | None = None
+    marks: tuple[str, ...] = ()
     with member.open() as source:
         while left and (chunk := source.read(min(left, _CHUNK))):
             digest.update(chunk)
@@ -150,14 +155,16 @@ def _large(member: Member, size: int, known: Known) -> Iterator[_Part]:
         if left or source.read(1):
             raise changed(member.path)
         if head == MAGIC:
-            elf = _elf(member, source)
-    sha256 = member.checked(digest)
-    yield _written(tar_padding(size), TreeEntry(path=member.path, mode=member.mode, digest=sha256, size=size, elf=elf))
+            elf, marks = _look(member, source)
+    entry = TreeEntry(
+        path=member.path, mode=member.mode, digest=member.checked(digest), size=size, elf=elf, marks=marks
+    )
+    yield _written(tar_padding(size), entry)
 
 
-def _elf(member: Member, source: BinaryIO) -> Elf | None:
-    """What a loader reads of a large member, which is not held in memory for that."""
+def _look(member: Member, source: BinaryIO) -> tuple[Elf | None, tuple[str, ...]]:
+    """:func:`~bundler.codemarks.look` at a large ELF object, which is not held in memory for that."""
     if member.content is not None:
-        return read_elf(member.content)
+        return look(member.path, member.content)
     with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
-        return read_elf(mapped)
+        return look(member.path, mapped)

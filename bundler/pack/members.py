@@ -164,7 +164,8 @@ class Member:
 class TreeEntry:
     """One member as it will stand on the target. ``digest`` is of the content, or the link's target as text.
 
-    ``elf`` is what a dynamic loader reads of it, if it was read to be packed and is an ELF object.
+    ``elf`` is what a dynamic loader reads of it, if it was read to be packed and is an ELF object. ``marks`` are what
+    says that it makes code while it runs (:func:`bundler.codemarks.code_marks`).
     """
 
     path: str
@@ -172,6 +173,7 @@ class TreeEntry:
     digest: str
     size: int
     elf: Elf | None = None
+    marks: tuple[str, ...] = ()
 
 
 def changed(path: str) -> PackError:

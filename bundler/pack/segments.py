@@ -19,7 +19,7 @@ from functools import cache, cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING, BinaryIO
 
-from bundler import elf
+from bundler import codemarks, elf
 from bundler.elf import Elf
 from bundler.pack.codecs import BLOCK
 from bundler.pack.known import Checks, Known
@@ -145,8 +145,8 @@ class SegmentCache:
 class KeptEntry:
     """An entry of the cache, open and verified.
 
-    It has the frames, an index (JSON: the frames' digest, their check, the tree, its ELF objects by their path), the
-    index's length and its digest.
+    It has the frames, an index (JSON: the frames' digest, their check, the tree, its ELF objects and its marks by their
+    path), the index's length and its digest.
     """
 
     def __init__(self, file: BinaryIO) -> None:
@@ -157,7 +157,7 @@ class KeptEntry:
         index = file.read(length)
         if hashlib.sha256(index).digest() != expected:
             raise ValueError("damaged")
-        self.digest, check, tree, objects = json.loads(index)
+        self.digest, check, tree, objects, marks = json.loads(index)
         file.seek(0)
         found, left = Checks(), self._left
         while left:
@@ -168,7 +168,14 @@ class KeptEntry:
             raise ValueError("damaged")
         elves = {path: Elf.from_document(document) for path, document in objects.items()}
         self.tree = tuple(
-            TreeEntry(path=path, mode=mode, digest=digest, size=size, elf=elves.get(path))
+            TreeEntry(
+                path=path,
+                mode=mode,
+                digest=digest,
+                size=size,
+                elf=elves.get(path),
+                marks=tuple(marks.get(path, ())),
+            )
             for path, mode, digest, size in tree
         )
         self._file = file
@@ -221,7 +228,8 @@ class NewEntry:
         digest = self._digest.hexdigest()
         rows = [(entry.path, entry.mode, entry.digest, entry.size) for entry in tree]
         objects = {entry.path: asdict(entry.elf) for entry in tree if entry.elf is not None}
-        index = json.dumps((digest, self._check.value, rows, objects), separators=(",", ":")).encode()
+        marks = {entry.path: entry.marks for entry in tree if entry.marks}
+        index = json.dumps((digest, self._check.value, rows, objects, marks), separators=(",", ":")).encode()
         self._write(index + len(index).to_bytes(_LENGTH, "big") + hashlib.sha256(index).digest())
         if self._file is not None and self._temporary is not None and self._path is not None:
             try:
@@ -251,7 +259,7 @@ class NewEntry:
 def _code_digest() -> str:
     """Over this package's own sources: whoever changes how files are packed and read gets new segments."""
     digest = hashlib.sha256()
-    for path in sorted((*Path(__file__).parent.glob("*.py"), Path(elf.__file__))):
+    for path in sorted((*Path(__file__).parent.glob("*.py"), Path(elf.__file__), Path(codemarks.__file__))):
         digest.update(path.read_bytes())
     return digest.hexdigest()
 

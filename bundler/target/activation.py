@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import json
 import re
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 import yaml
@@ -60,6 +60,12 @@ class Activation:
     variables: tuple[tuple[str, str], ...]
     unset: tuple[str, ...]
     scripts: tuple[Script, ...]
+
+    def below(self, defaults: Iterable[tuple[str, str]]) -> Activation:
+        """With ``defaults`` for what activation neither sets nor takes away."""
+        said = {*self.unset, *(name for name, _ in self.variables)}
+        new = tuple((name, value) for name, value in defaults if name not in said)
+        return replace(self, variables=(*new, *self.variables))
 
     def files(self) -> dict[str, str]:
         """What the release has of it: an EnvironmentFile that every unit names, and the scripts for install.sh.

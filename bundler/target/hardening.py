@@ -1,7 +1,8 @@
 """What confines a service, and which of it a service cannot stand, with the reason for each exception.
 
-What each directive breaks was tried on systemd 247, 252 and 257 (systemd.exec(5)). An exception comes from what is in
-the lockfile, from the profile or from a key in bundle.toml; the manifest tells it, so that nobody has to guess.
+What each directive breaks was tried on systemd 247, 252 and 257 (systemd.exec(5)). An exception comes from what the
+payload's files say of themselves, from a package's name, from the profile or from a key in bundle.toml; the manifest
+tells it, so that nobody has to guess.
 
 Three things that would lower the exposure by 0.1 are not among them, since ordinary programs need them: AF_NETLINK
 (getifaddrs), all of /proc (the number of processors, the time of boot), and chown, which a program calls for its own
@@ -17,6 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
     from bundler.config.services import Service
+    from bundler.target.contents import Contents
 
 __all__ = [
     "HARDENING",
@@ -25,7 +27,6 @@ __all__ = [
     "confinement",
     "exemptions",
     "probe_confinement",
-    "variables",
     "watch_confinement",
 ]
 
@@ -68,8 +69,8 @@ HARDENING = (
 class Exemption:
     """A directive that a service does without, or has in another form.
 
-    ``values`` stand in its place, a line each; none: it is left out. ``because`` names the package, or the key of
-    bundle.toml as ``profile = "beam"``.
+    ``values`` stand in its place, a line each; none: it is left out. ``because`` names the file,
+    the package, or the key of bundle.toml as ``profile = "beam"``.
     """
 
     directive: str
@@ -80,7 +81,7 @@ class Exemption:
 
 _COMPILES = "compiles code while it runs, into memory that it writes and then executes"
 
-# conda's names and PyPI's.
+# conda's names and PyPI's. They only add to what the files say.
 _PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("dotnet-runtime", "MemoryDenyWriteExecute", _COMPILES),
     ("jax", "MemoryDenyWriteExecute", _COMPILES),
@@ -98,27 +99,19 @@ _PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("torch", "MemoryDenyWriteExecute", _COMPILES),
 )
 
-_VARIABLES = (("numba", "NUMBA_CACHE_DIR", "{cache}/numba"),)
-"""Where a package may keep what it would otherwise write beside its modules, which are read-only."""
 
-
-def variables(packages: frozenset[str]) -> tuple[tuple[str, str], ...]:
-    """The variables that the environment's packages need under our confinement; values may hold ``{cache}``."""
-    return tuple((name, value) for package, name, value in _VARIABLES if package in packages)
-
-
-def exemptions(service: Service, packages: frozenset[str]) -> tuple[Exemption, ...]:
-    """What ``service`` does without, given the environment's packages; the first of a directive counts."""
+def exemptions(service: Service, contents: Contents) -> tuple[Exemption, ...]:
+    """What ``service`` does without, given what is in the environment; the first of a directive counts."""
     if service.table.hardening == "off":
         return ()
-    return (*_of_keys(service), *_of_profile(service), *_of_packages(packages))
+    return (*_of_keys(service), *_of_profile(service), *_of_files(contents), *_of_packages(contents.packages))
 
 
-def confinement(service: Service, packages: frozenset[str]) -> tuple[tuple[str, str], ...]:
+def confinement(service: Service, contents: Contents) -> tuple[tuple[str, str], ...]:
     """The directives that confine ``service``."""
     if service.table.hardening == "off":
         return ()
-    return _without(exemptions(service, packages))
+    return _without(exemptions(service, contents))
 
 
 def _without(exempt: Iterable[Exemption]) -> tuple[tuple[str, str], ...]:
@@ -156,6 +149,12 @@ def watch_confinement() -> tuple[tuple[str, str], ...]:
 def probe_confinement(service: Service) -> tuple[tuple[str, str], ...]:
     """For our own probe, which needs nothing of what the service may need."""
     return () if service.table.hardening == "off" else HARDENING
+
+
+def _of_files(contents: Contents) -> Iterable[Exemption]:
+    return (
+        Exemption(directive="MemoryDenyWriteExecute", because=mark.where, reason=mark.reason) for mark in contents.marks
+    )
 
 
 def _of_packages(packages: frozenset[str]) -> Iterable[Exemption]:

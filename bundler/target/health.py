@@ -16,9 +16,20 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
     from bundler.config.services import Health, Service
 
-__all__ = ["Sections", "health_sections", "timer_sections", "watch_sections"]
+__all__ = ["Sections", "health_notes", "health_sections", "timer_sections", "watch_sections"]
 
 Sections = dict[str, Lines]
+
+
+def health_notes(config: BundleConfig) -> tuple[str, ...]:
+    """What a build says of services that are up without anybody knowing whether they do their job."""
+    names = [one.name for one in config.services if one.kind == "exec" and not one.table.health]
+    if not names:
+        return ()
+    seen = f"no health check: {', '.join(names)}; install.sh and manage status can only see that it stays up"
+    return (
+        f'{seen}. To have it asked: health = {{ http = "http://127.0.0.1:${{PORT}}/…" }}, tcp = … or command = […]',
+    )
 
 
 def health_sections(service: Service, common: Lines, *, description: str, release: str, command: str) -> Sections:

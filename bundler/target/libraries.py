@@ -26,7 +26,7 @@ if TYPE_CHECKING:
     from bundler.pack.payload import Payload
     from bundler.prefix import Prefix
 
-__all__ = ["HostLibrary", "LibraryUser", "Rules", "find_libraries", "host_libraries", "library_notes"]
+__all__ = ["HostLibrary", "LibraryUser", "Rules", "find_libraries", "host_libraries", "is_loaded", "library_notes"]
 
 Need: TypeAlias = Literal["required", "optional"]
 
@@ -138,7 +138,7 @@ class _Objects:
             name = posixpath.basename(entry.path)
             if entry.mode == LINK_MODE:
                 links.append((name, posixpath.basename(entry.digest)))
-            elif entry.elf is not None and _is_loaded(entry.path, entry.elf, platform):
+            elif entry.elf is not None and is_loaded(entry.path, entry.elf, platform):
                 elves[entry.path] = entry.elf
                 if entry.elf.dynamic:
                     for one in {name, name if _VENDORED.search(name) else entry.elf.soname}:
@@ -173,7 +173,7 @@ class _Objects:
         return frozenset(found)
 
 
-def _is_loaded(path: str, elf: Elf, platform: str) -> bool:
+def is_loaded(path: str, elf: Elf, platform: str) -> bool:
     """Whether a process on the server could load the file, into itself or as a program."""
     return (
         elf.is_for(platform)

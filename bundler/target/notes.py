@@ -13,6 +13,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bundler.config.project import BundleConfig, Service
+    from bundler.target.contents import Contents
 
 __all__ = ["TESTED", "override_notes"]
 
@@ -20,14 +21,14 @@ TESTED = 247
 """A directive that this version of systemd has is not worth a note."""
 
 
-def override_notes(config: BundleConfig, release: str, packages: frozenset[str]) -> tuple[str, ...]:
+def override_notes(config: BundleConfig, release: str, contents: Contents) -> tuple[str, ...]:
     """A sentence for each; ``release`` is the release's path on the target."""
-    return tuple(note for service in config.services for note in _of_service(config, service, release, packages))
+    return tuple(note for service in config.services for note in _of_service(config, service, release, contents))
 
 
-def _of_service(config: BundleConfig, service: Service, release: str, packages: frozenset[str]) -> Iterator[str]:
+def _of_service(config: BundleConfig, service: Service, release: str, contents: Contents) -> Iterator[str]:
     where = f"services.{service.name}.unit"
-    for gone in overridden(config, service, release, packages):
+    for gone in overridden(config, service, release, contents):
         ours = ", ".join(f"{gone.directive}={value}".replace(f"{release}/", "") for value in gone.ours)
         yield f"{where}.{gone.section}.{gone.directive} takes the place of {ours}"
     for section in DIRECTIVES:
@@ -37,7 +38,7 @@ def _of_service(config: BundleConfig, service: Service, release: str, packages: 
                 yield f"{where}.{section}.{directive}: systemd before {version} does not know it and passes over it"
     stronger = {name: "[config]" for name, _ in config.config}
     stronger |= dict.fromkeys(service.table.environment, f"services.{service.name}.environment")
-    own = service_environment(config, service, release, packages)
+    own = service_environment(config, service, release)
     stronger = {name: f"the profile {service.table.profile}" for name, _ in own} | stronger
     for line in service.table.unit.lines("Service").get("Environment", ()):
         for name in (word.text.partition("=")[0] for word in split_words(line)):

@@ -5,8 +5,9 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from bundler.target.contents import NOTHING
 from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
-from bundler.target.hardening import confinement, probe_confinement, variables
+from bundler.target.hardening import confinement, probe_confinement
 from bundler.target.health import Sections, health_sections, timer_sections, watch_sections
 from bundler.target.overrides import COMMANDS, Replaced, command_line, lay_over
 from bundler.target.programs import find_program, missing_program
@@ -14,6 +15,7 @@ from bundler.target.words import Lines, Section, Unit, command_word, fill, free_
 
 if TYPE_CHECKING:
     from bundler.config.project import BundleConfig, Service
+    from bundler.target.contents import Contents
 
 __all__ = ["make_units", "overridden", "places", "service_environment"]
 
@@ -45,31 +47,28 @@ def places(config: BundleConfig, service: Service, release: str) -> dict[str, st
     }
 
 
-def service_environment(
-    config: BundleConfig, service: Service, release: str, packages: frozenset[str] = frozenset()
-) -> tuple[tuple[str, str], ...]:
-    """The service's own variables: what its profile and the environment's packages need, then what bundle.toml says."""
+def service_environment(config: BundleConfig, service: Service, release: str) -> tuple[tuple[str, str], ...]:
+    """The service's own variables: what its profile needs, then what bundle.toml says."""
     where = places(config, service, release)
     own: dict[str, str] = {}
     if service.table.profile == "beam":
         own |= beam_variables(config, service, where["runtime"])
-    own |= {name: fill(value, where) for name, value in variables(packages)}
     own |= {name: fill(value, where) for name, value in service.table.environment.items()}
     return tuple(own.items())
 
 
 def make_units(
-    config: BundleConfig, release: str, executables: frozenset[str], packages: frozenset[str] = frozenset()
+    config: BundleConfig, release: str, executables: frozenset[str], contents: Contents = NOTHING
 ) -> tuple[Unit, ...]:
     """The units of all services, their timers and health checks.
 
-    ``release`` is the release's absolute path on the target, ``executables`` what can be run below it, ``packages`` the
-    names of what the environment has. Raises :class:`ConfigError` for a command that is in neither.
+    ``release`` is the release's absolute path on the target, ``executables`` what can be run below it,
+    ``contents`` what the environment has. Raises :class:`ConfigError` for a command that is in neither.
     """
     units = []
     for service in config.services:
         command = _command(config, service, release, executables)
-        sections = _service_sections(config, service, release, command, packages)
+        sections = _service_sections(config, service, release, command, contents)
         found = {service.unit: _laid_over(config, service, release, sections, executables)[0]}
         about = _description(config, service)
         if service.timer:
@@ -77,7 +76,7 @@ def make_units(
             found[service.timer] = _laid_over(config, service, release, timer, executables, ("Timer",))[0]
         if service.health_unit:
             asking = _health_command(config, service, release, executables)
-            common = _asking(config, service, release, packages)
+            common = _asking(config, service, release, contents)
             found[service.health_unit] = health_sections(
                 service, common, description=about, release=release, command=asking
             )
@@ -89,7 +88,7 @@ def make_units(
 
 
 def _service_sections(
-    config: BundleConfig, service: Service, release: str, command: str, packages: frozenset[str]
+    config: BundleConfig, service: Service, release: str, command: str, contents: Contents
 ) -> Sections:
     table = service.table
     order = " ".join(f"{name}.service" for name in table.ordered_after)
@@ -118,7 +117,7 @@ def _service_sections(
             *_directories(config, service, release),
             ("SyslogIdentifier", service.name),
             *_common(config, service, release, service.unit),
-            *confinement(service, packages),
+            *confinement(service, contents),
         ),
     }
     if not table.schedule:
@@ -194,7 +193,7 @@ def _schedule_sections(service: Service, *, description: str) -> Sections:
     }
 
 
-def _asking(config: BundleConfig, service: Service, release: str, packages: frozenset[str]) -> Lines:
+def _asking(config: BundleConfig, service: Service, release: str, contents: Contents) -> Lines:
     """What a health check shares with its service; a command of the user's own has its rights as well."""
     table, unit = service.table, service.health_unit
     assert table.health is not None
@@ -206,7 +205,7 @@ def _asking(config: BundleConfig, service: Service, release: str, packages: froz
             ("WorkingDirectory", f"-{fill(table.working_directory, where)}"),
             *(("ReadWritePaths", f"-{where[place]}") for place, _ in _DIRECTORIES),
             *common,
-            *confinement(service, packages),
+            *confinement(service, contents),
         )
     else:
         lines = (*common, *probe_confinement(service))
@@ -241,9 +240,9 @@ def _unit(name: str, config: BundleConfig, release: str, sections: Sections) -> 
     )
 
 
-def overridden(config: BundleConfig, service: Service, release: str, packages: frozenset[str]) -> tuple[Replaced, ...]:
+def overridden(config: BundleConfig, service: Service, release: str, contents: Contents) -> tuple[Replaced, ...]:
     """What bundle.toml's overrides take away of the lines of the service and of its timer."""
-    sections = _service_sections(config, service, release, "", packages)
+    sections = _service_sections(config, service, release, "", contents)
     replaced = _laid_over(config, service, release, sections, None)[1]
     if not service.timer:
         return replaced

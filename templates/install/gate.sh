@@ -54,7 +54,16 @@ watch_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
         nap
     done
     [ "$(property "$1" NRestarts)" = "$gate_restarts" ] || unhealthy "$1" "$2" "it ended and was restarted"
-    say "$1 is healthy"
+    if [ -n "$2" ] || tells_itself "$1"; then
+        say "$1 is healthy"
+    else
+        say "$1 is up; it has no health check"
+    fi
+}
+
+# Whether systemd calls a service active only when the service has told so itself.
+tells_itself() { # UNIT
+    [ "$(property "$1" Type)" = notify ]
 }
 
 # One look. Two good answers with a pause between them make a service well, or some seconds without a change where

@@ -65,16 +65,18 @@ plan_unit() { # FILE
     cmp -s "$BUNDLE/units/$1" "$UNIT_DIR/$1" || step "write $UNIT_DIR/$1"
 }
 
-plan_service() { # UNIT
+plan_service() { # UNIT HEALTH-UNIT
+    plan_goal=healthy
+    [ -n "$2" ] || plan_goal=up # it has no health check
     ! is_job "$BUNDLE/units" "$1" || return 0 # nothing is started before it is time
     if ! owns_unit "$1" || [ -z "$plan_from" ]; then
         [ "$ENABLE" = no ] || step "enable $1"
-        [ "$START" = no ] || step "start $1 and wait until it is healthy"
+        [ "$START" = no ] || step "start $1 and wait until it is $plan_goal"
         return 0
     fi
     case $(property "$1" ActiveState) in
         active | activating | reloading | failed)
-            [ "$START" = no ] || step "restart $1 and wait until it is healthy; go back to $plan_from if it is not"
+            [ "$START" = no ] || step "restart $1 and wait until it is $plan_goal; go back to $plan_from if it is not"
             ;;
         *) step "leave $1 stopped" ;;
     esac

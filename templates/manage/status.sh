@@ -38,7 +38,7 @@ tell_service() { # UNIT HEALTH-UNIT
     fi
     case $told_active,$told_enabled in
         unknown,*) ;;
-        active,*) tell_health "$2" ;;
+        active,*) tell_health "$1" "$2" ;;
         inactive,disabled | inactive,masked*) ;; # as the admin wants it
         inactive,static | activating,static) ;; # a job between two runs, or in one
         *) STATUS_WELL= ;;
@@ -47,7 +47,9 @@ tell_service() { # UNIT HEALTH-UNIT
         STATUS_JSON="$STATUS_JSON${STATUS_JSON:+,}
     {\"unit\": \"$1\", \"active\": \"$told_active\", \"enabled\": \"$told_enabled\", \"health\": \"$told_health\", \"since\": \"$told_since\"}"
     else
-        printf '%s: %s, %s, health %s%s\n' "$1" "$told_active" "$told_enabled" "$told_health" \
+        told_words="health $told_health"
+        [ "$told_health" != none ] || told_words="up, no health check"
+        printf '%s: %s, %s, %s%s\n' "$1" "$told_active" "$told_enabled" "$told_words" \
             "${told_since:+, since $told_since}"
     fi
 }
@@ -61,11 +63,14 @@ tell_setting() { # LINE SENTENCE: it is for people to judge
     fi
 }
 
-tell_health() { # HEALTH-UNIT
-    [ -n "$1" ] || return 0
+tell_health() { # UNIT HEALTH-UNIT
+    if [ -z "$2" ]; then # it is up, and nobody knows more
+        tells_itself "$1" || told_health=none
+        return 0
+    fi
     told_health=good
-    control reset-failed "$1" >/dev/null 2>&1 || :
-    if ! control start "$1" >/dev/null 2>&1; then
+    control reset-failed "$2" >/dev/null 2>&1 || :
+    if ! control start "$2" >/dev/null 2>&1; then
         told_health=bad
         STATUS_WELL=
     fi

@@ -9,9 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.config.project import load_config
-from bundler.target.hardening import confinement, exemptions, probe_confinement, variables
+from bundler.target.contents import Contents, Mark
+from bundler.target.hardening import confinement, exemptions, probe_confinement
 from bundler.target.render import render_unit
-from bundler.target.service import make_units, service_environment
+from bundler.target.service import make_units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,10 +30,14 @@ def config_of(tmp_path: Path, service: str) -> BundleConfig:
     return load_config(tmp_path)
 
 
+def named(*packages: str) -> Contents:
+    return Contents(packages=frozenset(packages))
+
+
 def lines(tmp_path: Path, service: str = "", *packages: str) -> list[str]:
     """``Key=value`` of what confines the service."""
     config = config_of(tmp_path, service)
-    found = confinement(config.services[0], frozenset(packages))
+    found = confinement(config.services[0], named(*packages))
     return [f"{key}={value}" for key, value in found]
 
 
@@ -62,7 +67,7 @@ def test_what_a_package_cannot_stand_is_left_out(tmp_path: Path, package: str, d
 
 def test_every_exception_has_its_reason_and_can_be_told(tmp_path: Path) -> None:
     config = config_of(tmp_path, 'ports = [80, 443, 8000]\ngpu = true\nprofile = "generic"')
-    found = exemptions(config.services[0], frozenset({"numba", "torch", "numpy"}))
+    found = exemptions(config.services[0], named("numba", "torch", "numpy"))
     assert all(exemption.reason and exemption.because for exemption in found)
     assert {exemption.because for exemption in found} == {
         "ports = [80, 443]",
@@ -74,14 +79,22 @@ def test_every_exception_has_its_reason_and_can_be_told(tmp_path: Path) -> None:
     assert json.dumps([asdict(exemption) for exemption in found])
 
 
-def test_numba_keeps_its_cache_where_it_may_write(tmp_path: Path) -> None:
-    config = config_of(tmp_path, "")
-    own = dict(service_environment(config, config.services[0], RELEASE, frozenset({"numba"})))
-    assert own == {"NUMBA_CACHE_DIR": "/var/cache/hello/numba"}
-    assert variables(frozenset({"numpy"})) == ()
-    config = config_of(tmp_path, 'environment = { NUMBA_CACHE_DIR = "{state}/n" }')
-    own = dict(service_environment(config, config.services[0], RELEASE, frozenset({"numba"})))
-    assert own == {"NUMBA_CACHE_DIR": "/var/lib/hello/n"}
+V8 = Mark(name="V8", files=("env/lib/a.so", "env/lib/b.so"))
+
+
+def test_what_a_file_says_of_itself_decides_whatever_its_package_is_called(tmp_path: Path) -> None:
+    config = config_of(tmp_path, 'health = { command = ["/bin/true"] }')
+    marked = Contents(packages=frozenset({"nothing-known", "numba"}), marks=(V8,))
+    kept = dict(confinement(config.services[0], marked))
+    assert "MemoryDenyWriteExecute" not in kept
+    assert kept.keys() | {"MemoryDenyWriteExecute"} == dict(confinement(config.services[0], Contents())).keys()
+    first, *others = exemptions(config.services[0], marked)
+    assert first.because == "env/lib/a.so and 1 more file"  # the file is told before the name
+    assert first.reason.startswith("V8 compiles code while it runs")
+    assert [one.because for one in others] == ["numba"]
+    service, health, *_ = make_units(config, RELEASE, frozenset(), marked)
+    for unit in (service, health):  # the health check is the user's own program
+        assert "MemoryDenyWriteExecute" not in render_unit(unit)
 
 
 def test_a_low_port_costs_one_capability_and_the_user_namespace(tmp_path: Path) -> None:
@@ -118,7 +131,7 @@ def test_off_is_off(tmp_path: Path) -> None:
     off = 'hardening = "off"\ngpu = true\nports = [80]\nhealth = { tcp = "127.0.0.1:80" }'
     config = config_of(tmp_path, off)
     assert lines(tmp_path, off, "numba") == []
-    assert exemptions(config.services[0], frozenset({"numba"})) == ()
+    assert exemptions(config.services[0], named("numba")) == ()
     assert probe_confinement(config.services[0]) == ()
     for unit in make_units(config, RELEASE, frozenset())[:2]:
         assert "ProtectSystem" not in render_unit(unit)
@@ -143,7 +156,7 @@ def test_the_users_word_stands_in_the_service_and_in_its_health_check(tmp_path: 
 
 def test_our_probe_gets_nothing_that_the_service_needs(tmp_path: Path) -> None:
     config = config_of(tmp_path, 'gpu = true\nports = [80]\nhealth = { tcp = "127.0.0.1:80" }')
-    health = render_unit(make_units(config, RELEASE, frozenset(), frozenset({"torch"}))[1])
+    health = render_unit(make_units(config, RELEASE, frozenset(), named("torch"))[1])
     assert "PrivateDevices=yes" in health
     assert "CAP_NET_BIND_SERVICE" not in health
     assert "MemoryDenyWriteExecute=yes" in health

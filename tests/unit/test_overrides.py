@@ -10,6 +10,7 @@ from bundler.errors import ConfigError
 from bundler.systemd.accumulating import LISTS, SINCE
 from bundler.systemd.directives import DIRECTIVES
 from bundler.systemd.values import check_value
+from bundler.target.contents import NOTHING
 from bundler.target.notes import override_notes
 from bundler.target.render import render_unit
 from bundler.target.service import make_units, overridden
@@ -50,7 +51,7 @@ def values(lines: list[str], directive: str) -> list[str]:
 
 
 def notes(tmp_path: Path, overrides: str, table: str = "") -> list[str]:
-    return list(override_notes(config_of(tmp_path, overrides, table), RELEASE, frozenset()))
+    return list(override_notes(config_of(tmp_path, overrides, table), RELEASE, NOTHING))
 
 
 def refused(tmp_path: Path, overrides: str, table: str = "") -> str:
@@ -220,7 +221,7 @@ def test_what_is_taken_away_or_passed_over_is_told(tmp_path: Path) -> None:
 
 def test_the_manifest_has_what_is_taken_away(tmp_path: Path) -> None:
     config = config_of(tmp_path, 'Service = { UMask = "0027" }')
-    (gone,) = overridden(config, config.services[0], RELEASE, frozenset())
+    (gone,) = overridden(config, config.services[0], RELEASE, NOTHING)
     assert json.loads(json.dumps(vars(gone))) == {
         "section": "Service",
         "directive": "UMask",

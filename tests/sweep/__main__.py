@@ -1,0 +1,44 @@
+"""``python -m sweep [--groups a,b]``: run the sweep; 1 if something works by hand and not as a service."""
+
+from __future__ import annotations
+
+import argparse
+import sys
+
+from examplekit import CHECKOUT
+
+from sweep.report import faults, merged, page, read_results, write_results
+from sweep.run import ROOM, sweep
+from sweep.table import groups
+
+
+def main() -> int:
+    known = {group.name: group for group in groups()}
+    parser = argparse.ArgumentParser(prog="make sweep")
+    parser.add_argument("--groups", default=",".join(known), help=f"some of {', '.join(known)}")
+    names = parser.parse_args().groups.split(",")
+    if unknown := [name for name in names if name not in known]:
+        parser.error(f"no such group: {', '.join(unknown)}")
+    ROOM.mkdir(parents=True, exist_ok=True)
+    table = CHECKOUT / "build" / "sweep.json"
+    results = read_results(table)
+    failed = []
+    for name in names:
+        found = sweep(known[name])
+        failed += faults(found)
+        results = merged(results, found)
+        write_results(results, table)
+        for one in found:
+            told = f"by hand {_word(well=one.by_hand)}, as a service {_word(well=one.as_service)}"
+            print(f"{one.group} {one.project} (systemd {one.systemd}): {told} {one.said}", flush=True)  # noqa: T201
+    docs = CHECKOUT / "docs"
+    docs.mkdir(exist_ok=True)
+    (docs / "sweep.md").write_text(page(results, sum(len(group.projects) for group in known.values())), "utf-8")
+    return 1 if failed else 0
+
+
+def _word(*, well: bool) -> str:
+    return "works" if well else "FAILS"
+
+
+sys.exit(main())

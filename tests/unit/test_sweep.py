@@ -1,0 +1,69 @@
+"""`make sweep`: its table of projects, and what becomes of results. That projects run is seen by running it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from sweep.report import faults, merged, page, read_results, write_results
+from sweep.run import Result
+from sweep.table import groups, read_groups
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+
+def result(project: str, systemd: int = 252, **values: Any) -> Result:
+    usual: dict[str, Any] = {"group": "web", "by_hand": True, "as_service": True}
+    return Result(project=project, systemd=systemd, **(usual | values))
+
+
+def test_the_table_is_in_order() -> None:
+    found = groups()
+    assert sum(len(group.projects) for group in found) >= 100
+    for group in found:
+        for project in group.projects:
+            compile(project.statement, project.name, "exec")
+
+
+@pytest.mark.parametrize(
+    ("entries", "said"),
+    [
+        ({"a": {"statement": "pass", "require": ["a"]}}, "a: unknown keys: require"),
+        ({"a": {"statement": " "}}, "a: it has no statement"),
+        ({"a_b": {"statement": "pass"}, "a-b": {"statement": "pass"}}, "projects of the same name: sweep-a-b"),
+    ],
+)
+def test_a_mistake_in_the_table_is_told(entries: dict[str, dict[str, Any]], said: str) -> None:
+    with pytest.raises(ValueError, match=said):
+        read_groups({"web": entries})
+
+
+def test_a_project_is_asked_for_by_its_name_unless_said() -> None:
+    (group,) = read_groups({"web": {"b": {"statement": "pass"}, "a": {"statement": "pass", "requires": ["b", "c[d]"]}}})
+    assert group.requires == ("b", "c[d]")
+
+
+def test_only_what_works_by_hand_can_be_our_fault() -> None:
+    ours = result("ours", as_service=False)
+    assert faults([ours, result("nobodys", by_hand=False, as_service=False), result("well")]) == [ours]
+
+
+def test_a_later_run_takes_the_place_of_its_groups(tmp_path: Path) -> None:
+    path = tmp_path / "sweep.json"
+    assert read_results(path) == []
+    write_results([result("old"), result("kept", group="data", exemptions=("a",))], path)
+    found = merged(read_results(path), [result("new")])
+    assert [(one.group, one.project) for one in found] == [("data", "kept"), ("web", "new")]
+    assert found[0].exemptions == ("a",)
+
+
+def test_the_page_tells_each_project_and_why_it_is_confined_less() -> None:
+    text = page(
+        [result("a"), result("a", 257, as_service=False), result("b", by_hand=False, exemptions=("X: reason (file)",))],
+        9,
+    )
+    assert "| web | a | yes | not on systemd 257 |\n" in text
+    assert "| web | b | no | yes |\n" in text
+    assert "2 of 9 projects" in text
+    assert "- X: reason (file)\n" in text
