@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from pathlib import Path
     from typing import IO
 
-__all__ = ["Background", "Finished", "ToolFailed", "find_tool", "hide", "run", "shown", "start"]
+__all__ = ["Background", "Finished", "ToolFailed", "find_tool", "hide", "run", "shown", "start", "start_on"]
 
 log = logging.getLogger(__name__)
 _HIDDEN: set[str] = set()
@@ -153,6 +153,13 @@ def start(
     except FileNotFoundError as missing:
         raise MissingToolError(f"no such program: {words[0]}") from missing
     return Background(child)
+
+
+def start_on(terminal: int, argv: Sequence[str | Path], *, env: Mapping[str, str]) -> Background:
+    """Start a program with a terminal, an open descriptor, as its input and outputs."""
+    words = tuple(str(word) for word in argv)
+    log.info("$ %s &", shlex.join(words))
+    return Background(subprocess.Popen(words, env=dict(env), stdin=terminal, stdout=terminal, stderr=terminal))
 
 
 def find_tool(name: str, *, package: str, purpose: str) -> str:
