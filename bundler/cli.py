@@ -371,7 +371,10 @@ def diff(old: Path, new: Path, quiet: bool, exit_code: bool) -> Any:
 @click.argument("bundle", type=_BUNDLE)
 @click.option("--suite", default="bookworm", show_default=True, help="The Debian that is booted.")
 @click.option("--rootfs", type=click.Path(exists=True, path_type=Path), help="A directory or tar instead of a suite.")
+@click.option("--include", multiple=True, metavar="PACKAGE", help="A Debian package to have there; repeatable.")
 @click.option("--timeout", type=float, default=180, show_default=True, help="Seconds for the installation.")
+@click.option("--keep-going", is_flag=True, help="After a failed install, start and check every service all the same.")
+@click.option("--shell", is_flag=True, help="Open a root shell on the machine after the checks.")
 def smoke(bundle: Path, quiet: bool, **options: Any) -> Any:
     """Boot a throwaway machine without network, with real systemd; install BUNDLE there and report."""
     from bundler.progress import make_progress

@@ -26,7 +26,19 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from typing import IO
 
-__all__ = ["TIMED_OUT", "Background", "Finished", "Group", "ToolFailed", "find_tool", "hide", "run", "shown", "start"]
+__all__ = [
+    "TIMED_OUT",
+    "Background",
+    "Finished",
+    "Group",
+    "ToolFailed",
+    "find_tool",
+    "hide",
+    "run",
+    "shown",
+    "start",
+    "start_on",
+]
 
 log = logging.getLogger(__name__)
 _HIDDEN: set[str] = set()
@@ -239,6 +251,13 @@ def start(
     except FileNotFoundError as missing:
         raise MissingToolError(f"no such program: {words[0]}") from missing
     return Background(child)
+
+
+def start_on(terminal: int, argv: Sequence[str | Path], *, env: Mapping[str, str]) -> Background:
+    """Start a program with a terminal, an open descriptor, as its input and outputs."""
+    words = tuple(str(word) for word in argv)
+    log.info("$ %s &", shlex.join(words))
+    return Background(subprocess.Popen(words, env=dict(env), stdin=terminal, stdout=terminal, stderr=terminal))
 
 
 def find_tool(name: str, *, package: str, purpose: str) -> str:

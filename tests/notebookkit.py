@@ -9,7 +9,7 @@ from examplekit import secret
 if TYPE_CHECKING:
     from bundler.machine import Machine
 
-__all__ = ["run_cell"]
+__all__ = ["run_cell", "type_in_terminal"]
 
 # Jupyter's own protocol (https://jupyter-client.readthedocs.io/en/stable/messaging.html) with a client library that
 # the environment has. It runs as nobody: what it is given is the token, in its environment, and nothing else.
@@ -52,4 +52,32 @@ def run_cell(machine: Machine, name: str, code: str, *, patience: int = 60) -> s
     token = {"TOKEN": secret(machine, name, "JUPYTER_TOKEN")}
     done = machine.run(*nobody, code, str(patience), env=token, timeout=2 * patience)
     assert done.status == 0, done.stderr + machine.run("journalctl", "-u", name, "--no-pager", "-n60").stdout
+    return done.stdout
+
+
+# What is typed is echoed: the test's own words must not look like the answer.
+_TERMINAL = """
+import json, os, sys, time, urllib.request
+import websocket
+
+url = "127.0.0.1:8888"
+headers = {"Authorization": "token " + os.environ["TOKEN"]}
+request = urllib.request.Request(f"http://{url}/api/terminals", b"{}", headers, method="POST")
+name = json.loads(urllib.request.urlopen(request, timeout=60).read())["name"]
+terminal = websocket.create_connection(f"ws://{url}/terminals/websocket/{name}", header=headers, timeout=30)
+terminal.send(json.dumps(["stdin", sys.argv[1] + "; echo e''nd\\r"]))
+text = ""
+while "end\\r\\n" not in text:
+    kind, *content = json.loads(terminal.recv())
+    text += content[0] if kind == "stdout" else ""
+print(text)
+"""
+
+
+def type_in_terminal(machine: Machine, name: str, line: str) -> str:
+    """What a terminal of the bundle's notebook server shows after ``line`` was typed, the line itself included."""
+    python = f"/opt/{name}/current/env/bin/python"
+    token = {"TOKEN": secret(machine, name, "JUPYTER_TOKEN")}
+    done = machine.run(python, "-I", "-c", _TERMINAL, line, env=token, timeout=60)
+    assert done.status == 0, done.stderr
     return done.stdout

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bundler.errors import SmokeError
 from bundler.machine.enclosure import IN_MEMORY, PLAIN_UMASK, Disk, Enclosure
 from bundler.machine.rootfs import need_root
+from bundler.machine.terminal import attach
 from bundler.process import Background, ToolFailed, find_tool, run, start
 
 if TYPE_CHECKING:
@@ -30,6 +31,10 @@ _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": "/root"}
 _INSIDE = ("-m", "-u", "-i", "-n", "-p", "-C")
 _LINKS = 40  # as many as the kernel follows
+
+_OWN_TERMINAL = ("setsid", "--ctty", "--wait")
+# The better shell, as a login has it.
+_SHELL = "cd; command -v bash >/dev/null && exec bash -l; exec sh -l"
 
 # nspawn divides the control group that it is started in. "0" is the writer, whatever its process namespace.
 _JOIN = 'while [ "$1" != -- ]; do echo 0 >"$1/cgroup.procs"; shift; done; shift; exec "$@"'
@@ -145,6 +150,12 @@ class Machine:
         with _as_file(stdin) as file:
             answer = self._enter(_INSIDE, argv, timeout, env=env, stdin=file)
         return self._succeeded(argv, answer) if check else answer
+
+    def shell(self) -> None:
+        """Let whoever sits at our terminal work on the machine, as root, until that shell ends."""
+        nsenter = find_tool("nsenter", package="util-linux", purpose="a shell on the machine")
+        words = [*PLAIN_UMASK, nsenter, "-t", str(self.leader), *_INSIDE, "--", *_OWN_TERMINAL, "sh", "-c", _SHELL]
+        attach(words, _ENVIRONMENT | {"TERM": os.environ.get("TERM", "linux")})
 
     def run_as_service(
         self, *argv: str, check: bool = False, timeout: float = 600, env: Mapping[str, str] | None = None

@@ -5,6 +5,7 @@ from __future__ import annotations
 import fcntl
 import hashlib
 import os
+import re
 import shutil
 from contextlib import contextmanager
 from pathlib import Path
@@ -46,6 +47,7 @@ def rootfs(source: str | Path = "bookworm", *, include: tuple[str, ...] = (), pr
     Raises ConfigError, MissingToolError (not root, no mmdebstrap), SmokeError (it could not be made).
     """
     need_root()
+    _check_packages(source, include)
     progress = progress or QuietProgress()
     if isinstance(source, Path):
         return _given(source, progress)
@@ -59,6 +61,23 @@ def rootfs(source: str | Path = "bookworm", *, include: tuple[str, ...] = (), pr
         _make_bare(root)
 
     return _cached(cache_key(source, packages), make)
+
+
+def _check_packages(source: str | Path, include: tuple[str, ...]) -> None:
+    """mmdebstrap takes more than names, and nothing can be installed on what the caller has given."""
+    for name in include:
+        if not re.fullmatch(r"[a-z0-9][a-z0-9+.-]+", name):
+            raise ConfigError(
+                f"{name!r} is not the name of a Debian package",
+                where="--include",
+                remedy="Give one name each time, such as --include nginx --include redis-server.",
+            )
+    if include and isinstance(source, Path):
+        raise ConfigError(
+            "--include and --rootfs are mutually exclusive",
+            where="--include",
+            remedy=f"Install the packages in {source}, or use --suite instead of --rootfs.",
+        )
 
 
 def cache_key(suite: str, packages: tuple[str, ...]) -> str:
@@ -120,6 +139,13 @@ def _bootstrap(suite: str, packages: tuple[str, ...], root: Path) -> None:
         run([*PLAIN_UMASK, unshare, *OWN_NAMESPACES, *words])
     except ToolFailed as failed:
         reasons = [line for line in failed.finished.stderr.splitlines() if line.startswith("E: ")]
+        unknown = [reason for reason in reasons if "Unable to locate package" in reason]
+        if unknown:
+            raise ConfigError(
+                f"Debian {suite} has no package {unknown[0].split()[-1]}",
+                where="--include",
+                remedy="Look for its name: https://packages.debian.org",
+            ) from failed
         raise SmokeError(
             f"mmdebstrap could not make it: {reasons[0][3:] if reasons else failed.tail(1)}",
             where=f"root directory of Debian {suite}",

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 from bundler.bundle.read import open_bundle
 from bundler.errors import SmokeError
 from bundler.machine import Disk, Machine, rootfs
+from bundler.machine.terminal import need_terminal
 from bundler.resources import cache_dir
 from bundler.smoke.read import expand, mask, parse_answer, parse_exposure, parse_secrets, parse_show
 from bundler.smoke.report import Health, HttpAnswer, Install, ServiceReport, SmokeReport
@@ -58,24 +59,35 @@ id -nu "$uid" 2>/dev/null || echo "$uid"
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeOptions:
-    """On what to install, and how. ``rootfs``, a directory or tarball, goes before ``suite``."""
+    """On what to install, and how.
+
+    ``rootfs``, a directory or tarball, goes before ``suite``, on which Debian's packages ``include`` are, too. With
+    ``keep_going`` services that a failed install has not started, or has stopped, are started and asked all the same.
+    ``shell`` gives our terminal to a root shell on the machine at the end.
+    """
 
     suite: str = "bookworm"
     rootfs: Path | None = None
+    include: tuple[str, ...] = ()
     timeout: float = 180
+    keep_going: bool = False
+    shell: bool = False
     install_args: tuple[str, ...] = ()
 
 
 def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeReport:
     """Install ``bundle``, in whatever form, on a new machine without network, and report.
 
-    An unhealthy bundle is a report too. Raises SmokeError if there is no machine to install it on, what
-    :func:`open_bundle` raises if it is no bundle, and what :func:`bundler.machine.rootfs` raises.
+    An unhealthy bundle is a report too. Raises ConfigError if there is no terminal for the shell, SmokeError if there
+    is no machine to install it on, what :func:`open_bundle` raises if it is no bundle, and what
+    :func:`bundler.machine.rootfs` raises.
     """
+    if options.shell:
+        need_terminal()
     opened = open_bundle(bundle)
     manifest = opened.manifest
     _check_architecture(manifest)
-    root = rootfs(options.rootfs or options.suite, progress=progress)
+    root = rootfs(options.rootfs or options.suite, include=options.include, progress=progress)
     system = str(options.rootfs or f"Debian {options.suite}")
     progress.step(f"Booting {system} without a network")
     began = time.monotonic()
@@ -84,11 +96,13 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
         progress.step(f"Installing {bundle.name}")
         install = _install(machine, _bring(machine, opened), options)
         hidden = _secrets(machine, manifest)
+        if install.status != 0 and options.keep_going:
+            _start(machine, manifest.services)
         reports = []
         for service in manifest.services:
             progress.step(f"Asking {service.unit}")
             reports.append(_inspect(machine, service, hidden))
-        return SmokeReport(
+        report = SmokeReport(
             bundle=str(bundle),
             name=manifest.name,
             release=manifest.release,
@@ -98,6 +112,12 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
             install=replace(install, output=mask(install.output, hidden)),
             services=tuple(reports),
         )
+        if options.shell:
+            for line in report.lines():
+                progress.step(line)
+            progress.step(f"A root shell on {machine.name}; the machine is removed when the shell ends")
+            machine.shell()
+        return report
 
 
 def _check_architecture(manifest: Manifest) -> None:
@@ -148,6 +168,14 @@ def _install(machine: Machine, program: str, options: SmokeOptions) -> Install:
     answer = machine.run("sh", "-c", script, "sh", program, *options.install_args, timeout=options.timeout)
     output = answer.stdout + answer.stderr
     return Install(status=answer.status, seconds=time.monotonic() - began, output=output)
+
+
+def _start(machine: Machine, services: Iterable[ServiceEntry]) -> None:
+    """What a failed install has left stopped. Whether each comes up is seen when it is asked."""
+    for service in services:
+        unit = service.timer or service.unit
+        machine.run("systemctl", "reset-failed", "--", unit)
+        machine.run("systemctl", "start", "--", unit, timeout=60)
 
 
 def _inspect(machine: Machine, service: ServiceEntry, hidden: Sequence[str]) -> ServiceReport:

@@ -26,6 +26,7 @@ __all__ = [
     "Exemption",
     "confinement",
     "exemptions",
+    "installer_confinement",
     "probe_confinement",
     "watch_confinement",
 ]
@@ -144,6 +145,28 @@ systemd asks who one is, not what one may."""
 def watch_confinement() -> tuple[tuple[str, str], ...]:
     """For that unit."""
     return _without(WATCH)
+
+
+INSTALLER = (
+    Exemption(
+        directive="PrivateUsers",
+        because="install.sh",
+        reason="it writes root's files and speaks to systemd as root; no code of the bundle",
+    ),
+    Exemption(
+        directive="RestrictAddressFamilies",
+        values=("AF_UNIX",),
+        because="install.sh",
+        reason="it speaks to systemd alone",
+    ),
+)
+"""What is different for the units that run ``manage`` at boot, first-boot and recover. Rights that depend on the
+machine are added where the units are written (templates/install/confined.sh)."""
+
+
+def installer_confinement() -> tuple[tuple[str, str], ...]:
+    """For those units; they need no network."""
+    return (*_without(INSTALLER), ("PrivateNetwork", "yes"), ("IPAddressDeny", "any"))
 
 
 def probe_confinement(service: Service) -> tuple[tuple[str, str], ...]:

@@ -18,6 +18,7 @@ import jinja2
 
 from bundler.elf import platform_bytes
 from bundler.resources import templates_dir
+from bundler.target.hardening import installer_confinement
 
 if TYPE_CHECKING:
     from bundler.config.project import Secret
@@ -178,6 +179,7 @@ def _templates() -> jinja2.Environment:
         lstrip_blocks=True,
         keep_trailing_newline=True,
     )
+    environment.globals["installer_confinement"] = installer_confinement
     environment.filters["sh"] = lambda value: shlex.quote(str(value))
     environment.filters["env"] = _environment_value
     environment.filters["elf"] = platform_bytes

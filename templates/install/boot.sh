@@ -30,6 +30,9 @@ Before=$(guarded_units)
 [Service]
 Type=oneshot
 ExecStart=/bin/sh $ROOT/manage recover
+$(confinement "$ROOT $UNIT_DIR $RECORD -$ETC -/etc/systemd/system")
+# Whoever else owns a directory of these: half a release would be worse.
+CapabilityBoundingSet=CAP_DAC_OVERRIDE
 
 [Install]
 WantedBy=multi-user.target

@@ -36,10 +36,21 @@ Before=$(each_service list_unit)
 Type=oneshot
 RemainAfterExit=yes
 ExecStart=/bin/sh $PLACE/manage first-boot
+$(first_boot_confinement)
 
 [Install]
 WantedBy=multi-user.target
 TEXT
+}
+
+# Rights to make the user only where the image has none. Activation scripts that are left to that boot may do anything
+# that a service's user may: where there are some, nothing confines the unit.
+first_boot_confinement() {
+    [ ! -s "$ROOT/releases/$RELEASE/config/activation.list" ] || return 0
+    first_boot_etc=$(seen "$ETC")
+    has_entry passwd "$SERVICE_USER" || first_boot_etc=/etc
+    confinement "$PLACE" "$(seen "$RECORD")" "$first_boot_etc"
+    has_entry passwd "$SERVICE_USER" || confined_makes_user
 }
 
 list_unit() { # UNIT

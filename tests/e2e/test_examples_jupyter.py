@@ -18,7 +18,7 @@ from examplekit import (
     unit_complaints,
     users,
 )
-from notebookkit import run_cell
+from notebookkit import run_cell, type_in_terminal
 
 from bundler.machine import Machine, rootfs
 
@@ -99,6 +99,12 @@ for place in ("/opt/jupyter", "/etc", "/usr", "/var", "/var/lib/jupyter", "/var/
 def test_a_shell_command_and_a_subprocess_run_in_a_cell(machine: Machine) -> None:
     assert cell(machine, "!echo from the shell").strip() == "from the shell"
     assert cell(machine, "import subprocess, sys; print(subprocess.check_output([sys.executable, '-V']).decode())")
+
+
+def test_a_terminal_finds_the_releases_programs(machine: Machine) -> None:
+    shown = type_in_terminal(machine, "jupyter", "python -c 'import sys; print(sys.prefix)'; id -un")
+    assert re.search(r"/opt/jupyter/releases/0\.1\.0-[0-9a-f]{12}/env\r\n", shown), shown
+    assert "\njupyter\r\n" in shown
 
 
 def test_the_token_is_in_no_place_where_others_look(machine: Machine, bundle: Path) -> None:

@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import json
+import sys
 import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
 from bundlekit import LEAST
+from terminalkit import Screen
 
 from bundler.errors import SmokeError
 from bundler.progress import QuietProgress
@@ -158,6 +160,31 @@ def test_a_service_that_was_never_installed(tmp_path: Path) -> None:
     assert not report.healthy
     assert (report.install.status, report.install.output) == (12, "disk full\n")
     assert report.services[0].load_state == "not-found"
+
+
+def test_services_that_a_failed_install_left_stopped_are_asked_all_the_same(tmp_path: Path) -> None:
+    room = bundle(tmp_path, code=15)
+    script = (room / "install.sh").read_text().replace("systemctl start", "systemctl disable --now")
+    (room / "install.sh").write_text(script)
+    report = smoke(room, SmokeOptions(keep_going=True), QuietProgress())
+    assert (report.healthy, report.install.status) == (False, 15)
+    (service,) = report.services
+    assert service.healthy
+    assert service.http is not None
+    assert service.http.status == 200
+
+
+def test_a_shell_on_the_machine_with_packages_of_debians(tmp_path: Path) -> None:
+    options = ("--include", "hello", "--shell")
+    screen = Screen([sys.executable, "-m", "bundler", "smoke", *options, str(bundle(tmp_path))])
+    assert screen.shows("A root shell on", patience=240), screen.text
+    screen.press(b"hello; systemctl is-active tiny; id -un; echo $((6*7))cm; sleep 100\r")
+    assert screen.shows("Hello, world!"), screen.text
+    assert screen.shows("\r\nactive\r\nroot\r\n42cm\r\n"), screen.text
+    screen.press(b"\x03")  # ends what runs there, neither the shell nor smoke
+    screen.press(b"exit\r")
+    assert screen.shows("http      200"), screen.text
+    assert screen.end() == 0
 
 
 def test_an_installation_that_hangs(tmp_path: Path) -> None:

@@ -125,3 +125,20 @@ def test_what_is_no_root_directory(monkeypatch: pytest.MonkeyPatch, tmp_path: Pa
         rootfs(tmp_path)
     with pytest.raises(ConfigError, match="no such file"):
         rootfs(tmp_path / "missing")
+
+
+@pytest.mark.parametrize("name", ["nginx,curl", "--simulate", "Nginx", "nginx=1.2", "./local.deb", "n", ""])
+def test_only_names_of_packages_are_included(name: str, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    with pytest.raises(ConfigError, match="is not the name of a Debian package"):
+        rootfs("bookworm", include=("nginx-light", name))
+
+
+def test_nothing_is_installed_on_a_given_root(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("os.geteuid", lambda: 0)
+    with pytest.raises(ConfigError, match="--include and --rootfs are mutually exclusive"):
+        rootfs(tmp_path, include=("nginx",))
+
+
+def test_included_packages_make_another_image() -> None:
+    assert len({cache_key("bookworm", packages) for packages in ((), ("nginx",), ("nginx", "redis"))}) == 3

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import os
+import shutil
 from pathlib import Path
 
 notebooks = Path(os.environ["STATE_DIRECTORY"], "notebooks")
@@ -15,3 +16,5 @@ c.ServerApp.port_retries = 0  # the port is what the health check asks and a pro
 c.ServerApp.open_browser = False
 c.ServerApp.root_dir = str(notebooks)
 c.KernelManager.transport = "ipc"  # kernels are nobody else's to connect to: no ports, sockets in a directory of ours
+# A login shell, as terminals have by default, reads /etc/profile, which sets PATH anew: without the release's python.
+c.ServerApp.terminado_settings = {"shell_command": [shutil.which("bash") or "/bin/sh"]}
