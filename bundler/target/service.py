@@ -9,6 +9,7 @@ from bundler.errors import ConfigError
 from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
 from bundler.target.hardening import confinement, probe_confinement, variables
 from bundler.target.health import Sections, health_sections, timer_sections, watch_sections
+from bundler.target.network import needs_network
 from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
 
 if TYPE_CHECKING:
@@ -80,8 +81,8 @@ def make_units(
             found[service.health_unit] = health_sections(
                 service, common, description=about, release=release, command=asking
             )
-        if service.health_timer and service.watch_unit:
-            found[service.health_timer] = timer_sections(service, description=about)
+        if service.watch_timer and service.watch_unit:
+            found[service.watch_timer] = timer_sections(service, description=about)
             found[service.watch_unit] = watch_sections(service, config, description=about, release=release)
         units += [_unit(name, config, release, sections) for name, sections in found.items()]
     return tuple(units)
@@ -92,13 +93,15 @@ def _service_sections(
 ) -> Sections:
     table = service.table
     order = " ".join(f"{name}.service" for name in table.ordered_after)
+    online = "network-online.target" if needs_network(config, service) else ""
     sections = {
         "Unit": (
             ("Description", _description(config, service)),
-            ("After", f"network.target {order}".strip()),
+            ("After", " ".join(filter(None, ("network.target", online, order)))),
             *_given(
-                ("Wants", " ".join(f"{name}.service" for name in table.wants)),
+                ("Wants", " ".join(filter(None, (online, *(f"{name}.service" for name in table.wants))))),
                 ("Requires", " ".join(f"{name}.service" for name in table.requires)),
+                ("OnFailure", service.watch_unit if service.retried else None),
             ),
             ("RequiresMountsFor", f"{config.root} /var/lib/{config.name}"),
             *_start_limit(service),
