@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bundler.config.fields import Line, Model, Name, Value, Variable, Word
+from bundler.config.hooks import Commands  # noqa: TC001 -- pydantic reads it while it runs
 from bundler.systemd.calendar import check_calendar, seconds_of
 from bundler.systemd.directives import DIRECTIVES, nearest
 
@@ -179,6 +180,8 @@ class ServiceTable(Model):
     """One table, as it stands."""
 
     command: Annotated[tuple[Word, ...], Field(min_length=1)]
+    before_start: Commands = ()
+    """What is run before each start, as the service: one argv or several; the service starts if all end with 0."""
     environment: dict[Variable, Value] = Field(default_factory=dict)
     secrets: tuple[Variable, ...] | None = None
     """Those that it gets; None: all."""

@@ -9,12 +9,14 @@ from bundler.errors import ConfigError
 from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
 from bundler.target.hardening import confinement, probe_confinement, variables
 from bundler.target.health import Sections, health_sections, timer_sections, watch_sections
+from bundler.target.hooks import hook_sections
 from bundler.target.network import needs_network
 from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
+    from bundler.config.hooks import Hook
     from bundler.config.project import BundleConfig, Service
 
 __all__ = ["make_units", "places", "service_environment"]
@@ -71,7 +73,7 @@ def make_units(
     units = []
     for service in config.services:
         command = _command(config, service, release, executables)
-        found = {service.unit: _service_sections(config, service, release, command, packages)}
+        found = {service.unit: _service_sections(config, service, release, command, packages, executables)}
         about = _description(config, service)
         if service.timer:
             found[service.timer] = _schedule_sections(service, description=about)
@@ -85,11 +87,33 @@ def make_units(
             found[service.watch_timer] = timer_sections(service, description=about)
             found[service.watch_unit] = watch_sections(service, config, description=about, release=release)
         units += [_unit(name, config, release, sections) for name, sections in found.items()]
+    for hook in config.hooks:
+        where = f"hooks.{hook.key}"
+        command = _line(config, hook.service, release, executables, words=hook.table.command, where=where)
+        rights = _hook_rights(config, hook, release, packages)
+        online = needs_network(config, hook.service)
+        sections = hook_sections(hook, config, command=command, rights=rights, online=online)
+        units.append(_unit(hook.unit, config, release, sections))
     return tuple(units)
 
 
+def _hook_rights(config: BundleConfig, hook: Hook, release: str, packages: frozenset[str]) -> Lines:
+    """What a hook shares with its service."""
+    lines = (
+        *_directories(config, hook.service, release),
+        *_common(config, hook.service, release, hook.unit),
+        *confinement(hook.service, packages),
+    )
+    return _overridden(lines, _shared_overrides(hook.service))
+
+
 def _service_sections(
-    config: BundleConfig, service: Service, release: str, command: str, packages: frozenset[str]
+    config: BundleConfig,
+    service: Service,
+    release: str,
+    command: str,
+    packages: frozenset[str],
+    executables: frozenset[str],
 ) -> Sections:
     table = service.table
     order = " ".join(f"{name}.service" for name in table.ordered_after)
@@ -108,6 +132,7 @@ def _service_sections(
         ),
         "Service": (
             ("Type", service.kind),  # exec and notify: a missing binary fails `systemctl start`
+            *_before(config, service, release, executables),
             ("ExecStart", command),
             *_ends(service, release),
             *_stops(service),
@@ -214,7 +239,11 @@ def _asking(config: BundleConfig, service: Service, release: str, packages: froz
         )
     else:
         lines = (*common, *probe_confinement(service))
-    return _overridden(lines, {key: value for key, value in table.unit.Service.items() if key in _SHARED_OVERRIDES})
+    return _overridden(lines, _shared_overrides(service))
+
+
+def _shared_overrides(service: Service) -> dict[str, str | tuple[str, ...]]:
+    return {key: value for key, value in service.table.unit.Service.items() if key in _SHARED_OVERRIDES}
 
 
 def _common(config: BundleConfig, service: Service, release: str, unit: str) -> Lines:
@@ -254,6 +283,14 @@ def _overridden(directives: Lines, overrides: Mapping[str, str | tuple[str, ...]
 def _command(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> str:
     where = f"services.{service.name}.command"
     return _line(config, service, release, executables, words=service.table.command, where=where)
+
+
+def _before(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> Lines:
+    where = f"services.{service.name}.before_start"
+    return tuple(
+        ("ExecStartPre", _line(config, service, release, executables, words=words, where=where))
+        for words in service.table.before_start
+    )
 
 
 def _health_command(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> str:
