@@ -77,6 +77,8 @@ class Spec:
     """Of the payload, which are unpacked at the same time."""
     payload_kib: int = 100
     payload_files: int = 10
+    hooks: tuple[tuple[str, str], ...] = ()
+    """``before-switch`` and its like, and a script."""
     directives: tuple[str, ...] = ()
     """Further lines of each service's ``[Service]`` section."""
     config: str = 'PORT="8000"\n'
@@ -230,6 +232,16 @@ def units(spec: Spec) -> dict[str, str]:
         if spec.health:
             health = ["Type=oneshot", f"ExecStart=/bin/sh {spec.release_dir}/share/health", *common]
             found[f"{name}-health.service"] = _unit(health)
+    for hook, _ in spec.hooks:
+        lines = [
+            "Type=oneshot",
+            f"ExecStart={spec.release_dir}/app/hook-{hook}",
+            f"StateDirectory={spec.name}",
+            *common,
+        ]
+        found[f"{spec.name}-hook-{hook}.service"] = _unit(
+            [*lines, f"EnvironmentFile=-/run/conda-bundler/{spec.name}.hook"]
+        )
     return found
 
 
@@ -244,6 +256,7 @@ def write_payload(spec: Spec, path: Path) -> tuple[tuple[str, int, int], ...]:
             Member(name=f"share/{name}", content=(templates_dir() / "target" / f"{name}.sh").read_bytes())
             for name in ("beam", "probe", "watch")
         ),
+        *(Member(name=f"app/hook-{hook}", content=text.encode(), mode=0o755) for hook, text in spec.hooks),
         Member(name="share/health", content=(spec.health or "exit 0\n").encode()),
         *spec.members,
     ]

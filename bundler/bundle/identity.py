@@ -85,6 +85,7 @@ def _semantic(config: BundleConfig) -> dict[str, Any]:
         "config": config.config,
         "secrets": [asdict(secret) for secret in config.secrets],
         "release": config.release.model_dump(mode="json"),
+        **({"hooks": config.hooks_table.model_dump(mode="json")} if config.hooks else {}),
         "services": [(service.name, service.table.model_dump(mode="json")) for service in config.services],
     }
 

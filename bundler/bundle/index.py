@@ -161,6 +161,16 @@ class ServiceEntry(_Entry):
         return next((f"{one.reason} ({one.because})" if one.because else one.reason for one in found), "")
 
 
+class HookEntry(_Entry):
+    """``key`` is that of ``[hooks]``; ``timeout`` is in seconds."""
+
+    key: str
+    unit: str
+    service: str = ""
+    command: tuple[str, ...] = ()
+    timeout: int = 0
+
+
 class SecretEntry(_Entry):
     """A secret's name and how the target makes it; nothing of a value is in any bundle."""
 
@@ -272,6 +282,7 @@ class Manifest(_Entry):
     config: dict[str, str] = {}
     secrets: tuple[SecretEntry, ...] = ()
     services: tuple[ServiceEntry, ...]
+    hooks: tuple[HookEntry, ...] = ()
     packages: tuple[PackageEntry, ...]
     notes: tuple[NoteEntry, ...] = ()
     shared: tuple[SharedEntry, ...] = ()

@@ -52,6 +52,7 @@ class Inspection:
             *columns(self._summary()),
             *_section("libraries that the server must have", columns(self._libraries())),
             *_section("services", self._services()),
+            *_section("hooks, run when this release takes over or is left", self._hooks()),
             *_section("units", self._units()),
             *_section("defaults, for the operator to override", columns(list(manifest.config.items()))),
             *_section("secrets, made on the target", columns([(one.name, one.form()) for one in manifest.secrets])),
@@ -129,11 +130,20 @@ class Inspection:
         for service in self.manifest.services:
             unit = next((unit for unit in self.units if unit.name == service.unit), None)
             if unit is not None:
-                rows += [(service.unit if key == "runs" else "", key, said) for key, said in self._service(unit)]
+                said = self._service(unit)
+                rows += [("" if number else service.unit, *row) for number, row in enumerate(said)]
             asked = ((service.health or {}).get(kind) for kind in ("http", "tcp", "command"))
             rows += [("", "override", self._short(_override(one))) for one in service.overrides]
             rows += [("", "health", one if isinstance(one, str) else " ".join(one)) for one in asked if one]
         return columns(rows)
+
+    def _hooks(self) -> list[str]:
+        return columns(
+            [
+                (hook.key, f"{' '.join(hook.command)} (as {hook.service}, within {hook.timeout} s)")
+                for hook in self.manifest.hooks
+            ]
+        )
 
     def _service(self, unit: UnitText) -> list[tuple[str, str]]:
         burst, interval = unit.get("Unit", "StartLimitBurst"), unit.get("Unit", "StartLimitIntervalSec")
@@ -141,7 +151,9 @@ class Inspection:
         again = unit.get("Service", "Restart", "no")
         if again != "no":
             again += f", after {unit.get('Service', 'RestartSec', '0.1')} s"
+        before = [value for at, key, value in unit.directives if (at, key) == ("Service", "ExecStartPre")]
         return [
+            *(("before", self._short(value)) for value in before),
             ("runs", self._short(unit.get("Service", "ExecStart"))),
             ("as", f"{unit.get('Service', 'User', 'root')}, in {unit.get('Service', 'WorkingDirectory', '/')}"),
             ("restarts", again + (f"; gives up after {burst} starts in {interval} s" if burst and interval else "")),
@@ -171,7 +183,12 @@ class Inspection:
         ]
 
     def _reason(self, unit: UnitText, directive: str) -> str:
-        owners = (one for one in self.manifest.services if unit.name in (one.unit, one.health_unit, one.watch_unit))
+        hooked = {hook.service for hook in self.manifest.hooks if hook.unit == unit.name}
+        owners = (
+            one
+            for one in self.manifest.services
+            if unit.name in (one.unit, one.health_unit, one.watch_unit) or one.unit in hooked
+        )
         return next((one.reason(unit.name, directive) for one in owners), "")
 
     def _short(self, text: str) -> str:

@@ -70,6 +70,10 @@ def make_manifest(
         "config": dict(config.config),
         "secrets": [asdict(secret) for secret in config.secrets],
         "services": _services(config, identity, contents),
+        "hooks": [
+            {"key": hook.key, "unit": hook.unit, "service": hook.service.unit, **hook.table.model_dump()}
+            for hook in config.hooks
+        ],
         "packages": _packages(archives),
         "notes": [asdict(note) for note in payload.notes],
         "shared": [asdict(one) for one in payload.shared],

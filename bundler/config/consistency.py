@@ -24,6 +24,7 @@ def inconsistencies(config: BundleConfig) -> list[str]:
         *override_problems(config),
         *_names(config),
         *_references(config),
+        *_hooks(config),
         *_circles(config),
         *_unnamed_nodes(config),
     ]
@@ -39,11 +40,24 @@ def _taken_name(config: BundleConfig) -> list[str]:
 def _names(config: BundleConfig) -> list[str]:
     """Services whose unit is another's timer or health check."""
     owner = {unit: service.name for service in config.services for unit in service.units if unit != service.unit}
+    owner |= {hook.unit: hook.service.name for hook in config.hooks}
     return [
         f"services.{service.name}: this name is taken by a unit of services.{owner[service.unit]}"
         for service in config.services
         if service.unit in owner
     ]
+
+
+def _hooks(config: BundleConfig) -> list[str]:
+    """Whose user and environment they have."""
+    table, names = config.hooks_table, frozenset(service.name for service in config.services)
+    if not table.given:
+        return ["hooks.service: there is no hook"] if table.service else []
+    if table.service and table.service not in names:
+        return [f"hooks.service: there is no service {table.service!r}{nearest(table.service, names)}"]
+    if not table.service and len(names) > 1:
+        return [f"hooks.service: is missing; which service are they to run as: {', '.join(sorted(names))}?"]
+    return []
 
 
 def _references(config: BundleConfig) -> list[str]:

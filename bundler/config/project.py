@@ -15,6 +15,7 @@ from pydantic import Field, StringConstraints, ValidationError
 from bundler.config.consistency import inconsistencies
 from bundler.config.fields import Inside, Line, Model, Name, Setting, Variable
 from bundler.config.files import AppFile, FilesTable, FileTable
+from bundler.config.hooks import Hook, HooksTable, named_hooks
 from bundler.config.lockfiles import Lockfiles, sort_lockfiles
 from bundler.config.overrides import CONFIG_NAME, Overrides, chosen_platforms
 from bundler.config.platforms import Platform, PlatformTable
@@ -85,6 +86,7 @@ class _File(Model):
     release: ReleaseTable = ReleaseTable()
     channels: ChannelsTable = ChannelsTable()
     lock: LockTable = LockTable()
+    hooks: HooksTable = HooksTable()
     services: dict[Name, ServiceTable] = Field(default_factory=dict)
 
 
@@ -135,6 +137,12 @@ class BundleConfig:
     secrets: tuple[Secret, ...]
     release: ReleaseTable
     services: tuple[Service, ...]
+    hooks_table: HooksTable
+
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """What is run when a release takes over, or is left."""
+        return named_hooks(self.name, self.hooks_table, self.services)
 
     @property
     def spec_name(self) -> str:
@@ -251,6 +259,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         config=tuple(parsed.config.items()),
         secrets=tuple(form.named(name) for name, form in sorted(forms.items()) if form),
         release=parsed.release,
+        hooks_table=parsed.hooks,
         services=tuple(Service(name=name, table=table) for name, table in sorted(parsed.services.items())),
     )
 

@@ -63,6 +63,7 @@ _TABLES = {
     "secrets": "TOKEN = { bytes = 32 }",
     "services": 'hello = { command = ["python", "-m", "hello"] }',
     "platforms": 'linux-64 = { glibc = "2.28" }',
+    "hooks": 'before_switch = ["python", "-m", "hello.migrate"]',
     "release": 'distribution = "none"',
     "channels": 'default = "conda-forge"',
     "lock": 'exclude_newer = "14d"',

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bundler.config.fields import Line, Model, Name, Value, Variable, Word
+from bundler.config.hooks import Commands  # noqa: TC001 -- pydantic reads it while it runs
 from bundler.config.unitoverrides import UnitOverrides
 from bundler.systemd.calendar import check_calendar, seconds_of
 
@@ -142,6 +143,8 @@ class ServiceTable(Model):
     """One table, as it stands."""
 
     command: Annotated[tuple[Word, ...], Field(min_length=1)]
+    before_start: Commands = ()
+    """What is run before each start, as the service: one argv or several; the service starts if all end with 0."""
     environment: dict[Variable, Value] = Field(default_factory=dict)
     secrets: tuple[Variable, ...] | None = None
     """Those that it gets; None: all."""
@@ -153,6 +156,10 @@ class ServiceTable(Model):
     restart_delay: Annotated[int, Field(ge=1, le=3600)] = 5
     start_limit: Annotated[int, Field(ge=1, le=1000)] = 5
     """So many starts in a row that come to nothing, and systemd gives up."""
+    retry: bool = True
+    """Whether it is started again after that, with pauses that grow to five minutes."""
+    network_online: bool | None = None
+    """Whether it is started only when the network is up; None: if it names an address of a network."""
     stop_timeout: Annotated[int, Field(ge=1, le=86400)] | None = None
     """Seconds that it may take to end before it is killed; systemd's own are 90."""
     kill_signal: Annotated[str, AfterValidator(_signal)] | None = None
@@ -227,14 +234,24 @@ class Service:
         return f"{self.name}-health.timer" if self.table.health and self.table.health.watched else None
 
     @property
+    def retried(self) -> bool:
+        """Whether it is started again when systemd has given it up."""
+        return not self.table.schedule and self.table.retry and self.table.restart in ("always", "on-failure")
+
+    @property
+    def watch_timer(self) -> str | None:
+        """What starts ``watch_unit``, and runs as long as nobody has stopped the service."""
+        return self.health_timer or (f"{self.name}-watch.timer" if self.retried else None)
+
+    @property
     def watch_unit(self) -> str | None:
-        """The oneshot that counts bad answers and restarts the service."""
-        return f"{self.name}-watch.service" if self.health_timer else None
+        """The oneshot that counts bad answers and restarts the service, or starts it again."""
+        return f"{self.name}-watch.service" if self.watch_timer else None
 
     @property
     def units(self) -> tuple[str, ...]:
         """All of them."""
-        return tuple(filter(None, (self.unit, self.timer, self.health_unit, self.health_timer, self.watch_unit)))
+        return tuple(filter(None, (self.unit, self.timer, self.health_unit, self.watch_timer, self.watch_unit)))
 
     def problems(self) -> Iterator[str]:
         """What no single key can know: settings that exclude each other."""
@@ -246,6 +263,7 @@ class Service:
                 "restart",
                 "restart_delay",
                 "start_limit",
+                "retry",
                 "health",
             } & table.model_fields_set
             yield from (f"{where}.{key}: a job with a schedule has none" for key in sorted(excluded))

@@ -2,7 +2,9 @@
 
 ``x-health.service`` asks once, as the service's user and in its environment, which expands ``${PORT}``; the install
 gate, ``manage status`` and ``smoke`` start it. ``x-health.timer`` starts ``x-watch.service``, which does the same and
-counts. That one is root's, for only root may restart, and runs none of the bundle's own code.
+counts. That one is root's, for only root may restart, and runs none of the bundle's own code. It also starts a service
+again that has hit its start limit: systemd starts it then (``OnFailure=``), and the timer's state tells whether an
+administrator has stopped the service. Where nobody is asked there is an ``x-watch.timer`` for that.
 """
 
 from __future__ import annotations
@@ -19,6 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Sections", "health_notes", "health_sections", "timer_sections", "watch_sections"]
 
 Sections = dict[str, Lines]
+_LONGEST_PAUSE = 300
+"""Seconds between two starts of a service that keeps failing; share/watch has the same."""
 
 
 def health_notes(config: BundleConfig) -> tuple[str, ...]:
@@ -59,21 +63,19 @@ def health_sections(service: Service, common: Lines, *, description: str, releas
 
 
 def watch_sections(service: Service, config: BundleConfig, *, description: str, release: str) -> Sections:
-    """The oneshot that has the service asked, counts, and restarts it (share/watch)."""
+    """The oneshot that has the service asked, counts, restarts it, and starts it again (share/watch)."""
     health = service.table.health
-    assert health is not None
-    asks = "command" if health.command else "probe"
-    words = [
-        service.name,
-        config.name,
-        asks,
-        health.failures,
-        health.restarts_per_hour,
-        round(health.start_period + 0.5),
-    ]
+    asks, patience = ["none", 0, 0, 0], 60
+    if health is not None and service.health_timer:
+        kind = "command" if health.command else "probe"
+        asks = [kind, health.failures, health.restarts_per_hour, round(health.start_period + 0.5)]
+        patience += health.probe_timeout
+    if service.retried:
+        patience += _LONGEST_PAUSE
+    words = [service.name, config.name, *asks, "yes" if service.retried else "no"]
     return {
         "Unit": (
-            ("Description", f"Restarts {description} when it has stopped answering"),
+            ("Description", f"Restarts {description} when it has failed or stopped answering"),
             ("RequiresMountsFor", f"{release} /var/lib/conda-bundler"),
             ("StartLimitIntervalSec", "0"),
         ),
@@ -83,7 +85,7 @@ def watch_sections(service: Service, config: BundleConfig, *, description: str, 
                 "ExecStart",
                 " ".join([f"/bin/sh {release}/share/watch", *map(str, (*words, *_dependants(service, config)))]),
             ),
-            ("TimeoutStartSec", str(health.probe_timeout + 60)),
+            ("TimeoutStartSec", str(patience)),
             ("LogLevelMax", "notice"),
             ("SyslogIdentifier", f"{service.name}-watch"),
             # The installer's: its lock is there, and what we have counted.
@@ -99,15 +101,18 @@ def watch_sections(service: Service, config: BundleConfig, *, description: str, 
 def timer_sections(service: Service, *, description: str) -> Sections:
     """Runs while the service is to run: it starts and stops with it, and the admin may disable it."""
     health = service.table.health
-    assert health is not None
+    if health is not None and service.health_timer:
+        interval, about = health.interval, f"Asks every {health.interval} s whether {description} is well"
+    else:
+        interval, about = _LONGEST_PAUSE, f"Looks every {_LONGEST_PAUSE} s whether {description} has failed"
     return {
         "Unit": (
-            ("Description", f"Asks every {health.interval} s whether {description} is well"),
+            ("Description", about),
             ("PartOf", service.unit),
         ),
         "Timer": (
-            ("OnActiveSec", str(health.interval)),
-            ("OnUnitInactiveSec", str(health.interval)),
+            ("OnActiveSec", str(interval)),
+            ("OnUnitInactiveSec", str(interval)),
             ("AccuracySec", "1"),
             ("Unit", f"{service.name}-watch.service"),
         ),

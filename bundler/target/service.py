@@ -9,11 +9,14 @@ from bundler.target.contents import NOTHING
 from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
 from bundler.target.hardening import confinement, probe_confinement
 from bundler.target.health import Sections, health_sections, timer_sections, watch_sections
+from bundler.target.hooks import hook_sections
+from bundler.target.network import needs_network
 from bundler.target.overrides import COMMANDS, Replaced, command_line, lay_over
 from bundler.target.programs import find_program, missing_program
 from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
 
 if TYPE_CHECKING:
+    from bundler.config.hooks import Hook
     from bundler.config.project import BundleConfig, Service
     from bundler.target.contents import Contents
 
@@ -68,7 +71,8 @@ def make_units(
     units = []
     for service in config.services:
         command = _command(config, service, release, executables)
-        sections = _service_sections(config, service, release, command, contents)
+        programs = (*_before(config, service, release, executables), ("ExecStart", command))
+        sections = _service_sections(config, service, release, programs, contents)
         found = {service.unit: _laid_over(config, service, release, sections, executables)[0]}
         about = _description(config, service)
         if service.timer:
@@ -80,32 +84,51 @@ def make_units(
             found[service.health_unit] = health_sections(
                 service, common, description=about, release=release, command=asking
             )
-        if service.health_timer and service.watch_unit:
-            found[service.health_timer] = timer_sections(service, description=about)
+        if service.watch_timer and service.watch_unit:
+            found[service.watch_timer] = timer_sections(service, description=about)
             found[service.watch_unit] = watch_sections(service, config, description=about, release=release)
         units += [_unit(name, config, release, sections) for name, sections in found.items()]
+    for hook in config.hooks:
+        where = f"hooks.{hook.key}"
+        command = _line(config, hook.service, release, executables, words=hook.table.command, where=where)
+        rights = _hook_rights(config, hook, release, contents)
+        online = needs_network(config, hook.service)
+        sections = hook_sections(hook, config, command=command, rights=rights, online=online)
+        units.append(_unit(hook.unit, config, release, sections))
     return tuple(units)
 
 
+def _hook_rights(config: BundleConfig, hook: Hook, release: str, contents: Contents) -> Lines:
+    """What a hook shares with its service."""
+    lines = (
+        *_directories(config, hook.service, release),
+        *_common(config, hook.service, release, hook.unit),
+        *confinement(hook.service, contents),
+    )
+    return _with_shared_overrides(config, hook.service, release, lines)
+
+
 def _service_sections(
-    config: BundleConfig, service: Service, release: str, command: str, contents: Contents
+    config: BundleConfig, service: Service, release: str, programs: Lines, contents: Contents
 ) -> Sections:
     table = service.table
     order = " ".join(f"{name}.service" for name in table.ordered_after)
+    online = "network-online.target" if needs_network(config, service) else ""
     sections = {
         "Unit": (
             ("Description", _description(config, service)),
-            ("After", f"network.target {order}".strip()),
+            ("After", " ".join(filter(None, ("network.target", online, order)))),
             *_given(
-                ("Wants", " ".join(f"{name}.service" for name in table.wants)),
+                ("Wants", " ".join(filter(None, (online, *(f"{name}.service" for name in table.wants))))),
                 ("Requires", " ".join(f"{name}.service" for name in table.requires)),
+                ("OnFailure", service.watch_unit if service.retried else None),
             ),
             ("RequiresMountsFor", f"{config.root} /var/lib/{config.name}"),
             *_start_limit(service),
         ),
         "Service": (
             ("Type", service.kind),  # exec and notify: a missing binary fails `systemctl start`
-            ("ExecStart", command),
+            *programs,
             *_ends(service, release),
             *_stops(service),
             *_given(
@@ -209,6 +232,10 @@ def _asking(config: BundleConfig, service: Service, release: str, contents: Cont
         )
     else:
         lines = (*common, *probe_confinement(service))
+    return _with_shared_overrides(config, service, release, lines)
+
+
+def _with_shared_overrides(config: BundleConfig, service: Service, release: str, lines: Lines) -> Lines:
     overrides = _overrides(config, service, release, "Service", None)
     return lay_over("Service", lines, {key: said for key, said in overrides.items() if key in _SHARED_OVERRIDES})[0]
 
@@ -242,7 +269,8 @@ def _unit(name: str, config: BundleConfig, release: str, sections: Sections) -> 
 
 def overridden(config: BundleConfig, service: Service, release: str, contents: Contents) -> tuple[Replaced, ...]:
     """What bundle.toml's overrides take away of the lines of the service and of its timer."""
-    sections = _service_sections(config, service, release, "", contents)
+    before = tuple(("ExecStartPre", " ".join(words)) for words in service.table.before_start)
+    sections = _service_sections(config, service, release, before, contents)
     replaced = _laid_over(config, service, release, sections, None)[1]
     if not service.timer:
         return replaced
@@ -289,6 +317,14 @@ def _overrides(
 def _command(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> str:
     where = f"services.{service.name}.command"
     return _line(config, service, release, executables, words=service.table.command, where=where)
+
+
+def _before(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> Lines:
+    where = f"services.{service.name}.before_start"
+    return tuple(
+        ("ExecStartPre", _line(config, service, release, executables, words=words, where=where))
+        for words in service.table.before_start
+    )
 
 
 def _health_command(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> str:

@@ -30,7 +30,7 @@ ${RUN:+  --extract DIR         only unpack the bundle there
 
 Exit status: 0 done; 2 usage; 10 this machine does not fit; 11 the bundle is damaged; 12 disk or I/O;
 13 another install is running; 14 unhealthy, the previous release runs again; 15 unhealthy, and there is none to go
-back to.
+back to; 16 a hook of the bundle failed: the previous release serves, or nothing is started.
 TEXT
 }
 

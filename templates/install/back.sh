@@ -35,13 +35,14 @@ on_exit() { # STATUS
     set +e
     case $PHASE in
         staging) undo ;;
+        hooking) stay ;;
         switching) go_back ;;
         rotating) go_back_to_secret ;;
     esac
     drop_lock
     drop_run
     case $1 in
-        0 | 2 | 3 | 10 | 11 | 12 | 13 | 14 | 15 | 129 | 130 | 143) exit "$1" ;;
+        0 | 2 | 3 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 129 | 130 | 143) exit "$1" ;;
     esac
     complain error "a command failed unexpectedly (status $1)" "What it said stands above."
     exit 12
@@ -76,11 +77,13 @@ go_back() {
 
 bring_back() { # RELEASE
     RELEASE=$1
+    hooks_back "$RELEASE"
     install_units "$RELEASE"
     install_launchers
     switch_to "$RELEASE"
     load_units
     restore_states
+    hooks_after "$RELEASE" || complain error "$HOOK_UNIT failed" "See: journalctl -u $HOOK_UNIT"
     end_transaction back "$RELEASE"
     watch_gone_back
 }

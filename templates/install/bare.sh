@@ -20,6 +20,9 @@ install_launchers() {
         [ -f "$ROOT/releases/$RELEASE/units/${launcher##*/run-}.service" ] || rm -f "$launcher"
     done
     each_service_of "$RELEASE" install_launcher
+    for bare_hook in $HOOKS; do
+        ! has_hook "$RELEASE" "$bare_hook" || install_launcher "$(hook_unit "$bare_hook")"
+    done
 }
 
 install_launcher() { # UNIT

@@ -40,8 +40,12 @@ TEXT
 }
 
 guarded_units() { # of both releases
-    each_unit_of "$FROM" print_word
-    each_unit_of "$RELEASE" print_word
+    each_unit_of "$FROM" print_guarded
+    each_unit_of "$RELEASE" print_guarded
+}
+
+print_guarded() { # UNIT: all but what is run on the way back
+    is_hook "$1" || print_word "$1"
 }
 
 print_word() { # WORD

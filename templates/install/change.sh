@@ -7,6 +7,7 @@ change_over() { # ACTION DONE: the transaction's, the history's word
     PHASE=switching
     install_manage
     guard_boot
+    hooks_before_switch
     install_units "$RELEASE"
     install_launchers
     switch_to "$RELEASE"
@@ -15,6 +16,7 @@ change_over() { # ACTION DONE: the transaction's, the history's word
     finish_image
     start_units
     each_service_of "$RELEASE" watch_service
+    hooks_after "$RELEASE" || hook_failed
     end_transaction "$2" "$RELEASE"
     PHASE="done"
 }

@@ -64,6 +64,8 @@ install() {
     fi
     prune
     [ -z "$BARE" ] || [ -z "$FROM" ] || warn "what runs is still $FROM" "Restart the services."
+    [ -z "$BARE" ] || ! has_hooks "$RELEASE" ||
+        warn "without systemd the bundle's hooks are not run" "Run them: $PLACE/bin/run-$NAME-hook-*"
     tell
 }
 

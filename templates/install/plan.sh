@@ -51,6 +51,7 @@ plan_change() {
         [ -n "$plan_kept" ] || step "stop, disable and remove $plan_old"
     done
     each_unit plan_unit
+    [ "$SYSTEMD" = no ] || [ "$START" = no ] || each_unit plan_hook
     step "switch $ROOT/current from ${plan_from:-nothing} to releases/$RELEASE"
     [ "$SYSTEMD" = no ] || each_service plan_service
     step "remove releases of which there are more than $KEEP"
@@ -63,6 +64,13 @@ match_plan_unit() { # FILE
 plan_unit() { # FILE
     [ -n "$UNIT_DIR" ] || return 0
     cmp -s "$BUNDLE/units/$1" "$UNIT_DIR/$1" || step "write $UNIT_DIR/$1"
+}
+
+plan_hook() { # FILE
+    ! is_hook "$1" || case $1 in
+        *-back.service) ;;
+        *) step "run ${1%.service}" ;;
+    esac
 }
 
 plan_service() { # UNIT HEALTH-UNIT

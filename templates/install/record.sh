@@ -7,6 +7,7 @@
 # Kinds: root user dir made unit given, and
 #     release RELEASE TREE-DIGEST LIST-DIGEST     what is in releases/, and how to tell that it is
 #     was UNIT ENABLED ACTIVE                     what the admin wanted of a unit that a release has dropped
+#     hooked RELEASE STATE                        how far its hooks have run
 #     bare NAME                                   installed with --no-systemd
 #     secret NAME FORMAT LENGTH                   what was made, or taken from the operator
 
@@ -61,7 +62,8 @@ unclaim() { # LINE
 # from=, to=   the releases; phase=   how far it is, for people
 # unit NAME ENABLED ACTIVE   for each unit before it: what the admin wants of it
 
-FROM= # the release that ran before, if any
+FROM=         # the release that ran before, if any
+PHASE_BEFORE= # of the record that a run which was cut off has left
 
 is_pending() {
     [ -f "$RECORD/transaction" ]
@@ -74,6 +76,8 @@ transaction_value() { # KEY
 # A run that was cut off between "from" and "to" has left the truth about "before" in its own record.
 begin_transaction() { # ACTION
     ACTION_BEGUN=$1
+    PHASE_BEFORE=$(transaction_value phase)
+    [ "$PHASE_BEFORE" = switching ] || PHASE_BEFORE=begun
     case $(transaction_value action) in
         install | rollback)
             FROM=$(transaction_value from)
@@ -89,7 +93,7 @@ begin_transaction() { # ACTION
             ;;
     esac
     [ -z "$FROM" ] || is_complete "$FROM" || FROM=
-    write_transaction begun
+    write_transaction "$PHASE_BEFORE"
 }
 
 write_transaction() { # PHASE

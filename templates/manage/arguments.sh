@@ -30,7 +30,8 @@ Looks after $NAME on this machine (made by conda-bundler $TOOL_VERSION).
 
 Exit status: 0 done, or healthy; 2 usage; 3 not every service that should run is healthy (status); 10 not possible
 on this machine as it is; 11 a file is not what was installed (verify); 12 disk or I/O; 13 another install is
-running; 14 unhealthy, and gone back; 15 unhealthy, with nothing to go back to.
+running; 14 unhealthy, and gone back; 15 unhealthy, with nothing to go back to; 16 a hook of the
+bundle failed, and gone back.
 TEXT
 }
 

@@ -266,6 +266,7 @@ first_boot() {
     fi
     rm -f "$RECORD/first-boot" || die 12 "cannot remove $RECORD/first-boot"
     say "user and secrets are there"
+    hooks_to "$RELEASE" || die 16 "$RELEASE may not be able to start" "See: journalctl -u $HOOK_UNIT"
 }
 
 printf_name() { # NAME

@@ -97,6 +97,7 @@ remove_manage() {
 keep_traces() {
     unclaim release
     unclaim was
+    unclaim hooked
     remove_root
     unclaim made
     [ -z "$ROOT" ] || unclaim "root $ROOT"

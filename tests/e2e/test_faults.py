@@ -29,8 +29,14 @@ cd "$STATE_DIRECTORY"
 [ -e data ] || { yes | head -c 65536 >.data && sync .data && mv .data data; }
 while :; do /bin/sleep 1; done
 """
+# What the data is as: that of the release which serves, or the hooks have not run as they should.
+MIGRATE = """#!/bin/sh
+cd "$STATE_DIRECTORY"
+echo "$HOOK_TO_VERSION" >.schema && sync .schema && mv .schema schema && sync .
+"""
 FIRST = Spec(
     version="1.0",
+    hooks=(("before-switch", MIGRATE), ("back", MIGRATE)),
     serve=SERVE,
     health="exit 0\n",
     services=("hello", "hello-old"),
@@ -41,6 +47,7 @@ FIRST = Spec(
 SECOND = but(
     FIRST,
     version="2.0",
+    hooks=(*FIRST.hooks, ("after-switch", '#!/bin/sh\n[ -e "$STATE_DIRECTORY/schema" ]\n')),
     services=("hello", "hello-new"),
     secrets=(COOKIE, Secret(name="KEY", bytes=16, format="hex")),
     config='PORT="8000"\nMARK="2.0"\n',

@@ -360,6 +360,27 @@ def test_what_exits_at_once_ends_as_failed(one: Target) -> None:
         one.sh("rm /var/lib/hello/die-web; systemctl reset-failed; systemctl start web asked")
 
 
+def test_what_needs_something_that_comes_late_comes_back_by_itself(one: Target) -> None:
+    """As after a power cut: not while an administrator has stopped it, and without its being told."""
+    one.sh("touch /var/lib/hello/die-web; systemctl reset-failed; systemctl start asked knocked")
+    try:
+        one.machine.run("systemctl", "restart", "web")
+        assert until(lambda: state(one, "web") == "failed")
+        assert state(one, "web-watch") == "activating"  # it waits
+        one.sh("systemctl stop web; systemctl start --no-block web-watch")
+        assert not until(lambda: state(one, "web") != "failed", 25)
+        one.machine.run("systemctl", "restart", "web")  # fails for good again
+        assert until(lambda: state(one, "web") == "failed")
+        one.sh("rm /var/lib/hello/die-web")
+        assert until(lambda: state(one, "web") == "active")
+        assert until(lambda: state(one, "asked") == "active")
+        assert "web.service has failed; it is started again after" in one.sh(
+            "journalctl -u web-watch -o cat --no-pager"
+        )
+    finally:
+        one.sh("rm -f /var/lib/hello/die-web; systemctl reset-failed; systemctl start web asked")
+
+
 def test_a_watchdog_that_is_not_fed_restarts(one: Target) -> None:
     before = pid(one, "told")
     one.sh("touch /var/lib/hello/mute-told")

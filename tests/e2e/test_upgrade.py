@@ -57,6 +57,79 @@ def test_there_and_back_again(tmp_path: Path, suite: str) -> None:
         assert (status["healthy"], status["pending"]) == (True, None)
         marks = dict(line.split("\t")[::2] for line in target.manage("releases").stdout.splitlines())
         assert marks == {SECOND.release: "current", FIRST.release: "previous", UNHEALTHY.release: "bad"}
+        hooks_go_with_the_data(target)
+
+
+NOTE = '#!/bin/sh\necho "${0##*-} $HOOK_FROM_VERSION>$HOOK_TO_VERSION $(id -un)" >>"$STATE_DIRECTORY/log"\n'
+FAIL = f"{NOTE}echo cannot migrate\nexit 3\n"
+DATA = Spec(name="data", services=("data",), hooks=(("before-switch", NOTE), ("back", NOTE), ("after-switch", NOTE)))
+
+
+def noted(target: Target) -> list[str]:
+    """What the hooks have noted since this was asked last."""
+    lines = target.sh("cat /var/lib/data/log 2>/dev/null; rm -f /var/lib/data/log").splitlines()
+    assert all(line.endswith(" data") for line in lines), lines
+    return [line.removesuffix(" data") for line in lines]
+
+
+def serves_untouched(target: Target, spec: Spec, process: str) -> None:
+    """Nothing of an upgrade that was given up is left; the service may have been restarted unless ``process`` is it."""
+    programs = target.sh(f"cd {UNITS}; grep -h ExecStart= data*").splitlines()
+    assert len(programs) == 1 + len(spec.hooks)
+    assert all(spec.release in program for program in programs), programs
+    assert target.sh("readlink /opt/data/current") == f"releases/{spec.release}"
+    assert target.sh("ls /var/lib/conda-bundler/data") == "owned"
+    assert target.sh("systemctl is-active data") == "active"
+    assert not process or target.sh("systemctl show -p MainPID --value data") == process
+
+
+def hooks_go_with_the_data(target: Target) -> None:
+    """A failing hook changes nothing, and each release that is left has its own undone."""
+    hooks = dict(DATA.hooks)
+    good(target, DATA)
+    assert noted(target) == ["switch >1.0", "switch >1.0"]
+    good(target, DATA)
+    assert noted(target) == []
+    process = target.sh("systemctl show -p MainPID --value data")
+
+    refused = target.install(but(DATA, version="2.0", hooks=tuple((hooks | {"before-switch": FAIL}).items())))
+    assert refused.status == 16, refused.stderr
+    assert "data-hook-before-switch.service of 2.0-" in refused.stderr
+    assert "    cannot migrate\n" in refused.stderr
+    assert noted(target) == ["switch 1.0>2.0", "back 2.0>1.0"]
+    serves_untouched(target, DATA, process)
+
+    third = but(DATA, version="3.0")
+    good(target, third)
+    assert noted(target) == ["switch 1.0>3.0"] * 2
+    back = target.manage("rollback", name="data")
+    assert back.status == 0, back.stderr
+    assert noted(target) == ["back 3.0>1.0"]
+    serves_untouched(target, DATA, "")
+
+    late = target.install(but(DATA, version="4.0", hooks=tuple((hooks | {"after-switch": FAIL}).items())))
+    assert late.status == 16, late.stderr
+    assert noted(target) == [*["switch 1.0>4.0"] * 2, "back 4.0>1.0"]
+    serves_untouched(target, DATA, "")
+    ill = target.install(but(DATA, version="5.0", serve="#!/bin/sh\nexit 1\n"))
+    assert ill.status == 14, ill.stderr
+    assert noted(target) == ["switch 1.0>5.0", "back 5.0>1.0"]
+
+    good(target, third)
+    stuck = but(DATA, version="6.0", hooks=(("back", '#!/bin/sh\n[ ! -e "$STATE_DIRECTORY/stuck" ]\n'),))
+    good(target, stuck)
+    target.sh("touch /var/lib/data/stuck")
+    kept = target.manage("rollback", name="data")
+    assert kept.status == 16, kept.stderr
+    serves_untouched(target, stuck, "")
+    target.sh("rm /var/lib/data/stuck")
+    noted(target)
+    far = target.manage("rollback", DATA.release, name="data")
+    assert far.status == 0, far.stderr
+    assert noted(target) == ["back 3.0>1.0"]  # after that of 6.0, which notes nothing
+    assert target.sh("sed -n 's/^hooked //p' /var/lib/conda-bundler/data/owned") == f"{DATA.release} done"
+    assert target.manage("uninstall", "--purge", "--yes", name="data").status == 0
+    assert target.sh(f"ls {UNITS} | grep data || :") == ""
 
 
 def test_a_bad_release_is_tried_again_when_its_bundle_is_installed_again(target: Target) -> None:

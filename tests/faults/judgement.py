@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Operation", "bytes_kept", "completed", "handled", "interrupted"]
 
-_HANDLED = (10, 11, 12, 14, 15)
+_HANDLED = (10, 11, 12, 14, 15, 16)
 
 # All for a bundle named `hello`. Before there is a transaction record only these may differ, and of what was there
 # before only what grows.

@@ -83,7 +83,8 @@ def test_inspect_tells_packages_with_what_they_take(bundles: dict[str, Path]) ->
 def test_inspect_tells_how_units_are_confined(bundles: dict[str, Path]) -> None:
     units = {unit["name"]: unit for unit in answer("inspect", bundles["tar"])["units"]}
     assert [*units] == [
-        "other.service", "small.service", "small-health.service", "small-health.timer", "small-watch.service",
+        "other.service", "small.service", "other-watch.service", "other-watch.timer", "small-health.service",
+        "small-health.timer", "small-watch.service",
     ]  # fmt: skip
     assert units["other.service"]["exceptions"] == []
     exceptions = {one["directive"]: (one["stands"], one["reason"]) for one in units["small.service"]["exceptions"]}

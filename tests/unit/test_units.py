@@ -184,7 +184,8 @@ def test_limits_and_a_notifying_service(tmp_path: Path) -> None:
     lines = unit_lines(tmp_path, service)
     wanted = "Type=notify WatchdogSec=20 Restart=always RestartSec=2 StartLimitBurst=10 TasksMax=100"
     assert {*wanted.split(), "LimitNOFILE=65536", "TimeoutStartSec=91"} <= set(lines)
-    assert len(make_units(config_with(tmp_path, service), RELEASE, EXECUTABLES)) == 1
+    units = make_units(config_with(tmp_path, service), RELEASE, EXECUTABLES)
+    assert [unit.name for unit in units] == ["hello.service", "hello-watch.timer", "hello-watch.service"]
 
 
 @pytest.mark.parametrize(
@@ -283,16 +284,64 @@ def test_the_watch_is_told_whom_a_restart_takes_along(tmp_path: Path) -> None:
     config = config_with(tmp_path, f'command = ["python"]\n{health}', extra=more)
     units = {unit.name: render_unit(unit).splitlines() for unit in make_units(config, RELEASE, EXECUTABLES)}
     watch = units["hello-watch.service"]
-    assert f"ExecStart=/bin/sh {RELEASE}/share/watch hello hello probe 4 2 2 a b" in watch
+    assert f"ExecStart=/bin/sh {RELEASE}/share/watch hello hello probe 4 2 2 yes a b" in watch
     assert not any(line.startswith("User=") for line in watch)
     timer = units["hello-health.timer"]
     assert {"PartOf=hello.service", "WantedBy=hello.service", "OnUnitInactiveSec=20"} <= set(timer)
     assert "Unit=hello-watch.service" in timer
 
 
-def test_no_failures_no_watch(tmp_path: Path) -> None:
-    config = config_with(tmp_path, 'command = ["python"]\nhealth = { tcp = "127.0.0.1:1", failures = 0 }')
-    assert [unit.name for unit in make_units(config, RELEASE, EXECUTABLES)] == ["hello.service", "hello-health.service"]
+def names(tmp_path: Path, service: str) -> list[str]:
+    return [unit.name for unit in make_units(config_with(tmp_path, service), RELEASE, EXECUTABLES)]
+
+
+def test_who_is_asked_by_nobody_is_started_again_all_the_same(tmp_path: Path) -> None:
+    watch = ["hello-watch.timer", "hello-watch.service"]
+    unasked = 'command = ["python"]\nhealth = { tcp = "127.0.0.1:1", failures = 0 }'
+    assert names(tmp_path, unasked) == ["hello.service", "hello-health.service", *watch]
+    assert names(tmp_path, f"{unasked}\nretry = false") == ["hello.service", "hello-health.service"]
+    assert names(tmp_path, 'command = ["python"]') == ["hello.service", *watch]
+    assert "OnFailure=hello-watch.service" in unit_lines(tmp_path, 'command = ["python"]')
+    lines = unit_lines(tmp_path, 'command = ["python"]', index=2)
+    assert f"ExecStart=/bin/sh {RELEASE}/share/watch hello hello none 0 0 0 yes" in lines
+    lines = unit_lines(tmp_path, 'command = ["python"]', index=1)
+    assert {"PartOf=hello.service", "WantedBy=hello.service", "OnUnitInactiveSec=300"} <= set(lines)
+
+
+@pytest.mark.parametrize(
+    "said", ['restart = "no"', 'restart = "on-abnormal"', "retry = false", 'schedule = { on_calendar = "daily" }']
+)
+def test_who_is_not_to_be_started_again(tmp_path: Path, said: str) -> None:
+    lines = unit_lines(tmp_path, f'command = ["python"]\n{said}')
+    assert not any(line.startswith("OnFailure=") for line in lines)
+    assert not any("watch" in name for name in names(tmp_path, f'command = ["python"]\n{said}'))
+
+
+@pytest.mark.parametrize(
+    ("said", "waits"),
+    [
+        ('health = { http = "http://10.0.0.5:80/" }', True),
+        ('health = { http = "http://${HOST}:${PORT}/" }', True),
+        ('health = { tcp = "${HOST}:80" }', True),
+        ('health = { tcp = "[fe80::1]:80" }', True),
+        ('environment = { BIND = "192.168.1.7:8000" }', True),
+        ('environment = { DB = "postgresql://me:pw@db.example/app" }', True),
+        ('environment = { DB = "postgresql://me:pw@[2001:db8::1]:5432/app" }', True),
+        ('environment = { PEERS = "127.0.0.1:1,10.0.0.2:1" }', True),
+        ('environment = { NAME = "x" }\n[config]\nHOST = "2001:db8::1"', True),
+        ('environment = { DB = "postgresql://127.0.0.1/app" }', False),
+        ('environment = { DB = "postgresql://localhost/app" }', False),
+        ('environment = { DB = "postgresql:///app", VERSION = "1.2.3", PATHS = "/a:/b:/c", TIME = "12:30:00" }', False),
+        ('environment = { BIND = "0.0.0.0:80", B = "[::]:80", C = "::1", D = "::" }', False),
+        ('health = { http = "http://127.0.0.1:${PORT}/?at=10.0.0.1" }', False),
+        ('environment = { BIND = "10.0.0.1" }\nnetwork_online = false', False),
+        ("network_online = true", True),
+    ],
+)
+def test_who_names_an_address_of_a_network_waits_for_it(tmp_path: Path, said: str, waits: bool) -> None:
+    lines = unit_lines(tmp_path, f'command = ["python"]\n{said}')
+    assert ("Wants=network-online.target" in lines) == waits
+    assert ("After=network.target network-online.target" in lines) == waits
 
 
 SECRETS = """

@@ -1,0 +1,97 @@
+"""``[hooks]`` of bundle.toml, and a service's ``before_start``: programs that run beside a start or an upgrade."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Annotated, Any
+
+from pydantic import BeforeValidator, Discriminator, Field, Tag
+
+from bundler.config.fields import Model, Name, Word
+
+if TYPE_CHECKING:
+    from bundler.config.services import Service
+
+__all__ = ["Argv", "Commands", "Hook", "HookTable", "HooksTable", "named_hooks"]
+
+
+def _words(value: Any) -> Any:
+    if isinstance(value, str):
+        raise ValueError(f'must be a list of words, such as ["python", "-m", "hello.migrate"], not {value!r}')
+    return value
+
+
+Argv = Annotated[tuple[Word, ...], Field(min_length=1), BeforeValidator(_words)]
+
+
+def _commands(value: Any) -> Any:
+    """One command stands for a list of one."""
+    value = _words(value)
+    return [value] if isinstance(value, list | tuple) and value and isinstance(value[0], str) else value
+
+
+Commands = Annotated[tuple[Argv, ...], BeforeValidator(_commands, json_schema_input_type=Argv | tuple[Argv, ...])]
+"""One argv or several."""
+
+
+class HookTable(Model):
+    """A hook that says more than its command."""
+
+    command: Argv
+    timeout: Annotated[int, Field(ge=1, le=86400)] = 300
+    """Seconds after which it is ended and has failed."""
+
+
+def _form(value: Any) -> str:
+    return "[table]" if isinstance(value, dict | HookTable) else "[argv]"
+
+
+_Hook = Annotated[
+    Annotated[Argv, Tag("[argv]")] | Annotated[HookTable, Tag("[table]")],
+    Discriminator(_form),
+]
+
+
+class HooksTable(Model):
+    """What a release has to do when it takes over, such as migrating a database; run as one of its services."""
+
+    service: Name | None = None
+    """Whose user, environment and confinement they have; it has to be said if there are several services."""
+    before_switch: _Hook | None = None
+    """While the release before still serves, which goes on if this fails."""
+    after_switch: _Hook | None = None
+    """When the services are healthy; if it fails, the release before comes back."""
+    back: _Hook | None = None
+    """When the release is left for one that was there before it."""
+
+    @property
+    def given(self) -> dict[str, HookTable]:
+        """By key, those that there are."""
+        found = {key: getattr(self, key) for key in ("before_switch", "after_switch", "back")}
+        return {
+            key: hook if isinstance(hook, HookTable) else HookTable(command=hook)
+            for key, hook in found.items()
+            if hook is not None
+        }
+
+
+@dataclass(frozen=True, kw_only=True)
+class Hook:
+    """One hook: its key in ``[hooks]``, its unit's name, the service that it runs as, what it runs."""
+
+    key: str
+    unit: str
+    service: Service
+    table: HookTable
+
+
+def named_hooks(bundle: str, table: HooksTable, services: tuple[Service, ...]) -> tuple[Hook, ...]:
+    """The hooks of a bundle of that name; none if it is not known which service they are to run as."""
+    name = table.service or (services[0].name if len(services) == 1 else None)
+    service = next((one for one in services if one.name == name), None)
+    if service is None:
+        return ()
+    return tuple(
+        Hook(key=key, unit=f"{bundle}-hook-{key.replace('_', '-')}.service", service=service, table=hook)
+        for key, hook in table.given.items()
+    )
