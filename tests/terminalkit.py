@@ -24,6 +24,8 @@ class Screen:
         self.keys, theirs = os.openpty()
         fcntl.ioctl(theirs, termios.TIOCSWINSZ, struct.pack("4H", 33, 77, 0, 0))
         self.before = termios.tcgetattr(theirs)
+        # Where the tests run in the background of a script, SIGINT is ignored, and a shell keeps to that.
+        words = ["env", "--default-signal=INT", *words]
         self.child = subprocess.Popen(words, stdin=theirs, stdout=theirs, stderr=theirs, start_new_session=True)
         self.theirs = theirs
         self.text = ""
@@ -39,9 +41,10 @@ class Screen:
         os.write(self.keys, keys)
 
     def end(self) -> int:
-        try:
-            return self.child.wait(30)
-        finally:
-            self.child.kill()
-            os.close(self.keys)
-            os.close(self.theirs)
+        return self.child.wait(30)
+
+    def close(self) -> None:
+        self.child.kill()
+        self.child.wait()
+        os.close(self.keys)
+        os.close(self.theirs)

@@ -15,7 +15,6 @@ __all__ = ["checked_encoding", "no_mapping", "not_yaml"]
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _TOML = re.compile(r"(?:\s*#.*\n|\s*\n)*(?:\[\[?[\w.\"-]+\]\]?|[\w.\"-]+\s*=\s*[\"'\[{\d])")
 _REMEDIES = {
-    r"'\t'": "YAML takes no tabs before its text: put blanks in their place.",
     "unhashable key": "Write keys as plain texts.",
     "determine a constructor": "Take the tag (!!…) out, and write what it stands for as text, list or mapping.",
 }
@@ -56,8 +55,17 @@ def not_yaml(data: bytes, error: Exception) -> ConfigError:
     if "but found another document" in reason:
         return ConfigError("holds several YAML documents, of which one can be meant", remedy="Keep one of them.")
     plain = "not plain YAML" if isinstance(error, yaml.constructor.ConstructorError) else "not YAML"
-    remedy = next((remedy for mark, remedy in _REMEDIES.items() if mark in reason), None)
+    remedy = next((remedy for words, remedy in _REMEDIES.items() if words in reason), None)
+    if _character(text, error) == "\t":
+        remedy = "YAML takes no tabs before its text: put blanks in their place."
     return ConfigError(f"{plain}: {reason}", remedy=remedy)
+
+
+def _character(text: str, error: Exception) -> str:
+    """Where the reader has stopped; empty if it does not say."""
+    mark = getattr(error, "problem_mark", None)
+    lines = text.splitlines()
+    return lines[mark.line][mark.column : mark.column + 1] if mark and mark.line < len(lines) else ""
 
 
 def no_mapping(data: bytes, document: object) -> ConfigError:

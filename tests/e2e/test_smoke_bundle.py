@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import sys
 import tarfile
+from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
@@ -176,15 +177,15 @@ def test_services_that_a_failed_install_left_stopped_are_asked_all_the_same(tmp_
 
 def test_a_shell_on_the_machine_with_packages_of_debians(tmp_path: Path) -> None:
     options = ("--include", "hello", "--shell")
-    screen = Screen([sys.executable, "-m", "bundler", "smoke", *options, str(bundle(tmp_path))])
-    assert screen.shows("A root shell on", patience=240), screen.text
-    screen.press(b"hello; systemctl is-active tiny; id -un; echo $((6*7))cm; sleep 100\r")
-    assert screen.shows("Hello, world!"), screen.text
-    assert screen.shows("\r\nactive\r\nroot\r\n42cm\r\n"), screen.text
-    screen.press(b"\x03")  # ends what runs there, neither the shell nor smoke
-    screen.press(b"exit\r")
-    assert screen.shows("http      200"), screen.text
-    assert screen.end() == 0
+    with closing(Screen([sys.executable, "-m", "bundler", "smoke", *options, str(bundle(tmp_path))])) as screen:
+        assert screen.shows("A root shell on", patience=240), screen.text
+        screen.press(b"hello; systemctl is-active tiny; id -un; echo $((6*7))cm; sleep 100\r")
+        assert screen.shows("Hello, world!"), screen.text
+        assert screen.shows("\r\nactive\r\nroot\r\n42cm\r\n"), screen.text
+        screen.press(b"\x03")  # ends what runs there, neither the shell nor smoke
+        screen.press(b"exit\r")
+        assert screen.shows("http      200"), screen.text
+        assert screen.end() == 0
 
 
 def test_an_installation_that_hangs(tmp_path: Path) -> None:

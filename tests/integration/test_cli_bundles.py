@@ -144,6 +144,9 @@ def test_no_difference(bundles: dict[str, Path]) -> None:
     assert "no difference" in command("diff", bundles["dir"], bundles["run"]).stdout
 
 
+WATCH = ("-watch.service", "-watch.timer")  # of a service without a health check
+
+
 def test_diff_tells_what_changes(bundles: dict[str, Path], newer: Path) -> None:
     told = answer("diff", bundles["run"], newer)
     changes = {
@@ -157,7 +160,8 @@ def test_diff_tells_what_changes(bundles: dict[str, Path], newer: Path) -> None:
     assert changes["options"] == {("changed", "version"), ("changed", "exclude")}
     assert told["sizes"]["unpacked"]["old"] != told["sizes"]["unpacked"]["new"]
     texts = {text["path"]: text["lines"] for text in told["texts"]}
-    assert [*texts] == ["units/other.service", "units/small.service", "units/third.service"]
+    come_and_go = {f"units/{name}{unit}" for name in ("other", "third") for unit in (".service", *WATCH)}
+    assert {*texts} == {"units/small.service", *come_and_go}
     changed = [line for line in texts["units/small.service"] if line[0] in "+-" and line[1] not in "+-"]
     assert changed == ["-MemoryMax=1G", "+MemoryMax=2G"]  # not a line for each path of the release
 

@@ -59,7 +59,7 @@ def run(room: Path, shell: str, write: Write) -> subprocess.CompletedProcess[str
             (room / "bin" / name).symlink_to(shutil.which(name) or "/missing")
     (room / write.source).write_text(OLD)
     parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in _PARTIALS)
-    values = f"NAME=hello PROGRAM=install.sh RELEASE=1.0 IMAGE= SECRETS={room}/secrets.env\n"
+    values = f"NAME=hello PROGRAM=install.sh RELEASE=1.0 IMAGE= SETTINGS= SECRETS={room}/secrets.env\n"
     places = "".join(f"{name}='{room}'\n" for name in ("ROOT", "RECORD", "ETC", "WORK"))
     (room / "script").write_text(f"set -eu\n{values}{places}{parts}{_ELSEWHERE}{write.steps}\n")
     return subprocess.run(

@@ -6,6 +6,7 @@ import os
 import subprocess
 import sys
 import termios
+from contextlib import closing
 
 from terminalkit import Screen
 
@@ -22,30 +23,30 @@ trap 'echo interrupted; exit' INT; echo waiting; while :; do sleep 0.1; done
 """
 
 
-def screen_of(script: str) -> Screen:
-    return Screen([sys.executable, "-c", PROGRAM, script])
+def screen_of(script: str) -> closing[Screen]:
+    return closing(Screen([sys.executable, "-c", PROGRAM, script]))
 
 
 def test_keys_size_and_interrupts_are_the_programs_and_the_terminal_is_given_back() -> None:
-    screen = screen_of(SHELL)
-    assert screen.shows("33 77"), screen.text
-    assert screen.shows("ready")
-    screen.press(b"words and more\r")
-    assert screen.shows("got <words and more>"), screen.text
-    assert screen.shows("waiting")
-    screen.press(b"\x03")
-    assert screen.shows("interrupted"), screen.text
-    assert screen.shows("status after True")
-    assert termios.tcgetattr(screen.theirs) == screen.before
-    assert screen.end() == 0
+    with screen_of(SHELL) as screen:
+        assert screen.shows("33 77"), screen.text
+        assert screen.shows("ready")
+        screen.press(b"words and more\r")
+        assert screen.shows("got <words and more>"), screen.text
+        assert screen.shows("waiting")
+        screen.press(b"\x03")
+        assert screen.shows("interrupted"), screen.text
+        assert screen.shows("status after True")
+        assert termios.tcgetattr(screen.theirs) == screen.before
+        assert screen.end() == 0
 
 
 def test_what_runs_there_has_a_terminal_that_is_not_ours() -> None:
-    screen = screen_of("echo its=$(tty); exit 5")
-    assert screen.shows("status after True"), screen.text
-    assert f"its={os.ttyname(screen.theirs)}\r" not in screen.text
-    assert "its=/dev/pts/" in screen.text
-    assert screen.end() == 0
+    with screen_of("echo its=$(tty); exit 5") as screen:
+        assert screen.shows("status after True"), screen.text
+        assert f"its={os.ttyname(screen.theirs)}\r" not in screen.text
+        assert "its=/dev/pts/" in screen.text
+        assert screen.end() == 0
 
 
 def test_without_a_terminal_it_is_refused() -> None:

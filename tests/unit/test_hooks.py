@@ -95,12 +95,11 @@ back = {{ command = ["python", "${{HOOK_TO_VERSION}}"], timeout = 20 }}
 
 
 def test_a_hook_runs_as_the_service_that_is_named(tmp_path: Path) -> None:
-    text = f'{WEB}{JOBS}unit = {{ Service = {{ Group = "video", Nice = "5" }} }}\n'
+    text = f'{WEB}{JOBS}unit = {{ Service = {{ SupplementaryGroups = "video", Nice = "5" }} }}\n'
     text += '[hooks]\nservice = "jobs"\nafter_switch = ["python"]\n'
     hook = units(tmp_path, text)["hello-hook-after-switch.service"]
     assert f"EnvironmentFile={RELEASE}/config/jobs.service.env" in hook
-    assert "Group=video" in hook
-    assert "Group=hello" not in hook
+    assert "SupplementaryGroups=video" in hook
     assert not any(line.startswith(("Nice=", "ProtectSystem=", "EnvironmentFile=/etc/hello/secrets")) for line in hook)
 
 
