@@ -272,4 +272,6 @@ def find_tool(name: str, *, package: str, purpose: str) -> str:
 
 
 def _text(output: bytes | str | None) -> str:
-    return output.decode("utf-8", "replace") if isinstance(output, bytes) else output or ""
+    """Lines end with a newline alone, whatever a program ends them with."""
+    text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output or ""
+    return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -56,8 +56,7 @@ def services(draw: st.DrawFn) -> dict[str, dict[str, object]]:
         f"nasty-{number}": {
             "command": ["show", *draw(st.lists(WORD, max_size=4))],
             "environment": {"WHO": f"nasty-{number}", "OWN": draw(VALUE), "OTHER": draw(VALUE)},
-            "restart": "no",
-            "unit": {"Service": {"Type": "oneshot"}},
+            "schedule": {"on_calendar": "yearly"},  # a job: started, and it has ended
         }
         for number in range(8)
     }
