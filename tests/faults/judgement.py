@@ -136,7 +136,10 @@ def bytes_kept(operation: Operation, now: Portrait) -> tuple[int, int]:
     for path, line in operation.before.files.items():
         if not _OPERATORS.match(path) or path not in operation.after.files:
             continue
-        if now.files.get(path) == line or (path.endswith("secrets.env") and not _secrets_lost(operation, now)):
+        as_it_should_be = (line, operation.after.files[path])  # a hook changes the data
+        if now.files.get(path) in as_it_should_be or (
+            path.endswith("secrets.env") and not _secrets_lost(operation, now)
+        ):
             kept += operation.before.sizes[path]
         else:
             lost += operation.before.sizes[path]
