@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
-from bundler.config.fields import NAME_PATTERN
 from bundler.config.overrides import CONFIG_NAME
+from bundler.config.patterns import NAME
 from bundler.errors import ConfigError
 from bundler.resources import templates_dir
 from bundler.target.render import render_init
@@ -48,9 +48,9 @@ def bundle_name(directory: Path) -> str:
     """The directory's name as far as a bundle can have it. Raises :class:`ConfigError` if nothing is left of it."""
     plain = re.sub(r"[^a-z0-9]+", "-", directory.resolve().name.lower()).lstrip("-0123456789")
     name = plain[:_LONGEST].rstrip("-")
-    if not re.match(NAME_PATTERN, name):
+    if not re.match(NAME, name):
         raise ConfigError(
-            f"no bundle can be called after it; a name is like {NAME_PATTERN}",
+            f"no bundle can be called after it; a name is like {NAME}",
             where=str(directory),
             remedy="Name a directory that is called as the bundle is to be: conda-bundler init my-service",
         )

@@ -8,8 +8,9 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
+from bundler.config import patterns
+
 __all__ = [
-    "NAME_PATTERN",
     "PLACE",
     "PLACES",
     "Inside",
@@ -23,7 +24,6 @@ __all__ = [
     "check_places",
 ]
 
-NAME_PATTERN = r"^[a-z][a-z0-9-]{0,30}$"
 PLACES = ("app", "env", "root", "state", "cache", "runtime")
 """What ``{…}`` in commands and environments may name."""
 PLACE = re.compile(r"\{(\{[a-z]+\})\}|(?<!\$)\{([a-z]+)\}")
@@ -55,7 +55,7 @@ def _inside(value: str) -> str:
 
 Inside = Annotated[str, AfterValidator(_one_line), AfterValidator(_inside)]
 Line = Annotated[str, AfterValidator(_one_line)]
-Name = Annotated[str, StringConstraints(pattern=NAME_PATTERN)]
+Name = Annotated[str, StringConstraints(pattern=patterns.NAME)]
 
 
 def _setting(value: str) -> str:

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Literal
+from typing import Annotated
 
 from pydantic import AfterValidator, StringConstraints
 
 from bundler.config.fields import Model
-from bundler.config.servers import assumed
+from bundler.config.patterns import KERNEL, NUMBER
+from bundler.config.servers import Archspec, PlainServers, assumed
 from bundler.platforms import MACHINES
 
 __all__ = ["Platform", "PlatformTable", "assumed"]
@@ -25,13 +26,13 @@ Platform = Annotated[str, AfterValidator(_known)]
 class PlatformTable(Model):
     """What every server of a platform has: conda's virtual packages, for the solver."""
 
-    glibc: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")] = "2.28"
+    glibc: Annotated[str, StringConstraints(pattern=NUMBER)] = PlainServers.glibc
     """The lowest version of the C library among the servers."""
-    linux: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+(\.[0-9]+)?$")] = "5.10"
+    linux: Annotated[str, StringConstraints(pattern=KERNEL)] = PlainServers.linux
     """The lowest version of the kernel among them."""
-    cuda: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")] | None = None
+    cuda: Annotated[str, StringConstraints(pattern=NUMBER)] | None = None
     """The CUDA version that their NVIDIA drivers support; without it packages for GPUs are not chosen."""
-    cuda_arch: Annotated[str, StringConstraints(pattern=r"^[0-9]+\.[0-9]+$")] | None = None
+    cuda_arch: Annotated[str, StringConstraints(pattern=NUMBER)] | None = None
     """The lowest compute capability among their GPUs (CEP 46)."""
-    archspec: Literal["x86_64", "x86_64_v2", "x86_64_v3", "x86_64_v4"] | None = None
+    archspec: Archspec | None = None
     """The level that all their processors have; on linux-64 only."""

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 from pydantic import Field, StringConstraints, ValidationError
 
+from bundler.config import patterns
 from bundler.config.consistency import inconsistencies
 from bundler.config.fields import Inside, Line, Model, Name, Setting, Variable
 from bundler.config.files import AppFile, FilesTable, FileTable
@@ -39,10 +40,8 @@ if TYPE_CHECKING:
 
 __all__ = ["AppFile", "BundleConfig", "FileTable", "Overrides", "ReleaseTable", "Secret", "Service", "load_config"]
 
-VERSION_PATTERN = r"^[0-9A-Za-z][0-9A-Za-z._+~-]{0,39}$"
 
-
-Version = Annotated[str, StringConstraints(pattern=VERSION_PATTERN)]
+Version = Annotated[str, StringConstraints(pattern=patterns.VERSION)]
 PackageName = Annotated[str, StringConstraints(pattern=r"^((conda|pip):)?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$")]
 Library = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
 

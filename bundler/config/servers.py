@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Protocol
+from typing import Literal, Protocol
 
 from bundler.platforms import MACHINES
 
-__all__ = ["PlainServers", "Servers", "assumed"]
+__all__ = ["Archspec", "PlainServers", "Servers", "assumed"]
+
+Archspec = Literal["x86_64", "x86_64_v2", "x86_64_v3", "x86_64_v4"]
 
 
 class Servers(Protocol):

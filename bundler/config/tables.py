@@ -13,7 +13,7 @@ from pydantic import AfterValidator, Field, model_validator
 from bundler.config.fields import Line, Model
 from bundler.cooldown import parse_age
 from bundler.errors import without_credentials
-from bundler.fetch.channels import Access, Priority, has_secret
+from bundler.fetch.channels import LONGEST_READ, MOST_RETRIES, Access, Priority, has_secret
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -142,13 +142,13 @@ class ChannelsTable(Model):
     """What is asked in place of the URLs that begin so, one after the other; the lockfile keeps the channel's own."""
     default: Line = "conda-forge"
     """The channel of an environment spec that names none."""
-    priority: Priority = "strict"
+    priority: Priority = Access.priority
     """``strict``: a package comes from the first channel that has it in any version; ``flexible``: if it can."""
     relations: bool = False
     """Whether packages may also come from channels that the channels name (CEP 42)."""
-    retries: Annotated[int, Field(ge=0, le=20)] = 4
+    retries: Annotated[int, Field(ge=0, le=MOST_RETRIES)] = Access.retries
     """How often a download is tried again."""
-    read_timeout: Annotated[float, Field(gt=0, le=3600)] = 30
+    read_timeout: Annotated[float, Field(gt=0, le=LONGEST_READ)] = Access.read_timeout
     """Seconds without a byte after which a download is taken for dead."""
 
     def access(self, *, offline: bool = False) -> Access:

@@ -12,6 +12,8 @@ from bundler.errors import ConfigError, without_credentials
 
 __all__ = [
     "ANYHOW",
+    "LONGEST_READ",
+    "MOST_RETRIES",
     "VARIABLE",
     "Access",
     "Priority",
@@ -29,6 +31,9 @@ _USER = re.compile(r"(?<=//)[^/@]*@")
 _TOKEN = re.compile(r"/t/([^/]+)(?=/|$)")
 
 Priority = Literal["strict", "flexible"]
+MOST_RETRIES = 20
+LONGEST_READ = 3600
+"""Seconds without a byte that may be allowed."""
 
 
 @dataclass(frozen=True, kw_only=True)

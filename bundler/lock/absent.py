@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from typing import Any
 
-import yaml
-
-from bundler.lock.plainyaml import load_yaml
+from bundler.lock.plainyaml import dump_yaml, load_yaml
 
 __all__ = ["absent_package", "without_absent"]
 
@@ -44,5 +42,4 @@ def without_absent(lockfile: bytes) -> bytes:
         return lockfile
     document = load_yaml(lockfile)
     document["package"] = [one for one in document["package"] if not str(one["url"]).startswith(_NOWHERE)]
-    head = b"".join(line for line in lockfile.splitlines(keepends=True) if line.startswith(b"#"))
-    return head + yaml.safe_dump(document, sort_keys=False).encode()
+    return dump_yaml(document, lockfile)

@@ -10,9 +10,10 @@ from typing import Any
 
 import yaml
 
-__all__ = ["load_yaml"]
+__all__ = ["dump_yaml", "load_yaml"]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+_DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """libyaml's, where PyYAML has it."""
 _TEXT = "tag:yaml.org,2002:str"
 _MERGED = ("<<", "=")
@@ -31,6 +32,13 @@ def load_yaml(data: bytes) -> Any:
         return yaml.load(data, Loader=_LOADER)  # noqa: S506 -- both loaders are safe
     finally:
         loader.dispose()
+
+
+def dump_yaml(document: Any, before: bytes) -> bytes:
+    """``document`` as YAML, its keys in their order, below the comments that ``before`` has."""
+    head = b"".join(line for line in before.splitlines(keepends=True) if line.startswith(b"#"))
+    text: str = yaml.dump(document, Dumper=_DUMPER, sort_keys=False)
+    return head + text.encode()
 
 
 def _document(loader: Any) -> Any:

@@ -10,14 +10,15 @@ from __future__ import annotations
 import re
 import sys
 from dataclasses import fields, replace
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, get_args
 
 from bundler.config.lockfiles import Lockfiles, sort_lockfiles
 from bundler.config.overrides import CONFIG_NAME, Overrides, chosen_platforms
-from bundler.config.servers import PlainServers
+from bundler.config.patterns import KERNEL, NAME, NUMBER, VERSION
+from bundler.config.servers import Archspec, PlainServers
 from bundler.cooldown import parse_age
 from bundler.errors import BundlerError
-from bundler.fetch.channels import Access
+from bundler.fetch.channels import LONGEST_READ, MOST_RETRIES, Access, Priority
 from bundler.lock.request import LockRequest
 from bundler.platforms import MACHINES, VIRTUAL_PACKAGES
 
@@ -31,12 +32,7 @@ else:
 
 __all__ = ["NotPlainError", "plain_request"]
 
-_NAME = re.compile(r"[a-z][a-z0-9-]{0,30}")
-_VERSION = re.compile(r"[0-9A-Za-z][0-9A-Za-z._+~-]{0,39}")
-_PATH = re.compile(r"[^\x00-\x1f\x7f]+")
-_NUMBERS = {"linux": re.compile(r"[0-9]+\.[0-9]+(\.[0-9]+)?")}
-_NUMBER = re.compile(r"[0-9]+\.[0-9]+")
-_LEVELS = ("x86_64", "x86_64_v2", "x86_64_v3", "x86_64_v4")
+_PATH = r"[^\x00-\x1f\x7f]+"
 _TABLES = {"bundle", "platforms", "files", "config", "secrets", "release", "channels", "lock", "services"}
 _OTHERS = {"description", "categories", "exclude", "include", "owners", "link_scripts", "bytecode", "libraries"}
 """Keys of [bundle] that a lockfile does not depend on."""
@@ -57,8 +53,8 @@ def plain_request(directory: Path, overrides: Overrides, solver: str) -> tuple[L
     _sure(document.keys() <= _TABLES)
     _sure(bool(document.get("services") or overrides.command))
     _sure(bundle.keys() <= _KEYS | _OTHERS)
-    _text(overrides.name or bundle.get("name"), _NAME)
-    _text(overrides.version or bundle.get("version"), _VERSION)
+    _text(overrides.name or bundle.get("name"), NAME)
+    _text(overrides.version or bundle.get("version"), VERSION)
     named = tuple(_text(one, _PATH) for one in _platforms(bundle, tables))
     servers = tuple(sorted((name, _servers(name, table)) for name, table in tables.items()))
     _sure(set(named) <= set(MACHINES))
@@ -95,8 +91,8 @@ def _sure(known: bool) -> None:
         raise NotPlainError
 
 
-def _text(value: Any, pattern: re.Pattern[str]) -> str:
-    _sure(isinstance(value, str) and pattern.fullmatch(value) is not None)
+def _text(value: Any, pattern: str) -> str:
+    _sure(isinstance(value, str) and re.fullmatch(pattern, value) is not None)
     return str(value)
 
 
@@ -144,20 +140,20 @@ def _servers(name: str, table: Any) -> PlainServers:
     _sure(name in MACHINES and isinstance(table, dict) and table.keys() <= {one.name for one in fields(PlainServers)})
     for key, value in table.items():
         if key == "archspec":
-            _sure(name == "linux-64" and value in _LEVELS)
+            _sure(name == "linux-64" and value in get_args(Archspec))
         else:
-            _text(value, _NUMBERS.get(key, _NUMBER))
+            _text(value, KERNEL if key == "linux" else NUMBER)
     return PlainServers(**table)
 
 
 def _channels(table: dict[str, Any]) -> tuple[str, Access]:
     """The default channel, and how channels are reached. What mirrors there may be, the models know."""
     _sure(table.keys() <= {"default", "priority", "retries", "read_timeout"})
-    default, priority = _text(table.get("default", "conda-forge"), _PATH), table.get("priority", "strict")
-    retries, patience = table.get("retries", 4), table.get("read_timeout", 30)
-    _sure(priority in ("strict", "flexible"))
-    _sure(type(retries) is int and 0 <= retries <= 20)
-    _sure(type(patience) in (int, float) and 0 < patience <= 3600)
+    default, priority = _text(table.get("default", "conda-forge"), _PATH), table.get("priority", Access.priority)
+    retries, patience = table.get("retries", Access.retries), table.get("read_timeout", Access.read_timeout)
+    _sure(priority in get_args(Priority))
+    _sure(type(retries) is int and 0 <= retries <= MOST_RETRIES)
+    _sure(type(patience) in (int, float) and 0 < patience <= LONGEST_READ)
     return default, Access(priority=priority, retries=retries, read_timeout=patience)
 
 

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
 from bundler.lock.lockfile import custom_metadata
-from bundler.lock.plainyaml import load_yaml
+from bundler.lock.plainyaml import dump_yaml, load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -31,6 +29,4 @@ def with_recorded(lockfile: bytes, said: Mapping[str, str | None]) -> bytes:
         return lockfile
     document["metadata"].pop("custom_metadata", None)
     document["metadata"] |= {"custom_metadata": custom} if custom else {}
-    head = "".join(line for line in lockfile.decode().splitlines(keepends=True) if line.startswith("#"))
-    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    return (head + yaml.dump(document, Dumper=dumper, sort_keys=False)).encode()
+    return dump_yaml(document, lockfile)

@@ -7,9 +7,7 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-import yaml
-
-from bundler.lock.plainyaml import load_yaml
+from bundler.lock.plainyaml import dump_yaml, load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
@@ -57,8 +55,8 @@ class Platform:
 
 def unify(lockfile: Path, platforms: Iterable[Platform], unseen: str | None) -> None:
     """Add the wheels of ``platforms`` to ``lockfile``; ``unseen`` is the digest for :data:`UNSEEN`, if there is one."""
-    text = lockfile.read_text(encoding="utf-8")
-    document = load_yaml(text.encode())
+    before = lockfile.read_bytes()
+    document = load_yaml(before)
     custom = document["metadata"].pop("custom_metadata", None) or {}
     for platform in platforms:
         document["metadata"]["content_hash"][platform.name] = platform.content_hash
@@ -68,9 +66,7 @@ def unify(lockfile: Path, platforms: Iterable[Platform], unseen: str | None) -> 
     document["package"].sort(key=_order)
     if custom:
         document["metadata"]["custom_metadata"] = custom
-    head = "".join(line for line in text.splitlines(keepends=True) if line.startswith("#"))
-    dumper: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
-    lockfile.write_text(head + yaml.dump(document, Dumper=dumper, sort_keys=False), encoding="utf-8")
+    lockfile.write_bytes(dump_yaml(document, before))
 
 
 def _order(entry: Mapping[str, Any]) -> tuple[str, ...]:

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.errors import LockError
+from bundler.printable import counted
 from bundler.process import TIMED_OUT, Finished, Group, ToolFailed, run
 
 if TYPE_CHECKING:
@@ -107,5 +108,4 @@ def append_status(status: Path | str, text: str) -> None:
 def told_duration(seconds: float) -> str:
     """``10 minutes``, ``90 seconds``."""
     minutes, rest = divmod(round(seconds, 1), 60)
-    number, unit = (f"{seconds:g}", "second") if rest or not minutes else (f"{minutes:g}", "minute")
-    return f"{number} {unit}{'' if number == '1' else 's'}"
+    return counted(seconds, "second") if rest or not minutes else counted(minutes, "minute")

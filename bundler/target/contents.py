@@ -11,7 +11,7 @@ from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
 from bundler.codemarks import PYTHON
-from bundler.printable import printable
+from bundler.printable import counted, printable
 from bundler.target.libraries import is_loaded
 
 if TYPE_CHECKING:
@@ -48,7 +48,7 @@ class Mark:
     def where(self) -> str:
         """The first file, and how many more there are."""
         more = len(self.files) - 1
-        return printable(self.files[0]) + (f" and {more} more file{'s' if more > 1 else ''}" if more else "")
+        return printable(self.files[0]) + (f" and {counted(more, 'more file')}" if more else "")
 
 
 @dataclass(frozen=True, kw_only=True)
