@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any, get_args
 from bundler.config.lockfiles import Lockfiles, sort_lockfiles
 from bundler.config.overrides import CONFIG_NAME, Overrides, chosen_platforms
 from bundler.config.patterns import KERNEL, NAME, NUMBER, VERSION
+from bundler.config.reserved import is_reserved
 from bundler.config.servers import Archspec, PlainServers
 from bundler.cooldown import parse_age
 from bundler.errors import BundlerError
@@ -53,7 +54,7 @@ def plain_request(directory: Path, overrides: Overrides, solver: str) -> tuple[L
     _sure(document.keys() <= _TABLES)
     _sure(bool(document.get("services") or overrides.command))
     _sure(bundle.keys() <= _KEYS | _OTHERS)
-    _text(overrides.name or bundle.get("name"), NAME)
+    _sure(not is_reserved(_text(overrides.name or bundle.get("name"), NAME)))
     _text(overrides.version or bundle.get("version"), VERSION)
     named = tuple(_text(one, _PATH) for one in _platforms(bundle, tables))
     servers = tuple(sorted((name, _servers(name, table)) for name, table in tables.items()))

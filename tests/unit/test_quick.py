@@ -95,6 +95,7 @@ def test_what_the_models_refuse_by_the_command_line(project: Path) -> None:
     _write(project, "")
     strange = [
         Overrides(name="A"),
+        Overrides(name="postgres"),
         Overrides(version="-"),
         Overrides(platforms=("linux-65",)),
         Overrides(virtual_packages=project / "none.yml"),
