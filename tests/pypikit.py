@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["Index", "ZipEntry", "make_sdist", "make_wheel", "serve_index"]
+__all__ = ["Answering", "Index", "ZipEntry", "make_sdist", "make_wheel", "serve_index"]
 
 _MOMENT = (2020, 2, 2, 0, 0, 0)
 
@@ -129,7 +129,30 @@ class Index:
         return f"http://{credentials}127.0.0.1:{self.port}/{'closed' if closed else 'open'}/simple"
 
 
-class _Handler(BaseHTTPRequestHandler):
+class Answering(BaseHTTPRequestHandler):
+    """One that answers, to HEAD as to GET, and keeps no log."""
+
+    def do_HEAD(self) -> None:
+        self.do_GET()
+
+    def do_GET(self) -> None:
+        raise NotImplementedError
+
+    def _answer(self, status: int, body: bytes, kind: str = "text/html") -> None:
+        self.send_response(status)
+        if status == 401:
+            self.send_header("WWW-Authenticate", 'Basic realm="index"')
+        self.send_header("Content-Type", kind)
+        self.send_header("Content-Length", str(len(body)))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(body)
+
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
+        pass
+
+
+class _Handler(Answering):
     index: Index
 
     def do_GET(self) -> None:
@@ -154,9 +177,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, self.index.said.get(wheel) or _metadata(self.index.directory / wheel))
         else:
             self._answer(404, b"")
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
 
     def _page(self, top: str, project: str) -> None:
         if self.index.uploaded:
@@ -186,19 +206,6 @@ class _Handler(BaseHTTPRequestHandler):
         ]
         page = {"meta": {"api-version": "1.1"}, "name": project, "files": files}
         self._answer(200 if files else 404, json.dumps(page).encode(), "application/vnd.pypi.simple.v1+json")
-
-    def _answer(self, status: int, body: bytes, kind: str = "text/html") -> None:
-        self.send_response(status)
-        if status == 401:
-            self.send_header("WWW-Authenticate", 'Basic realm="index"')
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
-        pass
 
 
 def _metadata(path: Path) -> bytes:

@@ -20,8 +20,13 @@ from typing import TYPE_CHECKING, Any
 
 import yaml
 from packaging.utils import parse_wheel_filename
+from pipkit import conda_lock_calls_it_fresh
+from pypikit import Answering
 from questionkit import wheel_question
 from tinychannel import index, make_package
+
+from bundler.lock.condalock import LockRequest, read_lock, write_lockfile
+from bundler.lock.freshness import is_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
@@ -34,6 +39,8 @@ __all__ = [
     "Recorded",
     "agree",
     "asks_numpy",
+    "lock_request",
+    "locked_as_uv_says",
     "make_conda",
     "question",
     "refused",
@@ -128,7 +135,7 @@ class Recorded:
     asked: list[str] = field(default_factory=list)
 
 
-class _Handler(BaseHTTPRequestHandler):
+class _Handler(Answering, BaseHTTPRequestHandler):
     protocol_version = "HTTP/1.1"
     recorded: Recorded
 
@@ -143,20 +150,6 @@ class _Handler(BaseHTTPRequestHandler):
             self._answer(200, said, "text/plain")
         else:
             self._answer(404, b"no wheel was recorded, only what is said of it", "text/plain")
-
-    def do_HEAD(self) -> None:
-        self.do_GET()
-
-    def _answer(self, status: int, body: bytes, kind: str) -> None:
-        self.send_response(status)
-        self.send_header("Content-Type", kind)
-        self.send_header("Content-Length", str(len(body)))
-        self.end_headers()
-        if self.command != "HEAD":
-            self.wfile.write(body)
-
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
-        pass
 
 
 @cache
@@ -307,3 +300,20 @@ def pip_would_take(files: Sequence[str], python: str, platform: str) -> str:
     ranks = {str(tag): rank for rank, tag in enumerate(get_supported(version, platforms, "cp"))}
     best = {file: min(ranks.get(str(tag), len(ranks)) for tag in parse_wheel_filename(file)[3]) for file in files}
     return min(best, key=lambda file: best[file])
+
+
+def lock_request(room: Path, name: str, python: str, channel: Path, url: str) -> LockRequest:
+    """To lock a list in ``room``, for both platforms."""
+    environment = write_environment(room, name, python, channel, url)
+    return LockRequest(environments=(environment,), lockfile=room / "conda-lock.yml", platforms=tuple(MACHINES))
+
+
+def locked_as_uv_says(request: LockRequest, name: str, python: str, url: str, cache: Path) -> None:
+    """Lock it: the lockfile has what uv chooses by itself, and we and conda-lock call it fresh."""
+    write_lockfile(request)
+    for platform in request.platforms:
+        packages = read_lock(request.lockfile, platform).packages
+        found = [(one.name, one.version, one.url, one.sha256) for one in packages if one.manager == "pip"]
+        agree(found, uv_says(name, python, platform, url, cache), python, platform)
+    assert is_fresh(request)
+    assert conda_lock_calls_it_fresh(request.lockfile.parent, request.environments[0].name)

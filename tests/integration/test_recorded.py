@@ -8,25 +8,23 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from pipkit import conda_lock_calls_it_fresh
 from questionkit import answer
 from recordedkit import (
     MACHINES,
     PYTHONS,
     Recorded,
     agree,
+    lock_request,
+    locked_as_uv_says,
     make_conda,
     question,
     refused,
     sections,
     serve,
     uv_says,
-    write_environment,
 )
 
 from bundler.errors import LockError
-from bundler.lock.condalock import LockRequest, read_lock, write_lockfile
-from bundler.lock.freshness import is_fresh
 from bundler.lock.uv import find_wheels
 
 if TYPE_CHECKING:
@@ -96,13 +94,5 @@ def test_a_list_that_needs_a_source_is_refused_by_both(tmp_path: Path, pypi: Rec
 def test_conda_lock_calls_it_fresh(tmp_path: Path, tmp_path_factory: pytest.TempPathFactory, pypi: Recorded) -> None:
     channel = tmp_path_factory.mktemp("channel")
     make_conda(channel)
-    environment = write_environment(tmp_path, "science-sklearn", PYTHONS[1], channel, pypi.url)
-    request = LockRequest(environments=(environment,), lockfile=tmp_path / "conda-lock.yml", platforms=PLATFORMS)
-    write_lockfile(request)
-    for platform in PLATFORMS:
-        packages = read_lock(request.lockfile, platform).packages
-        found = [(one.name, one.version, one.url, one.sha256) for one in packages if one.manager == "pip"]
-        theirs = uv_says("science-sklearn", PYTHONS[1], platform, pypi.url, tmp_path / "uv")
-        agree(found, theirs, PYTHONS[1], platform)
-    assert is_fresh(request)
-    assert conda_lock_calls_it_fresh(tmp_path, environment.name)
+    request = lock_request(tmp_path, "science-sklearn", PYTHONS[1], channel, pypi.url)
+    locked_as_uv_says(request, "science-sklearn", PYTHONS[1], pypi.url, tmp_path / "uv")

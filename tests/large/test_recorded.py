@@ -8,23 +8,21 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from pipkit import conda_lock_calls_it_fresh
 from recordedkit import (
     MACHINES,
     PYTHONS,
     Recorded,
-    agree,
+    lock_request,
+    locked_as_uv_says,
     make_conda,
     refused,
     sections,
     serve,
     uv_says,
-    write_environment,
 )
 
 from bundler.errors import LockError
-from bundler.lock.condalock import LockRequest, read_lock, write_lockfile
-from bundler.lock.freshness import is_fresh
+from bundler.lock.condalock import write_lockfile
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -58,24 +56,13 @@ def _cache(own_cache: None) -> None:
     """Of its own, but one for all lists."""
 
 
-def request(tmp_path: Path, name: str, python: str, channel: Path, pypi: Recorded) -> LockRequest:
-    environment = write_environment(tmp_path, name, python, channel, pypi.url)
-    return LockRequest(environments=(environment,), lockfile=tmp_path / "conda-lock.yml", platforms=PLATFORMS)
-
-
 @pytest.mark.parametrize("python", PYTHONS)
 @pytest.mark.parametrize("name", sections())
 def test_the_lockfile_has_what_uv_says_and_conda_lock_calls_it_fresh(
     tmp_path: Path, channel: Path, pypi: Recorded, uv_cache: Path, name: str, python: str
 ) -> None:
-    asked = request(tmp_path, name, python, channel, pypi)
-    write_lockfile(asked)
-    for platform in PLATFORMS:
-        packages = read_lock(asked.lockfile, platform).packages
-        found = [(one.name, one.version, one.url, one.sha256) for one in packages if one.manager == "pip"]
-        agree(found, uv_says(name, python, platform, pypi.url, uv_cache), python, platform)
-    assert is_fresh(asked)
-    assert conda_lock_calls_it_fresh(tmp_path, "environment.yml")
+    request = lock_request(tmp_path, name, python, channel, pypi.url)
+    locked_as_uv_says(request, name, python, pypi.url, uv_cache)
 
 
 @pytest.mark.parametrize("python", PYTHONS)
@@ -87,4 +74,4 @@ def test_what_uv_refuses_is_refused(
         with pytest.raises(AssertionError, match="odfpy"):
             uv_says(name, python, platform, pypi.url, uv_cache)
     with pytest.raises(LockError, match=r"odfpy==1\.4\.1 has no wheel, only source"):
-        write_lockfile(request(tmp_path, name, python, channel, pypi))
+        write_lockfile(lock_request(tmp_path, name, python, channel, pypi.url))
