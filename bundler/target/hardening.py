@@ -125,19 +125,20 @@ def _without(exempt: Iterable[Exemption]) -> tuple[tuple[str, str], ...]:
     return (*kept, *given)
 
 
-WATCH = (
-    Exemption(
-        directive="PrivateUsers",
-        because="watch",
-        reason="it is root's, for only root may restart; no code of the bundle",
-    ),
-    Exemption(
-        directive="RestrictAddressFamilies",
-        values=("AF_UNIX",),
-        because="watch",
-        reason="it speaks to systemd alone",
-    ),
-)
+def _of_root(because: str, reason: str) -> tuple[Exemption, ...]:
+    """What a unit of root's own does without: no code of the bundle runs in it, and it speaks to systemd alone."""
+    return (
+        Exemption(directive="PrivateUsers", because=because, reason=f"{reason}; no code of the bundle"),
+        Exemption(
+            directive="RestrictAddressFamilies",
+            values=("AF_UNIX",),
+            because=because,
+            reason="it speaks to systemd alone",
+        ),
+    )
+
+
+WATCH = _of_root("watch", "it is root's, for only root may restart")
 """What is other with the unit that restarts a service which has stopped answering. It is root's without root's rights:
 systemd asks who one is, not what one may."""
 
@@ -147,19 +148,7 @@ def watch_confinement() -> tuple[tuple[str, str], ...]:
     return _without(WATCH)
 
 
-INSTALLER = (
-    Exemption(
-        directive="PrivateUsers",
-        because="install.sh",
-        reason="it writes root's files and speaks to systemd as root; no code of the bundle",
-    ),
-    Exemption(
-        directive="RestrictAddressFamilies",
-        values=("AF_UNIX",),
-        because="install.sh",
-        reason="it speaks to systemd alone",
-    ),
-)
+INSTALLER = _of_root("install.sh", "it writes root's files and speaks to systemd as root")
 """What is different for the units that run ``manage`` at boot, first-boot and recover. Rights that depend on the
 machine are added where the units are written (templates/install/confined.sh)."""
 

@@ -18,7 +18,7 @@ from bundler.target.programs import SERVER_PROGRAMS, find_program, missing_progr
 from bundler.target.words import Lines, fill
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping
     from collections.abc import Set as AbstractSet
 
 __all__ = ["COMMANDS", "Replaced", "command_line", "lay_over"]
@@ -111,8 +111,7 @@ def _reassigned(lines: Lines, given: tuple[str, ...]) -> tuple[str, ...]:
     return tuple(f"{name}={ours[name]}" for name in ours if theirs.get(name, ours[name]) != ours[name])
 
 
-def _assignments(values: object) -> dict[str, str]:
-    assert hasattr(values, "__iter__")
+def _assignments(values: Iterable[str]) -> dict[str, str]:
     words = (word.text.partition("=") for value in values for word in split_words(value))
     return {name: value for name, _, value in words}
 
