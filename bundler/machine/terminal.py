@@ -82,9 +82,9 @@ def _write(descriptor: int, data: bytes) -> None:
 
 @contextlib.contextmanager
 def _raw(keyboard: int) -> Iterator[None]:
-    """Keys go through as they are; Ctrl-C is the program's."""
+    """Keys go through as they are, those that were pressed before, too; Ctrl-C is the program's."""
     before = termios.tcgetattr(keyboard)
-    tty.setraw(keyboard)
+    tty.setraw(keyboard, termios.TCSADRAIN)
     try:
         yield
     finally:

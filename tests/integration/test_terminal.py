@@ -11,9 +11,11 @@ from contextlib import closing
 from terminalkit import Screen
 
 PROGRAM = """
-import os, sys
+import os, sys, time
 from bundler.machine.terminal import attach, need_terminal
 need_terminal()
+print("soon", flush=True)
+time.sleep(float(sys.argv[2]))
 attach(["setsid", "--ctty", "--wait", "sh", "-c", sys.argv[1]], dict(os.environ))
 print("status after", os.isatty(0))
 """
@@ -23,8 +25,8 @@ trap 'echo interrupted; exit' INT; echo waiting; while :; do sleep 0.1; done
 """
 
 
-def screen_of(script: str) -> closing[Screen]:
-    return closing(Screen([sys.executable, "-c", PROGRAM, script]))
+def screen_of(script: str, *, after: float = 0) -> closing[Screen]:
+    return closing(Screen([sys.executable, "-c", PROGRAM, script, str(after)]))
 
 
 def test_keys_size_and_interrupts_are_the_programs_and_the_terminal_is_given_back() -> None:
@@ -39,6 +41,13 @@ def test_keys_size_and_interrupts_are_the_programs_and_the_terminal_is_given_bac
         assert screen.shows("status after True")
         assert termios.tcgetattr(screen.theirs) == screen.before
         assert screen.end() == 0
+
+
+def test_what_is_typed_before_the_program_runs_is_not_lost() -> None:
+    with screen_of('read word; echo "got <$word>"', after=0.5) as screen:
+        assert screen.shows("soon")
+        screen.press(b"early words\r")
+        assert screen.shows("got <early words>"), screen.text
 
 
 def test_what_runs_there_has_a_terminal_that_is_not_ours() -> None:
