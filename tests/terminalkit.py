@@ -41,7 +41,7 @@ class Screen:
         os.write(self.keys, keys)
 
     def end(self) -> int:
-        return self.child.wait(30)
+        return self.child.wait(60)
 
     def close(self) -> None:
         self.child.kill()
