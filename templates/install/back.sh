@@ -81,6 +81,7 @@ bring_back() { # RELEASE
     install_units "$RELEASE"
     install_launchers
     switch_to "$RELEASE"
+    restore_enablement
     load_units
     restore_states
     hooks_after "$RELEASE" || complain error "$HOOK_UNIT failed" "See: journalctl -u $HOOK_UNIT"
@@ -88,23 +89,35 @@ bring_back() { # RELEASE
     watch_gone_back
 }
 
+NOT_RESTORED=
+
 # "unit NAME ENABLED ACTIVE" a line, as it was before the transaction.
+restore_enablement() {
+    while read -r _ back_unit back_enabled _ <&7; do
+        case $back_enabled in
+            enabled) control --no-reload enable "$back_unit" >/dev/null 2>&1 || not_restored ;;
+            disabled) control --no-reload disable "$back_unit" >/dev/null 2>&1 || not_restored ;;
+        esac
+    done 7<"$WORK/states"
+}
+
 restore_states() {
     WATCHED=
-    restore_status=0
     while read -r _ back_unit back_enabled back_active <&7; do
         control reset-failed "$back_unit" >/dev/null 2>&1 || :
         case $back_enabled in
-            enabled) control enable "$back_unit" >/dev/null 2>&1 || restore_status=1 ;;
-            disabled) control disable "$back_unit" >/dev/null 2>&1 || restore_status=1 ;;
             masked* | static) continue ;; # a health check or a job: another unit starts it, again
         esac
         case $back_active in
-            active | activating | reloading) restart_unit_again "$back_unit" || restore_status=1 ;;
-            *) control stop "$back_unit" || restore_status=1 ;;
+            active | activating | reloading) restart_unit_again "$back_unit" || not_restored ;;
+            *) control stop "$back_unit" || not_restored ;;
         esac
     done 7<"$WORK/states"
-    [ "$restore_status" -eq 0 ] || die 12 "not every unit could be brought back" "See: systemctl status"
+    [ -z "$NOT_RESTORED" ] || die 12 "not every unit could be brought back" "See: systemctl status"
+}
+
+not_restored() {
+    NOT_RESTORED=yes
 }
 
 # Nothing comes after this: a release that is not well either is told, and stays.

@@ -11,8 +11,8 @@ change_over() { # ACTION DONE: the transaction's, the history's word
     install_units "$RELEASE"
     install_launchers
     switch_to "$RELEASE"
-    load_units
     enable_units
+    load_units
     finish_image
     start_units
     each_service_of "$RELEASE" watch_service

@@ -79,7 +79,7 @@ remove_unit() { # PATH
         case $(property "${1##*/}" ActiveState) in
             active | activating | reloading) die 12 "systemctl stop ${1##*/} failed" "Try it by hand to see why." ;;
         esac
-        control disable "${1##*/}" >/dev/null 2>&1 || :
+        control --no-reload disable "${1##*/}" >/dev/null 2>&1 || :
         control reset-failed "${1##*/}" >/dev/null 2>&1 || :
         rm -f "$1" || die 12 "cannot remove $1"
     fi

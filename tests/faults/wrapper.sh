@@ -3,6 +3,8 @@
 # calls, and at the one that /run/faults/plan names ("KIND NUMBER", from 1) does what the kind says. install.sh and all
 # that it starts are one process group, whose leader install.sh is.
 room=/run/faults
+newline='
+'
 tool=${0##*/}
 call="$tool $*"
 for real in "/usr/bin/$tool" "/usr/sbin/$tool" "/bin/$tool" "/sbin/$tool"; do
@@ -39,7 +41,12 @@ read -r kind at 2>/dev/null <"$room/plan" || exec "$real" "$@"
     read -r count <"$room/count"
     count=$((count + 1))
     echo "$count" >"$room/count"
-    printf '%s\n' "$(printf '%s' "$call" | tr '\n' ' ')" >>"$room/calls"
+    line=
+    while [ "$call" != "${call%%"$newline"*}" ]; do
+        line="$line${call%%"$newline"*} "
+        call=${call#*"$newline"}
+    done
+    printf '%s\n' "$line$call" >>"$room/calls"
 } 8>>"$room/lock"
 [ "$count" -eq "$at" ] || exec "$real" "$@"
 
