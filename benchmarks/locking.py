@@ -103,7 +103,7 @@ def _lay_out(recorded: Mapping[str, Mapping[str, Any]], index: Path) -> None:
     for name, releases in recorded.items():
         links = []
         for version, release in releases.items():
-            for wheel, (digest, *own) in release["wheels"].items():
+            for wheel, (digest, *own) in release.get("wheels", {}).items():
                 metadata = _metadata(name, version, own[0] if own else release)
                 (files / f"{wheel}.metadata").write_bytes(metadata)
                 about = f"sha256={hashlib.sha256(metadata).hexdigest()}"

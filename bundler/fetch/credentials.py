@@ -14,8 +14,10 @@ import functools
 import json
 import netrc
 import os
+import sys
 from dataclasses import dataclass
 from pathlib import Path
+from types import ModuleType
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
@@ -103,6 +105,8 @@ def _names(host: str) -> Iterator[str]:
 
 
 def _from_keyring(host: str) -> Any:
+    if sys.platform != "darwin":  # looking for macOS's libraries, that backend starts compilers and linkers
+        sys.modules.setdefault("keyring.backends.macOS", ModuleType("keyring.backends.macOS"))
     import keyring
     from keyring.errors import KeyringError
 

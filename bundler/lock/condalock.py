@@ -32,6 +32,7 @@ from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lo
 from bundler.lock.pip import check_wheels
 from bundler.lock.recorded import recorded, with_recorded
 from bundler.lock.relations import read_followed, relations_record
+from bundler.lock.rendered import Rendered, read_here
 from bundler.lock.request import (
     OWN_SOLVER,
     LockRequest,
@@ -83,12 +84,10 @@ def write_lockfile(
         ThreadPoolExecutor(1) as beside,
         watching(room.status, seconds=request.timeout, where=request.where, progress=progress) as watch,
     ):
-        spec = solved = None
+        read = asked = None
         if environment.is_completed:
-            spec = beside.submit(_render, request, environment, room, watch, shown_to_conda_lock)
-            solved = spec
-            if environment.selected:
-                solved = beside.submit(_render, request, environment, room, watch, without_pip)
+            read = read_here(environment, request.platforms)
+            asked = None if read else beside.submit(_render, request, environment, room, watch)
         report, arguments = room.path / "report.json", list[str]()
         if update:
             room.lockfile.write_bytes(without_tools(request.lockfile.read_bytes(), request.platforms))
@@ -106,10 +105,14 @@ def write_lockfile(
             raise translate_conda_lock(failed, request.where, virtual_packages_file(request), solver) from failed
         _tell([f"conda-lock warns: {warning}" for warning in conda_lock_warnings(finished.stderr)], progress)
         room.lockfile.write_bytes(without_absent(room.lockfile.read_bytes()))
-        if spec is not None and solved is not None:
+        if environment.is_completed:
+            if asked:
+                read = asked.result()
+            elif read is None or not read.is_confirmed(room.lockfile, room.virtual, request.platforms):
+                read = _render(request, environment, room, watch)
             kept = {lock.platform: _kept_wheels(lock, update) for lock in locks}
-            part = _wheel_part(request, environment, room, watch, spec.result(), kept)
-            _tell(add_wheels(replace(part, solved=solved.result(), exclude_newer=newest)), progress)
+            part = _wheel_part(request, environment, room, watch, read, kept)
+            _tell(add_wheels(replace(part, exclude_newer=newest)), progress)
         watch.now("writing the lockfile")
         for platform in request.platforms:
             check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
@@ -159,15 +162,15 @@ def _wheel_part(
     environment: Environment,
     room: Room,
     watch: Watch,
-    spec: Any,
+    read: Rendered,
     kept: Mapping[str, Mapping[str, str]],
 ) -> WheelPart:
     return WheelPart(
         lockfile=room.lockfile,
         platforms=request.platforms,
         environment=environment,
-        spec=spec,
-        solved=spec,
+        spec=read.asked,
+        solved=read.solved,
         virtual=room.virtual,
         directory=room.path / "wheels",
         access=request.access,
@@ -294,7 +297,15 @@ def _conda_lock(
     return _run(request, environment, room, watch, argv)
 
 
-def _render(
+def _render(request: LockRequest, environment: Environment, room: Room, watch: Watch) -> Rendered:
+    """What conda-lock says that it reads in the files, and in what it is given to solve."""
+    asked = _ask_what_is_read(request, environment, room, watch, shown_to_conda_lock)
+    if not environment.selected:
+        return Rendered(asked=asked, solved=asked)
+    return Rendered(asked=asked, solved=_ask_what_is_read(request, environment, room, watch, without_pip))
+
+
+def _ask_what_is_read(
     request: LockRequest, environment: Environment, room: Room, watch: Watch, shown: Callable[[bytes, Path], bytes]
 ) -> Any:
     """What conda-lock reads in what it is ``shown`` of each environment.yml."""

@@ -16,10 +16,10 @@ from typing import TYPE_CHECKING, Any
 from bundler.errors import LockError
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["content_hash", "content_hashes", "glibc_of_platform"]
+__all__ = ["content_hash", "content_hashes", "glibc_of_platform", "is_hash_of"]
 
 _SUBDIRS = ("noarch", "linux-aarch64", "linux-ppc64le", "linux-64", "osx-64", "osx-arm64", "win-64")
 """What its channel of virtual packages has whether any is named or not."""
@@ -37,9 +37,7 @@ def content_hash(
     ``virtual`` is the channel of virtual packages that conda-lock made, ``known`` the hash that it wrote for what it
     has ``solved``, without wheels. Raises :class:`LockError` if this conda-lock hashes in a way that we do not know.
     """
-    repodata = {name: _repodata(virtual, name) for name in ("noarch", platform)}
-    for suffixed, sparse in itertools.product((True, False), repeat=2):
-        packages = {name: _suffixed(data) for name, data in repodata.items()} if suffixed else repodata
+    for packages, sparse in _ways(virtual, platform):
         if _hash(solved, platform, packages, sparse=sparse, wheels=False) == known:
             return _hash(spec, platform, packages, sparse=sparse, wheels=True)
     raise LockError(
@@ -47,6 +45,21 @@ def content_hash(
         where=where,
         remedy="Install the conda-lock that conda-bundler asks for, or report it.",
     )
+
+
+def is_hash_of(solved: Mapping[str, Any], platform: str, virtual: Path, known: str | None) -> bool:
+    """Whether conda-lock writes ``known`` for what it has ``solved``, without wheels; see :func:`content_hash`."""
+    return any(
+        _hash(solved, platform, packages, sparse=sparse, wheels=False) == known
+        for packages, sparse in _ways(virtual, platform)
+    )
+
+
+def _ways(virtual: Path, platform: str) -> Iterator[tuple[Mapping[str, Any], bool]]:
+    """The virtual packages and the fields of specs as this or that version of conda-lock hashes them."""
+    repodata = {name: _repodata(virtual, name) for name in ("noarch", platform)}
+    suffixed = {name: _suffixed(data) for name, data in repodata.items()}
+    return itertools.product((suffixed, repodata), (True, False))
 
 
 def content_hashes(spec: Mapping[str, Any], platform: str, virtual: Mapping[str, Mapping[str, str]]) -> frozenset[str]:

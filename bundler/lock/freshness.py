@@ -18,6 +18,7 @@ from bundler.lock.lockfile import read_metadata
 from bundler.lock.lockspec import LockSpec, UnknownError, read_lock_spec
 from bundler.lock.plainyaml import load_yaml
 from bundler.lock.relations import says_relations
+from bundler.lock.rendered import is_known_conda_lock
 from bundler.lock.request import assumed_packages, checked_environment, virtual_packages_file
 from bundler.lock.unify import unseen_by_conda_lock, unseen_digest
 from bundler.lock.views import shown_to_conda_lock
@@ -30,8 +31,6 @@ if TYPE_CHECKING:
 
 __all__ = ["Freshness", "freshness", "is_fresh"]
 
-_KNOWN = ("4.0.",)
-"""The versions of conda-lock whose reading the tests compare with ours."""
 _MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64", "linux-ppc64le": "ppc64le"}
 _GLIBCS = ("2.28", "2.17")
 """What conda-lock assumes of a server: version 4, and those before."""
@@ -117,13 +116,7 @@ def _judge(request: LockRequest, environment: Environment, locked: Mapping[str, 
 
 def _stale(spec: LockSpec) -> Freshness:
     """Stale, if all is known that this conda-lock goes by."""
-    from importlib.metadata import PackageNotFoundError, version
-
-    try:
-        known = spec.exact and version("conda-lock").startswith(_KNOWN)
-    except PackageNotFoundError:  # one that is installed elsewhere
-        known = False
-    return Freshness(fresh=False if known else None)
+    return Freshness(fresh=False if spec.exact and is_known_conda_lock() else None)
 
 
 def _virtual(request: LockRequest) -> dict[str, dict[str, str]]:

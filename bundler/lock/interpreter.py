@@ -13,6 +13,7 @@ import json
 import os
 import shlex
 import sys
+from functools import lru_cache
 from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
@@ -22,7 +23,7 @@ from packaging.utils import parse_wheel_filename
 from bundler.platforms import MACHINES
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Mapping
     from pathlib import Path
 
     from packaging.tags import Tag
@@ -99,13 +100,19 @@ def best_wheel(filenames: Iterable[str], python: Python, glibc: tuple[int, int])
 
     Of two that fit equally well it is the one with the higher build number (1 in x-1.0-1-py3-none-any.whl).
     """
-    ranks = {tag: rank for rank, tag in enumerate(_tags(python, glibc))}
+    ranks = _ranks(python, glibc)
     fitting = []
     for filename in sorted(filenames):
         _, _, build, tags = parse_wheel_filename(filename)
         if found := [ranks[tag] for tag in tags if tag in ranks]:
             fitting.append((-min(found), build, filename))
     return max(fitting, key=itemgetter(0, 1))[2] if fitting else None
+
+
+@lru_cache(maxsize=4)
+def _ranks(python: Python, glibc: tuple[int, int]) -> Mapping[Tag, int]:
+    """Of each tag that fits the place among all that do."""
+    return {tag: rank for rank, tag in enumerate(_tags(python, glibc))}
 
 
 def _tags(python: Python, glibc: tuple[int, int]) -> Iterator[Tag]:

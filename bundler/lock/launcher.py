@@ -13,6 +13,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+from bundler import __version__
+
 __all__ = [
     "Failure",
     "SolverSettings",
@@ -38,6 +40,9 @@ for word do
     case $word in {made}/*) [ -d {record} ] || cp -R "${{word#file://}}" {record} ;; esac
 done
 """
+_VERSION = """\
+if [ "$1" = --version ]; then echo "conda-bundler {version}"; exit 0; fi
+"""  # conda-lock asks each time, and a Python with the solver takes half a second to start
 _REFUSE = """\
 #!/bin/sh
 if [ "$1" = --version ]; then echo "conda-bundler check"; exit 0; fi
@@ -98,7 +103,8 @@ def write_launcher(directory: Path, settings: SolverSettings, record: str = "") 
     main.write_text(text, encoding="utf-8")
     # /bin/sh, as an interpreter's path may be longer than a #! line can be, or have a space in it
     command = f"exec {shlex.quote(sys.executable)} {shlex.quote(str(main))}"
-    return _executable(directory / "conda", f'#!/bin/sh\n{record}{command} "$@"\n')
+    version = _VERSION.format(version=__version__)
+    return _executable(directory / "conda", f'#!/bin/sh\n{version}{record}{command} "$@"\n')
 
 
 def write_wrapper(directory: Path, solver: Path, status: Path, record: str) -> Path:

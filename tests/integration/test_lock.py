@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import base64
 import hashlib
+import json
 import logging
 import os
 import stat
@@ -774,6 +775,6 @@ def test_the_launcher_finds_its_python_and_its_modules(
     conda = write_launcher(directory, SolverSettings())
     for name in ("rattler", "bundler", "json"):
         (project.path / f"{name}.py").write_text("raise SystemExit('the wrong module')")
-    done = subprocess.run([conda, "--version"], cwd=project.path, capture_output=True, text=True, check=True)
-    assert done.stdout.startswith("conda-bundler ")
+    done = subprocess.run([conda, "info", "--json"], cwd=project.path, capture_output=True, text=True, check=True)
+    assert json.loads(done.stdout)["pkgs_dirs"] == []
     assert stat.S_IMODE((directory / "settings.json").stat().st_mode) == 0o600

@@ -1,0 +1,94 @@
+"""What is started for a lock with wheels: conda-lock and our solver are most of the time that it takes."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+from dataclasses import replace
+from typing import TYPE_CHECKING, Any
+
+import pytest
+from pipkit import Project, conda_lock_calls_it_fresh, make_channel
+from pypikit import make_wheel, serve_index
+
+from bundler.lock import condalock, rendered
+from bundler.lock.launcher import SolverSettings, write_launcher
+from bundler.lock.watch import Watch
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+pytestmark = pytest.mark.network
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_channel(tmp_path_factory.mktemp("channels") / "main")
+
+
+@pytest.fixture
+def project(tmp_path: Path, channel: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
+    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
+    with serve_index(tmp_path / "wheels") as pypi:
+        pypi.metadata = True
+        make_wheel(pypi.directory, "app", "1.0")
+        yield Project.make(tmp_path / "project", channel, pypi)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What conda-lock is started for, in order."""
+    found: list[str] = []
+    run = Watch.run
+
+    def listening(watch: Watch, argv: Any, **options: Any) -> Any:
+        words = [str(word) for word in argv]
+        found.extend(word for word in words[1:4] if word in ("lock", "render-lock-spec"))
+        return run(watch, argv, **options)
+
+    monkeypatch.setattr(Watch, "run", listening)
+    return found
+
+
+def test_conda_lock_is_started_once(project: Project, started: list[str]) -> None:
+    assert project.asks_for("app").lock().keys() == {"app"}
+    assert started == ["lock"]
+    assert conda_lock_calls_it_fresh(project.path)
+
+
+def test_what_is_not_known_for_certain_conda_lock_is_asked(project: Project, started: list[str]) -> None:
+    """A spec with a channel, which conda's own configuration may give another name."""
+    project.asks_for("app", conda=("python", f"{project.channel}::leaf")).lock()
+    assert sorted(started) == ["lock", "render-lock-spec"]
+    assert conda_lock_calls_it_fresh(project.path)
+
+
+def test_a_conda_lock_of_another_version_is_asked(
+    project: Project, started: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(rendered, "is_known_conda_lock", lambda: False)
+    project.asks_for("app").lock()
+    assert sorted(started) == ["lock", "render-lock-spec"]
+
+
+def test_a_reading_that_conda_locks_hash_does_not_confirm_does_not_count(
+    project: Project, started: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def wrong(*arguments: Any) -> rendered.Rendered | None:
+        read = rendered.read_here(*arguments)
+        assert read is not None
+        spec: dict[str, Any] = {**read.asked, "channels": [{"url": "another", "used_env_vars": []}]}
+        return replace(read, asked=spec, solved=spec)
+
+    monkeypatch.setattr(condalock, "read_here", wrong)
+    project.asks_for("app").lock()
+    assert started == ["lock", "render-lock-spec"]
+    assert conda_lock_calls_it_fresh(project.path)
+
+
+def test_our_solver_tells_its_version_without_a_python(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("sys.executable", "/nonexistent/python")
+    conda = write_launcher(tmp_path, SolverSettings())
+    done = subprocess.run([conda, "--version"], env={"PATH": os.defpath}, capture_output=True, text=True, check=True)
+    assert done.stdout.startswith("conda-bundler ")
