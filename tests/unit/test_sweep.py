@@ -59,11 +59,22 @@ def test_a_later_run_takes_the_place_of_its_groups(tmp_path: Path) -> None:
 
 
 def test_the_page_tells_each_project_and_why_it_is_confined_less() -> None:
+    jit: dict[str, Any] = {"exemptions": ("MemoryDenyWriteExecute: V8, in a|b.so",)}
     text = page(
-        [result("a"), result("a", 257, as_service=False), result("b", by_hand=False, exemptions=("X: reason (file)",))],
-        9,
+        [
+            result("a"),
+            result("a", 257, as_service=False, said="one\n`two`"),
+            result("b", by_hand=False, said="not there"),
+            result("c", **jit, strict=True),
+            result("c", 257, **jit, strict=False),
+            result("d", **jit, strict=True),
+        ]
     )
-    assert "| web | a | yes | not on systemd 257 |\n" in text
-    assert "| web | b | no | yes |\n" in text
-    assert "2 of 9 projects" in text
-    assert "- X: reason (file)\n" in text
+    assert "| web | a | yes | not on systemd 257 |  |  |\n" in text
+    assert "| web | b | no | yes |  |  |\n" in text
+    assert "| web | c | yes | yes | MemoryDenyWriteExecute: V8, in a\\|b.so | yes |\n" in text
+    assert "| web | d | yes | yes | MemoryDenyWriteExecute: V8, in a\\|b.so | not by this job |\n" in text
+    assert "**2 of the 3 projects that work by hand work as a service**; 4 were tried" in text
+    assert "on systemd 252 and 257" in text
+    assert "- a, systemd 257, as a service: `one 'two'`\n" in text
+    assert "- b, systemd 252, by hand: `not there`\n" in text
