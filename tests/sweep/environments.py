@@ -29,7 +29,7 @@ if TYPE_CHECKING:
     from bundler.elf import Elf
     from sweep.table import Project
 
-__all__ = ["PLACE", "PLATFORM", "PYTHON", "Environment", "NotInstalledError", "make_environment"]
+__all__ = ["PLACE", "PLATFORM", "PYTHON", "Environment", "NotInstalledError", "installed", "make_environment"]
 
 PLATFORM = "linux-64"
 PYTHON = "3.11"
@@ -58,10 +58,14 @@ def make_environment(project: Project, place: Path, wheels: Path) -> Environment
     place.mkdir(parents=True)
     if project.requires:
         _install(project.requires, place, wheels)
-    names = (found.name.rpartition("-")[0] for found in place.glob("*.dist-info"))
+    return Environment(path=place, contents=installed(place))
+
+
+def installed(place: Path) -> Contents:
+    """What of ``place``, where wheels have been installed, decides how a service is confined."""
+    names = (found.name.partition("-")[0] for found in place.glob("*.dist-info"))
     packages = frozenset(re.sub(r"[-_.]+", "-", name).lower() for name in names)
-    marks = find_marks(_tree(place), PLATFORM)
-    return Environment(path=place, contents=Contents(packages=packages, marks=marks))
+    return Contents(packages=packages, marks=find_marks(_tree(place), PLATFORM))
 
 
 def _install(requires: tuple[str, ...], place: Path, wheels: Path) -> None:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from bundler.machine import Answer
     from sweep.table import Group, Project
 
-__all__ = ["ROOM", "SUITES", "SYSTEM", "Result", "sweep"]
+__all__ = ["ROOM", "SUITES", "SYSTEM", "Result", "named_exemptions", "sweep"]
 
 ROOM = CHECKOUT / "build" / "sweep"
 """Kept from run to run: the wheels, in uv's cache. Made anew: all else."""
@@ -190,13 +190,13 @@ def _units(bundle: Path, environments: Mapping[str, Environment]) -> dict[str, _
         unit: _Unit(
             text=text(unit, environment.contents),
             plain=text(unit, NOTHING),
-            exemptions=_exemptions(services[unit], environment.contents),
+            exemptions=named_exemptions(services[unit], environment.contents),
         )
         for unit, environment in environments.items()
     }
 
 
-def _exemptions(service: Service, contents: Contents) -> tuple[str, ...]:
+def named_exemptions(service: Service, contents: Contents) -> tuple[str, ...]:
     """Each directive that is taken away, with the mark and its file, or the package whose name alone says so."""
     marks = {mark.where: mark.name for mark in contents.marks}
     return tuple(
