@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
@@ -28,6 +29,7 @@ def test_the_table_is_in_order() -> None:
     for group in found:
         for project in group.projects:
             compile(project.statement, project.name, "exec")
+            assert re.fullmatch(r"[a-z][a-z0-9-]{0,30}", project.unit)  # what a service may be called
 
 
 @pytest.mark.parametrize(
