@@ -57,7 +57,7 @@ test-large: .venv/.ready
 	tests/tools
 	$(BIN)/pytest $(LARGE)
 
-# Not a part of `make test`: some gigabytes of wheels from PyPI, kept in build/sweep.
+# Not a part of `make test`: 15 GB of wheels from PyPI, unpacked in build/sweep, and a quarter of an hour.
 sweep: .venv/.ready
 	tests/tools
 	PYTHONPATH=tests:. $(BIN)/python -m sweep $(addprefix --groups=,$(GROUPS))

@@ -15,18 +15,11 @@ if TYPE_CHECKING:
 __all__ = ["Argv", "Commands", "Hook", "HookTable", "HooksTable", "named_hooks"]
 
 
-def _words(value: Any) -> Any:
-    if isinstance(value, str):
-        raise ValueError(f'must be a list of words, such as ["python", "-m", "hello.migrate"], not {value!r}')
-    return value
-
-
-Argv = Annotated[tuple[Word, ...], Field(min_length=1), BeforeValidator(_words)]
+Argv = Annotated[tuple[Word, ...], Field(min_length=1)]
 
 
 def _commands(value: Any) -> Any:
     """One command stands for a list of one."""
-    value = _words(value)
     return [value] if isinstance(value, list | tuple) and value and isinstance(value[0], str) else value
 
 

@@ -69,6 +69,8 @@ _TABLES = {
     "lock": 'exclude_newer = "14d"',
 }
 """What can stand in the tables at the top."""
+_COMMANDS = frozenset({"command", "before_start", "before_switch", "after_switch", "back"})
+"""Keys whose text is a command line, though it has to be a list of words."""
 _SHELL = re.compile(r"&&|\|\||[|;<>&`*?]|\$\(")
 
 Location = tuple["str | int", ...]
@@ -164,12 +166,14 @@ def _given(value: Any) -> str:
 def _correction(key: Location, given: Any, wanted: list[str]) -> str:
     """``; write …``: the line that would do, as far as it can be known."""
     name = str(key[-1])
+    named = next((part for part in reversed(key) if isinstance(part, str)), name)
     if len(key) == 1 and name in _TABLES:
         return f"; write [{name}], and below it lines like {_TABLES[name]}"
     if len(key) == 2 and key[0] == "services":
         return f'; write [{key[0]}.{key[1]}], and below it command = ["python", "-m", "hello"]'
     if isinstance(given, str) and "a list" in wanted:
-        return f"; write {name} = {_as_list(name, given)}"
+        listed = _as_list(named, given)
+        return f"; write {listed}" if isinstance(key[-1], int) else f"; write {name} = {listed}"
     as_text = "text in quotes" in wanted and name not in ("memory_max", "cpu_quota", "kill_signal")
     if as_text and isinstance(given, int | float | dt.date) and not isinstance(given, bool):
         return f'; write it in quotes: "{given}"' if isinstance(key[-1], int) else f'; write {name} = "{given}"'
@@ -178,7 +182,7 @@ def _correction(key: Location, given: Any, wanted: list[str]) -> str:
 
 def _as_list(name: str, text: str) -> str:
     """The words of a command line as a shell would split it, or the one text as a list."""
-    if name != "command":
+    if name not in _COMMANDS:
         return _toml([text])
     if _SHELL.search(text):
         return _toml(["/bin/sh", "-c", text]) + " (without a shell nothing reads && | > * and the like)"

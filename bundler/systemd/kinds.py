@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING
 from bundler.systemd.calendar import seconds_of
 from bundler.systemd.directives import nearest
 from bundler.systemd.enumerations import ADDRESS_FAMILIES, CALL_GROUPS, CAPABILITIES
+from bundler.systemd.systemcalls import SYSTEM_CALLS
 from bundler.systemd.words import check_specifiers, split_words
 
 if TYPE_CHECKING:
@@ -191,8 +192,10 @@ def system_calls(value: str) -> None:
         name, colon, number = word.text.partition(":")
         if name.startswith("@") and name not in CALL_GROUPS:
             raise ValueError(f"{name!r} is no group of system calls{nearest(name, CALL_GROUPS)}")
-        if not re.fullmatch(r"@?[a-z][a-z0-9_-]*", name):
-            raise ValueError(f"{name!r} is no system call")
+        if not name.startswith("@") and name not in SYSTEM_CALLS:
+            group = f"@{name}" if f"@{name}" in CALL_GROUPS else ""
+            hint = f"; did you mean the group {group}?" if group else nearest(name, SYSTEM_CALLS)
+            raise ValueError(f"{name!r} is no system call; systemd would ignore it{hint}")
         if colon and not value.startswith("~"):
             raise ValueError(f"{word.text!r} has an error number; only what ~ denies can have one")
         if colon:

@@ -82,8 +82,9 @@ CHECKED = {
 @pytest.mark.parametrize("name", CHECKED)
 def test_shellcheck_has_nothing_to_say(name: str, tmp_path: Path) -> None:
     (tmp_path / name).write_text(CHECKED[name])
-    words = ["shellcheck", "--shell=sh", "--severity=style", tmp_path / name]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = subprocess.run(
+        ["shellcheck", "--shell=sh", "--severity=style", tmp_path / name], capture_output=True, text=True, check=False
+    )
     assert (done.returncode, done.stdout) == (0, "")
 
 

@@ -33,7 +33,7 @@ def main() -> int:
             print(f"{one.group} {one.project} (systemd {one.systemd}): {told} {one.said}", flush=True)  # noqa: T201
     docs = CHECKOUT / "docs"
     docs.mkdir(exist_ok=True)
-    (docs / "sweep.md").write_text(page(results, sum(len(group.projects) for group in known.values())), "utf-8")
+    (docs / "sweep.md").write_text(page(results), "utf-8")
     return 1 if failed else 0
 
 

@@ -17,13 +17,22 @@ __all__ = ["faults", "merged", "page", "read_results", "write_results"]
 _HEAD = """\
 # Which projects run under our confinement
 
-`make sweep` installs compiled projects as wheels, in groups that have one environment each, and has every one do its
-job: by hand, as the service's user without any confinement, and as a service with our defaults, on systemd 252 (Debian
-12) and 257 (Debian 13). {count} of {total} projects of `tests/sweep/projects.toml` are in this table.
+<!-- Written by `make sweep`; change tests/sweep instead. -->
 
-| group | project | by hand | as a service |
-| --- | --- | --- | --- |
+`make sweep` installs compiled projects as wheels, each with what it needs into an environment of its own, and has every
+one do its job: by hand, as the service's user without any confinement, and as a service, on systemd {systemds}. The
+service's unit is the one that our code makes from what the files of that environment say. The jobs are in
+`tests/sweep/projects.toml`.
+
+**{served} of the {by_hand} projects that work by hand work as a service**; {total} were tried.
+
+*Not applied* is what the service does without and the mark that says so, with the first file that has it. *Needed* is
+whether this job fails if it is applied all the same: a library may be able to compile code and not do so for this job.
+
+| group | project | by hand | as a service | not applied | needed |
+| --- | --- | --- | --- | --- | --- |
 """
+_FAILED = "\n## What failed, and how it ended\n\n"
 
 
 def read_results(path: Path) -> list[Result]:
@@ -51,19 +60,29 @@ def faults(results: Iterable[Result]) -> list[Result]:
     return [one for one in results if one.by_hand and not one.as_service]
 
 
-def page(results: list[Result], total: int) -> str:
-    """In Markdown. ``total`` is how many projects there are."""
+def page(results: list[Result]) -> str:
+    """In Markdown."""
     projects: dict[tuple[str, str], list[Result]] = {}
     for one in results:
         projects.setdefault((one.group, one.project), []).append(one)
+    by_hand = [found for found in projects.values() if any(one.by_hand for one in found)]
+    head = _HEAD.format(
+        systemds=" and ".join(str(one) for one in sorted({one.systemd for one in results})),
+        served=sum(not faults(found) for found in by_hand),
+        by_hand=len(by_hand),
+        total=len(projects),
+    )
     rows = [
-        f"| {group} | {project} | {_told(found, 'by_hand')} | {_told(found, 'as_service')} |\n"
+        f"| {group} | {project} | {_told(found, 'by_hand')} | {_told(found, 'as_service')} "
+        f"| {_cell('; '.join(found[0].exemptions))} | {_needed(found)} |\n"
         for (group, project), found in projects.items()
     ]
-    exemptions = {one.group: one.exemptions for one in results}
-    groups = [f"\n## {group}\n\n{_exemptions(found)}" for group, found in exemptions.items()]
-    head = _HEAD.format(count=len(projects), total=total)
-    return "".join([head, *rows, "\nWhat each environment's services are confined less in, and why:\n", *groups])
+    failed = [
+        f"- {one.project}, systemd {one.systemd}, {'as a service' if one.by_hand else 'by hand'}: `{_cell(one.said)}`\n"
+        for one in results
+        if not (one.by_hand and one.as_service)
+    ]
+    return "".join([head, *rows, *([_FAILED, *failed] if failed else [])])
 
 
 def _told(found: list[Result], what: str) -> str:
@@ -74,5 +93,12 @@ def _told(found: list[Result], what: str) -> str:
     return "no" if len(failed) == len(found) else f"not on systemd {', '.join(failed)}"
 
 
-def _exemptions(found: tuple[str, ...]) -> str:
-    return "".join(f"- {one}\n" for one in found) or "Nothing.\n"
+def _needed(found: list[Result]) -> str:
+    if not found[0].exemptions or not any(one.as_service for one in found):
+        return ""
+    return "yes" if any(one.strict is False for one in found) else "not by this job"
+
+
+def _cell(text: str) -> str:
+    """On one line, and no end of a cell or of code."""
+    return " ".join(text.replace("|", "\\|").replace("`", "'").split())

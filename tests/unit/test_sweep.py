@@ -2,12 +2,17 @@
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from sweep.environments import PLACE, installed
 from sweep.report import faults, merged, page, read_results, write_results
-from sweep.run import Result
+from sweep.run import Result, named_exemptions
 from sweep.table import groups, read_groups
+
+from bundler.codemarks import PYTHON
+from bundler.config.project import load_config
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -24,6 +29,7 @@ def test_the_table_is_in_order() -> None:
     for group in found:
         for project in group.projects:
             compile(project.statement, project.name, "exec")
+            assert re.fullmatch(r"[a-z][a-z0-9-]{0,30}", project.unit)  # what a service may be called
 
 
 @pytest.mark.parametrize(
@@ -59,11 +65,43 @@ def test_a_later_run_takes_the_place_of_its_groups(tmp_path: Path) -> None:
 
 
 def test_the_page_tells_each_project_and_why_it_is_confined_less() -> None:
+    jit: dict[str, Any] = {"exemptions": ("MemoryDenyWriteExecute: V8, in a|b.so",)}
     text = page(
-        [result("a"), result("a", 257, as_service=False), result("b", by_hand=False, exemptions=("X: reason (file)",))],
-        9,
+        [
+            result("a"),
+            result("a", 257, as_service=False, said="one\n`two`"),
+            result("b", by_hand=False, said="not there"),
+            result("c", **jit, strict=True),
+            result("c", 257, **jit, strict=False),
+            result("d", **jit, strict=True),
+        ]
     )
-    assert "| web | a | yes | not on systemd 257 |\n" in text
-    assert "| web | b | no | yes |\n" in text
-    assert "2 of 9 projects" in text
-    assert "- X: reason (file)\n" in text
+    assert "| web | a | yes | not on systemd 257 |  |  |\n" in text
+    assert "| web | b | no | yes |  |  |\n" in text
+    assert "| web | c | yes | yes | MemoryDenyWriteExecute: V8, in a\\|b.so | yes |\n" in text
+    assert "| web | d | yes | yes | MemoryDenyWriteExecute: V8, in a\\|b.so | not by this job |\n" in text
+    assert "**2 of the 3 projects that work by hand work as a service**; 4 were tried" in text
+    assert "on systemd 252 and 257" in text
+    assert "- a, systemd 257, as a service: `one 'two'`\n" in text
+    assert "- b, systemd 252, by hand: `not there`\n" in text
+
+
+def test_what_is_installed_decides_by_its_files_and_names(tmp_path: Path) -> None:
+    (tmp_path / "a").mkdir()
+    (tmp_path / "Some_Package-1.0.dist-info").mkdir()
+    (tmp_path / "a" / "check.py").write_text("import ctypes\nPROT_EXEC = 4\n")
+    (tmp_path / "a" / "again.py").hardlink_to(tmp_path / "a" / "check.py")
+    (tmp_path / "a" / "plain.py").write_text("import ctypes\n")
+    (tmp_path / "a" / "empty.py").touch()
+    contents = installed(tmp_path)
+    assert contents.packages == {"some-package"}
+    assert [(mark.name, mark.files) for mark in contents.marks] == [
+        (PYTHON, (f"{PLACE}/a/again.py", f"{PLACE}/a/check.py"))
+    ]
+    (tmp_path / "environment.yml").write_text("dependencies: []\n")
+    (tmp_path / "bundle.toml").write_text(
+        '[bundle]\nname = "x"\nversion = "1"\n[services.x]\ncommand = ["python"]\nports = [80]\n'
+    )
+    named = named_exemptions(load_config(tmp_path).services[0], contents)
+    assert f"MemoryDenyWriteExecute: {PYTHON}, in a/again.py and 1 more file" in named
+    assert "PrivateUsers: ports = [80]" in named

@@ -127,12 +127,12 @@ def test_words_are_systemds_words(tmp_path: Path, word: str, written: str | None
 
 def test_overrides_replace_ours_and_keep_the_rest(tmp_path: Path) -> None:
     service = """command = ["python"]
-    unit = { Service = { RestartSec = "1", LimitNOFILE = "65536", SystemCallFilter = ["a", "b"] } }"""
+    unit = { Service = { RestartSec = "1", LimitNOFILE = "65536", SystemCallFilter = ["mount", "bpf"] } }"""
     lines = unit_lines(tmp_path, service)
     assert [line for line in lines if line.startswith("RestartSec=")] == ["RestartSec=1"]
     assert [line for line in lines if line.startswith("SystemCallFilter=")][-2:] == [
-        "SystemCallFilter=a",
-        "SystemCallFilter=b",
+        "SystemCallFilter=mount",
+        "SystemCallFilter=bpf",
     ]
     assert "LimitNOFILE=65536" in lines
     assert "IgnoreSIGPIPE=false" in lines
