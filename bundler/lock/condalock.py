@@ -106,10 +106,8 @@ def write_lockfile(
         _tell([f"conda-lock warns: {warning}" for warning in conda_lock_warnings(finished.stderr)], progress)
         room.lockfile.write_bytes(without_absent(room.lockfile.read_bytes()))
         if environment.is_completed:
-            if asked:
-                read = asked.result()
-            elif read is None or not read.is_confirmed(room.lockfile, room.virtual, request.platforms):
-                read = _render(request, environment, room, watch)
+            if read is None or not read.is_confirmed(room.lockfile, room.virtual, request.platforms):
+                read = asked.result() if asked else _render(request, environment, room, watch)
             kept = {lock.platform: _kept_wheels(lock, update) for lock in locks}
             part = _wheel_part(request, environment, room, watch, read, kept)
             _tell(add_wheels(replace(part, exclude_newer=newest)), progress)

@@ -15,10 +15,10 @@ import yaml
 from bundler.lock.contents import content_hashes
 from bundler.lock.cooldown import said_of_age
 from bundler.lock.lockfile import read_metadata
-from bundler.lock.lockspec import LockSpec, UnknownError, read_lock_spec
+from bundler.lock.lockspec import LockSpec, UnknownError
 from bundler.lock.plainyaml import load_yaml
 from bundler.lock.relations import says_relations
-from bundler.lock.rendered import is_known_conda_lock
+from bundler.lock.rendered import is_known_conda_lock, read_shown
 from bundler.lock.request import assumed_packages, checked_environment, virtual_packages_file
 from bundler.lock.unify import unseen_by_conda_lock, unseen_digest
 from bundler.lock.views import shown_to_conda_lock
@@ -90,8 +90,7 @@ def _other_settings(recorded: Mapping[str, Any], request: LockRequest) -> str:
 def _judge(request: LockRequest, environment: Environment, locked: Mapping[str, str]) -> Freshness:
     """What can be known without conda-lock of the lockfile; ``locked`` are the content hashes that it has."""
     try:
-        files = [(path, shown_to_conda_lock(data, path)) for path, data in environment.files]
-        spec = read_lock_spec(files, environment.overrides, request.platforms)
+        spec = read_shown(environment, request.platforms, shown_to_conda_lock)
         virtual = _virtual(request)
     except UnknownError as unknown:
         logging.getLogger("bundler").info("conda-lock has to be asked: %s", unknown)

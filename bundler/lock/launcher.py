@@ -43,12 +43,7 @@ done
 _VERSION = """\
 if [ "$1" = --version ]; then echo "conda-bundler {version}"; exit 0; fi
 """  # conda-lock asks each time, and a Python with the solver takes half a second to start
-_REFUSE = """\
-#!/bin/sh
-if [ "$1" = --version ]; then echo "conda-bundler check"; exit 0; fi
-: >{asked}
-exit 1
-"""
+_REFUSE = ": >{asked}\nexit 1\n"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,8 +98,7 @@ def write_launcher(directory: Path, settings: SolverSettings, record: str = "") 
     main.write_text(text, encoding="utf-8")
     # /bin/sh, as an interpreter's path may be longer than a #! line can be, or have a space in it
     command = f"exec {shlex.quote(sys.executable)} {shlex.quote(str(main))}"
-    version = _VERSION.format(version=__version__)
-    return _executable(directory / "conda", f'#!/bin/sh\n{version}{record}{command} "$@"\n')
+    return _executable(directory / "conda", f'{_VERSION.format(version=__version__)}{record}{command} "$@"\n')
 
 
 def write_wrapper(directory: Path, solver: Path, status: Path, record: str) -> Path:
@@ -114,7 +108,7 @@ def write_wrapper(directory: Path, solver: Path, status: Path, record: str) -> P
     """
     told = f"asking {solver.name} for a solution, for "
     record += f'echo {shlex.quote(told)}"$CONDA_SUBDIR" >>{shlex.quote(str(status))}\n'
-    return _executable(directory / solver.name, f'#!/bin/sh\n{record}exec {shlex.quote(str(solver))} "$@"\n')
+    return _executable(directory / solver.name, f'{record}exec {shlex.quote(str(solver))} "$@"\n')
 
 
 def recording(temporary: Path, record: Path) -> str:
@@ -127,7 +121,8 @@ def recording(temporary: Path, record: Path) -> str:
 
 def write_refusing_launcher(directory: Path, asked: Path) -> Path:
     """The same for an executable that solves nothing, and makes the file ``asked`` when it is asked to."""
-    return _executable(directory / "conda", _REFUSE.format(asked=shlex.quote(str(asked))))
+    script = _VERSION.format(version="check") + _REFUSE.format(asked=shlex.quote(str(asked)))
+    return _executable(directory / "conda", script)
 
 
 def read_failure(report: Path) -> Failure | None:
@@ -136,6 +131,6 @@ def read_failure(report: Path) -> Failure | None:
 
 
 def _executable(path: Path, script: str) -> Path:
-    path.write_text(script, encoding="utf-8")
+    path.write_text(f"#!/bin/sh\n{script}", encoding="utf-8")
     path.chmod(0o755)
     return path

@@ -12,17 +12,17 @@ from functools import cache
 from typing import TYPE_CHECKING, Any
 
 from bundler.lock.contents import is_hash_of
-from bundler.lock.lockspec import UnknownError, read_lock_spec
+from bundler.lock.lockspec import LockSpec, UnknownError, read_lock_spec
 from bundler.lock.plainyaml import load_yaml
 from bundler.lock.views import shown_to_conda_lock, without_pip
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Callable, Mapping, Sequence
     from pathlib import Path
 
     from bundler.lock.environment import Environment
 
-__all__ = ["Rendered", "is_known_conda_lock", "read_here"]
+__all__ = ["Rendered", "is_known_conda_lock", "read_here", "read_shown"]
 
 _KNOWN = ("4.0.",)
 """The versions of conda-lock whose reading the tests compare with ours."""
@@ -48,22 +48,21 @@ def read_here(environment: Environment, platforms: Sequence[str]) -> Rendered | 
     """None if conda-lock has to be asked."""
     if not is_known_conda_lock():
         return None
-    views = (shown_to_conda_lock, without_pip if environment.selected else shown_to_conda_lock)
     try:
-        asked, solved = (
-            read_lock_spec(
-                [(path, view(data, path)) for path, data in environment.files],
-                environment.overrides,
-                sorted(set(platforms)),
-            )
-            for view in views
-        )
+        asked = read_shown(environment, platforms, shown_to_conda_lock)
+        solved = read_shown(environment, platforms, without_pip) if environment.selected else asked
     except UnknownError as unknown:
         logging.getLogger("bundler").info("conda-lock has to be asked: %s", unknown)
         return None
     if not (asked.exact and solved.exact):
         return None
     return Rendered(asked=asked.document(), solved=solved.document())
+
+
+def read_shown(environment: Environment, platforms: Sequence[str], shown: Callable[[bytes, Path], bytes]) -> LockSpec:
+    """What conda-lock reads in what it is ``shown`` of each file. Raises :class:`UnknownError`."""
+    files = [(path, shown(data, path)) for path, data in environment.files]
+    return read_lock_spec(files, environment.overrides, platforms)
 
 
 @cache

@@ -59,13 +59,6 @@ class Asker:
 
 
 @pytest.fixture
-def pypi(tmp_path: Path) -> Iterator[Index]:
-    with serve_index(tmp_path / "wheels") as index:
-        index.metadata = True
-        yield index
-
-
-@pytest.fixture
 def other(tmp_path: Path) -> Iterator[Index]:
     with serve_index(tmp_path / "others") as index:
         index.metadata = True

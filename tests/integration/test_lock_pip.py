@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
 import pytest
-from pipkit import Project, make_channel
+from pipkit import Project
 from pypikit import Index, make_sdist, make_wheel, serve_index
 from tinychannel import index, make_package
 
@@ -28,21 +28,10 @@ pytestmark = pytest.mark.network
 SECRET = "pass/w0rd@of:the%index"
 
 
-@pytest.fixture(scope="module")
-def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_channel(tmp_path_factory.mktemp("channels") / "main")
-
-
 @pytest.fixture
 def pypi(tmp_path: Path) -> Iterator[Index]:
     with serve_index(tmp_path / "wheels") as index:
         yield index
-
-
-@pytest.fixture
-def project(tmp_path: Path, channel: Path, pypi: Index, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
-    return Project.make(tmp_path / "project", channel, pypi)
 
 
 def test_wheels_are_locked_with_what_they_need(project: Project, pypi: Index) -> None:

@@ -8,32 +8,25 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pipkit import Project, conda_lock_calls_it_fresh, make_channel
-from pypikit import make_wheel, serve_index
+from pipkit import Project, conda_lock_calls_it_fresh
+from pypikit import make_wheel
 
 from bundler.lock import condalock, rendered
 from bundler.lock.launcher import SolverSettings, write_launcher
+from bundler.lock.request import checked_environment
 from bundler.lock.watch import Watch
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
     from pathlib import Path
+
+    from pypikit import Index
 
 pytestmark = pytest.mark.network
 
 
-@pytest.fixture(scope="module")
-def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_channel(tmp_path_factory.mktemp("channels") / "main")
-
-
-@pytest.fixture
-def project(tmp_path: Path, channel: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Project]:
-    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
-    with serve_index(tmp_path / "wheels") as pypi:
-        pypi.metadata = True
-        make_wheel(pypi.directory, "app", "1.0")
-        yield Project.make(tmp_path / "project", channel, pypi)
+@pytest.fixture(autouse=True)
+def _app(pypi: Index) -> None:
+    make_wheel(pypi.directory, "app", "1.0")
 
 
 @pytest.fixture
@@ -62,6 +55,11 @@ def test_what_is_not_known_for_certain_conda_lock_is_asked(project: Project, sta
     project.asks_for("app", conda=("python", f"{project.channel}::leaf")).lock()
     assert sorted(started) == ["lock", "render-lock-spec"]
     assert conda_lock_calls_it_fresh(project.path)
+
+
+def test_a_channel_of_a_spec_may_have_another_name_in_condas_configuration(project: Project) -> None:
+    request = project.asks_for("app", conda=("python", "conda-forge::leaf")).request()
+    assert rendered.read_here(checked_environment(request), request.platforms) is None
 
 
 def test_a_conda_lock_of_another_version_is_asked(

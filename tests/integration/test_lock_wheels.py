@@ -7,11 +7,10 @@ import logging
 import shutil
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 import yaml
-from pipkit import Project, conda_lock_calls_it_fresh, make_channel
+from pipkit import Project, conda_lock_calls_it_fresh
 from pypikit import Index, make_wheel, serve_index
 
 from bundler.config.platforms import PlatformTable
@@ -21,28 +20,7 @@ from bundler.lock.condalock import write_lockfile
 from bundler.lock.freshness import is_fresh
 from bundler.lock.lockfile import read_lock
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
 pytestmark = pytest.mark.network
-
-
-@pytest.fixture(scope="module")
-def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    return make_channel(tmp_path_factory.mktemp("channels") / "main")
-
-
-@pytest.fixture
-def pypi(tmp_path: Path) -> Iterator[Index]:
-    with serve_index(tmp_path / "wheels") as index:
-        index.metadata = True
-        yield index
-
-
-@pytest.fixture
-def project(tmp_path: Path, channel: Path, pypi: Index, monkeypatch: pytest.MonkeyPatch) -> Project:
-    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
-    return Project.make(tmp_path / "project", channel, pypi)
 
 
 def test_the_targets_glibc_decides_to_the_number(project: Project, pypi: Index) -> None:

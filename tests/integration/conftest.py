@@ -1,0 +1,34 @@
+"""A project whose wheels come from an index here, for the modules that say nothing else of it."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+import pytest
+from pipkit import Project, make_channel
+from pypikit import serve_index
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+    from pypikit import Index
+
+
+@pytest.fixture(scope="module")
+def channel(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return make_channel(tmp_path_factory.mktemp("channels") / "main")
+
+
+@pytest.fixture
+def pypi(tmp_path: Path) -> Iterator[Index]:
+    """It has the metadata of its wheels beside them (PEP 658)."""
+    with serve_index(tmp_path / "wheels") as index:
+        index.metadata = True
+        yield index
+
+
+@pytest.fixture
+def project(tmp_path: Path, channel: Path, pypi: Index, monkeypatch: pytest.MonkeyPatch) -> Project:
+    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
+    return Project.make(tmp_path / "project", channel, pypi)
