@@ -35,15 +35,15 @@ _OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/man/*",
 )
 # Raise it when _make_bare changes, so that no root directory made the old way is used any more.
-_RECIPE = 2
+_RECIPE = 3
 # For consoles, disks and hardware, which a machine of ours has not: systemd runs each generator at every boot and at
 # every daemon-reload.
 _GENERATORS = (
     *("cryptsetup", "debug", "getty", "gpt-auto", "hibernate-resume", "integritysetup", "rc-local", "run"),
     *("system-update", "veritysetup"),
 )
-# Nobody sits at its console, and what is installed on it is to be left as it is.
-_UNITS = ("console-getty.service", "apt-daily.timer", "apt-daily-upgrade.timer", "e2scrub_all.timer")
+# What is installed on it is to be left as it is.
+_TIMERS = ("apt-daily", "apt-daily-upgrade", "e2scrub_all")
 
 
 def rootfs(source: str | Path = "bookworm", *, include: tuple[str, ...] = (), progress: Progress | None = None) -> Path:
@@ -175,8 +175,8 @@ def _make_bare(root: Path) -> None:
     masked.mkdir(exist_ok=True)
     for name in _GENERATORS:
         (masked / f"systemd-{name}-generator").symlink_to("/dev/null")
-    for name in _UNITS:
-        (root / "etc/systemd/system" / name).symlink_to("/dev/null")
+    for name in _TIMERS:
+        (root / f"etc/systemd/system/{name}.timer").symlink_to("/dev/null")
 
 
 def _cached(key: str, make: Callable[[Path], None]) -> Path:

@@ -98,6 +98,12 @@ def test_nothing_of_the_builder_is_in_it(machine: Machine) -> None:
     assert len(machine.run("cat", "/etc/machine-id").stdout) == 33
 
 
+def test_it_has_no_console_no_disks_and_no_updates_of_its_own(machine: Machine) -> None:
+    for unit in ("console-getty.service", "apt-daily.timer"):
+        assert machine.run("systemctl", "is-active", unit).stdout == "inactive\n"
+    assert machine.run("ls", "/run/systemd/generator", "/run/systemd/generator.late").stdout.count("getty") == 0
+
+
 @pytest.mark.parametrize("status", [0, 1, 3, 77, 255])
 def test_exit_codes(machine: Machine, status: int) -> None:
     assert machine.run("sh", "-c", f"exit {status}").status == status

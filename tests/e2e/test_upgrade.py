@@ -21,8 +21,15 @@ FIRST = WEB
 SECOND = but(WEB, version="2.0")
 UNHEALTHY = but(WEB, version="3.0", health="exit 1\n", timeout=1)
 QUIET = Spec(services=("hello", "hello-b", "hello-c"))
+RELOADS = 2  # for the new units, and when the one that guards a boot in between is gone
 UNITS = "/usr/local/lib/systemd/system"
 PROGRAM = f"/opt/hello/releases/{FIRST.release}/app/serve"
+
+
+def reloads(target: Target) -> int:
+    """How often systemd has read all units again since the machine's boot."""
+    target.sh("journalctl --sync")
+    return int(target.sh("journalctl -b --no-pager -o cat _PID=1 | grep -c '^Reloading' || :"))
 
 
 @pytest.fixture
@@ -136,7 +143,9 @@ def test_a_bad_release_is_tried_again_when_its_bundle_is_installed_again(target:
     third = but(WEB, version="3.0", health="read -r verdict </srv/verdict && exit $verdict\n", timeout=1)
     target.sh("echo 1 >/srv/verdict")
     good(target, FIRST)
+    before = reloads(target)
     assert target.install(third).status == 14
+    assert reloads(target) - before == RELOADS + 1  # and for the units that came back
     assert target.manage("rollback").status == 10  # there is no other good one
     target.sh("echo 0 >/srv/verdict")
     good(target, third)
@@ -210,14 +219,18 @@ def test_units_that_a_release_drops_go_and_come_back_as_they_were(target: Target
     good(target, QUIET)
     target.sh("systemctl disable hello-c")
     fewer = but(QUIET, version="2.0", services=("hello",))
+    before = reloads(target)
     good(target, fewer)
+    assert reloads(target) - before == RELOADS
     assert target.sh(f"ls {UNITS}") == "hello.service"
     assert target.sh("cd /etc/systemd/system; ls -d *.wants/hello*") == "multi-user.target.wants/hello.service"
     assert target.sh("systemctl list-units --all --plain --no-legend 'hello*' | cut -d' ' -f1") == "hello.service"
 
+    before = reloads(target)
     back = target.manage("rollback")
 
     assert back.status == 0, back.stderr
+    assert reloads(target) - before == RELOADS
     assert target.serves(QUIET)
     assert target.sh("systemctl is-enabled hello hello-b hello-c || :") == "enabled\nenabled\ndisabled"
 
