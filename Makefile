@@ -57,7 +57,7 @@ test-large: .venv/.ready
 	tests/tools
 	$(BIN)/pytest $(LARGE)
 
-# Not a part of `make test`: 15 GB of wheels from PyPI, unpacked in build/sweep, and a quarter of an hour.
+# Not a part of `make test`: some 15 GB of wheels from PyPI, unpacked in build/sweep.
 sweep: .venv/.ready
 	tests/tools
 	PYTHONPATH=tests:. $(BIN)/python -m sweep $(addprefix --groups=,$(GROUPS))

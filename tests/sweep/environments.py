@@ -72,8 +72,8 @@ def _install(requires: tuple[str, ...], place: Path, wheels: Path) -> None:
     words = [find_uv_bin(), "pip", "install", "--quiet", "--only-binary", ":all:"]
     words += ["--link-mode", "hardlink", "--target", str(place)]
     words += ["--python", sys.executable, "--python-version", PYTHON, "--python-platform", _GLIBC, *requires]
+    environment = {**os.environ, "UV_CACHE_DIR": str(wheels)}
     for left in reversed(range(_RETRIES + 1)):
-        environment = {**os.environ, "UV_CACHE_DIR": str(wheels)}
         done = subprocess.run(words, env=environment, check=False, capture_output=True, text=True, timeout=3600)
         if done.returncode == 0:
             return
