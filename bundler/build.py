@@ -365,6 +365,7 @@ def _script(
         longest=payload.longest or 0,
         clients=tuple(name for name in CLIENTS if f"env/bin/{name}" in payload.executables()),
         units=tuple(sorted(path.removeprefix("units/") for path in files if path.startswith("units/"))),
+        networks=tuple(service.name for service in config.services if service.table.network is not None),
         services=tuple(install_service(service) for service in config.services),
         secrets=config.secrets,
         files=(),

@@ -167,11 +167,18 @@ def script(
         payload_kib=spec.payload_kib,
         longest=0,
         units=tuple(sorted(units(spec))),
+        networks=networks(spec),
         services=services(spec),
         secrets=spec.secrets,
         files=tuple((digest, path) for path, digest in sorted(digests.items())),
         decompressor=InstallDecompressor(program=PROGRAM, directory=TOOLS) if spec.tools else InstallDecompressor(),
     )
+
+
+def networks(spec: Spec) -> tuple[str, ...]:
+    """The services whose ``network`` is confined."""
+    confined = config_of(spec).services if spec.tables else ()
+    return tuple(service.name for service in confined if service.table.network is not None)
 
 
 def services(spec: Spec) -> tuple[InstallService, ...]:

@@ -12,6 +12,7 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bundler.config.fields import Line, Model, Name, Value, Variable, Word
 from bundler.config.hooks import Commands  # noqa: TC001 -- pydantic reads it while it runs
+from bundler.config.networks import Network, allows, literal_address
 from bundler.config.unitoverrides import UnitOverrides
 from bundler.systemd.calendar import check_calendar, seconds_of
 
@@ -119,6 +120,12 @@ class Health(Model):
         """Where the question goes, ``${PORT}`` not expanded; empty if it goes to no port."""
         return f"tcp://{self.tcp}" if self.tcp else self.http or ""
 
+    @property
+    def host(self) -> str:
+        """Who is asked, as ``url`` has it: a name, an address (of IPv6 in brackets) or a variable; empty for nobody."""
+        found = re.match(rf"[a-z]+://({_HOST})", self.url)
+        return found[1] if found else ""
+
 
 class Schedule(Model):
     """When a job runs: OnCalendar= and its like (systemd.timer(5))."""
@@ -168,6 +175,8 @@ class ServiceTable(Model):
     cpu_quota: Annotated[str, StringConstraints(pattern=r"^[0-9]+%$")] | None = None
     tasks_max: _Tasks | None = None
     nofile: Annotated[int, Field(ge=16)] | None = None
+    network: Network | None = None
+    """Which addresses it may reach and be reached from; None: all."""
     ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
     gpu: bool = False
     after: tuple[Name, ...] = ()
@@ -277,6 +286,19 @@ class Service:
             if table.watchdog:
                 yield f'{where}.watchdog: needs type = "notify"'
         yield from self._limit_problems(where)
+        yield from self._network_problems(where)
+
+    def _network_problems(self, where: str) -> Iterator[str]:
+        """A health check that its network keeps away."""
+        network, health = self.table.network, self.table.health
+        if network is None or health is None or not health.host:
+            return
+        if network == "none":
+            yield f'{where}.network: "none" lets nobody ask {health.url}; use "loopback", or health.command'
+            return
+        address = literal_address(health.host)
+        if address and not allows(() if network == "loopback" else network, address):
+            yield f"{where}.network: it does not include {address}, where health asks; add it, or ask at 127.0.0.1"
 
     def _limit_problems(self, where: str) -> Iterator[str]:
         """A start limit that an override has put out of reach."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from bundler.target.addresses import probe_addresses, service_addresses
 from bundler.target.contents import NOTHING
 from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
 from bundler.target.hardening import confinement, probe_confinement
@@ -104,6 +105,7 @@ def _hook_rights(config: BundleConfig, hook: Hook, release: str, contents: Conte
         *_directories(config, hook.service, release),
         *_common(config, hook.service, release, hook.unit),
         *confinement(hook.service, contents),
+        *service_addresses(hook.service),
     )
     return _with_shared_overrides(config, hook.service, release, lines)
 
@@ -141,6 +143,7 @@ def _service_sections(
             ("SyslogIdentifier", service.name),
             *_common(config, service, release, service.unit),
             *confinement(service, contents),
+            *service_addresses(service),
         ),
     }
     if not table.schedule:
@@ -229,9 +232,10 @@ def _asking(config: BundleConfig, service: Service, release: str, contents: Cont
             *(("ReadWritePaths", f"-{where[place]}") for place, _ in _DIRECTORIES),
             *common,
             *confinement(service, contents),
+            *service_addresses(service),
         )
     else:
-        lines = (*common, *probe_confinement(service))
+        lines = (*common, *probe_confinement(service), *probe_addresses(service))
     return _with_shared_overrides(config, service, release, lines)
 
 

@@ -18,6 +18,7 @@ preflight() {
     check_tools
     check_systemd
     check_hardware
+    check_networks
     check_decompressor
     check_libraries
     check_root
