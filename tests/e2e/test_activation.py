@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bundlekit import build
+from everywhere import everywhere
 from tinychannel import PLACEHOLDER, File, index, make_package
 
 from bundler.machine import Machine, rootfs
@@ -113,7 +114,7 @@ def environment(machine: Machine) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-@pytest.fixture(scope="module", params=["bookworm", "bullseye"])
+@pytest.fixture(scope="module", params=["bullseye", *everywhere("bookworm")])
 def active(request: pytest.FixtureRequest, bundle: Path) -> Iterator[tuple[Machine, str]]:
     with Machine(rootfs(request.param)) as machine:
         said = installed(machine, bundle)
