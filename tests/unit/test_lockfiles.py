@@ -346,7 +346,7 @@ def test_a_pixi_lock_has_no_categories(tmp_path: Path) -> None:
 
 def test_words_of_yaml_1_1_are_words_to_pixi(tmp_path: Path) -> None:
     """pixi writes YAML 1.2, where only true and false are no texts."""
-    text = pixi(6, [{**ZLIB, "depends": ["word"]}], default=[ZLIB["conda"]]).replace("- word", "- on")
+    text = pixi(6, [{**ZLIB, "depends": ["word"]}], default=[str(ZLIB["conda"])]).replace("- word", "- on")
     path = write(tmp_path / "pixi.lock", text.replace("default:", "yes:"))
     (package,) = read_lock(Lockfiles(conda=(path,), environment="yes"), "linux-64").packages
     assert package.depends == ("on",)
