@@ -196,7 +196,9 @@ def custom_metadata(document: Any) -> Mapping[str, Any]:
 
 def locked_categories(path: Path, platform: str) -> dict[str, int]:
     """How many packages each category has on a platform, without our own. Raises what :func:`read_lock` raises."""
-    entries = (entry for entry in _load(path).get("package") or () if entry.get("platform") == platform)
+    listed = _load(path).get("package")
+    named = (entry for entry in (listed if isinstance(listed, list) else ()) if isinstance(entry, dict))
+    entries = (entry for entry in named if entry.get("platform") == platform)
     found = Counter(str(entry.get("category", "main")) for entry in entries)
     return {category: count for category, count in found.items() if category != TOOLS}
 
@@ -261,7 +263,9 @@ def _package(entry: Any, path: Path) -> LockedPackage:
 
 
 def _damages(entry: dict[str, Any]) -> Iterator[str]:
-    """What is missing in an entry, or of a wrong type: without quotes YAML reads the version 1.10 as the number 1.1."""
+    """What is missing in an entry, or of a wrong type: without quotes YAML reads the version 1.10 as the number 1.1,
+    and the name `on` as true.
+    """
     for key in (*_TEXTS, "hash"):
         if key not in entry:
             yield f"it has no `{key}`"
@@ -276,8 +280,18 @@ def _damages(entry: dict[str, Any]) -> Iterator[str]:
     for key in ("sha256", "md5"):
         if not isinstance(hashes.get(key), (str, type(None))):
             yield f"`{key}` is {hashes[key]!r}, no text"
-    if not isinstance(entry.get("dependencies") or {}, dict):
-        yield f"`dependencies` is {entry['dependencies']!r}, no table"
+    if not isinstance(entry.get("category", "main"), str):
+        yield f"`category` is {entry['category']!r}, no text"
+    yield from _dependency_damages(entry.get("dependencies") or {})
+
+
+def _dependency_damages(dependencies: Any) -> Iterator[str]:
+    if not isinstance(dependencies, dict):
+        yield f"`dependencies` is {dependencies!r}, no table"
+        return
+    for name, spec in dependencies.items():
+        if not isinstance(name, str) or not isinstance(spec, str):
+            yield f"`dependencies` has {name!r}: {spec!r}, which are no texts"
 
 
 def _is_plain(package: LockedPackage) -> bool:

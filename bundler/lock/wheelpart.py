@@ -19,9 +19,10 @@ from bundler.lock.interpreter import write_interpreter
 from bundler.lock.lockfile import read_lock
 from bundler.lock.names import project_names
 from bundler.lock.plainyaml import load_yaml
+from bundler.lock.pythons import Asker, find_fitting
 from bundler.lock.room import is_noexec
 from bundler.lock.unify import Platform, unify, unseen_digest
-from bundler.lock.uv import Solution, UvFailed, WheelQuestion, find_wheels
+from bundler.lock.uv import Solution, UvFailed, WheelQuestion
 from bundler.resources import cache_dir
 from bundler.wheels.python import Python
 
@@ -106,13 +107,17 @@ def _solution(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
     directory.mkdir(parents=True)
     part.watch.now(f"asking package indexes for wheels, for {platform}")
     try:
-        found = find_wheels(question, directory)
+        found = find_fitting(question, directory, _asker(part, directory, where))
     except UvFailed as failed:
         raise _on_cooldown(explain_uv(failed.text, question, where), part) from failed
     except LockError as error:
         error.where = where
         raise
     return replace(found, wheels=tuple(_with_digest(wheel, part, directory, where) for wheel in found.wheels))
+
+
+def _asker(part: WheelPart, directory: Path, where: str) -> Asker:
+    return Asker(access=part.access, directory=directory, where=where, check=part.watch.check)
 
 
 def _on_cooldown(error: BundlerError, part: WheelPart) -> BundlerError:

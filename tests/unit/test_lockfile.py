@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.errors import BundlerError, ConfigError, LockError
-from bundler.lock.lockfile import LockedPackage, locked_platforms, read_lock
+from bundler.lock.lockfile import LockedPackage, locked_categories, locked_platforms, read_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -265,3 +265,35 @@ def test_a_name_or_digest_that_leads_out_of_the_cache(tmp_path: Path, old: str, 
     path.write_text(LOCKFILE.replace(old, new))
     with pytest.raises(LockError, match="has no usable URL or digest"):
         read_lock(path, "linux-64")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("libgcc: '>=12'", "on: '>=12'", "`dependencies` has True: '>=12', which are no texts"),
+        ("libgcc: '>=12'", "libgcc: 1.10", "`dependencies` has 'libgcc': 1.1, which are no texts"),
+        ("libgcc: '>=12'", "libgcc: no", "`dependencies` has 'libgcc': False, which are no texts"),
+        ("name: zlib", "name: yes", "`name` is True, no text"),
+        ("category: main", "category: off", "`category` is False, no text"),
+    ],
+)
+def test_words_that_yaml_takes_for_something_else(lockfile: Path, before: str, after: str, said: str) -> None:
+    """As a person would write them; conda-lock puts them in quotes."""
+    lockfile.write_text(LOCKFILE.replace(before, after, 1))
+    with pytest.raises(LockError) as raised:
+        read_lock(lockfile, "linux-64")
+    assert said in raised.value.format_message()
+    quoted = after.replace(": ", ": '").replace("''", "'").rstrip("'") + "'"
+    lockfile.write_text(LOCKFILE.replace(before, quoted.replace("on:", "'on':"), 1))
+    assert read_lock(lockfile, "linux-64").packages
+
+
+def test_a_lockfile_of_no_package(lockfile: Path) -> None:
+    """As conda-lock writes it for an environment of virtual packages alone; the build says that it is empty."""
+    lockfile.write_text(LOCKFILE[: LOCKFILE.index("package:")] + "package: []\n")
+    assert read_lock(lockfile, "linux-64").packages == ()
+    assert locked_categories(lockfile, "linux-64") == {}
+    lockfile.write_text(LOCKFILE[: LOCKFILE.index("package:")] + "package: [1]\n")
+    assert locked_categories(lockfile, "linux-64") == {}
+    with pytest.raises(LockError, match="its entry for package \\? is damaged: it is 1"):
+        read_lock(lockfile, "linux-64")
