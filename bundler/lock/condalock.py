@@ -76,6 +76,7 @@ def write_lockfile(
     """
     progress = progress or QuietProgress()
     environment = checked_environment(request)
+    request = replace(request, access=replace(request.access, own=environment.urls))
     _tell(environment.notes, progress)
     locks = _check_update(request, update) if update else _kept(request) if keep else ()
     newest = cutoff(request.exclude_newer, request.lockfile if update or keep else None)
@@ -113,7 +114,10 @@ def write_lockfile(
             _tell(add_wheels(replace(part, exclude_newer=newest)), progress)
         watch.now("writing the lockfile")
         for platform in request.platforms:
-            check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
+            locked_packages = read_lock(room.lockfile, platform).packages
+            check_wheels(locked_packages, request.where, request.injected)
+            for package in locked_packages:
+                request.access.named(package.url, where=f"{request.where}: package {package.name}")
         locked = room.lockfile.read_bytes()
         if request.solver == OWN_SOLVER:
             locked = with_tools(locked, room.tools, request.platforms, request.lockfile if update else None)
