@@ -23,6 +23,7 @@ from bundler.lock.lockfile import Lock
 from bundler.lock.pip import check_wheels
 from bundler.lock.read import files_for, locked_categories, locked_platforms, read_lock
 from bundler.lock.request import LOCK_TIMEOUT, injected_lockfiles, lock_request
+from bundler.lock.userurls import read_user_urls
 from bundler.pack.app import app_members
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
@@ -97,6 +98,7 @@ class BuildOptions:
 
 def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tuple[Bundle, ...]:
     """A bundle for each platform in ``options.output``. Raises any :class:`~bundler.errors.BundlerError`."""
+    config = replace(config, access=replace(config.access, own=read_user_urls(config.environments, config.channels)))
     local = find_local(config)
     app = app_members(config.files, progress)
     _ensure_lockfile(config, options, progress)

@@ -75,6 +75,7 @@ def write_lockfile(
     """
     progress = progress or QuietProgress()
     environment = checked_environment(request)
+    request = replace(request, access=replace(request.access, own=environment.urls))
     _tell(environment.notes, progress)
     locks = _check_update(request, update) if update else _kept(request) if keep else ()
     newest = cutoff(request.exclude_newer, request.lockfile if update or keep else None)
@@ -111,13 +112,21 @@ def write_lockfile(
             part = _wheel_part(request, environment, room, watch, read, kept)
             _tell(add_wheels(replace(part, exclude_newer=newest)), progress)
         watch.now("writing the lockfile")
-        for platform in request.platforms:
-            check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
+        _check_written(request, room)
         locked = room.lockfile.read_bytes()
         if request.solver == OWN_SOLVER:
             locked = with_tools(locked, room.tools, request.platforms, request.lockfile if update else None)
         said = cutoff_record(request.exclude_newer, newest) | _relations(request, room, progress)
         _replace(request.lockfile, with_recorded(locked, said))
+
+
+def _check_written(request: LockRequest, room: Room) -> None:
+    """Refuse what a build would: wheels that do not fit, and URLs that nobody has named."""
+    for platform in request.platforms:
+        packages = read_lock(room.lockfile, platform).packages
+        check_wheels(packages, request.where, request.injected)
+        for package in packages:
+            request.access.named(package.url, where=f"{request.where}: package {package.name}")
 
 
 def _tell(notes: Sequence[str], progress: Progress) -> None:

@@ -191,6 +191,10 @@ def _actions(
 
 def _action(record: RepoDataRecord, depends: Sequence[str], sources: Iterable[Source]) -> dict[str, Any]:
     """One entry of it."""
+    if "$" in f"{record.url}{record.file_name}":  # which would be read as an environment variable of this machine
+        raise SolveError(
+            "channel", f"a channel gives {record.name.normalized} a file name or URL with a `$`: {record.url}"
+        )
     url = public_url_of(record.url, sources)
     action = {
         "name": record.name.normalized,

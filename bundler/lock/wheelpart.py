@@ -10,7 +10,6 @@ from packaging.utils import canonicalize_name
 
 from bundler.config.platforms import PlatformTable
 from bundler.errors import ConfigError, LockError, PrefixError
-from bundler.fetch.channels import with_variables
 from bundler.lock.contents import content_hash, glibc_of_platform
 from bundler.lock.cooldown import told
 from bundler.lock.explain_uv import explain_uv
@@ -140,10 +139,13 @@ def _with_digest(wheel: LockedWheel, part: WheelPart, directory: Path, where: st
     file = directory / "wheel.part"
     file.unlink(missing_ok=True)
     part.watch.now(f"downloading {wheel.name} {wheel.version}, of which the package index gives no sha256")
-    address = with_variables(wheel.url, where=where, quoted=True)
-    downloader = Downloader(retries=part.access.retries, read_timeout=part.access.read_timeout, connections=1)
+    access = part.access
+    addresses = [access.filled(url, where=where, quoted=True) for url in access.addresses(wheel.url)]
+    downloader = Downloader(
+        retries=access.retries, read_timeout=access.read_timeout, connections=1, servers=access.servers
+    )
     try:
-        downloaded = downloader.download(part.access.addresses(address), file, part.watch.check)
+        downloaded = downloader.download(addresses, file, part.watch.check)
     except DownloadFailed as failed:
         raise LockError(
             f"the package index gives no sha256 of {wheel.name} {wheel.version}, and the wheel cannot be downloaded to "

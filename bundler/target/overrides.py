@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING
 from bundler.errors import ConfigError
 from bundler.systemd.accumulating import accumulates, is_whole
 from bundler.systemd.words import split_words
-from bundler.target.programs import SERVER_PROGRAMS, find_program, missing_program
+from bundler.target.programs import SERVER_PROGRAMS, check_path, find_program, missing_program
 from bundler.target.words import Lines, fill
 
 if TYPE_CHECKING:
@@ -146,10 +146,11 @@ def command_line(
                 where=where,
                 remedy=f"Take the {prefix[0].strip('-@:|')} away: what is in a bundle runs as its own user.",
             )
-        found = find_program(name, release, executables)
+        found = find_program(name.replace("%%", "%"), release, executables)
+        check_path(name, where=where)
         if found is None and name not in SERVER_PROGRAMS:
             raise missing_program(name.removeprefix(f"{release}/"), where=where)
-        if found and found != name:
-            result += filled[taken : word.start] + prefix[0] + found
+        if found and not name.startswith("/"):
+            result += filled[taken : word.start] + prefix[0] + found.replace("%", "%%")
             taken = word.end
     return result + filled[taken:]

@@ -13,7 +13,7 @@ from bundler.target.health import Sections, health_sections, timer_sections, wat
 from bundler.target.hooks import hook_sections
 from bundler.target.network import needs_network
 from bundler.target.overrides import COMMANDS, Replaced, command_line, lay_over
-from bundler.target.programs import find_program, missing_program
+from bundler.target.programs import check_path, find_program, missing_program
 from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
 
 if TYPE_CHECKING:
@@ -355,6 +355,7 @@ def _line(
     found = find_program(program, release, executables)
     if not found:
         raise missing_program(program, where=where)
+    check_path(found, where=where)
     line = (*launcher(service, found, release, executables), found, *arguments)
     return " ".join(command_word(word) for word in line)
 

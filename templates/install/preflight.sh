@@ -24,6 +24,7 @@ preflight() {
     check_root
     check_other_roots
     check_length_of_root
+    check_names
     check_user
     check_directories
     check_settings

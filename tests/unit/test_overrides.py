@@ -281,3 +281,30 @@ def test_values_are_systemds(directive: str, good: list[str], bad: list[str]) ->
     for value in bad:
         with pytest.raises(ValueError, match=r"\w"):
             check_value("Service", directive, value)
+
+
+def test_no_program_has_a_variable_in_its_path(tmp_path: Path) -> None:
+    """systemd takes ``$$`` for ``$`` in arguments, and of a program looks for a file with both."""
+    executables = EXECUTABLES | {"app/cost$", "app/100%"}
+    (tmp_path / "cost").mkdir()
+    for table, key in (
+        (BUNDLE.replace('["python"]', '["cost$"]'), "services.over.command"),
+        (BUNDLE + 'before_start = [["/opt/$x/bin/y"]]\n', "services.over.before_start"),
+        (BUNDLE + "[services.over.unit]\nService = { ExecStopPost = 'cost$ x' }\n", "unit.Service.ExecStopPost"),
+    ):
+        (tmp_path / "environment.yml").write_text("dependencies: []\n")
+        (tmp_path / "bundle.toml").write_text(table)
+        with pytest.raises(ConfigError, match=r"has a `\$` in it, which systemd would read as a variable") as caught:
+            make_units(load_config(tmp_path), RELEASE, executables)
+        assert key in str(caught.value.where)
+        assert caught.value.exit_code == 2
+
+
+def test_a_percent_sign_in_a_programs_path_is_no_specifier(tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text("dependencies: []\n")
+    (tmp_path / "bundle.toml").write_text(
+        BUNDLE.replace('["python"]', '["100%"]') + "[services.over.unit]\nService = { ExecStopPost = '-100%% x' }\n"
+    )
+    lines = render_unit(make_units(load_config(tmp_path), RELEASE, EXECUTABLES | {"app/100%"})[0]).splitlines()
+    assert values(lines, "ExecStart") == [f"{RELEASE}/app/100%%"]
+    assert values(lines, "ExecStopPost") == [f"-{RELEASE}/app/100%% x"]
