@@ -361,6 +361,7 @@ def _script(
         payload_sha256=payload.sha256,
         payload_parts=tuple((part.sha256, part.offset, part.length) for part in payload.archive.parts),
         tree_digest=payload.tree_digest,
+        unpacked_sha256=payload.unpacked_sha256,
         payload_codec=payload.codec,
         payload_files=payload.installed_files,
         payload_kib=payload.installed_kib,

@@ -18,6 +18,8 @@ from bundler.bundle.identity import Identity
 from bundler.config.project import Secret, load_config
 from bundler.pack.codecs import CODECS
 from bundler.pack.decompressor import TOOLS
+from bundler.pack.listing import unpacked_sha256
+from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, digest_list, parents
 from bundler.resources import templates_dir
 from bundler.target.activation import Activation
 from bundler.target.contents import Contents
@@ -161,6 +163,7 @@ def script(
         payload=spec.payload,
         payload_sha256=payload_sha256,
         tree_digest=payload_sha256,
+        unpacked_sha256=unpacked(spec),
         payload_codec=spec.codec,
         payload_parts=parts,
         payload_files=spec.payload_files,
@@ -252,8 +255,8 @@ def units(spec: Spec) -> dict[str, str]:
     return found
 
 
-def write_payload(spec: Spec, path: Path) -> tuple[tuple[str, int, int], ...]:
-    """Write the payload; its parts, as install.sh is told of them, if there are several."""
+def payload_members(spec: Spec) -> list[Member]:
+    """What is in the payload, with the list of the files' digests at its end."""
     members = [
         *(Member(name=name, kind=tarfile.DIRTYPE, mode=0o755) for name in ("env", "env/bin", "app", "share")),
         Member(name="env/bin/tool", content=b"#!/bin/sh\necho tool\n", mode=0o755),
@@ -267,6 +270,31 @@ def write_payload(spec: Spec, path: Path) -> tuple[tuple[str, int, int], ...]:
         Member(name="share/health", content=(spec.health or "exit 0\n").encode()),
         *spec.members,
     ]
+    return [*members, Member(name=DIGESTS, content=digest_list(_entries(members)))]
+
+
+def _entries(members: list[Member]) -> tuple[TreeEntry, ...]:
+    """The files and links among them."""
+    return tuple(
+        TreeEntry(path=one.name, mode=LINK_MODE, digest=one.link, size=0)
+        if one.kind == tarfile.SYMTYPE
+        else TreeEntry(path=one.name, mode=one.mode, digest=_sha256(one.content), size=len(one.content))
+        for one in members
+        if one.kind in (tarfile.SYMTYPE, tarfile.REGTYPE)
+    )
+
+
+def unpacked(spec: Spec) -> str:
+    """What install.sh compares the unpacked tree with; tar makes directories that nobody has named."""
+    members = payload_members(spec)
+    above = {directory.path for directory in parents([member.name for member in members])}
+    named = {member.name for member in members if member.kind == tarfile.DIRTYPE}
+    return unpacked_sha256(_entries(members), above | named)
+
+
+def write_payload(spec: Spec, path: Path) -> tuple[tuple[str, int, int], ...]:
+    """Write the payload; its parts, as install.sh is told of them, if there are several."""
+    members = payload_members(spec)
     ends = [len(members) * number // spec.parts for number in range(spec.parts + 1)]
     written = [_compressed(spec, _tar(members[start:end])) for start, end in pairwise(ends)]
     written[-1] += _compressed(spec, bytes(tarfile.RECORDSIZE))

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import gzip
 import hashlib
-import io
+import itertools
 import json
 import re
 import subprocess
@@ -16,11 +16,26 @@ from typing import TYPE_CHECKING, Any
 from tinychannel import PLACEHOLDER, File, index, make_package
 
 from bundler.bundle.assemble import INSTALL, SUMS, checksums
+from bundler.pack.listing import unpacked_sha256
+from bundler.pack.members import LINK_MODE, TreeEntry
+from bundler.pack.tar import DIRECTORY, END, LINK, REGULAR, tar_header, tar_padding
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
-__all__ = ["CONFIG", "TOP", "build", "command", "make_channel", "make_project", "repack", "reseal"]
+__all__ = [
+    "CONFIG",
+    "TOP",
+    "build",
+    "command",
+    "listed",
+    "make_channel",
+    "make_project",
+    "put_segments",
+    "repack",
+    "reseal",
+    "segments_of",
+]
 
 TOP = "small-1.0-linux-64"
 CONFIG = """
@@ -98,12 +113,8 @@ def repack(bundle: Path, change: Callable[[list[tuple[tarfile.TarInfo, bytes]]],
     with tarfile.open(payload) as tar:
         members = [(info, tar.extractfile(info).read() if info.isfile() else b"") for info in tar]  # type: ignore[union-attr]
     change(members)
-    raw = io.BytesIO()
-    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
-        for info, content in members:
-            info.size = len(content)
-            tar.addfile(info, io.BytesIO(content))
-    payload.write_bytes(gzip.compress(raw.getvalue(), mtime=0))
+    raw = b"".join(_entry(info, content) for info, content in members) + END
+    payload.write_bytes(gzip.compress(raw, mtime=0))
     files = [(info, content) for info, content in members if not info.isdir()]
     digest = hashlib.sha256(payload.read_bytes()).hexdigest()
     said = {
@@ -111,9 +122,59 @@ def repack(bundle: Path, change: Callable[[list[tuple[tarfile.TarInfo, bytes]]],
         "size": payload.stat().st_size,
         "files": len({info.name for info, _ in files}),
         "unpacked_size": sum(len(content) for _, content in files),
+        "unpacked_sha256": listed(members),
         "segments": [{"name": "all", "offset": 0, "length": payload.stat().st_size, "sha256": digest}],
     }
     reseal(bundle, payload=said, tree_digest=_tree_digest(files))
+
+
+def segments_of(bundle: Path) -> list[bytes]:
+    """The segments of a directory's payload, each as it lies there."""
+    said = json.loads((bundle / "manifest.json").read_text())["payload"]
+    content = (bundle / said["path"]).read_bytes()
+    return [content[one["offset"] : one["offset"] + one["length"]] for one in said["segments"]]
+
+
+def put_segments(bundle: Path, segments: Sequence[bytes], *, parts: Sequence[int] = ()) -> None:
+    """Write a directory's payload of these, and seal the bundle; ``parts`` are the offsets at which its parts begin."""
+    path = json.loads((bundle / "manifest.json").read_text())["payload"]["path"]
+    content = b"".join(segments)
+    (bundle / path).write_bytes(content)
+    ends = [0, *itertools.accumulate(map(len, segments))]
+    pieces = [_piece(content, *run) | {"name": f"s{number}"} for number, run in enumerate(itertools.pairwise(ends))]
+    cuts = itertools.pairwise((*parts, len(content)))
+    said = {
+        "sha256": hashlib.sha256(content).hexdigest(),
+        "size": len(content),
+        "segments": pieces,
+        "parts": [_piece(content, *cut) for cut in cuts],
+    }
+    reseal(bundle, payload=said)
+
+
+def _piece(content: bytes, start: int, end: int) -> dict[str, Any]:
+    return {"offset": start, "length": end - start, "sha256": hashlib.sha256(content[start:end]).hexdigest()}
+
+
+def _entry(info: tarfile.TarInfo, content: bytes) -> bytes:
+    """As conda-bundler writes it; what it never writes as the standard library does."""
+    if info.type not in (REGULAR, LINK, DIRECTORY):
+        return info.tobuf(tarfile.USTAR_FORMAT)
+    mode = LINK_MODE if info.issym() else info.mode
+    header = tar_header(info.name, mode, size=len(content), kind=info.type, link=info.linkname)
+    return header + content + tar_padding(len(content))
+
+
+def listed(members: list[tuple[tarfile.TarInfo, bytes]]) -> str:
+    """What install.sh compares the unpacked tree with."""
+    entries = [
+        TreeEntry(path=info.name, mode=LINK_MODE, digest=info.linkname, size=0)
+        if info.issym()
+        else TreeEntry(path=info.name, mode=info.mode, digest=hashlib.sha256(content).hexdigest(), size=len(content))
+        for info, content in members
+        if not info.isdir()
+    ]
+    return unpacked_sha256(entries, (info.name for info, _ in members if info.isdir()))
 
 
 def _tree_digest(files: list[tuple[tarfile.TarInfo, bytes]]) -> str:
@@ -140,8 +201,12 @@ def reseal(bundle: Path, *, payload: dict[str, Any] | None = None, **changes: An
         script = re.sub(
             rf'("\$1") [0-9a-f]{{64}} {re.escape(name)}$', rf"\1 {digest} {name}", script, flags=re.MULTILINE
         )
-    values = {"PAYLOAD_SHA256": digests["payload.tar.gz"], "TREE_DIGEST": manifest["tree_digest"]}
+    values = {
+        "PAYLOAD_SHA256": digests[manifest["payload"]["path"]],
+        "TREE_DIGEST": manifest["tree_digest"],
+    }
     if payload:
+        values["UNPACKED_SHA256"] = manifest["payload"]["unpacked_sha256"]
         parts = manifest["payload"]["parts"]
         values["PAYLOAD_PARTS"] = " ".join(f"{part['sha256']} {part['offset']} {part['length']}" for part in parts)
     for key, value in values.items():

@@ -49,7 +49,8 @@ class FileEntry(_Entry):
 
 
 class PayloadEntry(_Entry):
-    """Sizes are bytes; ``files`` counts files and links. ``parts`` are there if it has several."""
+    """Sizes are bytes; ``files`` counts files and links. ``parts`` are there if it has several. ``unpacked_sha256`` is
+    what :func:`bundler.pack.listing.unpacked_sha256` makes of the tree."""
 
     path: str
     codec: Literal["gzip", "zstd", "xz", "none"]
@@ -58,6 +59,7 @@ class PayloadEntry(_Entry):
     size: Count
     files: Count
     unpacked_size: Count
+    unpacked_sha256: str = ""
     largest: tuple[FileEntry, ...] = ()
     segments: tuple[SegmentEntry, ...]
     parts: tuple[PartEntry, ...] = ()

@@ -60,6 +60,7 @@ def make_manifest(
             "size": payload.size,
             "files": len(payload.tree),
             "unpacked_size": payload.unpacked_size,
+            "unpacked_sha256": payload.unpacked_sha256,
             "largest": _largest(payload),
             "segments": [asdict(segment) for segment in payload.archive.segments],
             "parts": [asdict(part) for part in payload.archive.parts],

@@ -1,23 +1,25 @@
-"""A payload's stream -> the tree that it makes on the target, refused where it is not a plain one.
+"""A payload's segments -> the tree that they make on the target, refused where it is not a plain one.
 
-What is plain says :mod:`bundler.pack.plain`. Nothing is written to disk.
+What is plain says :mod:`bundler.pack.plain`. Each segment is read as a tar of its own, as a target reads each part: no
+member goes on in the next one. And each header has to be what conda-bundler writes for that member, byte for byte: what
+several tars read each in its own way is in none of these. Nothing is written to disk.
 """
 
 from __future__ import annotations
 
 import contextlib
-import gzip
 import hashlib
 import lzma
 import zlib
-from typing import TYPE_CHECKING, BinaryIO, NoReturn, cast
+from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
+from bundler.bundle.frames import unpacked
 from bundler.bundle.index import COPY_AGAIN
 from bundler.bundle.ustar import TarDamage, TarStream
 from bundler.errors import VerificationError
 from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry
 from bundler.pack.plain import NotPlain, PlainTree
-from bundler.pack.tar import DIRECTORY, LINK
+from bundler.pack.tar import DIRECTORY, END, LINK, tar_padding
 from bundler.printable import printable
 
 if TYPE_CHECKING:
@@ -37,10 +39,10 @@ class Tree:
     def __init__(self, bundle: OpenBundle, *, part: bool = False) -> None:
         self._payload = bundle.manifest.payload
         self._where = f"{bundle.path}: {self._payload.path}"
-        self._part = part
         self._plain = PlainTree(part=part)
         self._entries: dict[str, TreeEntry] = {}
         self._room = self._payload.unpacked_size
+        self._mtime: int | None = None
         self.digests: bytes | None = None
 
     @property
@@ -48,15 +50,29 @@ class Tree:
         """All files and links, sorted by path."""
         return tuple(self._entries[path] for path in sorted(self._entries))
 
-    def fill(self, source: BinaryIO) -> None:
-        """Read the compressed bytes of a payload, or of a part of it. Raises :class:`VerificationError`."""
-        with self._translated(), _decompressed(self._payload.codec, source) as plain:
-            stream = TarStream(plain, part=self._part)
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """All directories, sorted."""
+        return self._plain.directories
+
+    def fill(self, source: BinaryIO, *, last: bool = False) -> None:
+        """Read the compressed bytes of a segment; the ``last`` one ends the tar. Raises :class:`VerificationError`."""
+        with self._translated(), unpacked(self._payload.codec, source) as plain:
+            stream, end = TarStream(plain, part=not last), 0
             for member in stream:
-                if member.kind == DIRECTORY:
-                    self._plain.add_directory(member.path, member.mode)
-                else:
-                    self._entries[member.path] = self._entry(member, stream)
+                self._add(member, stream)
+                end = stream.offset + len(tar_padding(member.size))
+            if last and stream.offset != end + len(END):
+                raise TarDamage("there is something behind its end")
+
+    def _add(self, member: TarMember, stream: TarStream) -> None:
+        if member.kind == DIRECTORY:
+            self._plain.add_directory(member.path, member.mode)
+        else:
+            self._entries[member.path] = self._entry(member, stream)
+        self._mtime = member.mtime if self._mtime is None else self._mtime
+        if not member.is_as_written(LINK_MODE if member.kind == LINK else member.mode, self._mtime):
+            raise TarDamage(f"the header of {member.path} is not as conda-bundler writes it")
 
     def _entry(self, member: TarMember, stream: TarStream) -> TreeEntry:
         if member.kind == LINK:
@@ -91,10 +107,12 @@ class Tree:
 
 
 def read_tree(bundle: OpenBundle) -> Tree:
-    """The tree of a bundle's whole payload."""
+    """The tree of a bundle's whole payload, whose segments are all of it, one behind the other."""
     tree = Tree(bundle)
-    with bundle.payload.open() as source:
-        tree.fill(source)
+    segments = bundle.manifest.payload.segments
+    for number, segment in enumerate(segments, 1):
+        with bundle.payload.open(segment.offset, segment.length) as source:
+            tree.fill(source, last=number == len(segments))
     return tree
 
 
@@ -110,24 +128,3 @@ def app_tree(bundle: OpenBundle) -> tuple[TreeEntry, ...]:
     with bundle.payload.open(segment.offset, segment.length) as source:
         tree.fill(source)
     return tree.entries
-
-
-@contextlib.contextmanager
-def _decompressed(codec: str, source: BinaryIO) -> Iterator[BinaryIO]:
-    """What frames one behind the other hold; they are read as one stream."""
-    if codec == "none":
-        yield source
-    elif codec == "gzip":
-        with gzip.GzipFile(fileobj=source, mode="rb") as plain:
-            yield cast("BinaryIO", plain)
-    elif codec == "xz":
-        with lzma.LZMAFile(source) as plain:
-            yield cast("BinaryIO", plain)
-    else:
-        import zstandard
-
-        try:
-            with zstandard.ZstdDecompressor().stream_reader(source, read_across_frames=True) as plain:
-                yield cast("BinaryIO", plain)
-        except zstandard.ZstdError as error:
-            raise OSError(str(error)) from error

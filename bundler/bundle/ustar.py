@@ -10,12 +10,12 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, BinaryIO
 
-from bundler.pack.tar import DIRECTORY, LINK, REGULAR, tar_padding
+from bundler.pack.tar import DIRECTORY, LINK, REGULAR, tar_header, tar_padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["TarDamage", "TarMember", "TarStream", "dated_like"]
+__all__ = ["TarDamage", "TarMember", "TarStream"]
 
 BLOCK = 512
 _CHUNK = 1 << 20
@@ -40,14 +40,20 @@ class TarMember:
     mode: int
     size: int
     link: str
+    mtime: int
     header: bytes
+
+    def is_as_written(self, mode: int, mtime: int) -> bool:
+        """Whether its header is, byte for byte, what conda-bundler writes for it with this mode and date."""
+        link = self.link if self.kind == LINK else ""  # a file that has one is a hard link to some tars
+        return self.header == tar_header(self.path, mode, size=self.size, kind=self.kind, link=link, mtime=mtime)
 
 
 class TarStream:
     """The members of a tar, in order, from where ``source`` stands; it is read forwards only.
 
-    The content of a member can be had until the next one is asked for. ``part``: the tar may end without the blocks
-    that say so, as a segment of a payload does. All raise :class:`TarDamage`, and what ``source`` raises.
+    The content of a member can be had until the next one is asked for. ``part``: the tar ends behind a member, without
+    the blocks that say so, as a segment of a payload does. All raise :class:`TarDamage`, and what ``source`` raises.
     """
 
     def __init__(self, source: BinaryIO, *, part: bool = False, seekable: bool = False) -> None:
@@ -84,6 +90,8 @@ class TarStream:
         if not header:
             return None
         if header == _EMPTY:
+            if self._part:
+                raise TarDamage("it has an empty header in its midst")
             self._end()
             return None
         _check(header)
@@ -128,19 +136,6 @@ class TarStream:
         return pieces[0] if len(pieces) == 1 else b"".join(pieces)
 
 
-def dated_like(header: bytes, model: bytes) -> bytes:
-    """``header`` (a member's, see :class:`TarMember`) with the mtime of ``model``'s first block."""
-    mtime = model[136:148]
-    if len(header) == BLOCK:
-        return _dated(header, mtime)
-    return _dated(header[:BLOCK], mtime) + header[BLOCK:-BLOCK] + _dated(header[-BLOCK:], mtime)
-
-
-def _dated(block: bytes, mtime: bytes) -> bytes:
-    checksum = sum(block[:136]) + sum(mtime) + 8 * ord(" ") + sum(block[156:])
-    return block[:136] + mtime + b"%06o\0 " % checksum + block[156:]
-
-
 def _check(block: bytes) -> None:
     if block[257:265] not in (_POSIX, _GNU):
         raise TarDamage("a header is not one of a tar")
@@ -157,6 +152,8 @@ def _member(block: bytes, records: dict[bytes, bytes], header: bytes) -> TarMemb
     kind = _kind(block)
     if kind not in _KINDS:
         raise TarDamage(f"{path} is {_REFUSED.get(kind, 'something that no bundle has')}")
+    if kind == LINK and not link:
+        raise TarDamage(f"{path} is a link to nothing")
     size = _number(block, 124, 136)
     if b"size" in records:
         if not records[b"size"].isdigit():
@@ -166,7 +163,15 @@ def _member(block: bytes, records: dict[bytes, bytes], header: bytes) -> TarMemb
         raise TarDamage(f"{path} has a size that it cannot have")
     if kind == DIRECTORY:
         path = path.removesuffix("/")
-    return TarMember(path=path, kind=kind, mode=_number(block, 100, 108), size=size, link=link, header=header)
+    return TarMember(
+        path=path,
+        kind=kind,
+        mode=_number(block, 100, 108),
+        size=size,
+        link=link,
+        mtime=_number(block, 136, 148),
+        header=header,
+    )
 
 
 def _kind(block: bytes) -> bytes:

@@ -19,12 +19,13 @@ from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, checksums
 from bundler.bundle.index import COPY_AGAIN
 from bundler.bundle.read import Piece, open_bundle, translated
 from bundler.bundle.tree import read_tree
-from bundler.bundle.ustar import TarStream, dated_like
+from bundler.bundle.ustar import TarStream
 from bundler.digests import file_sha256
 from bundler.elf import platform_bytes
 from bundler.errors import VerificationError
+from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, digest_list, tree_digest
-from bundler.pack.tar import DIRECTORY, END, tar_header, tar_padding
+from bundler.pack.tar import DIRECTORY, END, tar_padding
 from bundler.printable import counted
 
 if TYPE_CHECKING:
@@ -126,12 +127,12 @@ def _check_form(bundle: OpenBundle) -> None:
     remedy = "Put its .sha256 file beside it, or unpack it (tar -xf; sh FILE --extract DIR) and verify the directory."
     with bundle.path.open("rb") as file:
         head = file.read(bundle.tar)
-        stream, model, entry, end = TarStream(file, seekable=True), b"", (0, 0), 0
+        stream, entry, end = TarStream(file, seekable=True), (0, 0), 0
+        mtime: int | None = None
         for member in stream:
             program = member.kind == DIRECTORY or member.path.endswith((f"/{INSTALL}", f"/{MANAGE}"))
-            ours = tar_header(member.path, 0o755 if program else 0o644, size=member.size, kind=member.kind)
-            model = model or member.header
-            if dated_like(ours, model) != member.header:
+            mtime = member.mtime if mtime is None else mtime
+            if not member.is_as_written(0o755 if program else 0o644, mtime):
                 _refuse([f"the header of {member.path} is not as it was written"], bundle, remedy=remedy)
             entry = (stream.offset - len(member.header), stream.offset)
             end = stream.offset + member.size + len(tar_padding(member.size)) + len(END)
@@ -228,6 +229,7 @@ def _facts(bundle: OpenBundle) -> dict[str, str]:
         "PAYLOAD_CODEC": manifest.payload.codec,
         "DECOMPRESSOR": manifest.decompressor.program if manifest.decompressor else "",
         "TREE_DIGEST": manifest.tree_digest,
+        "UNPACKED_SHA256": manifest.payload.unpacked_sha256,
         "GLIBC": manifest.requires.glibc,
         "KERNEL": manifest.requires.linux,
         "CPU": manifest.requires.archspec,
@@ -266,6 +268,10 @@ def _check_payload(bundle: OpenBundle, digests: dict[str, str]) -> Check:
         problems.append("is not the one that manifest.json names")
     runs: dict[str, list[tuple[str, PartEntry]]] = {"segments": [(f"segment {one.name}", one) for one in said.segments]}
     if said.parts:
+        begins = {segment.offset for segment in said.segments}
+        problems += [
+            f"the part at {one.offset} begins within a segment" for one in said.parts if one.offset not in begins
+        ]
         runs["parts"] = [(f"the part at {one.offset}", one) for one in said.parts]
     problems += [gap for what, run in runs.items() for gap in _gaps(what, run, said.size)]
     _refuse(problems, bundle, inside=said.path)
@@ -297,8 +303,12 @@ def _check_tree(bundle: OpenBundle, tree: Tree) -> Check:
         problems.append("unpacks to another tree than manifest.json says")
     if (len(entries), sum(entry.size for entry in entries)) != (manifest.payload.files, manifest.payload.unpacked_size):
         problems.append("unpacks to another number of files or bytes than manifest.json says")
-    if tree.digests not in (None, digest_list(entry for entry in entries if entry.path != DIGESTS), b""):
+    if tree.digests is None:
+        problems.append(f"{DIGESTS} is not in it")
+    elif tree.digests != digest_list(entry for entry in entries if entry.path != DIGESTS):
         problems.append(f"{DIGESTS} in it does not list its files")
+    elif unpacked_sha256(entries, tree.directories) != manifest.payload.unpacked_sha256:
+        problems.append("unpacks to other directories, modes or sizes than manifest.json says")
     _refuse(problems, bundle, inside=manifest.payload.path)
     return Check(
         name="tree", detail=f"{counted(len(entries), 'file or link', 'files and links')}, sha256 {manifest.tree_digest}"

@@ -142,7 +142,7 @@ def _written(data: bytes, entry: TreeEntry | None = None) -> _Part:
 
 def _large(member: Member, size: int, known: Known) -> Iterator[_Part]:
     yield _written(tar_header(member.path, member.mode, size=size))
-    digest = member.digest(known) if member.module is None else known.digest()
+    digest = member.digest(known) if member.module is None else known.digest(member.path)
     left, head = size, b""
     elf: Elf | None = None
     marks: tuple[str, ...] = ()

@@ -32,8 +32,10 @@ __all__ = [
     "Kind",
     "Member",
     "TreeEntry",
+    "as_bytes",
     "changed",
     "digest_list",
+    "in_list",
     "link_member",
     "member_from",
     "parents",
@@ -141,11 +143,11 @@ class Member:
                 return sha256
         if self.module is not None:
             room[:PYC_HEADER] = unchecked(bytes(room[:PYC_HEADER]), self.module)
-        return known.sha256(room)
+        return known.sha256(self.path, room)
 
     def digest(self, known: Known) -> Digest:
         """To be given all bytes of ``source``."""
-        return known.digest(self.declared.sha256 if self.declared is not None else ())
+        return known.digest(self.path, self.declared.sha256 if self.declared is not None else ())
 
     def checked(self, digest: Digest) -> str:
         """The SHA-256. Raises :class:`DamagedCacheError` if it is not one that packages declare for ``source``."""
@@ -175,6 +177,10 @@ class TreeEntry:
     elf: Elf | None = None
     marks: tuple[str, ...] = ()
 
+    @property
+    def is_link(self) -> bool:
+        return self.mode == LINK_MODE
+
 
 def changed(path: str) -> PackError:
     """What is to be said of a file that was written to meanwhile."""
@@ -189,7 +195,7 @@ def _unreadable(path: str, error: OSError) -> PackError:
 def tree_digest(entries: Iterable[TreeEntry]) -> str:
     """Design section 1: over ``<mode> <digest or link target> <path>`` of all files and links, sorted by path."""
     ordered = sorted(entries, key=lambda entry: entry.path)
-    return sha256_of(_bytes(f"{entry.mode:o} {entry.digest} {entry.path}\0") for entry in ordered)
+    return sha256_of(as_bytes(f"{entry.mode:o} {entry.digest} {entry.path}\0") for entry in ordered)
 
 
 def digest_list(entries: Iterable[TreeEntry]) -> bytes:
@@ -198,18 +204,19 @@ def digest_list(entries: Iterable[TreeEntry]) -> bytes:
     That is sha256sum(1)'s line, but for names with control characters, backslashes or arrows.
     """
     files = sorted((entry for entry in entries if entry.mode != LINK_MODE), key=lambda entry: entry.path)
-    return _bytes("".join(f"{entry.digest}  ./{_written(entry.path)}\n" for entry in files))
+    return as_bytes("".join(f"{entry.digest}  ./{in_list(entry.path)}\n" for entry in files))
 
 
-def _written(path: str) -> str:
-    """A path in a line of a list, as printf(1) reads it in a ``%b``."""
+def in_list(path: str) -> str:
+    """A path or link's target in a line of a list, as printf(1) reads it in a ``%b``."""
     if path.isprintable() and "\\" not in path and " -> " not in path:
         return path
     written = path.translate(_ESCAPES)
     return written.replace(">", "\\0076") if " -> " in path else written
 
 
-def _bytes(text: str) -> bytes:
+def as_bytes(text: str) -> bytes:
+    """What a text with paths in it was read from."""
     return text.encode("utf-8", "surrogateescape")
 
 

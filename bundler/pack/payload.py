@@ -15,6 +15,7 @@ from bundler.pack.collect import EVERYTHING, Filters, Note, collect, find_notes
 from bundler.pack.compiling import BytecodeMode, BytecodePlan, work_list
 from bundler.pack.frozen import frozen_marker
 from bundler.pack.layout import lay_out
+from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import (
     DIGESTS,
     Declared,
@@ -74,6 +75,8 @@ class Payload:
     to_compile: frozenset[str]
     """The modules that the target makes bytecode of."""
     archive: WrittenArchive
+    unpacked_sha256: str
+    """What install.sh compares the unpacked tree with."""
     decompressor: Decompressor | None = None
     """What the bundle brings to read it with."""
 
@@ -155,6 +158,7 @@ def make_payload(
         longest=longest(found),
         to_compile=frozenset(to_compile),
         archive=written,
+        unpacked_sha256=unpacked_sha256(written.tree, _directories(segments)),
     )
 
 
@@ -210,6 +214,10 @@ def _told(segments: Iterable[Segment], advance: Callable[[int], None]) -> Iterat
     for segment in segments:
         yield segment
         advance(1)
+
+
+def _directories(segments: Iterable[Segment]) -> Iterator[str]:
+    return (member.path for segment in segments for member in segment.members if member.is_directory)
 
 
 def _share() -> list[Member]:

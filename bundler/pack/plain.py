@@ -47,6 +47,11 @@ class PlainTree:
         self._directories: set[str] = set()
         self._others: set[str] = set()
 
+    @property
+    def directories(self) -> tuple[str, ...]:
+        """Those so far, sorted."""
+        return tuple(sorted(self._directories))
+
     def add_directory(self, path: str, mode: int) -> None:
         self._check_place(path)
         if mode != 0o755:

@@ -29,8 +29,13 @@ def epoch() -> int:
     return int(os.environ.get("SOURCE_DATE_EPOCH", "315532800"))
 
 
-def tar_header(path: str, mode: int, *, size: int = 0, kind: bytes = REGULAR, link: str = "") -> bytes:
-    """The header of one member, owned by 0:0, with the one mtime; a pax header before it where it needs one."""
+def tar_header(
+    path: str, mode: int, *, size: int = 0, kind: bytes = REGULAR, link: str = "", mtime: int | None = None
+) -> bytes:
+    """The header of one member, owned by 0:0, with the one mtime; a pax header before it where it needs one.
+
+    ``mtime`` is that of another build, whose headers are compared.
+    """
     name = os.fsencode(f"{path}/" if kind == DIRECTORY else path)
     target = os.fsencode(link)
     records = b""
@@ -43,10 +48,11 @@ def tar_header(path: str, mode: int, *, size: int = 0, kind: bytes = REGULAR, li
         target = target[:_NAME]
     if size > _LARGEST:
         records += _record(b"size", b"%d" % size)
-    header = _ustar(short, prefix, mode, 0 if size > _LARGEST else size, kind, target)
+    time = epoch() if mtime is None else mtime
+    header = _ustar(short, mode, 0 if size > _LARGEST else size, time, _after(prefix, kind, target))
     if not records:
         return header
-    pax = _ustar(b"././@PaxHeader", b"", 0o644, len(records), _PAX, b"")
+    pax = _ustar(b"././@PaxHeader", 0o644, len(records), time, _after(b"", _PAX, b""))
     return pax + records + tar_padding(len(records)) + header
 
 
@@ -75,9 +81,8 @@ def _record(key: bytes, value: bytes) -> bytes:
     return b"%d %s=%s\n" % (length, key, value)
 
 
-def _ustar(name: bytes, prefix: bytes, mode: int, size: int, kind: bytes, target: bytes) -> bytes:
-    before = b"%b%07o\0%b%011o\0%011o\0" % (name.ljust(_NAME, b"\0"), mode, _OWNER, size, epoch())
-    after = _after(prefix, kind, target)
+def _ustar(name: bytes, mode: int, size: int, mtime: int, after: bytes) -> bytes:
+    before = b"%b%07o\0%b%011o\0%011o\0" % (name.ljust(_NAME, b"\0"), mode, _OWNER, size, mtime)
     return b"%b%06o\0 %b" % (before, _sum(before) + 8 * ord(" ") + _sum(after), after)
 
 

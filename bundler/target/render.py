@@ -98,6 +98,7 @@ class InstallScript:
     payload: str
     payload_sha256: str
     tree_digest: str
+    unpacked_sha256: str
     payload_codec: str
     payload_files: int
     payload_kib: int

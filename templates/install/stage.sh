@@ -16,6 +16,7 @@ stage_release() {
     drop_decompressor
     refuse_special_files
     refuse_stray_links
+    check_unpacked
     each_file stage_file
     put "$STAGE/inventory" 0644 inventory_text
     relocate "$STAGE" "$BAKED_ROOT" "$PLACE"

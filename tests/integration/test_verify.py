@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
 import io
-import itertools
 import json
 import os
 import shutil
@@ -16,12 +16,13 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from smallbundle import TOP, build, command, make_channel, make_project, repack, reseal
+from smallbundle import TOP, build, command, make_channel, make_project, put_segments, repack, reseal, segments_of
 
 from bundler.bundle.assemble import SUMS
 from bundler.bundle.read import open_bundle
 from bundler.bundle.verify import verify
 from bundler.errors import BundlerError, VerificationError
+from bundler.pack.tar import END, tar_header, tar_padding
 from bundler.progress import QuietProgress
 
 if TYPE_CHECKING:
@@ -217,6 +218,7 @@ def test_sums_that_are_written_otherwise(bundle: Path) -> None:
         ("CUDA=''", "CUDA=12.0"),
         ("GPU=", "GPU=needed"),
         ("PAYLOAD_PARTS=''", "PAYLOAD_PARTS='x 0 1 y 1 2'"),
+        ("UNPACKED_SHA256=", "UNPACKED_SHA256=0"),
     ],
 )
 def test_install_sh_that_speaks_of_another_bundle(bundle: Path, said: str, instead: str) -> None:
@@ -251,15 +253,11 @@ def test_segments_that_are_not_the_payloads(bundle: Path) -> None:
 
 
 def test_parts_that_are_not_the_payloads(bundle: Path) -> None:
-    content = (bundle / "payload.tar.gz").read_bytes()
-    cuts = (0, 1000, len(content))
-    parts = [
-        {"offset": start, "length": end - start, "sha256": hashlib.sha256(content[start:end]).hexdigest()}
-        for start, end in itertools.pairwise(cuts)
-    ]
-    reseal(bundle, payload={"parts": parts})
+    segments = segments_of(bundle)
+    put_segments(bundle, segments, parts=(0, len(segments[0]) + len(segments[1])))
     verify(bundle, QUIET)
-    for change in ({"sha256": "0" * 64}, {"offset": 1001}):
+    parts = json.loads((bundle / "manifest.json").read_text())["payload"]["parts"]
+    for change in ({"sha256": "0" * 64}, {"offset": parts[1]["offset"] + 1}):
         reseal(bundle, payload={"parts": [parts[0], parts[1] | change]})
         assert "the part at" in refused(bundle)
     reseal(bundle, payload={"parts": parts[:1]})
@@ -274,6 +272,68 @@ def test_another_tree_than_the_manifests(bundle: Path) -> None:
 def test_a_payload_written_anew_is_right_as_long_as_it_is_plain(bundle: Path) -> None:
     repack(bundle, lambda members: None)
     verify(bundle, QUIET)
+
+
+def hidden(content: bytes) -> tuple[bytes, bytes]:
+    """A part that begins within a file's content: what is the file's to one reader is a member to another."""
+    inside = tar_header("app/data/hidden.sh", 0o755, size=len(content)) + content + tar_padding(len(content))
+    about = b"A text that anybody may read.\n".ljust(1024, b".")
+    header = tar_header("app/data/about.txt", 0o644, size=len(about) + len(inside))
+    return gzip.compress(header + about, mtime=0), gzip.compress(inside, mtime=0)
+
+
+@pytest.mark.parametrize("cut", ["a part", "a segment"])
+def test_no_part_or_segment_begins_within_a_file(bundle: Path, cut: str) -> None:
+    segments = segments_of(bundle)
+    first, second = hidden(b"#!/bin/sh\n# in no listing\n")
+    put = [*segments[:-1], *([first, second] if cut == "a segment" else [first + second]), segments[-1]]
+    offset = sum(map(len, segments[:-1])) + len(first)
+    reseal(bundle, payload={"unpacked_size": 1 << 20, "parts": []})
+    put_segments(bundle, put, parts=(0, offset))
+    says = {"a part": f"the part at {offset} begins within a segment", "a segment": "cannot be unpacked: it is cut off"}
+    assert says[cut] in refused(bundle)
+
+
+@pytest.mark.parametrize("codec", ["gzip", "zstd", "xz"])
+def test_each_segment_is_whole_frames_and_nothing_else(tmp_path: Path, codec: str) -> None:
+    """The tools on targets pass over some of this, each over other things."""
+    channel, project = make_channel(tmp_path / "channel"), make_project(tmp_path / "project")
+    bundle = build(project, channel, "dir", "--compression", codec)
+    segments = segments_of(bundle)
+    skippable = b"\x50\x2a\x4d\x18\x04\0\0\0skip"
+    bad = {
+        "cut off": segments[1][:-1],
+        "without its checksum": segments[1][:-4],
+        "padded": segments[1] + bytes(4),
+        "begun": segments[1] + segments[2][:9],
+        "skippable": skippable + segments[1],
+    }
+    for name, segment in bad.items():
+        put_segments(bundle, [segments[0], segment, *segments[2:]])
+        assert "cannot be unpacked" in refused(bundle), name
+    # The cut one and what is cut off, each with its digest: one stream to whoever reads it as one.
+    put_segments(bundle, [segments[0], segments[1][:-3], segments[1][-3:] + segments[2], *segments[3:]])
+    assert "cannot be unpacked: a frame is cut off" in refused(bundle)
+    put_segments(bundle, segments)
+    verify(bundle, QUIET)
+
+
+@pytest.mark.parametrize("where", ["in the midst", "behind the end"])
+def test_a_tar_ends_once_and_nothing_is_behind_it(bundle: Path, where: str) -> None:
+    segments, end = segments_of(bundle), gzip.compress(END, mtime=0)
+    put_segments(bundle, [*segments[:-1], *((end, segments[-1]) if where == "in the midst" else (segments[-1] + end,))])
+    assert {"in the midst": "in its midst", "behind the end": "behind its end"}[where] in refused(bundle)
+
+
+def test_the_payload_has_the_list_of_its_digests(bundle: Path) -> None:
+    """Without it the target would take whatever is unpacked for what was built."""
+    repack(bundle, lambda members: members.__delitem__(-1))
+    assert "share/digests is not in it" in refused(bundle)
+
+
+def test_what_install_sh_compares_with_is_the_payloads(bundle: Path) -> None:
+    reseal(bundle, payload={"unpacked_sha256": "0" * 64, "parts": []})
+    assert "unpacks to other directories, modes or sizes than manifest.json says" in refused(bundle)
 
 
 def entry(
