@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from installkit import COOKIE, Spec, but
-from targetkit import Target, changes
+from targetkit import WEB, Target, changes, good, ready
 
 from bundler.config.project import Secret
 from bundler.machine import Machine, rootfs
@@ -131,3 +131,22 @@ def test_two_at_once(target: Target, flock: str) -> None:
         assert target.install(spec).status == 0
         assert target.serves(spec)
     assert target.sh("ls -A /run/conda-bundler") in ("", "lock")
+
+
+# Somebody's own systemd has a unit of the same name: its control group ends as ours does.
+FOREIGN = """
+mkdir -p /sys/fs/cgroup/foreign/hello.service
+echo $$ >/sys/fs/cgroup/foreign/hello.service/cgroup.procs
+until busybox httpd -f -p 127.0.0.1:8000 -h /srv/www; do sleep 0.05; done >/dev/null 2>&1
+"""
+
+
+def test_a_foreign_unit_of_the_same_name_is_not_the_service(target: Target) -> None:
+    ready(target.machine, target.room)
+    good(target, WEB)
+    target.machine.put("/root/foreign", FOREIGN.encode())
+    target.sh("setsid sh /root/foreign </dev/null >/dev/null 2>&1 & sleep 0.5")
+    # A release that never listens: whoever does is somebody else.
+    answer = target.install(but(WEB, version="2.0", serve="#!/bin/sh\nwhile :; do sleep 1; done\n"))
+    assert answer.status == 14, answer.stderr
+    assert "somebody else listens on 127.0.0.1:8000" in answer.stderr
