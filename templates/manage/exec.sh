@@ -25,8 +25,8 @@ exec_command() { # COMMAND ARGUMENT...
     exec_program=$(program_of "$1") || exit "$?"
     shift
     set -- "$exec_program" "$@"
-    case $(directive ExecStart) in
-        "/bin/sh $PLACE/releases/$RELEASE/share/beam "*) set -- /bin/sh "$PLACE/releases/$RELEASE/share/beam" --beside "$@" ;;
+    case " $(directive ExecStart)" in # its directory may be made before it
+        *" /bin/sh $PLACE/releases/$RELEASE/share/beam "*) set -- /bin/sh "$PLACE/releases/$RELEASE/share/beam" --beside "$@" ;;
     esac
     if [ -n "$BARE" ]; then
         exec_bare "$@"

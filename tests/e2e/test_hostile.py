@@ -133,6 +133,30 @@ def test_two_at_once(target: Target, flock: str) -> None:
     assert target.sh("ls -A /run/conda-bundler") in ("", "lock")
 
 
+@pytest.mark.parametrize("credential", [False, True])
+def test_what_a_service_puts_in_the_place_of_its_directories_is_not_given_to_it(
+    target: Target, credential: bool
+) -> None:
+    delivery = "credential" if credential else "environment"
+    tables = f'[secrets]\nTOKEN = {{ delivery = "{delivery}" }}\n[services.hello]\ncommand = ["serve"]\n'
+    tables += 'profile = "generic"\nworking_directory = "{state}/a/desk"\n'
+    tables += 'unit = { Service = { StateDirectory = "hello/b/more" } }\n'
+    secrets = (Secret(name="TOKEN", bytes=32, format="hex", delivery=delivery),)  # type: ignore[arg-type]
+    serve = "#!/bin/sh\npwd >/var/lib/hello/pwd\nwhile :; do sleep 1; done\n"
+    good(target, Spec(tables=tables, serve=serve, secrets=(COOKIE, *secrets)))
+    assert target.sh("cat /var/lib/hello/pwd; stat -c %U /var/lib/hello/a /var/lib/hello/b/more").split() == [
+        "/var/lib/hello/a/desk",
+        "hello",
+        "hello",
+    ]
+    for inner in ("a/desk", "b/more"):
+        target.sh(f"mkdir -p /srv/victim/{inner.split('/')[1]}/x; rm -rf /var/lib/hello/{inner.split('/')[0]}")
+        target.sh(f"ln -s /srv/victim /var/lib/hello/{inner.split('/')[0]}")
+    target.sh("chown -hR hello:hello /var/lib/hello; chmod 755 /srv/victim")
+    target.sh("systemctl restart hello; sleep 1")
+    assert set(target.sh("find /srv/victim -printf '%u\n'").split()) == {"root"}
+
+
 # Somebody's own systemd has a unit of the same name: its control group ends as ours does.
 FOREIGN = """
 mkdir -p /sys/fs/cgroup/foreign/hello.service
