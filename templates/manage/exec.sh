@@ -139,7 +139,7 @@ double_dollars() { # WORD: sets exec_word
 exec_bare() { # WORD...
     prepare_run
     run_words "$@"
-    have setsid && RUN_FIRST=setsid # nor is the terminal of root's shell its own
+    ! have setsid || BECOME_FIRST=setsid # nor is the terminal of root's shell its own
     exec_term=${TERM-}
     unset TERM
     [ ! -t 0 ] || [ -z "$exec_term" ] || run_variable TERM "$exec_term"
