@@ -13,6 +13,7 @@ from bundler.target.health import Sections, health_sections, timer_sections, wat
 from bundler.target.hooks import hook_sections
 from bundler.target.network import needs_network
 from bundler.target.overrides import COMMANDS, Replaced, command_line, lay_over
+from bundler.target.ownplaces import made_by_itself
 from bundler.target.programs import check_path, find_program, missing_program
 from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
 
@@ -75,6 +76,7 @@ def make_units(
         programs = (*_before(config, service, release, executables), ("ExecStart", command))
         sections = _service_sections(config, service, release, programs, contents)
         found = {service.unit: _laid_over(config, service, release, sections, executables)[0]}
+        found[service.unit] |= {"Service": made_by_itself(found[service.unit]["Service"])}
         about = _description(config, service)
         if service.timer:
             timer = _schedule_sections(service, description=about)
@@ -95,6 +97,7 @@ def make_units(
         rights = _hook_rights(config, hook, release, contents)
         online = needs_network(config, hook.service)
         sections = hook_sections(hook, config, command=command, rights=rights, online=online)
+        sections |= {"Service": made_by_itself(sections["Service"])}
         units.append(_unit(hook.unit, config, release, sections))
     return tuple(units)
 
@@ -189,18 +192,15 @@ def _stops(service: Service) -> Lines:
 
 
 def _directories(config: BundleConfig, service: Service, release: str) -> Lines:
-    """What systemd makes for it. Below one of them the working directory is made, too."""
+    """What systemd makes for it, and where it begins; below one of these it makes that itself."""
     where = places(config, service, release)
     goal = fill(service.table.working_directory, where).rstrip("/") or "/"
-    lines = [("LogsDirectory", config.name), ("WorkingDirectory", goal)]
-    for place, directive in _DIRECTORIES:
-        name = service.name if place == "runtime" else config.name
-        if goal.startswith(f"{where[place]}/"):
-            # The variable would have both, with a colon between.
-            lines.append(("Environment", f"{place.upper()}_DIRECTORY={where[place]}"))
-            name += f" {name}{goal.removeprefix(where[place])}"
-        lines.append((directive, name))
-    return tuple(lines)
+    names = {place: service.name if place == "runtime" else config.name for place, _ in _DIRECTORIES}
+    return (
+        ("LogsDirectory", config.name),
+        ("WorkingDirectory", goal),
+        *((directive, names[place]) for place, directive in _DIRECTORIES),
+    )
 
 
 def _schedule_sections(service: Service, *, description: str) -> Sections:

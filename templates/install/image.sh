@@ -43,14 +43,13 @@ WantedBy=multi-user.target
 TEXT
 }
 
-# Rights to make the user only where the image has none. Activation scripts that are left to that boot may do anything
-# that a service's user may: where there are some, nothing confines the unit.
+# Rights to make the user only where the image has none; to run activation scripts as nobody only where there are some.
 first_boot_confinement() {
-    [ ! -s "$ROOT/releases/$RELEASE/config/activation.list" ] || return 0
     first_boot_etc=$(seen "$ETC")
     has_entry passwd "$SERVICE_USER" || first_boot_etc=/etc
     confinement "$PLACE" "$(seen "$RECORD")" "$first_boot_etc"
     has_entry passwd "$SERVICE_USER" || confined_makes_user
+    [ ! -s "$ROOT/releases/$RELEASE/config/activation.list" ] || confined_asks_nobody
 }
 
 list_unit() { # UNIT

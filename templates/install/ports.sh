@@ -67,9 +67,25 @@ listeners() { # TABLES-DIR PORT: the socket numbers of whoever listens there on 
         done
 }
 
-# The processes of a unit: in systemd's hierarchy, whichever it is.
+# The processes of a unit, by the control group that systemd says it has. A name in a control group's path says nothing:
+# each user has a systemd of his own, and may call a unit of it as ours is called.
 processes_of() { # UNIT
-    grep -lE "/$(pattern "$1")(/|\$)" /proc/[0-9]*/cgroup 2>/dev/null | sed 's|^/proc/||; s|/cgroup$||'
+    processes_group=$(property "$1" ControlGroup)
+    [ -z "$processes_group" ] || # it does not run
+        in_group "$processes_group" /proc/[0-9]*/cgroup | sed 's|^/proc/||; s|/cgroup$||'
+}
+
+# Prints those of the FILEs, which are /proc/PID/cgroup, whose process is in the group or below it: in systemd's own
+# hierarchy, the unified one or, with cgroups of version 1, "name=systemd".
+in_group() { # GROUP FILE...
+    case $1 in
+        /?*) ;;
+        *) return 1 ;;
+    esac
+    in_pattern=$(pattern "$1")
+    shift
+    grep -l -e "^0::$in_pattern\$" -e "^0::$in_pattern/" \
+        -e "^[0-9]*:name=systemd:$in_pattern\$" -e "^[0-9]*:name=systemd:$in_pattern/" "$@" 2>/dev/null
 }
 
 has_socket() { # PID SOCKET
