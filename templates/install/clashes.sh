@@ -62,6 +62,7 @@ check_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
     parse_url "$URL_EXPANDED" || return 0
     port_wanted=$URL_PORT
     PORTS_CHECKED="$PORTS_CHECKED $URL_PORT"
+    check_moved "$1" "$5"
     port_owner=
     check_port_of_others
     [ -z "$port_owner" ] && [ "$SYSTEMD" = yes ] || return 0
