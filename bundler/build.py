@@ -51,6 +51,7 @@ from bundler.target.render import (
 )
 from bundler.target.requirements import requirements
 from bundler.target.service import make_units, service_environment
+from bundler.target.sockets import socket_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -102,7 +103,7 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     local = find_local(config)
     app = app_members(config.files, progress)
     _ensure_lockfile(config, options, progress)
-    for note in health_notes(config):
+    for note in (*health_notes(config), *socket_notes(config)):
         progress.step(f"note: {note}")
     lockfiles = injected_lockfiles(config)
     locks = [read_lock(lockfiles, platform, config.categories) for platform in config.platforms]
@@ -396,5 +397,5 @@ def install_service(service: Service) -> InstallService:
         health_unit=service.health_unit or "",
         start_period=health.start_period if health else 0,
         timeout=health.timeout if health else 0,
-        url=health.url if health else "",
+        url=service.health_url,
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundler.config.reserved import is_reserved, is_reserved_service, is_system
+from bundler.config.sockets import socket_problems
 from bundler.config.unitoverrides import override_problems
 from bundler.systemd.directives import nearest
 
@@ -21,6 +22,7 @@ def inconsistencies(config: BundleConfig) -> list[str]:
         *_taken_name(config),
         *(f"config.{name}: is a secret as well" for name, _ in config.config if name in secrets),
         *(problem for service in config.services for problem in service.problems()),
+        *socket_problems(config),
         *override_problems(config),
         *_names(config),
         *_references(config),

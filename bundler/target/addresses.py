@@ -34,6 +34,8 @@ def service_addresses(service: Service) -> Lines:
 def probe_addresses(service: Service) -> Lines:
     """For our own probe: the address that it asks. Of a name or a variable the build does not know which that is."""
     health = service.table.health
+    if health and health.url.startswith("unix:"):
+        return (_NOWHERE,)
     address = literal_address(health.host) if health else None
     if address is None:
         return ()

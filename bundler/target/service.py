@@ -15,6 +15,7 @@ from bundler.target.network import needs_network
 from bundler.target.overrides import COMMANDS, Replaced, command_line, lay_over
 from bundler.target.ownplaces import made_by_itself
 from bundler.target.programs import check_path, find_program, missing_program
+from bundler.target.sockets import socket_lines, socket_sections
 from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
 
 if TYPE_CHECKING:
@@ -78,6 +79,8 @@ def make_units(
         found = {service.unit: _laid_over(config, service, release, sections, executables)[0]}
         found[service.unit] |= {"Service": made_by_itself(found[service.unit]["Service"])}
         about = _description(config, service)
+        if service.socket_unit:
+            found[service.socket_unit] = socket_sections(service, config, description=about)
         if service.timer:
             timer = _schedule_sections(service, description=about)
             found[service.timer] = _laid_over(config, service, release, timer, executables, ("Timer",))[0]
@@ -117,15 +120,19 @@ def _service_sections(
     config: BundleConfig, service: Service, release: str, programs: Lines, contents: Contents
 ) -> Sections:
     table = service.table
-    order = " ".join(f"{name}.service" for name in table.ordered_after)
     online = "network-online.target" if needs_network(config, service) else ""
     sections = {
         "Unit": (
             ("Description", _description(config, service)),
-            ("After", " ".join(filter(None, ("network.target", online, order)))),
+            (
+                "After",
+                _unit_names(
+                    " ".join(filter(None, ("network.target", service.socket_unit, online))), table.ordered_after
+                ),
+            ),
             *_given(
-                ("Wants", " ".join(filter(None, (online, *(f"{name}.service" for name in table.wants))))),
-                ("Requires", " ".join(f"{name}.service" for name in table.requires)),
+                ("Wants", _unit_names(online, table.wants)),
+                ("Requires", _unit_names(service.socket_unit, table.requires)),
                 ("OnFailure", service.watch_unit if service.retried else None),
             ),
             ("RequiresMountsFor", f"{config.root} /var/lib/{config.name}"),
@@ -134,6 +141,7 @@ def _service_sections(
         "Service": (
             ("Type", service.kind),  # exec and notify: a missing binary fails `systemctl start`
             *programs,
+            *socket_lines(service),
             *_ends(service, release),
             *_stops(service),
             *_given(
@@ -152,6 +160,10 @@ def _service_sections(
     if not table.schedule:
         sections["Install"] = (("WantedBy", "multi-user.target"),)
     return sections
+
+
+def _unit_names(first: str | None, services: tuple[str, ...]) -> str:
+    return " ".join((*filter(None, (first,)), *(f"{name}.service" for name in services)))
 
 
 def _start_limit(service: Service) -> Lines:

@@ -84,8 +84,11 @@ check_other_roots() {
 
 # --- ports
 
+PORTS_CHECKED=
+
 check_ports() {
     each_service check_port
+    check_sockets
 }
 
 check_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
@@ -95,11 +98,13 @@ check_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
     expand "$5"
     parse_url "$URL_EXPANDED" || return 0
     port_wanted=$URL_PORT
+    PORTS_CHECKED="$PORTS_CHECKED $URL_PORT"
+    check_moved "$1" "$5"
     port_owner=
     check_port_of_others
     [ -z "$port_owner" ] && [ "$SYSTEMD" = yes ] || return 0
     for port_socket in $(listeners /proc/net "$port_wanted"); do
-        is_our_socket "$port_socket" || {
+        is_our_socket "$port_socket" "$port_wanted" || {
             problem "the port $port_wanted of $port_unit is taken by somebody else$(named "$port_socket")" \
                 "Stop that program, or choose another port in $ETC/$NAME.env."
             return 0

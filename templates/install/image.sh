@@ -30,7 +30,7 @@ first_boot_unit() {
 Description=User and secrets of $NAME, at the first boot
 ConditionPathExists=$(seen "$RECORD")/first-boot
 RequiresMountsFor=$PLACE
-Before=$(each_service list_unit)
+Before=$(each_service list_unit)$(each_unit list_socket)
 
 [Service]
 Type=oneshot
@@ -54,6 +54,10 @@ first_boot_confinement() {
 
 list_unit() { # UNIT
     printf '%s ' "$1"
+}
+
+list_socket() { # FILE
+    ! is_socket "$1" || list_unit "$1"
 }
 
 link_release_unit() { # UNIT

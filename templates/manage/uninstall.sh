@@ -60,6 +60,10 @@ confirm_purge() {
 }
 
 remove_units() {
+    # A connection would start again what has been stopped.
+    for own_socket in $(our_sockets); do
+        control stop "$own_socket" >/dev/null 2>&1 || :
+    done
     for own_unit in $(owned_paths unit); do
         remove_unit "$own_unit"
     done
