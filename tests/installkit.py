@@ -12,7 +12,6 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.build import install_service
 from bundler.bundle.assemble import place
 from bundler.bundle.identity import Identity
 from bundler.config.project import Secret, load_config
@@ -21,17 +20,17 @@ from bundler.pack.decompressor import TOOLS
 from bundler.resources import templates_dir
 from bundler.target.activation import Activation
 from bundler.target.contents import Contents
+from bundler.target.installed import install_services, service_files
 from bundler.target.render import (
     InstallDecompressor,
     InstallScript,
     InstallService,
-    render_environment,
     render_install,
     render_manage,
     render_unit,
 )
 from bundler.target.requirements import Requirements
-from bundler.target.service import make_units, service_environment
+from bundler.target.service import make_units
 
 if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
@@ -177,7 +176,7 @@ def script(
 def services(spec: Spec) -> tuple[InstallService, ...]:
     """What install.sh is told of each."""
     if spec.tables:
-        return tuple(install_service(service) for service in config_of(spec).services)
+        return tuple(one for service in config_of(spec).services for one in install_services(service))
     return tuple(
         InstallService(
             unit=f"{name}.service",
@@ -206,12 +205,8 @@ def environments(spec: Spec) -> dict[str, str]:
         return {}
     config = config_of(spec)
     activation = Activation(variables=(), unset=(), scripts=()).files()
-    return {path.removeprefix("config/"): text for path, text in activation.items()} | {
-        f"{service.unit}.env": render_environment(
-            service_environment(config, service, spec.release_dir), comment="Its own"
-        )
-        for service in config.services
-    }
+    files = activation | service_files(config, spec.release_dir)
+    return {path.removeprefix("config/"): text for path, text in files.items()}
 
 
 def units(spec: Spec) -> dict[str, str]:
