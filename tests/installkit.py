@@ -78,6 +78,8 @@ class Spec:
     payload_files: int = 10
     hooks: tuple[tuple[str, str], ...] = ()
     """``before-switch`` and its like, and a script."""
+    instances: tuple[tuple[str, int], ...] = ()
+    """Services of which so many run, by the name of each; they have no health check."""
     directives: tuple[str, ...] = ()
     """Further lines of each service's ``[Service]`` section."""
     config: str = 'PORT="8000"\n'
@@ -186,6 +188,10 @@ def services(spec: Spec) -> tuple[InstallService, ...]:
             url=spec.url,
         )
         for name in spec.services
+    ) + tuple(
+        InstallService(unit=f"{name}@{number}.service", health_unit="", start_period=0, timeout=0)
+        for name, count in spec.instances
+        for number in range(1, count + 1)
     )
 
 
@@ -227,6 +233,11 @@ def units(spec: Spec) -> dict[str, str]:
         if spec.health:
             health = ["Type=oneshot", f"ExecStart=/bin/sh {spec.release_dir}/share/health", *common]
             found[f"{name}-health.service"] = _unit(health)
+    for name, count in spec.instances:
+        service = ["Type=exec", f"ExecStart={spec.release_dir}/app/serve", f"StateDirectory={spec.name}", *common]
+        text = _unit([*service, *spec.directives], "[Install]", f"WantedBy={name}.target")
+        found[f"{name}@.service"] = f"[Unit]\nPartOf={name}.target\nX-Instances={count}\n{text}"
+        found[f"{name}.target"] = f"[Unit]\nDescription=All\n[Install]\nWantedBy={spec.wanted_by}\n"
     for hook, _ in spec.hooks:
         lines = [
             "Type=oneshot",

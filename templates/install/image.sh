@@ -11,7 +11,7 @@ finish_image() {
     claim "unit $image_unit"
     put "$image_unit" 0644 first_boot_unit
     link_unit "$image_unit" multi-user.target.wants "${image_unit##*/}"
-    [ "$ENABLE" = no ] || each_unit_of "$RELEASE" link_release_unit
+    each_unit_of "$RELEASE" link_release_unit
 }
 
 # So that its number is the same on every copy. Where this is not possible the first boot makes it.
@@ -58,6 +58,7 @@ list_unit() { # UNIT
 }
 
 link_release_unit() { # UNIT
+    may_enable "$1" || return 0
     link_file=$(file_of "$1")
     for link_target in $(install_section "$ROOT/releases/$RELEASE/units/$link_file" | as_instance "$1" |
         sed -n 's/^WantedBy=//p'); do

@@ -13,11 +13,19 @@ load_units() {
 }
 
 enable_units() {
-    [ "$SYSTEMD" = no ] || [ "$ENABLE" = no ] || each_unit_of "$RELEASE" enable_unit
+    [ "$SYSTEMD" = no ] || each_unit_of "$RELEASE" enable_unit
+}
+
+# An instance that is enabled starts with its target, which is not, with --no-enable.
+may_enable() { # UNIT
+    case $ENABLE,$1 in
+        yes,* | no,*@*.service) has_install "$1" ;;
+        *) return 1 ;;
+    esac
 }
 
 enable_unit() { # UNIT
-    has_install "$1" || return 0
+    may_enable "$1" || return 0
     enable_wanted=$(state_before enabled "$1")
     enable_with=
     case ${enable_wanted:-enabled},$(enablement "$1") in

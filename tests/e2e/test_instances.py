@@ -81,9 +81,9 @@ def spec(instances: int, version: str = "1.0", more: str = "") -> Spec:
     )
 
 
-@pytest.fixture(scope="module", params=["bookworm"])
-def machine(request: pytest.FixtureRequest) -> Iterator[Machine]:
-    with Machine(rootfs(request.param)) as found:
+@pytest.fixture(scope="module")
+def machine() -> Iterator[Machine]:
+    with Machine(rootfs("bookworm")) as found:
         yield found
 
 
@@ -334,3 +334,24 @@ def test_after_a_boot_those_run_that_the_admin_wanted(target: Target) -> None:
     target.sh("systemctl stop worker.target worker@1 worker@2 worker@3; systemctl start multi-user.target")
     assert until(lambda: pids(target, 3)[0] != "0")
     assert (pids(target, 3)[1], pids(target, 3)[2] != "0") == ("0", True)
+
+
+@pytest.mark.parametrize("suite", ["bullseye", "trixie"])
+def test_on_other_systemds(tmp_path: Path, suite: str) -> None:
+    with Machine(rootfs(suite)) as machine:
+        target = Target(machine, tmp_path)
+        good(target, spec(3))
+        assert exposure(machine, "worker@1.service") <= 1.5
+        verified = machine.run("systemd-analyze", "verify", "worker@1.service", "worker.target")
+        assert (verified.status, verified.stderr) == (0, ""), verified.stderr
+        target.sh("systemctl stop worker@2; rm /var/lib/hello/starts-*")
+        good(target, spec(4, "2.0"))
+        after = {"worker.target": UP, "worker@1": UP, "worker@2": "enabled inactive", "worker@3": UP, "worker@4": UP}
+        assert states(target, 4) == after
+        assert target.sh("cat /var/lib/hello/starts-* | wc -l") == "3"
+        assert target.manage("reload", "worker@1").status == 0
+        assert [answer(target, number)[3] for number in (1, 3)] == ["1", "0"]
+        assert target.manage("rollback").status == 0
+        assert states(target, 4) == {key: state for key, state in after.items() if key != "worker@4"} | {
+            "worker@4": OFF
+        }
