@@ -156,7 +156,7 @@ class Inspection:
         return [
             *(("before", self._short(value)) for value in before),
             ("runs", self._short(unit.get("Service", "ExecStart"))),
-            *_instances(unit),
+            *([("instances", unit.instances)] if unit.instances else []),
             *(("reloads", self._short(value)) for value in reloads),
             ("as", f"{unit.get('Service', 'User', 'root')}, in {unit.get('Service', 'WorkingDirectory', '/')}"),
             ("restarts", again + (f"; gives up after {burst} starts in {interval} s" if burst and interval else "")),
@@ -257,15 +257,6 @@ def _section(heading: str, lines: Iterable[str]) -> list[str]:
 def _override(entry: OverrideEntry) -> str:
     now = " ".join(entry.now) or "nothing"
     return f"{entry.directive}: {now}, in the place of {' '.join(entry.ours)}"
-
-
-def _instances(unit: UnitText) -> list[tuple[str, str]]:
-    """How often a template runs, as which units and by what they are started and stopped."""
-    count, name = unit.get("Unit", "X-Instances"), unit.name.removesuffix(".service")
-    if not count:
-        return []
-    units = f"{name}1 to {name}{count}" if count != "1" else f"{name}1"
-    return [("instances", f"{count}: {units}, all of them by {unit.get('Unit', 'PartOf')}")]
 
 
 def _exceptions(unit: UnitText) -> tuple[tuple[str, str], ...]:

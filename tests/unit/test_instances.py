@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.bundle.index import ServiceEntry
+from bundler.bundle.units import UnitText
 from bundler.config.project import load_config
 from bundler.config.schema import make_schema
 from bundler.errors import ConfigError
@@ -66,6 +67,13 @@ def test_a_template_a_target_and_what_watches_each(tmp_path: Path) -> None:
     counted = {name: values(lines, "X-Instances") for name, lines in made.items()}
     assert counted.pop("worker.target") == []
     assert set(map(tuple, counted.values())) == {("3",)}
+
+
+def test_inspect_tells_how_many_there_are(tmp_path: Path) -> None:
+    made = {name: UnitText.parse(name, "\n".join(lines)) for name, lines in units(tmp_path, WORKER + PLAIN).items()}
+    told = made["worker@.service"].instances
+    assert told == "3: worker@1 to worker@3, started and stopped by worker.target"
+    assert (made["web.service"].instances, made["worker.target"].instances) == ("", "")
 
 
 def test_each_has_its_number_in_its_environment_and_is_asked_by_itself(tmp_path: Path) -> None:
