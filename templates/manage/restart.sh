@@ -3,14 +3,17 @@
 # Of all services that run, or of the one named. What the admin has stopped stays so, unless it is named itself:
 # SERVICE, or SERVICE@2 of several instances. Then each must be healthy, as after an install.
 
-CHOSEN= # "UNIT UNIT ": what is meant
+MEANT=  # the service that was named
+CHOSEN= # "UNIT UNIT ": what that is
 RELOADED=
 
 choose_services() {
+    MEANT=$OPERAND
     ! is_pending || refuse_change
     need_release
     each_service_of "$RELEASE" choose_service
     if [ -z "$CHOSEN" ]; then
+        [ -n "$OPERAND" ] || die 10 "$NAME has jobs alone, which their timers start" "See: $ROOT/manage status"
         exec_known=
         each_service_of "$RELEASE" know_service
         die 2 "$NAME has no service '$OPERAND'" "It has:$exec_known"
@@ -51,7 +54,7 @@ may_restart() { # UNIT
         say "$1 is masked and stays so"
         return 1
     }
-    [ "$OPERAND" != "${1%.service}" ] || return 0
+    [ "$MEANT" != "${1%.service}" ] || return 0
     is_running "$1"
 }
 
@@ -79,8 +82,14 @@ nothing_reloaded() {
 }
 
 cannot_reload() { # UNIT
-    complain error "${1%.service} cannot reload: bundle.toml says no reload for it" \
-        "Restart it: $ROOT/manage restart ${1%.service}"
+    cannot_name=${1%.service}
+    case $cannot_name in
+        "$MEANT" | *@1) ;;
+        *@*) return 0 ;; # said of the first
+    esac
+    [ "$cannot_name" = "$MEANT" ] || cannot_name=${cannot_name%@*}
+    warn "$cannot_name cannot reload: bundle.toml says no reload for it" \
+        "Restart it: $ROOT/manage restart $cannot_name"
 }
 
 reload_unit() { # UNIT
@@ -114,11 +123,11 @@ reload_bare() {
 }
 
 reload_process() { # SERVICE
-    OPERAND=$1
+    OPERAND=$1 # whose unit is read
     run_unit=$ROOT/releases/$RELEASE/units/$(file_of "$1.service")
     reload_command=$(directive ExecReload)
     if [ -z "$reload_command" ]; then
-        cannot_reload "$1"
+        cannot_reload "$1.service"
         return 0
     fi
     reload_pid=

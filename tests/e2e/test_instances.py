@@ -240,7 +240,7 @@ def test_reload_and_restart(target: Target) -> None:
     assert target.manage("reload", "worker@3").status == 0
     assert (answer(target, 1)[3], answer(target, 3)[3]) == ("1", "2")
     refused = target.manage("reload", "plain")
-    assert (refused.status, "restart it: /opt/hello/manage restart plain" in refused.stderr.lower()) == (10, True)
+    assert (refused.status, "Restart it: /opt/hello/manage restart plain\n" in refused.stderr) == (10, True)
     assert target.manage("reload", "nothing").status == 2
     # A program that knows nothing of the signal is ended by it, which must not pass for a reload.
     target.sh(
