@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundler.config.instances import instance_problems
 from bundler.config.reserved import is_reserved, is_reserved_service, is_system
 from bundler.config.sockets import socket_problems
 from bundler.config.unitoverrides import override_problems
@@ -24,6 +25,7 @@ def inconsistencies(config: BundleConfig) -> list[str]:
         *(problem for service in config.services for problem in service.problems()),
         *socket_problems(config),
         *override_problems(config),
+        *instance_problems(config),
         *_names(config),
         *_references(config),
         *_hooks(config),

@@ -61,7 +61,7 @@ def made_by_itself(lines: Lines) -> Lines:
     if any(key.startswith(_CREDENTIALS) for key, _ in lines):
         return tuple((key, _wrapped(value, places, work)) if key in _PROGRAMS else (key, value) for key, value in kept)
     place = next(index for index, (key, _) in enumerate(kept) if key in _PROGRAMS)
-    make = " ".join(["/bin/mkdir -p", *map(_literal, places)])
+    make = " ".join(["/bin/mkdir -p", *map(_path, places)])
     return (*kept[:place], ("ExecStartPre", make), *kept[place:])
 
 
@@ -86,8 +86,13 @@ def _wrapped(command: str, places: tuple[str, ...], work: str) -> str:
     words: list[str] = []
     for place in places:
         script = _ENTER if place == work else _MAKE
-        words += ["/bin/sh", "-c", _literal(script, expands=":" not in prefix[0]), _literal(place)]
+        words += ["/bin/sh", "-c", _literal(script, expands=":" not in prefix[0]), _path(place)]
     return " ".join((f"{prefix[0]}{words[0]}", *words[1:], command[prefix.end() :]))
+
+
+def _path(place: str) -> str:
+    """A directory as a word. Where it comes from systemd fills in the same ``%i`` as in a command line."""
+    return _literal(place).replace("%%", "%")
 
 
 def _literal(text: str, *, expands: bool = True) -> str:

@@ -53,6 +53,12 @@ restarted_with() { # UNIT
     ! socket_differs "$with_socket" || printf '%s\n' "$with_socket"
 }
 
+start_own_socket() { # UNIT
+    own_socket=${1%.service}.socket
+    [ "$own_socket" != "$1.socket" ] && [ -f "$ROOT/releases/$RELEASE/units/$own_socket" ] || return 0
+    control start "$own_socket" || die 12 "systemctl start $own_socket failed" "See: journalctl -u $own_socket"
+}
+
 # A socket whose service is restarted has been dealt with. One whose service the admin has stopped is as it was.
 start_socket() { # UNIT
     case "$WATCHED " in

@@ -64,6 +64,9 @@ remove_units() {
     for own_socket in $(our_sockets); do
         control stop "$own_socket" >/dev/null 2>&1 || :
     done
+    for own_instance in $(owned instance); do
+        remove_instance "$own_instance"
+    done
     for own_unit in $(owned_paths unit); do
         remove_unit "$own_unit"
     done

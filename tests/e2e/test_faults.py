@@ -42,23 +42,26 @@ FIRST = Spec(
     health="exit 0\n",
     services=("hello", "hello-old"),
     sockets=(("hello", "127.0.0.1:8100"), ("hello-old", "/run/hello-old.sock")),
+    instances=(("hello-crew", 2),),
     config='PORT="8000"\nMARK="1.0"\n',
     parts=2,
 )
-# One service goes with its socket, the other one's socket moves, one service comes, one secret comes; its payload is
-# zstd, and brings what reads it.
+# One service goes with its socket, the other one's socket moves, one service comes, of two instances one goes, one
+# secret comes; its payload is zstd, and brings what reads it.
 SECOND = but(
     FIRST,
     version="2.0",
     hooks=(*FIRST.hooks, ("after-switch", '#!/bin/sh\n[ -e "$STATE_DIRECTORY/schema" ]\n')),
     services=("hello", "hello-new"),
     sockets=(("hello", "127.0.0.1:8200"),),
+    instances=(("hello-crew", 1),),
     secrets=(COOKIE, Secret(name="KEY", bytes=16, format="hex")),
     config='PORT="8000"\nMARK="2.0"\n',
 )
 UNITS = (
-    *(f"{name}.service" for name in ("hello", "hello-old", "hello-new")),
+    *(f"{name}.service" for name in ("hello", "hello-old", "hello-new", "hello-crew@1", "hello-crew@2")),
     *(f"{name}.socket" for name in ("hello", "hello-old")),
+    "hello-crew.target",
 )
 
 

@@ -6,9 +6,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bundler.build import install_service
 from bundler.config.project import BundleConfig, load_config
 from bundler.errors import ConfigError
+from bundler.target.installed import install_services
 from bundler.target.render import render_unit
 from bundler.target.service import make_units
 from bundler.target.sockets import socket_notes
@@ -176,7 +176,8 @@ def test_health_over_a_unix_socket(tmp_path: Path, health: str, question: str, u
     config = config_of(tmp_path, f"health = {{ {health} }}")
     asked = [line.replace('"', "") for line in unit(config, "web-health.service")]
     assert f"ExecStart=/bin/sh {RELEASE}/share/probe {question}" in asked
-    assert install_service(config.services[0]).url == url
+    (told,) = install_services(config.services[0])
+    assert told.url == url
 
 
 @pytest.mark.parametrize(
