@@ -36,20 +36,20 @@ from bundler.target.activation import read_activation, spec_variables
 from bundler.target.caches import cache_variables
 from bundler.target.contents import Contents, code_notes, find_marks
 from bundler.target.health import health_notes
+from bundler.target.installed import install_services, service_files
 from bundler.target.libraries import host_libraries, library_notes
 from bundler.target.notes import override_notes
 from bundler.target.render import (
     CLIENTS,
     InstallDecompressor,
     InstallScript,
-    InstallService,
     render_environment,
     render_install,
     render_manage,
     render_unit,
 )
 from bundler.target.requirements import requirements
-from bundler.target.service import make_units, service_environment
+from bundler.target.service import make_units
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,7 +58,7 @@ if TYPE_CHECKING:
 
     from bundler.bundle.identity import Identity
     from bundler.config.lockfiles import Lockfiles
-    from bundler.config.project import BundleConfig, Service
+    from bundler.config.project import BundleConfig
     from bundler.fetch.archives import Archive
     from bundler.lock.fit import Fit
     from bundler.pack.decompressor import Decompressor
@@ -77,7 +77,7 @@ _NO_ZSTD = {
 }
 """Why a bundle has no decompressor, by what its lockfile is."""
 
-__all__ = ["BuildOptions", "build", "install_service"]
+__all__ = ["BuildOptions", "build"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -323,11 +323,7 @@ def _target_files(config: BundleConfig, identity: Identity, contents: Contents, 
     texts[f"config/{config.name}.env"] = render_environment(
         config.config, comment=f"Defaults of {config.name}; override them in /etc/{config.name}/{config.name}.env"
     )
-    for service in config.services:
-        texts[f"config/{service.unit}.env"] = render_environment(
-            service_environment(config, service, identity.release_dir),
-            comment=f"What {service.unit} sets for itself",
-        )
+    texts |= service_files(config, identity.release_dir)
     return {path: text.encode() for path, text in texts.items()}
 
 
@@ -365,7 +361,7 @@ def _script(
         longest=payload.longest or 0,
         clients=tuple(name for name in CLIENTS if f"env/bin/{name}" in payload.executables()),
         units=tuple(sorted(path.removeprefix("units/") for path in files if path.startswith("units/"))),
-        services=tuple(install_service(service) for service in config.services),
+        services=tuple(one for service in config.services for one in install_services(service)),
         secrets=config.secrets,
         files=(),
         decompressor=_install_decompressor(config, payload.decompressor),
@@ -381,16 +377,4 @@ def _install_decompressor(config: BundleConfig, brought: Decompressor | None) ->
         loader=brought.loader,
         glibc=_needs(config, brought).glibc,
         kib=brought.kib,
-    )
-
-
-def install_service(service: Service) -> InstallService:
-    """What install.sh must know of ``service``."""
-    health = service.table.health
-    return InstallService(
-        unit=service.unit,
-        health_unit=service.health_unit or "",
-        start_period=health.start_period if health else 0,
-        timeout=health.timeout if health else 0,
-        url=health.url if health else "",
     )

@@ -12,7 +12,6 @@ from itertools import accumulate, pairwise
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.build import install_service
 from bundler.bundle.assemble import place
 from bundler.bundle.identity import Identity
 from bundler.config.project import Secret, load_config
@@ -21,17 +20,17 @@ from bundler.pack.decompressor import TOOLS
 from bundler.resources import templates_dir
 from bundler.target.activation import Activation
 from bundler.target.contents import Contents
+from bundler.target.installed import install_services, service_files
 from bundler.target.render import (
     InstallDecompressor,
     InstallScript,
     InstallService,
-    render_environment,
     render_install,
     render_manage,
     render_unit,
 )
 from bundler.target.requirements import Requirements
-from bundler.target.service import make_units, service_environment
+from bundler.target.service import make_units
 
 if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
@@ -79,6 +78,8 @@ class Spec:
     payload_files: int = 10
     hooks: tuple[tuple[str, str], ...] = ()
     """``before-switch`` and its like, and a script."""
+    instances: tuple[tuple[str, int], ...] = ()
+    """Services of which so many run, by the name of each; they have no health check."""
     directives: tuple[str, ...] = ()
     """Further lines of each service's ``[Service]`` section."""
     config: str = 'PORT="8000"\n'
@@ -177,7 +178,7 @@ def script(
 def services(spec: Spec) -> tuple[InstallService, ...]:
     """What install.sh is told of each."""
     if spec.tables:
-        return tuple(install_service(service) for service in config_of(spec).services)
+        return tuple(one for service in config_of(spec).services for one in install_services(service))
     return tuple(
         InstallService(
             unit=f"{name}.service",
@@ -187,6 +188,10 @@ def services(spec: Spec) -> tuple[InstallService, ...]:
             url=spec.url,
         )
         for name in spec.services
+    ) + tuple(
+        InstallService(unit=f"{name}@{number}.service", health_unit="", start_period=0, timeout=0)
+        for name, count in spec.instances
+        for number in range(1, count + 1)
     )
 
 
@@ -206,12 +211,8 @@ def environments(spec: Spec) -> dict[str, str]:
         return {}
     config = config_of(spec)
     activation = Activation(variables=(), unset=(), scripts=()).files()
-    return {path.removeprefix("config/"): text for path, text in activation.items()} | {
-        f"{service.unit}.env": render_environment(
-            service_environment(config, service, spec.release_dir), comment="Its own"
-        )
-        for service in config.services
-    }
+    files = activation | service_files(config, spec.release_dir)
+    return {path.removeprefix("config/"): text for path, text in files.items()}
 
 
 def units(spec: Spec) -> dict[str, str]:
@@ -232,6 +233,11 @@ def units(spec: Spec) -> dict[str, str]:
         if spec.health:
             health = ["Type=oneshot", f"ExecStart=/bin/sh {spec.release_dir}/share/health", *common]
             found[f"{name}-health.service"] = _unit(health)
+    for name, count in spec.instances:
+        service = ["Type=exec", f"ExecStart={spec.release_dir}/app/serve", f"StateDirectory={spec.name}", *common]
+        text = _unit([*service, *spec.directives], "[Install]", f"WantedBy={name}.target")
+        found[f"{name}@.service"] = f"[Unit]\nPartOf={name}.target\nX-Instances={count}\n{text}"
+        found[f"{name}.target"] = f"[Unit]\nDescription=All\n[Install]\nWantedBy={spec.wanted_by}\n"
     for hook, _ in spec.hooks:
         lines = [
             "Type=oneshot",

@@ -12,7 +12,9 @@ from typing import Annotated, Any, Literal
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
 from bundler.bundle.manifest import SCHEMA
+from bundler.config.instances import numbered
 from bundler.errors import VerificationError
+from bundler.target.instances import unit_of
 from bundler.target.libraries import HostLibrary, LibraryUser
 
 __all__ = ["COPY_AGAIN", "Manifest", "PackageEntry", "PartEntry", "SegmentEntry", "read_manifest"]
@@ -142,17 +144,37 @@ class OverrideEntry(_Entry):
 
 
 class ServiceEntry(_Entry):
-    """``health`` is the table of bundle.toml."""
+    """``health`` is the table of bundle.toml. Of a service with ``instances`` the units are templates."""
 
     unit: str
     health_unit: str | None = None
     timer: str | None = None
+    target: str | None = None
     watch_unit: str | None = None
+    instances: Annotated[int, Field(ge=1, le=64)] | None = None
+    reload: str | tuple[str, ...] | None = None
     profile: str = ""
     health: dict[str, Any] | None = None
     exemptions: tuple[ExemptionEntry, ...] = ()
     watch_exemptions: tuple[ExemptionEntry, ...] = ()
     overrides: tuple[OverrideEntry, ...] = ()
+
+    def each(self) -> tuple[ServiceEntry, ...]:
+        """What runs: the service itself, or an entry for each of its instances."""
+        numbers = range(1, (self.instances or 0) + 1)
+        return tuple(self._instance(number) for number in numbers) or (self,)
+
+    def _instance(self, number: int) -> ServiceEntry:
+        asked = {
+            key: numbered(value, number) if key in ("http", "tcp") and value else value
+            for key, value in (self.health or {}).items()
+        }
+        units = {
+            key: unit_of(name, number) if name else None
+            for key, name in (("health_unit", self.health_unit), ("watch_unit", self.watch_unit))
+        }
+        own = {"unit": unit_of(self.unit, number), "health": asked or None, "instances": None}
+        return self.model_copy(update=own | units)
 
     def reason(self, unit: str, directive: str) -> str:
         """Why this unit of the service's is no better confined by this directive, as far as the build knows."""

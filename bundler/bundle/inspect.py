@@ -152,9 +152,12 @@ class Inspection:
         if again != "no":
             again += f", after {unit.get('Service', 'RestartSec', '0.1')} s"
         before = [value for at, key, value in unit.directives if (at, key) == ("Service", "ExecStartPre")]
+        reloads = [value for at, key, value in unit.directives if (at, key) == ("Service", "ExecReload")]
         return [
             *(("before", self._short(value)) for value in before),
             ("runs", self._short(unit.get("Service", "ExecStart"))),
+            *([("instances", unit.instances)] if unit.instances else []),
+            *(("reloads", self._short(value)) for value in reloads),
             ("as", f"{unit.get('Service', 'User', 'root')}, in {unit.get('Service', 'WorkingDirectory', '/')}"),
             ("restarts", again + (f"; gives up after {burst} starts in {interval} s" if burst and interval else "")),
             *([("limits", " ".join(limits))] if limits else []),

@@ -45,6 +45,15 @@ class UnitText:
         """A directive's last value."""
         return next((value for at, name, value in reversed(self.directives) if (at, name) == (section, key)), default)
 
+    @property
+    def instances(self) -> str:
+        """How often a template runs, as which units, and what starts and stops them; empty for what is none."""
+        count, name = self.get("Unit", "X-Instances"), self.name.partition(".")[0]
+        if not count:
+            return ""
+        units = f"{name}1 to {name}{count}" if count != "1" else f"{name}1"
+        return f"{count}: {units}, started and stopped by {self.get('Unit', 'PartOf')}"
+
     @cached_property
     def confinement(self) -> tuple[tuple[str, str], ...]:
         """The directives that confine it, as they stand."""

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundler.config.instances import instance_problems
 from bundler.config.reserved import is_reserved
 from bundler.config.unitoverrides import override_problems
 from bundler.systemd.directives import nearest
@@ -22,6 +23,7 @@ def inconsistencies(config: BundleConfig) -> list[str]:
         *(f"config.{name}: is a secret as well" for name, _ in config.config if name in secrets),
         *(problem for service in config.services for problem in service.problems()),
         *override_problems(config),
+        *instance_problems(config),
         *_names(config),
         *_references(config),
         *_hooks(config),

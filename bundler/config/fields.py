@@ -11,6 +11,7 @@ from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 from bundler.config import patterns
 
 __all__ = [
+    "INSTANCE",
     "PLACE",
     "PLACES",
     "Inside",
@@ -26,6 +27,8 @@ __all__ = [
 
 PLACES = ("app", "env", "root", "state", "cache", "runtime")
 """What ``{…}`` in commands and environments may name."""
+INSTANCE = "instance"
+"""A place as well, where a service has instances: the number of the one that runs."""
 PLACE = re.compile(r"\{(\{[a-z]+\})\}|(?<!\$)\{([a-z]+)\}")
 """``{{word}}``, which stands for ``{word}``, or ``{place}``; ``${word}`` is a variable."""
 
@@ -37,7 +40,7 @@ def _one_line(value: str) -> str:
 
 
 def check_places(value: str) -> str:
-    unknown = [name for _, name in PLACE.findall(value) if name and name not in PLACES]
+    unknown = [name for _, name in PLACE.findall(value) if name and name not in (*PLACES, INSTANCE)]
     if unknown:
         places = " ".join(f"{{{name}}}" for name in PLACES)
         raise ValueError(

@@ -42,6 +42,8 @@ _EXAMPLES = {
     "environment": '{ NAME = "value" }',
     "platforms": '["linux-64"]',
     "health": '{ http = "http://127.0.0.1:${PORT}/" }',
+    "reload": '"SIGHUP"',
+    "instances": "4",
     "schedule": '{ on_calendar = "daily" }',
     "unit": '{ Service = { OOMScoreAdjust = "500" } }',
     "memory_max": '"8G"',
@@ -69,7 +71,7 @@ _TABLES = {
     "lock": 'exclude_newer = "14d"',
 }
 """What can stand in the tables at the top."""
-_COMMANDS = frozenset({"command", "before_start", "before_switch", "after_switch", "back"})
+_COMMANDS = frozenset({"command", "before_start", "reload", "before_switch", "after_switch", "back"})
 """Keys whose text is a command line, though it has to be a list of words."""
 _SHELL = re.compile(r"&&|\|\||[|;<>&`*?]|\$\(")
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bundler.config.fields import Line, Model, Name, Value, Variable, Word
-from bundler.config.hooks import Commands  # noqa: TC001 -- pydantic reads it while it runs
+from bundler.config.hooks import Argv, Commands  # noqa: TC001 -- pydantic reads it while it runs
 from bundler.config.unitoverrides import UnitOverrides
 from bundler.systemd.calendar import check_calendar, seconds_of
 
@@ -21,8 +21,8 @@ if TYPE_CHECKING:
 __all__ = ["Health", "Schedule", "Service", "ServiceTable"]
 
 _VARIABLE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
-_HOST = rf"(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]|{_VARIABLE})"
-_PORT = rf"(?:[0-9]{{1,5}}|{_VARIABLE})"
+_HOST = rf"(?:(?:[0-9A-Za-z.-]|\{{instance\}})+|\[[0-9A-Fa-f:]+\]|{_VARIABLE})"
+_PORT = rf"(?:[0-9]{{1,5}}|{_VARIABLE}|(?:[0-9]{{0,4}}|{_VARIABLE})\{{instance\}}[0-9]{{0,4}})"
 _HTTP = re.compile(rf"http://{_HOST}(?::{_PORT})?(?:/[!-~]*)?")
 _TCP = re.compile(rf"{_HOST}:{_PORT}")
 _DIRECTORY = re.compile(r"(?:/|\{[a-z]+\}(?:/|$))[A-Za-z0-9._/+@{}-]*")
@@ -54,6 +54,14 @@ def _span(value: str) -> str:
 def _signal(value: str) -> str:
     if value not in signal.Signals.__members__:
         raise ValueError(f"there is no signal {value!r}; write it like SIGINT")
+    return value
+
+
+def _reload(value: str) -> str:
+    if value not in signal.Signals.__members__:
+        raise ValueError(f'{value!r} is no signal; write one like "SIGHUP", or a command as a list: ["argv", "..."]')
+    if value in ("SIGKILL", "SIGSTOP"):
+        raise ValueError(f"no program can act on {value}; write a signal that it reloads on, like SIGHUP")
     return value
 
 
@@ -176,6 +184,10 @@ class ServiceTable(Model):
     schedule: Schedule | None = None
     hardening: Literal["on", "off"] = "on"
     health: Health | None = None
+    reload: Annotated[str, AfterValidator(_reload)] | Argv | None = None
+    """How it is told to read its settings anew while it runs: a signal for its main process, or a command."""
+    instances: Annotated[int, Field(ge=1, le=64)] | None = None
+    """So many of it run side by side, numbered from 1; ``{instance}`` and the variable INSTANCE are the number."""
     unit: UnitOverrides = UnitOverrides()
 
     @property
@@ -207,8 +219,27 @@ class Service:
     table: ServiceTable
 
     @property
+    def numbers(self) -> tuple[int, ...]:
+        """Those of its instances; none if it runs once, under its own name."""
+        return tuple(range(1, (self.table.instances or 0) + 1))
+
+    @property
     def unit(self) -> str:
-        return f"{self.name}.service"
+        """The file of its unit; for instances a template, ``x@.service`` (systemd.unit(5))."""
+        return self._unit("", "service")
+
+    @property
+    def target(self) -> str | None:
+        """What its instances are started and stopped by, all of them."""
+        return f"{self.name}.target" if self.numbers else None
+
+    @property
+    def whole(self) -> str:
+        """The unit that stands for all of it where another one names it."""
+        return self.target or self.unit
+
+    def _unit(self, part: str, kind: str) -> str:
+        return f"{self.name}{part}{'@' if self.numbers else ''}.{kind}"
 
     @property
     def timer(self) -> str | None:
@@ -226,12 +257,12 @@ class Service:
     @property
     def health_unit(self) -> str | None:
         """The oneshot that probes the service once, if there is something to ask."""
-        return f"{self.name}-health.service" if self.table.health and self.table.health.asked else None
+        return self._unit("-health", "service") if self.table.health and self.table.health.asked else None
 
     @property
     def health_timer(self) -> str | None:
         """What has the service probed as long as it runs."""
-        return f"{self.name}-health.timer" if self.table.health and self.table.health.watched else None
+        return self._unit("-health", "timer") if self.table.health and self.table.health.watched else None
 
     @property
     def retried(self) -> bool:
@@ -241,17 +272,18 @@ class Service:
     @property
     def watch_timer(self) -> str | None:
         """What starts ``watch_unit``, and runs as long as nobody has stopped the service."""
-        return self.health_timer or (f"{self.name}-watch.timer" if self.retried else None)
+        return self.health_timer or (self._unit("-watch", "timer") if self.retried else None)
 
     @property
     def watch_unit(self) -> str | None:
         """The oneshot that counts bad answers and restarts the service, or starts it again."""
-        return f"{self.name}-watch.service" if self.watch_timer else None
+        return self._unit("-watch", "service") if self.watch_timer else None
 
     @property
     def units(self) -> tuple[str, ...]:
         """All of them."""
-        return tuple(filter(None, (self.unit, self.timer, self.health_unit, self.watch_timer, self.watch_unit)))
+        parts = (self.unit, self.target, self.timer, self.health_unit, self.watch_timer, self.watch_unit)
+        return tuple(filter(None, parts))
 
     def problems(self) -> Iterator[str]:
         """What no single key can know: settings that exclude each other."""
@@ -265,6 +297,8 @@ class Service:
                 "start_limit",
                 "retry",
                 "health",
+                "reload",
+                "instances",
             } & table.model_fields_set
             yield from (f"{where}.{key}: a job with a schedule has none" for key in sorted(excluded))
         elif table.unit.Timer:

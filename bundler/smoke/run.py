@@ -88,6 +88,7 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
     manifest = opened.manifest
     _check_architecture(manifest)
     root = rootfs(options.rootfs or options.suite, include=options.include, progress=progress)
+    services = tuple(one for service in manifest.services for one in service.each())
     system = str(options.rootfs or f"Debian {options.suite}")
     progress.step(f"Booting {system} without a network")
     began = time.monotonic()
@@ -97,9 +98,9 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
         install = _install(machine, _bring(machine, opened), options)
         hidden = _secrets(machine, manifest)
         if install.status != 0 and options.keep_going:
-            _start(machine, manifest.services)
+            _start(machine, services)
         reports = []
-        for service in manifest.services:
+        for service in services:
             progress.step(f"Asking {service.unit}")
             reports.append(_inspect(machine, service, hidden))
         report = SmokeReport(

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bundler.errors import ConfigError
+from bundler.target.instances import own_name
 
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
@@ -37,7 +38,7 @@ def environment_directives(
         *(("Environment", f"{name}_FILE=/run/credentials/{unit}/{name}") for name in credentials),
         ("EnvironmentFile", f"{release}/config/activation.env"),
         ("EnvironmentFile", f"{release}/config/{config.name}.env"),
-        ("EnvironmentFile", f"{release}/config/{service.unit}.env"),
+        ("EnvironmentFile", f"{release}/config/{own_name(service.unit)}.env"),
         ("EnvironmentFile", f"-/etc/{config.name}/{config.name}.env"),
         *secrets_file,
         # secrets.env has those of all services, and of the release before.

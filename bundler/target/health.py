@@ -11,8 +11,10 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundler.config.fields import INSTANCE
 from bundler.target.hardening import watch_confinement
-from bundler.target.words import Lines, command_word
+from bundler.target.instances import own_name, unit_of
+from bundler.target.words import NUMBER, Lines, command_word
 
 if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
@@ -43,20 +45,20 @@ def health_sections(service: Service, common: Lines, *, description: str, releas
     return {
         "Unit": (
             ("Description", f"Health of {description}"),
-            ("After", service.unit),
+            ("After", own_name(service.unit)),
             # what the service has put into its /tmp is there for the command as well
-            *((("JoinsNamespaceOf", service.unit),) if command else ()),
+            *((("JoinsNamespaceOf", own_name(service.unit)),) if command else ()),
             ("RequiresMountsFor", release),
             ("StartLimitIntervalSec", "0"),  # the install gate asks often
         ),
         "Service": (
             ("Type", "oneshot"),
-            ("ExecStart", command or f"/bin/sh {release}/share/probe {_question(health)}"),
+            ("ExecStart", command or f"/bin/sh {release}/share/probe {_question(service, health)}"),
             ("TimeoutStartSec", str(health.probe_timeout + (0 if command else 10))),
             # systemd's own "Starting" and "Finished" of every probe would bury the log.
             ("LogLevelMax", "notice"),
             ("SyslogLevel", "notice"),
-            ("SyslogIdentifier", f"{service.name}-health"),
+            ("SyslogIdentifier", _identifier(service.health_unit)),
             *common,
         ),
     }
@@ -72,7 +74,7 @@ def watch_sections(service: Service, config: BundleConfig, *, description: str, 
         patience += health.probe_timeout
     if service.retried:
         patience += _LONGEST_PAUSE
-    words = [service.name, config.name, *asks, "yes" if service.retried else "no"]
+    words = [_identifier(service.unit), config.name, *asks, "yes" if service.retried else "no"]
     return {
         "Unit": (
             ("Description", f"Restarts {description} when it has failed or stopped answering"),
@@ -87,7 +89,7 @@ def watch_sections(service: Service, config: BundleConfig, *, description: str, 
             ),
             ("TimeoutStartSec", str(patience)),
             ("LogLevelMax", "notice"),
-            ("SyslogIdentifier", f"{service.name}-watch"),
+            ("SyslogIdentifier", _identifier(service.watch_unit)),
             # The installer's: its lock is there, and what we have counted.
             ("RuntimeDirectory", "conda-bundler"),
             ("RuntimeDirectoryMode", "0700"),
@@ -108,20 +110,26 @@ def timer_sections(service: Service, *, description: str) -> Sections:
     return {
         "Unit": (
             ("Description", about),
-            ("PartOf", service.unit),
+            ("PartOf", own_name(service.unit)),
         ),
         "Timer": (
             ("OnActiveSec", str(interval)),
             ("OnUnitInactiveSec", str(interval)),
             ("AccuracySec", "1"),
-            ("Unit", f"{service.name}-watch.service"),
+            ("Unit", own_name(service.watch_unit or "")),
         ),
-        "Install": (("WantedBy", service.unit),),
+        "Install": (("WantedBy", own_name(service.unit)),),
     }
 
 
-def _question(health: Health) -> str:
+def _identifier(unit: str | None) -> str:
+    return own_name(unit or "").removesuffix(".service")
+
+
+def _question(service: Service, health: Health) -> str:
     words = ["tcp", health.tcp] if health.tcp else ["http", health.http or ""]
+    if service.numbers:
+        words[1] = words[1].replace(f"{{{INSTANCE}}}", NUMBER)
     words.append(str(health.probe_timeout))
     if health.http and (health.statuses or health.body):
         words.append(",".join(map(str, health.statuses)) or "-")
@@ -130,12 +138,20 @@ def _question(health: Health) -> str:
 
 
 def _dependants(service: Service, config: BundleConfig) -> tuple[str, ...]:
-    """Who requires it, however indirectly: they go down with it, so they have to be restarted with it."""
-    found: list[str] = []
-    pending = [service.name]
+    """Who requires it, however indirectly: they go down with it, so they have to be restarted with it.
+
+    Who requires a service with instances requires its target, which goes down with none of them.
+    """
+    found: list[Service] = []
+    pending = [service]
     while pending:
         wanted = pending.pop()
-        new = [other.name for other in config.services if wanted in other.table.requires and other.name not in found]
-        found += new
-        pending += new
-    return tuple(found)
+        if not wanted.numbers:
+            new = [other for other in config.services if wanted.name in other.table.requires and other not in found]
+            found += new
+            pending += new
+    return tuple(
+        unit.removesuffix(".service")
+        for other in found
+        for unit in ([unit_of(other.unit, number) for number in other.numbers] or [other.unit])
+    )

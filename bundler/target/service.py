@@ -5,15 +5,17 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from bundler.config.instances import VARIABLE
 from bundler.target.contents import NOTHING
 from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
 from bundler.target.hardening import confinement, probe_confinement
 from bundler.target.health import Sections, health_sections, timer_sections, watch_sections
 from bundler.target.hooks import hook_sections
+from bundler.target.instances import of_instance, own_name, target_sections, template_lines
 from bundler.target.network import needs_network
 from bundler.target.overrides import COMMANDS, Replaced, command_line, lay_over
 from bundler.target.programs import find_program, missing_program
-from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
+from bundler.target.words import NUMBER, Lines, Section, Unit, command_word, fill, free_text
 
 if TYPE_CHECKING:
     from bundler.config.hooks import Hook
@@ -47,13 +49,19 @@ def places(config: BundleConfig, service: Service, release: str) -> dict[str, st
         "state": f"/var/lib/{config.name}",
         "cache": f"/var/cache/{config.name}",
         "runtime": f"/run/{service.name}",
+        **({"instance": "%i"} if service.numbers else {}),
     }
 
 
-def service_environment(config: BundleConfig, service: Service, release: str) -> tuple[tuple[str, str], ...]:
-    """The service's own variables: what its profile needs, then what bundle.toml says."""
+def service_environment(
+    config: BundleConfig, service: Service, release: str, number: int | None = None
+) -> tuple[tuple[str, str], ...]:
+    """The service's own variables, or those of an instance: what its profile needs, then what bundle.toml says."""
     where = places(config, service, release)
     own: dict[str, str] = {}
+    if number is not None:
+        where |= {"instance": str(number)}
+        own = {VARIABLE: str(number)}
     if service.table.profile == "beam":
         own |= beam_variables(config, service, where["runtime"])
     own |= {name: fill(value, where) for name, value in service.table.environment.items()}
@@ -70,11 +78,12 @@ def make_units(
     """
     units = []
     for service in config.services:
-        command = _command(config, service, release, executables)
-        programs = (*_before(config, service, release, executables), ("ExecStart", command))
+        programs = _programs(config, service, release, executables)
         sections = _service_sections(config, service, release, programs, contents)
         found = {service.unit: _laid_over(config, service, release, sections, executables)[0]}
         about = _description(config, service)
+        if service.target:
+            found[service.target] = target_sections(description=_description(config, service, instance=""))
         if service.timer:
             timer = _schedule_sections(service, description=about)
             found[service.timer] = _laid_over(config, service, release, timer, executables, ("Timer",))[0]
@@ -87,7 +96,7 @@ def make_units(
         if service.watch_timer and service.watch_unit:
             found[service.watch_timer] = timer_sections(service, description=about)
             found[service.watch_unit] = watch_sections(service, config, description=about, release=release)
-        units += [_unit(name, config, release, sections) for name, sections in found.items()]
+        units += [_unit(name, config, release, sections, service) for name, sections in found.items()]
     for hook in config.hooks:
         where = f"hooks.{hook.key}"
         command = _line(config, hook.service, release, executables, words=hook.table.command, where=where)
@@ -105,23 +114,25 @@ def _hook_rights(config: BundleConfig, hook: Hook, release: str, contents: Conte
         *_common(config, hook.service, release, hook.unit),
         *confinement(hook.service, contents),
     )
-    return _with_shared_overrides(config, hook.service, release, lines)
+    lines = _with_shared_overrides(config, hook.service, release, lines)
+    return of_instance(lines, 1) if hook.service.numbers else lines
 
 
 def _service_sections(
     config: BundleConfig, service: Service, release: str, programs: Lines, contents: Contents
 ) -> Sections:
     table = service.table
-    order = " ".join(f"{name}.service" for name in table.ordered_after)
+    order = " ".join(_named(config, table.ordered_after))
     online = "network-online.target" if needs_network(config, service) else ""
     sections = {
         "Unit": (
             ("Description", _description(config, service)),
             ("After", " ".join(filter(None, ("network.target", online, order)))),
             *_given(
-                ("Wants", " ".join(filter(None, (online, *(f"{name}.service" for name in table.wants))))),
-                ("Requires", " ".join(f"{name}.service" for name in table.requires)),
-                ("OnFailure", service.watch_unit if service.retried else None),
+                ("Wants", " ".join(filter(None, (online, *_named(config, table.wants))))),
+                ("Requires", " ".join(_named(config, table.requires))),
+                ("PartOf", service.target),
+                ("OnFailure", own_name(service.watch_unit or "") if service.retried else None),
             ),
             ("RequiresMountsFor", f"{config.root} /var/lib/{config.name}"),
             *_start_limit(service),
@@ -138,14 +149,22 @@ def _service_sections(
                 ("LimitNOFILE", table.nofile),
             ),
             *_directories(config, service, release),
-            ("SyslogIdentifier", service.name),
+            # It is of all instances: the first that stops would take it from the others.
+            *((("RuntimeDirectoryPreserve", "yes"),) if service.numbers else ()),
+            ("SyslogIdentifier", own_name(service.unit).removesuffix(".service")),
             *_common(config, service, release, service.unit),
             *confinement(service, contents),
         ),
     }
     if not table.schedule:
-        sections["Install"] = (("WantedBy", "multi-user.target"),)
+        sections["Install"] = (("WantedBy", service.target or "multi-user.target"),)
     return sections
+
+
+def _named(config: BundleConfig, names: tuple[str, ...]) -> list[str]:
+    """The units that stand for these services."""
+    units = {service.name: service.whole for service in config.services}
+    return [units[name] for name in names]
 
 
 def _start_limit(service: Service) -> Lines:
@@ -245,7 +264,7 @@ def _common(config: BundleConfig, service: Service, release: str, unit: str) -> 
     return (
         ("User", config.name),
         ("Group", config.name),
-        *environment_directives(config, service, release, unit),
+        *environment_directives(config, service, release, own_name(unit)),
         # A start script that makes a cookie through a pipeline (`… | head -n 1`) would otherwise hang for ever.
         ("IgnoreSIGPIPE", "false"),
         ("StandardOutput", "journal"),
@@ -258,7 +277,9 @@ def _given(*lines: tuple[str, str | int | None]) -> Lines:
     return tuple((key, str(value)) for key, value in lines if value)
 
 
-def _unit(name: str, config: BundleConfig, release: str, sections: Sections) -> Unit:
+def _unit(name: str, config: BundleConfig, release: str, sections: Sections, service: Service | None = None) -> Unit:
+    if service is not None and "@." in name:
+        sections = {**sections, "Unit": (*sections["Unit"], *template_lines(service))}
     return Unit(
         name=name,
         comment=f"{config.name} {config.version}, release {release}. Made by conda-bundler; change it with a drop-in:"
@@ -269,8 +290,12 @@ def _unit(name: str, config: BundleConfig, release: str, sections: Sections) -> 
 
 def overridden(config: BundleConfig, service: Service, release: str, contents: Contents) -> tuple[Replaced, ...]:
     """What bundle.toml's overrides take away of the lines of the service and of its timer."""
-    before = tuple(("ExecStartPre", " ".join(words)) for words in service.table.before_start)
-    sections = _service_sections(config, service, release, before, contents)
+    table = service.table
+    programs = (
+        *(("ExecStartPre", " ".join(words)) for words in table.before_start),
+        *((("ExecReload", " ".join(table.reload)),) if isinstance(table.reload, tuple) else _signalled(service)),
+    )
+    sections = _service_sections(config, service, release, programs, contents)
     replaced = _laid_over(config, service, release, sections, None)[1]
     if not service.timer:
         return replaced
@@ -314,17 +339,27 @@ def _overrides(
     return found
 
 
-def _command(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> str:
-    where = f"services.{service.name}.command"
-    return _line(config, service, release, executables, words=service.table.command, where=where)
+def _programs(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> Lines:
+    """What is run before it starts, the service itself, and what has it reload."""
+    table = service.table
+
+    def line(key: str, words: tuple[str, ...]) -> str:
+        where = f"services.{service.name}.{key}"
+        return _line(config, service, release, executables, words=words, where=where)
+
+    before = tuple(("ExecStartPre", line("before_start", words)) for words in table.before_start)
+    start = ("ExecStart", line("command", table.command))
+    if isinstance(table.reload, tuple):
+        return (*before, start, ("ExecReload", line("reload", table.reload)))
+    return (*before, start, *_signalled(service))
 
 
-def _before(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> Lines:
-    where = f"services.{service.name}.before_start"
-    return tuple(
-        ("ExecStartPre", _line(config, service, release, executables, words=words, where=where))
-        for words in service.table.before_start
-    )
+def _signalled(service: Service) -> Lines:
+    """A shell of the server's sends the signal: not every server has a program ``kill``."""
+    reload = service.table.reload
+    if not isinstance(reload, str):
+        return ()
+    return (("ExecReload", f'/bin/sh -c "kill -s {reload.removeprefix("SIG")} ${{MAINPID}}"'),)
 
 
 def _health_command(config: BundleConfig, service: Service, release: str, executables: frozenset[str]) -> str:
@@ -346,7 +381,7 @@ def _line(
     where: str,
 ) -> str:
     """A command line of systemd's; its first word is looked up in env/bin, then in app/."""
-    inside = places(config, service, release)
+    inside = places(config, service, release) | {"instance": NUMBER}
     program, *arguments = (fill(word, inside) for word in words)
     found = find_program(program, release, executables)
     if not found:
@@ -355,7 +390,9 @@ def _line(
     return " ".join(command_word(word) for word in line)
 
 
-def _description(config: BundleConfig, service: Service) -> str:
+def _description(config: BundleConfig, service: Service, *, instance: str = "%i") -> str:
     """For units: escaped."""
+    if service.numbers:
+        return free_text(f"{config.description} ({service.name}") + f"{instance and f' {instance}'})"
     text = config.description if service.name == config.name else f"{config.description} ({service.name})"
     return free_text(text)

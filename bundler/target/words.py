@@ -7,7 +7,10 @@ from dataclasses import dataclass
 
 from bundler.config.fields import PLACE
 
-__all__ = ["Lines", "Section", "Unit", "command_word", "fill", "free_text"]
+__all__ = ["NUMBER", "Lines", "Section", "Unit", "command_word", "fill", "free_text"]
+
+NUMBER = "\x01"
+"""In a word, where the number of an instance is to come: ``%i``, of which ``command_word`` would make ``%%i``."""
 
 Lines = tuple[tuple[str, str], ...]
 """Directives in order; one may come more than once."""
@@ -48,6 +51,6 @@ def command_word(word: str) -> str:
 
     ``${NAME}`` stays systemd's, to be expanded from the service's environment; any other ``$`` is literal.
     """
-    escaped = word.replace("%", "%%").replace("\\", "\\\\").replace('"', '\\"')
+    escaped = word.replace("%", "%%").replace(NUMBER, "%i").replace("\\", "\\\\").replace('"', '\\"')
     escaped = re.sub(r"\$(?!\{[A-Za-z_][A-Za-z0-9_]*\})", "$$", escaped)
     return escaped if re.fullmatch(r"[\w@%+=:,./${}-]+", escaped, re.ASCII) else f'"{escaped}"'

@@ -110,10 +110,18 @@ restore_states() {
         esac
         case $back_active in
             active | activating | reloading) restart_unit_again "$back_unit" || not_restored ;;
-            *) control stop "$back_unit" || not_restored ;;
+            *) stop_again "$back_unit" || not_restored ;;
         esac
     done 7<"$WORK/states"
     [ -z "$NOT_RESTORED" ] || die 12 "not every unit could be brought back" "See: systemctl status"
+}
+
+stop_again() { # UNIT
+    if is_target "$1"; then
+        control --job-mode=ignore-dependencies stop "$1"
+    else
+        control stop "$1"
+    fi
 }
 
 not_restored() {

@@ -16,8 +16,12 @@ install_launchers() {
     [ -n "$BARE" ] || return 0
     claim "bare $NAME"
     make_dir "$ROOT/bin"
+    bare_units=$(each_unit_of "$RELEASE" print_word)
     for launcher in "$ROOT"/bin/run-*; do
-        [ -f "$ROOT/releases/$RELEASE/units/${launcher##*/run-}.service" ] || rm -f "$launcher"
+        case " $bare_units" in
+            *" ${launcher##*/run-}.service "*) ;;
+            *) rm -f "$launcher" ;;
+        esac
     done
     each_service_of "$RELEASE" install_launcher
     for bare_hook in $HOOKS; do

@@ -52,9 +52,9 @@ check_ports() {
 }
 
 check_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
-    [ -n "$5" ] && [ -f "$BUNDLE/units/$2" ] || return 0
+    [ -n "$5" ] && [ -f "$BUNDLE/units/$(file_of "$2")" ] || return 0
     port_unit=$1
-    unit_environment "$BUNDLE/units/$2" "$BAKED_ROOT/releases/$RELEASE" "$BUNDLE"
+    unit_environment "$BUNDLE/units" "$2" "$BAKED_ROOT/releases/$RELEASE" "$BUNDLE"
     expand "$5"
     parse_url "$URL_EXPANDED" || return 0
     port_wanted=$URL_PORT
@@ -81,8 +81,8 @@ check_port_of_others() {
 }
 
 check_other_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
-    [ -n "$5" ] && [ -f "$other_root/$other_release/units/$2" ] || return 0
-    unit_environment "$other_root/$other_release/units/$2" "" ""
+    [ -n "$5" ] && [ -f "$other_root/$other_release/units/$(file_of "$2")" ] || return 0
+    unit_environment "$other_root/$other_release/units" "$2" "" ""
     expand "$5"
     parse_url "$URL_EXPANDED" && [ "$URL_PORT" = "$port_wanted" ] || return 0
     port_owner=${other##*/}

@@ -27,7 +27,11 @@ TEXT
 
 list_word() { # UNIT
     ! is_job "$ROOT/releases/$RELEASE/units" "$1" || return 0 # it reads its settings when it is time
-    printf ' %s' "$1"
+    case $1 in
+        *@1.service) printf ' %s.target' "${1%%@*}" ;;
+        *@*) ;;
+        *) printf ' %s' "$1" ;;
+    esac
 }
 
 undo_config() {

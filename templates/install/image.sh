@@ -10,8 +10,8 @@ finish_image() {
     image_unit=$UNIT_DIR/$NAME-first-boot.service
     claim "unit $image_unit"
     put "$image_unit" 0644 first_boot_unit
-    link_unit "$image_unit" multi-user.target.wants
-    [ "$ENABLE" = no ] || each_unit_of "$RELEASE" link_release_unit
+    link_unit "$image_unit" multi-user.target.wants "${image_unit##*/}"
+    each_unit_of "$RELEASE" link_release_unit
 }
 
 # So that its number is the same on every copy. Where this is not possible the first boot makes it.
@@ -58,13 +58,16 @@ list_unit() { # UNIT
 }
 
 link_release_unit() { # UNIT
-    for link_target in $(install_section "$ROOT/releases/$RELEASE/units/$1" | sed -n 's/^WantedBy=//p'); do
-        link_unit "$UNIT_DIR/$1" "$link_target.wants"
+    may_enable "$1" || return 0
+    link_file=$(file_of "$1")
+    for link_target in $(install_section "$ROOT/releases/$RELEASE/units/$link_file" | as_instance "$1" |
+        sed -n 's/^WantedBy=//p'); do
+        link_unit "$UNIT_DIR/$link_file" "$link_target.wants" "$1"
     done
 }
 
-link_unit() { # FILE DIR
+link_unit() { # FILE DIR UNIT
     make_dir "$IMAGE/etc/systemd/system/$2"
-    link_place=$IMAGE/etc/systemd/system/$2/${1##*/}
+    link_place=$IMAGE/etc/systemd/system/$2/$3
     [ -L "$link_place" ] || ln -s "$(seen "$1")" "$link_place" || die 12 "cannot make $link_place"
 }

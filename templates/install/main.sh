@@ -147,5 +147,9 @@ list_launcher() { # UNIT
 }
 
 list_option() { # UNIT
-    printf ' -u %s' "$1"
+    case $1 in
+        *@1.service) printf " -u '%s@*'" "${1%%@*}" ;;
+        *@*) ;;
+        *) printf ' -u %s' "$1" ;;
+    esac
 }

@@ -50,6 +50,7 @@ plan_change() {
         each_unit match_plan_unit
         [ -n "$plan_kept" ] || step "stop, disable and remove $plan_old"
     done
+    [ -z "$plan_from" ] || each_service_of "$plan_from" plan_instance
     each_unit plan_unit
     [ "$SYSTEMD" = no ] || [ "$START" = no ] || each_unit plan_hook
     step "switch $ROOT/current from ${plan_from:-nothing} to releases/$RELEASE"
@@ -59,6 +60,14 @@ plan_change() {
 
 match_plan_unit() { # FILE
     [ "${plan_old##*/}" != "$1" ] || plan_kept=yes
+}
+
+plan_instance() { # UNIT: of the release before
+    [ -n "$(number_of "$1")" ] || return 0
+    plan_old=$1
+    plan_kept=
+    each_service match_plan_unit
+    [ -n "$plan_kept" ] || step "stop and disable $1"
 }
 
 plan_unit() { # FILE
@@ -77,7 +86,7 @@ plan_service() { # UNIT HEALTH-UNIT
     plan_goal=healthy
     [ -n "$2" ] || plan_goal=up # it has no health check
     ! is_job "$BUNDLE/units" "$1" || return 0 # nothing is started before it is time
-    if ! owns_unit "$1" || [ -z "$plan_from" ]; then
+    if [ -z "$plan_from" ] || ! { owns_unit "$1" || owns "instance $1"; }; then
         [ "$ENABLE" = no ] || step "enable $1"
         [ "$START" = no ] || step "start $1 and wait until it is $plan_goal"
         return 0

@@ -94,7 +94,7 @@ owns_listener() { # UNIT HEALTH-UNIT URL
 }
 
 is_our_socket() { # SOCKET
-    for our_unit in $(owned_paths unit); do
+    for our_unit in $(owned_paths unit) $(owned instance); do
         for our_pid in $(processes_of "${our_unit##*/}"); do
             ! has_socket "$our_pid" "$1" || return 0
         done
@@ -103,10 +103,10 @@ is_our_socket() { # SOCKET
 }
 
 # Sets URL_FILES, as a unit's file names them; what is below OLD is below NEW yet.
-unit_environment() { # FILE OLD NEW
-    URL_FILES=$(sed -n 's/^EnvironmentFile=-\{0,1\}//p' "$1" | while IFS= read -r unit_file; do
-        case $2,$unit_file in
-            ?*,"$2"/*) printf '%s%s\n' "$3" "${unit_file#"$2"}" ;;
+unit_environment() { # UNITS-DIR UNIT OLD NEW
+    URL_FILES=$(as_instance "$2" <"$1/$(file_of "$2")" | sed -n 's/^EnvironmentFile=-\{0,1\}//p' | while IFS= read -r unit_file; do
+        case $3,$unit_file in
+            ?*,"$3"/*) printf '%s%s\n' "$4" "${unit_file#"$3"}" ;;
             *) printf '%s%s\n' "$IMAGE" "$unit_file" ;;
         esac
     done)

@@ -28,6 +28,7 @@ preflight() {
     check_settings
     choose_unit_dir
     each_unit check_unit
+    each_service check_instance
     check_ports
     check_clients
     is_complete "$RELEASE" || check_space
@@ -144,8 +145,8 @@ check_directories() {
 
 # A unit of this name that is not ours, anywhere that systemd looks, a mask included. Once we own one, what the
 # admin lays over it (edit --full, mask) is the admin's.
-check_unit() { # FILE
-    ! owns_unit "$1" || return 0
+check_unit() { # UNIT
+    ! owns_unit "$(file_of "$1")" || return 0
     [ -n "$UNIT_DIR" ] || return 0
     for unit_place in $UNIT_PATH; do
         unit_place=$IMAGE$unit_place
@@ -155,6 +156,11 @@ check_unit() { # FILE
             return 0
         fi
     done
+}
+
+# A unit of an instance's own name would run in its place.
+check_instance() { # UNIT
+    [ -z "$(number_of "$1")" ] || check_unit "$1"
 }
 
 owns_unit() { # FILE

@@ -8,6 +8,7 @@
 #     release RELEASE TREE-DIGEST LIST-DIGEST     what is in releases/, and how to tell that it is
 #     was UNIT ENABLED ACTIVE                     what the admin wanted of a unit that a release has dropped
 #     hooked RELEASE STATE                        how far its hooks have run
+#     instance UNIT                               one of a template, which is a unit
 #     bare NAME                                   installed with --no-systemd
 #     secret NAME FORMAT LENGTH                   what was made, or taken from the operator
 
@@ -124,17 +125,25 @@ remember_states() {
     owned_paths unit | while read -r state_path; do
         [ -f "$state_path" ] || continue
         case $state_path in
-            *-recover.service) continue ;;
+            *-recover.service | *@.*) continue ;;
         esac
-        state_unit=${state_path##*/}
-        printf 'unit %s %s %s\n' "$state_unit" "$(enablement "$state_unit")" \
-            "$(property "$state_unit" ActiveState)"
+        remember_state "${state_path##*/}"
     done
+    for state_instance in $(owned instance); do
+        ! grep -qs '^\[Install\]' "$UNIT_DIR/$(file_of "$state_instance")" || remember_state "$state_instance"
+    done
+}
+
+remember_state() { # UNIT
+    printf 'unit %s %s %s\n' "$1" "$(enablement "$1")" "$(property "$1" ActiveState)"
 }
 
 state_before() { # enabled|active UNIT: prints nothing if there was no such unit
     state_line=$(sed -n "s/^unit $2 //p" "$WORK/states" | tail -n 1)
-    [ -n "$state_line" ] || state_line=$(owned was | sed -n "s/^$2 //p" | tail -n 1)
+    if [ -z "$state_line" ]; then
+        state_line=$(owned was | sed -n "s/^$2 //p" | tail -n 1)
+        ! has_kin "$2" || state_line=$(kin_before "$2" "$state_line")
+    fi
     case $1 in
         enabled) printf '%s\n' "${state_line% *}" ;;
         active) printf '%s\n' "${state_line#* }" ;;

@@ -13,11 +13,19 @@ load_units() {
 }
 
 enable_units() {
-    [ "$SYSTEMD" = no ] || [ "$ENABLE" = no ] || each_unit_of "$RELEASE" enable_unit
+    [ "$SYSTEMD" = no ] || each_unit_of "$RELEASE" enable_unit
+}
+
+# An instance that is enabled starts with its target, which is not, with --no-enable.
+may_enable() { # UNIT
+    case $ENABLE,$1 in
+        yes,* | no,*@*.service) has_install "$1" ;;
+        *) return 1 ;;
+    esac
 }
 
 enable_unit() { # UNIT
-    has_install "$1" || return 0
+    may_enable "$1" || return 0
     enable_wanted=$(state_before enabled "$1")
     enable_with=
     case ${enable_wanted:-enabled},$(enablement "$1") in
@@ -30,7 +38,7 @@ enable_unit() { # UNIT
 }
 
 has_install() { # UNIT
-    grep -q '^\[Install\]' "$ROOT/releases/$RELEASE/units/$1"
+    grep -q '^\[Install\]' "$ROOT/releases/$RELEASE/units/$(file_of "$1")"
 }
 
 install_section() { # FILE
@@ -38,9 +46,10 @@ install_section() { # FILE
 }
 
 install_differs() { # UNIT: from the release before
-    [ -n "$FROM" ] && [ -f "$ROOT/releases/$FROM/units/$1" ] || return 1
-    [ "$(install_section "$ROOT/releases/$FROM/units/$1")" != \
-        "$(install_section "$ROOT/releases/$RELEASE/units/$1")" ]
+    differs_file=$(file_of "$1")
+    [ -n "$FROM" ] && [ -f "$ROOT/releases/$FROM/units/$differs_file" ] || return 1
+    [ "$(install_section "$ROOT/releases/$FROM/units/$differs_file")" != \
+        "$(install_section "$ROOT/releases/$RELEASE/units/$differs_file")" ]
 }
 
 start_units() {
@@ -54,8 +63,8 @@ start_unit() { # UNIT
         return 0
     fi
     case $(state_before active "$1") in
-        '') say "starting $1" ;;
-        active | activating | reloading | failed) say "restarting $1" ;;
+        '') is_target "$1" || say "starting $1" ;;
+        active | activating | reloading | failed) is_target "$1" || say "restarting $1" ;;
         *)
             say "$1 was stopped and stays so"
             return 0
@@ -65,9 +74,20 @@ start_unit() { # UNIT
 }
 
 restart_unit() { # UNIT
+    if is_target "$1"; then # what it starts is started one by one
+        control --job-mode=ignore-dependencies start "$1" || die 12 "systemctl start $1 failed" "Try it by hand to see why."
+        return 0
+    fi
     WATCHED="$WATCHED $1"
     control reset-failed "$1" >/dev/null 2>&1 || : # a start limit that was hit would refuse even a repaired unit
-    control restart "$1" 2>"$WORK/start" || unhealthy "$1" "" "it does not start: $(head_of "$WORK/start")"
+    # shellcheck disable=SC2046 # one word or none
+    control $(restart_mode) restart "$1" 2>"$WORK/start" || unhealthy "$1" "" "it does not start: $(head_of "$WORK/start")"
+}
+
+# What the admin has stopped is not to be started for another unit that wants it.
+restart_mode() {
+    ! sed '/ static /d; / masked/d' "$WORK/states" 2>/dev/null | grep -q ' inactive$' ||
+        printf '%s\n' --job-mode=ignore-requirements
 }
 
 # On the way back. What was ill before may be so again: that is told, and is no reason to begin once more; what was
@@ -77,6 +97,13 @@ restart_unit_again() { # UNIT
     (restart_unit "$1") && return 0
     case $(property "$1" ActiveState) in
         failed | inactive | activating) ;;
+        *) return 1 ;;
+    esac
+}
+
+is_target() { # UNIT
+    case $1 in
+        *.target) ;;
         *) return 1 ;;
     esac
 }

@@ -39,7 +39,7 @@ choose_unit_dir() {
 
 each_unit_of() { # RELEASE FUNCTION: calls it with the name of each unit
     for release_unit in "$ROOT/releases/$1"/units/*.*; do
-        ! is_unit "$release_unit" || "$2" "${release_unit##*/}"
+        ! is_unit "$release_unit" || each_made_of "${release_unit%/*}" "${release_unit##*/}" "$2"
     done
 }
 
@@ -47,6 +47,7 @@ each_unit_of() { # RELEASE FUNCTION: calls it with the name of each unit
 # their files go, for a link into nothing would stay.
 install_units() { # RELEASE
     [ -n "$UNIT_DIR" ] || return 0
+    drop_instances "$1"
     for old_unit in $(owned_paths unit); do
         case $old_unit in
             *-recover.service) continue ;; # it guards this very change
@@ -54,6 +55,7 @@ install_units() { # RELEASE
         [ -f "$ROOT/releases/$1/units/${old_unit##*/}" ] || drop_unit "$old_unit"
     done
     make_dir "$UNIT_DIR"
+    claim_instances "$1"
     for new_unit in "$ROOT/releases/$1"/units/*.*; do
         is_unit "$new_unit" || continue
         claim "unit $UNIT_DIR/${new_unit##*/}"
@@ -69,26 +71,38 @@ drop_unit() { # PATH
         unclaim "was ${1##*/}"
         claim "was ${1##*/} $dropped_enabled $dropped_active"
     fi
-    remove_unit "$1"
+    case ${1##*/} in
+        *@?*.*) remove_instance "${1##*/}" ;;
+        *) remove_unit "$1" ;;
+    esac
 }
 
 remove_unit() { # PATH
     if [ -f "$1" ]; then
-        say "removing ${1##*/}"
-        control stop "${1##*/}" >/dev/null 2>&1 || :
-        case $(property "${1##*/}" ActiveState) in
-            active | activating | reloading) die 12 "systemctl stop ${1##*/} failed" "Try it by hand to see why." ;;
+        case $1 in
+            *@.*) ;; # what ran of it is gone
+            *) say "removing ${1##*/}" ;;
         esac
-        control --no-reload disable "${1##*/}" >/dev/null 2>&1 || :
-        control reset-failed "${1##*/}" >/dev/null 2>&1 || :
-        rm -f "$1" || die 12 "cannot remove $1"
+    fi
+    let_go "${1##*/}" "$1"
+    rm -f "$1" || die 12 "cannot remove $1"
+    unclaim "unit $1"
+}
+
+let_go() { # UNIT FILE: stopped, disabled and linked to from nowhere
+    if [ -f "$2" ]; then
+        control stop "$1" >/dev/null 2>&1 || :
+        case $(property "$1" ActiveState) in
+            active | activating | reloading) die 12 "systemctl stop $1 failed" "Try it by hand to see why." ;;
+        esac
+        control --no-reload disable "$1" >/dev/null 2>&1 || :
+        control reset-failed "$1" >/dev/null 2>&1 || :
     fi
     # systemctl does not disable what is masked
-    for wants_link in "$IMAGE/etc/systemd/system"/*.wants/"${1##*/}" "$IMAGE/etc/systemd/system"/*.requires/"${1##*/}"; do
-        [ ! -L "$wants_link" ] || [ "$(readlink "$wants_link")" != "$(seen "$1")" ] || rm -f "$wants_link" ||
+    for wants_link in "$IMAGE/etc/systemd/system"/*.wants/"$1" "$IMAGE/etc/systemd/system"/*.requires/"$1"; do
+        [ ! -L "$wants_link" ] || [ "$(readlink "$wants_link")" != "$(seen "$2")" ] || rm -f "$wants_link" ||
             die 12 "cannot remove $wants_link"
     done
-    unclaim "unit $1"
 }
 
 units_are_installed() {
@@ -97,7 +111,8 @@ units_are_installed() {
     [ -z "$units_differ" ]
 }
 
-compare_unit() { # FILE
+compare_unit() { # UNIT
     [ -n "$UNIT_DIR" ] || return 0
-    cmp -s "$ROOT/releases/$RELEASE/units/$1" "$UNIT_DIR/$1" || units_differ=yes
+    compare_file=$(file_of "$1")
+    cmp -s "$ROOT/releases/$RELEASE/units/$compare_file" "$UNIT_DIR/$compare_file" || units_differ=yes
 }

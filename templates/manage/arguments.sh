@@ -20,10 +20,14 @@ Looks after $NAME on this machine (made by conda-bundler $TOOL_VERSION).
   rollback [RELEASE]                go to the release before, or to the one named; back again if it is unhealthy
   verify [RELEASE]                  compare every file with what was installed
   rotate-secret NAME [--from FILE]  a new value; the old one comes back if a service is unhealthy with it
+  reload [SERVICE]                  have every service, or the one named, read its settings anew while it runs
+  restart [SERVICE]                 restart what runs, or the one named; wait until it is healthy
   exec SERVICE COMMAND [ARGUMENT…]  run a program of the release as that service would: its user, environment,
                                     secrets, confinement; the status is the command's
   uninstall                         stop it and remove its units and releases; config, secrets, state and user stay
   uninstall --purge [--yes]         remove all of it, state and secrets included
+
+SERVICE is a name of bundle.toml; one of several instances is SERVICE@1 (exec takes the first).
 
   --health-timeout S                seconds to wait for a healthy answer, after the service's start period
   -h, --help                        print this
@@ -105,13 +109,19 @@ check_arguments() {
         exec)
             OPERAND=${OPERAND%.service}
             case $OPERAND in
-                '' | *[!a-z0-9-]*) misuse "exec needs the name of a service, and a command" ;;
+                '' | *[!a-z0-9@-]*) misuse "exec needs the name of a service, and a command" ;;
             esac
             [ "$COMMAND_WORDS" -gt 0 ] || misuse "exec needs a command to run"
             ;;
+        reload | restart)
+            OPERAND=${OPERAND%.service}
+            case $OPERAND in
+                *[!a-z0-9@-]*) misuse "not the name of a service: $OPERAND" ;;
+            esac
+            ;;
         run) # for bin/run-SERVICE
             case $OPERAND in
-                '' | *[!a-z0-9-]*) misuse "run needs the name of a service" ;;
+                '' | *[!a-z0-9@-]*) misuse "run needs the name of a service" ;;
             esac
             ;;
         *) misuse "unknown command: $COMMAND" ;;

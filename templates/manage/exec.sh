@@ -18,10 +18,11 @@ exec_command() { # COMMAND ARGUMENT...
     each_service_of "$RELEASE" know_service
     case "$exec_known " in
         *" $OPERAND "*) ;;
+        *" $OPERAND@1 "*) OPERAND=$OPERAND@1 ;;
         *) die 2 "$NAME has no service '$OPERAND'" "It has:$exec_known" ;;
     esac
     ! is_pending || refuse_in_between
-    run_unit=$ROOT/releases/$RELEASE/units/$OPERAND.service
+    run_unit=$ROOT/releases/$RELEASE/units/$(file_of "$OPERAND.service")
     exec_program=$(program_of "$1") || exit "$?"
     shift
     set -- "$exec_program" "$@"
@@ -102,7 +103,8 @@ service_lines() {
     sed -e ':more' -e '/\\$/{' -e N -e 's/\\\n/ /' -e 'b more' -e '}' |
         sed -n -e 's/^[[:blank:]]*//' -e '/^[#;]/d' -e '/^\[Service\]/,/^\[[^S]/{' \
             -e 's/^\([A-Za-z]\{1,\}\)[[:blank:]]*=[[:blank:]]*/\1=/' \
-            -e "s/%%/$service_mark/g" -e "s/%n/$OPERAND.service/g" -e "s/%[Np]/$OPERAND/g" \
+            -e "s/%%/$service_mark/g" -e "s/%n/$OPERAND.service/g" -e "s/%N/$OPERAND/g" \
+            -e "s/%p/${OPERAND%%@*}/g" -e "s/%[iI]/$(number_of "$OPERAND.service")/g" \
             -e "s|%d|/run/credentials/$exec_unit|g" -e 's|%t|/run|g' -e 's|%S|/var/lib|g' -e 's|%C|/var/cache|g' \
             -e 's|%L|/var/log|g' -e 's|%E|/etc|g' -e 's|%h|/root|g' -e 's|%T|/tmp|g' -e 's|%V|/var/tmp|g' \
             -e "s|%H|$(uname -n)|g" -e "s/$service_mark/%/g" \

@@ -17,6 +17,9 @@ main() {
             exec_command "$@"
             ;;
         releases) releases ;;
+        reload)
+            if [ -n "$BARE" ]; then reload_bare; else change; fi
+            ;;
         *) change ;;
     esac
     end_well
@@ -30,6 +33,8 @@ change() {
         rollback) rollback ;;
         verify) verify ;;
         rotate-secret) rotate_secret ;;
+        reload) reload_services ;;
+        restart) restart_services ;;
         uninstall) uninstall ;;
         first-boot) first_boot ;;
         recover)

@@ -10,8 +10,9 @@ run_service() {
     # Nothing of the caller's environment; nothing of ours stays either.
     [ -n "${MANAGE_RUN-}" ] || exec env -i MANAGE_RUN=yes /bin/sh "$0" run "$OPERAND"
     RELEASE=$(current_release)
-    run_unit=$ROOT/releases/$RELEASE/units/$OPERAND.service
+    run_unit=$ROOT/releases/$RELEASE/units/$(file_of "$OPERAND.service")
     prepare_run
+    note_process
     command_words "$(directive ExecStart)"
     become
 }
@@ -33,11 +34,11 @@ prepare_run() {
 }
 
 directive() { # KEY: of [Service]; the last one counts, and an empty one takes back those before it
-    sed -n "/^\[Service\]/,/^\[[^S]/s/^$1=//p" "$run_unit" | tail -n 1
+    sed -n "/^\[Service\]/,/^\[[^S]/s/^$1=//p" "$run_unit" | as_instance "$OPERAND.service" | tail -n 1
 }
 
 directives() { # KEY
-    sed -n "/^\[Service\]/,/^\[[^S]/s/^$1=//p" "$run_unit"
+    sed -n "/^\[Service\]/,/^\[[^S]/s/^$1=//p" "$run_unit" | as_instance "$OPERAND.service"
 }
 
 # The variable VARIABLE_x holds x until all is read: a name such as IFS must not meet this script.

@@ -29,7 +29,7 @@ tell_release() {
 
 tell_service() { # UNIT HEALTH-UNIT
     told_active=$(property "$1" ActiveState)
-    told_enabled=$(enablement "$1")
+    told_enabled=$(enabled_with "$1")
     told_since=$(property "$1" ActiveEnterTimestamp)
     told_health=unknown
     if [ -n "$BARE" ]; then # whoever starts it knows

@@ -57,6 +57,9 @@ confirm_purge() {
 }
 
 remove_units() {
+    for own_instance in $(owned instance); do
+        remove_instance "$own_instance"
+    done
     for own_unit in $(owned_paths unit); do
         remove_unit "$own_unit"
     done

@@ -16,8 +16,12 @@ unset SYSTEMD_PAGER SYSTEMCTL_FORCE_BUS
     echo 'usage: watch SERVICE BUNDLE probe|command|none FAILURES RESTARTS GRACE yes|no [DEPENDANT...]' >&2
     exit 2
 }
+case $1 in # worker@3 is an instance, which worker-health@3 asks
+    *@*) name=${1%%@*} at=@${1#*@} ;;
+    *) name=$1 at= ;;
+esac
 service=$1.service
-health=$1-health.service
+health=$name-health$at.service
 record=/var/lib/conda-bundler/$2/transaction
 asks=$3
 failures=$4
@@ -25,8 +29,8 @@ budget=$5
 grace=$6
 again=$7
 case $asks in
-    none) timer=$1-watch.timer ;;
-    *) timer=$1-health.timer ;;
+    none) timer=$name-watch$at.timer ;;
+    *) timer=$name-health$at.timer ;;
 esac
 room=/run/conda-bundler
 state=$room/$1.watch # "bad COUNT SINCE", and "restart SECONDS" for each restart of the last hour
@@ -203,7 +207,11 @@ was_up() {
 # It was not started, or was stopped, because what it requires was not there.
 went_down() { # SERVICE
     [ "$(property "$1.service" ActiveState)" = inactive ] || return 1
-    for its_timer in "$1-health.timer" "$1-watch.timer"; do
+    its_at=
+    case $1 in
+        *@*) its_at=@${1#*@} ;;
+    esac
+    for its_timer in "${1%%@*}-health$its_at.timer" "${1%%@*}-watch$its_at.timer"; do
         ! wanted "$1.service" "$its_timer" || return 0
     done
     return 1

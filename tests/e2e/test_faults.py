@@ -40,19 +40,24 @@ FIRST = Spec(
     serve=SERVE,
     health="exit 0\n",
     services=("hello", "hello-old"),
+    instances=(("hello-crew", 2),),
     config='PORT="8000"\nMARK="1.0"\n',
     parts=2,
 )
-# One service goes, one comes, one secret comes; its payload is zstd, and brings what reads it.
+# One service goes, one comes, of two instances one goes, one secret comes; its payload is zstd, and it brings a reader.
 SECOND = but(
     FIRST,
     version="2.0",
     hooks=(*FIRST.hooks, ("after-switch", '#!/bin/sh\n[ -e "$STATE_DIRECTORY/schema" ]\n')),
     services=("hello", "hello-new"),
+    instances=(("hello-crew", 1),),
     secrets=(COOKIE, Secret(name="KEY", bytes=16, format="hex")),
     config='PORT="8000"\nMARK="2.0"\n',
 )
-UNITS = tuple(f"{name}.service" for name in ("hello", "hello-old", "hello-new"))
+UNITS = (
+    *(f"{name}.service" for name in ("hello", "hello-old", "hello-new", "hello-crew@1", "hello-crew@2")),
+    "hello-crew.target",
+)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -26,12 +26,12 @@ _PRIVATE = re.compile(
     r"|var/lib/conda-bundler(/hello(/\.?(owned|secrets\.before)(\.new)?|/\.transaction\.new)?)?"
     r"|etc/hello(/\.?(hello|secrets)\.env(\.new)?)?"
     r"|etc/(passwd|group|shadow|gshadow)"
-    r"|usr/local/lib/systemd/system/\.hello[a-z.-]*\.new"  # of a change that was taken back at boot; systemd reads none
+    r"|usr/local/lib/systemd/system/\.hello[a-z0-9@.-]*\.new"  # taken back at boot; systemd reads none
 )
 _GROWING = re.compile(r"var/lib/conda-bundler/hello/owned|etc/hello/secrets\.env|etc/(passwd|group|shadow|gshadow)")
 # From then on, these too.
 _VISIBLE = re.compile(
-    r"usr/local/lib(/systemd(/system(/\.?hello[a-z.-]*)?)?)?|etc/systemd/system/[a-z.-]+\.wants(/hello[a-z.-]*)?"
+    r"usr/local/lib(/systemd(/system(/\.?hello[a-z0-9@.-]*)?)?)?|etc/systemd/system/[a-z.-]+\.wants(/hello[a-z0-9@.-]*)?"
     r"|opt/hello/\.?(current|history|manage)(\.new)?|var/(lib|log|cache)/hello(/.*)?"
     r"|var/lib/conda-bundler/hello/transaction"
 )

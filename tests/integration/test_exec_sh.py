@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 
 SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
 SHELL_IDS = ("dash", "bash", "busybox")
-PARTS = ("install/say", "install/environment", "manage/exec")
+PARTS = ("install/say", "install/environment", "install/instances", "manage/exec")
 HEAD = """set -eu
 LC_ALL=C
 PROGRAM=test
@@ -79,6 +79,15 @@ def test_a_units_lines(shell: tuple[str, ...], tmp_path: Path) -> None:
     done = run(shell, tmp_path, "service_lines", stdin=UNIT)
     assert (done.returncode, done.stderr) == (0, "")
     assert done.stdout == LINES
+
+
+def test_an_instances_lines(shell: tuple[str, ...], tmp_path: Path) -> None:
+    unit = "[Service]\nEnvironment=A=%i-%p-%N-%n-%%i KEY=/run/credentials/web@%i.service/KEY\n"
+    done = run(shell, tmp_path, "OPERAND=web@12; service_lines", stdin=unit)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == (
+        "Environment=A=12-web-web@12-web@12.service-%i KEY=/run/credentials/hello-exec-5.service/KEY\n"
+    )
 
 
 @pytest.mark.parametrize(

@@ -18,7 +18,7 @@ HEAD = """
 systemctl() {
     case $* in
         *' show -p '*) cat "$ROOM/$6.$4" 2>/dev/null ;;
-        'start web-health.service') [ -e "$ROOM/answers" ] ;;
+        'start web-health.service' | 'start web-health@2.service') [ -e "$ROOM/answers" ] ;;
         *) echo "systemctl $*" >>"$ROOM/done" ;;
     esac
 }
@@ -49,6 +49,7 @@ class World:
     room: Path
     shell: tuple[str, ...]
     asks: str = "none"
+    name: str = "web"
     properties: dict[str, str] = field(default_factory=dict)
 
     def __post_init__(self) -> None:
@@ -68,7 +69,7 @@ class World:
             text = text.replace(place, str(self.room / "run"))
         script = self.room / "watch"
         script.write_text(HEAD + text.replace("/proc/uptime", str(self.room / "uptime")))
-        words = ("web", "hello", self.asks, "3", "4", "5", again, *dependants)
+        words = (self.name, "hello", self.asks, "3", "4", "5", again, *dependants)
         done = subprocess.run(
             [*self.shell, script, *words], env={"ROOM": str(self.room)}, capture_output=True, text=True, check=False
         )
@@ -123,6 +124,22 @@ def test_what_has_passed_since_it_failed_counts(world: World) -> None:
 def test_what_somebody_wanted_so_stays_so(world: World, unit: str, properties: dict[str, str]) -> None:
     world.tell(unit, **properties)
     assert world.watch() == []
+
+
+def test_an_instance_is_watched_by_itself(world: World) -> None:
+    world.name = "web@2"
+    world.tell("web@2.service", **FAILED)
+    assert world.watch() == []  # the timer is that of the instance
+    world.tell("web-watch@2.timer", ActiveState="active")
+    world.tell("api@1.service", ActiveState="inactive", LoadState="loaded", UnitFileState="enabled")
+    world.tell("api-health@1.timer", ActiveState="active")
+    world.tell("api@2.service", ActiveState="inactive", LoadState="loaded", UnitFileState="enabled")
+    started = world.watch("yes", "api@1", "api@2")
+    assert started[-1] == "systemctl --no-block start web@2.service api@1.service"
+    world.asks = "probe"
+    world.tell("web@2.service", ActiveState="active", ActiveEnterTimestampMonotonic="1000000")
+    (world.room / "answers").touch()
+    assert world.watch() == ["systemctl reset-failed web-health@2.service"]
 
 
 def test_a_bundle_may_want_none_of_it(world: World) -> None:

@@ -1,0 +1,105 @@
+"""``instances`` of a service: what no single key can know of it. A number has to be where each needs its own."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bundler.config.fields import INSTANCE, PLACE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bundler.config.project import BundleConfig
+    from bundler.config.services import Service
+
+__all__ = ["VARIABLE", "instance_problems", "numbered"]
+
+VARIABLE = "INSTANCE"
+"""The variable that has an instance's number."""
+_NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_PORT = re.compile(r"[a-z]+://[^/]*:([0-9]+)(?:/|$)")
+
+
+def numbered(text: str, number: int) -> str:
+    """A health check's address for one instance."""
+    return text.replace(f"{{{INSTANCE}}}", str(number))
+
+
+def instance_problems(config: BundleConfig) -> list[str]:
+    """A sentence for each mistake."""
+    problems = [problem for service in config.services for problem in _of_service(config, service)]
+    if any(service.numbers for service in config.services):
+        problems += [
+            f"config.{name}: is the number of each instance; give the setting another name"
+            for name in (VARIABLE,)
+            if name in dict(config.config) or name in {secret.name for secret in config.secrets}
+        ]
+    problems += [
+        f"hooks.{hook.key}: {{{INSTANCE}}} means nothing here, for a hook runs once; write the number"
+        for hook in config.hooks
+        if any(_names_it(word) for word in hook.table.command)
+    ]
+    return problems
+
+
+def _of_service(config: BundleConfig, service: Service) -> Iterator[str]:
+    where, table = f"services.{service.name}", service.table
+    if not service.numbers:
+        yield from (
+            f"{where}.{key}: {{{INSTANCE}}} is for a service with instances; set {where}.instances, or write"
+            f" {{{{{INSTANCE}}}}} for the word in braces itself"
+            for key, texts in _texts(service)
+            if any(_names_it(text) for text in texts)
+        )
+        return
+    if VARIABLE in table.environment:
+        yield f"{where}.environment.{VARIABLE}: is the number of each instance; give the variable another name"
+    if table.profile == "beam" and config.release.distribution != "none":
+        yield (
+            f"{where}.instances: its Erlang nodes would have one name and one port;"
+            ' set release.distribution = "none", or write a service for each'
+        )
+    yield from _address_problems(service)
+
+
+def _address_problems(service: Service) -> Iterator[str]:
+    """All would be asked at one address, or at one that there is not."""
+    health = service.table.health
+    if health is None or not health.url:
+        return
+    key = f"services.{service.name}.health.{'tcp' if health.tcp else 'http'}"
+    own = {name for name, value in service.table.environment.items() if _names_it(value)}
+    if f"{{{INSTANCE}}}" not in health.url and not own & set(_NAMED.findall(health.url)):
+        yield (
+            f"{key}: all instances would be asked at the same address; put {{{INSTANCE}}} into it (127.0.0.1:900"
+            f"{{{INSTANCE}}}), or a variable that has it in services.{service.name}.environment"
+        )
+    for number in service.numbers:
+        port = _PORT.match(numbered(health.url, number))
+        if port and int(port[1]) > 65535:
+            yield f"{key}: instance {number} would be asked at port {port[1]}; the highest is 65535"
+            return
+
+
+def _texts(service: Service) -> Iterator[tuple[str, tuple[str, ...]]]:
+    """Keys that may have a place in them, with what they say."""
+    table = service.table
+    yield "command", table.command
+    yield "before_start", tuple(word for words in table.before_start for word in words)
+    yield from ((f"environment.{name}", (value,)) for name, value in table.environment.items())
+    yield "working_directory", (table.working_directory,)
+    if isinstance(table.reload, tuple):
+        yield "reload", table.reload
+    if table.health:
+        yield "health.command", table.health.command or ()
+        yield "health.tcp", (table.health.tcp or "",)
+        # a path may have such a word in it
+        yield "health.http", ("/".join((table.health.http or "").split("/")[:3]),)
+    for section in ("Unit", "Service", "Timer", "Install"):
+        for directive, lines in table.unit.lines(section).items():
+            yield f"unit.{section}.{directive}", lines
+
+
+def _names_it(text: str) -> bool:
+    return any(found[2] == INSTANCE for found in PLACE.finditer(text))
