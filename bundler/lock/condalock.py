@@ -9,6 +9,7 @@ import shutil
 import sys
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, replace
+from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -96,13 +97,8 @@ def write_lockfile(
         solver = _solver(request, settings, room, watch)
         # where conda's own configuration may matter, which is not looked at, conda-lock is always run
         replay = Replay.of(request, environment, room) if read and not update else None
-        conda = replay.again(solver, watch) if replay else None
-        if failure := read_failure(room.report):
-            raise translate_solver(failure, request.where)
-        if conda is None:
-            conda = _conda_part(request, environment, room, watch, ["--conda", str(solver), *arguments])
-            if replay:
-                replay.keep(conda)
+        run = partial(_conda_part, request, environment, room, watch, ["--conda", str(solver), *arguments])
+        conda = replay.part(solver, watch, run) if replay else run()
         _tell([f"conda-lock warns: {warning}" for warning in conda.warnings], progress)
         room.lockfile.write_bytes(without_absent(conda.lockfile))
         if environment.is_completed:

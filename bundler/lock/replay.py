@@ -25,13 +25,15 @@ from typing import TYPE_CHECKING, Any
 from bundler import __version__
 from bundler.digests import sha256_of
 from bundler.lock.environ import clean_environ
+from bundler.lock.launcher import read_failure
 from bundler.lock.request import OWN_SOLVER, assumed_packages, virtual_packages_file
 from bundler.lock.shown import HIDDEN
+from bundler.lock.translate import translate_solver
 from bundler.lock.views import without_pip
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping
+    from collections.abc import Callable, Mapping
 
     from bundler.lock.environment import Environment
     from bundler.lock.request import LockRequest
@@ -80,11 +82,19 @@ class Replay:
         key = sha256_of([inputs.encode()])
         return cls(request=request, environment=environment, room=room, path=cache_dir("conda-part") / name, key=key)
 
-    def again(self, solver: Path, watch: Watch) -> CondaPart | None:
-        """What conda-lock would write; None if it has to be run. ``solver`` is our launcher.
+    def part(self, solver: Path, watch: Watch, run: Callable[[], CondaPart]) -> CondaPart:
+        """What conda-lock would write, or has written when it was ``run``. ``solver`` is our launcher.
 
-        The virtual packages, and what the solver leaves there, are in the room then.
+        The virtual packages, and what the solver leaves there, are in the room then. Raises what ``run`` raises, and
+        :class:`BundlerError` if the solver says what is wrong, as it would say to conda-lock.
         """
+        part = self._again(solver, watch)
+        if part is None:
+            part = run()
+            self._keep(part)
+        return part
+
+    def _again(self, solver: Path, watch: Watch) -> CondaPart | None:
         record = self._read()
         if record is None:
             return None
@@ -93,6 +103,8 @@ class Replay:
         for platform, asked in record["asked"].items():
             if not self._ask(solver, platform, asked, watch):
                 break
+        if failure := read_failure(self.room.report):
+            raise translate_solver(failure, self.request.where)
         answered = self._answered()
         if answered != record["asked"]:
             self._clear()
@@ -101,7 +113,7 @@ class Replay:
             os.utime(self.path)
         return CondaPart(lockfile=record["lockfile"].encode(), warnings=tuple(record["warnings"]))
 
-    def keep(self, part: CondaPart) -> None:
+    def _keep(self, part: CondaPart) -> None:
         """conda-lock has written this. A cache that cannot be written to costs time later, nothing else."""
         asked, lockfile = self._answered(), part.lockfile.decode()
         if asked is None or asked.keys() != set(self.request.platforms) or str(self.room.path) in lockfile:
@@ -142,12 +154,12 @@ class Replay:
             calls = [json.loads(line) for line in file.read_text(encoding="utf-8").splitlines()]
             if len(calls) != 1 or calls[0]["command"] != "create":
                 return None
-            channels, virtual = calls[0]["channels"], calls[0]["channels"][-1]
+            *channels, virtual = calls[0]["channels"] or [""]
             if not virtual.startswith((f"file://{self.room.path}/", self._virtual_channel())):
                 return None
             answer = json.dumps(calls[0]["answer"]).replace(json.dumps(virtual)[1:-1], _VIRTUAL)
             found[file.stem] = {
-                "channels": [*channels[:-1], _VIRTUAL],
+                "channels": [*channels, _VIRTUAL],
                 "specs": calls[0]["specs"],
                 "answer": sha256_of([answer.encode()]),
             }
