@@ -8,6 +8,7 @@
 #   make test TESTS=tests/e2e WORKERS=0      a part of the tests, one after the other
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
 #   make sweep GROUPS=web,data               some groups of them
+#   make fuzz FUZZ_SECONDS=600               other bytes for every parser of foreign ones; a minute in all, unless said
 #   make test-large                          two environments of several gigabytes: 40 GB of disk and half an hour
 
 PYTHON ?= python3
@@ -18,6 +19,8 @@ SIZES ?= 1,3
 TESTS ?=
 LARGE ?= tests/large
 GROUPS ?=
+FUZZ_SECONDS ?= 60
+FUZZ ?=
 # More than there are processors: an end-to-end test waits for systemd half of its time.
 WORKERS ?= $(shell expr $$(nproc) \* 2)
 
@@ -31,7 +34,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench test test-large sweep lint clean
+.PHONY: bundle channel bench test test-large sweep fuzz lint clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -61,6 +64,10 @@ test-large: .venv/.ready
 sweep: .venv/.ready
 	tests/tools
 	PYTHONPATH=tests:. $(BIN)/python -m sweep $(addprefix --groups=,$(GROUPS))
+
+# Not a part of `make test`, which gives each target a few inputs. FUZZ=wheel: the targets whose name has that in it.
+fuzz: .venv/.ready
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest tests/fuzz $(if $(FUZZ),-k "$(FUZZ)")
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

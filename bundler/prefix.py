@@ -210,9 +210,13 @@ def _entries(archive: Archive) -> tuple[Mapping[str, Any], ...]:
     try:
         index, entries = json.loads(archive.info[INDEX]), archive.paths()
         archive.entry_points()
+        if not all(isinstance(entry, dict) and isinstance(entry.get("_path"), str) for entry in entries):
+            raise ValueError("an entry of paths.json has no `_path`")
+        if any("prefix_placeholder" in entry and not _is_rewritten(entry) for entry in entries):
+            raise ValueError("an entry of paths.json has a placeholder that is none")
         found = index["name"], index["version"]
         subdir = subdir_of(index, archive.package.platform)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+    except (ValueError, LookupError, TypeError, AttributeError, RecursionError) as error:
         raise PrefixError(
             f"not a conda package: its metadata cannot be read ({error!r})",
             where=where,
@@ -232,6 +236,11 @@ def _entries(archive: Archive) -> tuple[Mapping[str, Any], ...]:
             remedy="The channel has it in the wrong place, or the lockfile was edited by hand; lock again.",
         )
     return entries
+
+
+def _is_rewritten(entry: Mapping[str, Any]) -> bool:
+    placeholder, mode = entry["prefix_placeholder"], entry.get("file_mode")
+    return placeholder is None or (isinstance(placeholder, str) and mode in ("text", "binary"))
 
 
 def _check_room(archive: Archive, entries: tuple[Mapping[str, Any], ...], baked: str) -> None:

@@ -25,6 +25,15 @@ class _NotPlainError(Exception):
 
 def load_yaml(data: bytes) -> Any:
     """What ``data`` says. Raises :class:`yaml.YAMLError` and :class:`ValueError` for what is no YAML, or not safe."""
+    try:
+        return _loaded(data)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except TypeError as error:  # what PyYAML makes of some tags and keys
+        raise ValueError(str(error)) from error
+
+
+def _loaded(data: bytes) -> Any:
     loader = _LOADER(data)
     try:
         return _document(loader)
