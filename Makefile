@@ -10,6 +10,7 @@
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
 #   make sweep GROUPS=web,data               some groups of them
 #   make requirements                        writes requirements.txt anew, after a change to pyproject.toml
+#   make fuzz FUZZ_SECONDS=600               other bytes for every parser of foreign ones; a minute in all, unless said
 #   make test-large                          two environments of several gigabytes: 40 GB of disk and half an hour
 
 PYTHON ?= python3
@@ -21,6 +22,8 @@ TESTS ?=
 LARGE ?= tests/large
 GROUPS ?=
 UPGRADE ?=
+FUZZ_SECONDS ?= 60
+FUZZ ?=
 # More than there are processors: an end-to-end test waits for systemd half of its time.
 WORKERS ?= $(shell expr $$(nproc) \* 2)
 
@@ -34,7 +37,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench test test-all test-large sweep lint requirements clean
+.PHONY: bundle channel bench test test-all test-large sweep fuzz lint requirements clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -66,6 +69,10 @@ test-large: .venv/.ready
 sweep: .venv/.ready
 	tests/tools
 	PYTHONPATH=tests:. $(BIN)/python -m sweep $(addprefix --groups=,$(GROUPS))
+
+# Not a part of `make test`, which gives each target a few inputs. FUZZ=wheel: the targets whose name has that in it.
+fuzz: .venv/.ready
+	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest tests/fuzz $(if $(FUZZ),-k "$(FUZZ)")
 
 lint: .venv/.ready
 	$(BIN)/ruff check .

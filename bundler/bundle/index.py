@@ -347,7 +347,7 @@ def read_manifest(content: bytes, *, where: str) -> Manifest:
     """Parse manifest.json. Raises :class:`VerificationError` for what is none, or is of a later schema."""
     try:
         document = json.loads(content)
-    except ValueError as error:
+    except (ValueError, RecursionError) as error:
         raise VerificationError(f"its manifest.json is damaged: {error}", where=where, remedy=COPY_AGAIN) from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:

@@ -24,6 +24,8 @@ _KINDS = {REGULAR, LINK, DIRECTORY}
 _REFUSED = {b"1": "a hard link", b"3": "a device", b"4": "a device", b"6": "a FIFO", b"S": "a sparse file"}
 _POSIX, _GNU = b"ustar\x0000", b"ustar  \0"
 _MOST_RECORDS = 1 << 16
+_MOST_DIGITS = 15
+"""Of a size in decimal: a petabyte."""
 _EMPTY = bytes(BLOCK)
 
 
@@ -156,7 +158,7 @@ def _member(block: bytes, records: dict[bytes, bytes], header: bytes) -> TarMemb
         raise TarDamage(f"{path} is a link to nothing")
     size = _number(block, 124, 136)
     if b"size" in records:
-        if not records[b"size"].isdigit():
+        if not records[b"size"].isdigit() or len(records[b"size"]) > _MOST_DIGITS:
             raise TarDamage("a header has a number that is none")
         size = int(records[b"size"])
     if size and kind != REGULAR:

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import ipaddress
 import math
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Annotated, Literal
 
@@ -14,6 +13,7 @@ from bundler.config.fields import Line, Model
 from bundler.cooldown import parse_age
 from bundler.errors import without_credentials
 from bundler.fetch.channels import LONGEST_READ, MOST_RETRIES, Access, Priority, has_secret
+from bundler.fetch.secrets import is_http_url
 
 if TYPE_CHECKING:
     from typing_extensions import Self
@@ -96,7 +96,7 @@ class ReleaseTable(Model):
 
 
 def _channel_address(value: str) -> str:
-    if not re.match(r"(https?://[^/]|file:///)", value):
+    if not (value.startswith("file:///") or is_http_url(value)):
         raise ValueError(f"{without_credentials(value)!r} is no URL: https://…, http://… or file:///…")
     if has_secret(value):
         raise ValueError(

@@ -7,13 +7,14 @@ from __future__ import annotations
 
 import re
 from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
 
 from bundler.errors import ConfigError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["VARIABLE", "braced", "has_secret", "public_url", "written_out"]
+__all__ = ["VARIABLE", "braced", "has_secret", "is_http_url", "public_url", "written_out"]
 
 VARIABLE = re.compile(r"\$\{?(\w+)\}?", re.ASCII)
 """An environment variable in a channel's URL, as conda-lock keeps credentials out of the lockfile."""
@@ -28,6 +29,16 @@ _QUERY = re.compile(r"\?[^#]*")
 def public_url(url: str) -> str:
     """``url`` without user, password, token and query, be they written out or variables."""
     return _QUERY.sub("", _TOKEN.sub("", _USER.sub("", url))) if _HTTP.match(url) else url
+
+
+def is_http_url(text: str) -> bool:
+    """Whether ``text`` is a URL of a server, in which variables may stand."""
+    if not re.match(r"https?://[^/?#]", text):
+        return False
+    try:
+        return bool(urlsplit(text).hostname)
+    except ValueError:  # of an address in brackets
+        return False
 
 
 def has_secret(url: str) -> bool:

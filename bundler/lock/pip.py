@@ -5,11 +5,11 @@ Only wheels can be installed without running anybody's code, so all that cannot 
 
 from __future__ import annotations
 
-import re
 from typing import TYPE_CHECKING, Any
 
 from bundler.errors import LockError, without_credentials
 from bundler.fetch.channels import variables_of, written_out
+from bundler.fetch.secrets import is_http_url
 from bundler.lock.requirements import BUILD_IT, is_without_secret, read_pip_list
 
 if TYPE_CHECKING:
@@ -38,7 +38,7 @@ def pip_mistakes(document: dict[str, Any], path: Path) -> list[str]:
     mistakes += [
         f"`{without_credentials(url)}` of `pip-repositories:` is no http:// or https:// URL"
         for url in repositories
-        if not re.match(r"https?://[^/]", url)
+        if not is_http_url(url)
     ]
     return mistakes
 

@@ -36,6 +36,15 @@ def load_yaml12(data: bytes) -> Any:
 
 
 def _load(data: bytes, kind: Any) -> Any:
+    try:
+        return _loaded(data, kind)
+    except RecursionError:
+        raise ValueError("it is nested too deeply") from None
+    except TypeError as error:  # what PyYAML makes of some tags and keys
+        raise ValueError(str(error)) from error
+
+
+def _loaded(data: bytes, kind: Any) -> Any:
     loader = kind(data)
     try:
         return _document(loader)

@@ -48,7 +48,7 @@ def plain_request(directory: Path, overrides: Overrides, solver: str) -> tuple[L
     """The request and lockfiles of a bundle.toml as most people write it. Raises :class:`NotPlainError`."""
     try:
         document = tomllib.loads((directory / CONFIG_NAME).read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise NotPlainError from error
     bundle, tables = _table(document, "bundle"), _table(document, "platforms")
     _sure(document.keys() <= _TABLES)

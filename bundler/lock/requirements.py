@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from bundler.errors import without_credentials
-from bundler.fetch.channels import has_secret
+from bundler.fetch.secrets import has_secret, is_http_url
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -140,9 +140,11 @@ def _read_option(text: str, place: _Place, found: PipList) -> str:
 
 
 def _read_index(name: str, value: str, place: _Place, found: PipList) -> str:
-    if not re.match(r"https?://[^/]", value):
+    if not is_http_url(value):
         if name != "--find-links":
             return "is no http:// or https:// URL"
+        if not value.isprintable():
+            return "names no directory and no URL"
         path = place.directory / value.removeprefix("file://")
         if not path.is_dir():
             return "names no directory and no URL"
@@ -162,6 +164,8 @@ def _read_index(name: str, value: str, place: _Place, found: PipList) -> str:
 def _read_file(value: str, place: _Place, found: PipList, *, constraint: bool) -> str:
     if re.match(r"https?://", value):
         return "names a file on the network: keep a copy of it beside environment.yml, and name that"
+    if not value.isprintable():
+        return "names no file"
     path = (place.directory / value.removeprefix("file://")).resolve()
     if path in place.above:
         return "names a file that names itself"
@@ -229,9 +233,9 @@ def _add(bare: str, url: str | None, hashes: tuple[str, ...], place: _Place, fou
 
 def _url_reason(text: str) -> str:
     text = text.partition(" ;")[0]
-    url = urlsplit(text)
     if _PATH.match(text):
         return f"is a file of this machine: {BUILD_IT}"
+    url = urlsplit(text if is_http_url(text) else "")
     if url.scheme != "https" or not url.path.endswith(".whl"):
         return f"is the URL of no wheel (https://….whl): {BUILD_IT}"
     if url.username is not None or url.query:

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import stat
+import struct
 import zipfile
+import zlib
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
@@ -34,6 +36,7 @@ __all__ = ["Wheel", "check_fit", "read_wheel"]
 _REGULAR = (0, stat.S_IFREG)
 """Zip files made on other systems have no file type."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error)
 _REMEDY = "Take another build of it, or a conda package."
 
 
@@ -74,7 +77,7 @@ def read_wheel(path: Path) -> Wheel:
         )
     except (InvalidWheelFilename, InvalidVersion, InvalidSpecifier, InvalidRequirement) as error:
         raise PrefixError(f"not a wheel: {error}", where=where, remedy=_REMEDY) from error
-    except (OSError, zipfile.BadZipFile, UnicodeError, RuntimeError, NotImplementedError) as error:
+    except (*_DAMAGES, OSError, EOFError, LookupError, ValueError, RuntimeError) as error:
         raise PrefixError(f"not a wheel: it cannot be read ({error})", where=where, remedy=_REMEDY) from error
     if found != (name, version):
         raise PrefixError(
@@ -106,7 +109,8 @@ def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
     for entry in entries:
         name = entry.filename.removesuffix("/")
         mode = entry.external_attr >> 16
-        regular = entry.is_dir() or stat.S_IFMT(mode) in _REGULAR
+        is_directory = entry.filename.endswith("/")
+        regular = is_directory or stat.S_IFMT(mode) in _REGULAR
         if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\\" in name:
             return f"holds a name that leads out of it, or nowhere: {entry.filename!r}"
         if _CONTROL.search(name):
@@ -115,7 +119,7 @@ def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
             return f"holds {name} twice"
         if not regular:
             return f"holds {name}, which is neither a file nor a directory"
-        if mode & 0o7000 and not entry.is_dir():
+        if mode & 0o7000 and not is_directory:
             return f"holds {name} with a setuid, setgid or sticky bit (mode {stat.S_IMODE(mode):o})"
         seen.add(name)
     return None

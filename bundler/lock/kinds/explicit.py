@@ -33,7 +33,8 @@ def explicit_platform(path: Path) -> str:
     for line in lines:
         if found := _HEADER.fullmatch(line):
             return found[1]
-    subdirs = {url.split("#")[0].split("/")[-2] for url in _urls(lines) if url.count("/") > 1} - {"noarch"}
+    places = [url.split("#")[0].split("/") for url in _urls(lines)]
+    subdirs = {parts[-2] for parts in places if len(parts) > 2} - {"noarch"}
     if len(subdirs) == 1:
         return subdirs.pop()
     told = f"packages of {', '.join(sorted(subdirs))}" if subdirs else "packages of no platform (noarch) alone"

@@ -129,7 +129,7 @@ def load_toml(path: Path, kind: Kind) -> Mapping[str, Any]:
         raise ConfigError("there is no such lockfile", where=str(path), remedy=kind.remedy) from missing
     except OSError as failed:
         raise ConfigError(f"cannot be read: {failed.strerror}", where=str(path)) from failed
-    except (tomllib.TOMLDecodeError, UnicodeDecodeError) as damaged:
+    except (ValueError, RecursionError) as damaged:  # no TOML, no UTF-8, numbers too large, too deep
         raise LockError(
             f"not valid TOML: {without_credentials(str(damaged))}", where=str(path), remedy=kind.remedy
         ) from damaged

@@ -1,0 +1,130 @@
+"""Bundles that came by mail: tars, manifests, lists of digests."""
+
+from __future__ import annotations
+
+import gzip
+import hashlib
+import io
+import json
+import tarfile
+from typing import TYPE_CHECKING, Any
+
+from bundlekit import LEAST
+from fuzzkit import Target, bytes_like, texts_like, twisted
+from hypothesis import strategies as st
+
+from bundler.bundle.assemble import SUMS
+from bundler.bundle.diff import diff
+from bundler.bundle.index import read_manifest
+from bundler.bundle.inspect import inspect
+from bundler.bundle.read import OpenBundle, Piece
+from bundler.bundle.tree import read_tree
+from bundler.bundle.verify import _check_sums, verify
+from bundler.progress import QuietProgress
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["TARGETS"]
+
+MANIFEST: dict[str, Any] = LEAST | {
+    "payload": LEAST["payload"]
+    | {"segments": [{"name": "app/", "offset": 0, "length": 30, "sha256": "0" * 64}], "unpacked_size": 1 << 20},
+    "options": {"exclude": ["*.a"]},
+    "config": {"PORT": "8000"},
+    "requires": {"machine": "x86_64", "glibc": "2.17", "libraries": [{"soname": "libGL.so.1", "need": "optional"}]},
+}
+
+
+def _tar(*members: tuple[str, bytes, bytes, str]) -> bytes:
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w", format=tarfile.PAX_FORMAT) as tar:
+        for name, kind, content, link in members:
+            info = tarfile.TarInfo(name)
+            info.type, info.linkname, info.size = kind, link, len(content)
+            info.mode = 0o755 if kind == tarfile.DIRTYPE else 0o644
+            tar.addfile(info, io.BytesIO(content))
+    return raw.getvalue()
+
+
+TREE = _tar(
+    ("env", tarfile.DIRTYPE, b"", ""),
+    ("env/x", tarfile.REGTYPE, b"hello\n", ""),
+    ("env/" + "long/" * 30 + "é", tarfile.REGTYPE, b"x" * 600, ""),
+    ("env/l", tarfile.SYMTYPE, b"", "x"),
+)
+BUNDLE = _tar(
+    ("small", tarfile.DIRTYPE, b"", ""),
+    ("small/manifest.json", tarfile.REGTYPE, json.dumps(MANIFEST).encode(), ""),
+    ("small/payload.tar.gz", tarfile.REGTYPE, gzip.compress(TREE, mtime=0), ""),
+    ("small/units/small.service", tarfile.REGTYPE, b"[Service]\nExecStart=/x\n", ""),
+)
+
+
+def _bundle(data: bytes, room: Path) -> None:
+    path = room / "small.tar"
+    path.write_bytes(data)
+    found = inspect(path)
+    "\n".join(found.lines())
+    json.dumps(found.document())
+    verify(path, QuietProgress())
+
+
+def _payload(data: bytes, room: Path) -> None:
+    """The tar in it, in each form of compression."""
+    codec = ("none", "gzip")[len(data) % 2]
+    content = data if codec == "none" else gzip.compress(data, compresslevel=1, mtime=0)
+    said = MANIFEST["payload"] | {"codec": codec, "size": len(content)}
+    read_tree(_opened(room, MANIFEST | {"payload": said}, content))
+
+
+def _compressed(data: bytes, room: Path) -> None:
+    read_tree(_opened(room, MANIFEST, data))
+
+
+def _opened(room: Path, manifest: Any, payload: bytes) -> OpenBundle:
+    files = {"manifest.json": json.dumps(manifest).encode(), "payload.tar.gz": payload}
+    pieces = {}
+    for name, content in files.items():
+        (room / name).write_bytes(content)
+        pieces[name] = Piece(file=room / name, offset=0, size=len(content))
+    return OpenBundle(path=room, form="dir", top=room.name, pieces=pieces)
+
+
+def _manifest(data: bytes, room: Path) -> None:
+    manifest = read_manifest(data, where="small")
+    manifest.packed()
+    manifest.app_segment()
+    manifest.requires.lines()
+    (room / "manifest.json").write_bytes(data)
+    (room / "payload.tar.gz").write_bytes(gzip.compress(TREE, mtime=0))
+    found = inspect(room)
+    "\n".join(found.lines())
+    json.dumps(found.document())
+    different = diff(room, room)
+    "\n".join(different.lines())
+
+
+def _sums(data: bytes, room: Path) -> None:
+    bundle = _opened(room, MANIFEST, b"x")
+    (room / SUMS).write_bytes(data)
+    pieces = {**bundle.pieces, SUMS: Piece(file=room / SUMS, offset=0, size=len(data))}
+    bundle = OpenBundle(path=room, form="dir", top=room.name, pieces=pieces)
+    digests = {name: hashlib.sha256((room / name).read_bytes()).hexdigest() for name in pieces}
+    _check_sums(bundle, digests)
+
+
+SUMS_TEXT = f"{'ab' * 32}  manifest.json\n{'cd' * 32}  payload.tar.gz\n"
+TARGETS = (
+    Target(name="bundle", inputs=bytes_like(BUNDLE), run=_bundle),
+    Target(name="tar headers", inputs=bytes_like(TREE), run=_payload),
+    Target(name="payload", inputs=bytes_like(gzip.compress(TREE, mtime=0)), run=_compressed),
+    Target(
+        name="manifest.json",
+        inputs=st.one_of(
+            twisted(MANIFEST).map(lambda it: json.dumps(it).encode()), texts_like(json.dumps(MANIFEST, indent=1))
+        ),
+        run=_manifest,
+    ),
+    Target(name="SHA256SUMS", inputs=texts_like(SUMS_TEXT), run=_sums),
+)
