@@ -141,7 +141,7 @@ def test_what_a_service_puts_in_the_place_of_its_directories_is_not_given_to_it(
     tables = f'[secrets]\nTOKEN = {{ delivery = "{delivery}" }}\n[services.hello]\ncommand = ["serve"]\n'
     tables += 'profile = "generic"\nworking_directory = "{state}/a/desk"\n'
     tables += 'unit = { Service = { StateDirectory = "hello/b/more" } }\n'
-    secrets = (Secret(name="TOKEN", bytes=32, format="hex", delivery=delivery),)  # type: ignore[arg-type]
+    secrets = (Secret(name="TOKEN", bytes=32, format="hex", delivery=delivery),)
     serve = "#!/bin/sh\npwd >/var/lib/hello/pwd\nwhile :; do sleep 1; done\n"
     good(target, Spec(tables=tables, serve=serve, secrets=(COOKIE, *secrets)))
     assert target.sh("cat /var/lib/hello/pwd; stat -c %U /var/lib/hello/a /var/lib/hello/b/more").split() == [

@@ -33,10 +33,10 @@ def test_a_unit_of_the_same_name_is_none_of_ours(shell: tuple[str, ...], tmp_pat
     parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in ("say", "files", "ports"))
     for number, text in enumerate(PROCESSES):
         (tmp_path / str(number)).write_text(text)
-    files = [tmp_path / str(number) for number in range(len(PROCESSES))]
+    files = [str(tmp_path / str(number)) for number in range(len(PROCESSES))]
     words = [*shell, "-c", f'set -eu\n{parts}\nin_group "$@"', "sh", GROUP, *files]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
-    assert done.stdout.split() == [str(file) for file, ours in zip(files, PROCESSES.values(), strict=True) if ours]
+    assert done.stdout.split() == [file for file, ours in zip(files, PROCESSES.values(), strict=True) if ours]
     for nothing in ("", "/"):  # of a unit that does not run
         words = [*shell, "-c", f'set -eu\n{parts}\nin_group "$@" || echo none', "sh", nothing, *files]
         assert subprocess.run(words, capture_output=True, text=True, check=False).stdout == "none\n"

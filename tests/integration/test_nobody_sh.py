@@ -73,7 +73,7 @@ set | sed -n /ROOTS_OWN/p
 @ROOMS
 def test_who_it_is_and_what_it_can_write_to(shell: tuple[str, ...], room: Path, roomed: str) -> None:
     (room / "open/look").write_text(LOOK.replace("@ROOM@", str(room)))
-    steps = f"""prepare_nobody
+    steps = f"""prepare_nobody "" ""
 echo "$NOBODY_HOME $NOBODY_ROOMED"
 ask_nobody 20 env -i HOME="$NOBODY_HOME" PATH="$PATH" /bin/sh {room}/open/look
 dismiss_nobody
@@ -109,7 +109,7 @@ def test_a_number_that_is_somebodys_is_not_taken(shell: tuple[str, ...], room: P
 @ROOMS
 def test_nothing_of_it_is_left(shell: tuple[str, ...], room: Path, roomed: str) -> None:
     """What goes into a session of its own, and what lasts too long."""
-    steps = """prepare_nobody
+    steps = """prepare_nobody "" ""
 ask_nobody 20 /bin/sh -c 'setsid sleep 3333 & (setsid sh -c "trap : TERM; sleep 3334; :" &) ; exit 5' || echo "$?"
 ask_nobody 1 sleep 3335 || echo "$?"
 """
