@@ -57,12 +57,14 @@ prepare_nobody() { # IN OUT: directories; both may be empty
     [ -z "$NOBODY_OUT" ] || chown "$NOBODY:$NOBODY" "$NOBODY_OUT" || die 12 "cannot give $NOBODY_OUT away"
 }
 
-# Its processes are all gone by then, so what is in there stays as it is.
+# Its processes are all gone by then, so what is in there stays as it is. Also what runs that were killed have left.
 dismiss_nobody() {
     end_nobody
-    case $NOBODY_DIR in
-        /tmp/conda-bundler.??????????) rm -rf "$NOBODY_DIR" ;;
-    esac
+    for nobody_dir in /tmp/conda-bundler.??????????; do
+        if [ -d "$nobody_dir" ] && [ ! -L "$nobody_dir" ] && [ -n "$(find "$nobody_dir" -prune -user 0)" ]; then
+            rm -rf "$nobody_dir"
+        fi
+    done
     NOBODY_DIR=
 }
 

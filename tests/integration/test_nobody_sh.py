@@ -23,6 +23,12 @@ PYTHON = "/usr/bin/python3"  # one that everybody may run
 ROOMS = pytest.mark.parametrize("roomed", ["yes", ""], ids=["in a room", "without one"])
 # What a kernel that gives nobody namespaces of his own answers.
 NO_ROOM = "room_words() { return 1; }\n"
+# Other tests run at the same time, on machines whose processes this one's root reaches: nothing of theirs is touched.
+NUMBERS = tuple(1_910_000_000 + 8 * os.getpid() + number for number in range(4))
+OWN = {
+    "1900000001 1900000002 1900000003 1900000004": " ".join(map(str, NUMBERS)),
+    "/tmp/conda-bundler.": f"/tmp/conda-bundler-test-{os.getpid()}.",
+}
 HEAD = """set -eu
 NAME=hello RELEASE=1.0 PROGRAM=install.sh IMAGE='' SERVICE_USER=root STATE=/var/lib/hello
 ROOT={room} WORK={room}/work STAGE={room}/releases/.1.0.partial
@@ -55,6 +61,9 @@ def room() -> Iterator[Path]:
 
 def run(shell: tuple[str, ...], room: Path, roomed: str, steps: str) -> subprocess.CompletedProcess[str]:
     parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in PARTS)
+    for theirs, ours in OWN.items():
+        assert theirs in parts
+        parts = parts.replace(theirs, ours)
     script = f"{HEAD.format(room=room)}{parts}{'' if roomed else NO_ROOM}{steps}\n"
     words = [*shell, "-c", script]
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "ROOTS_OWN": "1"}
@@ -97,13 +106,13 @@ def test_a_number_that_is_somebodys_is_not_taken(shell: tuple[str, ...], room: P
     assert run(shell, room, "", f"in_ranges 1900000001 {room}/subuid && in_ranges 165535 {room}/subuid").returncode == 0
     for number in (99999, 165536, 1900000002):
         assert run(shell, room, "", f"in_ranges {number} {room}/subuid").returncode == 1
-    assert run(shell, room, "", "is_somebody 0 && ! is_somebody 1900000001").returncode == 0
-    with subprocess.Popen(["setpriv", "--reuid=1900000001", "--clear-groups", "sleep", "60"]) as other:
+    assert run(shell, room, "", f"is_somebody 0 && ! is_somebody {NUMBERS[0]}").returncode == 0
+    with subprocess.Popen(["setpriv", f"--reuid={NUMBERS[0]}", "--clear-groups", "sleep", "60"]) as other:
         try:
             done = run(shell, room, "", "choose_nobody; echo $NOBODY")
         finally:
             other.kill()
-    assert done.stdout == "1900000002\n", done.stderr
+    assert done.stdout == f"{NUMBERS[1]}\n", done.stderr
 
 
 @ROOMS
