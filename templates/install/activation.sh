@@ -18,7 +18,7 @@ activate() { # DIR: the stage, or the release itself
         return 0
     fi
     say "asking its activation scripts"
-    if ! prepare_nobody; then
+    if ! prepare_nobody "" ""; then
         warn "its activation scripts are not run: $NOBODY_WHY" "Services lack what they would set."
         return 0
     fi

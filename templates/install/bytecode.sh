@@ -39,12 +39,14 @@ bytecode_place() { # below it: Python puts what it makes where the source's own 
 # None of its processes is left, so what is there stays as it is while root looks at it.
 take_bytecode() { # DIR
     bytecode_odd=$(find "$BYTECODE" \( ! -type d ! -type f -o -type f -links +1 \) | sed -n 1p)
-    [ -d "$1" ] && [ -z "$bytecode_odd" ] || {
-        [ -z "$bytecode_odd" ] || refuse_bytecode "something else than plain files"
+    if [ -n "$bytecode_odd" ]; then
+        refuse_bytecode "something else than plain files"
         return 0
-    }
-    find "$BYTECODE" -exec chown -h 0:0 {} + && find "$BYTECODE" -type f -exec chmod 0644 {} + ||
+    fi
+    [ -d "$1" ] || return 0 # nothing was made
+    if ! find "$BYTECODE" -exec chown -h 0:0 {} + || ! find "$BYTECODE" -type f -exec chmod 0644 {} +; then
         die 12 "cannot change what is in $BYTECODE"
+    fi
     (cd "$1" && find . -type f) | sed -e 's|^\./||' -e 's|\.[^./]*\.pyc$|.py|' | sort -u >"$WORK/compiled"
     sort -u "$STAGE/share/bytecode" >"$WORK/asked"
     if [ -n "$(sort "$WORK/compiled" "$WORK/asked" "$WORK/asked" | uniq -u | sed -n 1p)" ]; then

@@ -39,27 +39,32 @@ NOBODY_ROOM='
 '
 
 # Sets NOBODY_WHY and fails if there is no way.
-prepare_nobody() { # [IN OUT]
-    NOBODY_IN=${1-}
-    NOBODY_OUT=${2-}
+prepare_nobody() { # IN OUT: directories; both may be empty
+    NOBODY_IN=$1
+    NOBODY_OUT=$2
     choose_nobody || return 1
-    NOBODY_DIR=$(mktemp -d /tmp/conda-bundler.XXXXXXXXXX) && chmod 0755 "$NOBODY_DIR" ||
+    if ! NOBODY_DIR=$(mktemp -d /tmp/conda-bundler.XXXXXXXXXX) || ! chmod 0755 "$NOBODY_DIR"; then
         die 12 "cannot make a directory in /tmp" "Look for a full or read-only disk."
+    fi
     NOBODY_HOME=$NOBODY_DIR/home
     NOBODY_ROOMED=yes
     if ! room_words run_words_now true </dev/null >/dev/null 2>&1; then
         NOBODY_ROOMED=
-        mkdir -m 0700 "$NOBODY_HOME" && chown "$NOBODY:$NOBODY" "$NOBODY_HOME" || die 12 "cannot make $NOBODY_HOME"
+        if ! mkdir -m 0700 "$NOBODY_HOME" || ! chown "$NOBODY:$NOBODY" "$NOBODY_HOME"; then
+            die 12 "cannot make $NOBODY_HOME"
+        fi
     fi
     [ -z "$NOBODY_OUT" ] || chown "$NOBODY:$NOBODY" "$NOBODY_OUT" || die 12 "cannot give $NOBODY_OUT away"
 }
 
-# Its processes are all gone by then, so what is in there stays as it is.
+# Its processes are all gone by then, so what is in there stays as it is. Also what runs that were killed have left.
 dismiss_nobody() {
     end_nobody
-    case $NOBODY_DIR in
-        /tmp/conda-bundler.??????????) rm -rf "$NOBODY_DIR" ;;
-    esac
+    for nobody_dir in /tmp/conda-bundler.??????????; do
+        if [ -d "$nobody_dir" ] && [ ! -L "$nobody_dir" ] && [ -n "$(find "$nobody_dir" -prune -user 0)" ]; then
+            rm -rf "$nobody_dir"
+        fi
+    done
     NOBODY_DIR=
 }
 

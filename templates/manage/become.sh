@@ -44,7 +44,7 @@ become_steps() {
     done
     become_quoted "${BECOME_PLACE:-/}"
     printf 'cd %s || fail enter the working directory %s\n' "$become_word" "$become_word"
-    printf 'unset -f fail; unset PATH LC_ALL PWD OLDPWD SHLVL MANAGE_RUN\n'
+    printf 'unset -f fail; unset PATH LC_ALL PWD OLDPWD SHLVL MANAGE_RUN MANAGE_TERMINAL\n'
     become_count=0
     become_spent=
     for become_name in $RUN_NAMES; do

@@ -2,16 +2,16 @@
 # --- exec ------------------------------------------------------------------------------------------------
 # A command as a service would run it. systemd makes a transient unit for it of what the service's own unit says,
 # drop-ins included: user, environment, credentials, directories, limits and confinement. Without systemd it is run as
-# bin/run-SERVICE runs the service. Secrets come from the files that the unit names and are on no command line.
+# bin/run-SERVICE runs the service. Secrets come from the files that the unit names and are on no command line. Of root's
+# terminal it gets nothing (relay.sh).
 
 EXEC_CHILD=
 
 exec_command() { # COMMAND ARGUMENT...
     # Nothing of the caller's environment, as for bin/run-SERVICE; systemd passes on none of it anyway.
     if [ -n "$BARE" ] && [ -z "${MANAGE_RUN-}" ]; then
-        exec_term=
-        [ ! -t 0 ] || exec_term=${TERM-}
-        exec env -i MANAGE_RUN=yes TERM="$exec_term" /bin/sh "$0" exec "$OPERAND" -- "$@"
+        ! can_have_terminal || exec_in_terminal /bin/sh "$0" exec "$OPERAND" -- "$@"
+        exec env -i MANAGE_RUN=yes /bin/sh "$0" exec "$OPERAND" -- "$@"
     fi
     need_release
     exec_known=
@@ -90,7 +90,6 @@ LINES
     exec_child run_transient "$@"
 }
 
-# With terminals on all sides the command gets one of its own: that of root's shell could be typed into.
 run_transient() { # PROPERTY... -- WORD...
     SYSTEMD_TINT_BACKGROUND=0 SYSTEMD_ADJUST_TERMINAL_TITLE=0 exec systemd-run --quiet --collect --wait --pty --pipe \
         --no-ask-password --unit="$exec_unit" --description="$NAME (exec $OPERAND)" "$@"
@@ -141,23 +140,29 @@ double_dollars() { # WORD: sets exec_word
 exec_bare() { # WORD...
     prepare_run
     run_words "$@"
-    ! have setsid || BECOME_FIRST=setsid # nor is the terminal of root's shell its own
-    exec_term=${TERM-}
-    unset TERM
-    [ ! -t 0 ] || [ -z "$exec_term" ] || run_variable TERM "$exec_term"
+    if [ -n "${MANAGE_TERMINAL-}" ]; then
+        run_variable TERM "$MANAGE_TERMINAL"
+        trap - EXIT
+        become
+    fi
+    ! have setsid || BECOME_FIRST=setsid # what it leaves behind is to be found
     exec_child become
 }
 
 # --- both
 
-# What we have been given as input and outputs is the command's, its status is ours; a signal to us ends it.
+# What we have been given as input and outputs is the command's, unless it is a terminal; its status is ours; a signal to
+# us ends it.
 exec_child() { # FUNCTION ARGUMENT...
     EXEC_SIGNAL=
     trap 'end_child 129' HUP
     trap 'end_child 130' INT
     trap 'end_child 143' TERM
     exec 3<&0
-    "$@" <&3 3<&- &
+    if [ -n "$BARE" ] || ! on_terminals; then # systemd-run brings a terminal where there are three
+        open_relays
+    fi
+    relayed "$@" &
     EXEC_CHILD=$!
     exec 3<&- </dev/null
     exec_status=0
@@ -165,6 +170,7 @@ exec_child() { # FUNCTION ARGUMENT...
     while [ -n "$EXEC_SIGNAL" ] && kill -0 "$EXEC_CHILD" 2>/dev/null; do
         wait "$EXEC_CHILD" || :
     done
+    close_relays
     trap - EXIT
     exit "${EXEC_SIGNAL:-$exec_status}"
 }

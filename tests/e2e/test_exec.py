@@ -32,6 +32,7 @@ case $1 in
     words) shift; printf '<%s>' "$@" ;;
     copy) cat; echo to stderr >&2; exit 7 ;;
     terminal) [ -t 0 ] && [ -t 1 ] && tty; exit 5 ;;
+    terminals) for fd in 0 1 2; do [ ! -t $fd ] || echo "$fd is one"; done; read -r line; echo "got <$line>"; exit 5 ;;
     wait) sleep 1000 ;;
 esac
 """
@@ -124,6 +125,18 @@ def test_on_a_terminal_it_has_one_of_its_own(target: Target) -> None:
     assert "status 5" in said
 
 
+def test_of_roots_terminal_it_has_nothing(target: Target) -> None:
+    """With its output in a file, say: one that is open for reading can be written to as well."""
+    for redirected in (">/root/out", "2>/root/err"):
+        script = (
+            f"echo typed | script -qec '/opt/hello/manage exec hello show terminals {redirected}' /root/said; echo $?"
+        )
+        said = target.sh(f"rm -f /root/out; {script}; cat /root/out 2>/dev/null || :")
+        assert "is one" not in said
+        assert ("got <typed>" in said, "5" in said.split()) == (True, True), said
+    assert target.sh("ls -A /run/conda-bundler") in ("", "lock")
+
+
 def test_no_secret_is_on_a_command_line(target: Target) -> None:
     script = "/opt/hello/manage exec hello /bin/sleep 3 & sleep 1; cat /proc/[0-9]*/cmdline | tr '\\0' ' '; wait"
     seen = target.sh(script)
@@ -196,6 +209,10 @@ def test_without_systemd_it_gets_what_the_service_gets(tmp_path: Path, shell: st
         assert run(target, "show", "words", *words).stdout == "".join(f"<{word}>" for word in words)
         copied = run(target, "show", "copy", stdin=b"one\ntwo")
         assert (copied.status, copied.stdout, copied.stderr) == (7, "one\ntwo", "to stderr\n")
+        script = "tty; /opt/hello/manage exec hello show terminal; echo status $?"
+        said = machine.run("script", "-qec", script, "/dev/null").stdout
+        ours, its = re.findall(r"/dev/pts/\d+", said)
+        assert (ours != its, "status 5" in said) == (True, True), said
         # A signal reaches all of it, the sleep that its shell waits for as well.
         assert target.sh("timeout 2 /opt/hello/manage exec hello show wait; echo $?") == "124"
         assert "sleep 1000" not in target.sh("cat /proc/[0-9]*/cmdline | tr '\\0' ' '")

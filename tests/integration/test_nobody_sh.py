@@ -23,6 +23,12 @@ PYTHON = "/usr/bin/python3"  # one that everybody may run
 ROOMS = pytest.mark.parametrize("roomed", ["yes", ""], ids=["in a room", "without one"])
 # What a kernel that gives nobody namespaces of his own answers.
 NO_ROOM = "room_words() { return 1; }\n"
+# Other tests run at the same time, on machines whose processes this one's root reaches: nothing of theirs is touched.
+NUMBERS = tuple(1_910_000_000 + 8 * os.getpid() + number for number in range(4))
+OWN = {
+    "1900000001 1900000002 1900000003 1900000004": " ".join(map(str, NUMBERS)),
+    "/tmp/conda-bundler.": f"/tmp/conda-bundler-test-{os.getpid()}.",
+}
 HEAD = """set -eu
 NAME=hello RELEASE=1.0 PROGRAM=install.sh IMAGE='' SERVICE_USER=root STATE=/var/lib/hello
 ROOT={room} WORK={room}/work STAGE={room}/releases/.1.0.partial
@@ -55,6 +61,9 @@ def room() -> Iterator[Path]:
 
 def run(shell: tuple[str, ...], room: Path, roomed: str, steps: str) -> subprocess.CompletedProcess[str]:
     parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in PARTS)
+    for theirs, ours in OWN.items():
+        assert theirs in parts
+        parts = parts.replace(theirs, ours)
     script = f"{HEAD.format(room=room)}{parts}{'' if roomed else NO_ROOM}{steps}\n"
     words = [*shell, "-c", script]
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "ROOTS_OWN": "1"}
@@ -73,7 +82,7 @@ set | sed -n /ROOTS_OWN/p
 @ROOMS
 def test_who_it_is_and_what_it_can_write_to(shell: tuple[str, ...], room: Path, roomed: str) -> None:
     (room / "open/look").write_text(LOOK.replace("@ROOM@", str(room)))
-    steps = f"""prepare_nobody
+    steps = f"""prepare_nobody "" ""
 echo "$NOBODY_HOME $NOBODY_ROOMED"
 ask_nobody 20 env -i HOME="$NOBODY_HOME" PATH="$PATH" /bin/sh {room}/open/look
 dismiss_nobody
@@ -97,19 +106,19 @@ def test_a_number_that_is_somebodys_is_not_taken(shell: tuple[str, ...], room: P
     assert run(shell, room, "", f"in_ranges 1900000001 {room}/subuid && in_ranges 165535 {room}/subuid").returncode == 0
     for number in (99999, 165536, 1900000002):
         assert run(shell, room, "", f"in_ranges {number} {room}/subuid").returncode == 1
-    assert run(shell, room, "", "is_somebody 0 && ! is_somebody 1900000001").returncode == 0
-    with subprocess.Popen(["setpriv", "--reuid=1900000001", "--clear-groups", "sleep", "60"]) as other:
+    assert run(shell, room, "", f"is_somebody 0 && ! is_somebody {NUMBERS[0]}").returncode == 0
+    with subprocess.Popen(["setpriv", f"--reuid={NUMBERS[0]}", "--clear-groups", "sleep", "60"]) as other:
         try:
             done = run(shell, room, "", "choose_nobody; echo $NOBODY")
         finally:
             other.kill()
-    assert done.stdout == "1900000002\n", done.stderr
+    assert done.stdout == f"{NUMBERS[1]}\n", done.stderr
 
 
 @ROOMS
 def test_nothing_of_it_is_left(shell: tuple[str, ...], room: Path, roomed: str) -> None:
     """What goes into a session of its own, and what lasts too long."""
-    steps = """prepare_nobody
+    steps = """prepare_nobody "" ""
 ask_nobody 20 /bin/sh -c 'setsid sleep 3333 & (setsid sh -c "trap : TERM; sleep 3334; :" &) ; exit 5' || echo "$?"
 ask_nobody 1 sleep 3335 || echo "$?"
 """
