@@ -6,8 +6,10 @@
 #   make bench                               how fast it is, beside what people use today
 #   make bench SIZES=1,3,10                  larger environments too: some 20 GB of disk and half an hour
 #   make test TESTS=tests/e2e WORKERS=0      a part of the tests, one after the other
+#   make test-all                            all of them on each system and shell, and all faults
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
 #   make sweep GROUPS=web,data               some groups of them
+#   make requirements                        writes requirements.txt anew, after a change to pyproject.toml
 #   make test-large                          two environments of several gigabytes: 40 GB of disk and half an hour
 
 PYTHON ?= python3
@@ -18,6 +20,7 @@ SIZES ?= 1,3
 TESTS ?=
 LARGE ?= tests/large
 GROUPS ?=
+UPGRADE ?=
 # More than there are processors: an end-to-end test waits for systemd half of its time.
 WORKERS ?= $(shell expr $$(nproc) \* 2)
 
@@ -31,7 +34,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench test test-large sweep lint clean
+.PHONY: bundle channel bench test test-all test-large sweep lint requirements clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -46,11 +49,13 @@ channel: .venv/.ready
 bench: .venv/.ready
 	$(BIN)/python -m benchmarks --sizes $(SIZES) --output build/bench.json
 
-test: .venv/.ready lint
+test-all: export CONDA_BUNDLER_FAULTS ?= all
+test-all: MARKED = -m ""
+test test-all: .venv/.ready lint
 	tests/tools
 # What is one process's is said in tests/conftest.py. In the order of their names end-to-end tests, which take longest,
 # come first, and unit tests, a moment each, fill the end.
-	$(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder $(TESTS)
+	$(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder $(MARKED) $(TESTS)
 
 # Not a part of `make test`: what it needs of disk, memory and time is in the README.
 test-large: .venv/.ready
@@ -67,10 +72,17 @@ lint: .venv/.ready
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
 
-.venv/.ready: pyproject.toml
+# Every file that is installed has one of the digests in requirements.txt, hatchling's among them, which builds our own.
+.venv/.ready: pyproject.toml requirements.txt
 	$(PYTHON) -m venv .venv
-	$(BIN)/pip install --quiet --disable-pip-version-check --editable '.[channel,test]'
+	$(BIN)/pip install --quiet --disable-pip-version-check --require-hashes --only-binary :all: -r requirements.txt
+	$(BIN)/pip install --quiet --disable-pip-version-check --no-deps --no-build-isolation --editable .
 	touch $@
+
+# After a change to pyproject.toml's dependencies; `make requirements UPGRADE=--upgrade` takes the newest of each.
+requirements: .venv/.ready
+	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --generate-hashes $(UPGRADE) \
+		--custom-compile-command 'make requirements' --output-file requirements.txt pyproject.toml
 
 clean:
 	rm -rf build dist

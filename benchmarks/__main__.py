@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from benchmarks.environments import prepare, spread
-from benchmarks.locking import checks, wheels
+from benchmarks.locking import checks, locks
 from benchmarks.many import fetching, growing_many
 from benchmarks.measure import interleave
 from benchmarks.report import document, machine, markdown
@@ -88,8 +88,10 @@ def _measure(world: World, sizes: Sequence[int], runs: int) -> dict[str, Result]
     results["many"] = bench.grow(("100 packages", "300 packages"))
     small, large = world.environments["python only"], world.environments["300 packages"]
     results["check"] = bench.result("Is the lockfile fresh?", checks(world, small, large))
-    with wheels(world, small) as subjects:
-        results["wheels"] = bench.result("Lock the wheels of an inference API, metadata on loopback", subjects)
+    with locks(world, small) as (conda, web, api):
+        results["lock"] = bench.result("Lock conda packages alone", conda)
+        results["lock web"] = bench.result("Lock them and the wheels of a web application, metadata on loopback", web)
+        results["wheels"] = bench.result("Lock them and the wheels of an inference API, metadata on loopback", api)
     # By then all caches are warm, and a run takes long enough to be measured with fewer of them.
     larger = _Bench(world=world, runs=max(1, runs - 1), warm_up=False)
     for name in (f"{size}x" for size in sizes if size > 1):

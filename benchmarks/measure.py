@@ -6,6 +6,7 @@ What is compared are ratios of medians.
 from __future__ import annotations
 
 import os
+import re
 import statistics
 import sys
 import time
@@ -27,24 +28,30 @@ class BenchError(BundlerError):
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """One process to measure. ``before`` puts its world right and is not measured; ``output`` is what it writes."""
+    """One process to measure. ``before`` puts its world right and is not measured; ``output`` is what it writes.
+
+    One that may give up says so with a text that ``gives_up`` finds; it is run just once, as that takes long.
+    """
 
     name: str
     argv: tuple[str | Path, ...]
     before: Callable[[], None]
     output: Path | None = None
+    gives_up: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
 class Sample:
     """One run: seconds on the clock, CPU seconds of the process and all its children (user and system together).
 
-    ``peak`` is the resident memory of the largest single process among them, in bytes.
+    ``peak`` is the resident memory of the largest single process among them, in bytes. One that ``gave_up`` has not
+    done what it was to do, and says why: its time is no time for that.
     """
 
     wall: float
     cpu: float
     peak: int
+    gave_up: str = ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -64,6 +71,11 @@ class Figures:
         return statistics.median(sample.cpu for sample in self.samples)
 
     @property
+    def gave_up(self) -> str:
+        """Why it has not done what it was to do; empty if it has."""
+        return next((sample.gave_up for sample in self.samples if sample.gave_up), "")
+
+    @property
     def peak(self) -> int:
         return max(sample.peak for sample in self.samples)
 
@@ -78,8 +90,11 @@ def interleave(
     samples: dict[str, list[Sample]] = {subject.name: [] for subject in subjects}
     for turn in range(0 if warm_up else 1, runs + 1):
         for subject in subjects:
+            if subject.gives_up and turn != 1:
+                continue
             sample = _run(subject, environ, log)
-            sys.stderr.write(f"  {subject.name:<40} {sample.wall:6.2f} s{'' if turn else '   (warm-up)'}\n")
+            told = sample.gave_up or ("" if turn else "(warm-up)")
+            sys.stderr.write(f"  {subject.name:<40} {sample.wall:6.2f} s   {told}".rstrip() + "\n")
             if turn:
                 samples[subject.name].append(sample)
     return {
@@ -93,11 +108,15 @@ def interleave(
 def _run(subject: Subject, environ: Mapping[str, str], log: Path) -> Sample:
     subject.before()
     os.sync()  # what the one before has left to write is not the next one's
-    return measure(subject.name, subject.argv, environ, log)
+    return measure(subject.name, subject.argv, environ, log, gives_up=subject.gives_up)
 
 
-def measure(name: str, words: Sequence[str | Path], environ: Mapping[str, str], log: Path) -> Sample:
-    """One run of a process. What it prints goes to ``log``. Raises :class:`BenchError` if it fails."""
+def measure(
+    name: str, words: Sequence[str | Path], environ: Mapping[str, str], log: Path, *, gives_up: str | None = None
+) -> Sample:
+    """One run of a process. What it prints goes to ``log``. Raises :class:`BenchError` if it fails, but for what
+    ``gives_up`` finds in there.
+    """
     argv = [str(word) for word in words]
     flags = os.O_WRONLY | os.O_CREAT | os.O_TRUNC
     actions = [
@@ -110,10 +129,13 @@ def measure(name: str, words: Sequence[str | Path], environ: Mapping[str, str], 
     child = os.posix_spawnp(argv[0], argv, environ, file_actions=actions)
     _, status, used = os.wait4(child, 0)
     wall = time.monotonic() - started
-    if status:
+    reason = ""
+    if status and gives_up and (found := re.search(gives_up, log.read_text(encoding="utf-8", errors="replace"))):
+        reason = f"gives up: {' '.join(found[0].split())}"
+    elif status:
         tail = "\n".join(log.read_text(encoding="utf-8", errors="replace").splitlines()[-20:])
         raise BenchError(f"ended with status {os.waitstatus_to_exitcode(status)}:\n{tail}", where=name)
-    return Sample(wall=wall, cpu=used.ru_utime + used.ru_stime, peak=used.ru_maxrss << 10)
+    return Sample(wall=wall, cpu=used.ru_utime + used.ru_stime, peak=used.ru_maxrss << 10, gave_up=reason)
 
 
 def _size(path: Path) -> int:

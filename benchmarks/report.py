@@ -71,7 +71,12 @@ def document(facts: Mapping[str, str], results: Iterable[Result], verdicts: Iter
 
 def _figures(figures: Figures) -> dict[str, Any]:
     medians = {"wall": figures.wall, "cpu": figures.cpu, "peak": figures.peak, "size": figures.size}
-    return {"name": figures.name, **medians, "samples": [asdict(sample) for sample in figures.samples]}
+    return {
+        "name": figures.name,
+        "gave_up": figures.gave_up,
+        **medians,
+        "samples": [asdict(sample) for sample in figures.samples],
+    }
 
 
 def markdown(facts: Mapping[str, str], results: Iterable[Result], verdicts: Iterable[Verdict]) -> str:
@@ -95,7 +100,8 @@ def _result(result: Result) -> Iterator[str]:
     rows = []
     for figures in result.figures.values():
         size = f"{figures.size / 1e6:.1f}" if figures.size else ""
-        rows.append((figures.name, f"{figures.wall:.2f}", f"{figures.cpu:.2f}", f"{figures.peak / 1e6:.0f}", size))
+        name = f"{figures.name}: **{figures.gave_up}**, after" if figures.gave_up else figures.name
+        rows.append((name, f"{figures.wall:.2f}", f"{figures.cpu:.2f}", f"{figures.peak / 1e6:.0f}", size))
     return _table(("", "seconds", "CPU seconds", "peak MB", "size MB"), rows)
 
 

@@ -6,7 +6,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Literal
 
 from benchmarks.installing import BROUGHT, GZIP_ALONE
-from benchmarks.locking import CHECK, CHECK_LARGE, COLD, THEIR_CHECK, WARM
+from benchmarks.locking import CHECK, CHECK_LARGE, COLD, THEIR_CHECK, THEIR_LOCK, WARM
 from benchmarks.many import OURS, THEIRS
 from benchmarks.subjects import FIRST_BUILD
 
@@ -60,6 +60,7 @@ def judge(results: Mapping[str, Result]) -> tuple[Verdict, ...]:
         *(_many(results["many"]) if "many" in results else ()),
         *(_checks(results["check"]) if "check" in results else ()),
         *(_wheels(results["wheels"]) if "wheels" in results else ()),
+        *(_pip_part(results["lock"], results["lock web"]) if "lock web" in results else ()),
         *_peak(results),
     )
 
@@ -128,6 +129,17 @@ def _checks(check: Result) -> Iterator[Verdict]:
 def _wheels(wheels: Result) -> Iterator[Verdict]:
     for one, limit in ((COLD, 15.0), (WARM, 2.0)):
         yield _at_most(limit, f"wheels of an inference API, {one}: seconds", wheels.figures[one].wall)
+
+
+def _pip_part(conda: Result, both: Result) -> Iterator[Verdict]:
+    """CPU seconds of the wheels: what a lock with them takes more than one of the conda packages alone.
+
+    A conda-lock that gave up has not solved them, and is compared with nothing.
+    """
+    if both.figures[THEIR_LOCK].gave_up:
+        return
+    mine, theirs = (both.figures[one].cpu - conda.figures[one].cpu for one in (COLD, THEIR_LOCK))
+    yield _at_most(1 / 20, "wheels of a web application: our CPU time for them / conda-lock's", mine / theirs)
 
 
 def _at_most(limit: float, name: str, found: float) -> Verdict:

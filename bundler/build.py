@@ -23,6 +23,7 @@ from bundler.lock.lockfile import Lock
 from bundler.lock.pip import check_wheels
 from bundler.lock.read import files_for, locked_categories, locked_platforms, read_lock
 from bundler.lock.request import LOCK_TIMEOUT, injected_lockfiles, lock_request
+from bundler.lock.userurls import read_user_urls
 from bundler.pack.app import app_members
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
@@ -50,6 +51,7 @@ from bundler.target.render import (
 )
 from bundler.target.requirements import requirements
 from bundler.target.service import make_units, service_environment
+from bundler.target.sockets import socket_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -97,10 +99,11 @@ class BuildOptions:
 
 def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tuple[Bundle, ...]:
     """A bundle for each platform in ``options.output``. Raises any :class:`~bundler.errors.BundlerError`."""
+    config = replace(config, access=replace(config.access, own=read_user_urls(config.environments, config.channels)))
     local = find_local(config)
     app = app_members(config.files, progress)
     _ensure_lockfile(config, options, progress)
-    for note in health_notes(config):
+    for note in (*health_notes(config), *socket_notes(config)):
         progress.step(f"note: {note}")
     lockfiles = injected_lockfiles(config)
     locks = [read_lock(lockfiles, platform, config.categories) for platform in config.platforms]
@@ -366,6 +369,7 @@ def _script(
         longest=payload.longest or 0,
         clients=tuple(name for name in CLIENTS if f"env/bin/{name}" in payload.executables()),
         units=tuple(sorted(path.removeprefix("units/") for path in files if path.startswith("units/"))),
+        networks=tuple(service.name for service in config.services if service.table.network is not None),
         services=tuple(install_service(service) for service in config.services),
         secrets=config.secrets,
         files=(),
@@ -393,5 +397,5 @@ def install_service(service: Service) -> InstallService:
         health_unit=service.health_unit or "",
         start_period=health.start_period if health else 0,
         timeout=health.timeout if health else 0,
-        url=health.url if health else "",
+        url=service.health_url,
     )

@@ -126,5 +126,7 @@ class MissingToolError(BundlerError):
 
 
 def without_credentials(text: str) -> str:
-    """``text`` without the passwords and tokens that the URLs in it may carry."""
-    return re.sub(r"/t/[^/\s]+", "/t/…", re.sub(r"//[^/\s@]+@", "//…@", text))
+    """``text`` without the users, passwords, tokens and queries that the URLs in it may carry."""
+    text = re.sub(r"//[^/\s?#]*@", "//…@", text)
+    text = re.sub(r"(https?://[^\s?#]*\?)[^\s#'\"`),;]+", r"\1…", text, flags=re.IGNORECASE)
+    return re.sub(r"/t/[^/\s]+", "/t/…", text)

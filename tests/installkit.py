@@ -36,6 +36,8 @@ from bundler.target.requirements import Requirements
 from bundler.target.service import make_units, service_environment
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
+
     from bundler.config.project import BundleConfig
 
 # What install.sh, manage and the head of a .run must run under.
@@ -79,6 +81,8 @@ class Spec:
     """Of the payload, which are unpacked at the same time."""
     payload_kib: int = 100
     payload_files: int = 10
+    sockets: tuple[tuple[str, str], ...] = ()
+    """A service, and what systemd listens at for it."""
     hooks: tuple[tuple[str, str], ...] = ()
     """``before-switch`` and its like, and a script."""
     directives: tuple[str, ...] = ()
@@ -170,11 +174,18 @@ def script(
         payload_kib=spec.payload_kib,
         longest=0,
         units=tuple(sorted(units(spec))),
+        networks=networks(spec),
         services=services(spec),
         secrets=spec.secrets,
         files=tuple((digest, path) for path, digest in sorted(digests.items())),
         decompressor=InstallDecompressor(program=PROGRAM, directory=TOOLS) if spec.tools else InstallDecompressor(),
     )
+
+
+def networks(spec: Spec) -> tuple[str, ...]:
+    """The services whose ``network`` is confined."""
+    confined = config_of(spec).services if spec.tables else ()
+    return tuple(service.name for service in confined if service.table.network is not None)
 
 
 def services(spec: Spec) -> tuple[InstallService, ...]:
@@ -228,10 +239,15 @@ def units(spec: Spec) -> dict[str, str]:
     if spec.secrets:
         common += [f"EnvironmentFile=/etc/{spec.name}/secrets.env"]
     found = {}
+    for name, address in spec.sockets:
+        lines = ["[Socket]", f"ListenStream={address}", "", "[Install]", "WantedBy=multi-user.target"]
+        found[f"{name}.socket"] = "\n".join(["[Unit]", f"Description={spec.release}", "", *lines, ""])
     for name in spec.services:
         service = ["Type=exec", f"ExecStart={spec.release_dir}/app/serve", f"StateDirectory={spec.name}", *common]
         service += ["Restart=on-failure", "RestartSec=5", *spec.directives]
-        found[f"{name}.service"] = _unit(service, "[Install]", f"WantedBy={spec.wanted_by}")
+        opened = f"{name}.socket"
+        needs = [f"Requires={opened}", f"After={opened}"] if opened in found else []
+        found[f"{name}.service"] = _unit(service, "[Install]", f"WantedBy={spec.wanted_by}", needs=needs)
         if spec.health:
             health = ["Type=oneshot", f"ExecStart=/bin/sh {spec.release_dir}/share/health", *common]
             found[f"{name}-health.service"] = _unit(health)
@@ -334,8 +350,8 @@ def but(spec: Spec, **changes: object) -> Spec:
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 
-def _unit(service: list[str], *rest: str) -> str:
-    return "\n".join(["[Unit]", "Description=Hello", "", "[Service]", *service, "", *rest, ""])
+def _unit(service: list[str], *rest: str, needs: Sequence[str] = ()) -> str:
+    return "\n".join(["[Unit]", "Description=Hello", *needs, "", "[Service]", *service, "", *rest, ""])
 
 
 def _sha256(content: bytes) -> str:

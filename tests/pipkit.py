@@ -13,6 +13,7 @@ from tinychannel import index, make_package
 
 from bundler.fetch.channels import Access
 from bundler.lock.condalock import LockRequest, read_lock, write_lockfile
+from bundler.lock.watch import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bundler.errors import BundlerError
     from bundler.lock.lockfile import LockedPackage
 
-__all__ = ["Project", "conda_lock_calls_it_fresh", "make_channel"]
+__all__ = ["Project", "conda_lock_calls_it_fresh", "listen", "make_channel"]
 
 
 def make_channel(path: Path) -> Path:
@@ -34,6 +35,20 @@ def make_channel(path: Path) -> Path:
     make_package(path, "python-tzdata", "2026.6", depends=["python"], python=True)
     index(path)
     return path
+
+
+def listen(patch: pytest.MonkeyPatch) -> list[str]:
+    """A list of what conda-lock is started for from now on, in order."""
+    found: list[str] = []
+    run = Watch.run
+
+    def listening(watch: Watch, argv: Any, **options: Any) -> Any:
+        words = [str(word) for word in argv]
+        found.extend(word for word in words[1:4] if word in ("lock", "render-lock-spec"))
+        return run(watch, argv, **options)
+
+    patch.setattr(Watch, "run", listening)
+    return found
 
 
 @dataclass(frozen=True)

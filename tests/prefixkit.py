@@ -12,6 +12,7 @@ from pypikit import make_wheel
 from tinychannel import make_package
 
 from bundler.errors import BundlerError, PrefixError
+from bundler.fetch.channels import Access
 from bundler.lock.lockfile import Lock, LockedPackage
 from bundler.pack.collect import collect
 from bundler.prefix import make_prefix
@@ -69,7 +70,8 @@ def install(
     progress: QuietProgress | None = None,
 ) -> Tree:
     lock, table = lock_of(*packages, platform=platform), Owners.of((owners or {}).items())
-    with make_prefix(lock, BAKED, progress or QuietProgress(), owners=table) as prefix:
+    access = Access(own=tuple(package.url for package in lock.packages))
+    with make_prefix(lock, BAKED, progress or QuietProgress(), access, owners=table) as prefix:
         return linked(prefix)
 
 

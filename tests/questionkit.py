@@ -2,23 +2,37 @@
 
 from __future__ import annotations
 
+import ssl
+import subprocess
+import threading
+from contextlib import contextmanager
+from dataclasses import dataclass
+from functools import partial
+from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
 from typing import TYPE_CHECKING, Any
 
+import pytest
+
+from bundler.errors import LockError
 from bundler.fetch.channels import Access
 from bundler.lock.explain_uv import explain_uv
 from bundler.lock.indexes import find_source
 from bundler.lock.interpreter import write_interpreter
 from bundler.lock.lockfile import LockedPackage
+from bundler.lock.pythons import Asker as PythonAsker
+from bundler.lock.pythons import find_fitting
 from bundler.lock.requirements import read_pip_list
-from bundler.lock.uv import Solution, UvFailed, WheelQuestion, find_wheels
+from bundler.lock.uv import Solution, UvFailed, WheelQuestion
 from bundler.resources import cache_dir
 from bundler.wheels.python import Python
 
 if TYPE_CHECKING:
-    from collections.abc import Mapping, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["answer", "wheel_question"]
+    from pypikit import Index
+
+__all__ = ["Asker", "answer", "encrypted", "wheel_question"]
 
 
 def wheel_question(
@@ -67,7 +81,71 @@ def _conda_package(name: str, version: str, platform: str) -> LockedPackage:
 def answer(question: WheelQuestion, directory: Path) -> Solution:
     """uv's, or the sentence that the user gets instead, raised."""
     directory.mkdir(parents=True, exist_ok=True)
+    where = "environment.yml: dependencies: pip"
+    asker = PythonAsker(access=question.access, directory=directory, where=where, check=lambda _: None)
     try:
-        return find_wheels(question, directory)
+        return find_fitting(question, directory, asker)
     except UvFailed as failed:
-        raise explain_uv(failed.text, question, "environment.yml: dependencies: pip") from failed
+        raise explain_uv(failed.text, question, where) from failed
+
+
+@dataclass
+class Asker:
+    """Asks for `pip:` lists, in a directory of its own."""
+
+    directory: Path
+    index: Index
+    count: int = 0
+
+    def solve(self, *pip: str, indexes: tuple[str, ...] | None = None, **options: Any) -> Solution:
+        self.count += 1
+        asked = (self.index.url(),) if indexes is None else indexes
+        return answer(wheel_question(pip, self.directory, *asked, **options), self.directory / str(self.count))
+
+    def files(self, *pip: str, **options: Any) -> list[str]:
+        return sorted(wheel.url.rpartition("/")[2] for wheel in self.solve(*pip, **options).wheels)
+
+    def fails(self, *pip: str, **options: Any) -> str:
+        with pytest.raises(LockError) as refusal:
+            self.solve(*pip, **options)
+        said = refusal.value.format_message()
+        assert said.startswith("environment.yml: dependencies: pip: ")
+        assert "uv failed" not in said, "what uv says is not passed on"
+        return said
+
+
+@contextmanager
+def encrypted(directory: Path) -> Iterator[str]:
+    """Files on loopback by TLS, with a certificate of their own: the URL."""
+    key, certificate = directory / "key.pem", directory / "certificate.pem"
+    words = [
+        "openssl",
+        "req",
+        "-x509",
+        "-newkey",
+        "ec",
+        "-pkeyopt",
+        "ec_paramgen_curve:prime256v1",
+        "-nodes",
+        "-days=2",
+    ]
+    words += ["-subj=/CN=127.0.0.1", "-addext=subjectAltName=IP:127.0.0.1", "-addext=basicConstraints=CA:FALSE"]
+    settings = directory / "openssl.cnf"
+    settings.write_text("[req]\ndistinguished_name = name\n[name]\n")  # not the machine's, which would make it a CA
+    words += [f"-config={settings}", f"-keyout={key}", f"-out={certificate}"]
+    subprocess.run([word for one in words for word in one.split("=", 1)], check=True, capture_output=True)
+    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
+    context.load_cert_chain(certificate, key)
+    handler = partial(QuietHandler, directory=directory)
+    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
+        server.socket = context.wrap_socket(server.socket, server_side=True)
+        threading.Thread(target=server.serve_forever, daemon=True).start()
+        try:
+            yield f"https://127.0.0.1:{server.server_port}"
+        finally:
+            server.shutdown()
+
+
+class QuietHandler(SimpleHTTPRequestHandler):
+    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
+        pass

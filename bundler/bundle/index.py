@@ -143,12 +143,20 @@ class OverrideEntry(_Entry):
     now: tuple[str, ...] = ()
 
 
+class SocketEntry(_Entry):
+    """What systemd listens at for a service."""
+
+    unit: str
+    listen: str
+
+
 class ServiceEntry(_Entry):
     """``health`` is the table of bundle.toml."""
 
     unit: str
     health_unit: str | None = None
     timer: str | None = None
+    socket: SocketEntry | None = None
     watch_unit: str | None = None
     profile: str = ""
     health: dict[str, Any] | None = None

@@ -106,6 +106,7 @@ def _services(config: BundleConfig, identity: Identity, contents: Contents) -> l
             "health_unit": service.health_unit,
             "health": service.table.health.model_dump() if service.table.health else None,
             "timer": service.timer,
+            "socket": {"unit": service.socket_unit, "listen": service.socket.listen} if service.socket else None,
             "watch_unit": service.watch_unit,
             "profile": service.table.profile,
             "hardening": service.table.hardening,

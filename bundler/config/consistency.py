@@ -4,7 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from bundler.config.reserved import is_reserved
+from bundler.config.reserved import is_reserved, is_reserved_service, is_system
+from bundler.config.sockets import socket_problems
 from bundler.config.unitoverrides import override_problems
 from bundler.systemd.directives import nearest
 
@@ -21,6 +22,7 @@ def inconsistencies(config: BundleConfig) -> list[str]:
         *_taken_name(config),
         *(f"config.{name}: is a secret as well" for name, _ in config.config if name in secrets),
         *(problem for service in config.services for problem in service.problems()),
+        *socket_problems(config),
         *override_problems(config),
         *_names(config),
         *_references(config),
@@ -33,15 +35,23 @@ def inconsistencies(config: BundleConfig) -> list[str]:
 def _taken_name(config: BundleConfig) -> list[str]:
     if not is_reserved(config.name):
         return []
-    taken = f"bundle.name: many servers have a user or group {config.name!r} already"
+    has = f"directories called {config.name!r}" if is_system(config.name) else f"a user or group {config.name!r}"
+    taken = f"bundle.name: servers have {has} already"
     return [f"{taken}; give the bundle another name, such as my-{config.name}"]
 
 
 def _names(config: BundleConfig) -> list[str]:
-    """Services whose unit is another's timer or health check."""
+    """Services whose unit is another's timer or health check, or the system's, or one of ours."""
+    ours = {f"{config.name}-{unit}" for unit in ("recover", "first-boot")}
+    taken = [
+        f"services.{service.name}: servers have a unit {service.unit} or a directory /run/{service.name} of their own; "
+        f"give the service another name, such as {config.name}-{service.name}"
+        for service in config.services
+        if is_reserved_service(service.name) or service.name in ours
+    ]
     owner = {unit: service.name for service in config.services for unit in service.units if unit != service.unit}
     owner |= {hook.unit: hook.service.name for hook in config.hooks}
-    return [
+    return taken + [
         f"services.{service.name}: this name is taken by a unit of services.{owner[service.unit]}"
         for service in config.services
         if service.unit in owner

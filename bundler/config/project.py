@@ -22,6 +22,7 @@ from bundler.config.overrides import CONFIG_NAME, Overrides, chosen_platforms
 from bundler.config.platforms import Platform, PlatformTable
 from bundler.config.sentences import sentences
 from bundler.config.services import Service, ServiceTable
+from bundler.config.sockets import resolve_socket
 from bundler.config.tables import ChannelsTable, LockTable, ReleaseTable, Secret, SecretForm
 from bundler.cooldown import as_text
 from bundler.errors import ConfigError
@@ -259,8 +260,16 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         secrets=tuple(form.named(name) for name, form in sorted(forms.items()) if form),
         release=parsed.release,
         hooks_table=parsed.hooks,
-        services=tuple(Service(name=name, table=table) for name, table in sorted(parsed.services.items())),
+        services=tuple(_service(name, table, parsed.config) for name, table in sorted(parsed.services.items())),
     )
+
+
+def _service(name: str, table: ServiceTable, settings: Mapping[str, str]) -> Service:
+    try:
+        socket = resolve_socket(table.socket, name, settings) if table.socket else None
+    except ValueError:
+        socket = None  # the consistency check says why
+    return Service(name=name, table=table, socket=socket)
 
 
 def _lockfiles(bundle: _BundleTable, platforms: Mapping[str, PlatformTable], directory: Path, source: str) -> Lockfiles:

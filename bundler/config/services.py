@@ -12,31 +12,38 @@ from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bundler.config.fields import Line, Model, Name, Value, Variable, Word
 from bundler.config.hooks import Commands  # noqa: TC001 -- pydantic reads it while it runs
+from bundler.config.networks import Network, allows, literal_address
+from bundler.config.sockets import check_socket
 from bundler.config.unitoverrides import UnitOverrides
 from bundler.systemd.calendar import check_calendar, seconds_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bundler.config.sockets import SocketAddress
+
 __all__ = ["Health", "Schedule", "Service", "ServiceTable"]
 
 _VARIABLE = r"\$\{[A-Za-z_][A-Za-z0-9_]*\}"
 _HOST = rf"(?:[0-9A-Za-z.-]+|\[[0-9A-Fa-f:]+\]|{_VARIABLE})"
 _PORT = rf"(?:[0-9]{{1,5}}|{_VARIABLE})"
-_HTTP = re.compile(rf"http://{_HOST}(?::{_PORT})?(?:/[!-~]*)?")
-_TCP = re.compile(rf"{_HOST}:{_PORT}")
+_SOCKET = r"unix:(?:\{runtime\})?/[A-Za-z0-9._/@+-]+"
+_HTTP = re.compile(rf"http://{_HOST}(?::{_PORT})?(?:/[!-~]*)?|{_SOCKET}(?::/[!-~]*)?")
+_TCP = re.compile(rf"{_HOST}:{_PORT}|{_SOCKET}")
 _DIRECTORY = re.compile(r"(?:/|\{[a-z]+\}(?:/|$))[A-Za-z0-9._/+@{}-]*")
 
 
 def _http_url(value: str) -> str:
     if not _HTTP.fullmatch(value):
-        raise ValueError("not a health URL; write it like http://127.0.0.1:${PORT}/healthz")
+        raise ValueError(
+            "not a health URL; write it like http://127.0.0.1:${PORT}/healthz or unix:{runtime}/web.sock:/healthz"
+        )
     return value
 
 
 def _tcp_address(value: str) -> str:
     if not _TCP.fullmatch(value):
-        raise ValueError("not an address to connect to; write it like 127.0.0.1:${PORT}")
+        raise ValueError("not an address to connect to; write it like 127.0.0.1:${PORT} or unix:{runtime}/web.sock")
     return value
 
 
@@ -67,11 +74,12 @@ class Health(Model):
     """How a service is asked whether it is well: by one of ``http``, ``tcp``, ``command`` and ``notify``."""
 
     http: Annotated[Line, AfterValidator(_http_url)] | None = None
-    """A GET that answers 2xx or 3xx, or one of ``status``, with ``body`` somewhere in what it says."""
+    """A GET that answers 2xx or 3xx, or one of ``status``, with ``body`` somewhere in what it says: of a URL, or of
+    ``unix:PATH:/URL-PATH``."""
     status: _Status | Annotated[tuple[_Status, ...], Field(min_length=1)] | None = None
     body: Annotated[Line, StringConstraints(min_length=1)] | None = None
     tcp: Annotated[Line, AfterValidator(_tcp_address)] | None = None
-    """``HOST:PORT`` that takes a connection."""
+    """``HOST:PORT``, or ``unix:PATH``, that takes a connection."""
     command: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
     """argv that exits with 0, as the service's user, in its environment."""
     notify: Literal[True] | None = None
@@ -116,8 +124,15 @@ class Health(Model):
 
     @property
     def url(self) -> str:
-        """Where the question goes, ``${PORT}`` not expanded; empty if it goes to no port."""
-        return f"tcp://{self.tcp}" if self.tcp else self.http or ""
+        """Where the question goes, nothing filled in; empty if it goes to no port and no socket."""
+        tcp = self.tcp or ""
+        return tcp if tcp.startswith("unix:") else f"tcp://{tcp}" if tcp else self.http or ""
+
+    @property
+    def host(self) -> str:
+        """Who is asked, as ``url`` has it: a name, an address (of IPv6 in brackets) or a variable; empty for nobody."""
+        found = re.match(rf"[a-z]+://({_HOST})", self.url)
+        return found[1] if found else ""
 
 
 class Schedule(Model):
@@ -168,7 +183,16 @@ class ServiceTable(Model):
     cpu_quota: Annotated[str, StringConstraints(pattern=r"^[0-9]+%$")] | None = None
     tasks_max: _Tasks | None = None
     nofile: Annotated[int, Field(ge=16)] | None = None
+    network: Network | None = None
+    """Which addresses it may reach and be reached from; None: all."""
     ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
+    socket: Annotated[Line, AfterValidator(check_socket)] | None = None
+    """What systemd listens at for it, and keeps open while it restarts: ``127.0.0.1:8000``, ``8000``, a path. The
+    service finds it as descriptor 3 (LISTEN_FDS)."""
+    socket_mode: Annotated[str, StringConstraints(pattern=r"^0?[0-7]{3}$")] | None = None
+    """Who may connect to a path; 0660 unless said."""
+    socket_group: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,30}$")] | None = None
+    """The group of a path, www-data for nginx say; the service's own unless said."""
     gpu: bool = False
     after: tuple[Name, ...] = ()
     wants: tuple[Name, ...] = ()
@@ -177,11 +201,6 @@ class ServiceTable(Model):
     hardening: Literal["on", "off"] = "on"
     health: Health | None = None
     unit: UnitOverrides = UnitOverrides()
-
-    @property
-    def low_ports(self) -> bool:
-        """Whether it binds a port that is root's to bind."""
-        return any(port < 1024 for port in self.ports)
 
     @property
     def ordered_after(self) -> tuple[str, ...]:
@@ -205,6 +224,8 @@ class Service:
 
     name: str
     table: ServiceTable
+    socket: SocketAddress | None = None
+    """What ``table.socket`` is on every server."""
 
     @property
     def unit(self) -> str:
@@ -216,12 +237,29 @@ class Service:
         return f"{self.name}.timer" if self.table.schedule else None
 
     @property
+    def socket_unit(self) -> str | None:
+        """What listens for it."""
+        return f"{self.name}.socket" if self.table.socket else None
+
+    @property
+    def low_ports(self) -> tuple[int, ...]:
+        """Those that it binds itself and that are root's to bind."""
+        opened = self.socket.port if self.socket else 0
+        return tuple(sorted(port for port in self.table.ports if port < 1024 and port != opened))
+
+    @property
     def kind(self) -> str:
         """``Type=``."""
         if self.table.schedule:
             return "oneshot"
         tells = self.table.health is not None and self.table.health.notify
         return self.table.type or ("notify" if tells else "exec")
+
+    @property
+    def health_url(self) -> str:
+        """Where its health check asks, ``${PORT}`` not expanded; empty if that is no port and no socket."""
+        health = self.table.health
+        return health.url.replace("{runtime}", f"/run/{self.name}", 1) if health else ""
 
     @property
     def health_unit(self) -> str | None:
@@ -251,7 +289,8 @@ class Service:
     @property
     def units(self) -> tuple[str, ...]:
         """All of them."""
-        return tuple(filter(None, (self.unit, self.timer, self.health_unit, self.watch_timer, self.watch_unit)))
+        found = (self.unit, self.socket_unit, self.timer, self.health_unit, self.watch_timer, self.watch_unit)
+        return tuple(filter(None, found))
 
     def problems(self) -> Iterator[str]:
         """What no single key can know: settings that exclude each other."""
@@ -265,6 +304,7 @@ class Service:
                 "start_limit",
                 "retry",
                 "health",
+                "socket",
             } & table.model_fields_set
             yield from (f"{where}.{key}: a job with a schedule has none" for key in sorted(excluded))
         elif table.unit.Timer:
@@ -276,7 +316,25 @@ class Service:
                 yield f'{where}.health.notify: needs type = "notify"'
             if table.watchdog:
                 yield f'{where}.watchdog: needs type = "notify"'
+        if not table.socket or "/" not in table.socket:
+            own = [key for key in ("socket_mode", "socket_group") if getattr(table, key)]
+            yield from (f"{where}.{key}: is for a socket that is a path, such as {{runtime}}/web.sock" for key in own)
         yield from self._limit_problems(where)
+        yield from self._network_problems(where)
+
+    def _network_problems(self, where: str) -> Iterator[str]:
+        """A health check that its network keeps away."""
+        network, health = self.table.network, self.table.health
+        if network == "none" and self.socket and not self.socket.path:
+            yield f'{where}.network: "none" lets nobody connect to {self.socket.listen}; use "loopback", or a path'
+        if network is None or health is None or not health.host:
+            return
+        if network == "none":
+            yield f'{where}.network: "none" lets nobody ask {health.url}; use "loopback", or health.command'
+            return
+        address = literal_address(health.host)
+        if address and not allows(() if network == "loopback" else network, address):
+            yield f"{where}.network: it does not include {address}, where health asks; add it, or ask at 127.0.0.1"
 
     def _limit_problems(self, where: str) -> Iterator[str]:
         """A start limit that an override has put out of reach."""

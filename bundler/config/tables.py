@@ -100,8 +100,8 @@ def _channel_address(value: str) -> str:
         raise ValueError(f"{without_credentials(value)!r} is no URL: https://…, http://… or file:///…")
     if has_secret(value):
         raise ValueError(
-            "a password or token stands in a URL; write the name of an environment variable in its place, or keep it "
-            "in netrc, the keyring or rattler's auth file"
+            "a password or token stands in a URL, or a query; write the name of an environment variable in its place "
+            "(https://${TOKEN}@…), or keep it in netrc, the keyring or rattler's auth file"
         )
     return value.rstrip("/")
 
@@ -117,7 +117,7 @@ def _age(value: str) -> str:
 
 def _place(value: str) -> str:
     if has_secret(value):
-        raise ValueError("a password or token stands in a URL; leave it out here")
+        raise ValueError("a password or token stands in a URL, or a query; leave it out here")
     return value.rstrip("/")
 
 

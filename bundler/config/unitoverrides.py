@@ -147,9 +147,29 @@ def _of_ours(config: BundleConfig, service: Service, directive: str, lines: tupl
                     f"{word!r} may be another program's; systemd would give it to this service. Write"
                     f" {config.name}/{word.strip('/')}"
                 )
+    if directive in _LISTED:
+        yield from _of_directories(config, service, directive, words)
     if directive == "Environment":
         named = [word.partition("=")[0] for word in words]
         yield from (f"{name} is a secret as well" for name in named if name in secrets)
     if directive in ("LoadCredential", "SetCredential", "LoadCredentialEncrypted", "SetCredentialEncrypted"):
         named = [line.partition(":")[0] for line in lines]
         yield from (f"{name} is a secret as well" for name in named if name in secrets)
+
+
+def _of_directories(config: BundleConfig, service: Service, directive: str, words: list[str]) -> Iterator[str]:
+    """What the service could not make itself, as it has to inside its own directories (bundler.target.ownplaces)."""
+    own = service.name if directive == "RuntimeDirectory" else config.name
+    others = {other.name for other in config.services}
+    for other in config.services:
+        others |= {word for line in other.table.unit.lines("Service").get(directive, ()) for word in line.split()}
+    for word in words:
+        if word.startswith(f"{own}/") and ":" in word:
+            yield f"{word!r} is inside the service's own directory; a link there is for the service to make"
+        elif directive == "RuntimeDirectory" and not word.startswith(f"{own}/"):
+            inside = [other for other in sorted(others - {own}) if word.startswith(f"{other}/")]
+            yield from (
+                f"{word!r} is inside /run/{other}, which is a service's; systemd would follow a link that it has put"
+                f" there. Write {own}/{word.rpartition('/')[2]}"
+                for other in inside
+            )

@@ -83,6 +83,8 @@ def fetch_archives(
     only read if they never were. It is asked by several threads at a time, once of each package.
     """
     _check_hashed(lock)
+    for package in lock.packages:  # before anything is asked for
+        access.named(package.url, where=f"{lock.path}: package {package.name}")
     if access.offline:
         _check_at_hand(lock, access)
     downloader = _downloader(access)
@@ -111,7 +113,12 @@ def _downloader(access: Access) -> Callable[[], Downloader]:
     def make() -> Downloader:
         from bundler.fetch.download import Downloader
 
-        return Downloader(retries=access.retries, read_timeout=access.read_timeout, connections=_AT_A_TIME)
+        return Downloader(
+            retries=access.retries,
+            read_timeout=access.read_timeout,
+            connections=_AT_A_TIME,
+            servers=access.servers,
+        )
 
     lock = threading.Lock()
 
@@ -256,14 +263,12 @@ class _Store:
         )
 
     def _addresses(self, package: LockedPackage) -> list[str]:
-        found = [
-            package.download_url(url)
+        quoted = package.manager != "conda"  # to conda-lock the variables of a package index are as they are
+        return [
+            self.access.filled(url, where=f"package {package.name}", quoted=quoted)
             for url in self.access.addresses(package.url)
             if url.startswith("file:") or not self.access.offline
         ]
-        if unknown := [url for url in found if urlsplit(url).scheme not in ("http", "https", "file")]:
-            raise PrefixError(f"cannot fetch {public_url(unknown[0])}: unknown scheme", where=package.name)
-        return found
 
     def _download(self, package: LockedPackage, addresses: list[str], part: Path, wrong: list[str]) -> Downloaded:
         from bundler.fetch.download import DownloadFailed

@@ -1,4 +1,4 @@
-"""How channels are reached: at which addresses, how patiently, or not at all."""
+"""How channels are reached: at which addresses, how patiently, or not at all; and what these may be told."""
 
 from __future__ import annotations
 
@@ -6,9 +6,10 @@ import os
 import re
 from dataclasses import dataclass
 from typing import Literal
-from urllib.parse import quote, urlsplit
+from urllib.parse import quote
 
 from bundler.errors import ConfigError, without_credentials
+from bundler.fetch.secrets import VARIABLE, braced, has_secret, public_url, written_out
 
 __all__ = [
     "ANYHOW",
@@ -19,21 +20,17 @@ __all__ = [
     "Priority",
     "has_secret",
     "public_url",
+    "server_of",
     "variables_of",
     "with_variables",
     "written_out",
 ]
 
-VARIABLE = re.compile(r"\$\{?(\w+)\}?")
-"""An environment variable in a channel's URL, as conda-lock keeps credentials out of the lockfile."""
-
-_USER = re.compile(r"(?<=//)[^/@]*@")
-_TOKEN = re.compile(r"/t/([^/]+)(?=/|$)")
-
 Priority = Literal["strict", "flexible"]
 MOST_RETRIES = 20
 LONGEST_READ = 3600
 """Seconds without a byte that may be allowed."""
+_PORTS = {"http": "80", "https": "443"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,7 +39,8 @@ class Access:
 
     ``mirrors`` are pairs of what a URL begins with and what is asked in its place, one after the other. A request is
     tried again ``retries`` times, and given up when nothing came for ``read_timeout`` seconds. ``offline``: nothing but
-    caches and local files.
+    caches and local files. ``own`` are the URLs of channels and package indexes as the user gives them: with those of
+    mirrors they are all that may name environment variables, and whose servers get stored credentials.
     """
 
     mirrors: tuple[tuple[str, tuple[str, ...]], ...] = ()
@@ -50,6 +48,7 @@ class Access:
     retries: int = 4
     read_timeout: float = 30
     offline: bool = False
+    own: tuple[str, ...] = ()
 
     def addresses(self, url: str) -> tuple[str, ...]:
         """Where ``url`` is asked for, the first first: at the mirrors of the longest beginning, else at itself.
@@ -63,33 +62,62 @@ class Access:
         base, mirrors = max(found, key=lambda pair: len(pair[0]))
         return tuple(url if mirror == base else mirror + plain.removeprefix(base) for mirror in mirrors)
 
+    @property
+    def servers(self) -> frozenset[str]:
+        """Those that the user names (:func:`server_of`)."""
+        return frozenset(map(server_of, self._given()))
+
+    def filled(self, url: str, *, where: str, quoted: bool = False) -> str:
+        """``url`` with the values of its variables, percent-encoded if ``quoted``.
+
+        Raises :class:`ConfigError` if one is not set, or is not a part of what the user gives.
+        """
+        begin = self.named(url, where=where)
+        return with_variables(begin, where=where, quoted=quoted) + braced(url).removeprefix(begin)
+
+    def named(self, url: str, *, where: str) -> str:
+        """What ``url`` begins with and has its variables in, which the user gives so; empty if it has none.
+
+        What comes from a channel, an index or a lockfile is sent no variable that it chooses itself. Raises
+        :class:`ConfigError`.
+        """
+        if "$" not in url:
+            return ""
+        whole = braced(url)
+        for begin in (_with_variables(braced(own)) for own in self._given() if "$" in own):
+            rest = whole.removeprefix(begin)
+            if rest != whole and rest[:1] in ("", "/") and "$" not in rest:
+                return begin
+        raise ConfigError(
+            f"the URL {without_credentials(url)} names an environment variable, as no URL of a channel, mirror or "
+            "package index of yours does",
+            where=where,
+            remedy="Find out where it comes from. If the variable is to be sent there, name that URL with it in "
+            "environment.yml, in bundle.toml ([channels] mirrors) or with --channel.",
+        )
+
+    def _given(self) -> tuple[str, ...]:
+        return (*self.own, *(url for base, mirrors in self.mirrors for url in (base, *mirrors)))
+
 
 ANYHOW = Access()
 """How they are reached where nothing is said."""
 
 
-def public_url(url: str) -> str:
-    """``url`` without user, password and token, be they written out or variables."""
-    return _TOKEN.sub("", _USER.sub("", url)) if re.match(r"https?://", url) else url
+def _with_variables(url: str) -> str:
+    """What ``url`` begins with, up to the end of the part that has its last variable."""
+    end = url.find("/", url.rindex("$"))
+    return url if end < 0 else url[:end]
 
 
-def has_secret(url: str) -> bool:
-    """Whether a password or token itself stands in ``url``, and not the name of a variable."""
-    if not re.match(r"https?://", url):
-        return False
-    token = _TOKEN.search(urlsplit(url).path)
-    return any(secret and "$" not in secret for secret in (urlsplit(url).password, token and token[1]))
-
-
-def written_out(url: str, *, of: str, where: str) -> ConfigError:
-    """What to raise if a password or token itself stands in ``url``, which is that of ``of``, in environment.yml."""
-    parts = urlsplit(url)
-    return ConfigError(
-        f"a password or token stands in the URL of {of} on {parts.scheme}://{parts.hostname}, and would so be in the "
-        "lockfile",
-        where=where,
-        remedy="Write the name of an environment variable in its place: https://${USER_NAME}:${PASSWORD}@…",
-    )
+def server_of(url: str) -> str:
+    """The server of an HTTP URL: ``scheme://host:port``. Empty for any other URL."""
+    found = re.match(r"(https?)://(?:[^/?#]*@)?([^/?#]*)", url, re.IGNORECASE)
+    if found is None:
+        return ""
+    scheme, place = found[1].lower(), found[2].lower()
+    has_port = re.search(r":\d+$", place)
+    return f"{scheme}://{place}" if has_port else f"{scheme}://{place.rstrip(':')}:{_PORTS[scheme]}"
 
 
 def variables_of(url: str, *, where: str) -> dict[str, str]:
@@ -108,7 +136,7 @@ def variables_of(url: str, *, where: str) -> dict[str, str]:
 
 
 def with_variables(url: str, *, where: str, quoted: bool = False) -> str:
-    """``url`` with the values of its variables, percent-encoded if ``quoted``.
+    """``url``, which the user gives, with the values of its variables, percent-encoded if ``quoted``.
 
     Raises :class:`ConfigError` if one is not set.
     """

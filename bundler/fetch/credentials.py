@@ -5,6 +5,9 @@ to. rattler has no way to tell what it knows, so its stores are read here as it 
 ``RATTLER_AUTH_FILE`` names, the keyring (service ``rattler``), ``~/.rattler/credentials.json``, netrc (``NETRC`` or
 ``~/.netrc``). The first two and the third hold rattler's own form: ``{"host": {"BearerToken": "…"}}``; a host is a name
 without port, or ``*.example.org``.
+
+None of them knows schemes or ports. So what they have for a host is for HTTPS at its usual port, and for the servers
+that the user's own URLs name; what a lockfile, a channel or a redirect leads to besides gets nothing.
 """
 
 from __future__ import annotations
@@ -22,10 +25,10 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from bundler.errors import ConfigError
-from bundler.fetch.channels import public_url
+from bundler.fetch.channels import public_url, server_of
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Collection, Iterator
 
 __all__ = ["Credentials", "Request", "own_request"]
 
@@ -50,13 +53,19 @@ def own_request(url: str) -> Request:
 
 
 class Credentials:
-    """The user's stores, each read once."""
+    """The user's stores, each read once, for HTTPS at its usual port and the ``servers`` that the user names."""
+
+    def __init__(self, servers: Collection[str] = ()) -> None:
+        self._servers = frozenset(servers)
 
     def request(self, url: str) -> Request:
         """``url``, whose variables are filled in, as it is to be asked for. Raises :class:`ConfigError`."""
         request = own_request(url)
         if request.authorization or public_url(request.url) != request.url:
             return request  # it brings a password or a token
+        server = server_of(url)
+        if server not in self._servers and not (server.startswith("https://") and server.endswith(":443")):
+            return request
         parts = urlsplit(url)
         match self._stored(parts.hostname or ""):
             case {"BasicHTTP": {"username": str(user), "password": str(password)}}:

@@ -41,7 +41,7 @@ from bundler.fetch.trust import certificate_hint, proxy_hint
 from bundler.printable import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Mapping, Sequence
+    from collections.abc import Callable, Collection, Mapping, Sequence
 
     from urllib3.response import BaseHTTPResponse
 
@@ -96,13 +96,16 @@ class Downloaded:
 
 
 class Downloader:
-    """Downloads into part files, which outlive it: what has come is not asked for again. To be used by many threads."""
+    """Downloads into part files, which outlive it: what has come is not asked for again. To be used by many threads.
 
-    def __init__(self, *, retries: int, read_timeout: float, connections: int) -> None:
+    ``servers`` are those that the user names (:class:`~bundler.fetch.credentials.Credentials`).
+    """
+
+    def __init__(self, *, retries: int, read_timeout: float, connections: int, servers: Collection[str] = ()) -> None:
         self._retries = retries
         self._timeout = urllib3.Timeout(connect=read_timeout, read=read_timeout)
         self._connections = connections
-        self._credentials = Credentials()
+        self._credentials = Credentials(servers)
         self._direct = self._pool_manager()
         self._proxies: dict[str, urllib3.PoolManager] = {}
         self._lock = threading.Lock()

@@ -19,6 +19,7 @@ from bundler.lock.absent import without_absent
 from bundler.lock.answers import Answer
 from bundler.lock.cooldown import cutoff, cutoff_record
 from bundler.lock.decompressor import with_tools, without_tools
+from bundler.lock.environ import clean_environ
 from bundler.lock.external import find_solver
 from bundler.lock.launcher import (
     SolverSettings,
@@ -33,6 +34,7 @@ from bundler.lock.pip import check_wheels
 from bundler.lock.recorded import recorded, with_recorded
 from bundler.lock.relations import read_followed, relations_record
 from bundler.lock.rendered import Rendered, read_here
+from bundler.lock.replay import CondaPart, Replay
 from bundler.lock.request import (
     OWN_SOLVER,
     LockRequest,
@@ -58,9 +60,6 @@ if TYPE_CHECKING:
 
 __all__ = ["OWN_SOLVER", "Lock", "LockRequest", "LockedPackage", "conda_lock_says_fresh", "read_lock", "write_lockfile"]
 
-_DROPPED = ("CONDA_", "MAMBA_", "PYTHON", "RUNNER_TEMP")
-_KEPT = "CONDA_BUNDLER_"
-
 
 def write_lockfile(
     request: LockRequest, progress: Progress | None = None, *, update: tuple[str, ...] = (), keep: bool = False
@@ -76,6 +75,7 @@ def write_lockfile(
     """
     progress = progress or QuietProgress()
     environment = checked_environment(request)
+    request = replace(request, access=replace(request.access, own=environment.urls))
     _tell(environment.notes, progress)
     locks = _check_update(request, update) if update else _kept(request) if keep else ()
     newest = cutoff(request.exclude_newer, request.lockfile if update or keep else None)
@@ -84,41 +84,49 @@ def write_lockfile(
         ThreadPoolExecutor(1) as beside,
         watching(room.status, seconds=request.timeout, where=request.where, progress=progress) as watch,
     ):
-        read = asked = None
-        if environment.is_completed:
-            read = read_here(environment, request.platforms)
-            asked = None if read else beside.submit(_render, request, environment, room, watch)
-        report, arguments = room.path / "report.json", list[str]()
+        read, asked = read_here(environment, request.platforms), None
+        if environment.is_completed and not read:
+            asked = beside.submit(_render, request, environment, room, watch)
+        arguments = list[str]()
         if update:
             room.lockfile.write_bytes(without_tools(request.lockfile.read_bytes(), request.platforms))
             arguments = [f"--update={name}" for name in update if request.solver != OWN_SOLVER]
-        settings = replace(_solver_settings(environment, report, update=update, locks=locks), exclude_newer=newest)
+        settings = replace(_solver_settings(environment, room.report, update=update, locks=locks), exclude_newer=newest)
         settings = replace(settings, specs=_whole_specs(request, environment))
-        watch.now("starting conda-lock")
-        conda = _solver(request, settings, room, watch, record=environment.is_completed)
-        finished = _conda_lock(request, environment, room, watch, ["--conda", str(conda), *arguments])
-        if finished.status != 0:
-            failed = ToolFailed(finished)
-            if failure := read_failure(report):
-                raise translate_solver(failure, request.where) from failed
-            solver = Path(request.solver).name
-            raise translate_conda_lock(failed, request.where, virtual_packages_file(request), solver) from failed
-        _tell([f"conda-lock warns: {warning}" for warning in conda_lock_warnings(finished.stderr)], progress)
-        room.lockfile.write_bytes(without_absent(room.lockfile.read_bytes()))
+        solver = _solver(request, settings, room, watch)
+        # where conda's own configuration may matter, which is not looked at, conda-lock is always run
+        replay = Replay.of(request, environment, room) if read and not update else None
+        conda = replay.again(solver, watch) if replay else None
+        if failure := read_failure(room.report):
+            raise translate_solver(failure, request.where)
+        if conda is None:
+            conda = _conda_part(request, environment, room, watch, ["--conda", str(solver), *arguments])
+            if replay:
+                replay.keep(conda)
+        _tell([f"conda-lock warns: {warning}" for warning in conda.warnings], progress)
+        room.lockfile.write_bytes(without_absent(conda.lockfile))
         if environment.is_completed:
-            if read is None or not read.is_confirmed(room.lockfile, room.virtual, request.platforms):
+            if not read or not read.is_confirmed(room.lockfile, room.virtual, request.platforms):
                 read = asked.result() if asked else _render(request, environment, room, watch)
             kept = {lock.platform: _kept_wheels(lock, update) for lock in locks}
             part = _wheel_part(request, environment, room, watch, read, kept)
             _tell(add_wheels(replace(part, exclude_newer=newest)), progress)
         watch.now("writing the lockfile")
-        for platform in request.platforms:
-            check_wheels(read_lock(room.lockfile, platform).packages, request.where, request.injected)
+        _check_written(request, room)
         locked = room.lockfile.read_bytes()
         if request.solver == OWN_SOLVER:
             locked = with_tools(locked, room.tools, request.platforms, request.lockfile if update else None)
         said = cutoff_record(request.exclude_newer, newest) | _relations(request, room, progress)
         _replace(request.lockfile, with_recorded(locked, said))
+
+
+def _check_written(request: LockRequest, room: Room) -> None:
+    """Refuse what a build would: wheels that do not fit, and URLs that nobody has named."""
+    for platform in request.platforms:
+        packages = read_lock(room.lockfile, platform).packages
+        check_wheels(packages, request.where, request.injected)
+        for package in packages:
+            request.access.named(package.url, where=f"{request.where}: package {package.name}")
 
 
 def _tell(notes: Sequence[str], progress: Progress) -> None:
@@ -142,16 +150,31 @@ def _relations(request: LockRequest, room: Room, progress: Progress) -> dict[str
     return relations_record(followed, recorded(room.lockfile))
 
 
-def _solver(request: LockRequest, settings: SolverSettings, room: Room, watch: Watch, *, record: bool) -> Path:
-    """What conda-lock is given as its conda; with ``record`` it also keeps the virtual packages in the room."""
-    kept = recording(room.path / "tmp", room.virtual) if record else ""
+def _conda_part(
+    request: LockRequest, environment: Environment, room: Room, watch: Watch, arguments: Sequence[str]
+) -> CondaPart:
+    """Have conda-lock lock the conda packages."""
+    watch.now("starting conda-lock")
+    finished = _conda_lock(request, environment, room, watch, arguments)
+    if finished.status != 0:
+        failed = ToolFailed(finished)
+        if failure := read_failure(room.report):
+            raise translate_solver(failure, request.where) from failed
+        solver = Path(request.solver).name
+        raise translate_conda_lock(failed, request.where, virtual_packages_file(request), solver) from failed
+    return CondaPart(lockfile=room.lockfile.read_bytes(), warnings=conda_lock_warnings(finished.stderr))
+
+
+def _solver(request: LockRequest, settings: SolverSettings, room: Room, watch: Watch) -> Path:
+    """What conda-lock is given as its conda; it also keeps the virtual packages in the room."""
+    kept = recording(room.path / "tmp", room.virtual)
     if request.solver != OWN_SOLVER:
         external = find_solver(request.solver, watch.run)
         return write_wrapper(room.path, external, room.status, kept)
     variables = settings.variables | _mirror_variables(request.access)
     settings = replace(settings, variables=variables, access=asdict(request.access), tools=str(room.tools))
     relations = str(room.relations) if request.relations else None
-    settings = replace(settings, relations=relations, status=str(room.status))
+    settings = replace(settings, relations=relations, status=str(room.status), asked=str(room.asked))
     return write_launcher(room.path, settings, kept)
 
 
@@ -332,7 +355,7 @@ def _inputs(request: LockRequest, environment: Environment, room: Room, copies: 
 def _run(request: LockRequest, environment: Environment, room: Room, watch: Watch, argv: Sequence[str]) -> Finished:
     # there local channels in the file are found, and the virtual-packages.yml that conda-lock reads
     cwd = request.environments[0].absolute().parent
-    return watch.run(argv, env=_clean_environ(request, environment, room), cwd=cwd, check=False)
+    return watch.run(argv, env=clean_environ(request, environment, room), cwd=cwd, check=False)
 
 
 def _write_virtual_packages(request: LockRequest, room: Room) -> Path:
@@ -351,31 +374,6 @@ def _conda_lock_command() -> list[str]:
     if found := shutil.which("conda-lock"):
         return [found]
     raise MissingToolError("conda-lock is missing", remedy="Install it: pip install conda-lock")
-
-
-def _clean_environ(request: LockRequest, environment: Environment, room: Room) -> dict[str, str]:
-    """Our environment without what would steer conda-lock, conda or Python from outside.
-
-    Credentials of channels go to our own solver in its settings: conda-lock would put them on its command line, where
-    everybody sees them, and into its messages.
-    """
-    environ = {
-        name: value for name, value in os.environ.items() if name.startswith(_KEPT) or not name.startswith(_DROPPED)
-    }
-    if request.solver == OWN_SOLVER:
-        for name in environment.variables:
-            environ.pop(name, None)
-    else:
-        environ |= environment.variables | _external_settings(request.access)
-    for name in set(environment.pip_variables) - set(() if request.solver == OWN_SOLVER else environment.variables):
-        environ.pop(name, None)
-    return environ | {"TMPDIR": str(room.path / "tmp"), "PYTHONUTF8": "1"}
-
-
-def _external_settings(access: Access) -> dict[str, str]:
-    """What conda and mamba are told by variables."""
-    settings = {"CHANNEL_PRIORITY": access.priority} | ({"OFFLINE": "true"} if access.offline else {})
-    return {f"{tool}_{name}": value for tool in ("CONDA", "MAMBA") for name, value in settings.items()}
 
 
 def _replace(goal: Path, data: bytes) -> None:

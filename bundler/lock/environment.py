@@ -22,6 +22,7 @@ from bundler.lock.plainyaml import load_yaml
 from bundler.lock.requirements import PipList, is_readable, read_pip_list
 from bundler.lock.selectors import LeftOut, resolved
 from bundler.lock.shown import filtered
+from bundler.lock.userurls import user_urls
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Sequence
@@ -55,6 +56,11 @@ class Environment:
     public_index: bool
     has_pip: bool
     notes: tuple[str, ...] = ()
+
+    @property
+    def urls(self) -> tuple[str, ...]:
+        """The URLs of channels and package indexes that the user gives."""
+        return user_urls(self.files, self.overrides)
 
     @property
     def selected(self) -> tuple[str, ...]:
@@ -299,7 +305,7 @@ def _variables(channels: tuple[str, ...], path: Path) -> dict[str, str]:
     """The variables that the channels on the network name; nothing secret may stand in a URL itself."""
     variables: dict[str, str] = {}
     for channel in channels:
-        if not re.match(r"https?://", channel):
+        if not re.match(r"https?://", channel, re.IGNORECASE):
             continue
         if has_secret(channel):
             raise written_out(channel, of="a channel", where=str(path))

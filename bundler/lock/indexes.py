@@ -12,7 +12,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 from urllib.parse import quote, unquote, urlsplit
 
-from bundler.fetch.channels import with_variables
+from bundler.fetch.channels import server_of, with_variables
 from bundler.fetch.credentials import Credentials, own_request
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def find_source(given: str) -> Source:
     public = own_request(filled).url
     if public != filled or not re.match(r"https?:", filled):
         return Source(given=given, own=filled, public=public)
-    stored = Credentials().request(filled).authorization or ""
+    stored = Credentials({server_of(filled)}).request(filled).authorization or ""
     user, _, password = base64.b64decode(stored.removeprefix("Basic ")).decode().partition(":")
     if not stored.startswith("Basic "):
         return Source(given=given, own=filled, public=public)

@@ -59,7 +59,8 @@ class SolverSettings:
     decompressor needs beside the environment. ``relations`` is one, too: where channels that others name are taken in,
     which these are (:class:`~bundler.lock.relations.Followed`); without it none is. What it does is appended to the
     file ``status``. ``specs`` are, for each platform, what stands in the place of the specs that conda-lock gives for
-    the packages of these names.
+    the packages of these names. ``asked`` is a directory: to ``PLATFORM.json`` in it a line is added for each question
+    that was answered, with the answer.
     """
 
     variables: dict[str, str] = field(default_factory=dict)
@@ -72,6 +73,7 @@ class SolverSettings:
     status: str | None = None
     exclude_newer: dict[str, str | None] = field(default_factory=dict)
     specs: dict[str, dict[str, str]] = field(default_factory=dict)
+    asked: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections import Counter
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -11,7 +10,7 @@ from urllib.parse import unquote, urlsplit
 import yaml
 
 from bundler.errors import ConfigError, LockError
-from bundler.fetch.channels import with_variables
+from bundler.lock.kinds.checked import BadEntry, checked, is_category
 from bundler.lock.plainyaml import load_yaml
 
 if TYPE_CHECKING:
@@ -103,14 +102,6 @@ class LockedPackage:
         """The channel's URL, without subdir and file name."""
         return self.url.rsplit("/", 2)[0]
 
-    def download_url(self, address: str | None = None) -> str:
-        """Its URL, or ``address``, another one for it, with environment variables filled in.
-
-        Raises :class:`ConfigError` if one is not set.
-        """
-        quoted = self.manager != "conda"  # to conda-lock the variables of a package index are as they are
-        return with_variables(address or self.url, where=f"package {self.name}", quoted=quoted)
-
 
 @dataclass(frozen=True, kw_only=True)
 class Lock:
@@ -196,8 +187,9 @@ def custom_metadata(document: Any) -> Mapping[str, Any]:
 
 def locked_categories(path: Path, platform: str) -> dict[str, int]:
     """How many packages each category has on a platform, without our own. Raises what :func:`read_lock` raises."""
-    entries = (entry for entry in _load(path).get("package") or () if entry.get("platform") == platform)
-    found = Counter(str(entry.get("category", "main")) for entry in entries)
+    listed = _load(path).get("package")
+    entries = [entry for entry in listed if isinstance(entry, dict)] if isinstance(listed, list) else []
+    found = Counter(str(entry.get("category", "main")) for entry in entries if entry.get("platform") == platform)
     return {category: count for category, count in found.items() if category != TOOLS}
 
 
@@ -241,7 +233,7 @@ def _package(entry: Any, path: Path) -> LockedPackage:
     name = entry.get("name", "?") if isinstance(entry, dict) else "?"
     if wrong := next(_damages(entry), None) if isinstance(entry, dict) else f"it is {entry!r}":
         raise LockError(f"its entry for package {name} is damaged: {wrong}", where=str(path), remedy=_LOCK_AGAIN)
-    hashes = entry["hash"]
+    hashes, depends = entry["hash"], entry.get("dependencies") or {}
     package = LockedPackage(
         name=entry["name"],
         version=entry["version"],
@@ -250,18 +242,20 @@ def _package(entry: Any, path: Path) -> LockedPackage:
         url=entry["url"],
         sha256=hashes.get("sha256") or None,
         md5=hashes.get("md5") or None,
-        depends=tuple(f"{name} {spec}".strip() for name, spec in sorted((entry.get("dependencies") or {}).items())),
+        depends=tuple(
+            f"{name} {spec}".strip() for name, spec in sorted(depends.items(), key=lambda pair: str(pair[0]))
+        ),
     )
-    well_formed = package.url.count("/") >= 2 and _is_plain(package)
-    if not well_formed:
-        raise LockError(
-            f"its entry for package {package.name} has no usable URL or digest", where=str(path), remedy=_LOCK_AGAIN
-        )
-    return package
+    try:
+        return checked(package, as_locked=True)
+    except BadEntry as bad:
+        raise LockError(f"its entry for package {bad}", where=str(path), remedy=_LOCK_AGAIN) from bad
 
 
 def _damages(entry: dict[str, Any]) -> Iterator[str]:
-    """What is missing in an entry, or of a wrong type: without quotes YAML reads the version 1.10 as the number 1.1."""
+    """What is missing in an entry, or of a wrong type: without quotes YAML reads the version 1.10 as the number 1.1,
+    and the name `on` as true.
+    """
     for key in (*_TEXTS, "hash"):
         if key not in entry:
             yield f"it has no `{key}`"
@@ -276,12 +270,15 @@ def _damages(entry: dict[str, Any]) -> Iterator[str]:
     for key in ("sha256", "md5"):
         if not isinstance(hashes.get(key), (str, type(None))):
             yield f"`{key}` is {hashes[key]!r}, no text"
-    if not isinstance(entry.get("dependencies") or {}, dict):
-        yield f"`dependencies` is {entry['dependencies']!r}, no table"
+    if not is_category(str(entry.get("category", "main"))):
+        yield f"`category` is {entry['category']!r}, no name"
+    yield from _dependency_damages(entry.get("dependencies") or {})
 
 
-def _is_plain(package: LockedPackage) -> bool:
-    """Whether file name and digest, which become paths in the cache, can lead nowhere else."""
-    name = unquote(package.filename)
-    harmless = name.isprintable() and not name.startswith(".") and not {"/", "\\"} & set(name)
-    return harmless and re.fullmatch(r"[0-9a-f]*", str(package.sha256 or "")) is not None
+def _dependency_damages(dependencies: Any) -> Iterator[str]:
+    if not isinstance(dependencies, dict):
+        yield f"`dependencies` is {dependencies!r}, no table"
+        return
+    for name, spec in dependencies.items():
+        if not isinstance(name, str) or not isinstance(spec, str):
+            yield f"`dependencies` has {name!r}: {spec!r}, which are no texts"

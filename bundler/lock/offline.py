@@ -17,13 +17,14 @@ from bundler.lock.sources import make_gateway
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
+    from collections.abc import Sequence
     from pathlib import Path
 
     from rattler import Channel, Gateway, PackageName, RepoDataRecord
     from rattler.repo_data.source import RepoDataSource
 
     from bundler.fetch.channels import Access
-    from bundler.lock.sources import Source
+    from bundler.lock.sources import Gateways, Source
 
 __all__ = ["NotCachedError", "asked_subdirs", "at_hand", "note_absent", "queried"]
 
@@ -73,26 +74,28 @@ def asked_subdirs(source: Source, platform: str, access: Access) -> list[Subdir]
     return [_NOARCH] if absent else [Subdir(platform), _NOARCH]
 
 
-def queried(source: Source, platform: str, gateway: Gateway, access: Access) -> Channel | RepoDataSource:
+def queried(source: Source, platform: str, gateways: Gateways, access: Access) -> Channel | RepoDataSource:
     """What to give the solver for ``source``."""
-    if len(asked_subdirs(source, platform, access)) == 1:
-        return _NoarchOnly(source.reached, gateway)
+    subdirs = asked_subdirs(source, platform, access)
+    if len(subdirs) == 1 or source in gateways.apart:
+        return _Asked(source.reached, gateways.of(source), subdirs)
     return source.reached
 
 
-class _NoarchOnly:
-    """A channel that has nothing for the platform, in the form of a rattler source of records."""
+class _Asked:
+    """A channel that is asked through us, in the form of a rattler source of records."""
 
-    def __init__(self, channel: Channel, gateway: Gateway) -> None:
+    def __init__(self, channel: Channel, gateway: Gateway, subdirs: Sequence[Subdir]) -> None:
         self._channel = channel
         self._gateway = gateway
+        self._subdirs = subdirs
 
     async def fetch_package_records(self, platform: Subdir, name: PackageName) -> list[RepoDataRecord]:
-        if platform != _NOARCH:
+        if platform not in self._subdirs:
             return []
         found = await self._gateway.query(
             sources=[self._channel],
-            platforms=[_NOARCH],
+            platforms=[platform],
             specs=[name.normalized],
             recursive=False,
             channel_relations="disabled",

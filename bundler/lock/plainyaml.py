@@ -10,12 +10,14 @@ from typing import Any
 
 import yaml
 
-__all__ = ["dump_yaml", "load_yaml"]
+__all__ = ["dump_yaml", "load_yaml", "load_yaml12"]
 
 _LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 _DUMPER: Any = getattr(yaml, "CSafeDumper", yaml.SafeDumper)
 """libyaml's, where PyYAML has it."""
 _TEXT = "tag:yaml.org,2002:str"
+_WORDS = frozenset(["yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF"])
+"""Booleans of YAML 1.1 that are texts in YAML 1.2."""
 _MERGED = ("<<", "=")
 
 
@@ -25,13 +27,29 @@ class _NotPlainError(Exception):
 
 def load_yaml(data: bytes) -> Any:
     """What ``data`` says. Raises :class:`yaml.YAMLError` and :class:`ValueError` for what is no YAML, or not safe."""
-    loader = _LOADER(data)
+    return _load(data, _LOADER)
+
+
+def load_yaml12(data: bytes) -> Any:
+    """The same for a writer of YAML 1.2, to whom the words yes, no, on and off are nothing but words."""
+    return _load(data, _Loader12)
+
+
+def _load(data: bytes, kind: Any) -> Any:
+    loader = kind(data)
     try:
         return _document(loader)
     except _NotPlainError:
-        return yaml.load(data, Loader=_LOADER)  # noqa: S506 -- both loaders are safe
+        return yaml.load(data, Loader=kind)  # noqa: S506 -- all loaders are safe
     finally:
         loader.dispose()
+
+
+class _Loader12(_LOADER):  # type: ignore[misc]
+    def resolve(self, kind: type[yaml.Node], value: str, implicit: Any) -> Any:
+        if kind is yaml.ScalarNode and implicit[0] and value in _WORDS:
+            return _TEXT
+        return super().resolve(kind, value, implicit)
 
 
 def dump_yaml(document: Any, before: bytes) -> bytes:

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
 from bundler.errors import without_credentials
-from bundler.fetch.channels import VARIABLE
+from bundler.fetch.channels import has_secret
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
@@ -107,10 +107,8 @@ def is_readable(text: str) -> bool:
 
 
 def is_without_secret(url: str) -> bool:
-    """Whether the credential in ``url``, if there is one, is a variable. A user alone is a token."""
-    parts = urlsplit(url)
-    secret = parts.username if parts.password is None else parts.password
-    return not secret or VARIABLE.fullmatch(secret) is not None
+    """Whether the credential in ``url``, if there is one, is a variable."""
+    return not has_secret(url)
 
 
 def _read_line(text: str, place: _Place, found: PipList) -> None:
@@ -150,7 +148,10 @@ def _read_index(name: str, value: str, place: _Place, found: PipList) -> str:
             return "names no directory and no URL"
         value = path.resolve().as_uri()
     elif not is_without_secret(value):
-        return "has a password or token in its URL: write the name of an environment variable there, ${TOKEN}"
+        return (
+            "has a password or token in its URL, or a query: write the name of an environment variable before the "
+            "host, ${TOKEN}@"
+        )
     if name == "--index-url":
         found.index_url = value
     else:
@@ -233,8 +234,11 @@ def _url_reason(text: str) -> str:
         return f"is a file of this machine: {BUILD_IT}"
     if url.scheme != "https" or not url.path.endswith(".whl"):
         return f"is the URL of no wheel (https://….whl): {BUILD_IT}"
-    if url.username is not None:
-        return "has credentials in its URL, which would be in the lockfile: take it from an index (`pip-repositories:`)"
+    if url.username is not None or url.query:
+        return (
+            "has credentials in its URL, or a query, which would be in the lockfile: take it from an index "
+            "(`pip-repositories:`)"
+        )
     if not re.search(r"\bsha256=[0-9a-f]{64}\b", url.fragment):
         return "has no hash: write #sha256=… behind the URL"
     return ""

@@ -27,8 +27,8 @@ class Room:
     So conda-lock writes the right names into the lockfile, and works on nothing that is the user's. ``names`` is an
     empty table of names: without one conda-lock would download its own. ``virtual`` is where the channel of virtual
     packages is kept that conda-lock makes, ``tools`` where our solver puts what bundles bring to install themselves,
-    ``relations`` where it puts which channels it has taken in because others name them; the last line of ``status`` is
-    what is being done.
+    ``relations`` where it puts which channels it has taken in because others name them, ``asked`` what it was asked and
+    what it answered, ``report`` the file with why it failed; the last line of ``status`` is what is being done.
     """
 
     path: Path
@@ -36,6 +36,8 @@ class Room:
     virtual: Path
     tools: Path
     relations: Path
+    asked: Path
+    report: Path
     status: Path
     environments: tuple[Path, ...]
     lockfile: Path
@@ -57,12 +59,14 @@ def make_room(lockfile: Path, environment: Environment) -> Iterator[Room]:
             virtual=path / "virtual",
             tools=path / "tools",
             relations=path / "relations",
+            asked=path / "questions",
+            report=path / "report.json",
             status=path / "status",
             environments=tuple(Path(os.path.normpath(directory / relative)) for relative in relatives),
             lockfile=directory / lockfile.name,
         )
         copies = (copy.parent for copy in room.environments)
-        for place in (directory, *copies, path / "tmp", room.tools, room.relations):
+        for place in (directory, *copies, path / "tmp", room.tools, room.relations, room.asked):
             place.mkdir(parents=True, exist_ok=True)
         room.names.write_text("{}", encoding="utf-8")
         yield room

@@ -18,9 +18,9 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
     from pathlib import Path
 
-__all__ = ["filtered", "hidden", "items"]
+__all__ = ["HIDDEN", "filtered", "hidden", "items"]
 
-_HIDDEN = "-e ."
+HIDDEN = "-e ."
 """An entry that conda-lock leaves out of lockfile and hash: it locks no editable projects."""
 
 
@@ -35,13 +35,13 @@ def hidden(data: bytes, path: Path, hides: Callable[[str], bool]) -> bytes:
     text = data.decode("utf-8-sig")
     for start, end in sorted(_places(yaml.compose(text, Loader=yaml.SafeLoader), hides), reverse=True):
         kept = "\n" if text[start:end].endswith("\n") else ""  # a block scalar takes its line's end with it
-        text = text[:start] + _HIDDEN + kept + text[end:]
+        text = text[:start] + HIDDEN + kept + text[end:]
     changed = text.encode()
     try:
         after = pip_texts(load_yaml(changed))
     except yaml.YAMLError:  # an anchor has gone
         after = ()
-    if after != tuple(_HIDDEN if hides(entry) else entry for entry in before):
+    if after != tuple(HIDDEN if hides(entry) else entry for entry in before):
         raise ConfigError(
             "its `pip:` list cannot be taken apart", where=str(path), remedy="Write it out, without anchors and tags."
         )

@@ -105,7 +105,16 @@ def _answer(arguments: argparse.Namespace, platform: str, settings: SolverSettin
         tools = json.dumps(_tools(question, records))
         Path(settings.tools, f"{platform}.json").write_text(tools, encoding="utf-8")
     packages = _actions(records, question) + _asked_virtual(question) + absent(question.specs, records)
+    if settings.asked:
+        _note_answer(Path(settings.asked, f"{platform}.json"), arguments, packages)
     return {"success": True, "dry_run": True, "actions": {"FETCH": packages, "LINK": packages}}
+
+
+def _note_answer(file: Path, arguments: argparse.Namespace, answer: Sequence[Any]) -> None:
+    """For :mod:`bundler.lock.replay`."""
+    asked = {"command": arguments.command, "channels": arguments.channels, "specs": arguments.specs}
+    with file.open("a", encoding="utf-8") as notes:
+        notes.write(json.dumps(asked | {"answer": answer}) + "\n")
 
 
 def _question(arguments: argparse.Namespace, platform: str, settings: SolverSettings) -> Question:
@@ -182,6 +191,10 @@ def _actions(
 
 def _action(record: RepoDataRecord, depends: Sequence[str], sources: Iterable[Source]) -> dict[str, Any]:
     """One entry of it."""
+    if "$" in f"{record.url}{record.file_name}":  # which would be read as an environment variable of this machine
+        raise SolveError(
+            "channel", f"a channel gives {record.name.normalized} a file name or URL with a `$`: {record.url}"
+        )
     url = public_url_of(record.url, sources)
     action = {
         "name": record.name.normalized,

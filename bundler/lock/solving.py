@@ -15,7 +15,6 @@ from typing import TYPE_CHECKING, Any
 from rattler import (
     Channel,
     ChannelPriority,
-    Gateway,
     GenericVirtualPackage,
     MatchSpec,
     PackageName,
@@ -36,11 +35,12 @@ from bundler.lock.explain import explain_unsatisfiable, without_candidates
 from bundler.lock.lockfile import dist_of
 from bundler.lock.offline import NotCachedError, asked_subdirs, at_hand, note_absent, queried
 from bundler.lock.sources import (
+    Gateways,
     SilentChannelError,
     Source,
     blame,
     first_answering,
-    make_gateway,
+    make_gateways,
     public_text,
     public_url_of,
 )
@@ -117,7 +117,9 @@ async def answering(question: Question) -> tuple[Source, ...]:
     try:
         if access.offline:
             return await at_hand(sources, question.platform, access)
-        downloader = Downloader(retries=access.retries, read_timeout=access.read_timeout, connections=1)
+        downloader = Downloader(
+            retries=access.retries, read_timeout=access.read_timeout, connections=1, servers=access.servers
+        )
         return tuple(first_answering(source, downloader) for source in sources)
     except SilentChannelError as silent:
         raise SolveError("channel", str(silent)) from silent
@@ -128,19 +130,19 @@ async def answering(question: Question) -> tuple[Source, ...]:
 
 async def _ask_cached(question: Question) -> list[RepoDataRecord]:
     try:
-        return await _ask(question, make_gateway(question.sources, question.access))
+        return await _ask(question, make_gateways(question.sources, question.access))
     except GatewayError as failed:
         # from servers whose "not modified" lacks the validators (python -m http.server): conda/rattler#2719
         if "304 Not Modified" not in str(failed):
             raise
-        return await _ask(question, make_gateway(question.sources, question.access, "no-cache"))
+        return await _ask(question, make_gateways(question.sources, question.access, "no-cache"))
 
 
-async def _ask(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
-    await _read(question, gateway)
+async def _ask(question: Question, gateways: Gateways) -> list[RepoDataRecord]:
+    await _read(question, gateways)
     tell(question, f"solving for {question.platform}")
     try:
-        free = await _run(question, gateway)
+        free = await _run(question, gateways)
         if not question.keep:
             return free
         # An updated package goes as far as it can, whatever that moves; then all else stays put if it can.
@@ -149,7 +151,7 @@ async def _ask(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
             for record in free
             if record.name.normalized in question.update
         ]
-        return await _run(question, gateway, constraints=moved, locked=await _kept(question, gateway))
+        return await _run(question, gateways, constraints=moved, locked=await _kept(question, gateways))
     except SolverError as unsatisfiable:
         text = public_text(str(unsatisfiable), question.sources)
         reason = explain_unsatisfiable(
@@ -157,20 +159,20 @@ async def _ask(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
             platform=question.platform,
             virtual={record["name"]: record["version"] for record in question.virtual},
             channels=[source.given for source in question.sources],
-            elsewhere=await _elsewhere(without_candidates(text), question, gateway),
+            elsewhere=await _elsewhere(without_candidates(text), question, gateways),
         )
         raise SolveError(
             "unsatisfiable", reason + _on_cooldown(text, question) + _on_free_threads(text)
         ) from unsatisfiable
 
 
-async def _read(question: Question, gateway: Gateway) -> None:
+async def _read(question: Question, gateways: Gateways) -> None:
     """Have the gateway read what the solver will ask it for, to tell which channel is slow."""
     unread = [source.given for source in question.sources]
 
     async def read(source: Source) -> None:
         subdirs = asked_subdirs(source, question.platform, question.access)
-        await asyncio.gather(*(gateway.channel_relations(source.reached, one) for one in subdirs))
+        await asyncio.gather(*(gateways.of(source).channel_relations(source.reached, one) for one in subdirs))
         unread.remove(source.given)
         if unread:
             tell(question, _reading(unread, question))
@@ -190,7 +192,7 @@ def tell(question: Question, text: str) -> None:
         append_status(question.status, text)
 
 
-async def _elsewhere(specs: Sequence[str], question: Question, gateway: Gateway) -> dict[str, list[str]]:
+async def _elsewhere(specs: Sequence[str], question: Question, gateways: Gateways) -> dict[str, list[str]]:
     """Which other platforms have a package for each of ``specs``, by what the channels say if they still answer."""
     found: dict[str, list[str]] = {}
     if question.access.offline or question.pinned:  # of what is solved beside an environment nobody reads a reason
@@ -198,8 +200,8 @@ async def _elsewhere(specs: Sequence[str], question: Question, gateway: Gateway)
     others = [Subdir(name) for name in MACHINES if name != question.platform]
     for spec in specs:
         with contextlib.suppress(GatewayError, InvalidMatchSpecError):
-            answer = await gateway.query(
-                sources=_sources(question, gateway),
+            answer = await gateways.together.query(
+                sources=_sources(question, gateways),
                 platforms=others,
                 specs=[spec],
                 recursive=False,
@@ -211,7 +213,7 @@ async def _elsewhere(specs: Sequence[str], question: Question, gateway: Gateway)
 
 async def _run(
     question: Question,
-    gateway: Gateway,
+    gateways: Gateways,
     *,
     constraints: Sequence[str] = (),
     locked: Sequence[RepoDataRecord] = (),
@@ -220,9 +222,9 @@ async def _run(
     # would count as having no x, and strict priority would let the next channel in. Explanations get better as well.
     newest = common_date(question.dates(), question.exclude_newer.get(DEFAULT))
     return await solve(
-        sources=_sources_by_date(question, gateway, newest),
+        sources=_sources_by_date(question, gateways, newest),
         specs=[*question.specs, *_bare(question.specs)],
-        gateway=gateway,
+        gateway=gateways.together,
         platforms=_subdirs(question),
         virtual_packages=[_virtual(record) for record in question.virtual],
         locked_packages=locked,
@@ -234,11 +236,11 @@ async def _run(
     )
 
 
-async def _kept(question: Question, gateway: Gateway) -> list[RepoDataRecord]:
+async def _kept(question: Question, gateways: Gateways) -> list[RepoDataRecord]:
     """The channels' own records of the packages to keep; one that a channel has withdrawn cannot be kept."""
     specs = [" ".join(_name_version_build(url)) for url in sorted(question.keep)]
-    found = await gateway.query(
-        sources=_sources(question, gateway),
+    found = await gateways.together.query(
+        sources=_sources(question, gateways),
         platforms=_subdirs(question),
         specs=specs,
         recursive=False,
@@ -277,16 +279,16 @@ def _with_gil(question: Question) -> list[str]:
     return [] if asked or question.pinned else [r'python[build="^(?!.*_cp\d+t$).*$"]']
 
 
-def _sources_by_date(question: Question, gateway: Gateway, common: str | None) -> list[Channel | RepoDataSource]:
+def _sources_by_date(question: Question, gateways: Gateways, common: str | None) -> list[Channel | RepoDataSource]:
     """The same; those whose packages may be of another age than ``common`` by themselves."""
-    plain = _sources(question, gateway)
+    plain = _sources(question, gateways)
     return [
         plain[number]
         if date == common or common is None
         else Dated(
             source.reached,
             asked_subdirs(source, question.platform, question.access),
-            gateway,
+            gateways.of(source),
             date=date,
             common=common,
         )
@@ -294,8 +296,8 @@ def _sources_by_date(question: Question, gateway: Gateway, common: str | None) -
     ]
 
 
-def _sources(question: Question, gateway: Gateway) -> list[Channel | RepoDataSource]:
-    return [queried(source, question.platform, gateway, question.access) for source in question.sources]
+def _sources(question: Question, gateways: Gateways) -> list[Channel | RepoDataSource]:
+    return [queried(source, question.platform, gateways, question.access) for source in question.sources]
 
 
 def _subdirs(question: Question) -> list[Subdir]:

@@ -19,7 +19,7 @@ from rattler.repo_data.gateway import SourceConfig
 
 from bundler import __version__
 from bundler.errors import without_credentials
-from bundler.fetch.channels import VARIABLE, public_url
+from bundler.fetch.channels import VARIABLE, public_url, server_of
 from bundler.fetch.credentials import own_request
 from bundler.fetch.download import DownloadFailed
 from bundler.lock.explain import explain_channel
@@ -35,12 +35,14 @@ if TYPE_CHECKING:
     from bundler.fetch.download import Downloader
 
 __all__ = [
+    "Gateways",
     "SilentChannelError",
     "Source",
     "blame",
     "find_source",
     "first_answering",
     "make_gateway",
+    "make_gateways",
     "public_text",
     "public_url_of",
 ]
@@ -120,8 +122,47 @@ def first_answering(source: Source, downloader: Downloader) -> Source:
         raise SilentChannelError(public_text(reason, [source])) from failed
 
 
+@dataclass(frozen=True, kw_only=True)
+class Gateways:
+    """Where rattler gets repodata from: those ``apart`` each for itself, all other sources together."""
+
+    together: Gateway
+    apart: Mapping[Source, Gateway]
+
+    def of(self, source: Source) -> Gateway:
+        return self.apart.get(source, self.together)
+
+
+def make_gateways(sources: Sequence[Source], access: Access, cache_action: CacheAction = "cache-or-fetch") -> Gateways:
+    """For ``sources`` with their credentials.
+
+    rattler asks us for a request's headers by host and path alone. Where that could be another source's, on another
+    port or without TLS, the one with a password is asked apart from it.
+    """
+    apart = [source for source in sources if any(_is_mistakable(source, other) for other in sources)]
+    return Gateways(
+        together=make_gateway([source for source in sources if source not in apart], access, cache_action),
+        apart={source: make_gateway([source], access, cache_action) for source in apart},
+    )
+
+
+def _is_mistakable(source: Source, other: Source) -> bool:
+    """Whether the password of ``source`` would go to ``other``, which is on another server of the same host."""
+    asked, others = own_request(source.addresses[0]), public_url(other.addresses[0])
+    mine, theirs = urlsplit(f"{public_url(asked.url)}/"), urlsplit(f"{others}/")
+    return bool(
+        asked.authorization
+        and mine.hostname == theirs.hostname
+        and server_of(asked.url) != server_of(others)
+        and theirs.path.startswith(mine.path)
+    )
+
+
 def make_gateway(sources: Sequence[Source], access: Access, cache_action: CacheAction = "cache-or-fetch") -> Gateway:
-    """Where rattler gets repodata from: ``sources`` with their credentials, or nothing but its cache."""
+    """Where rattler gets repodata from: ``sources`` with their credentials, or nothing but its cache.
+
+    No source may be mistakable for another one (:func:`make_gateways`).
+    """
     requests = [own_request(source.addresses[0]) for source in sources]
     tokens = {f"{public_url(r.url)}/": [f"{r.url}/"] for r in requests if public_url(r.url) != r.url}
     passwords = {urlsplit(f"{public_url(r.url)}/"): r.authorization for r in requests if r.authorization}

@@ -73,8 +73,9 @@ class WheelQuestion:
 
     ``provided`` are the conda packages that are a Python project, by the project's name; ``sources`` the indexes in the
     order in which they are asked, ``links`` pages and directories of wheels; the public index comes last, if at all.
-    ``kept`` are versions that stay if they can; ``injected`` names need not have a wheel. ``interpreter`` says that it
-    is ``python`` on a machine with ``glibc``; ``run`` runs uv.
+    ``kept`` are versions that stay if they can; ``barred`` are constraints against versions that are for another
+    Python; ``injected`` names need not have a wheel. ``interpreter`` says that it is ``python`` on a machine with
+    ``glibc``; ``run`` runs uv.
     """
 
     python: Python
@@ -87,6 +88,7 @@ class WheelQuestion:
     public_index: bool
     access: Access
     kept: Mapping[str, str] = field(default_factory=dict)
+    barred: tuple[str, ...] = ()
     injected: frozenset[str] = frozenset()
     exclude_newer: Mapping[str, str | None] = field(default_factory=dict)
     run: Callable[..., Finished] = run
@@ -192,7 +194,8 @@ def _constraints(question: WheelQuestion, attempt: _Attempt) -> list[str]:
     """Also what conda provides: links are looked at whatever an index has."""
     versions = {name: _version(package) for name, package in question.provided.items()}
     conda = [f"{name}=={version}" for name, version in versions.items() if version]
-    return [*question.wanted.constraints, *(conda if question.links or attempt.real else ()), *attempt.barred]
+    barred = (*question.barred, *attempt.barred)
+    return [*question.wanted.constraints, *(conda if question.links or attempt.real else ()), *barred]
 
 
 def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Sequence[str]) -> Finished:

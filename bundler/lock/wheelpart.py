@@ -10,7 +10,6 @@ from packaging.utils import canonicalize_name
 
 from bundler.config.platforms import PlatformTable
 from bundler.errors import ConfigError, LockError, PrefixError
-from bundler.fetch.channels import with_variables
 from bundler.lock.contents import content_hash, glibc_of_platform
 from bundler.lock.cooldown import told
 from bundler.lock.explain_uv import explain_uv
@@ -19,9 +18,10 @@ from bundler.lock.interpreter import write_interpreter
 from bundler.lock.lockfile import read_lock
 from bundler.lock.names import project_names
 from bundler.lock.plainyaml import load_yaml
+from bundler.lock.pythons import Asker, find_fitting
 from bundler.lock.room import is_noexec
 from bundler.lock.unify import Platform, unify, unseen_digest
-from bundler.lock.uv import Solution, UvFailed, WheelQuestion, find_wheels
+from bundler.lock.uv import Solution, UvFailed, WheelQuestion
 from bundler.resources import cache_dir
 from bundler.wheels.python import Python
 
@@ -106,13 +106,17 @@ def _solution(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
     directory.mkdir(parents=True)
     part.watch.now(f"asking package indexes for wheels, for {platform}")
     try:
-        found = find_wheels(question, directory)
+        found = find_fitting(question, directory, _asker(part, directory, where))
     except UvFailed as failed:
         raise _on_cooldown(explain_uv(failed.text, question, where), part) from failed
     except LockError as error:
         error.where = where
         raise
     return replace(found, wheels=tuple(_with_digest(wheel, part, directory, where) for wheel in found.wheels))
+
+
+def _asker(part: WheelPart, directory: Path, where: str) -> Asker:
+    return Asker(access=part.access, directory=directory, where=where, check=part.watch.check)
 
 
 def _on_cooldown(error: BundlerError, part: WheelPart) -> BundlerError:
@@ -135,10 +139,13 @@ def _with_digest(wheel: LockedWheel, part: WheelPart, directory: Path, where: st
     file = directory / "wheel.part"
     file.unlink(missing_ok=True)
     part.watch.now(f"downloading {wheel.name} {wheel.version}, of which the package index gives no sha256")
-    address = with_variables(wheel.url, where=where, quoted=True)
-    downloader = Downloader(retries=part.access.retries, read_timeout=part.access.read_timeout, connections=1)
+    access = part.access
+    addresses = [access.filled(url, where=where, quoted=True) for url in access.addresses(wheel.url)]
+    downloader = Downloader(
+        retries=access.retries, read_timeout=access.read_timeout, connections=1, servers=access.servers
+    )
     try:
-        downloaded = downloader.download(part.access.addresses(address), file, part.watch.check)
+        downloaded = downloader.download(addresses, file, part.watch.check)
     except DownloadFailed as failed:
         raise LockError(
             f"the package index gives no sha256 of {wheel.name} {wheel.version}, and the wheel cannot be downloaded to "

@@ -191,8 +191,8 @@ def _of_profile(service: Service) -> Iterator[Exemption]:
 
 
 def _of_keys(service: Service) -> Iterator[Exemption]:
-    if service.table.low_ports:
-        because = f"ports = {sorted(port for port in service.table.ports if port < 1024)}"
+    if service.low_ports:
+        because = f"ports = {list(service.low_ports)}"
         for directive in ("CapabilityBoundingSet", "AmbientCapabilities"):
             yield Exemption(
                 directive=directive,

@@ -51,7 +51,7 @@ def health_sections(service: Service, common: Lines, *, description: str, releas
         ),
         "Service": (
             ("Type", "oneshot"),
-            ("ExecStart", command or f"/bin/sh {release}/share/probe {_question(health)}"),
+            ("ExecStart", command or f"/bin/sh {release}/share/probe {_question(service, health)}"),
             ("TimeoutStartSec", str(health.probe_timeout + (0 if command else 10))),
             # systemd's own "Starting" and "Finished" of every probe would bury the log.
             ("LogLevelMax", "notice"),
@@ -120,8 +120,8 @@ def timer_sections(service: Service, *, description: str) -> Sections:
     }
 
 
-def _question(health: Health) -> str:
-    words = ["tcp", health.tcp] if health.tcp else ["http", health.http or ""]
+def _question(service: Service, health: Health) -> str:
+    words = ["tcp" if health.tcp else "http", service.health_url.removeprefix("tcp://")]
     words.append(str(health.probe_timeout))
     if health.http and (health.statuses or health.body):
         words.append(",".join(map(str, health.statuses)) or "-")

@@ -14,7 +14,8 @@ from typing import TYPE_CHECKING
 from bundler.errors import ConfigError
 from bundler.systemd.accumulating import accumulates, is_whole
 from bundler.systemd.words import split_words
-from bundler.target.programs import SERVER_PROGRAMS, find_program, missing_program
+from bundler.target.ownplaces import DIRECTORIES, nested
+from bundler.target.programs import SERVER_PROGRAMS, check_path, find_program, missing_program
 from bundler.target.words import Lines, fill
 
 if TYPE_CHECKING:
@@ -25,7 +26,6 @@ __all__ = ["COMMANDS", "Replaced", "command_line", "lay_over"]
 
 COMMANDS = frozenset({"ExecCondition", "ExecReload", "ExecStartPost", "ExecStartPre", "ExecStop", "ExecStopPost"})
 """Directives whose lines are commands."""
-_DIRECTORIES = {"StateDirectory": "/var/lib", "CacheDirectory": "/var/cache", "RuntimeDirectory": "/run"}
 _PREFIXES = re.compile(r"[-@:+!|]*")
 
 
@@ -69,7 +69,7 @@ def _added(lines: Lines, directive: str, given: tuple[str, ...]) -> tuple[Lines,
         lines = kept
         if given == ("",) and not _means_something(directive):
             given = ()
-    if directive in _DIRECTORIES or directive == "LogsDirectory":
+    if directive in DIRECTORIES:
         return _one_list(lines, directive, given), gone
     if directive == "Environment":
         gone += _reassigned(lines, given)
@@ -99,9 +99,9 @@ def _one_list(lines: Lines, directive: str, given: tuple[str, ...]) -> Lines:
         result = (*result, (directive, merged))
     variable = directive.removesuffix("Directory").upper() + "_DIRECTORY"
     told = any(key == "Environment" and value.startswith(f"{variable}=") for key, value in result)
-    if len(words) < 2 or told or directive not in _DIRECTORIES:
+    if len(set(words) - set(nested(words))) < 2 or told or directive == "LogsDirectory":
         return result
-    return (*result, ("Environment", f"{variable}={_DIRECTORIES[directive]}/{words[0]}"))
+    return (*result, ("Environment", f"{variable}={DIRECTORIES[directive]}/{words[0]}"))
 
 
 def _reassigned(lines: Lines, given: tuple[str, ...]) -> tuple[str, ...]:
@@ -146,10 +146,11 @@ def command_line(
                 where=where,
                 remedy=f"Take the {prefix[0].strip('-@:|')} away: what is in a bundle runs as its own user.",
             )
-        found = find_program(name, release, executables)
+        found = find_program(name.replace("%%", "%"), release, executables)
+        check_path(name, where=where)
         if found is None and name not in SERVER_PROGRAMS:
             raise missing_program(name.removeprefix(f"{release}/"), where=where)
-        if found and found != name:
-            result += filled[taken : word.start] + prefix[0] + found
+        if found and not name.startswith("/"):
+            result += filled[taken : word.start] + prefix[0] + found.replace("%", "%%")
             taken = word.end
     return result + filled[taken:]

@@ -9,7 +9,7 @@ from bundler.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-__all__ = ["SERVER_PROGRAMS", "find_program", "missing_program"]
+__all__ = ["SERVER_PROGRAMS", "check_path", "find_program", "missing_program"]
 
 SERVER_PROGRAMS = {
     **dict.fromkeys(
@@ -41,6 +41,20 @@ def find_program(program: str, release: str, executables: AbstractSet[str]) -> s
         return program if inside == program or inside in executables else None
     candidates = (f"env/bin/{program}", f"app/{program}")
     return next((f"{release}/{candidate}" for candidate in candidates if candidate in executables), None)
+
+
+def check_path(path: str, *, where: str) -> None:
+    """Raise :class:`ConfigError` for a program's path that no command line of systemd's can have.
+
+    ``$$`` stands for ``$`` in arguments alone; of a program the one would be looked for with both, and its own name be
+    read as variables (systemd.service(5), "Command lines").
+    """
+    if "$" in path:
+        raise ConfigError(
+            f"the program's path {path} has a `$` in it, which systemd would read as a variable",
+            where=where,
+            remedy="Give the file another name; in [files] its destination is its name on the server.",
+        )
 
 
 def missing_program(program: str, *, where: str) -> ConfigError:

@@ -81,7 +81,8 @@ class InstallScript:
     path. ``payload_parts`` are (sha256, offset, length) of each part, in bytes, if the payload has several.
     ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``longest`` is how many bytes the release's
     path may have, 0 if there is no limit. ``needs`` is what preflight asks of the machine. ``units`` are file names
-    below ``units/``. ``clients`` are those of CLIENTS that the environment has.
+    below ``units/``. ``clients`` are those of CLIENTS that the environment has, ``networks`` the services whose
+    ``network`` is confined.
     """
 
     name: str
@@ -108,6 +109,7 @@ class InstallScript:
     files: tuple[tuple[str, str], ...]
     payload_parts: tuple[tuple[str, int, int], ...] = ()
     clients: tuple[str, ...] = ()
+    networks: tuple[str, ...] = ()
     decompressor: InstallDecompressor = InstallDecompressor()
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import math
 from typing import TYPE_CHECKING
 
+from bundler.target.addresses import probe_addresses, service_addresses
 from bundler.target.contents import NOTHING
 from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
 from bundler.target.hardening import confinement, probe_confinement
@@ -12,7 +13,9 @@ from bundler.target.health import Sections, health_sections, timer_sections, wat
 from bundler.target.hooks import hook_sections
 from bundler.target.network import needs_network
 from bundler.target.overrides import COMMANDS, Replaced, command_line, lay_over
-from bundler.target.programs import find_program, missing_program
+from bundler.target.ownplaces import made_by_itself
+from bundler.target.programs import check_path, find_program, missing_program
+from bundler.target.sockets import socket_lines, socket_sections
 from bundler.target.words import Lines, Section, Unit, command_word, fill, free_text
 
 if TYPE_CHECKING:
@@ -74,7 +77,10 @@ def make_units(
         programs = (*_before(config, service, release, executables), ("ExecStart", command))
         sections = _service_sections(config, service, release, programs, contents)
         found = {service.unit: _laid_over(config, service, release, sections, executables)[0]}
+        found[service.unit] |= {"Service": made_by_itself(found[service.unit]["Service"])}
         about = _description(config, service)
+        if service.socket_unit:
+            found[service.socket_unit] = socket_sections(service, config, description=about)
         if service.timer:
             timer = _schedule_sections(service, description=about)
             found[service.timer] = _laid_over(config, service, release, timer, executables, ("Timer",))[0]
@@ -94,6 +100,7 @@ def make_units(
         rights = _hook_rights(config, hook, release, contents)
         online = needs_network(config, hook.service)
         sections = hook_sections(hook, config, command=command, rights=rights, online=online)
+        sections |= {"Service": made_by_itself(sections["Service"])}
         units.append(_unit(hook.unit, config, release, sections))
     return tuple(units)
 
@@ -104,6 +111,7 @@ def _hook_rights(config: BundleConfig, hook: Hook, release: str, contents: Conte
         *_directories(config, hook.service, release),
         *_common(config, hook.service, release, hook.unit),
         *confinement(hook.service, contents),
+        *service_addresses(hook.service),
     )
     return _with_shared_overrides(config, hook.service, release, lines)
 
@@ -112,15 +120,19 @@ def _service_sections(
     config: BundleConfig, service: Service, release: str, programs: Lines, contents: Contents
 ) -> Sections:
     table = service.table
-    order = " ".join(f"{name}.service" for name in table.ordered_after)
     online = "network-online.target" if needs_network(config, service) else ""
     sections = {
         "Unit": (
             ("Description", _description(config, service)),
-            ("After", " ".join(filter(None, ("network.target", online, order)))),
+            (
+                "After",
+                _unit_names(
+                    " ".join(filter(None, ("network.target", service.socket_unit, online))), table.ordered_after
+                ),
+            ),
             *_given(
-                ("Wants", " ".join(filter(None, (online, *(f"{name}.service" for name in table.wants))))),
-                ("Requires", " ".join(f"{name}.service" for name in table.requires)),
+                ("Wants", _unit_names(online, table.wants)),
+                ("Requires", _unit_names(service.socket_unit, table.requires)),
                 ("OnFailure", service.watch_unit if service.retried else None),
             ),
             ("RequiresMountsFor", f"{config.root} /var/lib/{config.name}"),
@@ -129,6 +141,7 @@ def _service_sections(
         "Service": (
             ("Type", service.kind),  # exec and notify: a missing binary fails `systemctl start`
             *programs,
+            *socket_lines(service),
             *_ends(service, release),
             *_stops(service),
             *_given(
@@ -141,11 +154,16 @@ def _service_sections(
             ("SyslogIdentifier", service.name),
             *_common(config, service, release, service.unit),
             *confinement(service, contents),
+            *service_addresses(service),
         ),
     }
     if not table.schedule:
         sections["Install"] = (("WantedBy", "multi-user.target"),)
     return sections
+
+
+def _unit_names(first: str | None, services: tuple[str, ...]) -> str:
+    return " ".join((*filter(None, (first,)), *(f"{name}.service" for name in services)))
 
 
 def _start_limit(service: Service) -> Lines:
@@ -186,18 +204,15 @@ def _stops(service: Service) -> Lines:
 
 
 def _directories(config: BundleConfig, service: Service, release: str) -> Lines:
-    """What systemd makes for it. Below one of them the working directory is made, too."""
+    """What systemd makes for it, and where it begins; below one of these it makes that itself."""
     where = places(config, service, release)
     goal = fill(service.table.working_directory, where).rstrip("/") or "/"
-    lines = [("LogsDirectory", config.name), ("WorkingDirectory", goal)]
-    for place, directive in _DIRECTORIES:
-        name = service.name if place == "runtime" else config.name
-        if goal.startswith(f"{where[place]}/"):
-            # The variable would have both, with a colon between.
-            lines.append(("Environment", f"{place.upper()}_DIRECTORY={where[place]}"))
-            name += f" {name}{goal.removeprefix(where[place])}"
-        lines.append((directive, name))
-    return tuple(lines)
+    names = {place: service.name if place == "runtime" else config.name for place, _ in _DIRECTORIES}
+    return (
+        ("LogsDirectory", config.name),
+        ("WorkingDirectory", goal),
+        *((directive, names[place]) for place, directive in _DIRECTORIES),
+    )
 
 
 def _schedule_sections(service: Service, *, description: str) -> Sections:
@@ -229,9 +244,10 @@ def _asking(config: BundleConfig, service: Service, release: str, contents: Cont
             *(("ReadWritePaths", f"-{where[place]}") for place, _ in _DIRECTORIES),
             *common,
             *confinement(service, contents),
+            *service_addresses(service),
         )
     else:
-        lines = (*common, *probe_confinement(service))
+        lines = (*common, *probe_confinement(service), *probe_addresses(service))
     return _with_shared_overrides(config, service, release, lines)
 
 
@@ -351,6 +367,7 @@ def _line(
     found = find_program(program, release, executables)
     if not found:
         raise missing_program(program, where=where)
+    check_path(found, where=where)
     line = (*launcher(service, found, release, executables), found, *arguments)
     return " ".join(command_word(word) for word in line)
 

@@ -2,14 +2,13 @@
 # --- activation ------------------------------------------------------------------------------------------
 # What "conda activate" would set is found out once and stands in config/activation.env, which every unit reads. It
 # comes with what is known from the build; here the environment's own scripts (config/activation.list: "sh PATH" or
-# "bash PATH", in their order) add to it. The service's user runs them, each in a shell of its own, with nothing but
-# what activation has set so far: root runs no code of the bundle, and none of them gets our terminal or for ever.
+# "bash PATH", in their order) add to it. Nobody runs them (nobody.sh), each in a shell of its own, with nothing but what
+# activation has set so far, an empty home, and a limit of time.
 #
 # Environments are kept as "NAME=VALUE" lines in which \001 stands for a line break.
 
 ACTIVATION_SECONDS=20
 ACTIVATION_BLOCKS=4096 # that a script may write to one file, of 512 bytes or 1 KiB
-ACTIVATION_PID=
 ACTIVATION_LINK=
 
 activate() { # DIR: the stage, or the release itself
@@ -18,8 +17,12 @@ activate() { # DIR: the stage, or the release itself
         say "its activation scripts run at the image's first boot"
         return 0
     fi
-    install_user
     say "asking its activation scripts"
+    if ! prepare_nobody; then
+        warn "its activation scripts are not run: $NOBODY_WHY" "Services lack what they would set."
+        return 0
+    fi
+    NOBODY_BLOCKS=$ACTIVATION_BLOCKS
     mkdir "$WORK/activation" || die 12 "cannot make $WORK/activation"
     place_activation "$1"
     plain_environment >"$WORK/activation/plain"
@@ -59,7 +62,7 @@ place_activation() { # DIR
 
 # Also of runs that were killed.
 drop_activation() {
-    end_activation
+    dismiss_nobody
     for activation_link in "$ROOT"/releases/*; do
         [ -L "$activation_link" ] || continue
         case $(readlink "$activation_link") in
@@ -68,10 +71,10 @@ drop_activation() {
     done
 }
 
-# What the unit sets, as far as scripts may build upon it.
+# What the unit sets, as far as scripts may build upon it. The home is another: what is in the service's it has written.
 plain_environment() {
-    printf '%s\n' "HOME=$STATE" LANG=C.UTF-8 "LOGNAME=$SERVICE_USER" \
-        "PATH=$ACTIVATION_PLACE/env/bin:$PATH" "USER=$SERVICE_USER"
+    printf '%s\n' "HOME=$NOBODY_HOME" LANG=C.UTF-8 "LOGNAME=$SERVICE_USER" \
+        "PATH=$ACTIVATION_PLACE/env/bin:$PATH" PYTHONNOUSERSITE=1 "USER=$SERVICE_USER"
 }
 
 print_marked() { # NAME VALUE
@@ -89,8 +92,8 @@ run_activation() { # KIND PATH
         fi
     fi
     activation_status=0
-    start_activation "$ACTIVATION_PLACE/$2" || activation_status=$?
-    end_activation
+    start_activation "$ACTIVATION_PLACE/$2" >"$WORK/activation/said" 2>&1 3>"$WORK/activation/environ" ||
+        activation_status=$?
     activation_why="it ended with status $activation_status"
     [ "$activation_status" -ne 137 ] || activation_why="it did not end within $ACTIVATION_SECONDS seconds, or was killed"
     activation_said=$(head_of "$WORK/activation/said")
@@ -112,40 +115,7 @@ start_activation() { # SCRIPT
         unmark "$activation_line"
         set -- "$unmarked" "$@"
     done 5<"$WORK/activation/now"
-    become_service env -i "$@"
-}
-
-become_service() { # COMMAND...
-    if have setpriv && setpriv --reuid 0 --clear-groups true 2>/dev/null; then
-        set -- setpriv "--reuid=$SERVICE_USER" "--regid=$SERVICE_USER" --clear-groups -- "$@"
-    elif chroot --userspec=0:0 / true 2>/dev/null; then
-        set -- chroot "--userspec=$SERVICE_USER:$SERVICE_USER" / "$@"
-    else
-        printf 'there is no program to become %s with: setpriv or chroot\n' "$SERVICE_USER" >"$WORK/activation/said"
-        return 126
-    fi
-    ! have timeout || set -- timeout -s KILL "$ACTIVATION_SECONDS" "$@"
-    ! have setsid || set -- setsid "$@"
-    (
-        cd /
-        ulimit -f "$ACTIVATION_BLOCKS"
-        exec "$@"
-    ) </dev/null >"$WORK/activation/said" 2>&1 3>"$WORK/activation/environ" 5<&- 6<&- 9>&- &
-    ACTIVATION_PID=$!
-    wait "$ACTIVATION_PID" 2>/dev/null # some shells tell of what was killed
-}
-
-# What it has left behind is of the same session.
-end_activation() {
-    [ -n "$ACTIVATION_PID" ] || return 0
-    for activation_stat in /proc/[0-9]*/stat; do
-        read -r activation_line 2>/dev/null <"$activation_stat" || continue
-        # shellcheck disable=SC2086 # to be split: fields 3 and on of proc(5), after the name in parentheses
-        set -- ${activation_line##*) }
-        activation_left=${activation_stat#/proc/}
-        [ "${4-}" != "$ACTIVATION_PID" ] || kill -KILL "${activation_left%/stat}" 2>/dev/null || :
-    done
-    ACTIVATION_PID=
+    ask_nobody "$ACTIVATION_SECONDS" env -i "$@"
 }
 
 # What shells set for themselves is nobody's.
@@ -188,7 +158,7 @@ write_activation() { # DIR
         sed "/^$activation_name=/d" "$WORK/activation/set" >"$WORK/activation/fit"
         mv -f "$WORK/activation/fit" "$WORK/activation/set"
     done
-    sed -e "s|$(pattern "$ACTIVATION_PLACE")/|$(seen "$ACTIVATION_FINAL")/|g" \
+    sed -e "s|$(pattern "$NOBODY_HOME")|$STATE|g" -e "s|$(pattern "$ACTIVATION_PLACE")/|$(seen "$ACTIVATION_FINAL")/|g" \
         -e "s|$(pattern "$1")/|$(seen "$ACTIVATION_FINAL")/|g" \
         -e 's/[\\"$`]/\\&/g' -e 's/=/="/' -e 's/$/"/' "$WORK/activation/set" >"$WORK/activation/quoted"
     put "$1/config/activation.env" 0644 activation_text

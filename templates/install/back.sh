@@ -70,6 +70,7 @@ go_back() {
             "Correct the cause, then run the same command again."
         return 0
     fi
+    each_socket_of "$RELEASE" stop_and_disable
     each_unit_of "$RELEASE" stop_and_disable
     complain error "${UNHEALTHY:-the service} is stopped and disabled; its files, settings and secrets are kept" \
         "Correct the cause, then run the same command again."
@@ -83,6 +84,7 @@ bring_back() { # RELEASE
     switch_to "$RELEASE"
     restore_enablement
     load_units
+    close_sockets
     restore_states
     hooks_after "$RELEASE" || complain error "$HOOK_UNIT failed" "See: journalctl -u $HOOK_UNIT"
     end_transaction back "$RELEASE"
@@ -108,6 +110,10 @@ restore_states() {
         case $back_enabled in
             masked* | static) continue ;; # a health check or a job: another unit starts it, again
         esac
+        if is_socket "$back_unit"; then
+            restore_socket "$back_unit" "$back_active"
+            continue
+        fi
         case $back_active in
             active | activating | reloading) restart_unit_again "$back_unit" || not_restored ;;
             *) control stop "$back_unit" || not_restored ;;
@@ -148,6 +154,7 @@ recover() {
 
 recover_release() {
     FROM=$(transaction_value from)
+    RESUMED=yes
     if [ -z "$FROM" ] || ! is_complete "$FROM"; then
         die 10 "the installation of $(transaction_value to) did not come to its end" "Run its install.sh again."
     fi

@@ -13,6 +13,7 @@ change_over() { # ACTION DONE: the transaction's, the history's word
     switch_to "$RELEASE"
     enable_units
     load_units
+    close_sockets
     finish_image
     start_units
     each_service_of "$RELEASE" watch_service

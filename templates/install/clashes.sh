@@ -29,6 +29,43 @@ whose_unit() { # FILE
     printf 'was not made by this installer\n'
 }
 
+# --- names
+# A bundle's directories and its user are called as the bundle; a unit and /run/SERVICE, which systemd gives to the
+# service's user, as the service. What the system has under such a name is not given away.
+
+check_names() {
+    ! is_system_name "$NAME" ||
+        problem "the name $NAME is the system's, or this installer's own" "Give the bundle another name."
+    each_service check_run_dir
+}
+
+is_system_name() { # NAME
+    case $1 in
+        conda-bundler | credentials | cryptsetup | dbus | host | initramfs | lock | log | mount | netns | shm | sudo | \
+            systemd | systemd-* | udev | user | utmp) ;;
+        *) return 1 ;;
+    esac
+}
+
+check_run_dir() { # UNIT
+    run_name=${1%.service}
+    if is_system_name "$run_name"; then
+        problem "the service $run_name would get /run/$run_name, which is the system's, or this installer's own" \
+            "Give the service another name."
+        return 0
+    fi
+    # An image's /run is not the one that it will boot with.
+    [ -z "$IMAGE" ] && { [ -e "/run/$run_name" ] || [ -L "/run/$run_name" ]; } || return 0
+    ! is_own_run_dir "/run/$run_name" || return 0
+    problem "/run/$run_name exists and was not made for this bundle's services" \
+        "Find out whose it is; remove it, or give the service another name."
+}
+
+is_own_run_dir() { # DIR
+    [ ! -L "$1" ] && [ -d "$1" ] && owns "user $SERVICE_USER" &&
+        [ -n "$(find "$1" -prune -user "$SERVICE_USER" 2>/dev/null)" ]
+}
+
 # One root inside another would be removed with it.
 check_other_roots() {
     for other in $(other_records); do
@@ -47,8 +84,11 @@ check_other_roots() {
 
 # --- ports
 
+PORTS_CHECKED=
+
 check_ports() {
     each_service check_port
+    check_sockets
 }
 
 check_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
@@ -58,11 +98,13 @@ check_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
     expand "$5"
     parse_url "$URL_EXPANDED" || return 0
     port_wanted=$URL_PORT
+    PORTS_CHECKED="$PORTS_CHECKED $URL_PORT"
+    check_moved "$1" "$5"
     port_owner=
     check_port_of_others
     [ -z "$port_owner" ] && [ "$SYSTEMD" = yes ] || return 0
     for port_socket in $(listeners /proc/net "$port_wanted"); do
-        is_our_socket "$port_socket" || {
+        is_our_socket "$port_socket" "$port_wanted" || {
             problem "the port $port_wanted of $port_unit is taken by somebody else$(named "$port_socket")" \
                 "Stop that program, or choose another port in $ETC/$NAME.env."
             return 0

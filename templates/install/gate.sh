@@ -98,7 +98,7 @@ runs_our_code() { # UNIT PID
     case $(readlink "/proc/$2/exe" 2>/dev/null) in
         "$ROOT/releases/$RELEASE"/*) return 0 ;;
     esac
-    grep -q "/$1\$" "/proc/$2/cgroup" 2>/dev/null
+    in_group "$(property "$1" ControlGroup)" "/proc/$2/cgroup" >/dev/null
 }
 
 answers_well() { # HEALTH-UNIT
@@ -125,5 +125,6 @@ unhealthy() { # UNIT HEALTH-UNIT WHY
 
 journal_tail() { # UNIT
     printf '  the last lines of %s:\n' "$1" >&2 || :
-    unlocked journalctl -u "$1" -n 30 --no-pager -o cat 2>/dev/null | masked | sed 's/^/    /' >&2 || :
+    unlocked journalctl -u "$1" -n 30 --no-pager -o cat 2>/dev/null | masked | harmless tabs |
+        sed 's/^/    /' >&2 || :
 }

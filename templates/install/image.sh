@@ -30,7 +30,7 @@ first_boot_unit() {
 Description=User and secrets of $NAME, at the first boot
 ConditionPathExists=$(seen "$RECORD")/first-boot
 RequiresMountsFor=$PLACE
-Before=$(each_service list_unit)
+Before=$(each_service list_unit)$(each_unit list_socket)
 
 [Service]
 Type=oneshot
@@ -43,18 +43,21 @@ WantedBy=multi-user.target
 TEXT
 }
 
-# Rights to make the user only where the image has none. Activation scripts that are left to that boot may do anything
-# that a service's user may: where there are some, nothing confines the unit.
+# Rights to make the user only where the image has none; to run activation scripts as nobody only where there are some.
 first_boot_confinement() {
-    [ ! -s "$ROOT/releases/$RELEASE/config/activation.list" ] || return 0
     first_boot_etc=$(seen "$ETC")
     has_entry passwd "$SERVICE_USER" || first_boot_etc=/etc
     confinement "$PLACE" "$(seen "$RECORD")" "$first_boot_etc"
     has_entry passwd "$SERVICE_USER" || confined_makes_user
+    [ ! -s "$ROOT/releases/$RELEASE/config/activation.list" ] || confined_asks_nobody
 }
 
 list_unit() { # UNIT
     printf '%s ' "$1"
+}
+
+list_socket() { # FILE
+    ! is_socket "$1" || list_unit "$1"
 }
 
 link_release_unit() { # UNIT

@@ -125,11 +125,11 @@ put_release() {
 }
 
 install_manage() {
-    manage_is_installed || put "$ROOT/manage" 0755 <"$BUNDLE/manage"
+    manage_is_installed || put "$ROOT/manage" 0755 <"$MANAGE"
 }
 
 manage_is_installed() {
-    cmp -s "$BUNDLE/manage" "$ROOT/manage"
+    cmp -s "$MANAGE" "$ROOT/manage"
 }
 
 tell() {

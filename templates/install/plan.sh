@@ -73,18 +73,29 @@ plan_hook() { # FILE
     esac
 }
 
+# What becomes of its socket, behind its name.
+plan_socket() { # UNIT
+    plan_with=${1%.service}.socket
+    [ -f "$BUNDLE/units/$plan_with" ] || return 0
+    if [ "$(socket_section "$BUNDLE/units/$plan_with")" = "$(socket_section "$ROOT/releases/$plan_from/units/$plan_with")" ]; then
+        printf ', %s staying open,' "$plan_with"
+    else
+        printf ' with %s' "$plan_with"
+    fi
+}
+
 plan_service() { # UNIT HEALTH-UNIT
     plan_goal=healthy
     [ -n "$2" ] || plan_goal=up # it has no health check
     ! is_job "$BUNDLE/units" "$1" || return 0 # nothing is started before it is time
     if ! owns_unit "$1" || [ -z "$plan_from" ]; then
         [ "$ENABLE" = no ] || step "enable $1"
-        [ "$START" = no ] || step "start $1 and wait until it is $plan_goal"
+        [ "$START" = no ] || step "start $1$(plan_socket "$1") and wait until it is $plan_goal"
         return 0
     fi
     case $(property "$1" ActiveState) in
         active | activating | reloading | failed)
-            [ "$START" = no ] || step "restart $1 and wait until it is $plan_goal; go back to $plan_from if it is not"
+            [ "$START" = no ] || step "restart $1$(plan_socket "$1") and wait until it is $plan_goal; go back to $plan_from if it is not"
             ;;
         *) step "leave $1 stopped" ;;
     esac

@@ -67,9 +67,25 @@ listeners() { # TABLES-DIR PORT: the socket numbers of whoever listens there on 
         done
 }
 
-# The processes of a unit: in systemd's hierarchy, whichever it is.
+# The processes of a unit, by the control group that systemd says it has. A name in a control group's path says nothing:
+# each user has a systemd of his own, and may call a unit of it as ours is called.
 processes_of() { # UNIT
-    grep -lE "/$(pattern "$1")(/|\$)" /proc/[0-9]*/cgroup 2>/dev/null | sed 's|^/proc/||; s|/cgroup$||'
+    processes_group=$(property "$1" ControlGroup)
+    [ -z "$processes_group" ] || # it does not run
+        in_group "$processes_group" /proc/[0-9]*/cgroup | sed 's|^/proc/||; s|/cgroup$||'
+}
+
+# Prints those of the FILEs, which are /proc/PID/cgroup, whose process is in the group or below it: in systemd's own
+# hierarchy, the unified one or, with cgroups of version 1, "name=systemd".
+in_group() { # GROUP FILE...
+    case $1 in
+        /?*) ;;
+        *) return 1 ;;
+    esac
+    in_pattern=$(pattern "$1")
+    shift
+    grep -l -e "^0::$in_pattern\$" -e "^0::$in_pattern/" \
+        -e "^[0-9]*:name=systemd:$in_pattern\$" -e "^[0-9]*:name=systemd:$in_pattern/" "$@" 2>/dev/null
 }
 
 has_socket() { # PID SOCKET
@@ -82,24 +98,39 @@ owns_listener() { # UNIT HEALTH-UNIT URL
     # as systemd has them, drop-ins included
     URL_FILES=$(control show -p EnvironmentFiles --value "$2" 2>/dev/null | sed 's/ (ignore_errors=[a-z]*)$//') || :
     expand "$3"
+    case $URL_EXPANDED in
+        unix:*)
+            owns_path "$(path_of_url "$URL_EXPANDED")"
+            return $?
+            ;;
+    esac
     parse_url "$URL_EXPANDED" || return 0
     listener_tables=/proc/$(property "$1" MainPID)/net
     [ -r "$listener_tables/tcp" ] || listener_tables=/proc/net
     gate_why="nothing listens on $URL_HOST:$URL_PORT"
     for listener in $(listeners "$listener_tables" "$URL_PORT"); do
-        ! is_our_socket "$listener" || return 0
+        ! is_our_socket "$listener" "$URL_PORT" || return 0
         gate_why="somebody else listens on $URL_HOST:$URL_PORT$(named "$listener")"
     done
     return 1
 }
 
-is_our_socket() { # SOCKET
+owns_path() { # PATH
+    gate_why="nothing listens on $1"
+    for listener in $(path_listeners /proc/net "$1"); do
+        ! is_our_socket "$listener" "$1" || return 0
+        gate_why="somebody else listens on $1$(named "$listener")"
+    done
+    return 1
+}
+
+is_our_socket() { # SOCKET PORT-or-PATH
     for our_unit in $(owned_paths unit); do
         for our_pid in $(processes_of "${our_unit##*/}"); do
             ! has_socket "$our_pid" "$1" || return 0
         done
     done
-    return 1
+    is_held_for_us "$1" "$2"
 }
 
 # Sets URL_FILES, as a unit's file names them; what is below OLD is below NEW yet.

@@ -18,11 +18,13 @@ preflight() {
     check_tools
     check_systemd
     check_hardware
+    check_networks
     check_decompressor
     check_libraries
     check_root
     check_other_roots
     check_length_of_root
+    check_names
     check_user
     check_directories
     check_settings
@@ -167,17 +169,25 @@ owns_unit() { # FILE
 # The health check asks with what there is; an image's programs are not here to be counted.
 check_clients() {
     [ "$SYSTEMD" = yes ] && [ -z "$CLIENTS" ] || return 0
-    have timeout && have bash && return 0
     client_lacking=
+    client_wanted="bash and timeout (coreutils)"
     each_service check_client
     [ -z "$client_lacking" ] ||
-        problem "there is no program to ask$client_lacking with whether it is well" \
-            "Install bash and timeout (coreutils)."
+        problem "there is no program to ask$client_lacking with whether it is well" "Install $client_wanted."
 }
 
 check_client() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
     case $5 in
         '') return 0 ;;
+        unix:*)
+            ! have curl || return 0
+            client_wanted=curl
+            ;;
+        http:* | tcp:*)
+            ! have timeout || ! have bash || return 0
+            ;;
+    esac
+    case $5 in
         http:*)
             ! have curl || return 0
             ! have wget || ! have timeout || return 0

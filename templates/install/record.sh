@@ -76,6 +76,7 @@ transaction_value() { # KEY
 # A run that was cut off between "from" and "to" has left the truth about "before" in its own record.
 begin_transaction() { # ACTION
     ACTION_BEGUN=$1
+    ! is_pending || RESUMED=yes
     PHASE_BEFORE=$(transaction_value phase)
     [ "$PHASE_BEFORE" = switching ] || PHASE_BEFORE=begun
     case $(transaction_value action) in

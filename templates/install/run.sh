@@ -37,6 +37,6 @@ with_payload_part() { # OFFSET LENGTH COMMAND...: which reads so many bytes of i
 drop_run() {
     [ -n "$RUN" ] || return 0
     case ${BUNDLE%/*} in
-        ?*/?*".$$") rm -rf "${BUNDLE%/*}" ;; # made by this very process
+        ?*/?*".$$".????????) rm -rf "${BUNDLE%/*}" ;; # made by this very process
     esac
 }

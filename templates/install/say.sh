@@ -3,12 +3,19 @@
 # Everything for people goes to stderr. A reader that has gone away does not stop an install half-way.
 
 say() {
-    printf '%s: %s\n' "$NAME${RELEASE:+ $RELEASE}" "$*" >&2 || :
+    tell_line "$NAME${RELEASE:+ $RELEASE}: $*"
 }
 
 complain() { # KIND SENTENCE [REMEDY]
-    printf '%s: %s: %s\n' "$PROGRAM" "$1" "$2" >&2 || :
-    [ $# -lt 3 ] || printf '  %s\n' "$3" >&2 || :
+    tell_line "$PROGRAM: $1: $2"
+    [ $# -lt 3 ] || tell_line "  $3"
+}
+
+tell_line() { # LINE
+    case $1 in
+        *[!\ -~]*) printf '%s\n' "$1" | harmless >&2 || : ;;
+        *) printf '%s\n' "$1" >&2 || : ;;
+    esac
 }
 
 warn() { # SENTENCE [REMEDY]

@@ -308,6 +308,7 @@ restart_before() { # COMMAND: to restart a unit with
     [ -z "$AT_BOOT" ] || return 0 # nothing has started yet
     while read -r _ again_unit again_enabled again_active <&7; do
         [ "$again_enabled" != static ] || continue # what a timer starts has the value the next time
+        ! is_socket "$again_unit" || continue # it stays open
         case $again_active in
             active | activating | reloading)
                 "$1" "$again_unit" || die 12 "$again_unit could not be restarted" "See: systemctl status"

@@ -21,10 +21,10 @@ stage_release() {
     put "$STAGE/inventory" 0644 inventory_text
     relocate "$STAGE" "$BAKED_ROOT" "$PLACE"
     fit_units "$STAGE/units"
+    chmod 0755 "$STAGE" || die 12 "cannot change the mode of $STAGE"
     compile_bytecode
     [ -n "$IMAGE" ] || ! have restorecon || [ ! -e /sys/fs/selinux/enforce ] || restorecon -RF "$STAGE" ||
         die 12 "restorecon failed below $STAGE"
-    chmod 0755 "$STAGE" || die 12 "cannot change the mode of $STAGE"
     activate "$STAGE"
     list_tree "$STAGE" fresh_tree_lines
     flush_all "$STAGE"

@@ -17,7 +17,7 @@ enable_units() {
 }
 
 enable_unit() { # UNIT
-    has_install "$1" || return 0
+    has_install "$1" && ! is_socket_of_disabled "$1" || return 0
     enable_wanted=$(state_before enabled "$1")
     enable_with=
     case ${enable_wanted:-enabled},$(enablement "$1") in
@@ -49,6 +49,10 @@ start_units() {
 
 start_unit() { # UNIT
     has_install "$1" || return 0
+    if is_socket "$1"; then
+        start_socket "$1"
+        return 0
+    fi
     if [ "$(property "$1" LoadState)" = masked ]; then
         say "$1 is masked and stays so"
         return 0
@@ -66,8 +70,10 @@ start_unit() { # UNIT
 
 restart_unit() { # UNIT
     WATCHED="$WATCHED $1"
-    control reset-failed "$1" >/dev/null 2>&1 || : # a start limit that was hit would refuse even a repaired unit
-    control restart "$1" 2>"$WORK/start" || unhealthy "$1" "" "it does not start: $(head_of "$WORK/start")"
+    restart_with=$(restarted_with "$1")
+    # a start limit that was hit would refuse even a repaired unit
+    control reset-failed ${restart_with:+"$restart_with"} "$1" >/dev/null 2>&1 || :
+    control restart ${restart_with:+"$restart_with"} "$1" 2>"$WORK/start" || unhealthy "$1" "" "it does not start: $(head_of "$WORK/start")"
 }
 
 # On the way back. What was ill before may be so again: that is told, and is no reason to begin once more; what was

@@ -75,8 +75,9 @@ drop_unit() { # PATH
 remove_unit() { # PATH
     if [ -f "$1" ]; then
         say "removing ${1##*/}"
-        control stop "${1##*/}" >/dev/null 2>&1 || :
-        case $(property "${1##*/}" ActiveState) in
+        remove_first=$(stopped_before "$1")
+        is_left_by_service "$1" || control stop ${remove_first:+"$remove_first"} "${1##*/}" >/dev/null 2>&1 || :
+        is_left_by_service "$1" || case $(property "${1##*/}" ActiveState) in
             active | activating | reloading) die 12 "systemctl stop ${1##*/} failed" "Try it by hand to see why." ;;
         esac
         control --no-reload disable "${1##*/}" >/dev/null 2>&1 || :

@@ -1,6 +1,8 @@
 
 # --- verify ----------------------------------------------------------------------------------------------
 
+MANAGE= # the file that was checked
+
 verify_bundle() {
     SUMS=
     each_file verify_file
@@ -21,10 +23,21 @@ verify_file() { # SHA256 PATH: the payload's content is left to whoever reads it
     case $2 in
         install.sh) set -- "$SELF_DIGEST" "$2" ;;
         "$PAYLOAD") ;;
+        manage) verify_manage "$1" ;;
         *) [ "$(digest_of "$BUNDLE/$2")" = "$1" ] || damaged "$2" ;;
     esac
     SUMS="$SUMS$1  $2
 "
+}
+
+# Root will run it: others may be able to write where the bundle lies. A copy is checked, and the copy is used.
+verify_manage() { # SHA256
+    MANAGE=$BUNDLE/manage
+    if [ -n "$LOCKED" ]; then
+        MANAGE=$WORK/manage
+        cp "$BUNDLE/manage" "$MANAGE" || die 12 "cannot copy manage to $WORK"
+    fi
+    [ "$(digest_of "$MANAGE")" = "$1" ] || damaged manage
 }
 
 verify_payload() {

@@ -74,32 +74,3 @@ tell_path() { # PATH
         [ -z "$told_changed" ] || printf 'changed %s\n' "$1"
     fi
 }
-
-# For a terminal: control characters as the list has them, \0033, and where a line is not UTF-8, all of it that is not
-# ASCII. UTF-8 has control characters as well, U+0080 to U+009F.
-harmless() {
-    harmless_low=''
-    harmless_high=''
-    for octal_1 in 0 1 2 3; do
-        for octal_2 in 0 1 2 3 4 5 6 7; do
-            for octal_3 in 0 1 2 3 4 5 6 7; do
-                octal=$octal_1$octal_2$octal_3
-                case $octal in
-                    000 | 012) ;;
-                    0[0-3]? | 177) harmless_low="${harmless_low}s/\\$octal/\\\\\\\\0$octal/g\\n" ;;
-                    [23]??) harmless_high="${harmless_high}s/\\$octal/\\\\\\\\0$octal/g\\n" ;;
-                esac
-            done
-        done
-    done
-    {
-        # shellcheck disable=SC2059 # the bytes are the format
-        printf "${harmless_low}h\\n"
-        printf 's/\302[\240-\277]/ /g\ns/[\303-\337][\200-\277]/ /g\n'
-        printf 's/\340[\240-\277][\200-\277]/ /g\ns/[\341-\357][\200-\277][\200-\277]/ /g\n'
-        printf 's/[\360-\364][\200-\277][\200-\277][\200-\277]/ /g\n'
-        # shellcheck disable=SC2059
-        printf "/[\\200-\\377]/!{\\ng\\nb\\n}\\ng\\n$harmless_high"
-    } >"$WORK/harmless"
-    sed -f "$WORK/harmless"
-}

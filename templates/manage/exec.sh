@@ -25,8 +25,8 @@ exec_command() { # COMMAND ARGUMENT...
     exec_program=$(program_of "$1") || exit "$?"
     shift
     set -- "$exec_program" "$@"
-    case $(directive ExecStart) in
-        "/bin/sh $PLACE/releases/$RELEASE/share/beam "*) set -- /bin/sh "$PLACE/releases/$RELEASE/share/beam" --beside "$@" ;;
+    case " $(directive ExecStart)" in # its directory may be made before it
+        *" /bin/sh $PLACE/releases/$RELEASE/share/beam "*) set -- /bin/sh "$PLACE/releases/$RELEASE/share/beam" --beside "$@" ;;
     esac
     if [ -n "$BARE" ]; then
         exec_bare "$@"
@@ -139,7 +139,7 @@ double_dollars() { # WORD: sets exec_word
 exec_bare() { # WORD...
     prepare_run
     run_words "$@"
-    have setsid && RUN_FIRST=setsid # nor is the terminal of root's shell its own
+    ! have setsid || BECOME_FIRST=setsid # nor is the terminal of root's shell its own
     exec_term=${TERM-}
     unset TERM
     [ ! -t 0 ] || [ -z "$exec_term" ] || run_variable TERM "$exec_term"

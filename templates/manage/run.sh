@@ -4,7 +4,7 @@
 # systemd.exec(5) and systemd.service(5) have them. What confines a service is systemd's alone.
 
 RUN_NAMES=
-RUN_FIRST= # a program that is to start the one that becomes the user
+RUN_OWN= # the service's own directories
 
 run_service() {
     # Nothing of the caller's environment; nothing of ours stays either.
@@ -28,8 +28,7 @@ prepare_run() {
     run_directories
     run_environment
     run_credentials
-    cd "$(directive WorkingDirectory | grep . || echo /)" || die 12 "cannot enter its working directory"
-    umask "$(directive UMask | grep . || echo 0022)"
+    run_working_directory
 }
 
 directive() { # KEY: of [Service]; the last one counts, and an empty one takes back those before it
@@ -64,23 +63,59 @@ run_user_variables() {
     esac
 }
 
+# Root makes what is to be in a directory of root's, where nobody can put a link in its place. What is inside a
+# directory that is the service's its user makes, later.
 run_directories() {
     for run_kind in STATE:/var/lib:State CACHE:/var/cache:Cache LOGS:/var/log:Logs RUNTIME:/run:Runtime; do
         run_dirs=
         run_base=${run_kind#*:}
-        for run_dir in $(directive "${run_kind##*:}Directory"); do
-            run_dir=${run_base%%:*}/$run_dir
-            [ ! -L "$run_dir" ] || die 10 "$run_dir is a symbolic link" "Put a real directory there."
-            if [ ! -d "$run_dir" ]; then
-                mkdir -m 0755 "$run_dir" || die 12 "cannot make $run_dir"
-                chown "$run_user:$run_group" "$run_dir" || die 12 "cannot give $run_dir to $run_user"
-            elif [ -n "$(find "$run_dir" -prune -user 0)" ]; then # prepared by the operator; systemd gives it, too
-                chown "$run_user:$run_group" "$run_dir" || die 12 "cannot give $run_dir to $run_user"
+        run_words=$(directive "${run_kind##*:}Directory")
+        for run_dir in $run_words; do
+            run_dirs="$run_dirs${run_dirs:+:}${run_base%%:*}/$run_dir"
+            # shellcheck disable=SC2086 # words
+            if is_inside "$run_dir" $run_words; then
+                BECOME_MAKES="$BECOME_MAKES ${run_base%%:*}/$run_dir"
+            else
+                run_directory "${run_base%%:*}/$run_dir"
+                RUN_OWN="$RUN_OWN ${run_base%%:*}/$run_dir"
             fi
-            run_dirs="$run_dirs${run_dirs:+:}$run_dir"
         done
         [ -z "$run_dirs" ] || run_variable "${run_kind%%:*}_DIRECTORY" "$run_dirs"
     done
+}
+
+is_inside() { # PATH DIR...
+    inside_path=$1
+    shift
+    for inside_dir in "$@"; do
+        case $inside_path in
+            "$inside_dir"/?*) return 0 ;;
+        esac
+    done
+    return 1
+}
+
+run_directory() { # DIR
+    mkdir -p "${1%/*}" || die 12 "cannot make ${1%/*}"
+    run_above=${1%/*}
+    while [ -n "$run_above" ]; do
+        [ -n "$(find "$run_above/." -prune -user 0)" ] ||
+            die 10 "$run_above is not root's: $1 cannot be made in it" "Correct who owns it."
+        run_above=${run_above%/*}
+    done
+    [ ! -L "$1" ] || die 10 "$1 is a symbolic link" "Put a real directory there."
+    [ -d "$1" ] || mkdir -m 0755 "$1" || die 12 "cannot make $1"
+    # prepared by the operator, or just now; systemd gives it, too
+    [ -z "$(find "$1" -prune -user 0)" ] || chown -h "$run_user:$run_group" "$1" ||
+        die 12 "cannot give $1 to $run_user"
+}
+
+run_working_directory() {
+    BECOME_UMASK=$(directive UMask | grep . || echo 0022)
+    run_work=$(directive WorkingDirectory)
+    BECOME_PLACE=${run_work#-}
+    # shellcheck disable=SC2086 # words
+    ! is_inside "$BECOME_PLACE" $RUN_OWN || BECOME_MAKES="$BECOME_MAKES $BECOME_PLACE"
 }
 
 # Environment=, then the files, then what is taken away: systemd's order, wherever the lines stand.
@@ -231,25 +266,6 @@ run_word() { # WORD
     RUN_COUNT=$((${RUN_COUNT:-0} + 1))
     eval "ARGUMENT_$RUN_COUNT=\$1"
     RUN_ARGUMENTS="$RUN_ARGUMENTS \"\$ARGUMENT_$RUN_COUNT\""
-}
-
-# Values reach the program in its environment, never on a command line.
-become() {
-    set -f
-    eval "set -- $RUN_ARGUMENTS"
-    if have setpriv && setpriv --reuid 0 --clear-groups true 2>/dev/null; then
-        set -- "$(command -v setpriv)" --reuid="$run_user" --regid="$run_group" --init-groups -- "$@"
-    elif chroot --userspec=0:0 / true 2>/dev/null; then
-        set -- "$(command -v chroot)" --userspec="$run_user:$run_group" --skip-chdir / "$@"
-    else
-        die 10 "there is no program to become $run_user with" "Install util-linux (setpriv) or coreutils (chroot)."
-    fi
-    [ -z "$RUN_FIRST" ] || set -- "$(command -v "$RUN_FIRST")" "$@"
-    unset PATH LC_ALL PWD OLDPWD SHLVL MANAGE_RUN
-    for run_name in $RUN_NAMES; do
-        eval "export $run_name=\"\$VARIABLE_$run_name\""
-    done
-    exec "$@"
 }
 
 # --- first boot

@@ -43,15 +43,38 @@ tell_service() { # UNIT HEALTH-UNIT
         inactive,static | activating,static) ;; # a job between two runs, or in one
         *) STATUS_WELL= ;;
     esac
+    told_socket=
+    tell_socket "$1" "${1%.service}.socket"
     if [ -n "$JSON" ]; then
         STATUS_JSON="$STATUS_JSON${STATUS_JSON:+,}
-    {\"unit\": \"$1\", \"active\": \"$told_active\", \"enabled\": \"$told_enabled\", \"health\": \"$told_health\", \"since\": \"$told_since\"}"
+    {\"unit\": \"$1\", \"socket\": $(quoted_or_null "$told_socket"), \"active\": \"$told_active\", \"enabled\": \"$told_enabled\", \"health\": \"$told_health\", \"since\": \"$told_since\"}"
     else
         told_words="health $told_health"
         [ "$told_health" != none ] || told_words="up, no health check"
         printf '%s: %s, %s, %s%s\n' "$1" "$told_active" "$told_enabled" "$told_words" \
             "${told_since:+, since $told_since}"
+        tell_open "$1" "${1%.service}.socket"
     fi
+}
+
+tell_socket() { # UNIT SOCKET-UNIT: sets told_socket
+    [ -z "$BARE" ] && [ -f "$ROOT/releases/$RELEASE/units/$2" ] || return 0
+    told_socket=$(property "$2" ActiveState)
+    case $told_socket,$(enablement "$2") in
+        active,* | inactive,disabled | inactive,masked*) ;;
+        *) STATUS_WELL= ;;
+    esac
+}
+
+tell_open() { # UNIT SOCKET-UNIT
+    [ -n "$told_socket" ] || return 0
+    printf '%s: %s, %s, %s\n' "$2" "$told_socket" "$(enablement "$2")" "$(property "$2" Listen | head -n 1)"
+    case $told_socket,$told_active in
+        active,inactive | active,failed)
+            printf '%s is stopped, but the next connection to %s starts it; to keep it stopped: systemctl stop %s\n' \
+                "$1" "$2" "$2"
+            ;;
+    esac
 }
 
 tell_setting() { # LINE SENTENCE: it is for people to judge

@@ -2,6 +2,8 @@
 # --- uninstall -------------------------------------------------------------------------------------------
 # Nothing is removed that our record does not list. Cut off, it goes on when it is run again: the record goes last.
 
+RUN_DIRS= # those of our services
+
 uninstall() {
     if [ ! -d "$RECORD" ]; then # purged, and cut off before the last step
         REMOVED_WITH_MANAGE=$ROOT
@@ -16,6 +18,7 @@ uninstall() {
     [ "$(transaction_value phase)" = rotated ] || put_old_secret
     begin_transaction "$([ -n "$PURGE" ] && echo purge || echo uninstall)"
     PHASE=removing
+    RUN_DIRS=$(own_run_dirs)
     remove_units
     [ ! -d "$ROOT" ] || remove_releases
     if [ -n "$PURGE" ]; then
@@ -57,6 +60,10 @@ confirm_purge() {
 }
 
 remove_units() {
+    # A connection would start again what has been stopped.
+    for own_socket in $(our_sockets); do
+        control stop "$own_socket" >/dev/null 2>&1 || :
+    done
     for own_unit in $(owned_paths unit); do
         remove_unit "$own_unit"
     done
@@ -110,6 +117,8 @@ remove_traces() {
     for trace in $(owned_paths dir); do
         remove_tree "$trace"
     done
+    # shellcheck disable=SC2086 # names of units have no blanks
+    remove_run_dirs $RUN_DIRS
     ! owns "user $SERVICE_USER" || remove_user
     remove_root
     rm -f "$RECORD"/.*.new "$RECORD/owned" "$RECORD/transaction" ||

@@ -2,6 +2,7 @@
 # Asks a service once whether it is well:
 #     probe http URL SECONDS [STATUSES [BODY]]    STATUSES like 200,204, or - for every 2xx and 3xx; BODY must be in it
 #     probe tcp HOST:PORT SECONDS
+# URL may be unix:PATH[:/URL-PATH], and HOST:PORT unix:PATH: a Unix socket. For these there are Python, curl and erl.
 # Exit status: 0 the answer is good; 1 it is another one, or there is none (stderr says which);
 # 2 wrong usage; 3 this machine has no program to ask with.
 # It runs as the service's user. Redirects are not followed and no proxy is asked. Of a body the first MiB counts.
@@ -62,13 +63,27 @@ esac
 case $kind,$url in
     *[!!-~]*) usage ;; # a blank or control character would end the request line
     http,http://?*) ;;
+    http,unix:/?*) ;;
+    tcp,unix:/*:*) usage ;;
+    tcp,unix:/?*) ;;
     tcp,*/*) usage ;;
     tcp,*:*) ;;
     *) usage ;;
 esac
 
 # [http://]HOST[:PORT][/PATH], HOST a name, an IPv4 address or an IPv6 address in brackets
-address=${url#http://}
+socket=
+case $url in
+    unix:*)
+        socket=${url#unix:}
+        address=localhost
+        case $socket in
+            *:*) address=localhost${socket#*:} ;;
+        esac
+        socket=${socket%%:*}
+        ;;
+    *) address=${url#http://} ;;
+esac
 case $address in
     */*) path=/${address#*/} ;;
     *) path=/ ;;
@@ -90,12 +105,19 @@ esac
 ask_python() {
     exec "$python" -I -S -B -c '
 import socket, sys
-kind, url, host, port, path, address, seconds, statuses, body = sys.argv[1:]
+kind, url, host, port, path, address, seconds, statuses, body, unix = sys.argv[1:]
 def bad(reason):
     sys.exit(f"{url}: {reason}")
+def connect():
+    if not unix:
+        return socket.create_connection((host, int(port)), float(seconds))
+    link = socket.socket(socket.AF_UNIX)
+    link.settimeout(float(seconds))
+    link.connect(unix)
+    return link
 line, found = [], not body
 try:
-    with socket.create_connection((host, int(port)), float(seconds)) as link:
+    with connect() as link:
         if kind == "tcp":
             sys.exit(0)
         link.sendall(f"GET {path} HTTP/1.0\r\nHost: {address}\r\nUser-Agent: probe\r\n\r\n".encode())
@@ -107,6 +129,8 @@ try:
             found = body.encode(errors="surrogateescape") in answer.read(1 << 20)
 except TimeoutError:
     bad(f"no answer within {seconds} s")
+except BlockingIOError:
+    bad("too many connections wait already")
 except (OSError, OverflowError) as error:
     bad(getattr(error, "strerror", None) or error)
 if len(line) < 2 or not line[0].startswith(b"HTTP/") or not line[1].isdigit():
@@ -116,7 +140,7 @@ if status[0] not in "23" if statuses == "-" else status not in statuses.split(",
     bad(f"answered with status {status}")
 if not found:
     bad(f"answered without {body!r}")
-' "$kind" "$url" "$host" "$port" "$path" "$address" "$seconds" "$statuses" "$body"
+' "$kind" "$url" "$host" "$port" "$path" "$address" "$seconds" "$statuses" "$body" "$socket"
 }
 
 # Reads an answer's body to its end, for whoever sends it is not to fail.
@@ -127,6 +151,12 @@ look_for_body() {
 
 ask_curl() {
     set -- "$url"
+    [ -z "$socket" ] || set -- --unix-socket "$socket" "http://localhost$path"
+    if [ "$kind" = tcp ]; then # what becomes of the request is of no interest
+        connects=$(curl -q -s --max-time "$seconds" -o /dev/null -w '%{num_connects}' "$@")
+        [ "$connects" = 1 ] || bad "connection refused"
+        exit 0
+    fi
     [ -n "$body" ] || set -- -o /dev/null "$@"
     # -q: no .curlrc; -g: the address is taken as it stands. The head comes on the answer's own descriptor.
     head=$(
@@ -219,14 +249,15 @@ ask_bash() {
 ask_erl() {
     unset ERL_AFLAGS ERL_FLAGS ERL_ZFLAGS ERL_LIBS
     head=$("$erl" -noinput -boot start_clean +S 1:1 +SDio 1 -eval '
-        [Kind, Host, Port, Path, Address, Seconds, Body] = init:get_plain_arguments(),
+        [Kind, Host, Port, Path, Address, Seconds, Body, Unix] = init:get_plain_arguments(),
         Say = fun(Format, Words) -> io:put_chars([io_lib:format(Format, Words), $\n]), halt(0) end,
         Wait = 1000 * list_to_integer(Seconds),
         timer:apply_after(Wait, erlang, apply, [fun() -> Say("LATE 1", []) end, []]),
-        {Family, Name} = case inet:parse_address(Host) of
-            {ok, Numbers} when tuple_size(Numbers) =:= 8 -> {inet6, Numbers};
-            {ok, Numbers} -> {inet, Numbers};
-            _ -> {inet, Host}
+        {Family, Name, Number} = case inet:parse_address(Host) of
+            _ when Unix =/= "" -> {local, {local, Unix}, 0};
+            {ok, Numbers} when tuple_size(Numbers) =:= 8 -> {inet6, Numbers, list_to_integer(Port)};
+            {ok, Numbers} -> {inet, Numbers, list_to_integer(Port)};
+            _ -> {inet, Host, list_to_integer(Port)}
         end,
         Read = fun Read(Socket, Got) ->
             case Body =:= "" andalso binary:match(Got, <<"\n">>) =/= nomatch of
@@ -246,7 +277,7 @@ ask_erl() {
                 Say("CODE ~s~nFOUND ~p", [Code, Is]);
             (_) -> Say("CODE 0", [])
         end,
-        case gen_tcp:connect(Name, list_to_integer(Port), [Family, binary, {active, false}], Wait) of
+        case gen_tcp:connect(Name, Number, [Family, binary, {active, false}], Wait) of
             {ok, Socket} when Kind =:= "http" ->
                 ok = gen_tcp:send(Socket, ["GET ", Path, " HTTP/1.0\r\nHost: ", Address, "\r\nUser-Agent: probe\r\n\r\n"]),
                 Judge(Read(Socket, <<>>));
@@ -255,7 +286,7 @@ ask_erl() {
             {error, econnrefused} -> Say("REFUSED 1", []);
             {error, Reason} -> Say("REASON ~p", [Reason])
         end.
-    ' -extra "$kind" "$host" "$port" "$path" "$address" "$seconds" "$body" 2>/dev/null)
+    ' -extra "$kind" "$host" "$port" "$path" "$address" "$seconds" "$body" "$socket" 2>/dev/null)
     case $head in
         LATE*) bad "no answer within $seconds s" ;;
         REFUSED*) bad "connection refused" ;;
@@ -278,9 +309,9 @@ can() { # python|curl|wget|bash|erl
     case $1 in
         python) [ -x "$python" ] ;;
         erl) [ -x "$erl" ] ;;
-        curl) [ "$kind" = http ] && have curl ;;
-        wget) [ "$kind" = http ] && have wget && have timeout ;;
-        bash) have bash && have timeout ;;
+        curl) { [ "$kind" = http ] || [ -n "$socket" ]; } && have curl ;;
+        wget) [ "$kind" = http ] && [ -z "$socket" ] && have wget && have timeout ;;
+        bash) [ -z "$socket" ] && have bash && have timeout ;;
     esac
 }
 
@@ -294,5 +325,9 @@ for way in ${PROBE_WITH:-python curl wget bash erl}; do
         erl) ask_erl ;;
     esac
 done
+[ -z "$socket" ] || {
+    echo "no program to ask $url with: curl is needed, or Python or Erlang in the environment" >&2
+    exit 3
+}
 echo "no program to ask $url with: bash and timeout are needed (or, for http, curl or wget)" >&2
 exit 3

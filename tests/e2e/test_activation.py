@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bundlekit import build
+from everywhere import everywhere
+from examplekit import exposure
 from tinychannel import PLACEHOLDER, File, index, make_package
 
 from bundler.machine import Machine, rootfs
@@ -45,7 +47,8 @@ export FROM_SCRIPTS=a
 local_only=x
 case $- in *i*) export INTERACTIVE=yes;; esac
 if ( : </dev/tty ) 2>/dev/null; then export TERMINAL=yes; fi
-id -un >"/tmp/activation-user" || :
+export RAN_AS="$(id -u)" AT_HOME="$HOME/x" NO_USER_SITE="$PYTHONNOUSERSITE" SCRIPTS_NAME="$USER"
+for d in /tmp /var/tmp /dev/shm /var/lib/active "$CONDA_PREFIX"; do ( : >"$d/nobody-was-here" ) 2>/dev/null; done
 export PATH="$CONDA_PREFIX/libexec:$PATH"
 echo to stdout; echo to stderr >&2
 """
@@ -113,7 +116,7 @@ def environment(machine: Machine) -> dict[str, str]:
     return dict(pair.split("=", 1) for pair in pairs)
 
 
-@pytest.fixture(scope="module", params=["bookworm", "bullseye"])
+@pytest.fixture(scope="module", params=["bullseye", *everywhere("bookworm")])
 def active(request: pytest.FixtureRequest, bundle: Path) -> Iterator[tuple[Machine, str]]:
     with Machine(rootfs(request.param)) as machine:
         said = installed(machine, bundle)
@@ -150,10 +153,15 @@ def test_scripts_see_the_release_where_it_will_be(active: tuple[Machine, str]) -
     assert machine.run("sh", "-c", "find /opt/active/releases -maxdepth 1 -type l").stdout == ""
 
 
-def test_scripts_run_as_the_service_without_a_terminal(active: tuple[Machine, str]) -> None:
+def test_scripts_run_as_nobody_without_a_terminal(active: tuple[Machine, str]) -> None:
+    """Neither as root nor as the service: what has taken that over could reach them, and writes into its home."""
     machine, _ = active
-    assert machine.run("cat", "/tmp/activation-user").stdout == "active\n"
     got = environment(machine)
+    assert int(got["RAN_AS"]) > 60000
+    assert got["RAN_AS"] != machine.run("id", "-u", "active").stdout.strip()
+    assert (got["AT_HOME"], got["NO_USER_SITE"], got["SCRIPTS_NAME"]) == ("/var/lib/active/x", "1", "active")
+    assert machine.run("find", "/", "-xdev", "-name", "nobody-was-here").stdout == ""
+    assert machine.run("find", "/", "-xdev", "-user", got["RAN_AS"]).stdout == ""
     assert "TERMINAL" not in got
     assert "INTERACTIVE" not in got
     assert "local_only" not in got
@@ -231,8 +239,15 @@ def test_an_image_asks_them_at_its_first_boot(bundle: Path) -> None:
         machine.run(
             "sh", "-c", "cp -a /srv/image/usr/local/lib/systemd /usr/local/lib/; cp -a /srv/image/etc/active /etc"
         )
-        booted = machine.run("sh", "/opt/active/manage", "first-boot")
-        assert booted.status == 0, booted.stderr
+        # as that boot does it, in a unit that is confined
+        booted = machine.run("sh", "-c", "systemctl daemon-reload && systemctl start active-first-boot")
+        said = machine.run("journalctl", "-u", "active-first-boot", "-o", "cat", "--no-pager").stdout
+        assert booted.status == 0, said
+        assert "a-first.sh" not in said
+        assert "c-fails.sh: it ended with status 7" in said
+        assert exposure(machine, "active-first-boot") <= 2.0
         text = (machine.read("/opt/active/current/config/activation.env") or b"").decode()
         assert 'LAST="yes"' in text
+        assert 'RAN_AS="0"' not in text
+        assert f'RAN_AS="{machine.run("id", "-u", "active").stdout.strip()}"' not in text
         assert machine.run("/opt/active/manage", "verify").status == 0

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bundlekit import build
+from everywhere import everywhere
 from netkit import join
 from tinychannel import index, make_package
 from waiting import PATIENCE
@@ -57,7 +58,7 @@ MIX_CALL = "demo/bin/demo"
 WATCH = b"""until [ -e /srv/seen-enough ]; do cat /proc/[0-9]*/cmdline | tr '\\0' ' '; done
 """
 NOBODY = ("setpriv", "--reuid=65534", "--regid=65534", "--clear-groups")
-SUITES = ("bookworm", "trixie")
+SUITES = ("bookworm", *everywhere("trixie"))
 
 
 class Nodes:

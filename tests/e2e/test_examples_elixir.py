@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import rattler
 from bundlekit import build, install
+from everywhere import everywhere
 from examplekit import (
     CHECKOUT,
     ask,
@@ -67,7 +68,7 @@ def bundle(elixir: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build(project, examples_channel(), project / "dist")
 
 
-@pytest.fixture(scope="module", params=["bookworm", "trixie"])
+@pytest.fixture(scope="module", params=["trixie", *everywhere("bookworm")])
 def machine(bundle: Path, request: pytest.FixtureRequest) -> Iterator[Machine]:
     with Machine(rootfs(request.param)) as machine:
         install(machine, bundle)

@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 from bundlekit import install
+from everywhere import everywhere
 from examplekit import ask, exposure, healthy, main_pid, older_channel, unit_complaints, users
 
 from bundler.bundle.verify import verify
@@ -30,7 +31,7 @@ print(*(line.split()[-1] for line in open("/proc/self/maps") if ".so" in line))
 """
 
 
-@pytest.fixture(scope="module", params=["bullseye", "trixie"])
+@pytest.fixture(scope="module", params=["bullseye", *everywhere("trixie")])
 def machine(example: Callable[[str, str], Path], request: pytest.FixtureRequest) -> Iterator[Machine]:
     bundle = example("hello", request.param)
     assert json.loads((bundle / "manifest.json").read_bytes())["decompressor"]

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bundlekit import install
+from everywhere import everywhere
 from examplekit import (
     ask,
     environment,
@@ -29,7 +30,7 @@ PORTS = {"inference-v1": 8001, "inference-v2": 8002}
 SETOSA, VIRGINICA = [5.1, 3.5, 1.4, 0.2], [6.7, 3.0, 5.2, 2.3]
 
 
-@pytest.fixture(scope="module", params=["bullseye", "bookworm", "trixie"])
+@pytest.fixture(scope="module", params=["trixie", *everywhere("bullseye", "bookworm")])
 def machine(example: Callable[[str, str], Path], request: pytest.FixtureRequest) -> Iterator[Machine]:
     bundles = [example(f"inference/{version}", request.param) for version in ("v1", "v2")]
     with Machine(rootfs(request.param)) as machine:

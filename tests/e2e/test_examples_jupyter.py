@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bundlekit import install
+from everywhere import everywhere
 from examplekit import (
     ask,
     environment,
@@ -32,7 +33,7 @@ URL = "http://127.0.0.1:8888"
 NOTEBOOK = {"cells": [], "metadata": {}, "nbformat": 4, "nbformat_minor": 5}
 
 
-@pytest.fixture(scope="module", params=["bullseye", "bookworm", "trixie"])
+@pytest.fixture(scope="module", params=["bookworm", *everywhere("bullseye", "trixie")])
 def suite(request: pytest.FixtureRequest) -> str:
     name: str = request.param
     return name

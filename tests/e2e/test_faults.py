@@ -11,6 +11,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from everywhere import everywhere
 from faults import Fault, Figures, Operation, Plan, chosen, cut_power, rehearse, try_faults
 from installkit import COOKIE, Spec, but, write_bundle
 
@@ -40,19 +41,25 @@ FIRST = Spec(
     serve=SERVE,
     health="exit 0\n",
     services=("hello", "hello-old"),
+    sockets=(("hello", "127.0.0.1:8100"), ("hello-old", "/run/hello-old.sock")),
     config='PORT="8000"\nMARK="1.0"\n',
     parts=2,
 )
-# One service goes, one comes, one secret comes; its payload is zstd, and brings what reads it.
+# One service goes with its socket, the other one's socket moves, one service comes, one secret comes; its payload is
+# zstd, and brings what reads it.
 SECOND = but(
     FIRST,
     version="2.0",
     hooks=(*FIRST.hooks, ("after-switch", '#!/bin/sh\n[ -e "$STATE_DIRECTORY/schema" ]\n')),
     services=("hello", "hello-new"),
+    sockets=(("hello", "127.0.0.1:8200"),),
     secrets=(COOKIE, Secret(name="KEY", bytes=16, format="hex")),
     config='PORT="8000"\nMARK="2.0"\n',
 )
-UNITS = tuple(f"{name}.service" for name in ("hello", "hello-old", "hello-new"))
+UNITS = (
+    *(f"{name}.service" for name in ("hello", "hello-old", "hello-new")),
+    *(f"{name}.socket" for name in ("hello", "hello-old")),
+)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -70,10 +77,10 @@ class World:
 DASH = World()
 WORLDS = (
     World(shell=("bash",)),
-    World(shell=("busybox", "sh")),
     World(shell=("busybox", "sh"), busybox=True),
     World(suite="bullseye"),
     World(suite="trixie"),
+    *everywhere(World(shell=("busybox", "sh"))),
 )
 
 
@@ -152,22 +159,25 @@ def rehearsed(begin: Callable[[World, tuple[str, ...]], Path]) -> Callable[[str,
     return rehearse_once
 
 
-# What is done, and at how many of an operation's steps: CONDA_BUNDLER_FAULTS=3 for thrice as many, =all for all.
+# What is done, and at how many of an operation's steps. `make test` tries a half of these, `make test-all` all.
+# CONDA_BUNDLER_FAULTS is the share, all, or every: each harm at each step there is.
 STEPS = "mv ln systemctl"
 HARMS: dict[str, Callable[[tuple[str, ...]], tuple[Fault, ...]]] = {
-    "killed": lambda calls: chosen(calls, "kill-after", "kill-before", count=few(30), always=STEPS),
-    "killed-in-a-write": lambda calls: chosen(calls, "kill-torn", count=few(6), only="cat tar"),
-    "killed-alone": lambda calls: chosen(calls, "kill-alone", count=few(6)),
-    "cut-off": lambda calls: chosen(calls, "cut-after", "cut-before", count=few(10)),
-    "a-call-fails": lambda calls: chosen(calls, "fail", count=few(16)),
-    "a-tool-breaks": lambda calls: chosen(calls, "broken", count=few(4), only="systemctl systemd-sysusers mv sync"),
-    "disk": lambda calls: chosen(calls, "full", "no-inodes", "read-only", count=few(6)),
+    "killed": lambda calls: some(calls, "kill-after", "kill-before", count=30, always=STEPS),
+    "killed-in-a-write": lambda calls: some(calls, "kill-torn", count=6, only="cat tar"),
+    "killed-alone": lambda calls: some(calls, "kill-alone", count=6),
+    "cut-off": lambda calls: some(calls, "cut-after", "cut-before", count=10),
+    "a-call-fails": lambda calls: some(calls, "fail", count=16),
+    "a-tool-breaks": lambda calls: some(calls, "broken", count=4, only="systemctl systemd-sysusers mv sync"),
+    "disk": lambda calls: some(calls, "full", "no-inodes", "read-only", count=6),
 }
 
 
-def few(count: int) -> int:
-    share = os.environ.get("CONDA_BUNDLER_FAULTS", "1")
-    return 10**6 if share == "all" else max(2, round(count * float(share)))
+def some(calls: tuple[str, ...], *kinds: str, count: int, always: str = "", only: str = "") -> tuple[Fault, ...]:
+    share = os.environ.get("CONDA_BUNDLER_FAULTS", "0.5")
+    if share == "every":
+        return chosen(calls, *kinds, only=only)
+    return chosen(calls, *kinds, count=count, always=always, only=only, share=1 if share == "all" else float(share))
 
 
 @pytest.mark.parametrize("name", INSTALLS)
@@ -187,7 +197,7 @@ def test_manage_killed_and_cut_off(name: str, rehearsed: Callable[[str, World], 
     operation = rehearsed(name, DASH)
     gone = [number for number, call in enumerate(operation.calls) if call.startswith("rm ") and f" {MANAGE}" in call]
     steps = operation.calls[: gone[0]] if gone else operation.calls
-    faults = chosen(steps, "kill-after", "cut-before", "kill-before", "cut-after", count=few(12))
+    faults = some(steps, "kill-after", "cut-before", "kill-before", "cut-after", count=12)
     problems = try_faults(operation, [(fault,) for fault in faults], figures)
     assert not problems, "\n".join(problems)
 
@@ -195,7 +205,7 @@ def test_manage_killed_and_cut_off(name: str, rehearsed: Callable[[str, World], 
 @pytest.mark.parametrize("name", ["rollback", "rotate-secret"])
 def test_a_call_of_manage_fails(name: str, rehearsed: Callable[[str, World], Operation], figures: Figures) -> None:
     operation = rehearsed(name, DASH)
-    faults = chosen(operation.calls, "fail", count=few(8))
+    faults = some(operation.calls, "fail", count=8)
     problems = try_faults(operation, [(fault,) for fault in faults], figures)
     assert not problems, "\n".join(problems)
 
@@ -204,7 +214,7 @@ def test_a_call_of_manage_fails(name: str, rehearsed: Callable[[str, World], Ope
 def test_the_power_fails(name: str, rehearsed: Callable[[str, World], Operation], figures: Figures) -> None:
     """What was not synced is lost: the disk is as it was written to until then."""
     operation = rehearsed(name, DASH)
-    problems = cut_power(operation, chosen(operation.calls, "cut-after", count=few(10)), figures)
+    problems = cut_power(operation, some(operation.calls, "cut-after", count=10), figures)
     assert not problems, "\n".join(problems)
 
 
@@ -212,7 +222,7 @@ def test_the_power_fails(name: str, rehearsed: Callable[[str, World], Operation]
 def test_killed_again_and_again(name: str, rehearsed: Callable[[str, World], Operation], figures: Figures) -> None:
     """The second run is killed, too, and the third."""
     operation = rehearsed(name, DASH)
-    steps = chosen(operation.calls, "kill-before", "cut-after", count=few(6))
+    steps = some(operation.calls, "kill-before", "cut-after", count=6)
     chains = [(fault, steps[-number // 2], steps[number // 3]) for number, fault in enumerate(steps)]
     problems = try_faults(operation, chains, figures)
     assert not problems, "\n".join(problems)
@@ -224,6 +234,6 @@ def test_on_other_machines_and_shells(
 ) -> None:
     for name in INSTALLS:
         operation = rehearsed(name, world)
-        faults = chosen(operation.calls, "kill-after", "fail", "cut-before", count=few(4))
+        faults = some(operation.calls, "kill-after", "fail", "cut-before", count=4)
         problems = try_faults(operation, [(fault,) for fault in faults], figures)
         assert not problems, "\n".join(problems)

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from installkit import COOKIE, Spec, but
-from targetkit import Target, changes
+from targetkit import WEB, Target, changes, good, ready
 
 from bundler.config.project import Secret
 from bundler.machine import Machine, rootfs
@@ -131,3 +131,57 @@ def test_two_at_once(target: Target, flock: str) -> None:
         assert target.install(spec).status == 0
         assert target.serves(spec)
     assert target.sh("ls -A /run/conda-bundler") in ("", "lock")
+
+
+@pytest.mark.parametrize("name", ["systemd", "credentials", "conda-bundler"])
+def test_the_systems_own_directories_are_not_given_away(target: Target, name: str) -> None:
+    """systemd would make /run/systemd the service's own."""
+    before = target.sh("ls -ldn /run/systemd /run/conda-bundler /run/credentials 2>/dev/null | cut -c1-40; :")
+    for spec in (but(SPEC, services=(name,)), but(SPEC, name=name, services=("own",))):
+        answer = target.install(spec)
+        assert answer.status == 10, answer.stderr
+        assert f"{name} is the system's" in answer.stderr or f"/run/{name}, which is the system's" in answer.stderr
+    assert target.sh("ls -ldn /run/systemd /run/conda-bundler /run/credentials 2>/dev/null | cut -c1-40; :") == before
+
+
+@pytest.mark.parametrize("credential", [False, True])
+def test_what_a_service_puts_in_the_place_of_its_directories_is_not_given_to_it(
+    target: Target, credential: bool
+) -> None:
+    delivery = "credential" if credential else "environment"
+    tables = f'[secrets]\nTOKEN = {{ delivery = "{delivery}" }}\n[services.hello]\ncommand = ["serve"]\n'
+    tables += 'profile = "generic"\nworking_directory = "{state}/a/desk"\n'
+    tables += 'unit = { Service = { StateDirectory = "hello/b/more" } }\n'
+    secrets = (Secret(name="TOKEN", bytes=32, format="hex", delivery=delivery),)  # type: ignore[arg-type]
+    serve = "#!/bin/sh\npwd >/var/lib/hello/pwd\nwhile :; do sleep 1; done\n"
+    good(target, Spec(tables=tables, serve=serve, secrets=(COOKIE, *secrets)))
+    assert target.sh("cat /var/lib/hello/pwd; stat -c %U /var/lib/hello/a /var/lib/hello/b/more").split() == [
+        "/var/lib/hello/a/desk",
+        "hello",
+        "hello",
+    ]
+    for inner in ("a/desk", "b/more"):
+        target.sh(f"mkdir -p /srv/victim/{inner.split('/')[1]}/x; rm -rf /var/lib/hello/{inner.split('/')[0]}")
+        target.sh(f"ln -s /srv/victim /var/lib/hello/{inner.split('/')[0]}")
+    target.sh("chown -hR hello:hello /var/lib/hello; chmod 755 /srv/victim")
+    target.sh("systemctl restart hello; sleep 1")
+    assert set(target.sh("find /srv/victim -printf '%u\n'").split()) == {"root"}
+
+
+# Somebody's own systemd has a unit of the same name: its control group ends as ours does.
+FOREIGN = """
+mkdir -p /sys/fs/cgroup/foreign/hello.service
+echo $$ >/sys/fs/cgroup/foreign/hello.service/cgroup.procs
+until busybox httpd -f -p 127.0.0.1:8000 -h /srv/www; do sleep 0.05; done >/dev/null 2>&1
+"""
+
+
+def test_a_foreign_unit_of_the_same_name_is_not_the_service(target: Target) -> None:
+    ready(target.machine, target.room)
+    good(target, WEB)
+    target.machine.put("/root/foreign", FOREIGN.encode())
+    target.sh("setsid sh /root/foreign </dev/null >/dev/null 2>&1 & sleep 0.5")
+    # A release that never listens: whoever does is somebody else.
+    answer = target.install(but(WEB, version="2.0", serve="#!/bin/sh\nwhile :; do sleep 1; done\n"))
+    assert answer.status == 14, answer.stderr
+    assert "somebody else listens on 127.0.0.1:8000" in answer.stderr

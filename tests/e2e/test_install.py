@@ -25,9 +25,9 @@ GNU_TOOLS = ""
 BUSYBOX_TOOLS = "busybox"
 SHELLS = (
     pytest.param(("dash",), GNU_TOOLS, id="dash"),
-    pytest.param(("bash", "--posix"), GNU_TOOLS, id="bash-posix"),
-    pytest.param(("bash",), GNU_TOOLS, id="bash"),
-    pytest.param(("busybox", "sh"), GNU_TOOLS, id="busybox-sh"),
+    pytest.param(("bash", "--posix"), GNU_TOOLS, id="bash-posix", marks=pytest.mark.everywhere),
+    pytest.param(("bash",), GNU_TOOLS, id="bash", marks=pytest.mark.everywhere),
+    pytest.param(("busybox", "sh"), GNU_TOOLS, id="busybox-sh", marks=pytest.mark.everywhere),
     pytest.param(("busybox", "sh"), BUSYBOX_TOOLS, id="busybox-alone"),
 )
 # Laid into the first directory of install.sh's PATH, so that busybox's tools are found before the others.

@@ -2,6 +2,7 @@ from __future__ import annotations
 
 import os
 import signal
+import stat
 import subprocess
 import sys
 import textwrap
@@ -61,6 +62,20 @@ def own_group() -> str:
     return next(line[3:] for line in lines if line.startswith("0::")).rstrip("/") + "/"
 
 
+def listing(root: Path) -> dict[str, tuple[object, ...]]:
+    """Each path below ``root``: what it is, whose, and where it leads or how much it holds."""
+    found: dict[str, tuple[object, ...]] = {}
+    for path in root.rglob("*"):
+        status = path.lstat()
+        content: object = status.st_rdev
+        if path.is_symlink():
+            content = path.readlink()
+        elif path.is_file():
+            content = status.st_size
+        found[str(path.relative_to(root))] = (stat.filemode(status.st_mode), status.st_uid, status.st_gid, content)
+    return found
+
+
 @pytest.mark.parametrize("suite", SUITES)
 def test_every_suite_boots(suite: str) -> None:
     root = rootfs(suite)
@@ -102,6 +117,16 @@ def test_it_has_no_console_no_disks_and_no_updates_of_its_own(machine: Machine) 
     for unit in ("console-getty.service", "apt-daily.timer"):
         assert machine.run("systemctl", "is-active", unit).stdout == "inactive\n"
     assert machine.run("ls", "/run/systemd/generator", "/run/systemd/generator.late").stdout.count("getty") == 0
+
+
+def test_more_packages_are_added_and_nothing_else_changes(bookworm: Path) -> None:
+    plain, more = listing(bookworm), listing(rootfs("bookworm", include=("busybox",)))
+    added = [path for path in more.keys() - plain.keys() if "busybox" not in path]
+    assert added == ["usr/share/initramfs-tools/conf-hooks.d"]
+    assert {path for path, entry in plain.items() if more.get(path) != entry} == {
+        "var/lib/dpkg/status",
+        "var/lib/dpkg/status-old",
+    }
 
 
 @pytest.mark.parametrize("status", [0, 1, 3, 77, 255])

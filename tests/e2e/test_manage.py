@@ -20,7 +20,7 @@ pytestmark = pytest.mark.e2e
 
 SHELLS = (
     pytest.param(("dash",), id="dash"),
-    pytest.param(("bash", "--posix"), id="bash-posix"),
+    pytest.param(("bash", "--posix"), id="bash-posix", marks=pytest.mark.everywhere),
     pytest.param(("busybox", "sh"), id="busybox"),
 )
 SERVE = '#!/bin/sh\necho "the cookie is $RELEASE_COOKIE"\nwhile :; do sleep 1; done\n'

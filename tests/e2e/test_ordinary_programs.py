@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 from bundlekit import build, install
+from everywhere import everywhere
 from examplekit import channel_for, exposure, unit_complaints
 from waiting import until
 
@@ -82,7 +83,7 @@ exit 0
 SHADOW = "mkdir -p /var/lib/ordinary/.local/lib/{0}/site-packages && echo 'raise SystemExit(3)' >$_/usercustomize.py"
 
 
-@pytest.fixture(scope="module", params=["bullseye", "bookworm", "trixie"])
+@pytest.fixture(scope="module", params=["bookworm", *everywhere("bullseye", "trixie")])
 def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Iterator[Machine]:
     project = tmp_path_factory.mktemp("ordinary")
     (project / "environment.yml").write_text("channels: [nowhere]\ndependencies: [python]\n")

@@ -6,6 +6,7 @@ import os
 from typing import TYPE_CHECKING
 
 import pytest
+from everywhere import everywhere
 from installkit import Member, Spec, but, write_run
 
 from bundler.machine import Machine, rootfs
@@ -35,7 +36,7 @@ def install(machine: Machine, file: Path, *options: str, shell: str = "sh") -> A
     return answer
 
 
-@pytest.mark.parametrize("shell", ["dash", "bash", "busybox sh"])
+@pytest.mark.parametrize("shell", ["bash", "busybox sh", *everywhere("dash")])
 def test_install_again_and_upgrade(machine: Machine, tmp_path: Path, shell: str) -> None:
     first = write_run(BIG, tmp_path / "first")
     second = write_run(but(BIG, version="2.0"), tmp_path / "second")

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from bundlekit import build
+from everywhere import everywhere
 from tinychannel import index, make_package
 
 from bundler.machine import Machine, rootfs
@@ -133,7 +134,7 @@ def keeper(first: Path) -> Iterator[Keeper]:
         yield keeper
 
 
-@pytest.mark.parametrize("suite", ["bullseye", "bookworm", "trixie"])
+@pytest.mark.parametrize("suite", ["bullseye", "trixie", *everywhere("bookworm")])
 def test_each_arrives_as_it_is_to_and_nobody_else_reads_it(suite: str, first: Path) -> None:
     with Machine(rootfs(suite)) as machine:
         keeper = Keeper(machine)

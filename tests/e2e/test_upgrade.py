@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
+from everywhere import everywhere
 from installkit import Spec, but
 from targetkit import PORT, WEB, Target, good, ready
 from waiting import until
@@ -38,7 +39,7 @@ def target(tmp_path: Path) -> Iterator[Target]:
         yield ready(machine, tmp_path)
 
 
-@pytest.mark.parametrize("suite", ["bookworm", "bullseye", "trixie"])
+@pytest.mark.parametrize("suite", ["bullseye", "trixie", *everywhere("bookworm")])
 def test_there_and_back_again(tmp_path: Path, suite: str) -> None:
     with Machine(rootfs(suite, include=("busybox",))) as machine:
         target = ready(machine, tmp_path)
@@ -174,7 +175,7 @@ def test_a_release_that_does_not_start_any_more_is_gone_back_to_once(target: Tar
     assert until(lambda: target.serves(FIRST))
 
 
-@pytest.mark.parametrize("suite", ["bookworm", "bullseye", "trixie"])
+@pytest.mark.parametrize("suite", ["bookworm", *everywhere("bullseye", "trixie")])
 def test_a_stranger_who_answers_on_the_port_makes_nothing_healthy(tmp_path: Path, suite: str) -> None:
     """The new release never gets the port: its program retries for ever while somebody else answers well."""
     with Machine(rootfs(suite, include=("busybox",))) as machine:

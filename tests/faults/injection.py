@@ -49,9 +49,10 @@ class Fault:
 def arm(machine: Machine, fault: Fault | None = None, *, busybox: bool = False) -> None:
     """Lay the wrappers; without a fault they only count. They are there until :func:`disarm`.
 
-    ``sleep`` is short from now on: the health gate naps between its questions, and many hundred times in all.
+    ``sleep`` is short from now on: the health gate naps between its questions, and many hundred times in all. It is not
+    so short that the gate asks without a pause where nothing gets well.
     """
-    machine.put(f"{_FIRST_IN_PATH}/sleep", b"#!/bin/sh\nexec /bin/sleep 0.02\n", 0o755)
+    machine.put(f"{_FIRST_IN_PATH}/sleep", b"#!/bin/sh\nexec /bin/sleep 0.1\n", 0o755)
     machine.put(f"{_ROOM}/wrapper", _WRAPPER.read_bytes(), 0o755)
     machine.put(f"{_ROOM}/plan", f"{fault.kind} {fault.at}\n".encode() if fault else b"count 0\n")
     machine.put(f"{_ROOM}/count", b"0\n")
@@ -113,16 +114,25 @@ def _seen_from_here(machine: Machine) -> Path:
     return Path(f"/proc/{machine.leader}/root{_ROOM}")
 
 
-def chosen(made: Sequence[str], *kinds: str, count: int = 10**6, always: str = "", only: str = "") -> tuple[Fault, ...]:
+def chosen(
+    made: Sequence[str], *kinds: str, count: int = 10**6, always: str = "", only: str = "", share: float = 1
+) -> tuple[Fault, ...]:
     """Faults at the first call of each different text in ``made``, the kinds taking turns.
 
     ``count`` of them, evenly spread; but more if there are more of the tools named in ``always``, and no others than
-    of those in ``only``.
+    of those in ``only``. Of all these a ``share``, evenly spread again, but of each kind one at least.
     """
     first = {call: number for number, call in reversed(list(enumerate(made, 1)))}
     numbers = sorted(number for call, number in first.items() if not only or call.split()[0] in only.split())
-    taken = {number for number in numbers if made[number - 1].split()[0] in always.split()}
-    others = [number for number in numbers if number not in taken]
-    room = max(0, min(count - len(taken), len(others)))
-    taken |= {others[place * len(others) // room] for place in range(room)}
+    named = [number for number in numbers if made[number - 1].split()[0] in always.split()]
+    others = [number for number in numbers if number not in named]
+    taken = _spread(named, min(share, 1) * len(named))
+    wanted = share * max(count, len(named))
+    taken += _spread(others, max(wanted, len(kinds)) - len(taken))
     return tuple(Fault(kind=kinds[place % len(kinds)], at=number) for place, number in enumerate(sorted(taken)))
+
+
+def _spread(numbers: Sequence[int], count: float) -> list[int]:
+    """So many of them, evenly spread."""
+    room = max(0, min(round(count), len(numbers)))
+    return [numbers[place * len(numbers) // room] for place in range(room)]

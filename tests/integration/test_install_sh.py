@@ -9,6 +9,7 @@ import random
 import re
 import shutil
 import socket
+import socketserver
 import subprocess
 import threading
 from dataclasses import replace
@@ -428,6 +429,8 @@ def test_probe_knows_a_stranger(probe: Path, way: str, said: bytes) -> None:
         ("http", "http://127.0.0.1/", "0"),
         ("http", "http://127.0.0.1/", "1.5"),
         ("http", "http://127.0.0.1/", ""),
+        ("http", "unix:web.sock:/", "5"),
+        ("tcp", "unix:/run/web.sock:/", "5"),
     ],
 )
 @pytest.mark.parametrize("shell", ["dash", "bash --posix", "busybox sh"])
@@ -452,6 +455,65 @@ def test_probe_asks_ipv6(probe: Path, way: str) -> None:
         threading.Thread(target=server.serve_forever, daemon=True).start()
         assert knock(probe, "http", f"http://[::1]:{server.server_port}/200", "5", way=way).returncode == 0
         server.shutdown()
+
+
+@pytest.fixture(scope="module")
+def path(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
+    """The same server at a Unix socket."""
+
+    class Local(socketserver.ThreadingUnixStreamServer):
+        daemon_threads = True
+
+        def get_request(self) -> tuple[socket.socket, object]:
+            link, _ = super().get_request()
+            return link, ("local", 0)
+
+    name = str(tmp_path_factory.mktemp("socket") / "web.sock")
+    with Local(name, Answers) as found:
+        threading.Thread(target=found.serve_forever, daemon=True).start()
+        yield name
+        found.shutdown()
+
+
+UNIX_WAYS = ("python", "curl", "erl")
+
+
+def with_erl(probe: Path) -> None:
+    """An environment's own, if this machine has one."""
+    if found := shutil.which("erl"):
+        (probe.parent.parent / "env/bin/erl").symlink_to(found)
+
+
+@pytest.mark.parametrize("way", UNIX_WAYS)
+@pytest.mark.parametrize(
+    ("place", "more", "said"),
+    [
+        (":/200", (), ""),
+        (":/503", (), "answered with status 503"),
+        (":/503", ("503", "all's well"), ""),
+        (":/200", ("-", "nothing of it"), "answered without 'nothing of it'"),
+    ],
+)
+def test_probe_asks_a_unix_socket(
+    probe: Path, path: str, way: str, place: str, more: tuple[str, ...], said: str
+) -> None:
+    with_erl(probe)
+    done = knock(probe, "http", f"unix:{path}{place}", "5", *more, way=way)
+    assert (done.returncode, done.stderr) == (1 if said else 0, f"unix:{path}{place}: {said}\n" if said else "")
+
+
+@pytest.mark.parametrize("way", UNIX_WAYS)
+def test_probe_connects_to_a_unix_socket(probe: Path, path: str, way: str) -> None:
+    with_erl(probe)
+    assert knock(probe, "tcp", f"unix:{path}", "5", way=way).returncode == 0
+    done = knock(probe, "tcp", f"unix:{path}-not", "5", way=way)
+    assert (done.returncode, len(done.stderr.splitlines())) == (1, 1), done.stderr
+
+
+@pytest.mark.parametrize("way", ["wget", "bash"])
+def test_probe_says_who_could_ask_a_unix_socket(probe: Path, path: str, way: str) -> None:
+    done = knock(probe, "http", f"unix:{path}:/200", "5", way=way)
+    assert (done.returncode, "curl is needed" in done.stderr) == (3, True), done.stderr
 
 
 def test_probe_says_what_is_missing(probe: Path, tmp_path: Path) -> None:

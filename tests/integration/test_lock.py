@@ -435,7 +435,7 @@ def test_credentials_stay_in_the_environment(
         package = read_lock(project.lockfile, "linux-64").packages[0]
         assert SECRET not in project.lockfile.read_text()
         reached = server.url(room.replace("${CHANNEL_PASSWORD}", SECRET), f"me:{SECRET}@" if credentials else "")
-        assert package.download_url() == f"{reached}/noarch/leaf-3.0-0.conda"
+        assert Access(own=(url,)).filled(package.url, where="x") == f"{reached}/noarch/leaf-3.0-0.conda"
         assert is_fresh(project.request)
         said = project.asks_for("broken").fails(LockError)
         if credentials:  # conda has no spec for a channel with a token

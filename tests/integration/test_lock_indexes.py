@@ -6,19 +6,12 @@ Real uv, and real indexes on loopback; conda-lock has no part in it.
 from __future__ import annotations
 
 import hashlib
-import ssl
-import subprocess
-import threading
-from contextlib import contextmanager
-from dataclasses import dataclass
-from functools import partial
-from http.server import SimpleHTTPRequestHandler, ThreadingHTTPServer
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 from urllib.parse import quote
 
 import pytest
 from pypikit import Index, make_sdist, make_wheel, serve_index
-from questionkit import answer, wheel_question
+from questionkit import Asker, encrypted
 
 from bundler.errors import LockError
 
@@ -26,36 +19,10 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bundler.lock.uv import Solution
 
 pytestmark = pytest.mark.network
 
 _HEAD = b"Metadata-Version: 2.1\nName: app\nVersion: 1.0\n"
-
-
-@dataclass
-class Asker:
-    """Asks for `pip:` lists, in a directory of its own."""
-
-    directory: Path
-    index: Index
-    count: int = 0
-
-    def solve(self, *pip: str, indexes: tuple[str, ...] | None = None, **options: Any) -> Solution:
-        self.count += 1
-        asked = (self.index.url(),) if indexes is None else indexes
-        return answer(wheel_question(pip, self.directory, *asked, **options), self.directory / str(self.count))
-
-    def files(self, *pip: str, **options: Any) -> list[str]:
-        return sorted(wheel.url.rpartition("/")[2] for wheel in self.solve(*pip, **options).wheels)
-
-    def fails(self, *pip: str, **options: Any) -> str:
-        with pytest.raises(LockError) as refusal:
-            self.solve(*pip, **options)
-        said = refusal.value.format_message()
-        assert said.startswith("environment.yml: dependencies: pip: ")
-        assert "uv failed" not in said, "what uv says is not passed on"
-        return said
 
 
 @pytest.fixture
@@ -270,43 +237,6 @@ def test_a_source_is_named_with_who_wants_it(asker: Asker, pypi: Index) -> None:
     assert "- nobody's code is run to build a wheel of old 1.0 here" in said
 
 
-@contextmanager
-def encrypted(directory: Path) -> Iterator[str]:
-    """Files on loopback by TLS, with a certificate of their own: the URL."""
-    key, certificate = directory / "key.pem", directory / "certificate.pem"
-    words = [
-        "openssl",
-        "req",
-        "-x509",
-        "-newkey",
-        "ec",
-        "-pkeyopt",
-        "ec_paramgen_curve:prime256v1",
-        "-nodes",
-        "-days=2",
-    ]
-    words += ["-subj=/CN=127.0.0.1", "-addext=subjectAltName=IP:127.0.0.1", "-addext=basicConstraints=CA:FALSE"]
-    settings = directory / "openssl.cnf"
-    settings.write_text("[req]\ndistinguished_name = name\n[name]\n")  # not the machine's, which would make it a CA
-    words += [f"-config={settings}", f"-keyout={key}", f"-out={certificate}"]
-    subprocess.run([word for one in words for word in one.split("=", 1)], check=True, capture_output=True)
-    context = ssl.SSLContext(ssl.PROTOCOL_TLS_SERVER)
-    context.load_cert_chain(certificate, key)
-    handler = partial(QuietHandler, directory=directory)
-    with ThreadingHTTPServer(("127.0.0.1", 0), handler) as server:
-        server.socket = context.wrap_socket(server.socket, server_side=True)
-        threading.Thread(target=server.serve_forever, daemon=True).start()
-        try:
-            yield f"https://127.0.0.1:{server.server_port}"
-        finally:
-            server.shutdown()
-
-
-class QuietHandler(SimpleHTTPRequestHandler):
-    def log_message(self, format: str, *args: object) -> None:  # noqa: A002 -- the base class's name
-        pass
-
-
 def test_wheels_named_by_their_urls(asker: Asker, pypi: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     make_wheel(pypi.directory, "lib", "1.0")
     wheel = make_wheel(tmp_path, "app", "1.0+cu124", requires=["lib", "nowhere; sys_platform == 'win32'"])
@@ -324,7 +254,8 @@ def test_wheels_named_by_their_urls(asker: Asker, pypi: Index, tmp_path: Path, m
         assert "answers with 404" in said
         with pytest.raises(LockError, match=r"`pip:` names newer-1\.0-cp312-\S+, which does not fit Python 3\.11\.7"):
             asker.solve(f"newer @ {url}/{newer.name}#sha256={'0' * 64}")
-        assert asker.solve(f"newer @ {url}/{newer.name}#sha256={'0' * 64}", python="3.12.1").wheels
+        right = hashlib.sha256(newer.read_bytes()).hexdigest()
+        assert asker.solve(f"newer @ {url}/{newer.name}#sha256={right}", python="3.12.1").wheels
         assert "only app>=1 is available and `pip:` asks for app<1" in asker.fails(f"{named}#sha256={digest}", "app <1")
         machines = {"linux-64": "x86_64", "linux-aarch64": "aarch64"}
         own = {one: make_wheel(tmp_path, "own", "1.0", tag=f"cp311-cp311-linux_{one}") for one in machines.values()}

@@ -116,7 +116,7 @@ def test_credentials_of_an_index_are_nowhere(
     everything = project.lockfile.read_text() + caplog.text
     assert SECRET not in everything
     assert quote(SECRET, safe="") not in everything
-    address = urlsplit(found["app"].download_url())
+    address = urlsplit(Access(own=(closed,)).filled(found["app"].url, where="x", quoted=True))
     assert unquote(address.password or "") == SECRET
     monkeypatch.setenv("INDEX_PASSWORD", "not-the-password")
     said = project.fails(LockError)

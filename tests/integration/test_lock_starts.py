@@ -8,13 +8,12 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pipkit import Project, conda_lock_calls_it_fresh
+from pipkit import Project, conda_lock_calls_it_fresh, listen
 from pypikit import make_wheel
 
 from bundler.lock import condalock, rendered
 from bundler.lock.launcher import SolverSettings, write_launcher
 from bundler.lock.request import checked_environment
-from bundler.lock.watch import Watch
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -32,16 +31,7 @@ def _app(pypi: Index) -> None:
 @pytest.fixture
 def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
     """What conda-lock is started for, in order."""
-    found: list[str] = []
-    run = Watch.run
-
-    def listening(watch: Watch, argv: Any, **options: Any) -> Any:
-        words = [str(word) for word in argv]
-        found.extend(word for word in words[1:4] if word in ("lock", "render-lock-spec"))
-        return run(watch, argv, **options)
-
-    monkeypatch.setattr(Watch, "run", listening)
-    return found
+    return listen(monkeypatch)
 
 
 def test_conda_lock_is_started_once(project: Project, started: list[str]) -> None:

@@ -38,7 +38,15 @@ def test_the_sdist_holds_what_a_distributor_needs(built: Path) -> None:
     with tarfile.open(sdist) as tar:
         names = {name.partition("/")[2] for name in tar.getnames()}
     assert names >= TEMPLATES
-    wanted = {"LICENSE", "README.md", "CHANGELOG.md", "Makefile", "pyproject.toml", "tests/conftest.py"}
+    wanted = {
+        "LICENSE",
+        "README.md",
+        "CHANGELOG.md",
+        "Makefile",
+        "pyproject.toml",
+        "requirements.txt",
+        "tests/conftest.py",
+    }
     assert wanted | {"examples/hello/bundle.toml", "bundler/cli.py", "benchmarks/__main__.py"} <= names
     assert not any(name.startswith(("build/", "dist/", ".venv/")) for name in names)
 

@@ -133,3 +133,58 @@ def test_a_changed_payload_is_not_left_unpacked(shell: tuple[str, ...], run_file
     bad.write_bytes(content)
     done = ask(shell, bad, "--extract", str(tmp_path / "goal"), room=tmp_path / "tmp")
     assert (done.returncode, list((tmp_path / "goal").iterdir())) == (11, [])
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
+def test_a_directory_that_somebody_has_made_before_stops_nothing(
+    shell: tuple[str, ...], run_file: Path, tmp_path: Path
+) -> None:
+    """In /tmp anybody can make one; the process id can be guessed."""
+    script = f'mkdir "{tmp_path}/{TOP}.$$"; exec "$@"'
+    words = ["sh", "-c", script, "sh", *shell, str(run_file), "--version"]
+    env = os.environ | {"TMPDIR": str(tmp_path)}
+    done = subprocess.run(words, capture_output=True, text=True, check=False, env=env)
+    assert (done.returncode, done.stdout.startswith("hello 1.0 ")) == (0, True), done.stderr
+    assert len(list(tmp_path.iterdir())) == 1
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
+@pytest.mark.parametrize(
+    ("words", "before"),
+    [
+        (("--version",), b"install() {\n"),
+        (("--version",), b'    if ! (cd -- "$WORK" && '),
+        (("--extract", "goal"), b"extract() { # DIR\n"),
+        (("--extract", "goal"), b'    if ! (cd -- "$1" && '),
+    ],
+    ids=["installed early", "installed late", "extracted early", "extracted late"],
+)
+def test_what_was_checked_is_what_is_used(
+    shell: tuple[str, ...], words: tuple[str, ...], before: bytes, run_file: Path, tmp_path: Path
+) -> None:
+    """Where the file lies somebody else may write: he swaps it when it has been checked."""
+    content, begin = run_file.read_bytes(), tar_begins_at(run_file)
+    comment = b"# Installs this bundle on a machine with systemd. It needs no network, no conda and no Python.\n"
+    evil = content.replace(comment, b"echo EVIL #".ljust(len(comment) - 1) + b"\n")
+    assert evil != content
+    (tmp_path / "evil").write_bytes(evil)
+    head, tail = content[:begin].rstrip(b"\n").split(before)
+    swap = f'cat "{tmp_path}/evil" >"$SELF"\n'.encode()
+    new = head + (before + swap + tail if before.endswith(b"{\n") or b"# DIR" in before else swap + before + tail)
+    file = tmp_path / "swapped.run"
+    file.write_bytes((new + b"\n").ljust(begin, b"\n") + content[begin:])
+    done = subprocess.run(
+        [*shell, file, *words],
+        capture_output=True,
+        text=True,
+        check=False,
+        cwd=tmp_path,
+        env=os.environ | {"TMPDIR": str(tmp_path)},
+    )
+    assert file.read_bytes() == evil
+    assert "EVIL" not in done.stdout
+    assert done.returncode in (0, 11), done.stderr
+    installers = list(tmp_path.glob("goal/*/install.sh"))
+    assert not [path for path in installers if b"EVIL" in path.read_bytes()]
+    if done.returncode == 0:
+        assert TOP in done.stdout or done.stdout.startswith("hello 1.0 ")

@@ -28,8 +28,8 @@ TARGETS = (
     pytest.param("dash", BUSYBOX, id="dash-busybox-tools"),
     pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
 )
-_TOOLS = ("cat", "find", "ls", "readlink", "sed", "sha256sum", "sort", "uniq", "sh")
-_PARTIALS = ("say", "files", "tree")
+_TOOLS = ("cat", "find", "ls", "readlink", "sed", "sha256sum", "sort", "tr", "uniq", "sh")
+_PARTIALS = ("harmless", "say", "files", "tree")
 BUILT = 315532800  # the payload's one mtime
 FILES = {
     "env/bin/tool": b"#!/opt/x/bin/sh\n",

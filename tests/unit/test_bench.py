@@ -9,7 +9,7 @@ import pytest
 
 from benchmarks.environments import Environment, World
 from benchmarks.installing import BROUGHT, GZIP_ALONE, stage_script
-from benchmarks.locking import CHECK, CHECK_LARGE, COLD, THEIR_CHECK, WARM
+from benchmarks.locking import CHECK, CHECK_LARGE, COLD, THEIR_CHECK, THEIR_LOCK, WARM
 from benchmarks.measure import BenchError, Figures, Sample
 from benchmarks.report import document, markdown
 from benchmarks.subjects import installs
@@ -75,6 +75,22 @@ class TestJudge:
         assert found[f"wheels of an inference API, {COLD}: seconds"].reached
         assert not found[f"wheels of an inference API, {WARM}: seconds"].reached
 
+    def test_the_wheels_are_what_a_lock_takes_more_than_without_them(self) -> None:
+        conda = result(figures(COLD, 1, cpu=3.0), figures(THEIR_LOCK, 1, cpu=2.0))
+        web = result(figures(COLD, 1, cpu=4.0), figures(THEIR_LOCK, 1, cpu=32.0))
+        name = "wheels of a web application: our CPU time for them / conda-lock's"
+        found = verdicts(build_1x=builds(4.0), lock=conda, lock_web=web)[name]
+        assert found.found == pytest.approx(1 / 30)
+        assert found.reached
+        web = result(figures(COLD, 1, cpu=5.0), figures(THEIR_LOCK, 1, cpu=32.0))
+        assert not verdicts(build_1x=builds(4.0), lock=conda, lock_web=web)[name].reached
+
+    def test_what_gave_up_is_compared_with_nothing(self) -> None:
+        gave_up = Figures(name=THEIR_LOCK, samples=(Sample(wall=9, cpu=168, peak=1, gave_up="no"),), size=0)
+        conda = result(figures(COLD, 1, cpu=3.0), figures(THEIR_LOCK, 1, cpu=2.0))
+        found = verdicts(build_1x=builds(4.0), lock=conda, lock_web=result(figures(COLD, 1, cpu=4.0), gave_up))
+        assert not [name for name in found if "conda-lock" in name]
+
     def test_a_rebuild_is_compared_with_the_first_build_beside_it(self) -> None:
         again = result(figures("ours, gzip, first build", 4.0), *(figures(name, 1.9) for name in AGAIN))
         found = verdicts(build_1x=builds(99.0), rebuild_1x=again, rebuild_10x=again)
@@ -112,11 +128,19 @@ class TestReport:
         assert "| ours, gzip | 5.00 | 1.00 | 100 | 0.0 |" in text
         assert text.endswith("processor abacus.")
 
+    def test_what_gave_up_has_not_won(self) -> None:
+        reason = "gives up: no candidates for x"
+        gave_up = Figures(name=THEIR_LOCK, samples=(Sample(wall=9, cpu=168, peak=1, gave_up=reason),), size=0)
+        found = {"wheels": result(gave_up, figures(COLD, 1.0))}
+        assert f"| {THEIR_LOCK}: **{reason}**, after | 9.00 | 168.00 | 0 |  |" in markdown({}, found.values(), ())
+        (first, second) = json.loads(document({}, found.values(), ()))["results"][0]["subjects"]
+        assert (first["gave_up"], second["gave_up"]) == (reason, "")
+
     def test_the_document_has_every_run(self) -> None:
         results = {"build 1x": builds(5.0)}
         read = json.loads(document({}, results.values(), judge(results)))
         (first, *_) = read["results"][0]["subjects"]
-        assert first["samples"] == [{"cpu": 1.0, "peak": 100_000_000, "wall": 5.0}]
+        assert first["samples"] == [{"cpu": 1.0, "gave_up": "", "peak": 100_000_000, "wall": 5.0}]
         assert {target["reached"] for target in read["targets"]} == {True, False}
 
 

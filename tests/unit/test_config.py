@@ -337,3 +337,23 @@ def test_channels_that_cannot_be_reached_so(project: Path, line: str, said: str)
     message = refused(project, f"{GOOD}\n[channels]\n{line}\n")
     assert said in message
     assert "s3cret" not in message
+
+
+@pytest.mark.parametrize("name", ["systemd", "conda-bundler", "credentials", "dbus", "systemd-mine", "nginx", "cron"])
+def test_a_service_is_not_called_as_the_system_is(project: Path, name: str) -> None:
+    said = refused(project, GOOD + f'[services.{name}]\ncommand = ["python"]\n')
+    assert f"services.{name}: servers have a unit {name}.service or a directory /run/{name} of their own" in said
+
+
+def test_a_service_is_not_called_as_a_unit_of_install_sh(project: Path) -> None:
+    for name in ("hello-recover", "hello-first-boot"):
+        assert f"services.{name}: servers have a unit" in refused(
+            project, GOOD + f'[services.{name}]\ncommand = ["python"]\n'
+        )
+
+
+@pytest.mark.parametrize("name", ["conda-bundler", "systemd", "dbus", "credentials"])
+def test_a_bundle_is_not_called_as_the_system_is(project: Path, name: str) -> None:
+    said = refused(project, GOOD.replace('name = "hello"', f'name = "{name}"'))
+    assert "bundle.name: servers have" in said
+    assert f"such as my-{name}" in said

@@ -7,10 +7,18 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.errors import BundlerError, ConfigError, LockError
-from bundler.lock.lockfile import LockedPackage, locked_platforms, read_lock
+from bundler.lock.lockfile import LockedPackage, locked_categories, locked_platforms, read_lock
 
 if TYPE_CHECKING:
     from pathlib import Path
+
+SHA256, MD5 = "ab" * 32, "cd" * 16
+
+
+def filled(text: str) -> str:
+    """``text`` with a digest where its kind stands."""
+    return text.replace("md5: MD5", f"md5: {MD5}").replace("sha256: SHA256", f"sha256: {SHA256}")
+
 
 LOCKFILE = """\
 version: 1
@@ -25,8 +33,8 @@ package:
   manager: conda
   platform: linux-64
   dependencies: {libgcc: '>=12', __glibc: '>=2.17,<3.0.a0', python: ''}
-  url: https://127.0.0.1/conda-forge/linux-64/zlib-1.10-h-notabuild_0.conda
-  hash: {md5: aaaa, sha256: bbbb}
+  url: https://127.0.0.1/conda-forge/linux-64/zlib-1.10-hb9d3cd8_0.conda
+  hash: {md5: MD5, sha256: SHA256}
   category: main
   optional: false
 - &twice
@@ -47,7 +55,7 @@ package:
   platform: linux-aarch64
   dependencies: {}
   url: https://127.0.0.1/conda-forge/linux-aarch64/zlib-1.11-0.conda
-  hash: {md5: cccc, sha256: dddd}
+  hash: {md5: MD5, sha256: SHA256}
   category: main
   optional: false
 - name: app
@@ -56,7 +64,7 @@ package:
   platform: linux-64
   dependencies: {flask: '>=3'}
   url: https://127.0.0.1/files/app-2.0-py3-none-any.whl
-  hash: {sha256: eeee}
+  hash: {sha256: SHA256}
   category: main
   optional: false
 """
@@ -65,7 +73,7 @@ package:
 @pytest.fixture
 def lockfile(tmp_path: Path) -> Path:
     path = tmp_path / "conda-lock.yml"
-    path.write_text(LOCKFILE)
+    path.write_text(filled(LOCKFILE))
     return path
 
 
@@ -84,9 +92,9 @@ def test_what_a_package_is(lockfile: Path) -> None:
         version="1.10",
         manager="conda",
         platform="linux-64",
-        url="https://127.0.0.1/conda-forge/linux-64/zlib-1.10-h-notabuild_0.conda",
-        sha256="bbbb",
-        md5="aaaa",
+        url="https://127.0.0.1/conda-forge/linux-64/zlib-1.10-hb9d3cd8_0.conda",
+        sha256=SHA256,
+        md5=MD5,
         depends=("__glibc >=2.17,<3.0.a0", "libgcc >=12", "python"),
     )
     assert (certificates.md5, certificates.sha256) == (None, None)
@@ -115,17 +123,6 @@ def test_a_build_string_is_what_follows_the_last_hyphen() -> None:
     assert package.build == "h29c4799_4"
 
 
-def test_credentials_come_from_the_environment(lockfile: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    certificates = read_lock(lockfile, "linux-64").packages[1]
-    monkeypatch.setenv("USER_1", "me")
-    monkeypatch.delenv("PASSWORD_1", raising=False)
-    with pytest.raises(ConfigError, match="PASSWORD_1") as raised:
-        certificates.download_url()
-    assert raised.value.where == "package ca-certificates"
-    monkeypatch.setenv("PASSWORD_1", "s3cret")
-    assert certificates.download_url() == "https://me:s3cret@127.0.0.1/c/noarch/ca-certificates-2024.1.1-0.tar.bz2"
-
-
 def test_there_is_no_lockfile(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="there is no such lockfile") as raised:
         read_lock(tmp_path / "conda-lock.yml", "linux-64")
@@ -148,7 +145,7 @@ def test_another_platform_is_refused_with_those_that_there_are(lockfile: Path) -
         (LOCKFILE.replace("version: 1\n", "version: 2\n"), "of version 2; this conda-bundler reads version 1"),
         ("version: 1\npackage: []", "no `metadata.platforms`"),
         (LOCKFILE[: LOCKFILE.index("package:")], "no list `package`"),
-        (LOCKFILE.replace("  hash: {md5: aaaa, sha256: bbbb}\n", ""), "package zlib is damaged: it has no `hash`"),
+        (LOCKFILE.replace("  hash: {md5: MD5, sha256: SHA256}\n", ""), "package zlib is damaged: it has no `hash`"),
         (LOCKFILE.replace("  version: '1.10'\n", ""), "package zlib is damaged: it has no `version`"),
         (LOCKFILE.replace("version: '1.10'", "version: 1.10"), r"zlib is damaged: `version` is 1\.1, no text"),
         (LOCKFILE.replace("  platform: linux-64\n", "", 1), "zlib is damaged: it has no `platform`"),
@@ -157,23 +154,23 @@ def test_another_platform_is_refused_with_those_that_there_are(lockfile: Path) -
             "zlib is damaged: `platform` is .*, no text",
         ),
         (LOCKFILE.replace("manager: conda", "manager: npm", 1), "`manager` is 'npm', neither conda nor pip"),
-        (LOCKFILE.replace("{md5: aaaa, sha256: bbbb}", "bbbb"), "zlib is damaged: `hash` is 'bbbb', no table"),
-        (LOCKFILE.replace("{md5: aaaa, sha256: bbbb}", ""), "zlib is damaged: `hash` is None, no table"),
-        (LOCKFILE.replace("sha256: bbbb", "sha256: 12"), "zlib is damaged: `sha256` is 12, no text"),
-        (LOCKFILE.replace("md5: aaaa", "md5: [a]"), "zlib is damaged: `md5` is .*, no text"),
+        (LOCKFILE.replace("{md5: MD5, sha256: SHA256}", "bbbb"), "zlib is damaged: `hash` is 'bbbb', no table"),
+        (LOCKFILE.replace("{md5: MD5, sha256: SHA256}", ""), "zlib is damaged: `hash` is None, no table"),
+        (LOCKFILE.replace("sha256: SHA256", "sha256: 12"), "zlib is damaged: `sha256` is 12, no text"),
+        (LOCKFILE.replace("md5: MD5", "md5: [a]"), "zlib is damaged: `md5` is .*, no text"),
         (
             LOCKFILE.replace("{libgcc: '>=12', __glibc: '>=2.17,<3.0.a0', python: ''}", "[a]"),
             "`dependencies` is .*, no table",
         ),
         (LOCKFILE.replace("version: 1\n", "version: '1'\n", 1), "of version '1'; this conda-bundler reads version 1"),
         (LOCKFILE + "- text\n", r"package \? is damaged"),
-        (LOCKFILE.replace("https://127.0.0.1/files/app-2.0-py3-none-any.whl", "here"), "package app has no usable URL"),
+        (LOCKFILE.replace("https://127.0.0.1/files/app-2.0-py3-none-any.whl", "a/../b.whl"), "app: .* is not the URL"),
         (LOCKFILE.replace("https://127.0.0.1/files/app-2.0-py3-none-any.whl", "[1]"), "package app"),
     ],
 )
 def test_what_is_no_lockfile_is_said_in_one_sentence(tmp_path: Path, text: str, sentence: str) -> None:
     path = tmp_path / "conda-lock.yml"
-    path.write_text(text)
+    path.write_text(filled(text))
     with pytest.raises(LockError, match=sentence) as raised:
         read_lock(path, "linux-64")
     assert raised.value.where == str(path)
@@ -188,7 +185,7 @@ def test_a_directory_is_no_lockfile(tmp_path: Path) -> None:
 
 def test_categories(tmp_path: Path) -> None:
     path = tmp_path / "conda-lock.yml"
-    path.write_text(LOCKFILE.replace("category: main", "category: gpu", 1))
+    path.write_text(filled(LOCKFILE.replace("category: main", "category: gpu", 1)))
 
     def names(*categories: str) -> list[str]:
         return [package.name for package in read_lock(path, "linux-64", categories).packages]
@@ -204,7 +201,8 @@ def test_categories(tmp_path: Path) -> None:
 def test_what_conda_lock_1_to_4_have_in_different_places(tmp_path: Path) -> None:
     """Keys in any order, and metadata, sources and builds that some of them write and others do not."""
     path = tmp_path / "conda-lock.yml"
-    path.write_text("""\
+    path.write_text(
+        filled("""\
 metadata:
   channels: [{url: conda-forge, used_env_vars: []}]
   content_hash: {linux-64: abc}
@@ -215,7 +213,7 @@ metadata:
 package:
 - category: main
   dependencies: {}
-  hash: {md5: aa}
+  hash: {md5: MD5}
   manager: conda
   name: zlib
   optional: false
@@ -223,7 +221,7 @@ package:
   url: https://127.0.0.1/conda-forge/linux-64/zlib-1.3-0.tar.bz2
   version: '1.3'
 - category: main
-  hash: {sha256: bb}
+  hash: {sha256: SHA256}
   manager: pip
   name: app
   optional: true
@@ -234,14 +232,15 @@ package:
   build: null
 version: 1
 """)
+    )
     wheel, zlib = read_lock(path, "linux-64").packages
-    assert (wheel.key, wheel.sha256, wheel.depends) == ("pip:app", "bb", ())
-    assert (zlib.md5, zlib.sha256, zlib.depends) == ("aa", None, ())
+    assert (wheel.key, wheel.sha256, wheel.depends) == ("pip:app", SHA256, ())
+    assert (zlib.md5, zlib.sha256, zlib.depends) == (MD5, None, ())
 
 
 def test_a_lockfile_of_before_conda_lock_1_is_to_be_locked_again(tmp_path: Path) -> None:
     path = tmp_path / "conda-lock.yml"
-    path.write_text(LOCKFILE.replace("  optional: false\n", "", 1))
+    path.write_text(filled(LOCKFILE.replace("  optional: false\n", "", 1)))
     for ask in (locked_platforms, lambda path: read_lock(path, "linux-64")):
         with pytest.raises(LockError, match=r"written by a conda-lock before 1\.0") as raised:
             ask(path)
@@ -249,19 +248,87 @@ def test_a_lockfile_of_before_conda_lock_1_is_to_be_locked_again(tmp_path: Path)
 
 
 @pytest.mark.parametrize(
-    ("old", "new"),
+    ("old", "new", "sentence"),
     [
-        ("files/app-2.0-py3-none-any.whl", "files/..%2F..%2Fapp-2.0-py3-none-any.whl"),
-        ("files/app-2.0-py3-none-any.whl", "files/%2Ftmp%2Fapp-2.0-py3-none-any.whl"),
-        ("files/app-2.0-py3-none-any.whl", "files/app-2.0-py3-none-any.whl%1b"),
-        ("linux-64/zlib-1.10-h-notabuild_0.conda", "noarch/...conda"),
-        ("linux-64/zlib-1.10-h-notabuild_0.conda", "noarch/.."),
-        ("sha256: bbbb", "sha256: ../../OUTSIDE/dir"),
-        ("sha256: bbbb", "sha256: /tmp/dir"),
+        (
+            "files/app-2.0-py3-none-any.whl",
+            "..%2F..%2Fapp-2.0-py3-none-any.whl",
+            "leads out of its own directory",
+        ),
+        ("files/app-2.0-py3-none-any.whl", "%2Ftmp%2Fapp-2.0-py3-none-any.whl", "leads out of its own directory"),
+        ("files/app-2.0-py3-none-any.whl", "%2e%2e/app-2.0-py3-none-any.whl", "leads out of its own directory"),
+        ("files/app-2.0-py3-none-any.whl", "files/app-2.0-py3%1b-none-any.whl", "is not a file .whl"),
+        ("files/app-2.0-py3-none-any.whl", "files/app-2.1-py3-none-any.whl", "is not a file of app 2.0"),
+        ("files/app-2.0-py3-none-any.whl", "files/other-2.0-py3-none-any.whl", "is not a file of app 2.0"),
+        ("files/app-2.0-py3-none-any.whl", "files/app-2.0-py3-none-any.whl?sig=word", "has a query"),
+        ("https://127.0.0.1/files", "https://word@127.0.0.1/files", "a password or token stands"),
+        ("https://127.0.0.1/files", "https://word:@127.0.0.1/files", "a password or token stands"),
+        ("https://127.0.0.1/files", "ftp://127.0.0.1/files", "neither http, https nor file"),
+        ("https://127.0.0.1/files", "file://127.0.0.1/files", "is not the URL of a file"),
+        ("https://127.0.0.1/files", "https://127.0.0.1:70000/files", "is not the URL of a file"),
+        ("linux-64/zlib-1.10-hb9d3cd8_0.conda", "noarch/...conda", r"is not a file \.conda"),
+        ("linux-64/zlib-1.10-hb9d3cd8_0.conda", "noarch/..", "leads out of its own directory"),
+        ("linux-64/zlib-1.10-hb9d3cd8_0.conda", "linux-64/zlib-1.10-$TOKEN.conda", r"is not a file \.conda"),
+        ("linux-64/zlib-1.10-hb9d3cd8_0.conda", "linux-64/zlib-1.11-0.conda", "is not a file of zlib 1.10"),
+        ("conda-forge/linux-64/zlib-1.10-hb9d3cd8_0.conda", "zlib-1.10-0.conda", "not in a channel's directory"),
+        ("sha256: SHA256", "sha256: ../../OUTSIDE/dir", "is not a sha256"),
+        ("sha256: SHA256", "sha256: /tmp/dir", "is not a sha256"),
+        ("sha256: SHA256", "sha256: abcdef", "is not a sha256"),
+        ("md5: MD5", "md5: abc", "is not an md5"),
+        ("platform: linux-64", "platform: ../linux-64", "is not a platform"),
+        ("category: main", "category: ../main", "`category` is '../main', no name"),
+        ("name: zlib", "name: ../zlib", "is not the name of a package"),
+        ("'1.10'", "'1/10'", "is not a version"),
+        ("python: ''", '"a\\e": b', "is not a dependency"),
     ],
 )
-def test_a_name_or_digest_that_leads_out_of_the_cache(tmp_path: Path, old: str, new: str) -> None:
+def test_the_lockfile_is_a_boundary(tmp_path: Path, old: str, new: str, sentence: str) -> None:
+    """Names and digests become paths in the cache, and whoever sends a pull request writes them."""
+    assert old in LOCKFILE
     path = tmp_path / "conda-lock.yml"
-    path.write_text(LOCKFILE.replace(old, new))
-    with pytest.raises(LockError, match="has no usable URL or digest"):
+    path.write_text(filled(LOCKFILE.replace(old, new, 1)))
+    with pytest.raises(LockError, match=sentence) as raised:
         read_lock(path, "linux-64")
+    assert "word" not in raised.value.format_message().replace("password", "")
+
+
+def test_source_that_something_else_replaces_can_be_read(tmp_path: Path) -> None:
+    path = tmp_path / "conda-lock.yml"
+    for url in ("git+https://127.0.0.1/app@abc", "https://127.0.0.1/app-2.0.tar.gz"):
+        path.write_text(filled(LOCKFILE.replace("https://127.0.0.1/files/app-2.0-py3-none-any.whl", url)))
+        assert read_lock(path, "linux-64").packages[0].url == url
+    path.write_text(filled(LOCKFILE.replace("https://127.0.0.1/files/app-2.0-py3-none-any.whl", "git+https://w@h/app")))
+    with pytest.raises(LockError, match="is not a URL that can be kept"):
+        read_lock(path, "linux-64")
+
+
+@pytest.mark.parametrize(
+    ("before", "after", "said"),
+    [
+        ("libgcc: '>=12'", "on: '>=12'", "`dependencies` has True: '>=12', which are no texts"),
+        ("libgcc: '>=12'", "libgcc: 1.10", "`dependencies` has 'libgcc': 1.1, which are no texts"),
+        ("libgcc: '>=12'", "libgcc: no", "`dependencies` has 'libgcc': False, which are no texts"),
+        ("name: zlib", "name: yes", "`name` is True, no text"),
+        ("category: main", "category: off", "`category` is False, no text"),
+    ],
+)
+def test_words_that_yaml_takes_for_something_else(lockfile: Path, before: str, after: str, said: str) -> None:
+    """As a person would write them; conda-lock puts them in quotes."""
+    lockfile.write_text(LOCKFILE.replace(before, after, 1))
+    with pytest.raises(LockError) as raised:
+        read_lock(lockfile, "linux-64")
+    assert said in raised.value.format_message()
+    quoted = after.replace(": ", ": '").replace("''", "'").rstrip("'") + "'"
+    lockfile.write_text(LOCKFILE.replace(before, quoted.replace("on:", "'on':"), 1))
+    assert read_lock(lockfile, "linux-64").packages
+
+
+def test_a_lockfile_of_no_package(lockfile: Path) -> None:
+    """As conda-lock writes it for an environment of virtual packages alone; the build says that it is empty."""
+    lockfile.write_text(LOCKFILE[: LOCKFILE.index("package:")] + "package: []\n")
+    assert read_lock(lockfile, "linux-64").packages == ()
+    assert locked_categories(lockfile, "linux-64") == {}
+    lockfile.write_text(LOCKFILE[: LOCKFILE.index("package:")] + "package: [1]\n")
+    assert locked_categories(lockfile, "linux-64") == {}
+    with pytest.raises(LockError, match="its entry for package \\? is damaged: it is 1"):
+        read_lock(lockfile, "linux-64")

@@ -342,3 +342,30 @@ def test_a_pixi_lock_has_no_categories(tmp_path: Path) -> None:
     with pytest.raises(ConfigError, match="nothing is locked in category dev; there are main") as raised:
         read_lock(Lockfiles.of(path), "linux-64", ("main", "dev"))
     assert "bundle.lockfile_environment" in (raised.value.remedy or "")
+
+
+def test_words_of_yaml_1_1_are_words_to_pixi(tmp_path: Path) -> None:
+    """pixi writes YAML 1.2, where only true and false are no texts."""
+    text = pixi(6, [{**ZLIB, "depends": ["word"]}], default=[str(ZLIB["conda"])]).replace("- word", "- on")
+    path = write(tmp_path / "pixi.lock", text.replace("default:", "yes:"))
+    (package,) = read_lock(Lockfiles(conda=(path,), environment="yes"), "linux-64").packages
+    assert package.depends == ("on",)
+    write(path, text.replace("\nenvironments:", "\nanchored: &a {off: no}\nenvironments:"))
+    assert read_lock(Lockfiles(conda=(path,)), "linux-64").packages == (package,), "what PyYAML itself reads"
+
+
+@pytest.mark.parametrize(
+    ("entry", "key", "value", "said"),
+    [
+        (H11, "version", 1.1, "`version` is 1.1, no text"),
+        (H11, "name", True, "`name` is True, no text"),
+        (H11, "requires_dist", [1], "`requires_dist` has 1, no text"),
+        (ZLIB, "sha256", int("1" * 64), f"`sha256` is {'1' * 64}, no text"),
+        (ZLIB, "depends", [None], "`depends` has None, no text"),
+    ],
+)
+def test_what_is_no_text_in_a_pixi_lock(
+    tmp_path: Path, entry: dict[str, Any], key: str, value: object, said: str
+) -> None:
+    place = str(entry.get("conda") or entry["pypi"])
+    assert said in fails(write(tmp_path / "pixi.lock", pixi(6, [{**entry, key: value}], default=[place])))

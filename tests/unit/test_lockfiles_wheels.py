@@ -103,6 +103,28 @@ def test_a_wheel_of_a_pylock(pylock: Project) -> None:
     assert files_for(pylock.lockfiles(), "linux-64") == (pylock.conda, pylock.wheels)
 
 
+def test_what_a_pylock_says_besides_decides_nothing(pylock: Project) -> None:
+    text = (
+        PYLOCK
+        + "[tool.x]\ny = 1\n"
+        + listed(
+            "app",
+            "app-1.0-py3-none-any.whl",
+            more='index = "https://pypi.example.org/simple"\n'
+            'attestation-identities = [{ kind = "GitHub", repository = "a/b", workflow = "w.yml" }]\n'
+            'requires-python = ">=3.9,<3.12"\n[packages.tool.x]\ny = 1\n',
+        )
+    )
+    assert pylock.read(text) == {"app": "app-1.0-py3-none-any.whl"}
+
+
+def test_a_package_of_a_pylock_that_is_for_another_python(pylock: Project) -> None:
+    text = PYLOCK + listed("app", "app-1.0-py3-none-any.whl", more='requires-python = ">=3.9,<3.11"\n')
+    assert "app is for Python >=3.9,<3.11; the conda packages bring Python 3.11.7" in pylock.fails(text)
+    assert "app: its `requires-python` is wrong" in pylock.fails(text.replace(">=3.9,<3.11", "new"))
+    assert pylock.read(text.replace("[[packages]]", "[[packages]]\nmarker = \"os_name == 'nt'\"")) == {}
+
+
 def test_the_categories_of_a_pylock_are_extras_and_groups(pylock: Project) -> None:
     text = PYLOCK + 'extras = ["gpu"]\ndependency-groups = ["dev", "serve"]\ndefault-groups = ["serve"]\n'
     text += listed("a", "a-1.0-py3-none-any.whl", marker="'gpu' in extras")
@@ -297,6 +319,33 @@ def test_what_is_wrong_with_a_uv_lock_is_said(uv: Project, text: str, kind: type
     said = uv.fails(text, kind)
     assert sentence in said
     assert said.startswith(str(uv.wheels))
+
+
+WORKSPACE = """\
+[manifest]
+members = ["api", "proj"]
+"""
+
+
+def test_the_root_of_a_workspace_is_read_and_its_members_are_code_of_ones_own(uv: Project) -> None:
+    """What a member needs is locked, too; the member itself comes as a wheel."""
+    text = GRAPH.replace("\n[[package]]", f"\n{WORKSPACE}\n[[package]]", 1)
+    text = text.replace('{ name = "app", extra', '{ name = "api" },\n    { name = "app", extra')
+    text += '[[package]]\nname = "api"\nversion = "0.1"\nsource = { editable = "packages/api" }\n'
+    text += 'dependencies = [{ name = "nobodys" }]\n'
+    said = uv.fails(text)
+    assert "api is a file or directory of this machine (packages/api)" in said
+    assert "[bundle] inject" in said
+    files = uv.read(text, injected=frozenset({"api"}))
+    assert "nobodys" in files
+    assert "api" not in files
+
+
+def test_a_workspace_without_a_project_of_its_own(uv: Project) -> None:
+    text = GRAPH.replace("\n[[package]]", f"\n{WORKSPACE}\n[[package]]", 1).replace('"."', '"packages/proj"')
+    said = uv.fails(text, ConfigError)
+    assert "is of a workspace without a project of its own; its members are api, proj" in said
+    assert "uv export --format pylock.toml --output-file pylock.toml --package api" in said
 
 
 def test_a_file_that_is_not_there(uv: Project) -> None:

@@ -95,8 +95,8 @@ def test_one_more_environment_file_comes_before_the_operators_and_the_secrets(tm
         ("Service", "RestrictNamespaces", '"no"', ["no"]),
         ("Service", "RestrictNamespaces", '"user mnt"', ["yes", "user mnt"]),
         ("Service", "ReadWritePaths", '["/srv/{{x}}", "{cache}/y"]', ["/srv/{x}", "/var/cache/over/y"]),
-        ("Service", "StateDirectory", '"over/cache"', ["over over/cache"]),
-        ("Service", "RuntimeDirectory", '"over/a over/b"', ["over over/a over/b"]),
+        ("Service", "StateDirectory", '"over/cache"', ["over"]),  # it makes over/cache itself
+        ("Service", "RuntimeDirectory", '"over/a more"', ["over more"]),
         ("Service", "SupplementaryGroups", '"video"', ["video"]),
         ("Service", "Restart", '"always"', ["always"]),
         ("Service", "RestartSec", '["", "1min"]', ["1min"]),
@@ -114,9 +114,24 @@ def test_a_list_is_added_to_and_all_else_replaced(
 
 
 def test_further_directories_leave_the_variable_as_it_was(tmp_path: Path) -> None:
-    lines = unit_of(tmp_path, 'Service = { StateDirectory = "over/a", RuntimeDirectory = "over" }')
-    assert "STATE_DIRECTORY=/var/lib/over" in values(lines, "Environment")
-    assert not [value for value in values(lines, "Environment") if value.startswith("RUNTIME")]
+    lines = unit_of(tmp_path, 'Service = { StateDirectory = "over/a", RuntimeDirectory = "over more" }')
+    assert "RUNTIME_DIRECTORY=/run/over" in values(lines, "Environment")
+    assert not [value for value in values(lines, "Environment") if value.startswith("STATE")]
+
+
+def test_a_directory_inside_the_services_own_is_made_by_the_service(tmp_path: Path) -> None:
+    lines = unit_of(
+        tmp_path,
+        'Service = { StateDirectory = "over/a over", LogsDirectory = "over/l", RuntimeDirectory = "over/r x/y", '
+        'ExecStartPre = "false" }',
+    )
+    assert [values(lines, key) for key in ("StateDirectory", "LogsDirectory", "RuntimeDirectory")] == [
+        ["over"],
+        ["over"],
+        ["over x/y"],
+    ]
+    make = "/bin/mkdir -p /var/lib/over/a /var/log/over/l /run/over/r"
+    assert values(lines, "ExecStartPre") == [make, "false"]
 
 
 def test_a_timers_events_are_added_to_ours(tmp_path: Path) -> None:
@@ -176,6 +191,7 @@ def test_a_command_that_could_not_start_is_refused(tmp_path: Path, line: str, sa
         ('Service = { DynamicUser = "yes" }', "the bundle's own user"),
         ('Service = { StateDirectory = "" }', "{state} is made by it and cannot be taken away"),
         ('Service = { StateDirectory = "postgresql" }', "Write over/postgresql"),
+        ('Service = { StateDirectory = "over/a:b" }', "a link there is for the service to make"),
         ('Service = { UnsetEnvironment = "" }', "services.over.secrets"),
         ('Service = { Environment = "API_TOKEN=x" }', "API_TOKEN is a secret as well"),
         ('Service = { LoadCredential = "API_TOKEN:/x" }', "API_TOKEN is a secret as well"),
@@ -281,3 +297,30 @@ def test_values_are_systemds(directive: str, good: list[str], bad: list[str]) ->
     for value in bad:
         with pytest.raises(ValueError, match=r"\w"):
             check_value("Service", directive, value)
+
+
+def test_no_program_has_a_variable_in_its_path(tmp_path: Path) -> None:
+    """systemd takes ``$$`` for ``$`` in arguments, and of a program looks for a file with both."""
+    executables = EXECUTABLES | {"app/cost$", "app/100%"}
+    (tmp_path / "cost").mkdir()
+    for table, key in (
+        (BUNDLE.replace('["python"]', '["cost$"]'), "services.over.command"),
+        (BUNDLE + 'before_start = [["/opt/$x/bin/y"]]\n', "services.over.before_start"),
+        (BUNDLE + "[services.over.unit]\nService = { ExecStopPost = 'cost$ x' }\n", "unit.Service.ExecStopPost"),
+    ):
+        (tmp_path / "environment.yml").write_text("dependencies: []\n")
+        (tmp_path / "bundle.toml").write_text(table)
+        with pytest.raises(ConfigError, match=r"has a `\$` in it, which systemd would read as a variable") as caught:
+            make_units(load_config(tmp_path), RELEASE, executables)
+        assert key in str(caught.value.where)
+        assert caught.value.exit_code == 2
+
+
+def test_a_percent_sign_in_a_programs_path_is_no_specifier(tmp_path: Path) -> None:
+    (tmp_path / "environment.yml").write_text("dependencies: []\n")
+    (tmp_path / "bundle.toml").write_text(
+        BUNDLE.replace('["python"]', '["100%"]') + "[services.over.unit]\nService = { ExecStopPost = '-100%% x' }\n"
+    )
+    lines = render_unit(make_units(load_config(tmp_path), RELEASE, EXECUTABLES | {"app/100%"})[0]).splitlines()
+    assert values(lines, "ExecStart") == [f"{RELEASE}/app/100%%"]
+    assert values(lines, "ExecStopPost") == [f"-{RELEASE}/app/100%% x"]

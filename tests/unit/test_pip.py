@@ -8,6 +8,7 @@ from typing import Any
 import pytest
 
 from bundler.errors import ConfigError, LockError
+from bundler.fetch.channels import Access
 from bundler.lock.lockfile import LockedPackage
 from bundler.lock.pip import check_wheels, pip_mistakes, repository_variables
 
@@ -56,6 +57,7 @@ def test_what_can_be_locked(text: str) -> None:
         ("lib @ http://127.0.0.1/lib-1.0-py3-none-any.whl", "is the URL of no wheel"),
         ("lib @ https://127.0.0.1/lib-1.0-py3-none-any.whl", "has no hash: write #sha256="),
         (f"lib @ https://me:secret@127.0.0.1/lib-1-py3-none-any.whl#sha256={HASH}", "has credentials in its URL"),
+        (f"lib @ https://127.0.0.1/lib-1-py3-none-any.whl?a=b#sha256={HASH}", "or a query"),
         ("lib = 1.0", "is no requirement"),
     ],
 )
@@ -77,10 +79,14 @@ def test_credentials_of_an_index_are_variables(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setenv("TOKEN", "x")
     for url in ("https://${TOKEN}@127.0.0.1/simple", "https://aws:${TOKEN}@127.0.0.1/simple"):
         assert repository_variables(document(repositories=[url]), path) == ("TOKEN",)
-    for url in ("https://secret@127.0.0.1/simple", "https://me:secret@127.0.0.1/simple"):
-        with pytest.raises(ConfigError, match="a password or token stands in the URL") as caught:
+    for url in (
+        "https://secret@127.0.0.1/simple",
+        "https://me:secret@127.0.0.1/simple",
+        "https://127.0.0.1/s?a=secret",
+    ):
+        with pytest.raises(ConfigError, match=r"a password or token stands in the URL|has a query") as caught:
             repository_variables(document(repositories=[url]), path)
-        assert "secret" not in caught.value.format_message()
+        assert "secret" not in caught.value.format_message().replace("may be secret", "")
 
 
 def package(url: str, sha256: str | None = HASH) -> LockedPackage:
@@ -120,4 +126,6 @@ def test_a_wheels_name_may_be_quoted() -> None:
 
 def test_variables_of_an_index_are_quoted_for_the_download(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("TOKEN", "a/b@c:d")
-    assert package("${TOKEN}/c-1-py3-none-any.whl").download_url().endswith("/a%2Fb%40c%3Ad/c-1-py3-none-any.whl")
+    access = Access(own=("https://127.0.0.1/files/$TOKEN/simple",))
+    filled = access.filled("https://127.0.0.1/files/${TOKEN}/c-1-py3-none-any.whl", where="x", quoted=True)
+    assert filled == "https://127.0.0.1/files/a%2Fb%40c%3Ad/c-1-py3-none-any.whl"

@@ -197,16 +197,44 @@ def test_the_start_limit_trips_however_slow_the_service_fails(tmp_path: Path, se
     assert f"StartLimitIntervalSec={interval}" in lines
 
 
-def test_a_working_directory_below_the_state_is_made(tmp_path: Path) -> None:
-    lines = unit_lines(tmp_path, 'command = ["python"]\nworking_directory = "{state}/a/b"')
+@pytest.mark.parametrize(
+    ("place", "path"), [("state", "/var/lib/hello"), ("cache", "/var/cache/hello"), ("runtime", "/run/hello")]
+)
+def test_a_working_directory_inside_its_own_is_made_by_the_service(tmp_path: Path, place: str, path: str) -> None:
+    """systemd would make it as root, and follow a link that the service has put there."""
+    lines = unit_lines(tmp_path, f'command = ["python"]\nworking_directory = "{{{place}}}/a/b"')
     assert {
-        "WorkingDirectory=/var/lib/hello/a/b",
-        "StateDirectory=hello hello/a/b",
-        "Environment=STATE_DIRECTORY=/var/lib/hello",
+        f"WorkingDirectory=-{path}/a/b",
+        "StateDirectory=hello",
         "CacheDirectory=hello",
+        "LogsDirectory=hello",
+        "RuntimeDirectory=hello",
     } <= set(lines)
-    lines = unit_lines(tmp_path, 'command = ["python"]\nworking_directory = "/srv/data"')
-    assert {"WorkingDirectory=/srv/data", "StateDirectory=hello"} <= set(lines)
+    programs = [line for line in lines if line.startswith("Exec")]
+    assert programs == [f"ExecStartPre=/bin/mkdir -p {path}/a/b", f"ExecStart={RELEASE}/env/bin/python"]
+    for elsewhere, goal in (("/srv/data", "/srv/data"), (f"{{{place}}}", path), (f"{path}-x/y", f"{path}-x/y")):
+        lines = unit_lines(tmp_path, f'command = ["python"]\nworking_directory = "{elsewhere}"')
+        assert {f"WorkingDirectory={goal}", "StateDirectory=hello"} <= set(lines)
+        assert not [line for line in lines if line.startswith("ExecStartPre")]
+
+
+def test_with_credentials_each_program_makes_its_working_directory(tmp_path: Path) -> None:
+    """systemd 247 starts no second program of a unit that has some."""
+    more = "[secrets]\nTOKEN = { delivery = 'credential' }\n[services.one]\ncommand = ['python', '${PORT}', '$x %']\n"
+    more += "before_start = [['python', '-m', 'up']]\nworking_directory = '{state}/a/b'\n"
+    lines = texts(tmp_path, more)["one.service"]
+    make = r'/bin/sh -c "mkdir -p \"$$0\" && cd \"$$0\" && exec \"$$@\"" /var/lib/hello/a/b'
+    assert [line for line in lines if line.startswith("Exec")] == [
+        f"ExecStartPre={make} {RELEASE}/env/bin/python -m up",
+        f'ExecStart={make} {RELEASE}/env/bin/python ${{PORT}} "$$x %%"',
+    ]
+    assert {"WorkingDirectory=-/var/lib/hello/a/b", "StateDirectory=hello"} <= set(lines)
+
+
+def test_a_runtime_directory_inside_a_sisters_is_refused(tmp_path: Path) -> None:
+    more = "[services.one]\ncommand = ['python']\nunit = { Service = { RuntimeDirectory = 'hello/x' } }\n"
+    with pytest.raises(ConfigError, match="'hello/x' is inside /run/hello, which is a service's"):
+        texts(tmp_path, more)
 
 
 def test_a_service_without_a_secret_never_has_it(tmp_path: Path) -> None:

@@ -16,7 +16,7 @@ from bundler.config.lockfiles import DEFAULT, PIXI
 from bundler.errors import ConfigError, LockError, without_credentials
 from bundler.lock.kinds.checked import BadEntry, checked, refuse
 from bundler.lock.lockfile import LockedPackage, dist_of
-from bundler.lock.plainyaml import load_yaml
+from bundler.lock.plainyaml import load_yaml12
 from bundler.lock.requirements import BUILD_IT
 
 if TYPE_CHECKING:
@@ -113,7 +113,7 @@ def read_pixi(
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        document = load_yaml(path.read_bytes())
+        document = load_yaml12(path.read_bytes())
     except (yaml.YAMLError, ValueError) as damaged:
         reason = " ".join(str(damaged).split())
         raise LockError(f"not YAML: {reason}", where=str(path), remedy=PIXI.remedy) from damaged
@@ -151,8 +151,20 @@ def _reference(entry: Any, path: Path) -> tuple[str, str]:
     raise LockError(f"an entry is neither conda nor pypi: {entry!r}", where=str(path), remedy=PIXI.remedy)
 
 
+def _check_texts(entry: Mapping[str, Any], place: str) -> None:
+    """Without quotes YAML reads the version 1.10 as the number 1.1."""
+    for key in ("name", "version", "sha256", "md5"):
+        if not isinstance(entry.get(key), str | None):
+            raise BadEntry(f"{without_credentials(place)}: `{key}` is {entry[key]!r}, no text")
+    for key in ("depends", "requires_dist"):
+        listed = entry.get(key) or ()
+        if strange := [one for one in listed if not isinstance(one, str)] if isinstance(listed, list) else []:
+            raise BadEntry(f"{without_credentials(place)}: `{key}` has {strange[0]!r}, no text")
+
+
 def _conda(entry: Mapping[str, Any], platform: str) -> LockedPackage:
     url = entry["conda"]
+    _check_texts(entry, url)
     if "://" not in url:
         raise BadEntry(f"{url}: is built by pixi from source, and is no package yet")
     parts = dist_of(unquote(url.rsplit("/", 1)[-1])).rsplit("-", 2)
@@ -181,6 +193,7 @@ def _wheel(entry: Mapping[str, Any], platform: str, injected: frozenset[str]) ->
     if built := next((entry[kind] for kind in _SOURCES if kind in entry), None):
         raise BadEntry(f"{built}: is built by pixi from source, and is no package yet")
     url = entry["pypi"]
+    _check_texts(entry, url)
     name = str(canonicalize_name(str(entry.get("name") or url)))
     if source := _source(url):
         if name in injected:

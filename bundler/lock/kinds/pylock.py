@@ -1,13 +1,15 @@
 """pylock.toml (PEP 751): wheels for several Pythons and platforms, in a list without a graph.
 
 Which of them are wanted, each one's marker says. Markers may ask for extras and dependency groups of the project; here
-a category of bundle.toml is either.
+a category of bundle.toml is either. Where a package was looked for (`index`) and who has attested it
+(`attestation-identities`) decide nothing here: what is installed is what has the SHA-256.
 """
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
+from packaging.specifiers import InvalidSpecifier
 from packaging.utils import canonicalize_name
 
 from bundler.config.lockfiles import PYLOCK
@@ -93,12 +95,23 @@ def _package(entry: Mapping[str, Any], target: Target) -> LockedPackage | None:
     """None for one that is injected."""
     name = str(canonicalize_name(str(entry["name"])))
     version = str(entry.get("version") or "")
+    _check_python(entry, name, target)
     if "vcs" in entry:
         place = entry["vcs"].get("url") or entry["vcs"].get("path")
         return target.lacks(name, f"comes from a repository ({without_credentials(str(place))})")
     if "directory" in entry:
         return target.lacks(name, f"is a directory of this machine ({entry['directory'].get('path')})")
     return target.choose(name, version, _files(entry, name, target), _depends(entry))
+
+
+def _check_python(entry: Mapping[str, Any], name: str, target: Target) -> None:
+    """PEP 751: what is for another Python is not passed over but refused."""
+    asked = entry.get("requires-python")
+    try:
+        if not target.takes_python(asked):
+            raise BadEntry(f"{name} is for Python {asked}; the conda packages bring {target.python}")
+    except InvalidSpecifier as error:
+        raise BadEntry(f"{name}: its `requires-python` is wrong: {error}") from error
 
 
 def _files(entry: Mapping[str, Any], name: str, target: Target) -> Iterator[File]:

@@ -69,10 +69,14 @@ class Target:
         except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName) as error:
             raise BadEntry(f"{marker!r} is not an environment marker") from error
 
+    def takes_python(self, specifier: Any) -> bool:
+        """Whether the Python is one that ``requires-python`` names. Raises :class:`InvalidSpecifier`."""
+        return SpecifierSet(str(specifier or "")).contains(self.python.version, prereleases=True)
+
     def check_python(self, specifier: Any, path: Path, kind: Kind) -> None:
         """Raise :class:`ConfigError` if a lockfile's ``requires-python`` is not met."""
         try:
-            fits = SpecifierSet(str(specifier or "")).contains(self.python.version, prereleases=True)
+            fits = self.takes_python(specifier)
         except InvalidSpecifier as error:
             raise LockError(f"`requires-python` is wrong: {error}", where=str(path), remedy=kind.remedy) from error
         if not fits:

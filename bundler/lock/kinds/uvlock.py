@@ -76,11 +76,23 @@ def root_of(document: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
         if isinstance(source, dict) and "." in (source.get(kind) for kind in _LOCAL):
             found: Mapping[str, Any] = entry
             return found
+    members = _members(document)
     raise ConfigError(
-        "has no project beside it: it is a workspace's, or a script's",
+        f"is of a workspace without a project of its own; its members are {', '.join(members)}"
+        if members
+        else "has no project beside it: it is a script's, or was moved",
         where=str(path),
-        remedy=f"Let uv choose the member, and name its pylock.toml: {_EXPORT} --package NAME",
+        remedy=f"Let uv choose the member, and name its pylock.toml: {_EXPORT} --package {members[0]}"
+        if members
+        else f"Let uv write a pylock.toml, and name that: {_EXPORT}",
     )
+
+
+def _members(document: Mapping[str, Any]) -> tuple[str, ...]:
+    """The projects of a workspace."""
+    manifest = document.get("manifest")
+    members = manifest.get("members") if isinstance(manifest, dict) else None
+    return tuple(map(str, members)) if isinstance(members, list) else ()
 
 
 @dataclass

@@ -1,0 +1,116 @@
+"""``services.<name>.socket``: the address that systemd opens for a service, and keeps open while it restarts.
+
+A socket unit reads no EnvironmentFile (systemd.socket(5)), so ``${PORT}`` is what ``[config]`` says at build.
+"""
+
+from __future__ import annotations
+
+import ipaddress
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bundler.config.project import BundleConfig
+
+__all__ = ["SocketAddress", "check_socket", "resolve_socket", "socket_problems"]
+
+_VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
+_VALUE = r"(?:[0-9A-Za-z.]|\$\{[A-Za-z_][A-Za-z0-9_]*\})+"
+_ADDRESS = re.compile(rf"(?:(?:{_VALUE}|\[[0-9A-Fa-f:.]+\]):)?{_VALUE}")
+_RUNTIME = re.compile(r"\{runtime\}/[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*")
+_RUN = re.compile(r"/run(?:/[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*)+")
+_LONGEST = 107
+"""Bytes of a Unix socket's path (unix(7))."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class SocketAddress:
+    """Where a socket listens: at ``host``, ``port``, or at ``path``, which is absolute.
+
+    An empty ``host`` is every address. ``variables`` are those of ``[config]`` whose values it has.
+    """
+
+    host: str = ""
+    port: int = 0
+    path: str = ""
+    variables: tuple[str, ...] = ()
+
+    @property
+    def listen(self) -> str:
+        """As ``ListenStream=`` has it."""
+        return self.path or (f"{self.host}:{self.port}" if self.host else str(self.port))
+
+    @property
+    def of_one_network(self) -> bool:
+        """Whether the address is there only when its network is."""
+        if not self.host:
+            return False
+        address = ipaddress.ip_address(self.host.strip("[]"))
+        return not (address.is_loopback or address.is_unspecified)
+
+
+def check_socket(value: str) -> str:
+    """Raises ValueError for what can be no address, whatever its variables are."""
+    if not any(pattern.fullmatch(value) for pattern in (_ADDRESS, _RUNTIME, _RUN)):
+        raise ValueError(
+            "not an address to listen at; write 127.0.0.1:8000, [::1]:8000, 8000 for every address, or the path of a"
+            " Unix socket: {runtime}/web.sock, or one below /run"
+        )
+    return value
+
+
+def resolve_socket(value: str, service: str, settings: Mapping[str, str]) -> SocketAddress:
+    """The address of the service named ``service``, with the ``settings`` of ``[config]`` filled in.
+
+    Raises ValueError with a sentence.
+    """
+    if "/" in value:
+        return _path(value.replace("{runtime}", f"/run/{service}"), service)
+    variables = tuple(dict.fromkeys(_VARIABLE.findall(value)))
+    missing = [name for name in variables if name not in settings]
+    if missing:
+        raise ValueError(f"${{{missing[0]}}} has no value in [config]; set it there, or write the address itself")
+    filled = _VARIABLE.sub(lambda found: settings[found[1]], value)
+    host, _, port = filled.rpartition(":")
+    if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
+        raise ValueError(f"{port!r} is not a port; write one from 1 to 65535")
+    if host:
+        try:
+            address = ipaddress.ip_address(host.strip("[]"))
+        except ValueError:
+            raise ValueError(
+                f"{host!r} is not an address, and systemd looks up no names for a socket; write 127.0.0.1 or its like"
+            ) from None
+        host = f"[{address}]" if address.version == 6 else str(address)
+    return SocketAddress(host=host, port=int(port), variables=variables)
+
+
+def _path(path: str, service: str) -> SocketAddress:
+    own = f"/run/{service}/"
+    if path.startswith(own) and "/" in path.removeprefix(own):
+        raise ValueError("a socket is in {runtime} itself, and not in a directory there, which the service could move")
+    if len(path) > _LONGEST:
+        raise ValueError(f"{path} is too long for a Unix socket: {len(path)} bytes, maximum {_LONGEST}")
+    return SocketAddress(path=path)
+
+
+def socket_problems(config: BundleConfig) -> list[str]:
+    """What is wrong with the sockets of all services."""
+    settings, problems = dict(config.config), []
+    taken: dict[str, str] = {}
+    for service in config.services:
+        if service.table.socket is None:
+            continue
+        where = f"services.{service.name}.socket"
+        try:
+            address = resolve_socket(service.table.socket, service.name, settings)
+        except ValueError as error:
+            problems.append(f"{where}: {error}")
+            continue
+        if address.listen in taken:
+            problems.append(f"{where}: services.{taken[address.listen]} has the same one, {address.listen}")
+        taken.setdefault(address.listen, service.name)
+    return problems

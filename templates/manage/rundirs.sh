@@ -1,0 +1,19 @@
+
+# --- directories in /run ---------------------------------------------------------------------------------
+# systemd removes /run/SERVICE when the service stops; what hooks and "manage run" have used stays. After a purge its
+# owner is a number that nobody has, and a later install would take it for somebody else's.
+
+own_run_dirs() {
+    [ -z "$IMAGE" ] || return 0
+    for run_unit in $(owned_paths unit | sed -n 's|.*/\([^/]*\)\.service$|\1|p'); do
+        run_dir=/run/$run_unit
+        [ ! -d "$run_dir" ] || [ -L "$run_dir" ] ||
+            find "$run_dir" -prune -user "$SERVICE_USER" 2>/dev/null || :
+    done
+}
+
+remove_run_dirs() { # DIR...
+    for run_dir in "$@"; do
+        [ -L "$run_dir" ] || has_mount "$run_dir" || rm -rf "$run_dir" || warn "cannot remove $run_dir"
+    done
+}

@@ -1,0 +1,42 @@
+"""install.sh uses what it has checked, under each shell: where the bundle lies somebody else may write."""
+
+from __future__ import annotations
+
+import hashlib
+import subprocess
+from typing import TYPE_CHECKING
+
+import pytest
+from installkit import SHELL_IDS, SHELLS
+
+from bundler.resources import templates_dir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+MANAGE = b"#!/bin/sh\necho manage\n"
+PARTS = ("say", "files", "verify", "main")
+STEPS = """set -eu
+NAME=hello RELEASE=1.0 PROGRAM=install.sh RUN='' PAYLOAD=payload
+BUNDLE=$1 WORK=$2 ROOT=$3 LOCKED=yes
+. "$4"
+each_file() { "$1" "$5" manage; }
+verify_file "$5" manage
+echo evil >"$BUNDLE/manage"
+install_manage
+manage_is_installed
+"""
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
+def test_a_manage_that_was_swapped_after_the_check_is_not_installed(shell: tuple[str, ...], tmp_path: Path) -> None:
+    for name in ("bundle", "work", "root"):
+        (tmp_path / name).mkdir()
+    (tmp_path / "bundle/manage").write_bytes(MANAGE)
+    parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in PARTS)
+    (tmp_path / "parts").write_text(f"SUMS=\n{parts}")
+    digest = hashlib.sha256(MANAGE).hexdigest()
+    places = [tmp_path / name for name in ("bundle", "work", "root", "parts")]
+    done = subprocess.run([*shell, "-c", STEPS, "sh", *places, digest], capture_output=True, text=True, check=False)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert (tmp_path / "root/manage").read_bytes() == MANAGE
