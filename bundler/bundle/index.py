@@ -208,6 +208,9 @@ class SecretEntry(_Entry):
 
     model_config = ConfigDict(extra="allow")
     name: str
+    bytes: Count = 0
+    format: str = ""
+    length: Count = 0
     delivery: str = "environment"
 
     def form(self) -> str:

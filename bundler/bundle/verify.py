@@ -1,5 +1,8 @@
 """Is a bundle what was built? By its own digests, and by the content that they speak of; nothing is unpacked to disk.
 
+Whoever changes a bundle can make its digests anew. So the programs that root runs are compared with those that this
+version of conda-bundler writes, if it is the one that has made the bundle; else it is said that they were not.
+
 What no digest in the bundle covers, the tar's own headers and the script at a ``.run``'s head, is covered by the
 ``.sha256`` beside it; where that is missing, both are compared with what conda-bundler writes. None of this says who
 made the bundle.
@@ -18,8 +21,10 @@ from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, checksums
 from bundler.bundle.index import COPY_AGAIN
 from bundler.bundle.read import Piece, open_bundle, translated
+from bundler.bundle.rendered import header_keys, is_our_install, is_our_manage, is_our_version
 from bundler.bundle.tree import read_tree
 from bundler.bundle.ustar import TarStream
+from bundler.config.tables import Secret
 from bundler.digests import file_sha256
 from bundler.elf import platform_bytes
 from bundler.errors import VerificationError
@@ -32,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from bundler.bundle.index import PartEntry
+    from bundler.bundle.index import PartEntry, SecretEntry
     from bundler.bundle.read import OpenBundle
     from bundler.bundle.tree import Tree
     from bundler.progress import Progress
@@ -54,7 +59,11 @@ class Check:
 
 @dataclass(frozen=True, kw_only=True)
 class Verification:
-    """A bundle that is what was built, and by what that was seen."""
+    """A bundle in which nothing is wrong, and by what that was seen.
+
+    ``programs_compared``: install.sh and manage are those that this version writes. ``not_compared`` are the files, and
+    the values in install.sh's header, that nothing but the bundle's own digests speaks for.
+    """
 
     bundle: str
     form: str
@@ -62,12 +71,23 @@ class Verification:
     release: str
     tree_digest: str
     checks: tuple[Check, ...]
+    programs_compared: bool
+    not_compared: tuple[str, ...]
 
     def lines(self) -> tuple[str, ...]:
         """For people."""
         width = max(len(check.name) for check in self.checks)
         rows = (f"  {check.name:<{width}}  {check.detail}" for check in self.checks)
-        return (f"{self.bundle}: {self.name} {self.release} is what was built", *rows)
+        said = (
+            f"is whole, and its programs are those that conda-bundler {__version__} writes"
+            if self.programs_compared
+            else f"is whole; its programs were not compared: they are not of conda-bundler {__version__}"
+        )
+        return (
+            f"{self.bundle}: {self.name} {self.release} {said}",
+            *rows,
+            f"  compared with the bundle's own digests only: {', '.join(self.not_compared)}",
+        )
 
     def document(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -88,6 +108,7 @@ def verify(path: Path, progress: Progress) -> Verification:
             checks.append(_check_outside(bundle))
         digests = _digests(bundle)
         checks += [_check_sums(bundle, digests), _check_installer(bundle, digests)]
+        checks += _check_programs(bundle)
         checks.append(_check_payload(bundle, digests))
         progress.step(f"Reading {manifest.payload.path}")
         checks.append(_check_tree(bundle, read_tree(bundle)))
@@ -98,6 +119,8 @@ def verify(path: Path, progress: Progress) -> Verification:
         release=manifest.release,
         tree_digest=manifest.tree_digest,
         checks=tuple(checks),
+        programs_compared=is_our_version(manifest),
+        not_compared=_not_compared(bundle),
     )
 
 
@@ -206,10 +229,41 @@ def _check_installer(bundle: OpenBundle, digests: dict[str, str]) -> Check:
         problems.append("its units are not those in units/")
     if _calls(text, "each_library") != [list(library.row()) for library in bundle.manifest.requires.libraries]:
         problems.append("its libraries are not the manifest's")
+    if _calls(text, "each_secret") != [_secret(entry) for entry in bundle.manifest.secrets]:
+        problems.append("its secrets are not the manifest's")
     _refuse(problems, bundle, inside=INSTALL)
     return Check(
         name=INSTALL, detail=f"its own digest, and those of {counted(len(files) - 1, 'file')}, agree with {SUMS}"
     )
+
+
+def _check_programs(bundle: OpenBundle) -> Iterator[Check]:
+    """That install.sh and manage are ours; no check if another version has made them."""
+    if not is_our_version(bundle.manifest):
+        return
+    writer = f"conda-bundler {__version__}"
+    problems = [] if is_our_install(bundle.text(INSTALL)) else [f"{INSTALL} is not the one that {writer} writes"]
+    if not is_our_manage(bundle.text(MANAGE), bundle.manifest.name):
+        problems.append(f"{MANAGE} is not the one that {writer} writes")
+    _refuse(
+        problems, bundle, remedy="Do not run it: it was changed, and the digests made anew. Build the bundle again."
+    )
+    yield Check(name="programs", detail=f"{INSTALL}, but for its values, and {MANAGE} are those that {writer} writes")
+
+
+def _not_compared(bundle: OpenBundle) -> tuple[str, ...]:
+    """What of the bundle nothing but its own digests speaks for: the project's own, and values of install.sh."""
+    programs = () if is_our_version(bundle.manifest) else (INSTALL, MANAGE)
+    compared = _facts(bundle).keys() | {"SELF_SHA256"}
+    values = sorted(set(header_keys(bundle.text(INSTALL))) - compared)
+    project = {f"{path.partition('/')[0]}/" if "/" in path else path for path in bundle.pieces}
+    known = {INSTALL, MANAGE, SUMS, "manifest.json", bundle.manifest.payload.path}
+    return (*programs, *sorted(project - known), f"{INSTALL}'s services", *values)
+
+
+def _secret(entry: SecretEntry) -> list[str]:
+    secret = Secret(name=entry.name, bytes=entry.bytes, format=entry.format, length=entry.length)
+    return [secret.name, str(secret.bytes), secret.format, str(secret.characters), entry.delivery]
 
 
 def _facts(bundle: OpenBundle) -> dict[str, str]:
@@ -217,6 +271,9 @@ def _facts(bundle: OpenBundle) -> dict[str, str]:
     manifest = bundle.manifest
     return {
         "NAME": manifest.name,
+        "DESCRIPTION": manifest.description,
+        "SERVICE_USER": manifest.name,
+        "TOOL_VERSION": manifest.made_by.removeprefix("conda-bundler "),
         "VERSION": manifest.version,
         "PLATFORM": manifest.platform,
         "MACHINE": manifest.requires.machine,

@@ -7,7 +7,8 @@
 check_unpacked() {
     unpacked_lines >"$WORK/lines" || die 12 "cannot read $STAGE"
     sort "$WORK/lines" >"$WORK/list" || die 12 "cannot sort the list of the files of $STAGE"
-    [ "$(digest_of "$WORK/list")" != "$UNPACKED_SHA256" ] || return 0
+    unpacked_digest=$(digest_of "$WORK/list") || die 12 "cannot read $WORK/list"
+    [ "$unpacked_digest" != "$UNPACKED_SHA256" ] || return 0
     unpacked_odd=$(first_odd_file)
     die 11 "$PAYLOAD was not unpacked to the files that were built${unpacked_odd:+: $unpacked_odd}" \
         "Unpack it with GNU tar or busybox tar; if it was, this bundle was not built as it should be."

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import re
 import shutil
 import subprocess
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from smallbundle import build, make_channel, make_project
 
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, digest_list
@@ -100,15 +103,15 @@ class Target:
         return subprocess.run(words, capture_output=True, text=True, check=False, env=env)
 
 
-def make_target(room: Path, shell: str, tools: str) -> Target:
+def make_target(room: Path, shell: str, tools: str, tar: bytes = b"") -> Target:
     for name in ("bin", "stage"):
         (room / name).mkdir()
     for name in (*_TOOLS, shell.split(maxsplit=1)[0]):
         found = shutil.which("busybox" if tools == BUSYBOX and name in _TOOLS else name)
         assert found is not None
         (room / "bin" / name).symlink_to(found)
-    tar = [str(room / "bin" / "tar"), "-xpof", "-", "-C", str(room / "stage")]
-    subprocess.run(tar, input=payload(), check=True, env={"LC_ALL": "C"}, umask=0o022)
+    words = [str(room / "bin" / "tar"), "-xpof", "-", "-C", str(room / "stage")]
+    subprocess.run(words, input=tar or payload(), check=True, env={"LC_ALL": "C"}, umask=0o022)
     return Target(room, shell)
 
 
@@ -118,6 +121,17 @@ EXPECTED = unpacked_sha256(entries(), DIRECTORIES)
 @pytest.mark.parametrize(("shell", "tools"), TARGETS)
 def test_what_tar_makes_of_what_was_built_is_what_was_built(tmp_path: Path, shell: str, tools: str) -> None:
     done = make_target(tmp_path, shell, tools).check(EXPECTED)
+    assert (done.returncode, done.stderr) == (0, "")
+
+
+@pytest.mark.usefixtures("own_cache")
+@pytest.mark.parametrize(("shell", "tools"), TARGETS[1:3])
+def test_what_build_says_is_what_tar_makes_of_its_payload(tmp_path: Path, shell: str, tools: str) -> None:
+    bundle = build(make_project(tmp_path / "project"), make_channel(tmp_path / "channel"), "dir")
+    said = re.search(r"^UNPACKED_SHA256='?([0-9a-f]{64})", (bundle / "install.sh").read_text(), re.MULTILINE)
+    assert said is not None
+    target = make_target(tmp_path, shell, tools, gzip.decompress((bundle / "payload.tar.gz").read_bytes()))
+    done = target.check(said[1])
     assert (done.returncode, done.stderr) == (0, "")
 
 

@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import os
+import re
 import shutil
 import subprocess
 import tarfile
@@ -20,6 +21,7 @@ from smallbundle import TOP, build, command, make_channel, make_project, put_seg
 
 from bundler.bundle.assemble import SUMS
 from bundler.bundle.read import open_bundle
+from bundler.bundle.rendered import is_our_install
 from bundler.bundle.verify import verify
 from bundler.errors import BundlerError, VerificationError
 from bundler.pack.tar import END, tar_header, tar_padding
@@ -70,7 +72,9 @@ def test_what_was_built_is_right(bundles: dict[str, Path], form: str) -> None:
     assert (report["verified"], report["form"], report["name"]) == (True, form, "small")
     seen = [check["name"] for check in report["checks"]]
     sidecar = [] if form == "dir" else [f"{TOP}.{form}.sha256"]
-    assert seen == [*sidecar, "SHA256SUMS", "install.sh", "payload.tar.gz", "tree"]
+    assert seen == [*sidecar, "SHA256SUMS", "install.sh", "programs", "payload.tar.gz", "tree"]
+    assert report["programs_compared"]
+    assert "units/" in report["not_compared"]
 
 
 @pytest.mark.parametrize("form", ["tar", "run"])
@@ -237,6 +241,72 @@ def test_install_sh_that_passes_over_a_file(bundle: Path) -> None:
     script.write_text("".join(other for other in lines if other != line))
     reseal(bundle)
     assert "it says something else of manage than SHA256SUMS does" in refused(bundle)
+
+
+@pytest.mark.parametrize("name", ["install.sh", "manage"])
+@pytest.mark.parametrize(
+    ("said", "instead"),
+    [
+        ("set -eu\n", "set -eu\nid\n"),
+        ("\nPATH=/usr/local/sbin", "\nPATH=/tmp"),
+        ("\nNAME=small\n", "\nNAME=small; id\n"),
+        ("\nNAME=small\n", "\nNAME=$(id)\n"),
+        ("\nNAME=small\n", "\nNAME=small\nTAR_OPTIONS=--to-command=id\n"),
+        ("\nSERVICE_USER=small\n", "\nSERVICE_USER=root\n"),
+    ],
+)
+def test_a_program_that_was_changed_and_sealed_again(bundle: Path, name: str, said: str, instead: str) -> None:
+    """No digest can tell, for all were made anew."""
+    program = bundle / name
+    assert said in program.read_text()
+    program.write_text(program.read_text().replace(said, instead, 1))
+    reseal(bundle)
+    message = refused(bundle)
+    assert f"{name} is not the one that conda-bundler" in message or "is not the manifest's" in message
+
+
+@pytest.mark.parametrize(
+    "row",
+    [
+        "    \"$1\" small.service '' 0 0 ''; id",
+        '    "$1" small.service "$(id)"',
+        '    "$1" `id`',
+        "    id",
+        "    \"$1\" 'small.service\n}\nid\n'",
+    ],
+)
+def test_a_row_of_install_sh_that_is_more_than_values(bundle: Path, row: str) -> None:
+    script = bundle / "install.sh"
+    head = "each_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL\n    :\n"
+    assert head in script.read_text()
+    script.write_text(script.read_text().replace(head, f"{head}{row}\n", 1))
+    reseal(bundle)
+    if row.endswith("'"):  # a word of several lines, which no shell runs
+        assert is_our_install(script.read_text())
+    else:
+        assert "install.sh is not the one that conda-bundler" in refused(bundle)
+
+
+def test_secrets_that_are_not_the_manifests(bundle: Path) -> None:
+    script = bundle / "install.sh"
+    script.write_text(script.read_text().replace("API_TOKEN 16 hex 32", "API_TOKEN 16 hex 2", 1))
+    reseal(bundle)
+    assert "its secrets are not the manifest's" in refused(bundle)
+
+
+def test_programs_of_another_version_are_not_compared_and_it_is_said(bundle: Path) -> None:
+    manage = bundle / "manage"
+    manage.write_text(manage.read_text().replace("set -eu\n", "set -eu\nid\n", 1))
+    script = bundle / "install.sh"
+    script.write_text(
+        re.sub(r"^TOOL_VERSION=.*", "TOOL_VERSION=0.0.1", script.read_text(), count=1, flags=re.MULTILINE)
+    )
+    reseal(bundle, made_by="conda-bundler 0.0.1")
+    report = verify(bundle, QUIET)
+    assert not report.programs_compared
+    assert report.not_compared[:2] == ("install.sh", "manage")
+    assert "its programs were not compared" in report.lines()[0]
+    assert "install.sh, manage" in report.lines()[-1]
 
 
 def test_segments_that_are_not_the_payloads(bundle: Path) -> None:
