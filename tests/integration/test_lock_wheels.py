@@ -179,6 +179,7 @@ def test_credentials_are_on_no_command_line(
     project: Project, pypi: Index, monkeypatch: pytest.MonkeyPatch, caplog: pytest.LogCaptureFixture, tmp_path: Path
 ) -> None:
     caplog.set_level(logging.DEBUG)
+    caplog.set_level(logging.CRITICAL, logger="urllib3")  # as bundler.cli has it: it logs URLs
     watched = _Watched()
     monkeypatch.setattr(pypi, "asked", watched)
     monkeypatch.setenv("PATH_TOKEN", "7okenInThePath")

@@ -5,14 +5,20 @@ from __future__ import annotations
 import io
 import logging
 import sys
+from typing import TYPE_CHECKING, NoReturn
 
 import pytest
+from click.testing import CliRunner
 
 from bundler import cli
-from bundler.errors import BundlerError, DamagedCacheError
+from bundler.errors import BundlerError, DamagedCacheError, VerificationError
 from bundler.pack.collect import Note
 from bundler.printable import counted, printable, printable_lines
 from bundler.progress import PlainProgress, RichProgress
+from bundler.smoke.report import Install, ServiceReport, SmokeReport
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 EVIL = "a\0b\x1b[31mc\x7fd\x85e\x9b2Jf\u202eg\u2066h\u2028i\udc80j\rk"
 HARMLESS = r"a\x00b\x1b[31mc\x7fd\x85e\x9b2Jf\u202eg\u2066h\u2028i\udc80j\rk"
@@ -57,6 +63,41 @@ def test_what_other_programs_say_under_debug(
     cli._set_up_output(verbose=True, debug=True)
     logging.getLogger("bundler.process").debug("  %s", EVIL)
     assert capsys.readouterr().err == f"  {HARMLESS}\n"
+
+
+def test_what_a_bundle_and_its_machine_have_said(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    service = ServiceReport(
+        unit="hello.service",
+        load_state="loaded",
+        active_state="failed",
+        sub_state="failed",
+        kind="exec",
+        result="exit-code",
+        main_pid=0,
+        restarts=0,
+        journal=(EVIL,),
+    )
+    report = SmokeReport(
+        bundle="hello.tar",
+        name="hello",
+        release="1.0",
+        system="bookworm",
+        systemd=252,
+        boot_seconds=1,
+        install=Install(status=15, seconds=1, output=EVIL.replace("\u2028", "").replace("\r", "")),
+        services=(service,),
+    )
+
+    def refuse(*_arguments: object) -> NoReturn:
+        raise VerificationError(f"{EVIL} is not among the bundle's files", where=EVIL)
+
+    monkeypatch.setattr("bundler.smoke.run.smoke", lambda *_: report)
+    monkeypatch.setattr("bundler.bundle.verify.verify", refuse)
+    (tmp_path / "hello.tar").touch()
+    for command in ("smoke", "verify"):
+        said = CliRunner().invoke(cli.cli, [command, str(tmp_path / "hello.tar")])
+        assert HARMLESS in said.output
+        assert not {"\x1b", "\x9b", "\x7f", "\0", "\u202e"} & set(said.output + said.stderr)
 
 
 @pytest.mark.parametrize(
