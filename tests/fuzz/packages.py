@@ -18,7 +18,7 @@ from pypikit import make_wheel
 from tinychannel import File, Link, index, make_package
 
 from bundler.errors import LockError
-from bundler.fetch.archives import Archive, read_index
+from bundler.fetch.archives import Archive, index_of
 from bundler.fetch.channels import Access
 from bundler.fetch.condafile import NotAPackage, unpackable
 from bundler.wheels.install import contents, install_wheels, plan_wheel
@@ -94,21 +94,20 @@ def _conda(extension: str) -> Any:
         copies.mkdir()
         with suppress(NotAPackage):
             unpackable(path, copies)
-        read_index(path, where="mine")
+        index_of(path, where="mine")
 
     return run
 
 
 def _info(data: tuple[bytes, bytes, bytes], room: Path) -> None:
     """What decides how a conda package is linked."""
-    from bundler.prefix import _check_room, _entries
+    from bundler.prefix import _check_room, _checked
 
     info = dict(zip(("info/index.json", "info/paths.json", "info/link.json"), data, strict=True))
     path = room / "mine-1.0-0.conda"
     path.write_bytes(b"")
     archive = Archive(package=locked(path), path=path, size=0, info=info)
-    entries = _entries(archive)
-    _check_room(archive, entries, "/opt/hello/releases/1.0-0123456789ab/env")
+    _check_room(archive, _checked(archive), "/opt/hello/releases/1.0-0123456789ab/env")
 
 
 def _json(document: Any) -> st.SearchStrategy[bytes]:
