@@ -270,7 +270,9 @@ def _damages(entry: dict[str, Any]) -> Iterator[str]:
     for key in ("sha256", "md5"):
         if not isinstance(hashes.get(key), (str, type(None))):
             yield f"`{key}` is {hashes[key]!r}, no text"
-    if not is_category(str(entry.get("category", "main"))):
+    if not isinstance(entry.get("category", "main"), str):
+        yield f"`category` is {entry['category']!r}, no text"
+    elif not is_category(entry.get("category", "main")):
         yield f"`category` is {entry['category']!r}, no name"
     yield from _dependency_damages(entry.get("dependencies") or {})
 

@@ -32,6 +32,7 @@ def package(name: str, index: dict[str, Any], **info: Any) -> Archive:
         md5=None,
         depends=(),
     )
+    index = {"name": name, "version": "1", "build": "0"} | index
     content = {"info/index.json": json.dumps(index).encode()}
     content |= {f"info/{file}.json": json.dumps(text).encode() for file, text in info.items()}
     return Archive(package=locked, path=Path(name), size=0, info=content)
@@ -113,7 +114,7 @@ metadata: {platforms: [linux-64, linux-aarch64]}
 package:
 """
 ENTRY = """
-- {name: %s, version: "1", manager: %s, platform: %s, category: %s, hash: {}, url: "https://x.example/noarch/a-1-0.conda",
+- {name: %s, version: "1", manager: %s, platform: %s, category: %s, hash: {}, url: "https://x.example/noarch/%s",
    optional: false}
 """
 
@@ -121,9 +122,9 @@ ENTRY = """
 def test_a_package_of_another_platform_or_category_is_no_mistake(tmp_path: Path) -> None:
     """bundle.toml is for all of them."""
     entries = [
-        ("a", "conda", "linux-64", "main"),
-        ("b.c", "pip", "linux-aarch64", "main"),
-        ("d", "conda", "linux-64", "dev"),
+        ("a", "conda", "linux-64", "main", "a-1-0.conda"),
+        ("b.c", "pip", "linux-aarch64", "main", "b_c-1-py3-none-any.whl"),
+        ("d", "conda", "linux-64", "dev", "d-1-0.conda"),
     ]
     (tmp_path / "conda-lock.yml").write_text(LOCKED + "".join(ENTRY % entry for entry in entries))
     (tmp_path / "environment.yml").write_text("dependencies: [a]\n")
