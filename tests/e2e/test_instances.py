@@ -212,7 +212,7 @@ def test_the_gate_waits_for_each_and_the_watch_restarts_the_one_that_is_ill(targ
     before = pids(target, 3)
     target.sh("touch /var/lib/hello/ill-worker-2")
     assert target.manage("status").status == 3
-    assert [unit["health"] for unit in target.status()["units"]] == ["good", "bad", "good"]
+    assert until(lambda: [unit["health"] for unit in target.status()["units"]] == ["good", "bad", "good"])
     assert until(lambda: pids(target, 3)[1] != before[1], 40)
     assert [pid for pid, old in zip(pids(target, 3), before, strict=True) if pid == old] == [before[0], before[2]]
     refused = target.install(spec(3, "2.0"), "--health-timeout", "8")
@@ -277,7 +277,7 @@ def test_names_that_somebody_else_has_are_refused_and_nothing_stays_behind(targe
         assert (refused.status, f"there is a unit /etc/systemd/system/{unit} that" in refused.stderr) == (10, True)
         target.sh(f"rm /etc/systemd/system/{unit}")
     good(target, spec(2))
-    assert target.manage("uninstall").status == 0
+    assert target.manage("uninstall", "--purge", "--yes").status == 0
     assert (
         target.sh("systemctl list-units --all --no-legend 'worker*'; ls /etc/systemd/system | grep worker || :") == ""
     )
@@ -320,9 +320,8 @@ def test_without_systemd_there_is_a_launcher_for_each(target: Target) -> None:
     good(target, spec(1, "2.0"))
     assert target.sh("ls /opt/hello/bin").split() == ["run-worker@1"]
     target.sh("kill $(cat /run/conda-bundler/worker@1.pid /run/conda-bundler/worker@2.pid | cut -d' ' -f1)")
-    assert until(lambda: target.machine.run("pgrep", "-u", "hello").status != 0)
-    gone = target.manage("reload", "worker@1")
-    assert (gone.status, "does not run" in gone.stderr) == (10, True)
+    assert until(lambda: target.manage("reload", "worker@1").status == 10)
+    assert "worker@1 does not run" in target.manage("reload", "worker@1").stderr
 
 
 def test_after_a_boot_those_run_that_the_admin_wanted(target: Target) -> None:
