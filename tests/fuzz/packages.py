@@ -149,7 +149,9 @@ def _said() -> st.SearchStrategy[dict[str, bytes]]:
         about = {name: source.read(name) for name in source.namelist() if name.startswith(DIST_INFO)}
     changed = st.fixed_dictionaries({}, optional={name: bytes_like(content) for name, content in about.items()})
     names = texts_like("app/more.py", "app-1.0.data/scripts/more", "app-1.0.data/purelib/more", f"{DIST_INFO}/more")
-    more = st.dictionaries(names.map(lambda name: name.decode("utf-8", "replace") or "x"), st.just(b""), max_size=2)
+    more = st.dictionaries(
+        names.map(lambda name: name.decode("utf-8", "replace").partition("\0")[0] or "x"), st.just(b""), max_size=2
+    )
     return st.builds(lambda one, other: {**other, **one}, changed, more)
 
 
