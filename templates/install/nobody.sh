@@ -60,9 +60,11 @@ prepare_nobody() { # IN OUT: directories; both may be empty
 # Its processes are all gone by then, so what is in there stays as it is. Also what runs that were killed have left.
 dismiss_nobody() {
     end_nobody
+    # in the unit that confines us root may not look into it
+    [ -z "$NOBODY_DIR" ] || be_nobody /bin/rm -rf "$NOBODY_HOME" 2>/dev/null || :
     for nobody_dir in /tmp/conda-bundler.??????????; do
         if [ -d "$nobody_dir" ] && [ ! -L "$nobody_dir" ] && [ -n "$(find "$nobody_dir" -prune -user 0)" ]; then
-            rm -rf "$nobody_dir"
+            rm -rf "$nobody_dir" 2>/dev/null || :
         fi
     done
     NOBODY_DIR=
