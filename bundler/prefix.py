@@ -1,51 +1,44 @@
 """Lock -> Prefix: link the environment with py-rattler, for the *baked* prefix, so that its bytes are the payload's.
 
-py-rattler unpacks each archive once, into a package cache of our own, and links from there. What lies in a cache is
-never taken at its word: what decides how a package is linked, and the files that linking rewrites, are compared here
-with what the verified archive says; all other files are, when they are packed (:mod:`bundler.pack.blocks`), so that
-every byte is read once.
+py-rattler unpacks each archive once, into a package cache of our own, and links from there, in a process of its own
+(:mod:`bundler.linking`). What a package says of itself is checked before that (:mod:`bundler.package.info`), and what
+lies in a cache is never taken at its word (:mod:`bundler.package.copy`).
 """
 
 from __future__ import annotations
 
-import asyncio
 import contextlib
-import ctypes
 import json
-import os
-import shutil
-import tempfile
-import time
 from dataclasses import dataclass, replace
 from functools import partial
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
+from urllib.parse import unquote
 
-from bundler.digests import file_sha256
-from bundler.errors import DamagedCacheError, PackError, PrefixError
-from bundler.fetch.archives import INDEX, fetch_archives, subdir_of
+from bundler.errors import PackError, PrefixError
+from bundler.fetch.archives import fetch_archives, subdir_of
 from bundler.fetch.channels import ANYHOW
-from bundler.fetch.condafile import NotAPackage, unpackable
+from bundler.linking.run import forget, is_unpacked, link, unpack
 from bundler.linkscripts.consent import NO_CONSENT
 from bundler.lock.pip import check_wheels
+from bundler.package.info import BadInfo
 from bundler.printable import counted, printable
-from bundler.resources import cache_dir
 from bundler.scratch import scratch
-from bundler.sharing.conda import conda_packages, link_order
+from bundler.sharing.conda import conda_packages, interpreter_of, link_order
 from bundler.sharing.decide import decide, with_owners
+from bundler.sharing.interpreter import check_effects
 from bundler.sharing.owners import NO_OWNERS
 from bundler.sharing.settle import rounds, set_aside, settle
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
-
-    from rattler import RepoDataRecord
+    from collections.abc import Iterable, Iterator
+    from pathlib import Path
 
     from bundler.fetch.archives import Archive
     from bundler.fetch.channels import Access
     from bundler.linkscripts.consent import Consent
     from bundler.linkscripts.run import Effects
     from bundler.lock.lockfile import Lock
+    from bundler.package.info import Entry
     from bundler.progress import Progress
     from bundler.sharing.owners import Owners
     from bundler.sharing.shared import Shared
@@ -103,8 +96,7 @@ def make_prefix(
     package's placeholder, and what running link scripts raises.
     """
     check_wheels(lock.packages, lock.path)
-    is_unpacked = partial(_is_unpacked, baked=baked)
-    archives = fetch_archives(lock, progress, access, is_unpacked=is_unpacked)
+    archives = fetch_archives(lock, progress, access, is_unpacked=partial(_looked_at, baked=baked))
     packages = tuple(archive for archive in archives if archive.package.manager == "conda")
     wheels = _plan(archives, lock, progress)
     shared = decide(archives, wheels, owners, progress.step)
@@ -112,10 +104,10 @@ def make_prefix(
     with scratch("prefix") as temporary:  # beside the package cache, so that files can be hard links
         path = temporary / "env"
         with progress.task(f"Linking {counted(len(archives), 'package')}", len(archives)) as advance:
+            unpack(packages)
             for given in rounds(packages, shared):
-                _run_rattler(given, path, baked, lock.platform)
+                link(given, path, baked, lock.platform)
                 set_aside(path, given, shared)
-            _give_back()
             shared = settle(path, packages, shared)
             advance(len(packages))
             prefix = Prefix(
@@ -166,6 +158,7 @@ def _with_scripts(prefix: Prefix, consent: Consent) -> Prefix:
     declared = declarations(record for _, record in prefix.records())
     job = Job(linked=prefix.linked, baked=prefix.baked, packages=packages, declared=declared, consent=consent)
     path, effects = run_scripts(job)
+    check_effects(interpreter_of(conda_packages(prefix.archives)), effects)
     return replace(prefix, path=path, consent=consent, effects=effects)
 
 
@@ -185,168 +178,53 @@ def _install(prefix: Prefix) -> None:
     install_wheels(prefix.wheels, prefix.path, prefix.baked)
 
 
-def forget(dist: str) -> None:
-    """Remove a package's copy (``name-version-build``) from the cache; it will be unpacked anew from its archive."""
-    copy = cache_dir("pkgs") / dist
-    try:
-        shutil.rmtree(copy)
-    except FileNotFoundError:  # another build has forgotten it, too
-        pass
-    except OSError as error:
-        raise PrefixError(
-            f"a damaged copy cannot be removed: {error.strerror or error}",
-            where=str(copy),
-            remedy="Remove it by hand; it will be unpacked anew.",
-        ) from error
+def _looked_at(archive: Archive, *, baked: str) -> bool:
+    """Whether the package's copy lies in the cache, as it should. Raises what :func:`make_prefix` does of a package."""
+    entries = _checked(archive)
+    _check_room(archive, entries, baked)
+    return is_unpacked(archive)
 
 
 def _named(archive: Archive) -> str:
     return f"{archive.package.name} ({archive.package.filename})"
 
 
-def _entries(archive: Archive) -> tuple[Mapping[str, Any], ...]:
-    """What paths.json says, of a package that is the one that was locked."""
-    where = _named(archive)
+def _checked(archive: Archive) -> tuple[Entry, ...]:
+    """What a package has; it is one that can be linked, and the one that was locked."""
+    package = archive.package
     try:
-        index, entries = json.loads(archive.info[INDEX]), archive.paths()
-        archive.entry_points()
-        found = index["name"], index["version"]
-        subdir = subdir_of(index, archive.package.platform)
-    except (ValueError, LookupError, TypeError, AttributeError) as error:
+        index, entries = archive.index(), archive.entries()
+        subdir = subdir_of(index.document, package.platform)
+    except BadInfo as error:
         raise PrefixError(
-            f"not a conda package: its metadata cannot be read ({error!r})",
-            where=where,
-            remedy="Take another build of the package.",
+            f"not a conda package: its metadata cannot be used: {error}",
+            where=_named(archive),
+            remedy="Nothing was linked. Take another build of the package, and tell its makers.",
         ) from error
-    if found != (archive.package.name, archive.package.version):
+    if (index.name, index.version) != (package.name, package.version) or index.dist != unquote(package.dist):
         raise PrefixError(
-            f"the archive holds {printable(f'{found[0]} {found[1]}')}, the lockfile says "
-            f"{archive.package.name} {archive.package.version}",
-            where=archive.package.filename,
-            remedy="The lockfile was edited by hand; lock again.",
+            f"the archive holds {index.name} {index.version} {index.build}, the lockfile says "
+            f"{package.name} {package.version} {package.build}",
+            where=package.filename,
+            remedy="The lockfile was edited by hand, or the archive has another's name; lock again.",
         )
-    if subdir not in (archive.package.platform, "noarch"):
+    if subdir not in (package.platform, "noarch"):
         raise PrefixError(
-            f"the archive is built for {printable(subdir)}, the lockfile says {archive.package.platform}",
-            where=archive.package.filename,
+            f"the archive is built for {printable(subdir)}, the lockfile says {package.platform}",
+            where=package.filename,
             remedy="The channel has it in the wrong place, or the lockfile was edited by hand; lock again.",
         )
     return entries
 
 
-def _check_room(archive: Archive, entries: tuple[Mapping[str, Any], ...], baked: str) -> None:
+def _check_room(archive: Archive, entries: Iterable[Entry], baked: str) -> None:
     """A binary can only take a prefix that is no longer than its placeholder."""
     for entry in entries:
-        placeholder = entry.get("prefix_placeholder")
-        if placeholder is None or entry["file_mode"] != "binary" or len(placeholder) >= len(baked):
+        if entry.placeholder is None or entry.mode != "binary" or len(entry.placeholder) >= len(baked):
             continue
         raise PackError(
-            f"{printable(entry['_path'])} has room for a prefix of {len(placeholder)} bytes, {baked} has {len(baked)}",
+            f"{printable(entry.path)} has room for a prefix of {len(entry.placeholder)} bytes, "
+            f"{baked} has {len(baked)}",
             where=archive.package.name,
             remedy="Give the bundle a shorter name or version, or take a newer build of the package.",
         )
-
-
-def _run_rattler(archives: tuple[Archive, ...], path: Path, baked: str, platform: str) -> None:
-    from rattler.exceptions import InstallerError
-
-    try:
-        asyncio.run(_link(archives, path, baked, platform))
-    except (InstallerError, OSError) as error:
-        _remove_while_written_to(path)
-        damage = _something_missing(archives)
-        raise damage or PrefixError(f"the environment could not be linked: {error}", where=platform) from error
-
-
-def _remove_while_written_to(path: Path) -> None:
-    """Remove what was linked: the linker's other threads go on for a moment after one of them has failed."""
-    for _ in range(100):
-        shutil.rmtree(path, ignore_errors=True)
-        time.sleep(0.05)
-        if not path.exists():
-            return
-
-
-def _something_missing(archives: Iterable[Archive]) -> DamagedCacheError | None:
-    """A copy that has not all of its files, if there is one that could not be unpacked anew."""
-    for archive in archives:
-        copy = cache_dir("pkgs") / archive.package.dist
-        for entry in () if archive.verified else archive.paths():
-            if not os.path.lexists(copy / entry["_path"]):
-                return DamagedCacheError(entry["_path"], packages=(archive.package.dist,))
-    return None
-
-
-def _give_back() -> None:
-    """Return freed memory to the system: of 60,000 files' links glibc would keep 130 MB for nothing."""
-    trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
-    if trim is not None:
-        trim(0)
-
-
-async def _link(archives: tuple[Archive, ...], path: Path, baked: str, platform: str) -> None:
-    from rattler import install
-    from rattler.package_cache import PackageCache, ValidationMode
-    from rattler.platform import Subdir
-
-    with tempfile.TemporaryDirectory(dir=path.parent) as room:
-        records = [_record(archive, Path(room)) for archive in archives]
-        await install(
-            records,
-            path,
-            platform=Subdir(platform),
-            show_progress=False,
-            alternative_target_prefix=baked,
-            package_cache=PackageCache.new_layered([cache_dir("pkgs")], False, ValidationMode.fast()),
-            execute_link_scripts=False,
-        )
-
-
-def _record(archive: Archive, room: Path) -> RepoDataRecord:
-    """The package's own metadata, which is complete where a lockfile entry is not (noarch, licence)."""
-    from rattler import PackageRecord, RepoDataRecord
-
-    index = room / INDEX
-    index.parent.mkdir(exist_ok=True)
-    about = json.loads(archive.info[INDEX])
-    index.write_text(json.dumps(about | {"subdir": subdir_of(about, archive.package.platform)}))
-    try:
-        record = PackageRecord.from_index_json(index, archive.size, archive.package.sha256, archive.package.md5)
-    except Exception as error:  # whatever the parser raises
-        raise PrefixError(f"not a conda package: {error}", where=_named(archive)) from error
-    # What was not verified is not to be unpacked, should its copy vanish meanwhile: it is where nothing is.
-    path = archive.path.parent / "not-verified" / archive.path.name
-    if archive.verified:
-        try:
-            path = unpackable(archive.path, room)
-        except NotAPackage as error:
-            raise PrefixError(f"cannot be unpacked: {error}", where=archive.package.name) from error
-    return RepoDataRecord(record, archive.package.filename, path.as_uri(), archive.package.channel)
-
-
-def _is_unpacked(archive: Archive, *, baked: str) -> bool:
-    """Whether the package's copy lies in the cache, and the linker would read of it what the archive holds.
-
-    It reads what says how to link, and the files that it writes the prefix into. A copy that has something else there
-    is forgotten. Raises what :func:`make_prefix` does of a package that cannot be linked.
-    """
-    entries = _entries(archive)
-    _check_room(archive, entries, baked)
-    copy = cache_dir("pkgs") / archive.package.dist
-    if not copy.exists():
-        return False
-    rewritten = (entry for entry in entries if "prefix_placeholder" in entry and "sha256" in entry)
-    if all(_reads(copy / name, content) for name, content in archive.info.items()) and all(
-        _has(copy / entry["_path"], entry["sha256"]) for entry in rewritten
-    ):
-        return True
-    forget(archive.package.dist)
-    return False
-
-
-def _reads(path: Path, content: bytes) -> bool:
-    return path.is_file() and path.read_bytes() == content
-
-
-def _has(path: Path, sha256: str) -> bool:
-    return path.is_file() and file_sha256(path) == sha256

@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import fcntl
 import functools
-import json
 import os
 import shutil
 import tempfile
@@ -27,6 +26,7 @@ from bundler.errors import PrefixError
 from bundler.fetch.channels import ANYHOW, Access, public_url
 from bundler.fetch.condafile import NotAPackage, read_members
 from bundler.fetch.notes import read_note, write_note
+from bundler.package.info import DECIDING, INDEX, OLD, PATHS, read_entries, read_index
 from bundler.printable import counted
 from bundler.resources import cache_dir
 
@@ -35,13 +35,11 @@ if TYPE_CHECKING:
 
     from bundler.fetch.download import Downloaded, Downloader
     from bundler.lock.lockfile import Lock, LockedPackage
+    from bundler.package.info import Entry, Index
     from bundler.progress import Progress, Transfer
 
-__all__ = ["INDEX", "Archive", "fetch_archives", "keep", "read_index", "subdir_of"]
+__all__ = ["INDEX", "Archive", "fetch_archives", "index_of", "keep", "subdir_of"]
 
-INDEX, _PATHS, _LINK = "info/index.json", "info/paths.json", "info/link.json"
-_FILES = "info/files"
-"""What packages of before 2016 have instead of paths.json: paths alone."""
 _AT_A_TIME = 8
 
 
@@ -60,18 +58,17 @@ class Archive:
     info: Mapping[str, bytes]
     verified: bool = True
 
-    def paths(self) -> tuple[Mapping[str, Any], ...]:
-        """The entries of ``info/paths.json`` (conda's package specification); of an old package nothing but paths."""
-        if _PATHS in self.info:
-            return tuple(json.loads(self.info[_PATHS])["paths"])
-        lines = self.info.get(_FILES, b"").decode("utf-8", "surrogateescape").split("\n")
-        return tuple({"_path": line.strip()} for line in lines if line.strip())
+    def entries(self) -> tuple[Entry, ...]:
+        """What a conda package has. They are read anew each time: of all packages they would take much memory.
 
-    def entry_points(self) -> tuple[tuple[str, str], ...]:
-        """The commands that a noarch Python package wants scripts for, each with its ``module:function``."""
-        link = json.loads(self.info[_LINK]) if _LINK in self.info else {}
-        points = (text.partition("=") for text in (link.get("noarch") or {}).get("entry_points") or ())
-        return tuple((command.strip(), "".join(place.split())) for command, _, place in points)
+        This and :meth:`index` raise :class:`~bundler.package.info.BadInfo`, though not of an archive from
+        :func:`fetch_archives` whose ``is_unpacked`` has asked for both.
+        """
+        return read_entries(self.info)
+
+    def index(self) -> Index:
+        """What a conda package is."""
+        return read_index(self.info)
 
 
 def fetch_archives(
@@ -152,7 +149,7 @@ def keep(path: Path, filename: str) -> str:
     return sha256
 
 
-def read_index(path: Path, *, where: str) -> bytes:
+def index_of(path: Path, *, where: str) -> bytes:
     """``info/index.json`` of a conda package. Raises :class:`PrefixError` for what is none."""
     return _info(path, where)[INDEX]
 
@@ -218,7 +215,7 @@ class _Store:
         """As it was when it was verified."""
         kept = _kept(package)
         info = read_note(kept)
-        if info is None or (package.manager == "conda" and info.keys().isdisjoint((_PATHS, _FILES))):
+        if info is None or (package.manager == "conda" and info.keys().isdisjoint((PATHS, OLD[0]))):
             return None
         return Archive(package=package, path=kept, size=kept.stat().st_size, info=info, verified=False)
 
@@ -306,9 +303,9 @@ def _alone(directory: Path) -> Iterator[None]:
 
 def _info(path: Path, where: str) -> dict[str, bytes]:
     try:
-        found = read_members(path, (INDEX, _PATHS, _LINK))
-        if _PATHS not in found:
-            found |= read_members(path, (_FILES,))
+        found = read_members(path, DECIDING)
+        if PATHS not in found:
+            found |= read_members(path, OLD)
     except NotAPackage as error:
         raise PrefixError(f"not a conda package: {error}", where=where) from error
     if INDEX not in found:

@@ -5,14 +5,12 @@ What was locked is not gone into otherwise: that is what a solver has done.
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING, Any
 
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bundler.errors import PrefixError
-from bundler.fetch.archives import INDEX
 from bundler.local.files import name_at_conda
 
 if TYPE_CHECKING:
@@ -63,7 +61,7 @@ class _Environment:
         self._wheels = wheels
         self._python = python
         self._indexes: dict[str, Mapping[str, Any]] = {
-            archive.package.key: json.loads(archive.info[INDEX]) for archive in archives if INDEX in archive.info
+            archive.package.key: archive.index().document for archive in archives if archive.info
         }
         self._local = {self._name(archive) for archive in archives if archive.package.injected}
         self._projects = {wheel.name: wheel for wheel in wheels.values()}

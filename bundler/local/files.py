@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from bundler.errors import BundlerError, ConfigError
-from bundler.fetch.archives import read_index, subdir_of
+from bundler.fetch.archives import index_of, subdir_of
 from bundler.lock.names import conda_names
 from bundler.wheels.read import Wheel, read_wheel
 
@@ -115,7 +115,7 @@ def _read(path: Path, told: str) -> LocalFile:
         raise ConfigError(f"is neither a wheel nor a conda package ({', '.join(_SUFFIXES)})")
     if path.name.endswith(".whl"):
         return WheelFile(path=path, told=told, wheel=read_wheel(path))
-    index = json.loads(read_index(path, where=told))
+    index = json.loads(index_of(path, where=told))
     try:
         words = [*(index[key] for key in ("name", "version", "build")), subdir_of(index, "")]
         depends = tuple(index.get("depends", ()))

@@ -3,78 +3,25 @@
 A timestamp ``.pyc`` (PEP 3147) records its source's mtime. The payload has one mtime for all files, so every one that
 packages ship would be stale. Rewriting the 16-byte header to an unchecked hash (PEP 552, flags 1) makes them valid for
 good; neither a compiler nor the environment's own Python is needed. Sources without bytecode are compiled by the
-environment's Python, if this machine can run it, one process a package: what compileall writes depends on what the same
-process compiled before.
+environment's Python (:mod:`bundler.pack.compiler`).
 """
 
 from __future__ import annotations
 
-import os
-import tempfile
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
-from bundler.errors import MissingToolError
-from bundler.process import ToolFailed, run
-
 if TYPE_CHECKING:
-    from collections.abc import Iterable
     from collections.abc import Set as AbstractSet
 
-__all__ = ["PYC_HEADER", "Compiler", "bytecode_of", "cache_tag", "source_of", "unchecked", "uncompiled"]
+__all__ = ["PYC_HEADER", "bytecode_of", "cache_tag", "source_of", "unchecked", "uncompiled"]
 
 PYC_HEADER = 16
 """Bytes of a ``.pyc`` before its code: a magic number, flags, and what says whether it is still good (PEP 552)."""
 _UNCHECKED = (1).to_bytes(4, "little")
 _NOT_COMPILED = frozenset({"test", "tests", "testing_data", "lib2to3"})
 """Directories that no service imports; lib2to3 has files that are bad on purpose."""
-
-
-@dataclass(frozen=True, kw_only=True)
-class Compiler:
-    """The environment's own Python. ``tag`` is what its ``.pyc`` are called by, such as ``cpython-311``."""
-
-    python: Path
-    tag: str
-
-    @classmethod
-    def of(cls, prefix: Path) -> Compiler | None:
-        """The Python of ``prefix``; None if there is none or this machine cannot run it."""
-        python = prefix / "bin" / "python"
-        try:
-            tag = run([python, "-I", "-S", "-c", "import sys; print(sys.implementation.cache_tag)"]).stdout.strip()
-        except (MissingToolError, ToolFailed, OSError):
-            return None
-        return cls(python=python, tag=tag)
-
-    def compile(self, root: Path, sources: Iterable[str]) -> tuple[str, ...]:
-        """Compile ``sources``, paths below ``root``, in place; the paths of what came out, sorted.
-
-        A source that does not compile is left out, as compileall does: it may be for another Python.
-        """
-        wanted = {bytecode_of(source, self.tag) for source in sources}
-        with tempfile.TemporaryDirectory() as empty:  # the first place where `-m` looks for modules
-            listed = Path(empty) / "sources"
-            listed.write_bytes(b"".join(os.fsencode(f"{root}/{source}\n") for source in sorted(sources)))
-            words: list[str | Path] = [
-                self.python,
-                "-S",
-                "-s",
-                "-B",
-                "-m",
-                "compileall",
-                "-q",
-                "-f",
-                "-s",
-                f"{root}/",
-                "-i",
-                listed,
-            ]
-            # The hash seed decides the order of sets in the output, up to Python 3.10.
-            env = {"PYTHONHASHSEED": "0", "LANG": "C.UTF-8", "PATH": "/usr/bin:/bin"}
-            run([*words, "--invalidation-mode", "unchecked-hash"], env=env, cwd=Path(empty), check=False)
-        return tuple(sorted(path for path in wanted if os.path.isfile(root / path)))  # noqa: PTH113 -- too long: False
 
 
 def unchecked(header: bytes, module: str) -> bytes:

@@ -7,13 +7,15 @@ import os
 import tempfile
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
-from bundler.pack.bytecode import Compiler, bytecode_of, cache_tag, uncompiled
+from bundler.pack.bytecode import bytecode_of, cache_tag, uncompiled
+from bundler.pack.compiler import Compiler, place_of
 from bundler.pack.members import Member, parents
+from bundler.scratch import remove_tree
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable
+    from collections.abc import Callable, Iterable, Sequence
 
     from typing_extensions import Self
 
@@ -43,28 +45,33 @@ class BytecodePlan:
     """
 
     def __init__(self, prefix: Prefix, wanted: BytecodeMode, *, jobs: int | None) -> None:
-        # Not of prefix.path: link scripts, which run in a cage, may have put something else there.
-        self._compiler = Compiler.of(prefix.linked) if wanted == "build" else None
+        compiler = Compiler.of(prefix) if wanted == "build" else ""
+        self._compiler = compiler if isinstance(compiler, Compiler) else None
         self.mode: BytecodeMode = wanted
+        self.note = ""
+        """What there is to say if it is not what was wanted."""
         if not (prefix.path / "bin" / "python").exists():
             self.mode = "none"
-        elif wanted == "build" and self._compiler is None:
+        elif isinstance(compiler, str) and wanted == "build":
             self.mode = "install"
+            self.note = f"bytecode is made on the target; the environment's Python cannot make it here: {compiler}"
+        self.recipe = self._compiler.recipe if self._compiler and self.mode == "build" else ""
         pythons = [archive.package for archive in prefix.archives if archive.package.key == "python"]
-        self.recipe = f"bytecode of {[python.sha256 for python in pythons]}" if self.mode == "build" else ""
         tags = [cache_tag(python.version, python.build) for python in pythons]
         self._tag = self._compiler.tag if self._compiler else next(iter(tags), None)
         # Beside the prefix, not in it: its files are linked into the package cache, and its directories are being read.
-        self._room = tempfile.TemporaryDirectory(prefix="bytecode-", dir=prefix.path.parent)
-        self._pool = ThreadPoolExecutor(max_workers=jobs or os.cpu_count())
-        self._begun: dict[tuple[str, ...], Future[tuple[Member, ...]]] = {}
+        self._room = Path(tempfile.mkdtemp(prefix="bytecode-", dir=prefix.path.parent))
+        self._workers = jobs or os.cpu_count() or 1
+        self._pool = ThreadPoolExecutor(max_workers=self._workers)
+        self._begun: dict[tuple[str, ...], tuple[Future[tuple[tuple[Member, ...], ...]], int]] = {}
+        """By a package's sources: the batch that it is compiled in, and its place there."""
 
     def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *details: object) -> None:
         self._pool.shutdown(cancel_futures=True)
-        self._room.cleanup()
+        remove_tree(self._room)
 
     def on_target(self, members: Iterable[Member]) -> tuple[str, ...]:
         """The modules that the target has to compile."""
@@ -89,31 +96,34 @@ class BytecodePlan:
 
     def begin(self, segments: Iterable[Segment]) -> None:
         """Begin to compile for segments that will have to be made."""
-        for segment in segments:
-            if segment.more is not None:
-                sources = self._sources(segment.members)
-                self._begun[sources] = self._pool.submit(self._compile, segment.members, sources)
+        wanted = [(one.members, self._sources(one.members)) for one in segments if one.more is not None]
+        total = sum(len(sources) for _, sources in wanted)
+        batch: list[_Wanted] = []
+        for number, one in enumerate(wanted, 1):
+            batch.append(one)
+            # About four batches a worker, so that packing need not wait; small ones are not worth a cage.
+            if number == len(wanted) or sum(len(sources) for _, sources in batch) >= max(
+                200, total / self._workers / 4
+            ):
+                future = self._pool.submit(self._compile, tuple(batch))
+                self._begun |= {sources: (future, place) for place, (_, sources) in enumerate(batch)}
+                batch = []
 
     def _result(self, members: tuple[Member, ...], sources: tuple[str, ...]) -> tuple[Member, ...]:
         begun = self._begun.pop(sources, None)
-        return begun.result() if begun else self._compile(members, sources)
+        if begun is None:
+            return self._compile(((members, sources),))[0]
+        future, place = begun
+        return future.result()[place]
 
-    def _compile(self, members: tuple[Member, ...], sources: tuple[str, ...]) -> tuple[Member, ...]:
+    def _compile(self, batch: Sequence[_Wanted]) -> tuple[tuple[Member, ...], ...]:
         assert self._compiler is not None
-        by_path = {member.path: member for member in members}
-        package = by_path[sources[0]].package
-        root = Path(tempfile.mkdtemp(dir=self._room.name))
-        for source in sources:
-            (root / source).parent.mkdir(parents=True, exist_ok=True)
-            (root / source).write_bytes(by_path[source].read())
-        made = self._compiler.compile(root, sources)
-        for source in sources:
-            (root / source).unlink()
-        files = ((path, root / path) for path in made)
-        return tuple(
-            Member(path=path, mode=0o644, source=str(file), size=file.stat().st_size, package=package)
-            for path, file in files
-        )
+        room = Path(tempfile.mkdtemp(dir=self._room))
+        for number, (members, sources) in enumerate(batch):
+            _write(members, sources, place_of(number, room))
+        made = self._compiler.compile([sources for _, sources in batch], room)
+        remove_tree(place_of(0, room).parent)
+        return tuple(_members(files, one) for files, one in zip(made, batch, strict=True))
 
     def _sources(self, members: Iterable[Member]) -> tuple[str, ...]:
         """What wants bytecode: modules below the environment's ``lib/pythonX.Y`` and the user's own."""
@@ -123,3 +133,29 @@ class BytecodePlan:
             for path in uncompiled(links.keys(), self._tag)
             if not links[path] and path.startswith(("env/lib/python", "app/"))
         )
+
+
+_Wanted: TypeAlias = "tuple[tuple[Member, ...], tuple[str, ...]]"
+"""One package's members, and those of their paths that want bytecode."""
+
+
+def _write(members: Iterable[Member], sources: Iterable[str], root: Path) -> None:
+    """Write the sources where another user can read them, whatever our umask."""
+    by_path = {member.path: member for member in members}
+    for source in sources:
+        path = root / source
+        missing = [parent for parent in path.parents if not parent.exists()]
+        for parent in reversed(missing):
+            parent.mkdir()
+            parent.chmod(0o755)
+        path.write_bytes(by_path[source].read())
+        path.chmod(0o644)
+
+
+def _members(files: Iterable[tuple[str, Path]], wanted: _Wanted) -> tuple[Member, ...]:
+    members, sources = wanted
+    package = next(member.package for member in members if member.path == sources[0])
+    return tuple(
+        Member(path=path, mode=0o644, source=str(file), size=file.stat().st_size, package=package)
+        for path, file in files
+    )

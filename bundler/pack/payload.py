@@ -130,6 +130,8 @@ def make_payload(
         found = _carriers(members, prefix)
         to_compile = bytecode.on_target(members)
         members += (*_table(found, prefix), *work_list(to_compile))
+        if bytecode.note:
+            progress.step(f"note: {bytecode.note}")
         segments = lay_out(members, prefix, bytecode)
         bytecode.begin(segment for segment in segments if not cache.has(segment))
         with progress.task(f"Packing {counted(len(members), 'file')}", len(segments)) as advance:

@@ -2,21 +2,21 @@
 
 from __future__ import annotations
 
-import json
 import re
 from dataclasses import dataclass
 from functools import cached_property
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from bundler.fetch.archives import INDEX
-from bundler.sitepackages import site_packages_of
+from bundler.sharing.interpreter import Interpreter
+from bundler.sitepackages import usual_site_packages
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping
+    from collections.abc import Iterable, Iterator
 
     from bundler.fetch.archives import Archive
+    from bundler.package.info import Entry, Index
 
-__all__ = ["CondaFile", "CondaFiles", "conda_packages", "link_order"]
+__all__ = ["CondaFile", "CondaFiles", "conda_packages", "interpreter_of", "link_order"]
 
 _NAME = re.compile(r"(?:[^\s:\[]*::)?([A-Za-z0-9_.-]+)")
 """The name in a dependency, ``channel::name version build``."""
@@ -26,22 +26,26 @@ _NAME = re.compile(r"(?:[^\s:\[]*::)?([A-Za-z0-9_.-]+)")
 class CondaFile:
     """A file or link, by its path below the prefix.
 
-    ``entry`` is what paths.json says of it. An entry point (``command = module:function``) has none: conda makes its
+    ``entry`` is what its package says of it. An entry point (``command = module:function``) has none: conda makes its
     script when it links the package; ``script`` is ``module:function``.
     """
 
     path: str
-    entry: Mapping[str, Any]
+    entry: Entry | None
     script: str = ""
+
+    @property
+    def is_directory(self) -> bool:
+        return self.entry is not None and self.entry.kind == "directory"
 
     @property
     def content(self) -> str:
         """What is equal if the files are, as :func:`bundler.wheels.contents.contents` says it; empty: not known."""
         if self.script:
             return f"script {self.script}"
-        digest = self.entry.get("sha256")
-        plain = self.entry.get("path_type", "hardlink") == "hardlink" and "prefix_placeholder" not in self.entry
-        return f"sha256 {digest}" if plain and digest else ""
+        entry = self.entry
+        plain = entry is not None and entry.kind == "hardlink" and entry.placeholder is None
+        return f"sha256 {entry.sha256}" if entry is not None and plain and entry.sha256 else ""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -56,34 +60,42 @@ class CondaFiles:
         return self.archive.package.key
 
     @cached_property
-    def index(self) -> Mapping[str, Any]:
-        found: dict[str, Any] = json.loads(self.archive.info[INDEX])
-        return found
+    def index(self) -> Index:
+        return self.archive.index()
 
     def files(self) -> Iterator[CondaFile]:
-        """Every file and link. They are read anew each time: of all packages they would take much memory."""
-        is_python = self.index.get("noarch") == "python"
-        for entry in self.archive.paths():
-            if entry.get("path_type") != "directory":
-                path = self._place(entry["_path"]) if is_python else entry["_path"]
-                yield CondaFile(path=path, entry=entry)
-        for command, script in self.archive.entry_points() if is_python else ():
-            yield CondaFile(path=f"bin/{command}", entry={}, script=script)
+        """Every file and link."""
+        return (file for file in self.contents() if not file.is_directory)
+
+    def contents(self) -> Iterator[CondaFile]:
+        """Every file, link and directory. They are read anew each time: of all packages they would take much memory."""
+        for entry in self.archive.entries():
+            path = self._place(entry.path) if self.index.noarch_python else entry.path
+            yield CondaFile(path=path, entry=entry)
+        for command, script in self.index.entry_points:
+            yield CondaFile(path=f"bin/{command}", entry=None, script=script)
 
     def _place(self, path: str) -> str:
         """Where a file of a noarch Python package goes (https://conda.org/learn/ceps/cep-0020)."""
-        for below, place in (("site-packages/", self.site_packages), ("python-scripts/", "bin")):
-            if path.startswith(below):
-                return f"{place}/{path.removeprefix(below)}"
-        return path
+        top, slash, rest = path.partition("/")
+        place = {"site-packages": self.site_packages, "python-scripts": "bin"}.get(top, top)
+        return f"{place}{slash}{rest}"
 
 
 def conda_packages(archives: Iterable[Archive]) -> tuple[CondaFiles, ...]:
     """The conda packages among ``archives``, in their order."""
     conda = tuple(archive for archive in archives if archive.package.manager == "conda")
-    python = next((json.loads(archive.info[INDEX]) for archive in conda if archive.package.key == "python"), None)
-    site_packages = site_packages_of(python) if python else ""
+    python = next((archive.index() for archive in conda if archive.package.key == "python"), None)
+    site_packages = (python.site_packages or usual_site_packages(python.version)) if python else ""
     return tuple(CondaFiles(archive=archive, site_packages=site_packages) for archive in conda)
+
+
+def interpreter_of(packages: Iterable[CondaFiles]) -> Interpreter | None:
+    """The environment's Python, if there is one."""
+    for package in packages:
+        if package.key == "python":
+            return Interpreter.of(package.index, package.site_packages)
+    return None
 
 
 def link_order(packages: Iterable[CondaFiles]) -> tuple[str, ...]:
@@ -108,7 +120,9 @@ def link_order(packages: Iterable[CondaFiles]) -> tuple[str, ...]:
 
 def _needs(packages: Iterable[CondaFiles]) -> dict[str, frozenset[str]]:
     """What each package needs of the others, as conda sees it."""
-    depends = {package.key: {_name(text) for text in package.index.get("depends") or ()} for package in packages}
+    depends = {
+        package.key: {_name(text) for text in package.index.document.get("depends") or ()} for package in packages
+    }
     needs = {key: names & depends.keys() for key, names in depends.items()}
     if "python" in needs:
         needs["python"].discard("pip")  # conda may have python need pip, which needs python

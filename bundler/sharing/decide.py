@@ -11,7 +11,8 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from bundler.errors import PrefixError
-from bundler.sharing.conda import conda_packages, link_order
+from bundler.sharing.conda import conda_packages, interpreter_of, link_order
+from bundler.sharing.interpreter import trespass
 from bundler.sharing.owners import Owner, Owners, mistaken, owners_line, plain
 from bundler.sharing.places import Places
 from bundler.sharing.shared import Shared, described, name_of
@@ -34,9 +35,12 @@ def decide(
 ) -> tuple[Shared, ...]:
     """The paths that several packages have, sorted, and whose file each is.
 
-    Raises :class:`PrefixError` with all that cannot be decided, :class:`ConfigError` if ``owners`` makes no sense.
+    Raises :class:`PrefixError` with all that cannot be decided, or that is where only Python's own may be,
+    :class:`ConfigError` if ``owners`` makes no sense.
     """
     environment = _Environment(conda_packages(archives), tuple(wheels))
+    if environment.trespassers:
+        raise trespass(environment.trespassers)
     paths = environment.places.shared()
     for note in _check(owners, paths, environment):
         tell(note)
@@ -63,9 +67,14 @@ class _Environment:
         self.places = Places()
         self.projects: dict[str, dict[str, str]] = {}
         """Projects of which a ``.dist-info`` is in site-packages: by the project's name, whose it is and where."""
-        site = conda[0].site_packages if conda else ""
+        self.trespassers: list[tuple[str, str]] = []
+        """Files where only Python's own may be: whose they are, and where."""
+        self._site = f"{conda[0].site_packages if conda else ''}/"
+        self._python = interpreter_of(conda)
         for key in self.keys:
-            self.places.add(key, self._noting_projects(key, f"{site}/"))
+            directories: list[str] = []
+            self.places.add(key, self._noting(key, directories))
+            self.places.add_directories(key, directories)
 
     @property
     def keys(self) -> tuple[str, ...]:
@@ -77,14 +86,26 @@ class _Environment:
         else:
             yield from (file.path for file in self.conda[key].files())
 
-    def _noting_projects(self, key: str, site: str) -> Iterator[str]:
-        for path in self.files(key):
-            if ".dist-info/" in path and path.startswith(site):
-                directory = path.removeprefix(site).partition("/")[0]
+    def _noting(self, key: str, directories: list[str]) -> Iterator[str]:
+        """The package's files; what else there is to note of them is noted, and its ``directories``."""
+        is_foreign = self._python is not None and not self._python.owns(key)
+        for path, is_directory in self._contents_of(key):
+            if is_foreign and self._python is not None and not is_directory and self._python.reserves(path):
+                self.trespassers.append((key, path))
+            if ".dist-info/" in path and path.startswith(self._site):
+                directory = path.removeprefix(self._site).partition("/")[0]
                 if directory.endswith(".dist-info"):
                     project = canonicalize_name(directory.partition("-")[0])
-                    self.projects.setdefault(project, {}).setdefault(key, f"{site}{directory}")
-            yield path
+                    self.projects.setdefault(project, {}).setdefault(key, f"{self._site}{directory}")
+            if is_directory:
+                directories.append(path)
+            else:
+                yield path
+
+    def _contents_of(self, key: str) -> Iterator[tuple[str, bool]]:
+        if key in self.wheels:
+            return ((path, False) for path in self.wheels[key].files)
+        return ((file.path, file.is_directory) for file in self.conda[key].contents())
 
     def decide(self, paths: Mapping[str, tuple[str, ...]], owners: Owners) -> tuple[Shared, ...]:
         twice = list(self._twice())
@@ -145,6 +166,9 @@ class _Environment:
     def _crossed(self) -> Iterator[str]:
         rank = {key: number for number, key in enumerate(self.keys)}
         for path, file, below, directory in self.places.crossed():
+            if file == directory:
+                yield f"{plain(below)}: {described(file)}: its {plain(path)} is a file or link, and a directory"
+                continue
             first, last = sorted((file, directory), key=rank.__getitem__)
             yield (
                 f"{plain(path if last == file else below)}: {described(first)} and {described(last)}: "

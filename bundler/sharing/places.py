@@ -31,19 +31,24 @@ class Places:
                     break
                 self._directories[parent] = holder, path
 
+    def add_directories(self, holder: str, paths: Iterable[str]) -> None:
+        """Note directories of ``holder`` that may be empty."""
+        for path in paths:
+            for place in (path, *parents_of(path)):
+                self._directories.setdefault(place, (holder, path))
+
     def shared(self) -> Mapping[str, tuple[str, ...]]:
         """The files of more than one, sorted, and who has them, in the order in which they came."""
         return {path: (self._first[path], *self._others[path]) for path in sorted(self._others)}
 
     def crossed(self) -> Iterator[tuple[str, str, str, str]]:
-        """What one has as a file and another as a directory.
+        """What one has as a file or link, and another, or the same, as a directory.
 
         The path and who has the file; a path in the directory and who has that.
         """
         for path in sorted(self._first.keys() & self._directories.keys()):
             file, (directory, below) = self._first[path], self._directories[path]
-            if file != directory:
-                yield path, file, below, directory
+            yield path, file, below, directory
 
 
 def parents_of(path: str) -> Iterator[str]:

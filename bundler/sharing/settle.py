@@ -14,7 +14,6 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 from bundler.errors import PrefixError
-from bundler.fetch.archives import INDEX
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator
@@ -38,9 +37,9 @@ class _Linked:
 
     @classmethod
     def of(cls, archive: Archive) -> _Linked:
-        index = json.loads(archive.info[INDEX])
-        name = str(index["name"]).lower()
-        return cls(name, f"conda-meta/{name}-{index['version']}-{index['build']}.json")
+        index = archive.index()
+        name = index.name.lower()
+        return cls(name, f"conda-meta/{name}-{index.version}-{index.build}.json")
 
     def aside(self, path: str) -> str:
         return f"{_ASIDE}/{self.name}/{path}"
@@ -62,7 +61,7 @@ def rounds(archives: tuple[Archive, ...], shared: Iterable[Shared]) -> Iterator[
 
 
 def _has_script(archive: Archive, paths: Collection[str]) -> bool:
-    return bool(paths) and any(f"bin/{command}" in paths for command, _ in archive.entry_points())
+    return bool(paths) and any(f"bin/{command}" in paths for command, _ in archive.index().entry_points)
 
 
 def set_aside(prefix: Path, archives: Iterable[Archive], shared: Iterable[Shared]) -> None:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 from packaging.version import Version
 
 from bundler.errors import PrefixError
-from bundler.fetch.archives import INDEX
 from bundler.wheels.install import plan_wheel
 from bundler.wheels.python import Python
 from bundler.wheels.read import check_fit, read_wheel
@@ -46,7 +44,7 @@ def environment_python(archives: Iterable[Archive], platform: str) -> Python:
     """The environment's Python. Raises :class:`PrefixError` if there is none."""
     for archive in archives:
         if (archive.package.manager, archive.package.name) == ("conda", "python"):
-            return Python.of(json.loads(archive.info[INDEX]), platform)
+            return Python.of(archive.index().document, platform)
     raise PrefixError(
         "there is no Python for the wheels",
         where=platform,

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING
 import pytest
 from lockkit import lock_of, locked
 from pypikit import make_wheel
+from realpython import VERSION, real_python
 from smallbundle import command
-from tinychannel import File, Link, index, make_package
+from tinychannel import Link, index, make_package
 
 from bundler.pack.collect import collect
 from bundler.pack.compiling import BytecodePlan
@@ -25,12 +26,13 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from tinychannel import File
+
 pytestmark = pytest.mark.usefixtures("own_cache")
 
 BAKED = "/opt/small/releases/1.0-0123456789ab/env"
 TAG = sys.implementation.cache_tag
 assert TAG is not None
-VERSION = f"{sys.version_info.major}.{sys.version_info.minor}"
 SITE = f"lib/python{VERSION}/site-packages"
 CONFIG = """
 [bundle]
@@ -53,9 +55,8 @@ def pyc(source: bytes, name: str) -> bytes:
 def python_package(
     channel: Path, files: Mapping[str, bytes | File | Link] | None = None, *, site_packages: str | None = None
 ) -> None:
-    """A Python that can be run here: it hands over to the one that runs the tests."""
-    program = File(content=f'#!/bin/sh\nexec {sys.executable} "$@"\n'.encode(), mode=0o755)
-    contents = {f"bin/python{VERSION}": program, "bin/python": Link(f"python{VERSION}"), **(files or {})}
+    """A Python that can be run here: the one that runs the tests."""
+    contents = {**real_python(), **(files or {})}
     make_package(channel, "python", f"{VERSION}.0", subdir="linux-64", files=contents, site_packages=site_packages)
 
 

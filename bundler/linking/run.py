@@ -1,0 +1,189 @@
+"""Archives -> copies in the package cache -> a linked prefix, by the linker's process.
+
+Nothing is linked that was not looked at first: all that is linked lies in the cache by then, and its copy is what
+:mod:`bundler.package.copy` says that it has to be. Which archive a copy is of is noted beside it.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import signal
+import sys
+import tempfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
+
+from bundler.errors import DamagedCacheError, PrefixError
+from bundler.fetch.archives import subdir_of
+from bundler.fetch.condafile import NotAPackage, unpackable
+from bundler.package.copy import BadCopy, check_copy
+from bundler.printable import counted, last_lines
+from bundler.process import run
+from bundler.resources import cache_dir
+from bundler.scratch import scratch
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from bundler.fetch.archives import Archive
+
+__all__ = ["forget", "is_unpacked", "link", "unpack"]
+
+_START = "import sys; sys.path[:] = sys.argv[1:]; from bundler.linking.worker import main; main()"
+_OTHER_BUILD = "Take another build of the package."
+
+
+def is_unpacked(archive: Archive) -> bool:
+    """Whether the package's copy lies in the cache, and is what the archive says. One that is not is forgotten."""
+    dist = archive.index().dist
+    copy = _copy(dist)
+    if not copy.exists():
+        return False
+    try:
+        if _note(dist).read_text(encoding="ascii") != archive.package.sha256:
+            raise BadCopy(str(copy), "is of another archive")
+        check_copy(copy, archive.info, archive.entries())
+    except (BadCopy, OSError, UnicodeError):
+        forget(dist)
+        return False
+    return True
+
+
+def unpack(archives: Sequence[Archive]) -> None:
+    """Put the packages whose copies are missing into the cache.
+
+    Raises :class:`PrefixError` for what cannot be unpacked or is not what its package declares.
+    """
+    missing = [archive for archive in archives if not _copy(archive.index().dist).exists()]
+    if gone := [archive for archive in missing if not archive.verified]:  # another build has forgotten it meanwhile
+        raise DamagedCacheError("it", packages=(gone[0].index().dist,))
+    if not missing:
+        return
+    with scratch("pkgs") as room:
+        (room / "archives").mkdir()
+        goals = [room / str(number) for number in range(len(missing))]
+        tasks = [
+            {"archive": str(_unpackable(archive, room / "archives")), "goal": str(goal)}
+            for archive, goal in zip(missing, goals, strict=True)
+        ]
+        _ask({"unpack": tasks}, room, missing, doing="unpacked")
+        for archive, goal in zip(missing, goals, strict=True):
+            _take(archive, goal)
+
+
+def _take(archive: Archive, unpacked: Path) -> None:
+    """Look at what was unpacked, and put it where the linker finds it."""
+    index = archive.index()
+    try:
+        check_copy(unpacked, archive.info, archive.entries())
+    except BadCopy as error:
+        raise PrefixError(
+            f"the archive is not what it declares: {error}", where=_named(archive), remedy=_OTHER_BUILD
+        ) from error
+    for left in (_note(index.dist), _locked(index.dist)):
+        left.unlink(missing_ok=True)
+    with suppress(FileExistsError, OSError):  # another build has put it there
+        unpacked.rename(_copy(index.dist))
+        _note(index.dist).write_text(str(archive.package.sha256), encoding="ascii")
+
+
+def link(archives: Sequence[Archive], prefix: Path, baked: str, platform: str) -> None:
+    """Link packages, all of which are unpacked, into ``prefix``. Raises :class:`PrefixError`."""
+    task = {
+        "records": [_record(archive) for archive in archives],
+        "prefix": str(prefix),
+        "baked": baked,
+        "platform": platform,
+        "cache": str(cache_dir("pkgs")),
+        "room": str(prefix.parent),
+    }
+    try:
+        _ask(task, prefix.parent, archives, doing="linked", where=platform)
+    except PrefixError:
+        shutil.rmtree(prefix, ignore_errors=True)
+        raise
+
+
+def forget(dist: str) -> None:
+    """Remove a package's copy (``name-version-build``) from the cache; it will be unpacked anew from its archive."""
+    copy = _copy(dist)
+    try:
+        _note(dist).unlink(missing_ok=True)
+        shutil.rmtree(copy)
+    except FileNotFoundError:  # another build has forgotten it, too
+        pass
+    except OSError as error:
+        raise PrefixError(
+            f"a damaged copy cannot be removed: {error.strerror or error}",
+            where=str(copy),
+            remedy="Remove it by hand; it will be unpacked anew.",
+        ) from error
+
+
+def _ask(
+    task: Mapping[str, Any], room: Path, archives: Sequence[Archive], *, doing: str, where: str | None = None
+) -> None:
+    """Have the linker's process do a task with ``archives``. Raises :class:`PrefixError` if it fails, or crashes."""
+    words = [sys.executable, "-I", "-S", "-c", _START, *filter(os.path.isabs, sys.path)]
+    with tempfile.TemporaryFile(dir=room) as asked:
+        asked.write(json.dumps(task).encode())
+        asked.seek(0)
+        done = run(words, env={"HOME": str(room), "LANG": "C.UTF-8"}, cwd=room, stdin=asked, check=False)
+    where = where or (_named(archives[0]) if len(archives) == 1 else None)
+    if done.status != 0:
+        how = signal.Signals(-done.status).name if done.status < 0 else f"status {done.status}"
+        said = "".join(f"\n    {line}" for line in last_lines(done.stderr, 5))
+        raise PrefixError(
+            f"{counted(len(archives), 'package')} could not be {doing}: the linker crashed ({how}){said}",
+            where=where,
+            remedy="One of the packages has something that the linker does not stand: take another build of it. "
+            "And report this: it is a bug of the linker, py-rattler.",
+        )
+    answer = json.loads(done.stdout)
+    if not answer:
+        return
+    if answer["package"] is not None:
+        reason = f"not a conda package that can be {doing}: {answer['failed']}"
+        raise PrefixError(reason, where=_named(archives[answer["package"]]), remedy=_OTHER_BUILD)
+    raise PrefixError(f"the environment could not be {doing}: {answer['failed']}", where=where)
+
+
+def _unpackable(archive: Archive, room: Path) -> Path:
+    try:
+        return unpackable(archive.path, room)
+    except NotAPackage as error:
+        raise PrefixError(f"cannot be unpacked: {error}", where=archive.package.name, remedy=_OTHER_BUILD) from error
+
+
+def _record(archive: Archive) -> dict[str, Any]:
+    """The package's own metadata, which is complete where a lockfile entry is not (noarch, licence)."""
+    package, about = archive.package, archive.index().document
+    return {
+        "index": {**about, "subdir": subdir_of(about, package.platform)},
+        "size": archive.size,
+        "sha256": package.sha256,
+        "md5": package.md5,
+        "filename": package.filename,
+        "channel": package.channel,
+    }
+
+
+def _named(archive: Archive) -> str:
+    return f"{archive.package.name} ({archive.package.filename})"
+
+
+def _copy(dist: str) -> Path:
+    return cache_dir("pkgs") / dist
+
+
+def _note(dist: str) -> Path:
+    """Of which archive the copy is."""
+    return cache_dir("pkgs") / f".{dist}.sha256"
+
+
+def _locked(dist: str) -> Path:
+    """What the linker notes of a copy: of which archive it was when it was first linked."""
+    return cache_dir("pkgs") / f"{dist}.lock"

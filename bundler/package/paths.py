@@ -1,0 +1,56 @@
+"""Which paths a package may name.
+
+A path is below the prefix, written as the linker would write it, so that no two spellings mean one file. A backslash is
+a part of a name (systemd's units have them), but not where another system would read ``..`` behind it.
+"""
+
+from __future__ import annotations
+
+import re
+
+__all__ = ["BadPath", "checked_path", "link_leaves"]
+
+_NOWHERE = frozenset({"", ".", ".."})
+_LINKERS = frozenset({"conda-meta", "__clobbers__", "CACHEDIR.TAG"})
+"""What the linker writes to by itself, and through links if there are any."""
+
+
+class BadPath(ValueError):  # noqa: N818 -- never shown: who reads a package says which one it is
+    """A path that no package may name; says why, after ``which``."""
+
+
+def checked_path(path: object) -> str:
+    """``path``, if it is one that a package may name. Raises :class:`BadPath`."""
+    if not isinstance(path, str):
+        raise BadPath("is not a string")
+    parts = path.split("/")
+    if not _NOWHERE.isdisjoint(parts) or "\0" in path or "\\" in path or not path.isascii():
+        _look_closely(path, parts)
+    if parts[0] in _LINKERS:
+        raise BadPath("only the linker writes to")
+    return path
+
+
+def _look_closely(path: str, parts: list[str]) -> None:
+    if not path:
+        raise BadPath("is empty")
+    if "\0" in path:
+        raise BadPath("has a NUL in it")
+    if re.search(r"[\ud800-\udfff]", path):
+        raise BadPath("is not UTF-8")
+    if path.startswith("/"):
+        raise BadPath("is absolute")
+    if ".." in re.split(r"[/\\]", path):
+        raise BadPath("has .. in it")
+    if not _NOWHERE.isdisjoint(parts):
+        raise BadPath("is not normalized")
+
+
+def link_leaves(path: str, target: str) -> bool:
+    """Whether a relative link at ``path`` leads out of the prefix, or would on its way."""
+    depth = path.count("/")
+    for part in target.split("/"):
+        depth += -1 if part == ".." else part not in ("", ".")
+        if depth < 0:
+            return True
+    return False
