@@ -8,7 +8,7 @@ from __future__ import annotations
 
 import re
 
-__all__ = ["BadPath", "checked_path", "link_leaves"]
+__all__ = ["BadPath", "checked_path"]
 
 _NOWHERE = frozenset({"", ".", ".."})
 _LINKERS = frozenset({"conda-meta", "__clobbers__", "CACHEDIR.TAG"})
@@ -44,13 +44,3 @@ def _look_closely(path: str, parts: list[str]) -> None:
         raise BadPath("has .. in it")
     if not _NOWHERE.isdisjoint(parts):
         raise BadPath("is not normalized")
-
-
-def link_leaves(path: str, target: str) -> bool:
-    """Whether a relative link at ``path`` leads out of the prefix, or would on its way."""
-    depth = path.count("/")
-    for part in target.split("/"):
-        depth += -1 if part == ".." else part not in ("", ".")
-        if depth < 0:
-            return True
-    return False

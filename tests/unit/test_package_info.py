@@ -9,7 +9,6 @@ import pytest
 
 from bundler.package.copy import BadCopy, check_copy
 from bundler.package.info import BadInfo, Entry, read_entries, read_index
-from bundler.package.paths import link_leaves
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -189,20 +188,6 @@ def test_commands_that_are_fine() -> None:
         }
     )
     assert found.entry_points == (("x", "a.b:c.d"), ("y-z.1", "m:f[extra]"))
-
-
-@pytest.mark.parametrize(
-    ("where", "target", "leaves"),
-    [
-        ("a", "b", False),
-        ("lib/a", "../b", False),
-        ("lib/a", "../../b", True),
-        ("lib/a", "../../x/lib/b", True),
-        ("lib/a/b", "./.././../c", False),
-    ],
-)
-def test_links_that_leave(where: str, target: str, leaves: bool) -> None:
-    assert link_leaves(where, target) is leaves
 
 
 # --- the copy
