@@ -279,7 +279,7 @@ def payload_members(spec: Spec) -> list[Member]:
         Member(name="app/serve", content=spec.serve.encode(), mode=0o755),
         *(
             Member(name=f"share/{name}", content=(templates_dir() / "target" / f"{name}.sh").read_bytes())
-            for name in ("beam", "probe", "watch")
+            for name in ("beam", "gpu", "probe", "watch")
         ),
         *(Member(name=f"app/hook-{hook}", content=text.encode(), mode=0o755) for hook, text in spec.hooks),
         Member(name="share/health", content=(spec.health or "exit 0\n").encode()),

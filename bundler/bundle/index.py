@@ -163,10 +163,12 @@ class ServiceEntry(_Entry):
     watch_unit: str | None = None
     instances: Annotated[int, Field(ge=1, le=64)] | None = None
     reload: str | tuple[str, ...] | None = None
+    gpu_unit: str | None = None
     profile: str = ""
     health: dict[str, Any] | None = None
     exemptions: tuple[ExemptionEntry, ...] = ()
     watch_exemptions: tuple[ExemptionEntry, ...] = ()
+    gpu_exemptions: tuple[ExemptionEntry, ...] = ()
     overrides: tuple[OverrideEntry, ...] = ()
 
     def each(self) -> tuple[ServiceEntry, ...]:
@@ -188,7 +190,8 @@ class ServiceEntry(_Entry):
 
     def reason(self, unit: str, directive: str) -> str:
         """Why this unit of the service's is no better confined by this directive, as far as the build knows."""
-        told = self.watch_exemptions if unit == self.watch_unit else self.exemptions
+        own = {self.watch_unit: self.watch_exemptions, self.gpu_unit: self.gpu_exemptions}
+        told = own.get(unit, self.exemptions)
         found = (one for one in told if one.directive == directive)
         return next((f"{one.reason} ({one.because})" if one.because else one.reason for one in found), "")
 

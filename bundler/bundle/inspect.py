@@ -190,7 +190,7 @@ class Inspection:
         owners = (
             one
             for one in self.manifest.services
-            if unit.name in (one.unit, one.health_unit, one.watch_unit) or one.unit in hooked
+            if unit.name in (one.unit, one.health_unit, one.watch_unit, one.gpu_unit) or one.unit in hooked
         )
         return next((one.reason(unit.name, directive) for one in owners), "")
 

@@ -7,7 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
-from bundler.target.hardening import WATCH, exemptions
+from bundler.target.hardening import GPU, WATCH, exemptions
 from bundler.target.service import overridden
 
 if TYPE_CHECKING:
@@ -111,11 +111,13 @@ def _services(config: BundleConfig, identity: Identity, contents: Contents) -> l
             "instances": service.table.instances,
             "reload": service.table.reload,
             "watch_unit": service.watch_unit,
+            "gpu_unit": service.gpu_unit,
             "profile": service.table.profile,
             "hardening": service.table.hardening,
             "exemptions": [asdict(exemption) for exemption in exemptions(service, contents)],
             "overrides": [asdict(one) for one in overridden(config, service, identity.release_dir, contents)],
             "watch_exemptions": [asdict(exemption) for exemption in WATCH] if service.watch_unit else [],
+            "gpu_exemptions": [asdict(exemption) for exemption in GPU] if service.gpu_unit else [],
         }
         for service in config.services
     ]

@@ -303,6 +303,11 @@ class Service:
         return self._unit("-health", "timer") if self.table.health and self.table.health.watched else None
 
     @property
+    def gpu_unit(self) -> str | None:
+        """The oneshot that makes the GPU's device files before it starts."""
+        return f"{self.name}-gpu.service" if self.table.gpu else None
+
+    @property
     def retried(self) -> bool:
         """Whether it is started again when systemd has given it up."""
         return not self.table.schedule and self.table.retry and self.table.restart in ("always", "on-failure")
@@ -321,7 +326,7 @@ class Service:
     def units(self) -> tuple[str, ...]:
         """All of them."""
         health = (self.health_unit, self.watch_timer, self.watch_unit)
-        return tuple(filter(None, (self.unit, self.socket_unit, self.target, self.timer, *health)))
+        return tuple(filter(None, (self.unit, self.socket_unit, self.target, self.timer, *health, self.gpu_unit)))
 
     def problems(self) -> Iterator[str]:
         """What no single key can know: settings that exclude each other."""

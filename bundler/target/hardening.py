@@ -21,11 +21,13 @@ if TYPE_CHECKING:
     from bundler.target.contents import Contents
 
 __all__ = [
+    "GPU",
     "HARDENING",
     "WATCH",
     "Exemption",
     "confinement",
     "exemptions",
+    "gpu_confinement",
     "installer_confinement",
     "probe_confinement",
     "watch_confinement",
@@ -151,6 +153,29 @@ def watch_confinement() -> tuple[tuple[str, str], ...]:
 INSTALLER = _of_root("install.sh", "it writes root's files and speaks to systemd as root")
 """What is different for the units that run ``manage`` at boot, first-boot and recover. Rights that depend on the
 machine are added where the units are written (templates/install/confined.sh)."""
+
+
+_MAKES_DEVICES = "it makes the GPU's device files and loads the driver's modules"
+GPU = (
+    *_of_root("gpu = true", "only root makes devices"),
+    *(
+        Exemption(directive=directive, values=values, because="gpu = true", reason=_MAKES_DEVICES)
+        for directive, values in (
+            ("PrivateDevices", ()),
+            ("DevicePolicy", ()),
+            ("ProtectClock", ()),  # it allows the clock's device and so forbids all others
+            ("ProtectKernelModules", ()),
+            ("CapabilityBoundingSet", ("CAP_MKNOD CAP_SYS_MODULE CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE",)),
+            ("SystemCallFilter", ("@system-service", "~@privileged", "@chown", "@module")),
+        )
+    ),
+)
+"""What is different for the unit that makes the GPU's device files."""
+
+
+def gpu_confinement() -> tuple[tuple[str, str], ...]:
+    """For that unit; it needs no network."""
+    return (*_without(GPU), ("PrivateNetwork", "yes"), ("IPAddressDeny", "any"))
 
 
 def installer_confinement() -> tuple[tuple[str, str], ...]:

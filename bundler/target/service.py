@@ -9,6 +9,7 @@ from bundler.config.instances import VARIABLE
 from bundler.target.addresses import probe_addresses, service_addresses
 from bundler.target.contents import NOTHING
 from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
+from bundler.target.gpu import gpu_sections
 from bundler.target.hardening import confinement, probe_confinement
 from bundler.target.health import Sections, health_sections, timer_sections, watch_sections
 from bundler.target.hooks import hook_sections
@@ -102,6 +103,8 @@ def make_units(
         if service.watch_timer and service.watch_unit:
             found[service.watch_timer] = timer_sections(service, description=about)
             found[service.watch_unit] = watch_sections(service, config, description=about, release=release)
+        if service.gpu_unit:
+            found[service.gpu_unit] = gpu_sections(description=about, release=release)
         units += [_unit(name, config, release, sections, service) for name, sections in found.items()]
     for hook in config.hooks:
         where = f"hooks.{hook.key}"
@@ -132,12 +135,13 @@ def _service_sections(
     table = service.table
     after = _named(config, table.ordered_after)
     online = "network-online.target" if needs_network(config, service) else ""
+    first = tuple(filter(None, (online, service.gpu_unit)))
     sections = {
         "Unit": (
             ("Description", _description(config, service)),
-            ("After", " ".join(filter(None, ("network.target", service.socket_unit, online, *after)))),
+            ("After", " ".join(filter(None, ("network.target", service.socket_unit, *first, *after)))),
             *_given(
-                ("Wants", " ".join(filter(None, (online, *_named(config, table.wants))))),
+                ("Wants", " ".join((*first, *_named(config, table.wants)))),
                 ("Requires", " ".join(filter(None, (service.socket_unit, *_named(config, table.requires))))),
                 ("PartOf", service.target),
                 ("OnFailure", own_name(service.watch_unit or "") if service.retried else None),

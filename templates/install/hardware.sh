@@ -68,8 +68,8 @@ glibc_version() {
 # tells nothing (a Tegra's module counts otherwise, a CUDA is newer than this bundle) nvidia-smi knows.
 check_gpu() {
     [ -n "$CUDA$CUDA_ARCH$GPU" ] || return 0
-    gpu_driver=$(sed -n 's/^NVRM version:.*Kernel Module \(for [^ ]* \)\{0,1\} *\([0-9]\{1,\}\)\..*/\2/p' \
-        /proc/driver/nvidia/version 2>/dev/null) || :
+    gpu_version=$(nvidia_version)
+    gpu_driver=${gpu_version%%.*}
     gpu_cuda=
     if [ "${gpu_driver:-0}" -lt 100 ] || [ "$CUDA_DRIVER" -eq 0 ]; then
         gpu_cuda=$(ask_nvidia)
@@ -105,18 +105,6 @@ check_gpu_generation() {
             return 0
         }
     done
-}
-
-ask_nvidia() {
-    run_nvidia_smi | sed -n '/CUDA[ A-Z]* Version: *[0-9]/{s/.*CUDA[ A-Z]* Version: *\([0-9.]*\).*/\1/p;q;}'
-}
-
-# Never as root: it would load modules and make devices.
-run_nvidia_smi() {
-    have nvidia-smi && have setpriv || return 0
-    set -- setpriv --reuid=65534 --regid=65534 --clear-groups -- nvidia-smi "$@"
-    ! have timeout || set -- timeout 20 "$@"
-    "$@" 2>/dev/null || :
 }
 
 at_least() { # VERSION FLOOR: numbers with dots between them

@@ -6,6 +6,7 @@
 STATUS_WELL=yes
 STATUS_JSON=
 STATUS_SETTINGS=
+STATUS_GPU=null
 
 status() {
     need_release
@@ -13,6 +14,7 @@ status() {
     STATUS_PENDING=$(transaction_value phase)
     [ -n "$JSON" ] || tell_release
     each_service_of "$RELEASE" tell_service
+    ! uses_gpu || tell_gpu
     [ ! -r "$ETC/$NAME.env" ] || each_odd_setting "$ETC/$NAME.env" tell_setting
     [ -z "$STATUS_PENDING" ] || STATUS_WELL=
     [ -z "$JSON" ] || print_json
@@ -86,6 +88,22 @@ tell_setting() { # LINE SENTENCE: it is for people to judge
     fi
 }
 
+uses_gpu() {
+    for gpu_unit in "$ROOT/releases/$RELEASE/units"/*-gpu.service; do
+        [ -e "$gpu_unit" ] || return 1
+    done
+}
+
+tell_gpu() {
+    gpu_version=$(nvidia_version)
+    gpu_cuda=$(ask_nvidia)
+    if [ -n "$JSON" ]; then
+        STATUS_GPU="{\"driver\": $(quoted_or_null "$gpu_version"), \"cuda\": $(quoted_or_null "$gpu_cuda")}"
+    else
+        printf 'NVIDIA driver: %s%s\n' "${gpu_version:-not loaded}" "${gpu_cuda:+, supports CUDA $gpu_cuda}"
+    fi
+}
+
 tell_health() { # UNIT HEALTH-UNIT
     if [ -z "$2" ]; then # it is up, and nobody knows more
         tells_itself "$1" || told_health=none
@@ -108,6 +126,7 @@ print_json() {
   "previous": $(quoted_or_null "$STATUS_PREVIOUS"),
   "pending": $(quoted_or_null "$STATUS_PENDING"),
   "healthy": $([ -n "$STATUS_WELL" ] && echo true || echo false),
+  "gpu": $STATUS_GPU,
   "settings": [$STATUS_SETTINGS
   ],
   "units": [$STATUS_JSON

@@ -46,7 +46,7 @@ class Here:
 
     def check(self, shell: tuple[str, ...], **header: str) -> str:
         """What is said, ending in the number of problems."""
-        names = ("say", "preflight", "hardware")
+        names = ("say", "preflight", "gpu", "hardware")
         parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in names)
         values = "".join(f"{key}='{value}'\n" for key, value in (NOTHING | header).items())
         path = self.room / "script"

@@ -111,6 +111,18 @@ def test_a_low_port_costs_one_capability_and_the_user_namespace(tmp_path: Path) 
     assert left_out(tmp_path, "ports = [1024]") == set()
 
 
+def test_a_gpus_device_files_are_made_before_the_service_starts(tmp_path: Path) -> None:
+    config = config_of(tmp_path, "gpu = true")
+    units = {unit.name: render_unit(unit) for unit in make_units(config, RELEASE, frozenset())}
+    service, maker = units["hello.service"].splitlines(), units["hello-gpu.service"].splitlines()
+    assert "After=network.target hello-gpu.service" in service
+    assert "Wants=hello-gpu.service" in service
+    assert f"ExecStart=/bin/sh {RELEASE}/share/gpu" in maker
+    assert not any(line.startswith(("User=", "EnvironmentFile=", "PrivateDevices=", "DevicePolicy=")) for line in maker)
+    assert "CapabilityBoundingSet=CAP_MKNOD CAP_SYS_MODULE CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE" in maker
+    assert "NoNewPrivileges=yes" in maker
+
+
 def test_a_gpu_is_nvidias_devices_and_no_other(tmp_path: Path) -> None:
     with_gpu = lines(tmp_path, "gpu = true")
     assert "DeviceAllow=char-nvidia* rw" in with_gpu
