@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import asyncio
+import atexit
 import functools
 import json
+import shutil
 import tempfile
 import zipfile
 from contextlib import suppress
@@ -64,6 +66,7 @@ LINK: dict[str, Any] = {
 def _made() -> Path:
     """Real packages, made once a process."""
     room = Path(tempfile.mkdtemp(prefix="conda-bundler-fuzzed-"))
+    atexit.register(shutil.rmtree, room, ignore_errors=True)
     files: dict[str, bytes | File | Link] = {"share/x": b"x\n", "bin/y": File(content=b"#!/bin/sh\n", mode=0o755)}
     make_package(room / "channel", "mine", "1.0", files=files | {"share/l": Link("x")})
     make_package(room / "channel", "old", "1.0", files=files, extension=".tar.bz2")
