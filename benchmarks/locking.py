@@ -37,7 +37,7 @@ _API = ("torch", "transformers", "accelerate", "fastapi", "uvicorn")
 """The list of tests/large/ai-service; of torch the release that PyPI had for CPython 3.11 as it was recorded."""
 
 
-_GIVES_UP = r"(?i)(?:no|find any) (?:valid )?candidates? for [\w.-]+|timeout: sending signal"
+_GIVES_UP = r"[Uu]nable to find installation candidates for [\w.-]+(?: \([^)\n]*\))?|timeout: sending signal"
 _LIMIT = ("timeout", "--verbose", "1800")
 
 

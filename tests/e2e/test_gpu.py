@@ -29,8 +29,8 @@ mkdir -p /etc/systemd/system/hello-gpu.service.d
 printf '[Service]\\nProtectProc=default\\nProtectKernelTunables=no\\nProtectControlGroups=no\\n' \\
     >/etc/systemd/system/hello-gpu.service.d/proc.conf
 """
-# What the kernel says of a device file without a device. Which devices a service may open BPF programs of systemd's see to,
-# and a machine of ours may load none.
+# What the kernel says of a device file without a device. BPF programs of systemd's keep a service from other devices;
+# a machine of ours may load none.
 GONE = "No such device or address"
 TRIES = (
     "for device in nvidia0 nvidia-uvm; do (exec 3</dev/$device) || :; done 2>{state}/part; "
