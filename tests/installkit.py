@@ -242,7 +242,9 @@ def units(spec: Spec) -> dict[str, str]:
     found = {}
     for name, address in spec.sockets:
         lines = ["[Socket]", f"ListenStream={address}", "", "[Install]", "WantedBy=multi-user.target"]
-        found[f"{name}.socket"] = "\n".join(["[Unit]", f"Description={spec.release}", "", *lines, ""])
+        # as those that a build makes; else they would be started before whatever guards a boot
+        head = ["[Unit]", f"Description={spec.release}", "DefaultDependencies=no", "After=sysinit.target"]
+        found[f"{name}.socket"] = "\n".join([*head, "", *lines, ""])
     for name in spec.services:
         service = ["Type=exec", f"ExecStart={spec.release_dir}/app/serve", f"StateDirectory={spec.name}", *common]
         service += ["Restart=on-failure", "RestartSec=5", *spec.directives]

@@ -118,6 +118,7 @@ unhealthy() { # UNIT HEALTH-UNIT WHY
     complain error "$1 is not healthy: $3"
     journal_tail "$1"
     [ -z "$2" ] || journal_tail "$2"
+    tell_failed_socket "$1"
     UNHEALTHY=$1
     ! can_go_back || exit 14
     exit 15

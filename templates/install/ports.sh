@@ -146,7 +146,10 @@ unit_environment() { # UNITS-DIR UNIT OLD NEW
 named() { # SOCKET: " (process 123, nginx)"
     for named_dir in /proc/[0-9]*; do
         if has_socket "${named_dir#/proc/}" "$1"; then
-            printf ' (process %s, %s)' "${named_dir#/proc/}" "$(tr -cd '\041-\176' <"$named_dir/comm")"
+            named_pid=${named_dir#/proc/}
+            named_hint=
+            [ "$named_pid" != 1 ] || named_hint=': see systemctl list-sockets'
+            printf ' (process %s, %s%s)' "$named_pid" "$(tr -cd '\041-\176' <"$named_dir/comm")" "$named_hint"
             return 0
         fi
     done

@@ -59,6 +59,13 @@ start_own_socket() { # UNIT
     control start "$own_socket" || die 12 "systemctl start $own_socket failed" "See: journalctl -u $own_socket"
 }
 
+# "A dependency job failed" is all that systemd says of the service.
+tell_failed_socket() { # UNIT of the service
+    case $1 in
+        *.service) [ "$(property "${1%.service}.socket" ActiveState)" != failed ] || journal_tail "${1%.service}.socket" ;;
+    esac
+}
+
 # A socket whose service is restarted has been dealt with. One whose service the admin has stopped is as it was.
 start_socket() { # UNIT
     case "$WATCHED " in

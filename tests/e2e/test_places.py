@@ -220,6 +220,19 @@ def test_an_image_gets_user_and_secrets_at_its_first_boot(tmp_path: Path, suite:
         assert target.sh("find /etc/systemd/system -name 'hello*'") == ""
 
 
+def test_an_image_opens_its_sockets_at_its_first_boot(tmp_path: Path) -> None:
+    spec = Spec(
+        services=("web",), tables='[services.web]\ncommand = ["serve"]\nsocket = "{runtime}/web.sock"\nretry = false\n'
+    )
+    system = rootfs("bookworm", include=("busybox",))
+    state = into_image(system, write_bundle(spec, tmp_path / "bundle"), tmp_path)
+    with Machine(system, state=state) as machine:
+        target = Target(machine, tmp_path)
+        assert target.sh("systemctl is-active web.socket web") == "active\nactive"
+        assert target.sh("stat -c '%U %a' /run/web/web.sock") == "hello 660"
+        assert target.sh("systemctl show -p NRestarts --value web") == "0"
+
+
 def into_image(system: Path, bundle: Path, room: Path) -> Path:
     """Install into an image that lies over ``system``; what differs, for Machine's ``state``."""
     script = (
