@@ -29,7 +29,7 @@ DIRECTORIES = {
 _CREDENTIALS = ("LoadCredential", "SetCredential", "ImportCredential")
 _PROGRAMS = ("ExecStartPre", "ExecStart")
 _MAKE = 'mkdir -p "$0" && exec "$@"'
-_ENTER = 'mkdir -p "$0" && cd "$0" && exec "$@"'
+_ENTER = 'mkdir -p "$0" && cd "$0" && unset PWD OLDPWD && exec "$@"'
 _PREFIX = re.compile(r"[-@:+!|]*")
 
 

@@ -223,7 +223,7 @@ def test_with_credentials_each_program_makes_its_working_directory(tmp_path: Pat
     more = "[secrets]\nTOKEN = { delivery = 'credential' }\n[services.one]\ncommand = ['python', '${PORT}', '$x %']\n"
     more += "before_start = [['python', '-m', 'up']]\nworking_directory = '{state}/a/b'\n"
     lines = texts(tmp_path, more)["one.service"]
-    make = r'/bin/sh -c "mkdir -p \"$$0\" && cd \"$$0\" && exec \"$$@\"" /var/lib/hello/a/b'
+    make = r'/bin/sh -c "mkdir -p \"$$0\" && cd \"$$0\" && unset PWD OLDPWD && exec \"$$@\"" /var/lib/hello/a/b'
     assert [line for line in lines if line.startswith("Exec")] == [
         f"ExecStartPre={make} {RELEASE}/env/bin/python -m up",
         f'ExecStart={make} {RELEASE}/env/bin/python ${{PORT}} "$$x %%"',
