@@ -37,23 +37,22 @@ watch_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
     esac
     [ -n "$2" ] || set -- "$1" "" "$3" 30
     gate_deadline=$(($(seconds) + $3 + ${HEALTH_TIMEOUT:-$4}))
-    gate_restarts=$(property "$1" NRestarts)
+    look_at "$1"
+    gate_restarts=$look_restarts
     gate_pid=
     gate_since=
     gate_good=0
     gate_why="it is not up yet"
     while ! is_well "$1" "$2"; do
-        case $(property "$1" ActiveState) in
-            failed | inactive) unhealthy "$1" "$2" "it has ended" ;;
+        case $look_state in
+            failed* | inactive* | *,auto-restart*) unhealthy "$1" "$2" "it has ended" ;; # or waits to be started anew
         esac
-        case $(property "$1" SubState) in
-            auto-restart*) unhealthy "$1" "$2" "it has ended" ;; # and systemd waits to start it anew
-        esac
-        [ "$(property "$1" NRestarts)" = "$gate_restarts" ] || unhealthy "$1" "$2" "it ended and was restarted"
+        [ "$look_restarts" = "$gate_restarts" ] || unhealthy "$1" "$2" "it ended and was restarted"
         [ "$(seconds)" -lt "$gate_deadline" ] || unhealthy "$1" "$2" "$gate_why"
         nap
     done
-    [ "$(property "$1" NRestarts)" = "$gate_restarts" ] || unhealthy "$1" "$2" "it ended and was restarted"
+    look_at "$1"
+    [ "$look_restarts" = "$gate_restarts" ] || unhealthy "$1" "$2" "it ended and was restarted"
     if [ -n "$2" ] || tells_itself "$1"; then
         say "$1 is healthy"
     else
@@ -66,17 +65,37 @@ tells_itself() { # UNIT
     [ "$(property "$1" Type)" = notify ]
 }
 
+# Asks systemd once for all that a look wants to know: sets look_state ("active,running"), look_pid, look_restarts.
+look_at() { # UNIT
+    look_state=
+    look_pid=
+    look_restarts=
+    while IFS='=' read -r look_key look_value <&6; do
+        case $look_key in
+            ActiveState) look_state=$look_value$look_state ;;
+            SubState) look_state=$look_state,$look_value ;;
+            MainPID) look_pid=$look_value ;;
+            NRestarts) look_restarts=$look_value ;;
+        esac
+    done 6<<FOUND
+$(control show -p ActiveState -p SubState -p MainPID -p NRestarts "$1" 2>/dev/null || :)
+FOUND
+}
+
 # One look. Two good answers with a pause between them make a service well, or some seconds without a change where
 # there is no health check.
 is_well() { # UNIT HEALTH-UNIT
-    [ "$(property "$1" ActiveState)" = active ] || return 1
-    well_pid=$(property "$1" MainPID)
-    if [ "$well_pid" != "$gate_pid" ]; then
-        gate_pid=$well_pid
+    look_at "$1"
+    case $look_state in
+        active,*) ;;
+        *) return 1 ;;
+    esac
+    if [ "$look_pid" != "$gate_pid" ]; then
+        gate_pid=$look_pid
         gate_since=$(seconds)
         gate_good=0
     fi
-    if ! runs_our_code "$1" "$well_pid"; then
+    if ! runs_our_code "$1" "$gate_pid"; then
         gate_why="its process is not one of this release"
         return 1
     fi
@@ -85,7 +104,9 @@ is_well() { # UNIT HEALTH-UNIT
         return 1
     fi
     if [ -n "$2" ]; then
-        answers_well "$2"
+        answers_well "$2" && return 0
+        look_at "$1" # meanwhile it may have ended
+        return 1
     else
         [ "$(seconds)" -ge $((gate_since + QUIET_SECONDS)) ]
     fi

@@ -7,13 +7,16 @@ nothing has changed that anybody could see. The same command, run again, leaves 
 from __future__ import annotations
 
 import os
+import pickle
 from dataclasses import dataclass
+from functools import cache
 from typing import TYPE_CHECKING
 
 import pytest
 from everywhere import everywhere
 from faults import Fault, Figures, Operation, Plan, chosen, cut_power, rehearse, try_faults
 from installkit import COOKIE, Spec, but, write_bundle
+from once import once
 
 from bundler.config.project import Secret
 from bundler.machine import Machine, rootfs
@@ -109,31 +112,38 @@ INSTALLS = ("install", "upgrade")
 
 
 @pytest.fixture(scope="session")
-def begin(hello: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[World, tuple[str, ...]], Path]:
+def bundles(hello: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    def make() -> Path:
+        room = tmp_path_factory.mktemp("bundles")
+        for codec, second in (("gzip", SECOND), ("zstd", but(SECOND, tools=hello / TOOLS))):
+            for spec in (FIRST, second):
+                write_bundle(spec, room / codec / spec.version)
+        return room
+
+    return once(tmp_path_factory, "faults-bundles", make)
+
+
+@pytest.fixture(scope="session")
+def begin(bundles: Path, tmp_path_factory: pytest.TempPathFactory) -> Callable[[World, tuple[str, ...]], Path]:
     """The state of a machine on which some scripts were run, and an operator has changed a setting."""
-    room = tmp_path_factory.mktemp("begin")
-    for codec, second in (("gzip", SECOND), ("zstd", but(SECOND, tools=hello / TOOLS))):
-        for spec in (FIRST, second):
-            write_bundle(spec, room / codec / spec.version)
-    made: dict[tuple[str, tuple[str, ...]], Path] = {}
 
     def make(world: World, scripts: tuple[str, ...]) -> Path:
-        if (world.suite, scripts) not in made:
-            with Machine(system(world)) as machine:
-                machine.put("/root/cookie", b"0123456789abcdef0123456789abcdef\n")
-                # The program that hello brings wants the C library of the machine that has built it.
-                codec = "gzip" if world.suite == "bullseye" else "zstd"
-                for spec in (FIRST, SECOND):
-                    machine.copy_in(room / codec / spec.version, f"/root/{spec.version}")
-                for script in scripts:
-                    machine.run("sh", script, check=True)
-                if scripts:
-                    machine.run("sh", "-c", "echo PORT=9000 >>/etc/hello/hello.env", check=True)
-                machine.stop()
-                made[world.suite, scripts] = machine.snapshot(room / f"{world.suite}-{len(scripts)}")
-        return made[world.suite, scripts]
+        with Machine(system(world)) as machine:
+            machine.put("/root/cookie", b"0123456789abcdef0123456789abcdef\n")
+            # The program that hello brings wants the C library of the machine that has built it.
+            codec = "gzip" if world.suite == "bullseye" else "zstd"
+            for spec in (FIRST, SECOND):
+                machine.copy_in(bundles / codec / spec.version, f"/root/{spec.version}")
+            for script in scripts:
+                machine.run("sh", script, check=True)
+            if scripts:
+                machine.run("sh", "-c", "echo PORT=9000 >>/etc/hello/hello.env", check=True)
+            machine.stop()
+            return machine.snapshot(tmp_path_factory.mktemp("begin") / "state")
 
-    return make
+    return lambda world, scripts: once(
+        tmp_path_factory, f"faults-{world.suite}-{len(scripts)}", lambda: make(world, scripts)
+    )
 
 
 def system(world: World) -> Path:
@@ -141,25 +151,32 @@ def system(world: World) -> Path:
 
 
 @pytest.fixture(scope="session")
-def rehearsed(begin: Callable[[World, tuple[str, ...]], Path]) -> Callable[[str, World], Operation]:
-    made: dict[tuple[str, World], Operation] = {}
+def rehearsed(
+    begin: Callable[[World, tuple[str, ...]], Path], tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str, World], Operation]:
+    def make(name: str, world: World) -> Path:
+        scripts, words = OPERATIONS[name]
+        plan = Plan(
+            name=name,
+            argv=(*world.shell, *words),
+            rootfs=system(world),
+            begin=begin(world, scripts),
+            units=UNITS,
+            busybox=world.busybox,
+            already=ALREADY.get(name, ()),
+        )
+        kept = tmp_path_factory.mktemp("rehearsed") / "operation"
+        kept.write_bytes(pickle.dumps(rehearse(plan)))
+        return kept
 
-    def rehearse_once(name: str, world: World) -> Operation:
-        if (name, world) not in made:
-            scripts, words = OPERATIONS[name]
-            plan = Plan(
-                name=name,
-                argv=(*world.shell, *words),
-                rootfs=system(world),
-                begin=begin(world, scripts),
-                units=UNITS,
-                busybox=world.busybox,
-                already=ALREADY.get(name, ()),
-            )
-            made[name, world] = rehearse(plan)
-        return made[name, world]
+    def read(name: str, world: World) -> Operation:
+        operation = pickle.loads(
+            once(tmp_path_factory, f"faults-{name}-{world}", lambda: make(name, world)).read_bytes()
+        )
+        assert isinstance(operation, Operation)
+        return operation
 
-    return rehearse_once
+    return cache(read)
 
 
 # What is done, and at how many of an operation's steps. `make test` tries a half of these, `make test-all` all.

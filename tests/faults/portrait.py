@@ -6,7 +6,7 @@ import hashlib
 import re
 import stat
 import time
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
     from bundler.machine import Machine
 
-__all__ = ["Portrait", "Serving", "changes", "portray"]
+__all__ = ["Portrait", "Serving", "changes", "portray", "with_units_of"]
 
 # Of no concern: what a living system does by itself, the tests' own, and the second copies of the user database.
 _NOISE = re.compile(
@@ -74,6 +74,11 @@ def portray(machine: Machine, rootfs: Path, units: tuple[str, ...]) -> Portrait:
         if path.endswith("/secrets.env"):
             secrets |= dict(re.findall(r"(?m)^(\w+)=(.*)$", (content or b"").decode()))
     return Portrait(files=files, settled=settled, sizes=sizes, secrets=secrets, units=found)
+
+
+def with_units_of(machine: Machine, portrait: Portrait) -> Portrait:
+    """The portrait of another machine that was booted from the same state, with what runs on this one."""
+    return replace(portrait, units=_settled_units(machine, tuple(portrait.units)))
 
 
 def changes(before: Mapping[str, str], after: Mapping[str, str]) -> dict[str, str]:

@@ -14,7 +14,7 @@ from bundler.machine import Disk, Machine
 from bundler.process import run
 from faults.injection import KILLS, Fault, arm, calls, disarm, running, strike
 from faults.judgement import Operation, bytes_kept, completed, handled, interrupted
-from faults.portrait import portray
+from faults.portrait import portray, with_units_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Sequence
@@ -123,8 +123,7 @@ def _all_of(
 def _try(operation: Operation, chain: Sequence[Fault]) -> Outcome:
     struck, problems = 0, []
     with Machine(operation.rootfs, state=operation.begin, disk=Disk(size=_DISK)) as machine:
-        # Of the same state, but with this machine's own processes.
-        operation = replace(operation, before=portray(machine, operation.rootfs, operation.units))
+        operation = replace(operation, before=with_units_of(machine, operation.before))
         for fault in chain:
             arm(machine, fault, busybox=operation.busybox)
             answer = strike(machine, operation.argv, fault)
