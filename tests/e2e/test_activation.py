@@ -239,6 +239,9 @@ def test_an_image_asks_them_at_its_first_boot(bundle: Path) -> None:
         machine.run(
             "sh", "-c", "cp -a /srv/image/usr/local/lib/systemd /usr/local/lib/; cp -a /srv/image/etc/active /etc"
         )
+        machine.run(
+            "sh", "-c", "for f in passwd group shadow gshadow; do cp -a /srv/image/etc/$f /etc/; done", check=True
+        )
         # as that boot does it, in a unit that is confined
         booted = machine.run("sh", "-c", "systemctl daemon-reload && systemctl start active-first-boot")
         said = machine.run("journalctl", "-u", "active-first-boot", "-o", "cat", "--no-pager").stdout

@@ -113,9 +113,9 @@ def test_old_tags_fit(asker: Asker, pypi: Index, tag: str) -> None:
 
 
 def test_of_builds_of_a_wheel_the_last_is_taken(asker: Asker, pypi: Index) -> None:
-    for build in ("", "2-", "10-", "9b-"):
+    for build in ("", "2-", "10-", "9b-", "11-"):  # the last is neither the first nor the last of the names
         make_wheel(pypi.directory, "app", "1.0", tag=f"{build}py3-none-any")
-    assert asker.files("app") == ["app-1.0-10-py3-none-any.whl"]
+    assert asker.files("app") == ["app-1.0-11-py3-none-any.whl"]
 
 
 def test_what_is_for_newer_pythons_only(asker: Asker, pypi: Index) -> None:

@@ -11,10 +11,12 @@ import yaml
 from bundler.errors import ConfigError
 from bundler.lock.indexes import find_source, secrets_of, written_url
 from bundler.lock.interpreter import best_wheel
+from bundler.lock.lockfile import Lock, LockedPackage
 from bundler.lock.pip import pip_texts
 from bundler.lock.requirements import is_readable, read_pip_list
 from bundler.lock.shown import filtered, hidden
 from bundler.lock.unify import UNSEEN, LockedWheel, Platform, unify, unseen_by_conda_lock
+from bundler.lock.wheelpart import _provided
 from bundler.wheels.python import Python
 
 ENVIRONMENT = Path("environment.yml")
@@ -165,3 +167,23 @@ def test_categories_follow_from_who_needs_what(tmp_path: Path) -> None:
     unify(lockfile, [platform], None)
     custom = yaml.safe_load(lockfile.read_text())["metadata"]["custom_metadata"]
     assert unseen_by_conda_lock(custom, "linux-64") is None
+
+
+def test_of_two_conda_packages_of_one_project_the_one_of_another_name_brings_it() -> None:
+    """conda's xxhash is the C library, and its python-xxhash the project."""
+    packages = [
+        LockedPackage(
+            name=name,
+            version="1.0",
+            manager="conda",
+            platform="linux-64",
+            url=f"https://127.0.0.1/noarch/{name}-1.0-0.conda",
+            sha256=None,
+            md5=None,
+            depends=("python >=3.9",),
+        )
+        for name in ("app", "python-app")
+    ]
+    for order in (packages, packages[::-1]):
+        lock = Lock(path=Path("conda-lock.yml"), platform="linux-64", packages=tuple(order))
+        assert _provided(lock, {"python-app": "app"}) == {"app": packages[1]}
