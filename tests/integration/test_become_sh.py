@@ -15,7 +15,7 @@ from bundler.resources import templates_dir
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARTS = ("install/say", "install/files", "install/environment", "manage/run", "manage/become")
+PARTS = ("install/say", "install/files", "install/instances", "install/environment", "manage/run", "manage/become")
 # Tells what root's part ends with; who is not root cannot become anybody.
 SETPRIV = """#!/bin/sh
 [ "${4-}" != true ] || exit 0
@@ -60,7 +60,7 @@ def become(shell: tuple[str, ...], room: Path, *steps: str) -> subprocess.Comple
         (room / "bin" / name).chmod(0o755)
     text = "".join((templates_dir() / f"{part}.sh").read_text() for part in PARTS)
     text = text.replace("setpriv", "oursetpriv")  # busybox sh runs one of its own, whatever is in PATH
-    script = "\n".join(("set -eu", f"PROGRAM=manage NAME=hello RELEASE=1.0 ROOT={room}", text, *steps))
+    script = "\n".join(("set -eu", f"PROGRAM=manage OPERAND=hello NAME=hello RELEASE=1.0 ROOT={room}", text, *steps))
     env = {"PATH": f"{room}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "MANAGE_RUN": "yes", "LC_ALL": "C"}
     return subprocess.run([*shell, "-c", script], cwd=room, env=env, capture_output=True, text=True, check=False)
 
