@@ -23,8 +23,8 @@ confined_makes_user() {
 }
 
 # Its number is not root's; its processes are ended, its home is given to it. What scripts of packages do is their own
-# affair: some compile while they run.
+# affair: some compile while they run. setpriv calls capset before it gives its rights up.
 confined_asks_nobody() {
     printf 'CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL CAP_CHOWN\n'
-    printf 'SystemCallFilter=@setuid\nMemoryDenyWriteExecute=no\n'
+    printf 'SystemCallFilter=@setuid capset\nMemoryDenyWriteExecute=no\n'
 }
