@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
+from functools import cache
 from pathlib import Path
 
-__all__ = ["cache_dir", "templates_dir"]
+__all__ = ["cache_dir", "templates_digest", "templates_dir"]
 
 _PACKAGE = Path(__file__).parent
 
@@ -19,6 +21,16 @@ def templates_dir() -> Path:
     if (checkout / "pyproject.toml").is_file() and (checkout / "templates").is_dir():
         return checkout / "templates"
     return _PACKAGE / "templates"
+
+
+@cache
+def templates_digest() -> str:
+    """SHA-256 over the names and contents of all templates, 64 hex digits."""
+    base, digest = templates_dir(), hashlib.sha256()
+    for path in sorted(path for path in base.rglob("*") if path.is_file()):
+        digest.update(f"{path.relative_to(base).as_posix()}\0".encode())
+        digest.update(hashlib.sha256(path.read_bytes()).digest())
+    return digest.hexdigest()
 
 
 def cache_dir(room: str) -> Path:

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
 from bundler.digests import stream_sha256
-from bundler.resources import templates_dir
+from bundler.resources import templates_digest
 from bundler.target.activation import spec_variables
 
 if TYPE_CHECKING:
@@ -53,7 +53,7 @@ def identify(config: BundleConfig, lock: Lock, app: tuple[Member, ...]) -> Ident
     """The identity of the build of these inputs."""
     inputs = {
         "tool": __version__,
-        "templates": _templates_digest(),
+        "templates": templates_digest(),
         "config": _semantic(config),
         "variables": spec_variables(config.environments, config.categories),
         "lock": [asdict(package) for package in lock.packages],
@@ -97,11 +97,3 @@ def _content(member: Member) -> str:
         return ""
     with member.open() as file:
         return stream_sha256(file)
-
-
-def _templates_digest() -> str:
-    base, digest = templates_dir(), hashlib.sha256()
-    for path in sorted(path for path in base.rglob("*") if path.is_file()):
-        digest.update(f"{path.relative_to(base).as_posix()}\0".encode())
-        digest.update(hashlib.sha256(path.read_bytes()).digest())
-    return digest.hexdigest()

@@ -304,6 +304,7 @@ class Manifest(_Entry):
 
     schema_: Annotated[int, Field(alias="schema")]
     made_by: str
+    templates_sha256: str = ""
     name: str
     version: str
     description: str

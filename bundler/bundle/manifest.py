@@ -7,6 +7,7 @@ from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
+from bundler.resources import templates_digest
 from bundler.target.hardening import GPU, WATCH, exemptions
 from bundler.target.service import overridden
 
@@ -43,6 +44,7 @@ def make_manifest(
     document = {
         "schema": SCHEMA,
         "made_by": f"conda-bundler {__version__}",
+        "templates_sha256": templates_digest(),
         "name": config.name,
         "version": config.version,
         "description": config.description,

@@ -11,6 +11,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bundler import __version__
+from bundler.resources import templates_digest
 from bundler.target.render import InstallScript, render_install, render_manage
 from bundler.target.requirements import Requirements
 
@@ -27,8 +28,11 @@ _HEADER = re.compile(r"\n# --- what this bundle is -.*?(?=\n# --- )", re.DOTALL)
 
 
 def is_our_version(manifest: Manifest) -> bool:
-    """Whether this very version has made the bundle, so that its programs can be compared."""
-    return manifest.made_by == f"conda-bundler {__version__}"
+    """Whether this very version has made the bundle, with these very templates: then its programs can be compared.
+
+    Between two releases, checkouts of one version differ.
+    """
+    return manifest.made_by == f"conda-bundler {__version__}" and manifest.templates_sha256 == templates_digest()
 
 
 def is_our_install(text: str) -> bool:

@@ -81,7 +81,7 @@ class Verification:
         said = (
             f"is whole, and its programs are those that conda-bundler {__version__} writes"
             if self.programs_compared
-            else f"is whole; its programs were not compared: they are not of conda-bundler {__version__}"
+            else f"is whole; its programs were not compared: they are not of this conda-bundler ({__version__})"
         )
         return (
             f"{self.bundle}: {self.name} {self.release} {said}",

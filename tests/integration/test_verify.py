@@ -294,14 +294,16 @@ def test_secrets_that_are_not_the_manifests(bundle: Path) -> None:
     assert "its secrets are not the manifest's" in refused(bundle)
 
 
-def test_programs_of_another_version_are_not_compared_and_it_is_said(bundle: Path) -> None:
+@pytest.mark.parametrize("changed", [{"made_by": "conda-bundler 0.0.1"}, {"templates_sha256": "0" * 64}])
+def test_programs_of_another_version_are_not_compared_and_it_is_said(bundle: Path, changed: dict[str, str]) -> None:
     manage = bundle / "manage"
     manage.write_text(manage.read_text().replace("set -eu\n", "set -eu\nid\n", 1))
     script = bundle / "install.sh"
-    script.write_text(
-        re.sub(r"^TOOL_VERSION=.*", "TOOL_VERSION=0.0.1", script.read_text(), count=1, flags=re.MULTILINE)
-    )
-    reseal(bundle, made_by="conda-bundler 0.0.1")
+    if "made_by" in changed:
+        script.write_text(
+            re.sub(r"^TOOL_VERSION=.*", "TOOL_VERSION=0.0.1", script.read_text(), count=1, flags=re.MULTILINE)
+        )
+    reseal(bundle, **changed)
     report = verify(bundle, QUIET)
     assert not report.programs_compared
     assert report.not_compared[:2] == ("install.sh", "manage")
