@@ -122,7 +122,10 @@ remove_traces() {
     done
     # shellcheck disable=SC2086 # names of units have no blanks
     remove_run_dirs $RUN_DIRS
-    ! owns "user $SERVICE_USER" || remove_user
+    if owns "user $SERVICE_USER"; then
+        remove_leavings
+        remove_user
+    fi
     remove_root
     rm -f "$RECORD"/.*.new "$RECORD/owned" "$RECORD/transaction" ||
         die 12 "cannot remove $RECORD"

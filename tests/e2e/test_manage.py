@@ -313,6 +313,10 @@ def test_purge_leaves_nothing(target: Target) -> None:
     good(target, but(SPEC, services=("hello", "hello-b")))
     good(target, but(SPEC, version="2.0"))
     target.sh("echo mine >/var/lib/hello/state")
+    target.sh(
+        "mkdir -p /tmp/left/in; echo x >/var/tmp/left; echo x >/dev/shm/left; ln -s /etc/passwd /tmp/left/in/link"
+    )
+    target.sh("chown -hR hello /tmp/left /var/tmp/left /dev/shm/left; echo roots >/tmp/kept")
 
     for no in (b"", b"\n", b"yes\n"):
         asked = target.manage("uninstall", "--purge", stdin=no)
@@ -325,6 +329,7 @@ def test_purge_leaves_nothing(target: Target) -> None:
     assert target.sh(f"cat {names}") == accounts
     assert target.sh("systemctl list-units --all --plain --no-legend 'hello*'") == ""
     assert target.sh("ls -A /run/conda-bundler") in ("", "lock")
+    assert target.sh("find /tmp /var/tmp /dev/shm -name left -o -name kept") == "/tmp/kept"
 
 
 def test_purge_after_uninstall_from_the_bundle(target: Target) -> None:
