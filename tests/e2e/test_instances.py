@@ -37,7 +37,8 @@ open(my $key, "<", $ENV{KEY_FILE} // "/dev/null"); my $secret = <$key> // "none\
 while (1) {
     die "told to\n" if -e "$state/die-$name";
     my $link = $server->accept or next;
-    sysread($link, my $question, 1000);
+    my $question = ""; # what is closed with something unread is reset
+    1 while $question !~ /\r\n\r\n/ and sysread($link, $question, 1000, length $question);
     my $code = -e "$state/ill-$name" ? 500 : 200;
     print $link "HTTP/1.0 $code OK\r\n\r\n$name $ENV{INSTANCE} $ENV{DIR} $reloads ", length $secret, "\n";
     close $link;
