@@ -36,6 +36,7 @@ whose_unit() { # FILE
 check_names() {
     ! is_system_name "$NAME" ||
         problem "the name $NAME is the system's, or this installer's own" "Give the bundle another name."
+    names_checked=
     each_service check_run_dir
 }
 
@@ -49,6 +50,11 @@ is_system_name() { # NAME
 
 check_run_dir() { # UNIT
     run_name=${1%.service}
+    run_name=${run_name%%@*} # instances share it
+    case " $names_checked " in
+        *" $run_name "*) return 0 ;;
+    esac
+    names_checked="$names_checked $run_name"
     if is_system_name "$run_name"; then
         problem "the service $run_name would get /run/$run_name, which is the system's, or this installer's own" \
             "Give the service another name."

@@ -5,7 +5,7 @@
 
 own_run_dirs() {
     [ -z "$IMAGE" ] || return 0
-    for run_unit in $(owned_paths unit | sed -n 's|.*/\([^/]*\)\.service$|\1|p'); do
+    for run_unit in $(owned_paths unit | sed -n -e 's|@\.service$|.service|' -e 's|.*/\([^/]*\)\.service$|\1|p'); do
         run_dir=/run/$run_unit
         [ ! -d "$run_dir" ] || [ -L "$run_dir" ] ||
             find "$run_dir" -prune -user "$SERVICE_USER" 2>/dev/null || :

@@ -48,7 +48,8 @@ while (1) {
     tell_systemd("WATCHDOG=1") unless -e "$state/mute-$name";
     next unless $link;
     if (-e "$state/mute-$name") { push @kept, $link; next }
-    sysread($link, my $question, 1000);
+    my $question = ""; # what is closed with something unread is reset
+    1 while $question !~ /\r\n\r\n/ and sysread($link, $question, 1000, length $question);
     print $link "HTTP/1.0 200 OK\r\n\r\nall is well with $name\n";
     close $link;
 }

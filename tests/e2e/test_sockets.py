@@ -46,7 +46,8 @@ if (($ENV{LISTEN_PID} // 0) == $$) {
 }
 while (!$end) {
     accept my $link, $server or next;
-    sysread $link, my $question, 1000;
+    my $question = ""; # what is closed with something unread is reset
+    1 while $question !~ /\r\n\r\n/ and sysread $link, $question, 1000, length $question;
     syswrite $link, "HTTP/1.0 200 OK\r\n\r\n$0\n";
     close $link;
 }

@@ -32,8 +32,8 @@ def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return tuple(request.param)
 
 
-def said(shell: tuple[str, ...], record: Path, name: str, service: str, user: str = "root") -> str:
-    text = HEAD + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
+def said(shell: tuple[str, ...], record: Path, name: str, service: str, user: str = "root", head: str = HEAD) -> str:
+    text = head + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
     argv = [*shell, "-c", f"{text}\ncheck_names\nexit $PROBLEMS", "test", str(record), name, service, user]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == done.stderr.count("error:"), done.stderr
@@ -52,6 +52,13 @@ def test_what_the_system_is_called(shell: tuple[str, ...], record: Path, name: s
     assert f"would get /run/{name}, which is the system's" in said(shell, record, "hello", name)
     assert is_reserved(name)
     assert is_reserved_service(name)
+
+
+def test_what_instances_share_is_told_once(shell: tuple[str, ...], record: Path) -> None:
+    text = HEAD.replace(
+        '"$SERVICE.service" - 1 1 -; }', '"$SERVICE@1.service" - 1 1 -; "$1" "$SERVICE@2.service" - 1 1 -; }'
+    )
+    assert said(shell, record, "hello", "systemd", head=text).count("would get /run/systemd") == 1
 
 
 @pytest.fixture
