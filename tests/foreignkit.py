@@ -147,6 +147,7 @@ def build(
     given = [f"--channel={channel.as_uri()}" for channel in channels]
     done = run("build", project, *given, "--output-dir", output, "--json", *options, env=env)
     assert done.returncode == 0, done.stderr
+    output.with_suffix(".stderr").write_text(done.stderr)
     return dict(_by_platform(done.stdout))
 
 

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
 
 __all__ = ["TARGETS"]
 
-PARTS = ("say", "places", "files", "inventory", "record", "settings", "environment")
+PARTS = ("harmless", "say", "places", "files", "inventory", "record", "instances", "settings", "environment")
 HEAD = """set -eu
 LC_ALL=C PROGRAM=test NAME=hello IMAGE= RELEASE=1.0-0123456789ab RECORD=$PWD/record WORK=$PWD/work ROOT=$PWD/root
 ETC=$PWD/etc SERVICE_USER=hello UNIT_DIR=/usr/local/lib/systemd/system

@@ -16,7 +16,7 @@ from bundler.resources import templates_dir
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARTS = ("say", "files", "environment", "preflight", "libraries")
+PARTS = ("harmless", "say", "files", "environment", "preflight", "libraries")
 HERE = next(
     name for name, machine in MACHINES.items() if machine == subprocess.check_output(["uname", "-m"], text=True).strip()
 )

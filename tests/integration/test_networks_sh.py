@@ -15,7 +15,9 @@ VERSION_1 = "return 1"
 
 def said(shell: tuple[str, ...], grep: str, **header: str) -> str:
     values = {"NETWORKS": "web, worker", "IMAGE": "", "SYSTEMD": "yes", "BARE": ""} | header
-    parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in ("say", "networks"))
+    parts = "".join(
+        (templates_dir() / "install" / f"{name}.sh").read_text() for name in ("harmless", "say", "networks")
+    )
     text = "".join(f"{key}='{value}'\n" for key, value in values.items())
     # a function, for busybox goes before PATH
     script = f"set -eu\nPROGRAM=install.sh\n{text}{parts}grep() {{ {grep}; }}\ncheck_networks\n"
