@@ -10,6 +10,7 @@ import json
 import subprocess
 import sys
 import sysconfig
+import tempfile
 from pathlib import Path
 
 from tinychannel import File, Link
@@ -36,7 +37,7 @@ def real_python() -> dict[str, bytes | File | Link]:
     files: dict[str, bytes | File | Link] = {
         f"bin/python{VERSION}": File(content=_PROGRAM.encode(), mode=0o755),
         "bin/python": Link(f"python{VERSION}"),
-        f"{_HOME}/bin/python{VERSION}": File(content=Path(sys.executable).resolve().read_bytes(), mode=0o755),
+        f"{_HOME}/bin/python{VERSION}": File(content=_stripped(Path(sys.executable)), mode=0o755),
     }
     done = subprocess.run([sys.executable, "-I", "-S", "-c", _WANTED], capture_output=True, text=True, check=True)
     standard = Path(sysconfig.get_path("stdlib"))
@@ -45,5 +46,12 @@ def real_python() -> dict[str, bytes | File | Link]:
             files[f"{_HOME}/lib/python{VERSION}/{Path(name).relative_to(standard)}"] = Path(name).read_bytes()
     library = Path(str(sysconfig.get_config_var("LIBDIR"))) / str(sysconfig.get_config_var("INSTSONAME"))
     if library.suffix != ".a" and library.exists():
-        files[f"{_HOME}/lib/{library.name}"] = library.read_bytes()
+        files[f"{_HOME}/lib/{library.name}"] = _stripped(library)
     return files
+
+
+def _stripped(path: Path) -> bytes:
+    """Without symbols, which are most of it."""
+    with tempfile.NamedTemporaryFile() as file:
+        subprocess.run(["strip", "--strip-unneeded", "-o", file.name, path.resolve()], check=True)
+        return Path(file.name).read_bytes()

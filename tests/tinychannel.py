@@ -161,5 +161,5 @@ def _open(archive: Path) -> Iterator[tarfile.TarFile]:
         with tarfile.open(archive, "w:bz2") as tar:
             yield tar
     else:
-        with conda_builder(archive.name.removesuffix(".conda"), archive.parent) as tar:
+        with conda_builder(archive.name.removesuffix(".conda"), archive.parent, compression_level=1) as tar:
             yield tar
