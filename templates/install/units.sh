@@ -104,6 +104,9 @@ let_go() { # UNIT FILE: stopped, disabled and linked to from nowhere
 
 stop_for_good() { # UNIT UNIT-TO-STOP-WITH-IT
     [ "$SYSTEMD" = yes ] || return 0
+    case $1 in
+        *@.*) return 0 ;; # a template does not run
+    esac
     control stop ${2:+"$2"} "$1" >/dev/null 2>&1 || :
     case $(property "$1" ActiveState) in
         '') die 12 "systemctl does not say whether $1 still runs" "Try it by hand to see why: systemctl status $1" ;;
