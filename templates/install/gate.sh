@@ -51,8 +51,10 @@ watch_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
         [ "$look_restarts" = "$gate_restarts" ] || unhealthy "$1" "$2" "it ended and was restarted"
         if [ "$(seconds)" -ge "$gate_deadline" ]; then
             # one good answer is worth one more question
-            [ "$gate_good" -eq 1 ] && [ -z "$gate_more" ] || unhealthy "$1" "$2" "$gate_why"
-            gate_more=yes
+            case $gate_good$gate_more in
+                1) gate_more=yes ;;
+                *) unhealthy "$1" "$2" "$gate_why" ;;
+            esac
         fi
         nap
     done

@@ -5,11 +5,19 @@
 
 own_run_dirs() {
     [ -z "$IMAGE" ] || return 0
-    for run_unit in $(owned_paths unit | sed -n -e 's|@\.service$|.service|' -e 's|.*/\([^/]*\)\.service$|\1|p'); do
+    for run_unit in $(own_services); do
         run_dir=/run/$run_unit
         [ ! -d "$run_dir" ] || [ -L "$run_dir" ] ||
             find "$run_dir" -prune -user "$SERVICE_USER" 2>/dev/null || :
     done
+}
+
+# Without systemd no unit is installed: the releases tell.
+own_services() {
+    {
+        owned_paths unit
+        ls "$ROOT"/releases/*/units 2>/dev/null || :
+    } | sed -n -e 's|@\.service$|.service|' -e 's|.*/||' -e 's|\.service$||p' | sort -u
 }
 
 remove_run_dirs() { # DIR...
