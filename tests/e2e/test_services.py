@@ -175,7 +175,7 @@ def state(target: Target, unit: str) -> str:
 
 
 def answers(target: Target, port: int) -> bool:
-    ask = f"exec 3<>/dev/tcp/127.0.0.1/{port} && echo >&3 && grep -q 'all is well' <&3"
+    ask = f"exec 3<>/dev/tcp/127.0.0.1/{port} && printf 'GET / HTTP/1.0\\r\\n\\r\\n' >&3 && grep -q 'all is well' <&3"
     return target.machine.run("bash", "-c", ask).status == 0
 
 
