@@ -12,7 +12,7 @@ import shutil
 import subprocess
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from hypothesis import HealthCheck, given, settings
@@ -295,7 +295,7 @@ def test_secrets_that_are_not_the_manifests(bundle: Path) -> None:
 
 
 @pytest.mark.parametrize("changed", [{"made_by": "conda-bundler 0.0.1"}, {"templates_sha256": "0" * 64}])
-def test_programs_of_another_version_are_not_compared_and_it_is_said(bundle: Path, changed: dict[str, str]) -> None:
+def test_programs_of_another_version_are_not_compared_and_it_is_said(bundle: Path, changed: dict[str, Any]) -> None:
     manage = bundle / "manage"
     manage.write_text(manage.read_text().replace("set -eu\n", "set -eu\nid\n", 1))
     script = bundle / "install.sh"
