@@ -26,6 +26,7 @@ if TYPE_CHECKING:
 __all__ = ["cli", "main"]
 
 _EXIT_SMOKE = 8
+_EXIT_MISSING = 9
 
 
 def main() -> None:
@@ -70,11 +71,31 @@ def init(directory: Path, quiet: bool, starting_point: str) -> Any:
 
 
 @_command
-def schema(quiet: bool) -> Any:
-    """Print the JSON schema of bundle.toml."""
-    from bundler.config.schema import make_schema
+@click.argument(
+    "subject",
+    default="bundle.toml",
+    metavar="[SUBJECT]",
+    type=NearChoice(
+        [
+            *("bundle.toml", "build", "completion", "diff", "doctor", "error", "init", "inspect", "lock", "progress"),
+            *("smoke", "verify"),
+        ]
+    ),
+)
+def schema(subject: str, quiet: bool) -> Any:
+    """Print a JSON schema, of bundle.toml by default.
 
-    document = make_schema()
+    SUBJECT is bundle.toml (the default), a command, for what it prints with --json, `error`, for what any command
+    prints with --json when it fails, or `progress`, for a line of --progress json.
+    """
+    if subject == "bundle.toml":
+        from bundler.config.schema import make_schema
+
+        document = make_schema()
+    else:
+        from bundler.outputs import output_schema
+
+        document = output_schema(subject)
     return [json.dumps(document, indent=2, sort_keys=True)], document
 
 
@@ -177,12 +198,13 @@ def build(directory: Path, quiet: bool, output: Path, **options: Any) -> Any:
     """
     from bundler.build import BuildOptions
     from bundler.build import build as run_build
+    from bundler.bundle.summary import summary
     from bundler.progress import make_progress
 
     config = load(directory, options)
     choices = BuildOptions(output=output.resolve(), **options)
     bundles = run_build(config, choices, make_progress(quiet=quiet))
-    lines = [f"{bundle.path}  {bundle.size / 1e6:.1f} MB  {bundle.identity.release}" for bundle in bundles]
+    lines = [line for bundle in bundles for line in summary(bundle)]
     return lines, {"bundles": [bundle.document() for bundle in bundles]}
 
 
@@ -273,3 +295,23 @@ def completion(shell: str, quiet: bool) -> Any:
 
     script = completion_script(cli, "conda-bundler", shell)
     return [script], {"shell": shell, "script": script}
+
+
+@_command
+@click.option(
+    "--for",
+    "purposes",
+    multiple=True,
+    type=NearChoice(["build", "smoke", "server"]),
+    help="Check only what this needs, and exit 9 if any of it is missing; repeatable.",
+)
+def doctor(purposes: tuple[str, ...], quiet: bool) -> Any:
+    """Check this machine for missing tools.
+
+    Lists what is here to build bundles, to try them with `smoke` and to install them on this machine as a server, and
+    how to get what is missing. Without --for only what `build` needs decides the exit code.
+    """
+    from bundler.doctor import diagnose
+
+    diagnosis = diagnose(purposes)
+    return diagnosis.lines(), diagnosis.document(), 0 if diagnosis.healthy else _EXIT_MISSING

@@ -53,7 +53,10 @@ PAGES = {
         ),
     ),
     "schema": Page(
-        examples=(("Let an editor check bundle.toml", "conda-bundler schema > bundle.schema.json"),),
+        examples=(
+            ("Let an editor check bundle.toml", "conda-bundler schema > bundle.schema.json"),
+            ("What `build --json` prints", "conda-bundler schema build"),
+        ),
     ),
     "lock": Page(
         examples=(
@@ -99,6 +102,13 @@ PAGES = {
             ),
         ),
         exits=(7, 8, 9),
+    ),
+    "doctor": Page(
+        examples=(
+            ("Check what building needs", "conda-bundler doctor"),
+            ("Fail unless smoke tests can run here, too", "conda-bundler doctor --for build --for smoke"),
+        ),
+        exits=(9,),
     ),
     "completion": Page(
         examples=(
