@@ -60,7 +60,16 @@ def test_a_project_from_lock_to_diff(room: Path) -> None:
     assert locked["packages"] == {"linux-64": 3}
     assert answer("lock", project, *channel, "--check")["fresh"] is True
 
-    words: list[str | Path] = [sys.executable, "-m", "bundler", "build", project, *channel, "--output-dir", room / "dist"]
+    words: list[str | Path] = [
+        sys.executable,
+        "-m",
+        "bundler",
+        "build",
+        project,
+        *channel,
+        "--output-dir",
+        room / "dist",
+    ]
     done = subprocess.run([*words, "--json", "--progress", "json"], capture_output=True, text=True, check=True)
     (built,) = json.loads(done.stdout)["bundles"]
     check("build", json.loads(done.stdout))
