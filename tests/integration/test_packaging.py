@@ -67,6 +67,8 @@ def test_the_sdist_holds_what_a_distributor_needs(built: Path) -> None:
         "hatch_build.py",
         "recipe/recipe.yaml",
         "docs/commands.md",
+        "action.yml",
+        "ci/gitlab.yml",
     }
     assert wanted | {"examples/hello/bundle.toml", "bundler/cli.py", "benchmarks/__main__.py"} <= names
     assert not any(name.startswith(("build/", "dist/", ".venv/")) for name in names)
