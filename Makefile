@@ -10,6 +10,7 @@
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
 #   make sweep GROUPS=web,data               some groups of them
 #   make requirements                        writes requirements.txt anew, after a change to pyproject.toml
+#   make release                             sdist, wheel, checksums and changes of the tagged commit -> dist/release
 #   make fuzz FUZZ_SECONDS=600               other bytes for every parser of foreign ones; a minute in all, unless said
 #   make test-large                          two environments of several gigabytes: 40 GB of disk and half an hour
 
@@ -37,7 +38,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench test test-all test-large sweep fuzz lint requirements clean
+.PHONY: bundle channel bench test test-all test-large sweep fuzz lint requirements release clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -90,6 +91,10 @@ lint: .venv/.ready
 requirements: .venv/.ready
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --generate-hashes $(UPGRADE) \
 		--custom-compile-command 'make requirements' --output-file requirements.txt pyproject.toml
+
+# Offline; the last lines say how to upload.
+release: .venv/.ready
+	$(BIN)/python ci/release.py
 
 clean:
 	rm -rf build dist
