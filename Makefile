@@ -11,6 +11,7 @@
 #   make sweep GROUPS=web,data               some groups of them
 #   make requirements                        writes requirements.txt anew, after a change to pyproject.toml
 #   make fuzz FUZZ_SECONDS=600               other bytes for every parser of foreign ones; a minute in all, unless said
+#   make docs                                the documentation as a site, in build/site
 #   make test-large                          two environments of several gigabytes: 40 GB of disk and half an hour
 
 PYTHON ?= python3
@@ -37,7 +38,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench test test-all test-large sweep fuzz lint requirements clean
+.PHONY: bundle channel bench test test-all test-large sweep fuzz lint docs requirements clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -60,7 +61,7 @@ test test-all: .venv/.ready lint
 # come first, and unit tests, a moment each, fill the end.
 	$(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder $(MARKED) $(TESTS)
 
-# Not a part of `make test`: what it needs of disk, memory and time is in the README.
+# Not a part of `make test`: what it needs of disk, memory and time is in CONTRIBUTING.md.
 test-large: .venv/.ready
 	tests/tools
 	$(BIN)/pytest $(LARGE)
@@ -78,6 +79,11 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+docs: .venv/.ready
+	$(BIN)/python -m zensical build --strict
+# Which translations are behind; `python tests/translations.py --mark` says that they no longer are.
+	$(BIN)/python tests/translations.py
 
 # Every file that is installed has one of the digests in requirements.txt, hatchling's among them, which builds our own.
 .venv/.ready: pyproject.toml requirements.txt
