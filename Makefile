@@ -8,7 +8,7 @@
 #   make test TESTS=tests/e2e WORKERS=0      a part of the tests, one after the other
 #   make test-all                            all of them on each system and shell, and all faults
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
-#   make sweep GROUPS=web,data               some groups of them
+#   make sweep GROUPS=web,data               some groups of them; GROUPS=learning PROJECTS=ray: some projects
 #   make requirements                        writes requirements.txt anew, after a change to pyproject.toml
 #   make fuzz FUZZ_SECONDS=600               other bytes for every parser of foreign ones; a minute in all, unless said
 #   make docs                                the documentation as a site, in build/site
@@ -22,6 +22,7 @@ SIZES ?= 1,3
 TESTS ?=
 LARGE ?= tests/large
 GROUPS ?=
+PROJECTS ?=
 UPGRADE ?=
 FUZZ_SECONDS ?= 60
 FUZZ ?=
@@ -69,7 +70,7 @@ test-large: .venv/.ready
 # Not a part of `make test`: some 15 GB of wheels from PyPI, unpacked in build/sweep.
 sweep: .venv/.ready
 	tests/tools
-	PYTHONPATH=tests:. $(BIN)/python -m sweep $(addprefix --groups=,$(GROUPS))
+	PYTHONPATH=tests:. $(BIN)/python -m sweep $(addprefix --groups=,$(GROUPS)) $(addprefix --projects=,$(PROJECTS))
 
 # Not a part of `make test`, which gives each target a few inputs. FUZZ=wheel: the targets whose name has that in it.
 fuzz: .venv/.ready
