@@ -1,7 +1,7 @@
 # Two commands do everything: `make bundle` and `make test`. Each sets up what it needs, in .venv and build/.
 #
 #   make bundle                              examples/hello from the local channel -> dist/hello-….tar
-#   make bundle EXAMPLE=jupyter VERSION=2.0  another example (inference/v1, inference/v2, elixir), another version
+#   make bundle EXAMPLE=jupyter VERSION=2.0  another example (celery, elixir, flask, inference/v1, inference/v2), another version
 #   make bundle EXAMPLE=~/my-project CHANNEL=conda-forge
 #   make bench                               how fast it is, beside what people use today
 #   make bench SIZES=1,3,10                  larger environments too: some 20 GB of disk and half an hour
@@ -32,7 +32,7 @@ WORKERS ?= $(shell expr $$(nproc) \* 2)
 BIN := .venv/bin
 PROJECT := $(if $(wildcard examples/$(EXAMPLE)),examples/$(EXAMPLE),$(EXAMPLE))
 # What the example needs beside the everyday packages has a channel of its own.
-SETS := $(filter jupyter inference elixir,$(firstword $(subst /, ,$(EXAMPLE))))
+SETS := $(filter celery elixir flask inference jupyter,$(firstword $(subst /, ,$(EXAMPLE))))
 LOCAL := $(CURDIR)/build/channel$(addprefix -,$(SETS))
 OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-packages $(LOCAL)/virtual-packages.yml,\
 	--channel $(CHANNEL)) \

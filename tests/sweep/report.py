@@ -1,4 +1,4 @@
-"""What a sweep has found, as JSON and as a page of the documentation; a run of some groups leaves the others as they were."""
+"""What a sweep has found, as JSON and as a page of the documentation; a run of some leaves the others."""
 
 from __future__ import annotations
 

@@ -143,6 +143,7 @@ def test_url_is_filled_from_the_process_environment() -> None:
     assert expand("http://127.0.0.1:${PORT}/x${EMPTY}", environment) == "http://127.0.0.1:8080/x"
     assert expand("http://127.0.0.1:${NOWHERE}/", environment) is None
     assert expand("http://127.0.0.1:1/$PORT", "") == "http://127.0.0.1:1/$PORT"
+    assert expand("unix:{runtime}/web.sock:/healthz", environment) is None
 
 
 def test_answer_of_the_client() -> None:
