@@ -5,6 +5,7 @@
 #   make bundle EXAMPLE=~/my-project CHANNEL=conda-forge
 #   make bench                               how fast it is, beside what people use today
 #   make bench SIZES=1,3,10                  larger environments too: some 20 GB of disk and half an hour
+#   make check                               ruff, mypy, unit tests and the quick ones of shell and real tools: before a commit
 #   make test TESTS=tests/e2e WORKERS=0      a part of the tests, one after the other
 #   make test-all                            all of them on each system and shell, and all faults
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
@@ -29,6 +30,13 @@ FUZZ ?=
 # More than there are processors: an end-to-end test waits for systemd half of its time.
 WORKERS ?= $(shell expr $$(nproc) \* 2)
 
+# What `make check` runs beside the unit tests: files of tests/integration whose tests take a moment each.
+QUICK := become_sh codemarks copied_sh decompressor_sh elf environment_shapes exec_sh external files_sh gpu_sh groups_sh \
+	hardware_sh harmless_sh instances_sh libraries_sh names_sh networks_sh secrets_sh settings_sh sockets_sh terminal tls \
+	watch_sh
+# The tests start thousands of Pythons, and each would compile all that it imports.
+unexport PYTHONDONTWRITEBYTECODE
+
 BIN := .venv/bin
 PROJECT := $(if $(wildcard examples/$(EXAMPLE)),examples/$(EXAMPLE),$(EXAMPLE))
 # What the example needs beside the everyday packages has a channel of its own.
@@ -39,7 +47,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench test test-all test-large sweep fuzz lint docs requirements clean
+.PHONY: bundle channel bench check test test-all test-large sweep fuzz format lint docs requirements clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -54,13 +62,21 @@ channel: .venv/.ready
 bench: .venv/.ready
 	$(BIN)/python -m benchmarks --sizes $(SIZES) --output build/bench.json
 
+# mypy takes one processor for half a minute and more, so it runs beside the tests; only what it objects to comes after theirs.
+BESIDE_TYPES = mkdir -p build; $(BIN)/mypy >build/mypy.log 2>&1 & types=$$!; \
+	$(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder $(1); tests=$$?; \
+	wait $$types; types=$$?; [ $$types = 0 ] || cat build/mypy.log; exit $$((tests | types))
+
+check: .venv/.ready format
+	tests/tools
+	@$(call BESIDE_TYPES,tests/unit $(QUICK:%=tests/integration/test_%.py))
+
 test-all: export CONDA_BUNDLER_FAULTS ?= all
 test-all: MARKED = -m ""
-test test-all: .venv/.ready lint
+test test-all: .venv/.ready format
 	tests/tools
-# What is one process's is said in tests/conftest.py. In the order of their names end-to-end tests, which take longest,
-# come first, and unit tests, a moment each, fill the end.
-	$(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder $(MARKED) $(TESTS)
+# What is one process's is said in tests/conftest.py, and the order in tests/order.py.
+	@$(call BESIDE_TYPES,$(MARKED) $(TESTS))
 
 # Not a part of `make test`: what it needs of disk, memory and time is in CONTRIBUTING.md.
 test-large: .venv/.ready
@@ -76,10 +92,12 @@ sweep: .venv/.ready
 fuzz: .venv/.ready
 	FUZZ_SECONDS=$(FUZZ_SECONDS) $(BIN)/pytest tests/fuzz $(if $(FUZZ),-k "$(FUZZ)")
 
-lint: .venv/.ready
+lint: format
+	$(BIN)/mypy
+
+format: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
-	$(BIN)/mypy
 
 docs: .venv/.ready
 	$(BIN)/python -m zensical build --strict
