@@ -23,6 +23,7 @@ from bundler.bundle.index import COPY_AGAIN
 from bundler.bundle.read import Piece, open_bundle, translated
 from bundler.bundle.rendered import header_keys, is_our_install, is_our_manage, is_our_version
 from bundler.bundle.tree import read_tree
+from bundler.bundle.units import UnitText
 from bundler.bundle.ustar import TarStream
 from bundler.config.tables import Secret
 from bundler.digests import file_sha256
@@ -32,6 +33,7 @@ from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, digest_list, tree_digest
 from bundler.pack.tar import DIRECTORY, END, tar_padding
 from bundler.printable import counted
+from bundler.target.newer import newer_directives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -227,6 +229,8 @@ def _check_installer(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     units = sorted(words[0] for words in _calls(text, "each_unit") if words)
     if units != [name.removeprefix("units/") for name in bundle.below("units")]:
         problems.append("its units are not those in units/")
+    if is_our_version(bundle.manifest) and _calls(text, "each_newer") != _newer(bundle):
+        problems.append("what it says of older systemds is not what its units have")
     if _calls(text, "each_library") != [list(library.row()) for library in bundle.manifest.requires.libraries]:
         problems.append("its libraries are not the manifest's")
     if _calls(text, "each_secret") != [_secret(entry) for entry in bundle.manifest.secrets]:
@@ -259,6 +263,13 @@ def _not_compared(bundle: OpenBundle) -> tuple[str, ...]:
     project = {f"{path.partition('/')[0]}/" if "/" in path else path for path in bundle.pieces}
     known = {INSTALL, MANAGE, SUMS, "manifest.json", bundle.manifest.payload.path}
     return (*programs, *sorted(project - known), f"{INSTALL}'s services", *values)
+
+
+def _newer(bundle: OpenBundle) -> list[list[str]]:
+    """What install.sh has to say of systemds that do not know all of the units."""
+    texts = {name.removeprefix("units/"): bundle.text(name) for name in bundle.below("units")}
+    units = {name: UnitText.parse(name, text).directives for name, text in texts.items()}
+    return [list(one.row()) for one in newer_directives(units)]
 
 
 def _secret(entry: SecretEntry) -> list[str]:
