@@ -11,6 +11,7 @@ from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import make_manifest
+from bundler.bundle.units import UnitText
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
 from bundler.linkscripts.consent import Consent
@@ -39,6 +40,7 @@ from bundler.target.contents import Contents, code_notes, find_marks
 from bundler.target.health import health_notes
 from bundler.target.installed import install_services, service_files
 from bundler.target.libraries import host_libraries, library_notes
+from bundler.target.newer import Newer, newer_directives
 from bundler.target.notes import override_notes
 from bundler.target.render import (
     CLIENTS,
@@ -366,11 +368,18 @@ def _script(
         clients=tuple(name for name in CLIENTS if f"env/bin/{name}" in payload.executables()),
         units=tuple(sorted(path.removeprefix("units/") for path in files if path.startswith("units/"))),
         networks=tuple(service.name for service in config.services if service.table.network is not None),
+        newer=_newer(files),
         services=tuple(one for service in config.services for one in install_services(service)),
         secrets=config.secrets,
         files=(),
         decompressor=_install_decompressor(config, payload.decompressor),
     )
+
+
+def _newer(files: dict[str, bytes]) -> tuple[Newer, ...]:
+    """What an older systemd does not know of the units among the bundle's files."""
+    units = {path.removeprefix("units/"): content for path, content in files.items() if path.startswith("units/")}
+    return newer_directives({name: UnitText.parse(name, text.decode()).directives for name, text in units.items()})
 
 
 def _install_decompressor(config: BundleConfig, brought: Decompressor | None) -> InstallDecompressor:

@@ -23,6 +23,8 @@ from bundler.bundle.index import COPY_AGAIN
 from bundler.bundle.read import Piece, open_bundle, translated
 from bundler.bundle.rendered import header_keys, is_our_install, is_our_manage, is_our_version
 from bundler.bundle.tree import read_tree
+from bundler.bundle.unitforms import is_as_written, root_commands
+from bundler.bundle.units import UnitText
 from bundler.bundle.ustar import TarStream
 from bundler.config.tables import Secret
 from bundler.digests import file_sha256
@@ -31,7 +33,8 @@ from bundler.errors import VerificationError
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, digest_list, tree_digest
 from bundler.pack.tar import DIRECTORY, END, tar_padding
-from bundler.printable import counted
+from bundler.printable import counted, printable
+from bundler.target.newer import newer_directives
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
@@ -109,6 +112,7 @@ def verify(path: Path, progress: Progress) -> Verification:
         digests = _digests(bundle)
         checks += [_check_sums(bundle, digests), _check_installer(bundle, digests)]
         checks += _check_programs(bundle)
+        checks.append(_check_units(bundle))
         checks.append(_check_payload(bundle, digests))
         progress.step(f"Reading {manifest.payload.path}")
         checks.append(_check_tree(bundle, read_tree(bundle)))
@@ -227,6 +231,8 @@ def _check_installer(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     units = sorted(words[0] for words in _calls(text, "each_unit") if words)
     if units != [name.removeprefix("units/") for name in bundle.below("units")]:
         problems.append("its units are not those in units/")
+    if is_our_version(bundle.manifest) and _calls(text, "each_newer") != _newer(bundle):
+        problems.append("what it says of older systemds is not what its units have")
     if _calls(text, "each_library") != [list(library.row()) for library in bundle.manifest.requires.libraries]:
         problems.append("its libraries are not the manifest's")
     if _calls(text, "each_secret") != [_secret(entry) for entry in bundle.manifest.secrets]:
@@ -251,6 +257,19 @@ def _check_programs(bundle: OpenBundle) -> Iterator[Check]:
     yield Check(name="programs", detail=f"{INSTALL}, but for its values, and {MANAGE} are those that {writer} writes")
 
 
+def _check_units(bundle: OpenBundle) -> Check:
+    """That systemd reads in each unit what we do; and what root is to run, for people to judge."""
+    texts = {name.removeprefix("units/"): bundle.text(name) for name in bundle.below("units")}
+    units = [UnitText.parse(name, text) for name, text in texts.items()]
+    ours = is_our_version(bundle.manifest)
+    odd = [unit.name for unit in units if ours and not is_as_written(unit, texts[unit.name])]
+    _refuse([f"units/{name} is not written as conda-bundler writes units" for name in odd], bundle)
+    root = [f"{unit.name}: {command}" for unit in units for command in root_commands(unit)]
+    told = "; ".join(printable(one).replace(f"{bundle.manifest.release_dir}/", "") for one in root) or "nothing"
+    form = f", written as conda-bundler {__version__} writes them" if ours else ""
+    return Check(name="units", detail=f"{counted(len(units), 'unit')}{form}; as root they run {told}")
+
+
 def _not_compared(bundle: OpenBundle) -> tuple[str, ...]:
     """What of the bundle nothing but its own digests speaks for: the project's own, and values of install.sh."""
     programs = () if is_our_version(bundle.manifest) else (INSTALL, MANAGE)
@@ -259,6 +278,13 @@ def _not_compared(bundle: OpenBundle) -> tuple[str, ...]:
     project = {f"{path.partition('/')[0]}/" if "/" in path else path for path in bundle.pieces}
     known = {INSTALL, MANAGE, SUMS, "manifest.json", bundle.manifest.payload.path}
     return (*programs, *sorted(project - known), f"{INSTALL}'s services", *values)
+
+
+def _newer(bundle: OpenBundle) -> list[list[str]]:
+    """What install.sh has to say of systemds that do not know all of the units."""
+    texts = {name.removeprefix("units/"): bundle.text(name) for name in bundle.below("units")}
+    units = {name: UnitText.parse(name, text).directives for name, text in texts.items()}
+    return [list(one.row()) for one in newer_directives(units)]
 
 
 def _secret(entry: SecretEntry) -> list[str]:

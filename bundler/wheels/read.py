@@ -37,6 +37,9 @@ _REGULAR = (0, stat.S_IFREG)
 """Zip files made on other systems have no file type."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error)
+_READ_AT_ONCE = re.compile(r"[^/]+\.dist-info/(METADATA|RECORD|WHEEL|entry_points\.txt)")
+_MOST_READ = 64 << 20
+"""Bytes of a file that is read at once: the RECORD of half a million files. Some kilobytes can unpack to gigabytes."""
 _REMEDY = "Take another build of it, or a conda package."
 
 
@@ -62,7 +65,7 @@ def read_wheel(path: Path) -> Wheel:
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
         with zipfile.ZipFile(path) as archive:
-            problem = _problem(archive.infolist())
+            problem = _too_large(archive.infolist()) or _problem(archive.infolist())
             message = None if problem else _metadata(archive)
         if problem or message is None:
             raise PrefixError(problem or "not a wheel: it has no METADATA", where=where, remedy=_REMEDY)
@@ -101,6 +104,13 @@ def check_fit(wheel: Wheel, python: Python) -> None:
             where=wheel.where,
             remedy="Take a version of it that is for this Python, or ask for another Python in environment.yml.",
         )
+
+
+def _too_large(entries: Iterable[zipfile.ZipInfo]) -> str | None:
+    """What is read at once and would fill the memory; None if nothing is."""
+    large = (one.filename for one in entries if one.file_size > _MOST_READ and _READ_AT_ONCE.fullmatch(one.filename))
+    found = next(large, None)
+    return found and f"holds {found} of more than {_MOST_READ >> 20} MiB"
 
 
 def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:

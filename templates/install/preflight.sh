@@ -17,6 +17,7 @@ require_root() {
 preflight() {
     check_tools
     check_systemd
+    check_newer
     check_hardware
     check_networks
     check_decompressor
@@ -63,6 +64,7 @@ check_systemd() {
         problem "systemd $systemd_version is too old" "239 or later is needed."
     else
         check_credentials "$systemd_version"
+        SYSTEMD_VERSION=$systemd_version
     fi
 }
 

@@ -266,6 +266,7 @@ def test_a_lockfile_of_before_conda_lock_1_is_to_be_locked_again(tmp_path: Path)
         ("https://127.0.0.1/files", "ftp://127.0.0.1/files", "neither http, https nor file"),
         ("https://127.0.0.1/files", "file://127.0.0.1/files", "is not the URL of a file"),
         ("https://127.0.0.1/files", "https://127.0.0.1:70000/files", "is not the URL of a file"),
+        ("files/app-2.0-py3-none-any.whl", "files/app-2.0-py3-none-any.whl#sha256=x", "is not the URL of a file"),
         ("linux-64/zlib-1.10-hb9d3cd8_0.conda", "noarch/...conda", r"is not a file \.conda"),
         ("linux-64/zlib-1.10-hb9d3cd8_0.conda", "noarch/..", "leads out of its own directory"),
         ("linux-64/zlib-1.10-hb9d3cd8_0.conda", "linux-64/zlib-1.10-$TOKEN.conda", r"is not a file \.conda"),
