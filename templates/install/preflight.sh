@@ -100,7 +100,8 @@ check_parents() { # DIR: whoever could write there could swap what root installs
         [ -n "$(find "${parent:-/}" -prune -user 0 ! -perm -0020 ! -perm -0002)" ] ||
             problem "${parent:-/} can be changed by others than root" \
                 "Make it root's and take the write permission from group and others."
-        [ -n "$parent" ] && [ "$parent" != "$parent_last" ] || break
+        [ "$parent" != "$parent_last" ] || break
+        [ -n "$parent" ] || break
         parent=${parent%/*}
     done
 }

@@ -44,7 +44,7 @@ class Image:
         link.symlink_to(target)
 
     def install(self, shell: tuple[str, ...], *options: str) -> subprocess.CompletedProcess[str]:
-        words = ("unshare", "-m", "sh", "-c", _RUN, "sh", "-", *shell, self.bundle / "install.sh")
+        words: list[str | Path] = ["unshare", "-m", "sh", "-c", _RUN, "sh", "-", *shell, self.bundle / "install.sh"]
         return subprocess.run(
             [*words, "--root", self.path, *options], capture_output=True, text=True, check=False, timeout=120
         )
