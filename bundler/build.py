@@ -53,6 +53,7 @@ from bundler.target.render import (
 )
 from bundler.target.requirements import requirements
 from bundler.target.service import make_units
+from bundler.target.sisters import sister_notes
 from bundler.target.sockets import socket_notes
 
 if TYPE_CHECKING:
@@ -254,7 +255,8 @@ def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress:
 def _contents(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, progress: Progress) -> Contents:
     """What decides how the services run, and what there is to say of that."""
     contents = Contents(packages=lock.names, marks=find_marks(payload.tree, lock.platform))
-    for note in (*code_notes(contents.marks), *override_notes(config, identity.release_dir, contents)):
+    overrides = override_notes(config, identity.release_dir, contents)
+    for note in (*code_notes(contents.marks), *overrides, *sister_notes(config, contents)):
         progress.step(f"note: {note}")
     return contents
 
