@@ -5,6 +5,7 @@
 #   make bundle EXAMPLE=~/my-project CHANNEL=conda-forge
 #   make bench                               how fast it is, beside what people use today
 #   make bench SIZES=1,3,10                  larger environments too: some 20 GB of disk and half an hour
+#   make bench BENCH=--locks                 how fast it locks, alone
 #   make test TESTS=tests/e2e WORKERS=0      a part of the tests, one after the other
 #   make test-all                            all of them on each system and shell, and all faults
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
@@ -18,6 +19,7 @@ EXAMPLE ?= hello
 CHANNEL ?= local
 VERSION ?=
 SIZES ?= 1,3
+BENCH ?=
 TESTS ?=
 LARGE ?= tests/large
 GROUPS ?=
@@ -50,7 +52,7 @@ channel: .venv/.ready
 	$(BIN)/python examples/channel $(LOCAL) $(addprefix --with=,$(SETS))
 
 bench: .venv/.ready
-	$(BIN)/python -m benchmarks --sizes $(SIZES) --output build/bench.json
+	$(BIN)/python -m benchmarks --sizes $(SIZES) --output build/bench.json $(BENCH)
 
 test-all: export CONDA_BUNDLER_FAULTS ?= all
 test-all: MARKED = -m ""

@@ -52,7 +52,7 @@ def judge(results: Mapping[str, Result]) -> tuple[Verdict, ...]:
     ``results`` are by ``build 1x``, ``rebuild 1x``, ``install`` and so on.
     """
     return (
-        *_builds(results["build 1x"]),
+        *(_builds(results["build 1x"]) if "build 1x" in results else ()),
         *_rebuilds(results),
         *(_installs(results["install"]) if "install" in results else ()),
         *(_fetch(results["fetch"]) if "fetch" in results else ()),
@@ -147,10 +147,10 @@ def _at_most(limit: float, name: str, found: float) -> Verdict:
 
 
 def _growth(results: Mapping[str, Result]) -> Iterator[Verdict]:
-    small = results["build 1x"]
+    small = results.get("build 1x")
     for size in ("3x", "10x"):
         large = results.get(f"build {size}")
-        if large is None:
+        if small is None or large is None:
             continue
         bytes_grown = large.unpacked / small.unpacked
         for codec in ("gzip", "zstd"):
@@ -162,6 +162,8 @@ def _growth(results: Mapping[str, Result]) -> Iterator[Verdict]:
 
 def _peak(results: Mapping[str, Result]) -> Iterator[Verdict]:
     mine = [figures for result in results.values() for figures in result.figures.values() if _is_build(figures.name)]
+    if not mine:
+        return
     peak = max(figures.peak for figures in mine) / 1e6
     yield Verdict(name="peak memory of all our builds, MB", sense="at most", limit=_PEAK / 1e6, found=peak)
 

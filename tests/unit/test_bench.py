@@ -75,6 +75,10 @@ class TestJudge:
         assert found[f"wheels of an inference API, {COLD}: seconds"].reached
         assert not found[f"wheels of an inference API, {WARM}: seconds"].reached
 
+    def test_locking_may_be_measured_alone(self) -> None:
+        many = (figures(CHECK, 9.0, cpu=0.2), figures(CHECK_LARGE, 9.0, cpu=0.3), figures(THEIR_CHECK, 9.0))
+        assert [verdict.reached for verdict in verdicts(check=result(*many)).values()] == [True, True, True]
+
     def test_the_wheels_are_what_a_lock_takes_more_than_without_them(self) -> None:
         conda = result(figures(COLD, 1, cpu=3.0), figures(THEIR_LOCK, 1, cpu=2.0))
         web = result(figures(COLD, 1, cpu=4.0), figures(THEIR_LOCK, 1, cpu=32.0))
