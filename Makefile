@@ -6,6 +6,7 @@
 #   make bench                               how fast it is, beside what people use today
 #   make bench SIZES=1,3,10                  larger environments too: some 20 GB of disk and half an hour
 #   make check                               ruff, mypy, unit tests and the quick ones of shell and real tools: before a commit
+#   make bench BENCH=--locks                 how fast it locks, alone
 #   make test TESTS=tests/e2e WORKERS=0      a part of the tests, one after the other
 #   make test-all                            all of them on each system and shell, and all faults
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
@@ -20,6 +21,7 @@ EXAMPLE ?= hello
 CHANNEL ?= local
 VERSION ?=
 SIZES ?= 1,3
+BENCH ?=
 TESTS ?=
 LARGE ?= tests/large
 GROUPS ?=
@@ -60,7 +62,7 @@ channel: .venv/.ready
 	$(BIN)/python examples/channel $(LOCAL) $(addprefix --with=,$(SETS))
 
 bench: .venv/.ready
-	$(BIN)/python -m benchmarks --sizes $(SIZES) --output build/bench.json
+	$(BIN)/python -m benchmarks --sizes $(SIZES) --output build/bench.json $(BENCH)
 
 # mypy takes one processor for half a minute and more, so it runs beside the tests; only what it objects to comes after theirs.
 BESIDE_TYPES = mkdir -p build; $(BIN)/mypy >build/mypy.log 2>&1 & types=$$!; \

@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from email.parser import HeaderParser
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from bundler.wheels.python import Python
 
-__all__ = ["Wheel", "check_fit", "read_wheel"]
+__all__ = ["Wheel", "check_fit", "metadata_of", "read_wheel"]
 
 _REGULAR = (0, stat.S_IFREG)
 """Zip files made on other systems have no file type."""
@@ -40,6 +40,8 @@ _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error)
 _READ_AT_ONCE = re.compile(r"[^/]+\.dist-info/(METADATA|RECORD|WHEEL|entry_points\.txt)")
 _MOST_READ = 64 << 20
 """Bytes of a file that is read at once: the RECORD of half a million files. Some kilobytes can unpack to gigabytes."""
+_MOST_METADATA = 4 << 20
+"""Bytes of a METADATA that is read from a server."""
 _REMEDY = "Take another build of it, or a conda package."
 
 
@@ -89,6 +91,21 @@ def read_wheel(path: Path) -> Wheel:
     return wheel
 
 
+def metadata_of(file: IO[bytes]) -> bytes:
+    """The METADATA of the wheel in ``file``, of which no more is read than that takes; nothing else of it is checked.
+
+    Raises :class:`PrefixError` if there is none.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = [name for name in archive.namelist() if _is_metadata(name)]
+            if len(found) == 1 and archive.getinfo(found[0]).file_size <= _MOST_METADATA:
+                return archive.read(found[0])
+    except (*_DAMAGES, OSError, EOFError, LookupError, ValueError, RuntimeError) as error:
+        raise PrefixError(f"not a wheel: it cannot be read ({error})", remedy=_REMEDY) from error
+    raise PrefixError("not a wheel: it has no METADATA", remedy=_REMEDY)
+
+
 def check_fit(wheel: Wheel, python: Python) -> None:
     """Raise :class:`PrefixError` if ``wheel`` is for another Python or another platform than ``python``."""
     if not python.takes(wheel.tags):
@@ -136,5 +153,9 @@ def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
 
 
 def _metadata(archive: zipfile.ZipFile) -> Message | None:
-    names = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith(".dist-info/METADATA")]
+    names = [name for name in archive.namelist() if _is_metadata(name)]
     return HeaderParser().parsestr(archive.read(names[0]).decode()) if len(names) == 1 else None
+
+
+def _is_metadata(name: str) -> bool:
+    return name.count("/") == 1 and name.endswith(".dist-info/METADATA")
