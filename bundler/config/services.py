@@ -347,6 +347,8 @@ class Service:
             yield from (f"{where}.{key}: a job with a schedule has none" for key in sorted(excluded))
         elif table.unit.Timer:
             yield f"{where}.unit.Timer: there is no timer without a schedule"
+        if table.unit.Socket and not table.socket:
+            yield f"{where}.unit.Socket: there is no socket unit without {where}.socket"
         if table.schedule and table.unit.Install:
             yield f"{where}.unit.Install: its timer is what is enabled"
         if not table.schedule and self.kind != "notify":

@@ -233,6 +233,33 @@ def test_an_image_opens_its_sockets_at_its_first_boot(tmp_path: Path) -> None:
         assert target.sh("systemctl show -p NRestarts --value web") == "0"
 
 
+def test_in_an_image_all_of_an_install_section_is_linked(target: Target) -> None:
+    overrides = (
+        'WantedBy = "graphical.target"\nRequiredBy = "a.target b.target"\nUpheldBy = "c.target"\n'
+        'Alias = "greeter.service"\nAlso = "cron.service"\n'
+    )
+    table = '[services.hello]\ncommand = ["serve"]\nretry = false\n'
+    spec = but(Spec(), tables=f"{table}[services.hello.unit.Install]\n{overrides}")
+    target.sh("mkdir -p /root/image/usr/bin /root/image/etc /root/image/var/lib; cp /etc/os-release /root/image/etc")
+    done = target.install(spec, "--root", "/root/image")
+    assert (done.status, "cron.service, which is to be enabled with hello.service, is not" in done.stderr) == (0, True)
+    listing = "cd /root/image/etc/systemd/system; find . -type l | grep -v first-boot | sort"
+    assert target.sh(listing).split() == [
+        "./a.target.requires/hello.service",
+        "./b.target.requires/hello.service",
+        "./c.target.upholds/hello.service",
+        "./graphical.target.wants/hello.service",
+        "./greeter.service",
+        "./multi-user.target.wants/hello.service",
+    ]
+    other = spec.tables.replace("services.hello", "services.other")
+    done = target.install(but(spec, version="2.0", services=("other",), tables=other), "--root", "/root/image")
+    assert done.status == 0, done.stderr
+    assert "hello.service" not in target.sh(listing)
+    assert target.sh("readlink /root/image/etc/systemd/system/greeter.service").endswith("/other.service")
+    target.sh("rm -r /root/image")
+
+
 def into_image(system: Path, bundle: Path, room: Path) -> Path:
     """Install into an image that lies over ``system``; what differs, for Machine's ``state``."""
     script = (

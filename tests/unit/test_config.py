@@ -141,7 +141,7 @@ def test_a_health_name_that_is_taken(project: Path) -> None:
             "Service.MemoryMx: [Service] has no directive 'MemoryMx'; did you",
         ),
         ('unit = { Service = { RequiresMountsFor = "/x" } }', "it belongs into [Unit]"),
-        ('unit = { Socket = { ListenStream = "1" } }', "hello.unit.Socket: unknown key"),
+        ('unit = { Path = { PathExists = "/x" } }', "hello.unit.Path: unknown key"),
         ('unit = { Timer = { OnCalendar = "daily" } }', "hello.unit.Timer: there is no timer without a schedule"),
         ('after = ["helo"]', "services.hello.after: there is no service 'helo'; did you mean hello?"),
         ('wants = ["other"]', "services.hello.wants: there is no service 'other'"),
