@@ -201,6 +201,9 @@ class ServiceTable(Model):
     """Who may connect to a path; 0660 unless said."""
     socket_group: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,30}$")] | None = None
     """The group of a path, www-data for nginx say; the service's own unless said."""
+    short_lived_workers: bool = False
+    """Whether its workers are to end soon, as those of ``--max-tasks-per-child 1``; the health gate does not look at
+    them then."""
     gpu: bool = False
     after: tuple[Name, ...] = ()
     wants: tuple[Name, ...] = ()
@@ -343,6 +346,7 @@ class Service:
                 "socket",
                 "reload",
                 "instances",
+                "short_lived_workers",
             } & table.model_fields_set
             yield from (f"{where}.{key}: a job with a schedule has none" for key in sorted(excluded))
         elif table.unit.Timer:

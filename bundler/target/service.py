@@ -149,6 +149,7 @@ def _service_sections(
             ),
             ("RequiresMountsFor", f"{config.root} /var/lib/{config.name}"),
             *_start_limit(service),
+            *((("X-ShortLivedWorkers", "yes"),) if table.short_lived_workers else ()),
         ),
         "Service": (
             ("Type", service.kind),  # exec and notify: a missing binary fails `systemctl start`
