@@ -100,7 +100,8 @@ let_go() { # UNIT FILE: stopped, disabled and linked to from nowhere
         control reset-failed "$1" >/dev/null 2>&1 || :
     fi
     # systemctl does not disable what is masked
-    for wants_link in "$IMAGE/etc/systemd/system"/*.wants/"$1" "$IMAGE/etc/systemd/system"/*.requires/"$1"; do
+    for wants_link in "$IMAGE/etc/systemd/system"/*.wants/"$1" "$IMAGE/etc/systemd/system"/*.requires/"$1" \
+        "$IMAGE/etc/systemd/system"/*.upholds/"$1" "$IMAGE/etc/systemd/system"/*".${1##*.}"; do
         [ ! -L "$wants_link" ] || [ "$(readlink "$wants_link")" != "$(seen "$2")" ] || rm -f "$wants_link" ||
             die 12 "cannot remove $wants_link"
     done
