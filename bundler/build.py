@@ -118,16 +118,16 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
 
 def _consent(config: BundleConfig) -> Consent:
     return Consent(
-        packages=config.link_scripts,
-        exclude=config.exclude,
-        include=config.include,
+        packages=config.bundle.link_scripts,
+        exclude=config.bundle.exclude,
+        include=config.bundle.include,
         where=f"{config.source}: bundle.link_scripts",
     )
 
 
 def _check_link_scripts(config: BundleConfig, lockfiles: Lockfiles, locks: list[Lock]) -> None:
     """A package may be locked for one platform and not for another."""
-    if config.link_scripts in ("all", ()):
+    if config.bundle.link_scripts in ("all", ()):
         return
     others = (name for name in locked_platforms(lockfiles) if name in MACHINES and name not in config.platforms)
     every = [*locks, *(read_lock(lockfiles, platform, config.categories) for platform in others)]
@@ -146,7 +146,7 @@ def _build_one(
             make_prefix,
             progress=progress,
             access=config.access,
-            owners=Owners.of(config.owners),
+            owners=Owners.of(config.bundle.owners.items()),
             consent=_consent(config),
         )
         payload, archives, activation, libraries = _from_whole_cache(
@@ -258,9 +258,11 @@ def _contents(config: BundleConfig, identity: Identity, lock: Lock, payload: Pay
 
 
 def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
-    filters = Filters(exclude=config.exclude, include=config.include)
+    filters = Filters(exclude=config.bundle.exclude, include=config.bundle.include)
     codec = CODECS[options.compression or "gzip"]()
-    return PackOptions(codec=codec, bytecode=config.bytecode, filters=filters, bundle=config.name, jobs=options.jobs)
+    return PackOptions(
+        codec=codec, bytecode=config.bundle.bytecode, filters=filters, bundle=config.name, jobs=options.jobs
+    )
 
 
 def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> BundleConfig:
@@ -269,10 +271,10 @@ def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> Bu
     Its Python cannot be run here, and another of the same version would make bytecode that depends on the build
     machine; so it is left to the target. That is an input of the build like any other: it is in the build id.
     """
-    if config.bytecode != "build" or runs_here(platform):
+    if config.bundle.bytecode != "build" or runs_here(platform):
         return config
     progress.step(f"note: bytecode for {platform} is made on the target, for this machine cannot run its Python")
-    return replace(config, bytecode="install")
+    return config.with_bundle(bytecode="install")
 
 
 def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Progress) -> None:

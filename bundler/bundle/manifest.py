@@ -69,7 +69,7 @@ def make_manifest(
         },
         "decompressor": _decompressor(payload.decompressor),
         "requires": {**needs.document(), "systemd": SYSTEMD},
-        "options": {"exclude": config.exclude, "include": config.include},
+        "options": {"exclude": config.bundle.exclude, "include": config.bundle.include},
         "config": dict(config.config),
         "secrets": [asdict(secret) for secret in config.secrets],
         "services": _services(config, identity, contents),

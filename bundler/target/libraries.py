@@ -206,7 +206,7 @@ def _rules(config: BundleConfig) -> Rules:
     values = [dict(config.config), *(table.environment for table in tables)]
     places = [place for value in values for place in value.get("LD_LIBRARY_PATH", "").split(":")]
     return Rules(
-        libraries=config.libraries,
+        libraries=tuple(config.bundle.libraries.items()),
         gpu=any(table.gpu for table in tables),
         search=tuple(dict.fromkeys(place for place in places if place.startswith("/"))),
     )
@@ -280,7 +280,7 @@ def library_notes(libraries: Sequence[HostLibrary], config: BundleConfig) -> tup
         for user in one.needed_by[:1]:
             groups[user.package or user.path, one.need].append(one)
     told = [_note(who, need, group) for (who, need), group in sorted(groups.items())]
-    unused = Rules(libraries=config.libraries).unused(one.soname for one in libraries)
+    unused = Rules(libraries=tuple(config.bundle.libraries.items())).unused(one.soname for one in libraries)
     told += [
         f'bundle.libraries: the bundle needs no "{one}" from the server; the entry has no effect' for one in unused
     ]
