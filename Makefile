@@ -9,6 +9,7 @@
 #   make test-all                            all of them on each system and shell, and all faults
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
 #   make sweep GROUPS=web,data               some groups of them
+#   make reference                           writes docs/reference/bundle-toml.md anew, after a change to bundle.toml's keys
 #   make requirements                        writes requirements.txt anew, after a change to pyproject.toml
 #   make fuzz FUZZ_SECONDS=600               other bytes for every parser of foreign ones; a minute in all, unless said
 #   make test-large                          two environments of several gigabytes: 40 GB of disk and half an hour
@@ -37,7 +38,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench test test-all test-large sweep fuzz lint requirements clean
+.PHONY: bundle channel bench test test-all test-large sweep fuzz lint reference requirements clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -78,6 +79,10 @@ lint: .venv/.ready
 	$(BIN)/ruff check .
 	$(BIN)/ruff format --check .
 	$(BIN)/mypy
+
+reference: .venv/.ready
+	$(BIN)/python -m bundler.config.reference >build/reference.md
+	mv build/reference.md docs/reference/bundle-toml.md
 
 # Every file that is installed has one of the digests in requirements.txt, hatchling's among them, which builds our own.
 .venv/.ready: pyproject.toml requirements.txt

@@ -94,7 +94,7 @@ class BundleFile(Model):
     bundle: BundleTable
     """What the bundle is, and what is in it."""
     platforms: Annotated[
-        dict[Platform, PlatformTable], NotInBuildId("the table of the platform that is built for counts")
+        dict[Platform, PlatformTable], NotInBuildId("of the tables that of the platform that is built for counts")
     ] = Field(default_factory=dict)
     """What may be assumed of the servers of each platform."""
     files: Annotated[

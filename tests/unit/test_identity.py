@@ -54,7 +54,8 @@ VALUES: tuple[Any, ...] = (
     *({"https://a.example": ["https://b.example"]}, {"other": {"command": ["x"]}}, {"OTHER": {"bytes": 16}}),
     *({PLATFORM: {}}, {"app": "src"}, {"on_calendar": "weekly"}, {"tcp": "127.0.0.1:9"}),
 )
-"""Of which every key of bundle.toml can have one at least, but for tables of which each key is tried. A new kind of value is put here."""
+"""Every key of bundle.toml can have one of them, but for tables, of which each key is tried. A new kind of value is
+put here."""
 
 
 @pytest.fixture
@@ -118,7 +119,8 @@ def tables(model: type[Model] = Model) -> set[type[Model]]:
 
 
 def test_every_key_changes_the_build_id_or_is_declared_not_to(config: BundleConfig) -> None:
-    before, seen = build_id(config), {}
+    before = build_id(config)
+    seen: dict[str, bool] = {}
     for change in changes(config.tables):
         after = build_id(replace(config, tables=change.whole))
         assert (after == before) == change.marked, change.key
