@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from bundler.bundle.index import PartEntry, SecretEntry
+    from bundler.bundle.entries import PartEntry, SecretEntry
     from bundler.bundle.read import OpenBundle
     from bundler.bundle.tree import Tree
     from bundler.progress import Progress
@@ -227,7 +227,9 @@ def _check_installer(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     units = sorted(words[0] for words in _calls(text, "each_unit") if words)
     if units != [name.removeprefix("units/") for name in bundle.below("units")]:
         problems.append("its units are not those in units/")
-    if _calls(text, "each_library") != [list(library.row()) for library in bundle.manifest.requires.libraries]:
+    if _calls(text, "each_library") != [
+        list(library.library().row()) for library in bundle.manifest.requires.libraries
+    ]:
         problems.append("its libraries are not the manifest's")
     if _calls(text, "each_secret") != [_secret(entry) for entry in bundle.manifest.secrets]:
         problems.append("its secrets are not the manifest's")

@@ -10,9 +10,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from bundler.pack.members import LINK_MODE
 from bundler.target.knownlibraries import DRIVERS, NOT_LOADED, PACKAGES, PLUG_INS
@@ -80,10 +80,6 @@ class HostLibrary:
         first = self.needed_by[0] if self.needed_by else LibraryUser(package="", path="")
         files = str(sum(user.files for user in self.needed_by))
         return self.soname, self.need, first.package, first.path, files, self.debian, self.rpm, ":".join(self.search)
-
-    def document(self) -> dict[str, Any]:
-        """For the manifest."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
