@@ -47,6 +47,7 @@ __all__ = [
 ]
 
 Count = Annotated[int, Field(ge=0)]
+Seconds = Annotated[float, Field(ge=0, le=86400)]
 _Value = str | bool | int | float | None
 Option = _Value | tuple[_Value | tuple[_Value, ...], ...]
 """A key's value in ``[bundle]``; of a table its entries, which are pairs."""
@@ -201,8 +202,8 @@ class StartedEntry(Entry):
 
     unit: str
     health_unit: str = ""
-    start_period: float = 0
-    timeout: float = 0
+    start_period: Seconds = 0
+    timeout: Seconds = 0
     url: str = ""
 
 
