@@ -11,6 +11,7 @@
 #   make test-all                            all of them on each system and shell, and all faults
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
 #   make sweep GROUPS=web,data               some groups of them; GROUPS=learning PROJECTS=ray: some projects
+#   make reference                           writes docs/reference/bundle-toml.md again, after a change to bundle.toml's keys
 #   make requirements                        writes requirements.txt anew, after a change to pyproject.toml
 #   make fuzz FUZZ_SECONDS=600               other bytes for every parser of foreign ones; a minute in all, unless said
 #   make docs                                the documentation as a site, in build/site
@@ -49,7 +50,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench check test test-all test-large sweep fuzz format lint docs requirements clean
+.PHONY: bundle channel bench check test test-all test-large sweep fuzz format lint docs reference requirements clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -105,6 +106,10 @@ docs: .venv/.ready
 	$(BIN)/python -m zensical build --strict
 # Which translations are behind; `python tests/translations.py --mark` says that they no longer are.
 	$(BIN)/python tests/translations.py
+
+reference: .venv/.ready
+	$(BIN)/python -m bundler.config.reference >build/reference.md
+	mv build/reference.md docs/reference/bundle-toml.md
 
 # Every file that is installed has one of the digests in requirements.txt, hatchling's among them, which builds our own.
 .venv/.ready: pyproject.toml requirements.txt

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from bundler.bundle.index import Manifest, ServiceEntry
+    from bundler.bundle.entries import ServiceEntry
+    from bundler.bundle.index import Manifest
     from bundler.bundle.read import OpenBundle
     from bundler.progress import Progress
 

@@ -182,8 +182,8 @@ def test_what_a_pixi_lock_says_twice(tmp_path: Path) -> None:
     assert f"says two things of '{place}'" in fails(
         write(path, pixi(6, [ZLIB, {**ZLIB, "md5": "0" * 32}], default=[place]))
     )
-    newer = {**ZLIB, "conda": place.replace("1.3", "1.4")}
-    said = fails(write(path, pixi(6, [ZLIB, newer], default=[place, newer["conda"]])))
+    other = place.replace("1.3", "1.4")
+    said = fails(write(path, pixi(6, [ZLIB, {**ZLIB, "conda": other}], default=[place, other])))
     assert "zlib: is there twice, as zlib-1.3-h1_0.conda and as zlib-1.4-h1_0.conda" in said
     write(path, pixi(6, [ZLIB, ZLIB], default=[place, place]))
     assert len(read_lock(Lockfiles.of(path), "linux-64").packages) == 1
