@@ -11,10 +11,11 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from bundler.bundle.index import Count, Manifest, PackageEntry, PayloadEntry, RequiresEntry
+from bundler.bundle.entries import Count, PackageEntry, PayloadEntry, RequiresEntry
+from bundler.bundle.index import Manifest
 from bundler.bundle.verify import Verification
 from bundler.commandline.group import output_id
-from bundler.doctor import Finding  # noqa: TC001 -- pydantic looks at it
+from bundler.doctor import Finding
 from bundler.smoke.report import ServiceReport, SmokeReport
 
 __all__ = ["OUTPUTS", "output_schema"]
