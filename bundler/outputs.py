@@ -158,7 +158,7 @@ class _Error(_Output):
 
 
 class _Event(_Output):
-    """One line of `--progress json`: see docs/commands.md."""
+    """One line of `--progress json`: see docs/reference/command-line.md."""
 
     v: Literal[1]
     event: Literal["step", "note", "begin", "progress", "end", "waiting", "log", "error"]

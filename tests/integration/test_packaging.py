@@ -66,7 +66,7 @@ def test_the_sdist_holds_what_a_distributor_needs(built: Path) -> None:
         "tests/conftest.py",
         "hatch_build.py",
         "recipe/recipe.yaml",
-        "docs/commands.md",
+        "docs/reference/command-line.md",
         "action.yml",
         "ci/gitlab.yml",
     }
