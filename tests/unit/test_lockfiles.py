@@ -183,7 +183,7 @@ def test_what_a_pixi_lock_says_twice(tmp_path: Path) -> None:
         write(path, pixi(6, [ZLIB, {**ZLIB, "md5": "0" * 32}], default=[place]))
     )
     newer = {**ZLIB, "conda": place.replace("1.3", "1.4")}
-    said = fails(write(path, pixi(6, [ZLIB, newer], default=[place, newer["conda"]])))
+    said = fails(write(path, pixi(6, [ZLIB, newer], default=[place, str(newer["conda"])])))
     assert "zlib: is there twice, as zlib-1.3-h1_0.conda and as zlib-1.4-h1_0.conda" in said
     write(path, pixi(6, [ZLIB, ZLIB], default=[place, place]))
     assert len(read_lock(Lockfiles.of(path), "linux-64").packages) == 1
