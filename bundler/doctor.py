@@ -96,7 +96,7 @@ def _look(purpose: str, name: str, look: Callable[[], str], *, needed: bool = Tr
 
 
 def _for_build() -> Iterable[Finding]:
-    from bundler.lock.condalock import conda_lock_command
+    from bundler.lock.runner import conda_lock_command
     from bundler.lock.room import where_programs_run
     from bundler.lock.uv import uv_command
 
