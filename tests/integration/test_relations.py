@@ -146,6 +146,17 @@ def test_passwords_are_for_the_channel_that_has_them(channels: Path, tmp_path: P
         assert not [asked for asked in there if asked.headers["Authorization"]]
 
 
+def test_what_lies_below_a_channel_does_not_get_its_password(channels: Path, tmp_path: Path, monkeypatch: Any) -> None:
+    say(channels / "main", base="../main/below")
+    monkeypatch.setenv("CHANNEL_USER", USER)
+    monkeypatch.setenv("CHANNEL_PASSWORD", PASSWORD)
+    with serve(channels) as server:
+        url = server.url("closed", "${CHANNEL_USER}:${CHANNEL_PASSWORD}@") + "/main"
+        with pytest.raises(LockError, match=r"which has credentials, is named together with .*/main/below below it"):
+            write_lockfile(request_for(tmp_path, url, "tool", relations=True))
+        assert not [asked for asked in server.asked if "/main/below" in asked.path]
+
+
 @pytest.mark.parametrize(
     ("reference", "said"),
     [

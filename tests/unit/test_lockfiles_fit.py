@@ -71,6 +71,8 @@ def ask(path: Path, *, platform: str = "linux-64", environment: str | None = Non
         ),
         ('"3.11.*"', '{ version = "3.11.*", build = "*_pypy" }', False, "asks for python 3.11.* *_pypy; 3.11.7"),
         ("[pypi", '[target.linux.dependencies]\nnew = "*"\n[pypi', False, "asks for new *, which is not locked"),
+        ("[pypi", '[target.linux-64.dependencies]\nnew = "*"\n[pypi', False, "asks for new *, which is not locked"),
+        ("[pypi", '[target.linux-aarch64.dependencies]\nnew = "*"\n[pypi', True, "fits"),
         ("[pypi", '[target.win-64.dependencies]\nnew = "*"\n[pypi', True, "fits"),
         (">=0.14", ">=0.15", False, "asks for h11>=0.15 from PyPI; 0.14.0 is locked"),
         ("h11", "H11_", False, "asks for h11- from PyPI, which is not locked"),

@@ -344,13 +344,16 @@ def test_the_root_of_a_workspace_is_read_and_its_members_are_code_of_ones_own(uv
     text = GRAPH.replace("\n[[package]]", f"\n{WORKSPACE}\n[[package]]", 1)
     text = text.replace('{ name = "app", extra', '{ name = "api" },\n    { name = "app", extra')
     text += '[[package]]\nname = "api"\nversion = "0.1"\nsource = { editable = "packages/api" }\n'
-    text += 'dependencies = [{ name = "nobodys" }]\n'
+    text += 'dependencies = [{ name = "nobodys" }]\ndev-dependencies = { dev = [{ name = "docs" }] }\n' + locked("docs")
     said = uv.fails(text)
     assert "api is a file or directory of this machine (packages/api)" in said
     assert "[bundle] inject" in said
     files = uv.read(text, injected=frozenset({"api"}))
     assert "nobodys" in files
     assert "api" not in files
+    files = uv.read(text, "dev", injected=frozenset({"api"}))
+    assert "testy" in files
+    assert "docs" not in files, "a group is the project's own"
 
 
 def test_a_workspace_without_a_project_of_its_own(uv: Project) -> None:
