@@ -115,11 +115,14 @@ def _read(path: Path, told: str) -> LocalFile:
         raise ConfigError(f"is neither a wheel nor a conda package ({', '.join(_SUFFIXES)})")
     if path.name.endswith(".whl"):
         return WheelFile(path=path, told=told, wheel=read_wheel(path))
-    index = json.loads(index_of(path, where=told))
+    try:
+        index = json.loads(index_of(path, where=told))
+    except (ValueError, RecursionError) as error:
+        raise ConfigError(f"not a conda package: its index.json cannot be read: {error}") from error
     try:
         words = [*(index[key] for key in ("name", "version", "build")), subdir_of(index, "")]
         depends = tuple(index.get("depends", ()))
-    except (LookupError, TypeError) as error:
+    except (AttributeError, LookupError, TypeError) as error:
         raise ConfigError(f"not a conda package: its index.json says no {error}") from error
     if not _all_plain(words) or not all(isinstance(spec, str) for spec in depends):
         raise ConfigError(f"not a conda package: its index.json says {words}")

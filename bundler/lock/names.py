@@ -93,10 +93,10 @@ def _parse(content: bytes) -> dict[str, str]:
 
     It is asked in both directions. Where two projects are one conda package, the one of the same name is it.
     """
-    document = json.loads(content)
     try:
+        document = json.loads(content)
         names = {canonicalize_name(entry["pypi_name"]): str(entry["conda_name"]) for entry in document.values()}
-    except (AttributeError, LookupError, TypeError) as error:
+    except (AttributeError, LookupError, TypeError, RecursionError) as error:
         raise ValueError("not a table of names") from error
     same = {conda for project, conda in names.items() if canonicalize_name(conda) == project}
     return {project: conda for project, conda in sorted(names.items()) if conda not in same}

@@ -75,6 +75,18 @@ class CondaFiles:
         for command, script in self.index.entry_points:
             yield CondaFile(path=f"bin/{command}", entry=None, script=script)
 
+    def twins(self) -> Iterator[str]:
+        """Where two of its own files would be: only what goes elsewhere than it lies can meet there.
+
+        The linker writes one over the other, and an entry point's script through a link that it finds.
+        """
+        if not self.index.noarch_python:
+            return
+        seen: dict[str, CondaFile] = {}
+        for file in self.files():
+            if seen.setdefault(file.path, file) != file:
+                yield file.path
+
     def _place(self, path: str) -> str:
         """Where a file of a noarch Python package goes (https://conda.org/learn/ceps/cep-0020)."""
         top, slash, rest = path.partition("/")

@@ -38,7 +38,10 @@ def decide(
     Raises :class:`PrefixError` with all that cannot be decided, or that is where only Python's own may be,
     :class:`ConfigError` if ``owners`` makes no sense.
     """
-    environment = _Environment(conda_packages(archives), tuple(wheels))
+    packages = conda_packages(archives)
+    for package in packages:
+        _check_twins(package)
+    environment = _Environment(packages, tuple(wheels))
     if environment.trespassers:
         raise trespass(environment.trespassers)
     paths = environment.places.shared()
@@ -47,6 +50,16 @@ def decide(
     if not paths and not any(environment.places.crossed()):
         return ()
     return environment.decide(paths, owners)
+
+
+def _check_twins(package: CondaFiles) -> None:
+    twin = next(package.twins(), None)
+    if twin is not None:
+        raise PrefixError(
+            f"the package has two files that would both be {plain(twin)}",
+            where=f"{package.key} ({package.archive.package.filename})",
+            remedy="Take another build of it, and tell its makers.",
+        )
 
 
 def with_owners(wheels: Iterable[Plan], shared: Iterable[Shared]) -> tuple[Plan, ...]:

@@ -136,7 +136,7 @@ def _script(prefix: Path, path: str) -> Script:
 def _mapping(path: Path) -> dict[str, Any]:
     try:
         document = json.loads(path.read_bytes())
-    except (OSError, ValueError) as error:
+    except (OSError, ValueError, RecursionError) as error:
         raise PackError(f"cannot be read: {error}", where=str(path), remedy="Repair its package.") from error
     if not isinstance(document, dict):
         raise PackError("holds no mapping of variables", where=str(path), remedy="Repair its package.")

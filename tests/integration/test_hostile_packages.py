@@ -99,6 +99,35 @@ def test_a_noarch_packages_link_where_site_packages_are(tmp_path: Path, outside:
     assert (outside / "victim").read_text() == "mine"
 
 
+@pytest.mark.parametrize(
+    ("link", "place", "file"),
+    [
+        ("bin/tool", "bin/tool", None),
+        ("python-scripts/tool", "bin/tool", None),
+        ("bin/tool", "bin/tool", "python-scripts/tool"),
+        (f"{SITE}/x.py", f"{SITE}/x.py", "site-packages/x.py"),
+    ],
+)
+def test_two_files_of_a_package_at_one_place(
+    tmp_path: Path, outside: Path, link: str, place: str, file: str | None
+) -> None:
+    """The linker writes an entry point's script through a link that is there, and over what that leads to."""
+    index = {"name": "linked", "version": "1.0", "build": "0", "build_number": 0, "depends": ["python"]}
+    points = [] if file else ["tool = app:main"]
+    info = {
+        "info/index.json": json.dumps(index | {"subdir": "noarch", "noarch": "python"}).encode(),
+        "info/link.json": json.dumps({"noarch": {"type": "python", "entry_points": points}}).encode(),
+    }
+    members: dict[str, File | Link] = {link: Link(str(outside / "victim"))}
+    paths = [entry(link, None, path_type="softlink")]
+    if file:
+        members[file] = File(content=b"x = 1\n")
+        paths.append(entry(file, b"x = 1\n"))
+    said = refused(python_package(tmp_path), package(tmp_path, "linked", members, *paths, info=info))
+    assert f"linked (linked-1.0-0.conda): the package has two files that would both be {place}" in said
+    assert (outside / "victim").read_text() == "mine"
+
+
 def test_metadata_that_the_other_part_of_the_archive_brings(tmp_path: Path, outside: Path) -> None:
     """The linker reads what was unpacked last."""
     evil = json.dumps({"paths": [entry(f"{outside}/new", b"evil")], "paths_version": 1}).encode()

@@ -55,15 +55,19 @@ def leave(place: Path) -> None:
     for path in (place / "theirs", tree, *tree.iterdir()):
         os.chown(path, USER, USER, follow_symlinks=False)
     (place / "others").mkdir()
+    (place / "others").chmod(0o777)  # where the user could remove what is not its own
     (place / "others/kept").touch()
-    (place / "roots").touch()
+    (place / "roots").mkdir(0o755)  # where only root could remove what is the user's
+    (place / "roots/given").touch()
+    os.chown(place / "roots/given", USER, USER)
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
 def test_the_users_own_goes_and_nothing_else(shell: tuple[str, ...], place: Path, tmp_path: Path) -> None:
     leave(place)
     assert remove(shell, place, tmp_path) == ""
-    assert sorted(path.relative_to(place).as_posix() for path in place.rglob("*")) == ["others", "others/kept", "roots"]
+    left = sorted(path.relative_to(place).as_posix() for path in place.rglob("*"))
+    assert left == ["others", "others/kept", "roots", "roots/given"]
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)

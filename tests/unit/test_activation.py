@@ -70,7 +70,17 @@ def test_a_script_whose_name_would_be_two_lines_is_refused(tmp_path: Path) -> No
 
 @pytest.mark.parametrize(
     "content",
-    ["{", "[]", '{"A B": "x"}', '{"": "x"}', '{"A": null}', '{"A": ["x"]}', '{"A": "\\u0007"}', '{"A": "\\ud800"}'],
+    [
+        "{",
+        "[]",
+        pytest.param('{"A":' * 100_000, id="deep"),
+        '{"A B": "x"}',
+        '{"": "x"}',
+        '{"A": null}',
+        '{"A": ["x"]}',
+        '{"A": "\\u0007"}',
+        '{"A": "\\ud800"}',
+    ],
 )
 def test_what_no_service_can_have_is_refused_with_its_file(tmp_path: Path, content: str) -> None:
     shipped = lay(tmp_path, {"etc/conda/env_vars.d/a.json": content})

@@ -7,12 +7,15 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
+from tinychannel import File, write_archive
 
 from bundler.bundle.index import read_manifest
 from bundler.bundle.ustar import TarDamage, TarStream
 from bundler.config.lockfiles import Lockfiles
 from bundler.config.project import load_config
 from bundler.errors import BundlerError, ConfigError, LockError, PrefixError, VerificationError
+from bundler.local import files as local_files
+from bundler.lock import names
 from bundler.lock.environment import check_environment
 from bundler.lock.lockfile import locked_categories, read_lock
 from bundler.lock.plainyaml import load_yaml
@@ -114,3 +117,17 @@ def test_a_wheel_whose_content_is_damaged(tmp_path: Path) -> None:
             read_wheel(path)
         except PrefixError:
             continue
+
+
+def test_a_table_of_names_that_is_nested_too_deeply() -> None:
+    """Whatever a server sends in its place is no table, and no bug."""
+    with pytest.raises(ValueError, match="not a table of names"):
+        names._parse(b"[" * 100_000)
+
+
+@pytest.mark.parametrize("index", [b"{", b"[" * 100_000, b"[]", b'"x"', b"1", b"{}"])
+def test_an_injected_package_that_says_nothing_of_itself(index: bytes, tmp_path: Path) -> None:
+    path = tmp_path / "odd-1.0-0.conda"
+    write_archive(path, {"info/index.json": File(content=index)})
+    with pytest.raises(BundlerError, match="not a conda package"):
+        local_files._read(path, "odd")

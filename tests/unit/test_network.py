@@ -73,6 +73,7 @@ def test_a_hook_reaches_what_its_service_reaches(tmp_path: Path) -> None:
         ('http = "http://127.0.0.1:${PORT}/"', ["IPAddressDeny=any", "IPAddressAllow=localhost"]),
         ('http = "http://localhost/"', ["IPAddressDeny=any", "IPAddressAllow=localhost"]),
         ('tcp = "[::1]:80"', ["IPAddressDeny=any", "IPAddressAllow=localhost"]),
+        ('tcp = "0.0.0.0:80"', ["IPAddressDeny=any", "IPAddressAllow=localhost"]),
         ('tcp = "10.0.0.5:80"', ["IPAddressDeny=any", "IPAddressAllow=10.0.0.5"]),
         ('tcp = "[fd00::5]:80"', ["IPAddressDeny=any", "IPAddressAllow=fd00::5"]),
         ('http = "http://${HOST}:80/"', []),

@@ -61,6 +61,7 @@ def test_what_a_build_writes(name: str) -> None:
         ("\n[Unit]", "\nUser=root\n\n[Unit]"),
         ("\nUser=hello\n", "\nUser=hello\nno directive\n"),
         ("WantedBy=multi-user.target\n", "WantedBy=multi-user.target"),
+        ("WantedBy=multi-user.target\n", "WantedBy=multi-user.target\n\n[Service]\nExecStartPre=+/bin/sh\n"),
     ],
 )
 def test_any_other_way_is_refused(old: str, new: str) -> None:
@@ -71,7 +72,8 @@ def test_any_other_way_is_refused(old: str, new: str) -> None:
 
 def test_an_end_of_line_that_systemd_does_not_know_ends_none() -> None:
     text = HELLO.replace("Description=", "Description=x\u2028[Service]\u2028User=root\u2028", 1)
-    assert UnitText.parse("hello.service", text).get("Service", "User") == "hello"
+    users = [value for _, key, value in UnitText.parse("hello.service", text).directives if key == "User"]
+    assert users == ["hello"]
 
 
 def test_what_root_runs() -> None:
