@@ -23,7 +23,7 @@ _NOISE = re.compile(
     r"|(?:etc|var)/\.updated$|etc/machine-id$|etc/(?:passwd|group|shadow|gshadow)-$|etc/\.pwd\.lock$"
 )
 _TRANSITIONAL = ("activating", "deactivating", "reloading")
-_QUIET = 5.0
+_QUIET = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
