@@ -71,6 +71,8 @@ BESIDE_TYPES = mkdir -p build; $(BIN)/mypy >build/mypy.log 2>&1 & types=$$!; \
 	$(BIN)/pytest --numprocesses $(WORKERS) --no-loadscope-reorder $(1); tests=$$?; \
 	wait $$types; types=$$?; [ $$types = 0 ] || cat build/mypy.log; exit $$((tests | types))
 
+# None of these waits for anything.
+check: WORKERS = $(shell nproc)
 check: .venv/.ready format
 	tests/tools
 	@$(call BESIDE_TYPES,tests/unit $(QUICK:%=tests/integration/test_%.py))

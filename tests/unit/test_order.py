@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 
 from order import MINUTES, in_order
@@ -38,3 +39,12 @@ def test_both_dear_kinds_in_turn_the_longest_first_and_the_quick_ones_last() -> 
 
 def test_each_file_that_is_said_to_be_long_exists() -> None:
     assert [file for file in MINUTES if not (CHECKOUT / file).is_file()] == []
+
+
+def test_each_file_that_make_check_names_exists() -> None:
+    text = (CHECKOUT / "Makefile").read_text().replace("\\\n", " ")
+    found = re.search(r"^QUICK := (.*)$", text, re.MULTILINE)
+    assert found
+    names = found[1].split()
+    assert len(names) > 20
+    assert [name for name in names if not (CHECKOUT / f"tests/integration/test_{name}.py").is_file()] == []
