@@ -353,6 +353,7 @@ def _script(
         release=identity.release,
         root=identity.root,
         user=config.name,
+        uid=config.uid,
         tool_version=__version__,
         payload=payload.path.name,
         payload_sha256=payload.sha256,

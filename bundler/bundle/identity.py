@@ -76,6 +76,7 @@ def _semantic(config: BundleConfig) -> dict[str, Any]:
         "name": config.name,
         "version": config.version,
         "description": config.description,
+        **({"uid": config.uid} if config.uid is not None else {}),
         "exclude": config.exclude,
         "include": config.include,
         "owners": config.owners,

@@ -48,6 +48,7 @@ def make_manifest(
         "name": config.name,
         "version": config.version,
         "description": config.description,
+        "uid": config.uid,
         "platform": identity.platform,
         "build_id": identity.build_id,
         "release": identity.release,

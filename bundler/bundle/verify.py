@@ -273,6 +273,7 @@ def _facts(bundle: OpenBundle) -> dict[str, str]:
         "NAME": manifest.name,
         "DESCRIPTION": manifest.description,
         "SERVICE_USER": manifest.name,
+        "SERVICE_UID": "" if manifest.uid is None else str(manifest.uid),
         "TOOL_VERSION": manifest.made_by.removeprefix("conda-bundler "),
         "VERSION": manifest.version,
         "PLATFORM": manifest.platform,

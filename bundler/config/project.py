@@ -24,6 +24,7 @@ from bundler.config.sentences import sentences
 from bundler.config.services import Service, ServiceTable
 from bundler.config.sockets import resolve_socket
 from bundler.config.tables import ChannelsTable, LockTable, ReleaseTable, Secret, SecretForm
+from bundler.config.users import Uid  # noqa: TC001 -- pydantic reads it while it runs
 from bundler.cooldown import as_text
 from bundler.errors import ConfigError
 from bundler.platforms import VIRTUAL_PACKAGES
@@ -49,6 +50,8 @@ Library = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
 
 class _BundleTable(Model):
     name: Name
+    uid: Uid | None = None
+    """The number of the bundle's user, and of its group, on every server; the next that is free unless said."""
     version: Version | None = None
     description: Line = ""
     platforms: Annotated[tuple[Platform, ...], Field(min_length=1)] | None = None
@@ -98,6 +101,8 @@ class BundleConfig:
     source: str
     """What to call the configuration in messages: ``bundle.toml``, or ``command line``."""
     name: str
+    uid: int | None
+    """The number of its user and group; None: the next that is free on each server."""
     version: str
     description: str
     platforms: tuple[str, ...]
@@ -234,6 +239,7 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
         directory=directory,
         source=source,
         name=bundle.name,
+        uid=bundle.uid,
         version=bundle.version,
         description=bundle.description or bundle.name,
         platforms=platforms,

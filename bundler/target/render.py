@@ -111,6 +111,8 @@ class InstallScript:
     clients: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     decompressor: InstallDecompressor = InstallDecompressor()
+    uid: int | None = None
+    """The number of ``user`` and of its group; None: the next that is free."""
 
 
 @dataclass(frozen=True, kw_only=True)
