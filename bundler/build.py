@@ -7,10 +7,10 @@ import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
-from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
-from bundler.bundle.manifest import make_manifest
+from bundler.bundle.installer import UNITS, install_script
+from bundler.bundle.manifest import decompressor_entry, make_manifest
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
 from bundler.linkscripts.consent import Consent
@@ -27,7 +27,7 @@ from bundler.lock.userurls import read_user_urls
 from bundler.pack.app import app_members
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
-from bundler.pack.decompressor import TOOLS, UnusableError, take_decompressor
+from bundler.pack.decompressor import UnusableError, take_decompressor
 from bundler.pack.payload import PackOptions, make_payload
 from bundler.platforms import MACHINES, runs_here
 from bundler.prefix import forget, make_prefix
@@ -37,20 +37,13 @@ from bundler.target.activation import read_activation, spec_variables
 from bundler.target.caches import cache_variables
 from bundler.target.contents import Contents, code_notes, find_marks
 from bundler.target.health import health_notes
-from bundler.target.installed import install_services, service_files
+from bundler.target.installed import service_files
 from bundler.target.libraries import host_libraries, library_notes
 from bundler.target.notes import override_notes
-from bundler.target.render import (
-    CLIENTS,
-    InstallDecompressor,
-    InstallScript,
-    render_environment,
-    render_install,
-    render_manage,
-    render_unit,
-)
+from bundler.target.render import render_environment, render_install, render_manage, render_unit
 from bundler.target.requirements import requirements
 from bundler.target.service import make_units
+from bundler.target.sisters import sister_notes
 from bundler.target.sockets import socket_notes
 
 if TYPE_CHECKING:
@@ -59,6 +52,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundler.bundle.identity import Identity
+    from bundler.bundle.index import Manifest
     from bundler.config.lockfiles import Lockfiles
     from bundler.config.project import BundleConfig
     from bundler.fetch.archives import Archive
@@ -118,16 +112,16 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
 
 def _consent(config: BundleConfig) -> Consent:
     return Consent(
-        packages=config.link_scripts,
-        exclude=config.exclude,
-        include=config.include,
+        packages=config.bundle.link_scripts,
+        exclude=config.bundle.exclude,
+        include=config.bundle.include,
         where=f"{config.source}: bundle.link_scripts",
     )
 
 
 def _check_link_scripts(config: BundleConfig, lockfiles: Lockfiles, locks: list[Lock]) -> None:
     """A package may be locked for one platform and not for another."""
-    if config.link_scripts in ("all", ()):
+    if config.bundle.link_scripts in ("all", ()):
         return
     others = (name for name in locked_platforms(lockfiles) if name in MACHINES and name not in config.platforms)
     every = [*locks, *(read_lock(lockfiles, platform, config.categories) for platform in others)]
@@ -146,25 +140,30 @@ def _build_one(
             make_prefix,
             progress=progress,
             access=config.access,
-            owners=Owners.of(config.owners),
+            owners=Owners.of(config.bundle.owners.items()),
             consent=_consent(config),
         )
         payload, archives, activation, libraries = _from_whole_cache(
             lambda: _pack(linking(lock, baked=identity.baked_prefix), config, app, room, options, progress), progress
         )
-        payload = replace(payload, decompressor=brought)
         needs = requirements(config, lock, archives, libraries)
         contents = _contents(config, identity, lock, payload, progress)
         manifest = make_manifest(
-            config=config, identity=identity, contents=contents, payload=payload, archives=archives, needs=needs
+            config=config,
+            identity=identity,
+            contents=contents,
+            payload=payload,
+            decompressor=decompressor_entry(brought, _needs(config, brought).glibc) if brought else None,
+            archives=archives,
+            needs=needs,
         )
         files = _target_files(config, identity, contents, payload)
         files |= {path: text.encode() for path, text in activation.files().items()}
         # JSON has an escape for each byte of a name that is not UTF-8.
-        files |= {"manifest.json": manifest.encode("utf-8", "backslashreplace")}
+        files |= {"manifest.json": manifest.text().encode("utf-8", "backslashreplace")}
         files |= {path.name: path.read_bytes() for path in files_for(config.lockfiles, lock.platform)}
         files |= brought.files if brought else {}
-        files |= _installer(_script(config, identity, needs, payload, files), files)
+        files |= _installer(manifest, files)
         write_files(room, files)
         progress.step(f"Writing {identity.bundle_name}")
         return place(room, identity, options.output, form=options.form)
@@ -252,15 +251,18 @@ def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress:
 def _contents(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, progress: Progress) -> Contents:
     """What decides how the services run, and what there is to say of that."""
     contents = Contents(packages=lock.names, marks=find_marks(payload.tree, lock.platform))
-    for note in (*code_notes(contents.marks), *override_notes(config, identity.release_dir, contents)):
+    overrides = override_notes(config, identity.release_dir, contents)
+    for note in (*code_notes(contents.marks), *overrides, *sister_notes(config, contents)):
         progress.step(f"note: {note}")
     return contents
 
 
 def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
-    filters = Filters(exclude=config.exclude, include=config.include)
+    filters = Filters(exclude=config.bundle.exclude, include=config.bundle.include)
     codec = CODECS[options.compression or "gzip"]()
-    return PackOptions(codec=codec, bytecode=config.bytecode, filters=filters, bundle=config.name, jobs=options.jobs)
+    return PackOptions(
+        codec=codec, bytecode=config.bundle.bytecode, filters=filters, bundle=config.name, jobs=options.jobs
+    )
 
 
 def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> BundleConfig:
@@ -269,10 +271,10 @@ def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> Bu
     Its Python cannot be run here, and another of the same version would make bytecode that depends on the build
     machine; so it is left to the target. That is an input of the build like any other: it is in the build id.
     """
-    if config.bytecode != "build" or runs_here(platform):
+    if config.bundle.bytecode != "build" or runs_here(platform):
         return config
     progress.step(f"note: bytecode for {platform} is made on the target, for this machine cannot run its Python")
-    return replace(config, bytecode="install")
+    return config.with_bundle(bytecode="install")
 
 
 def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Progress) -> None:
@@ -330,57 +332,12 @@ def _target_files(config: BundleConfig, identity: Identity, contents: Contents, 
     return {path: text.encode() for path, text in texts.items()}
 
 
-def _installer(script: InstallScript, files: dict[str, bytes]) -> dict[str, bytes]:
+def _installer(manifest: Manifest, files: dict[str, bytes]) -> dict[str, bytes]:
     """manage, install.sh, which carries the digest of every other file, and SHA256SUMS, which people can check."""
-    files = {**files, MANAGE: render_manage(script).encode()}
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
-    script = replace(script, files=tuple((digest, path) for path, digest in sorted(digests.items())))
-    install = render_install(script).encode()
-    digests |= {INSTALL: hashlib.sha256(install).hexdigest(), script.payload: script.payload_sha256}
-    return {MANAGE: files[MANAGE], INSTALL: install, SUMS: checksums(digests)}
-
-
-def _script(
-    config: BundleConfig, identity: Identity, needs: Requirements, payload: Payload, files: dict[str, bytes]
-) -> InstallScript:
-    return InstallScript(
-        name=config.name,
-        version=config.version,
-        description=config.description,
-        platform=identity.platform,
-        needs=needs,
-        build_id=identity.build_id,
-        release=identity.release,
-        root=identity.root,
-        user=config.name,
-        uid=config.uid,
-        tool_version=__version__,
-        payload=payload.path.name,
-        payload_sha256=payload.sha256,
-        payload_parts=tuple((part.sha256, part.offset, part.length) for part in payload.archive.parts),
-        tree_digest=payload.tree_digest,
-        unpacked_sha256=payload.unpacked_sha256,
-        payload_codec=payload.codec,
-        payload_files=payload.installed_files,
-        payload_kib=payload.installed_kib,
-        longest=payload.longest or 0,
-        clients=tuple(name for name in CLIENTS if f"env/bin/{name}" in payload.executables()),
-        units=tuple(sorted(path.removeprefix("units/") for path in files if path.startswith("units/"))),
-        networks=tuple(service.name for service in config.services if service.table.network is not None),
-        services=tuple(one for service in config.services for one in install_services(service)),
-        secrets=config.secrets,
-        files=(),
-        decompressor=_install_decompressor(config, payload.decompressor),
-    )
-
-
-def _install_decompressor(config: BundleConfig, brought: Decompressor | None) -> InstallDecompressor:
-    if brought is None:
-        return InstallDecompressor()
-    return InstallDecompressor(
-        program=brought.program,
-        directory=TOOLS,
-        loader=brought.loader,
-        glibc=_needs(config, brought).glibc,
-        kib=brought.kib,
-    )
+    units = {path: content.decode() for path, content in files.items() if path.startswith(UNITS)}
+    manage = render_manage(install_script(manifest, digests, units)).encode()
+    digests |= {MANAGE: hashlib.sha256(manage).hexdigest()}
+    install = render_install(install_script(manifest, digests, units)).encode()
+    digests |= {INSTALL: hashlib.sha256(install).hexdigest(), manifest.payload.path: manifest.payload.sha256}
+    return {MANAGE: manage, INSTALL: install, SUMS: checksums(digests)}

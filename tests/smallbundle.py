@@ -7,6 +7,7 @@ import hashlib
 import itertools
 import json
 import re
+import shlex
 import subprocess
 import sys
 import tarfile
@@ -210,7 +211,7 @@ def reseal(bundle: Path, *, payload: dict[str, Any] | None = None, **changes: An
         parts = manifest["payload"]["parts"]
         values["PAYLOAD_PARTS"] = " ".join(f"{part['sha256']} {part['offset']} {part['length']}" for part in parts)
     for key, value in values.items():
-        script = re.sub(rf"^{key}=('[^']*'|\S*)", f"{key}='{value}'", script, count=1, flags=re.MULTILINE)
+        script = re.sub(rf"^{key}=('[^']*'|\S*)", f"{key}={shlex.quote(value)}", script, count=1, flags=re.MULTILINE)
     script = re.sub(r"^SELF_SHA256='.*'$", "SELF_SHA256=''", script, flags=re.MULTILINE)
     own = hashlib.sha256(script.encode()).hexdigest()
     script = re.sub(r"^SELF_SHA256=''$", f"SELF_SHA256='{own}'", script, flags=re.MULTILINE)

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bundler.bundle.index import LibraryEntry, Manifest
+    from bundler.bundle.entries import LibraryEntry, Option
+    from bundler.bundle.index import Manifest
     from bundler.bundle.read import OpenBundle
 
 __all__ = ["Change", "Difference", "TextChange", "diff"]
@@ -121,7 +122,7 @@ def diff(old_path: Path, new_path: Path) -> Difference:
     return Difference(
         old=f"{before.name} {before.release}",
         new=f"{after.name} {after.release}",
-        options=_changes(_options(before), _options(after)),
+        options=_changes(_options(before, after), _options(after, before)),
         packages=_changes(_packages(before, after), _packages(after, before)),
         config=_changes(before.config, after.config),
         secrets=_changes(_secrets(before), _secrets(after)),
@@ -143,16 +144,17 @@ def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Change, ..
     return tuple(Change(name=name, old=old.get(name), new=new.get(name)) for name in names)
 
 
-def _options(manifest: Manifest) -> dict[str, str]:
-    """What a bundle is as a whole, but for its build id: that differs whenever anything does."""
-    return {
+def _options(manifest: Manifest, other: Manifest) -> dict[str, str]:
+    """What a bundle is as a whole, but for its build id: that differs whenever anything does.
+
+    Of the keys of ``[bundle]`` those that both know; an older bundle does not tell all of them.
+    """
+    return {key: _said(value) for key, value in manifest.options.items() if key in other.options} | {
         "name": manifest.name,
         "version": manifest.version,
         "description": manifest.description,
         "platform": manifest.platform,
         "root": manifest.root,
-        "exclude": " ".join(manifest.options.exclude),
-        "include": " ".join(manifest.options.include),
         "bytecode": manifest.payload.bytecode,
         "compression": manifest.payload.codec,
         "decompressor": str(manifest.decompressor or ""),
@@ -166,6 +168,12 @@ def _options(manifest: Manifest) -> dict[str, str]:
         "libraries": ", ".join(_library(one) for one in manifest.requires.libraries),
         "made by": manifest.made_by,
     }
+
+
+def _said(value: Option) -> str:
+    if isinstance(value, tuple):
+        return " ".join("=".join(map(str, one)) if isinstance(one, tuple) else str(one) for one in value)
+    return "" if value is None else str(value)
 
 
 def _library(library: LibraryEntry) -> str:

@@ -4,20 +4,25 @@ from __future__ import annotations
 
 import hashlib
 import json
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, fields, is_dataclass
 from typing import TYPE_CHECKING, Any
 
+from pydantic import BaseModel
+
 from bundler import __version__
+from bundler.config.fields import NotInBuildId
 from bundler.digests import stream_sha256
 from bundler.resources import templates_digest
 from bundler.target.activation import spec_variables
 
 if TYPE_CHECKING:
+    from collections.abc import Iterable
+
     from bundler.config.project import BundleConfig
     from bundler.lock.lockfile import Lock
     from bundler.pack.members import Member
 
-__all__ = ["Identity", "identify"]
+__all__ = ["Identity", "counted", "identify"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -54,10 +59,11 @@ def identify(config: BundleConfig, lock: Lock, app: tuple[Member, ...]) -> Ident
     inputs = {
         "tool": __version__,
         "templates": templates_digest(),
-        "config": _semantic(config),
+        "config": counted(config),
+        "platform": lock.platform,
+        "servers": counted(config.platform_table(lock.platform)),
         "variables": spec_variables(config.environments, config.categories),
         "lock": [asdict(package) for package in lock.packages],
-        "cuda": config.platform_table(lock.platform).cuda,
         "app": sorted((member.path, member.mode, _content(member)) for member in app),
     }
     canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
@@ -70,25 +76,34 @@ def identify(config: BundleConfig, lock: Lock, app: tuple[Member, ...]) -> Ident
     )
 
 
-def _semantic(config: BundleConfig) -> dict[str, Any]:
-    """What the configuration means, without where it lies. Order counts where systemd sees it."""
-    return {
-        "name": config.name,
-        "version": config.version,
-        "description": config.description,
-        **({"uid": config.uid} if config.uid is not None else {}),
-        "exclude": config.exclude,
-        "include": config.include,
-        "owners": config.owners,
-        "bytecode": config.bytecode,
-        "link_scripts": "all" if config.link_scripts == "all" else sorted(set(config.link_scripts)),
-        "libraries": config.libraries,
-        "config": config.config,
-        "secrets": [asdict(secret) for secret in config.secrets],
-        "release": config.release.model_dump(mode="json"),
-        **({"hooks": config.hooks_table.model_dump(mode="json")} if config.hooks else {}),
-        "services": [(service.name, service.table.model_dump(mode="json")) for service in config.services],
-    }
+def counted(value: Any) -> Any:
+    """What of the configuration is part of the build id, as JSON: all that is not marked as :class:`NotInBuildId`.
+
+    A table is a list of pairs, for systemd sees their order: who does not want that declares the key so that it is
+    sorted. Raises TypeError for what means nothing here, such as a path.
+    """
+    if isinstance(value, BaseModel):
+        infos = type(value).model_fields
+        return {name: counted(getattr(value, name)) for name, info in infos.items() if not _is_marked(info.metadata)}
+    if is_dataclass(value) and not isinstance(value, type):
+        return {
+            one.name: counted(getattr(value, one.name))
+            for one in fields(value)
+            if not _is_marked(one.metadata.values())
+        }
+    if isinstance(value, dict):
+        return [[key, counted(one)] for key, one in value.items()]
+    if isinstance(value, tuple):
+        return [counted(one) for one in value]
+    if isinstance(value, float) and value.is_integer():
+        return int(value)
+    if value is None or isinstance(value, str | bool | int | float):
+        return value
+    raise TypeError(f"{type(value).__name__} cannot be part of a build id; mark its field with NotInBuildId")
+
+
+def _is_marked(metadata: Iterable[object]) -> bool:
+    return any(isinstance(one, NotInBuildId) for one in metadata)
 
 
 def _content(member: Member) -> str:

@@ -16,7 +16,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable
     from pathlib import Path
 
-    from bundler.bundle.index import LibraryUserEntry, Manifest, NoteEntry, OverrideEntry, PackageEntry, SharedEntry
+    from bundler.bundle.entries import LibraryUserEntry, NoteEntry, OverrideEntry, PackageEntry, SharedEntry
+    from bundler.bundle.index import Manifest
 
 __all__ = ["Inspection", "inspect"]
 

@@ -1,21 +1,43 @@
-"""The manifest: ``manifest.json``, the bundle's index. Versioned schema, sorted keys, nothing of the build machine."""
+"""What a build has made -> its manifest (:class:`~bundler.bundle.index.Manifest`)."""
 
 from __future__ import annotations
 
-import json
-from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
+from bundler.bundle.entries import (
+    DecompressorEntry,
+    ExemptionEntry,
+    FileEntry,
+    HookEntry,
+    LibraryEntry,
+    NoteEntry,
+    OverrideEntry,
+    PackageEntry,
+    PartEntry,
+    PayloadEntry,
+    RequiresEntry,
+    ScriptEntry,
+    SecretEntry,
+    SegmentEntry,
+    ServiceEntry,
+    SharedEntry,
+    SocketEntry,
+    StartedEntry,
+    ToolPackage,
+)
+from bundler.bundle.identity import counted
+from bundler.bundle.index import SCHEMA, Manifest
 from bundler.resources import templates_digest
 from bundler.target.hardening import GPU, WATCH, exemptions
+from bundler.target.installed import install_services
+from bundler.target.render import CLIENTS
 from bundler.target.service import overridden
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
-
     from bundler.bundle.identity import Identity
     from bundler.config.project import BundleConfig
+    from bundler.config.services import Service
     from bundler.fetch.archives import Archive
     from bundler.pack.decompressor import Decompressor
     from bundler.pack.payload import Payload
@@ -24,121 +46,163 @@ if TYPE_CHECKING:
 
 __all__ = ["SCHEMA", "SYSTEMD", "make_manifest"]
 
-SCHEMA = 1
-"""Raised when a reader of the one before would go wrong; a further key is none of its business."""
 SYSTEMD = 239
 """The lowest version that a bundle can be installed under; install.sh says so in its preflight."""
 _LARGEST = 20
+_AT_THE_TOP = ("name", "uid", "version", "description")
 
 
-def make_manifest(
+def make_manifest(  # noqa: PLR0913 -- what a build consists of
     *,
     config: BundleConfig,
     identity: Identity,
     contents: Contents,
     payload: Payload,
+    decompressor: DecompressorEntry | None,
     archives: tuple[Archive, ...],
     needs: Requirements,
-) -> str:
-    """The manifest's text."""
-    document = {
-        "schema": SCHEMA,
-        "made_by": f"conda-bundler {__version__}",
-        "templates_sha256": templates_digest(),
-        "name": config.name,
-        "version": config.version,
-        "description": config.description,
-        "uid": config.uid,
-        "platform": identity.platform,
-        "build_id": identity.build_id,
-        "release": identity.release,
-        "root": identity.root,
-        "baked_prefix": identity.baked_prefix,
-        "tree_digest": payload.tree_digest,
-        "payload": {
-            "path": payload.path.name,
-            "bytecode": payload.bytecode,
-            "codec": payload.codec,
-            "sha256": payload.sha256,
-            "size": payload.size,
-            "files": len(payload.tree),
-            "unpacked_size": payload.unpacked_size,
-            "unpacked_sha256": payload.unpacked_sha256,
-            "largest": _largest(payload),
-            "segments": [asdict(segment) for segment in payload.archive.segments],
-            "parts": [asdict(part) for part in payload.archive.parts],
-        },
-        "decompressor": _decompressor(payload.decompressor),
-        "requires": {**needs.document(), "systemd": SYSTEMD},
-        "options": {"exclude": config.exclude, "include": config.include},
-        "config": dict(config.config),
-        "secrets": [asdict(secret) for secret in config.secrets],
-        "services": _services(config, identity, contents),
-        "hooks": [
-            {"key": hook.key, "unit": hook.unit, "service": hook.service.unit, **hook.table.model_dump()}
+) -> Manifest:
+    """The manifest of the bundle that these make."""
+    return Manifest(
+        schema_=SCHEMA,
+        made_by=f"conda-bundler {__version__}",
+        templates_sha256=templates_digest(),
+        name=config.name,
+        uid=config.bundle.uid,
+        version=config.version,
+        description=config.description,
+        platform=identity.platform,
+        build_id=identity.build_id,
+        release=identity.release,
+        root=identity.root,
+        baked_prefix=identity.baked_prefix,
+        tree_digest=payload.tree_digest,
+        payload=_payload(payload),
+        decompressor=decompressor,
+        requires=_requires(needs),
+        options=_options(config),
+        config=dict(config.config),
+        secrets=tuple(map(SecretEntry.of, config.secrets)),
+        services=tuple(_service(config, service, identity, contents) for service in config.services),
+        hooks=tuple(
+            HookEntry(
+                key=hook.key,
+                unit=hook.unit,
+                service=hook.service.unit,
+                command=hook.table.command,
+                timeout=hook.table.timeout,
+            )
             for hook in config.hooks
-        ],
-        "packages": _packages(archives),
-        "notes": [asdict(note) for note in payload.notes],
-        "shared": [asdict(one) for one in payload.shared],
-        "link_scripts": [done.document() for done in payload.effects],
-    }
-    return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
+        ),
+        packages=tuple(map(_package, archives)),
+        notes=tuple(map(NoteEntry.of, payload.notes)),
+        shared=tuple(map(SharedEntry.of, payload.shared)),
+        link_scripts=tuple(
+            ScriptEntry(
+                package=done.package,
+                script=done.script,
+                added=done.added,
+                changed=done.changed,
+                removed=done.removed,
+            )
+            for done in payload.effects
+        ),
+    )
 
 
-def _largest(payload: Payload) -> list[dict[str, Any]]:
-    """The payload's largest files, in bytes: where to look when a bundle is too large."""
+def _options(config: BundleConfig) -> dict[str, Any]:
+    return {key: value for key, value in counted(config.bundle).items() if key not in _AT_THE_TOP}
+
+
+def _payload(payload: Payload) -> PayloadEntry:
+    executables = payload.executables()
+    # The largest: where to look when a bundle is too large.
     largest = sorted(payload.tree, key=lambda entry: (-entry.size, entry.path))[:_LARGEST]
-    return [{"path": entry.path, "size": entry.size} for entry in largest]
+    return PayloadEntry(
+        path=payload.path.name,
+        bytecode=payload.bytecode,
+        codec=payload.codec,
+        sha256=payload.sha256,
+        size=payload.size,
+        files=len(payload.tree),
+        unpacked_size=payload.unpacked_size,
+        unpacked_sha256=payload.unpacked_sha256,
+        largest=tuple(FileEntry(path=entry.path, size=entry.size) for entry in largest),
+        segments=tuple(map(SegmentEntry.of, payload.archive.segments)),
+        parts=tuple(map(PartEntry.of, payload.archive.parts)),
+        installed_files=payload.installed_files,
+        installed_kib=payload.installed_kib,
+        longest=payload.longest or 0,
+        clients=tuple(name for name in CLIENTS if f"env/bin/{name}" in executables),
+    )
 
 
-def _decompressor(brought: Decompressor | None) -> dict[str, Any] | None:
-    if brought is None:
-        return None
-    packages = [
-        {"name": one.name, "version": one.version, "build": one.build, "url": one.url, "sha256": one.sha256}
-        for one in brought.packages
-    ]
-    return {"program": brought.program, "files": sorted(brought.files), "packages": packages}
+def decompressor_entry(brought: Decompressor, glibc: str) -> DecompressorEntry:
+    """The bundle's own decompressor, which needs a C library of at least that version."""
+    return DecompressorEntry(
+        program=brought.program,
+        loader=brought.loader,
+        glibc=glibc,
+        kib=brought.kib,
+        files=tuple(sorted(brought.files)),
+        packages=tuple(
+            ToolPackage(name=one.name, version=one.version, build=one.build, url=one.url, sha256=one.sha256 or "")
+            for one in brought.packages
+        ),
+    )
 
 
-def _services(config: BundleConfig, identity: Identity, contents: Contents) -> list[dict[str, Any]]:
-    return [
-        {
-            "unit": service.unit,
-            "health_unit": service.health_unit,
-            "health": service.table.health.model_dump() if service.table.health else None,
-            "timer": service.timer,
-            "socket": {"unit": service.socket_unit, "listen": service.socket.listen} if service.socket else None,
-            "target": service.target,
-            "instances": service.table.instances,
-            "reload": service.table.reload,
-            "watch_unit": service.watch_unit,
-            "gpu_unit": service.gpu_unit,
-            "profile": service.table.profile,
-            "hardening": service.table.hardening,
-            "exemptions": [asdict(exemption) for exemption in exemptions(service, contents)],
-            "overrides": [asdict(one) for one in overridden(config, service, identity.release_dir, contents)],
-            "watch_exemptions": [asdict(exemption) for exemption in WATCH] if service.watch_unit else [],
-            "gpu_exemptions": [asdict(exemption) for exemption in GPU] if service.gpu_unit else [],
-        }
-        for service in config.services
-    ]
+def _requires(needs: Requirements) -> RequiresEntry:
+    return RequiresEntry(
+        machine=needs.machines[0],
+        glibc=needs.glibc,
+        linux=needs.linux,
+        archspec=needs.level,
+        cuda=needs.cuda,
+        cuda_arch=needs.cuda_arch,
+        gpu=needs.gpu,
+        systemd=SYSTEMD,
+        libraries=tuple(map(LibraryEntry.of, needs.libraries)),
+    )
 
 
-def _packages(archives: Iterable[Archive]) -> list[dict[str, Any]]:
-    return [
-        {
-            "name": archive.package.name,
-            "manager": archive.package.manager,
-            "version": archive.package.version,
-            "build": archive.package.build,
-            "subdir": archive.package.subdir if archive.package.manager == "conda" else "",
-            "url": archive.package.url,
-            "sha256": archive.package.sha256,
-            "size": archive.size,
-            "injected": archive.package.injected,
-            "replaces": archive.package.replaces,
-        }
-        for archive in archives
-    ]
+def _service(config: BundleConfig, service: Service, identity: Identity, contents: Contents) -> ServiceEntry:
+    table = service.table
+    return ServiceEntry(
+        unit=service.unit,
+        health_unit=service.health_unit,
+        health=table.health.model_dump() if table.health else None,
+        timer=service.timer,
+        socket=SocketEntry(unit=service.socket_unit, listen=service.socket.listen)
+        if service.socket and service.socket_unit
+        else None,
+        target=service.target,
+        instances=table.instances,
+        reload=table.reload,
+        watch_unit=service.watch_unit,
+        gpu_unit=service.gpu_unit,
+        profile=table.profile,
+        hardening=table.hardening,
+        network=table.network,
+        started=tuple(map(StartedEntry.of, install_services(service))),
+        exemptions=tuple(map(ExemptionEntry.of, exemptions(service, contents))),
+        overrides=tuple(map(OverrideEntry.of, overridden(config, service, identity.release_dir, contents))),
+        watch_exemptions=tuple(map(ExemptionEntry.of, WATCH)) if service.watch_unit else (),
+        gpu_exemptions=tuple(map(ExemptionEntry.of, GPU)) if service.gpu_unit else (),
+    )
+
+
+def _package(archive: Archive) -> PackageEntry:
+    package = archive.package
+    return PackageEntry(
+        name=package.name,
+        manager=package.manager,
+        version=package.version,
+        build=package.build,
+        subdir=package.subdir if package.manager == "conda" else "",
+        url=package.url,
+        sha256=package.sha256 or "",  # those that are packed have one
+        size=archive.size,
+        injected=package.injected,
+        replaces=package.replaces,
+    )

@@ -8,7 +8,6 @@ from __future__ import annotations
 import contextlib
 import io
 import os
-import re
 from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING, BinaryIO, Literal
@@ -31,7 +30,10 @@ _CHUNK = 1 << 20
 _SMALL = 64 << 20
 """No file of a bundle but the payload has more bytes."""
 _HEAD = 1 << 16
-_TAR_BEGINS = re.compile(rb"^TAR=([0-9]{1,9})\b", re.MULTILINE)
+_PAGE = 4096
+"""Of which a ``.run`` has some before its tar."""
+_MAGIC = slice(257, 262)
+"""Where a tar's first header has ``ustar``."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -191,12 +193,13 @@ def _file(path: Path) -> OpenBundle | None:
         return None
     with path.open("rb") as file:
         head = file.read(_HEAD)
-        found = _TAR_BEGINS.search(head) if head.startswith(b"#!/bin/sh\n") else None
-        begin = int(found[1]) if found else 0
-        if not found and head[257:262] != b"ustar":
+        script = head.startswith(b"#!/bin/sh\n")
+        pages = range(_PAGE, len(head), _PAGE) if script else (0,)
+        begin = next((page for page in pages if head[page:][_MAGIC] == b"ustar"), None)
+        if begin is None:
             return None
         top, pieces = _pieces(file, path, begin)
-    return OpenBundle(path=path, form="run" if found else "tar", top=top, pieces=pieces, tar=begin)
+    return OpenBundle(path=path, form="run" if script else "tar", top=top, pieces=pieces, tar=begin)
 
 
 def _pieces(file: BinaryIO, path: Path, begin: int) -> tuple[str, dict[str, Piece]]:

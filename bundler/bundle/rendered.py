@@ -1,30 +1,28 @@
 """Is the code that root runs ours? install.sh and manage of a bundle, against what our own templates make.
 
-Digests say that a bundle is whole; whoever changes install.sh can make them anew. So its text is compared with a
-rendering of this version's templates: all but the values in its header, each of which must be a single quoted word,
-which no shell runs. What the values are is held to the manifest in :mod:`bundler.bundle.verify`.
+Digests say that a bundle is whole; whoever changes install.sh can make them anew. So it is rendered again, of the
+bundle's own manifest and digests, and has to be the same to the last byte.
 """
 
 from __future__ import annotations
 
-import re
+from itertools import zip_longest
 from typing import TYPE_CHECKING
 
 from bundler import __version__
+from bundler.bundle.assemble import INSTALL, MANAGE
+from bundler.bundle.installer import install_script
+from bundler.platforms import MACHINES
+from bundler.printable import printable
 from bundler.resources import templates_digest
-from bundler.target.render import InstallScript, render_install, render_manage
-from bundler.target.requirements import Requirements
+from bundler.target.render import render_install, render_manage
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
     from bundler.bundle.index import Manifest
 
-__all__ = ["header_keys", "is_our_install", "is_our_manage", "is_our_version"]
-
-_WORD = r"""(?:[\w@%+=:,./-]+|'[^']*'(?:"'"'[^']*')*)"""
-"""What :func:`shlex.quote` makes."""
-_VALUE = re.compile(rf"^([A-Z][A-Z0-9_]*)={_WORD}?(?= #|$)", re.MULTILINE | re.ASCII)
-_ROW = re.compile(rf'^    "\$1"(?: {_WORD})+\n(?:\n(?=    "\$1"|\}}))?', re.MULTILINE | re.ASCII)
-_HEADER = re.compile(r"\n# --- what this bundle is -.*?(?=\n# --- )", re.DOTALL)
+__all__ = ["differing_programs", "is_our_version"]
 
 
 def is_our_version(manifest: Manifest) -> bool:
@@ -35,49 +33,35 @@ def is_our_version(manifest: Manifest) -> bool:
     return manifest.made_by == f"conda-bundler {__version__}" and manifest.templates_sha256 == templates_digest()
 
 
-def is_our_install(text: str) -> bool:
-    """Whether an install.sh is ours but for the values in its header."""
-    return _without_values(text) == _without_values(render_install(_script("x")))
+def differing_programs(
+    manifest: Manifest, digests: Mapping[str, str], units: Mapping[str, str], programs: Mapping[str, str]
+) -> Iterator[str]:
+    """A sentence for each of install.sh and manage that is not what we write of this manifest, digests and units."""
+    if manifest.platform not in MACHINES:
+        yield f"the manifest names the platform {manifest.platform!r}, which conda-bundler {__version__} does not know"
+        return
+    script = install_script(manifest, digests, units)
+    try:
+        written = ((INSTALL, render_install(script)), (MANAGE, render_manage(script)))
+    except UnicodeEncodeError as error:
+        character = error.object[error.start : error.end]
+        yield f"the manifest, or a file's name, has {character!r}, which {INSTALL} cannot have"
+        return
+    for name, expected in written:
+        if programs[name] != expected:
+            yield (
+                f"{name} is not the one that conda-bundler {__version__} writes of this manifest"
+                f" ({_difference(programs[name], expected)})"
+            )
 
 
-def is_our_manage(text: str, name: str) -> bool:
-    """Whether this is the manage of a bundle of this name."""
-    return text == render_manage(_script(name))
+def _difference(found: str, expected: str) -> str:
+    """The first line that differs, but for the program's own digest, which differs as soon as anything does."""
+    lines = enumerate(zip_longest(found.split("\n"), expected.split("\n"), fillvalue=""), start=1)
+    differing = [(number, one, other) for number, (one, other) in lines if one != other]
+    number, one, other = next((line for line in differing if not line[2].startswith("SELF_SHA256=")), differing[0])
+    return f"line {number} is {_shown(one)} and not {_shown(other)}"
 
 
-def header_keys(text: str) -> tuple[str, ...]:
-    """The variables that an install.sh sets in its header."""
-    found = _HEADER.search(text)
-    return tuple(match[1] for match in _VALUE.finditer(found[0])) if found else ()
-
-
-def _without_values(text: str) -> str:
-    """In the header a value is left out, and so is each row of a list."""
-    return _HEADER.sub(lambda header: _ROW.sub("", _VALUE.sub(r"\1=", header[0])), text, count=1)
-
-
-def _script(name: str) -> InstallScript:
-    return InstallScript(
-        name=name,
-        version="",
-        description="",
-        platform="linux-64",
-        needs=Requirements(machines=("x86_64",)),
-        build_id="",
-        release="",
-        root="",
-        user=name,
-        tool_version=__version__,
-        payload="",
-        payload_sha256="",
-        tree_digest="",
-        unpacked_sha256="",
-        payload_codec="",
-        payload_files=0,
-        payload_kib=0,
-        longest=0,
-        units=(),
-        services=(),
-        secrets=(),
-        files=(),
-    )
+def _shown(line: str) -> str:
+    return repr(printable(line if len(line) <= 80 else f"{line[:77]}..."))

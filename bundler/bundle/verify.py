@@ -1,7 +1,8 @@
 """Is a bundle what was built? By its own digests, and by the content that they speak of; nothing is unpacked to disk.
 
 Whoever changes a bundle can make its digests anew. So the programs that root runs are compared with those that this
-version of conda-bundler writes, if it is the one that has made the bundle; else it is said that they were not.
+version of conda-bundler writes of the bundle's manifest, if it is the one that has made the bundle; else it is said
+that they were not.
 
 What no digest in the bundle covers, the tar's own headers and the script at a ``.run``'s head, is covered by the
 ``.sha256`` beside it; where that is missing, both are compared with what conda-bundler writes. None of this says who
@@ -10,10 +11,8 @@ made the bundle.
 
 from __future__ import annotations
 
-import hashlib
 import itertools
 import re
-import shlex
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
@@ -21,23 +20,24 @@ from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, checksums
 from bundler.bundle.index import COPY_AGAIN
 from bundler.bundle.read import Piece, open_bundle, translated
-from bundler.bundle.rendered import header_keys, is_our_install, is_our_manage, is_our_version
+from bundler.bundle.rendered import differing_programs, is_our_version
 from bundler.bundle.tree import read_tree
+from bundler.bundle.unitforms import is_as_written, root_commands
+from bundler.bundle.units import UnitText
 from bundler.bundle.ustar import TarStream
-from bundler.config.tables import Secret
 from bundler.digests import file_sha256
-from bundler.elf import platform_bytes
 from bundler.errors import VerificationError
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, digest_list, tree_digest
 from bundler.pack.tar import DIRECTORY, END, tar_padding
-from bundler.printable import counted
+from bundler.printable import counted, printable
+from bundler.target.render import carries, carries_its_digest
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from bundler.bundle.index import PartEntry, SecretEntry
+    from bundler.bundle.entries import PartEntry
     from bundler.bundle.read import OpenBundle
     from bundler.bundle.tree import Tree
     from bundler.progress import Progress
@@ -45,8 +45,6 @@ if TYPE_CHECKING:
 __all__ = ["Check", "Verification", "verify"]
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
-_SELF = re.compile(rb"^SELF_SHA256='([0-9a-f]*)'$", re.MULTILINE)
-_HEADER = re.compile(r"^([A-Z][A-Z0-9_]*)=(.*)$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -61,8 +59,8 @@ class Check:
 class Verification:
     """A bundle in which nothing is wrong, and by what that was seen.
 
-    ``programs_compared``: install.sh and manage are those that this version writes. ``not_compared`` are the files, and
-    the values in install.sh's header, that nothing but the bundle's own digests speaks for.
+    ``programs_compared``: install.sh and manage are those that this version writes. ``not_compared`` are the files that
+    nothing but the bundle's own digests speaks for; what the manifest says of the payload is compared with it.
     """
 
     bundle: str
@@ -108,7 +106,8 @@ def verify(path: Path, progress: Progress) -> Verification:
             checks.append(_check_outside(bundle))
         digests = _digests(bundle)
         checks += [_check_sums(bundle, digests), _check_installer(bundle, digests)]
-        checks += _check_programs(bundle)
+        checks += _check_programs(bundle, digests)
+        checks.append(_check_units(bundle))
         checks.append(_check_payload(bundle, digests))
         progress.step(f"Reading {manifest.payload.path}")
         checks.append(_check_tree(bundle, read_tree(bundle)))
@@ -209,111 +208,50 @@ def _check_sums(bundle: OpenBundle, digests: dict[str, str]) -> Check:
 
 
 def _check_installer(bundle: OpenBundle, digests: dict[str, str]) -> Check:
-    """install.sh: its own digest, and that it speaks of these files and of what the manifest says."""
-    content = bundle.read(INSTALL)
-    said = _SELF.search(content)
-    problems = []
-    if not said or hashlib.sha256(_SELF.sub(b"SELF_SHA256=''", content)).hexdigest() != said[1].decode():
-        problems.append("its own digest is another")
-    text = content.decode("utf-8", "backslashreplace")
-    files = {words[1]: words[0] for words in _calls(text, "each_file") if len(words) == 2}
-    expected = digests | {INSTALL: ""}
-    differing = sorted(name for name in files.keys() | expected if files.get(name) != expected.get(name))
-    problems += [f"it says something else of {name} than {SUMS} does" for name in differing]
-    values = {key: _value(value) for key, value in reversed(_HEADER.findall(text))}
+    """install.sh: its own digest, and that it speaks of these files."""
+    problems = [] if carries_its_digest(bundle.read(INSTALL)) else ["its own digest is another"]
+    text, others = bundle.text(INSTALL), {name: digest for name, digest in digests.items() if name != INSTALL}
     problems += [
-        f"its {key} is not the manifest's" for key, value in _facts(bundle).items() if values.get(key, "") != value
+        f"it says something else of {name} than {SUMS} does"
+        for name, digest in others.items()
+        if not carries(text, name, digest)
     ]
-    units = sorted(words[0] for words in _calls(text, "each_unit") if words)
-    if units != [name.removeprefix("units/") for name in bundle.below("units")]:
-        problems.append("its units are not those in units/")
-    if _calls(text, "each_library") != [list(library.row()) for library in bundle.manifest.requires.libraries]:
-        problems.append("its libraries are not the manifest's")
-    if _calls(text, "each_secret") != [_secret(entry) for entry in bundle.manifest.secrets]:
-        problems.append("its secrets are not the manifest's")
     _refuse(problems, bundle, inside=INSTALL)
-    return Check(
-        name=INSTALL, detail=f"its own digest, and those of {counted(len(files) - 1, 'file')}, agree with {SUMS}"
-    )
+    return Check(name=INSTALL, detail=f"its own digest, and those of {counted(len(others), 'file')}, agree with {SUMS}")
 
 
-def _check_programs(bundle: OpenBundle) -> Iterator[Check]:
+def _check_programs(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Check]:
     """That install.sh and manage are ours; no check if another version has made them."""
     if not is_our_version(bundle.manifest):
         return
-    writer = f"conda-bundler {__version__}"
-    problems = [] if is_our_install(bundle.text(INSTALL)) else [f"{INSTALL} is not the one that {writer} writes"]
-    if not is_our_manage(bundle.text(MANAGE), bundle.manifest.name):
-        problems.append(f"{MANAGE} is not the one that {writer} writes")
+    programs = {name: bundle.text(name) for name in (INSTALL, MANAGE)}
+    units = {name: bundle.text(name) for name in bundle.below("units")}
+    problems = [*differing_programs(bundle.manifest, digests, units, programs)]
     _refuse(
         problems, bundle, remedy="Do not run it: it was changed, and the digests made anew. Build the bundle again."
     )
-    yield Check(name="programs", detail=f"{INSTALL}, but for its values, and {MANAGE} are those that {writer} writes")
+    writer = f"conda-bundler {__version__}"
+    yield Check(name="programs", detail=f"{INSTALL} and {MANAGE} are those that {writer} writes of this manifest")
+
+
+def _check_units(bundle: OpenBundle) -> Check:
+    """That systemd reads in each unit what we do; and what root is to run, for people to judge."""
+    texts = {name.removeprefix("units/"): bundle.text(name) for name in bundle.below("units")}
+    units = [UnitText.parse(name, text) for name, text in texts.items()]
+    ours = is_our_version(bundle.manifest)
+    odd = [unit.name for unit in units if ours and not is_as_written(unit, texts[unit.name])]
+    _refuse([f"units/{name} is not written as conda-bundler writes units" for name in odd], bundle)
+    root = [f"{unit.name}: {command}" for unit in units for command in root_commands(unit)]
+    told = "; ".join(printable(one).replace(f"{bundle.manifest.release_dir}/", "") for one in root) or "nothing"
+    form = f", written as conda-bundler {__version__} writes them" if ours else ""
+    return Check(name="units", detail=f"{counted(len(units), 'unit')}{form}; as root they run {told}")
 
 
 def _not_compared(bundle: OpenBundle) -> tuple[str, ...]:
-    """What of the bundle nothing but its own digests speaks for: the project's own, and values of install.sh."""
+    """What nothing but the bundle's own digests speaks for: the project's own, and what the manifest says of it."""
     programs = () if is_our_version(bundle.manifest) else (INSTALL, MANAGE)
-    compared = _facts(bundle).keys() | {"SELF_SHA256"}
-    values = sorted(set(header_keys(bundle.text(INSTALL))) - compared)
     project = {f"{path.partition('/')[0]}/" if "/" in path else path for path in bundle.pieces}
-    known = {INSTALL, MANAGE, SUMS, "manifest.json", bundle.manifest.payload.path}
-    return (*programs, *sorted(project - known), f"{INSTALL}'s services", *values)
-
-
-def _secret(entry: SecretEntry) -> list[str]:
-    secret = Secret(name=entry.name, bytes=entry.bytes, format=entry.format, length=entry.length)
-    return [secret.name, str(secret.bytes), secret.format, str(secret.characters), entry.delivery]
-
-
-def _facts(bundle: OpenBundle) -> dict[str, str]:
-    """What install.sh's header has to say, by the manifest."""
-    manifest = bundle.manifest
-    return {
-        "NAME": manifest.name,
-        "DESCRIPTION": manifest.description,
-        "SERVICE_USER": manifest.name,
-        "SERVICE_UID": "" if manifest.uid is None else str(manifest.uid),
-        "TOOL_VERSION": manifest.made_by.removeprefix("conda-bundler "),
-        "VERSION": manifest.version,
-        "PLATFORM": manifest.platform,
-        "MACHINE": manifest.requires.machine,
-        "BUILD_ID": manifest.build_id,
-        "RELEASE": manifest.release,
-        "BAKED_ROOT": manifest.root,
-        "PAYLOAD": manifest.payload.path,
-        "PAYLOAD_SHA256": manifest.payload.sha256,
-        "PAYLOAD_PARTS": " ".join(f"{part.sha256} {part.offset} {part.length}" for part in manifest.payload.parts),
-        "PAYLOAD_CODEC": manifest.payload.codec,
-        "DECOMPRESSOR": manifest.decompressor.program if manifest.decompressor else "",
-        "TREE_DIGEST": manifest.tree_digest,
-        "UNPACKED_SHA256": manifest.payload.unpacked_sha256,
-        "GLIBC": manifest.requires.glibc,
-        "KERNEL": manifest.requires.linux,
-        "CPU": manifest.requires.archspec,
-        "CUDA": manifest.requires.cuda,
-        **({"CUDA_ARCH": manifest.requires.cuda_arch} if manifest.requires.cuda_arch else {}),
-        "GPU": "needed" if manifest.requires.gpu else "",
-        "LIBRARY_BYTES": " ".join(map(str, platform_bytes(manifest.platform))) if manifest.requires.libraries else "",
-    }
-
-
-def _calls(text: str, function: str) -> list[list[str]]:
-    """The arguments of each ``"$1" …`` in one of install.sh's lists."""
-    found = re.search(rf"^{function}\(\) \{{.*?^\}}", text, re.MULTILINE | re.DOTALL)
-    calls = re.findall(r'^ +"\$1" (.*)$', found[0], re.MULTILINE) if found else []
-    return [_words(call) for call in calls]
-
-
-def _words(line: str) -> list[str]:
-    try:
-        return shlex.split(line, comments=True)
-    except ValueError:
-        return []
-
-
-def _value(line: str) -> str:
-    return next(iter(_words(line)), "")
+    return (*programs, *sorted(project - {INSTALL, MANAGE, SUMS, bundle.manifest.payload.path}))
 
 
 def _check_payload(bundle: OpenBundle, digests: dict[str, str]) -> Check:

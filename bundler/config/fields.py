@@ -3,12 +3,18 @@
 from __future__ import annotations
 
 import re
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Annotated
+from typing import TYPE_CHECKING, Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, StringConstraints
 
 from bundler.config import patterns
+
+if TYPE_CHECKING:
+    from pydantic import GetJsonSchemaHandler
+    from pydantic.json_schema import JsonSchemaValue
+    from pydantic_core import CoreSchema
 
 __all__ = [
     "INSTANCE",
@@ -18,6 +24,7 @@ __all__ = [
     "Line",
     "Model",
     "Name",
+    "NotInBuildId",
     "Setting",
     "Value",
     "Variable",
@@ -78,7 +85,24 @@ Value = Annotated[Setting, AfterValidator(check_places)]
 Word = Annotated[str, StringConstraints(min_length=1), AfterValidator(_one_line), AfterValidator(check_places)]
 
 
-class Model(BaseModel):
-    """A table of bundle.toml: unknown keys are mistakes."""
+@dataclass(frozen=True)
+class NotInBuildId:
+    """Marks a setting that changes nothing in a release by itself, because it is location or presentation only.
 
-    model_config = ConfigDict(extra="forbid", frozen=True)
+    A pydantic field is annotated with it, a dataclass field has it in its metadata (:attr:`metadata`).
+    """
+
+    why: str
+
+    def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
+        return handler(schema) | {"$comment": f"Not part of the build id: {self.why}."}
+
+    @property
+    def metadata(self) -> dict[str, NotInBuildId]:
+        return {type(self).__name__: self}
+
+
+class Model(BaseModel):
+    """A table of bundle.toml: unknown keys are mistakes. A key's docstring is its description for people."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

@@ -31,6 +31,7 @@ class HookTable(Model):
     """A hook that says more than its command."""
 
     command: Argv
+    """argv of the program; the first word is looked up as in ``services.<unit>.command``."""
     timeout: Annotated[int, Field(ge=1, le=86400)] = 300
     """Seconds after which it is ended and has failed."""
 

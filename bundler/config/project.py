@@ -7,25 +7,24 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, replace
-from typing import TYPE_CHECKING, Annotated, Any, Literal
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
 
-from pydantic import Field, StringConstraints, ValidationError
+from pydantic import ValidationError
 
-from bundler.config import patterns
 from bundler.config.consistency import inconsistencies
-from bundler.config.fields import Inside, Line, Model, Name, Setting, Variable
-from bundler.config.files import AppFile, FilesTable, FileTable
-from bundler.config.hooks import Hook, HooksTable, named_hooks
+from bundler.config.fields import NotInBuildId
+from bundler.config.files import AppFile, FileTable
+from bundler.config.hooks import Hook, named_hooks
 from bundler.config.lockfiles import Lockfiles, sort_lockfiles
+from bundler.config.model import BundleFile
 from bundler.config.overrides import CONFIG_NAME, Overrides, chosen_platforms
-from bundler.config.platforms import Platform, PlatformTable
+from bundler.config.platforms import PlatformTable
 from bundler.config.sentences import sentences
 from bundler.config.services import Service, ServiceTable
 from bundler.config.sockets import resolve_socket
-from bundler.config.tables import ChannelsTable, LockTable, ReleaseTable, Secret, SecretForm
-from bundler.config.users import Uid  # noqa: TC001 -- pydantic reads it while it runs
-from bundler.cooldown import as_text
+from bundler.config.tables import ReleaseTable, Secret, SecretForm
 from bundler.errors import ConfigError
 from bundler.platforms import VIRTUAL_PACKAGES
 
@@ -38,116 +37,96 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from bundler.config.hooks import HooksTable
+    from bundler.config.model import BundleTable
     from bundler.fetch.channels import Access
 
 __all__ = ["AppFile", "BundleConfig", "FileTable", "Overrides", "ReleaseTable", "Secret", "Service", "load_config"]
 
 
-Version = Annotated[str, StringConstraints(pattern=patterns.VERSION)]
-PackageName = Annotated[str, StringConstraints(pattern=r"^((conda|pip):)?[A-Za-z0-9_]([A-Za-z0-9._-]*[A-Za-z0-9_])?$")]
-Library = Annotated[str, StringConstraints(pattern=r"^[!-~]+$")]
-
-
-class _BundleTable(Model):
-    name: Name
-    uid: Uid | None = None
-    """The number of the bundle's user, and of its group, on every server; the next that is free unless said."""
-    version: Version | None = None
-    description: Line = ""
-    platforms: Annotated[tuple[Platform, ...], Field(min_length=1)] | None = None
-    environment: str | Annotated[tuple[str, ...], Field(min_length=1)] | None = None
-    """One file, or several that together make one environment; environment.yml unless said."""
-    categories: tuple[Line, ...] = ("main",)
-    """Which of conda-lock's categories go into the bundle; ``main`` always does."""
-    lockfile: str | Annotated[tuple[str, ...], Field(min_length=1)] = "conda-lock.yml"
-    """A conda-lock.yml, pixi.lock or @EXPLICIT file; in a list @EXPLICIT files of several platforms, and a pylock.toml
-    or uv.lock for the wheels."""
-    lockfile_environment: Line | None = None
-    """The environment of a pixi.lock; default unless said."""
-    exclude: tuple[Line, ...] = ()
-    include: tuple[Line, ...] = ()
-    inject: tuple[Line, ...] = ()
-    owners: dict[Inside, PackageName] = Field(default_factory=dict)
-    """Whose file is used where packages have different ones: a path below the prefix, or a pattern (fnmatch) of such,
-    and a package's name; ``conda:`` or ``pip:`` before it tells a conda package from a wheel of that name. An exact
-    path goes before patterns, and of these the first that matches."""
-    link_scripts: Literal["all"] | tuple[Line, ...] = ()
-    """Packages whose pre-link and post-link scripts are run at build, in a cage without network; or "all" of them."""
-    bytecode: Literal["build", "install", "none"] = "build"
-    libraries: dict[Library, Literal["required", "optional"]] = Field(default_factory=dict)
-    """Libraries that the server has, or may have: names or patterns."""
-
-
-class _File(Model):
-    """bundle.toml as it stands."""
-
-    bundle: _BundleTable
-    platforms: dict[Platform, PlatformTable] = Field(default_factory=dict)
-    files: FilesTable = Field(default_factory=dict)
-    config: dict[Variable, Setting] = Field(default_factory=dict)
-    secrets: dict[Variable, SecretForm | Literal[False]] = Field(default_factory=dict)
-    release: ReleaseTable = ReleaseTable()
-    channels: ChannelsTable = ChannelsTable()
-    lock: LockTable = LockTable()
-    hooks: HooksTable = HooksTable()
-    services: dict[Name, ServiceTable] = Field(default_factory=dict)
+_LOCATION = NotInBuildId("location").metadata
+_FOR_LOCKING = NotInBuildId("how packages are found; those that are locked count").metadata
 
 
 @dataclass(frozen=True, kw_only=True)
 class BundleConfig:
-    """Everything that a build is told, checked, with absolute paths."""
+    """Everything that a build is told, checked, with absolute paths.
 
-    directory: Path
-    source: str
+    ``tables`` is bundle.toml with the command line laid over it. A field beside it says in its metadata why it is no
+    part of the build id (:class:`~bundler.config.fields.NotInBuildId`).
+    """
+
+    tables: BundleFile
+    directory: Path = field(metadata=_LOCATION)
+    source: str = field(metadata=NotInBuildId("presentation").metadata)
     """What to call the configuration in messages: ``bundle.toml``, or ``command line``."""
-    name: str
-    uid: int | None
-    """The number of its user and group; None: the next that is free on each server."""
-    version: str
-    description: str
-    platforms: tuple[str, ...]
+    platforms: tuple[str, ...] = field(metadata=NotInBuildId("each platform's bundle is a build of its own").metadata)
     """Those that are asked for."""
-    project_platforms: tuple[str, ...]
+    project_platforms: tuple[str, ...] = field(metadata=_FOR_LOCKING)
     """Those that the lockfile is for: what bundle.toml names, and what is asked for."""
-    platform_tables: tuple[tuple[str, PlatformTable], ...]
-    environments: tuple[Path, ...]
-    categories: tuple[str, ...]
-    lockfiles: Lockfiles
-    channels: tuple[str, ...]
+    environments: tuple[Path, ...] = field(metadata=_LOCATION)
+    lockfiles: Lockfiles = field(metadata=_LOCATION)
+    channels: tuple[str, ...] = field(metadata=_FOR_LOCKING)
     """Replaces the environment spec's channels if it is not empty."""
-    default_channel: str
-    """The channel of an environment spec that names none."""
-    access: Access
-    relations: bool
-    """Whether channels that the channels name are taken in."""
-    exclude_newer: str | None
-    """An age or a date, or a table of such (:mod:`bundler.cooldown`): nothing newer is locked."""
-    virtual_packages: Path | None
+    access: Access = field(metadata=NotInBuildId("how archives are fetched, each of which has one digest").metadata)
+    virtual_packages: Path | None = field(metadata=_FOR_LOCKING)
     """What the target has, for the solver, instead of ``platform_tables``."""
-    files: tuple[AppFile, ...]
-    exclude: tuple[str, ...]
-    """Patterns of files below the prefix that are left out, and in ``include`` of those that are taken back in."""
-    include: tuple[str, ...]
-    inject: tuple[str, ...]
-    """Patterns (glob, from ``directory``) of wheels and conda packages that come from no channel and no index."""
-    owners: tuple[tuple[str, str], ...]
-    """Paths or patterns of such, and the package whose file is used; see :mod:`bundler.sharing.owners`."""
-    link_scripts: tuple[str, ...] | Literal["all"]
-    """Packages whose own scripts may run at build."""
-    bytecode: Literal["build", "install", "none"]
-    """Where it is made."""
-    libraries: tuple[tuple[str, Literal["required", "optional"]], ...]
-    """Names or patterns of libraries that the bundle does not bring, and whether it can do without them."""
-    config: tuple[tuple[str, str], ...]
-    secrets: tuple[Secret, ...]
-    release: ReleaseTable
-    services: tuple[Service, ...]
-    hooks_table: HooksTable
+
+    @property
+    def bundle(self) -> BundleTable:
+        """``[bundle]``."""
+        return self.tables.bundle
+
+    @property
+    def name(self) -> str:
+        return self.bundle.name
+
+    @property
+    def version(self) -> str:
+        """:func:`load_config` has seen to it that there is one."""
+        return self.bundle.version or ""
+
+    @property
+    def description(self) -> str:
+        return self.bundle.description or self.name
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return self.bundle.categories
+
+    @property
+    def platform_tables(self) -> tuple[tuple[str, PlatformTable], ...]:
+        return tuple(sorted(self.tables.platforms.items()))
+
+    @property
+    def files(self) -> tuple[AppFile, ...]:
+        return tuple(AppFile.of(to, entry, self.directory) for to, entry in sorted(self.tables.files.items()))
+
+    @property
+    def config(self) -> tuple[tuple[str, str], ...]:
+        return tuple(self.tables.config.items())
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        forms = {"RELEASE_COOKIE": SecretForm(), **self.tables.secrets}
+        return tuple(form.named(name) for name, form in sorted(forms.items()) if form)
+
+    @property
+    def release(self) -> ReleaseTable:
+        return self.tables.release
+
+    @property
+    def hooks_table(self) -> HooksTable:
+        return self.tables.hooks
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
         """What is run when a release takes over, or is left."""
         return named_hooks(self.name, self.hooks_table, self.services)
+
+    @cached_property
+    def services(self) -> tuple[Service, ...]:
+        return tuple(_service(name, table, self.tables.config) for name, table in self.tables.services.items())
 
     @property
     def spec_name(self) -> str:
@@ -166,7 +145,11 @@ class BundleConfig:
 
     def platform_table(self, platform: str) -> PlatformTable:
         """What ``[platforms.<name>]`` says, or what stands for it."""
-        return dict(self.platform_tables).get(platform, PlatformTable())
+        return self.tables.platforms.get(platform, PlatformTable())
+
+    def with_bundle(self, **keys: object) -> BundleConfig:
+        """The same with other values of ``[bundle]``, which are not checked again."""
+        return replace(self, tables=self.tables.model_copy(update={"bundle": self.bundle.model_copy(update=keys)}))
 
 
 def load_config(directory: Path, overrides: Overrides | None = None) -> BundleConfig:
@@ -188,10 +171,12 @@ def load_config(directory: Path, overrides: Overrides | None = None) -> BundleCo
         )
     _apply(overrides, document)
     try:
-        parsed = _File.model_validate(document)
+        parsed = BundleFile.model_validate(document)
     except ValidationError as error:
         raise ConfigError(
-            _joined(sentences(error, document)), where=source, remedy="See the README's table of bundle.toml keys."
+            _joined(sentences(error, document)),
+            where=source,
+            remedy="See docs/reference/bundle-toml.md, or: conda-bundler schema",
         ) from error
     config = _resolve(parsed, directory=directory.resolve(), source=source, overrides=overrides)
     _check(config)
@@ -221,7 +206,7 @@ def _apply(overrides: Overrides, document: dict[str, Any]) -> None:
         services[name] = {**services.get(name, {}), "command": list(overrides.command)}
 
 
-def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Overrides) -> BundleConfig:
+def _resolve(parsed: BundleFile, *, directory: Path, source: str, overrides: Overrides) -> BundleConfig:
     bundle = parsed.bundle
     if bundle.version is None:
         raise ConfigError(
@@ -229,44 +214,23 @@ def _resolve(parsed: _File, *, directory: Path, source: str, overrides: Override
             where=source,
             remedy="Set it, or pass --bundle-version (a tag, in CI).",
         )
-    forms = {"RELEASE_COOKIE": SecretForm(), **parsed.secrets}
     platforms = chosen_platforms(bundle.platforms or tuple(parsed.platforms), overrides.platforms, source)
     lockfiles = _lockfiles(bundle, parsed.platforms, directory, source)
     environments = _environments(bundle, directory, overrides, lockfiles)
     if source != CONFIG_NAME:
         lockfiles = replace(lockfiles, conda=(environments[0].with_name("conda-lock.yml"),))
+    categories = tuple(dict.fromkeys((*bundle.categories, *overrides.categories)))
     return BundleConfig(
+        tables=parsed.model_copy(update={"bundle": bundle.model_copy(update={"categories": categories})}),
         directory=directory,
         source=source,
-        name=bundle.name,
-        uid=bundle.uid,
-        version=bundle.version,
-        description=bundle.description or bundle.name,
         platforms=platforms,
         project_platforms=tuple(dict.fromkeys((*(bundle.platforms or parsed.platforms), *platforms))),
-        platform_tables=tuple(sorted(parsed.platforms.items())),
         environments=environments,
-        categories=tuple(dict.fromkeys((*bundle.categories, *overrides.categories))),
         lockfiles=lockfiles,
         channels=overrides.channels,
-        default_channel=parsed.channels.default,
         access=parsed.channels.access(offline=overrides.offline),
-        relations=parsed.channels.relations,
-        exclude_newer=None if parsed.lock.exclude_newer is None else as_text(parsed.lock.exclude_newer),
         virtual_packages=overrides.virtual_packages,
-        files=tuple(AppFile.of(to, entry, directory) for to, entry in sorted(parsed.files.items())),
-        exclude=bundle.exclude,
-        include=bundle.include,
-        inject=bundle.inject,
-        owners=tuple(bundle.owners.items()),
-        link_scripts=bundle.link_scripts,
-        bytecode=bundle.bytecode,
-        libraries=tuple(bundle.libraries.items()),
-        config=tuple(parsed.config.items()),
-        secrets=tuple(form.named(name) for name, form in sorted(forms.items()) if form),
-        release=parsed.release,
-        hooks_table=parsed.hooks,
-        services=tuple(_service(name, table, parsed.config) for name, table in sorted(parsed.services.items())),
     )
 
 
@@ -278,16 +242,14 @@ def _service(name: str, table: ServiceTable, settings: Mapping[str, str]) -> Ser
     return Service(name=name, table=table, socket=socket)
 
 
-def _lockfiles(bundle: _BundleTable, platforms: Mapping[str, PlatformTable], directory: Path, source: str) -> Lockfiles:
+def _lockfiles(bundle: BundleTable, platforms: Mapping[str, PlatformTable], directory: Path, source: str) -> Lockfiles:
     named = (bundle.lockfile,) if isinstance(bundle.lockfile, str) else bundle.lockfile
     found = sort_lockfiles((directory / name for name in named), where=source)
     glibc = tuple(sorted((name, table.glibc) for name, table in platforms.items()))
     return replace(found, environment=bundle.lockfile_environment, glibc=glibc)
 
 
-def _environments(
-    bundle: _BundleTable, directory: Path, overrides: Overrides, lockfiles: Lockfiles
-) -> tuple[Path, ...]:
+def _environments(bundle: BundleTable, directory: Path, overrides: Overrides, lockfiles: Lockfiles) -> tuple[Path, ...]:
     """The environment specs; there need be none if another tool has written the lockfile."""
     if overrides.environments:
         return tuple(path.resolve() for path in overrides.environments)

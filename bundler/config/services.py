@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 from pydantic import AfterValidator, Field, StringConstraints, model_validator
 
 from bundler.config.fields import Line, Model, Name, Value, Variable, Word
-from bundler.config.hooks import Argv, Commands  # noqa: TC001 -- pydantic reads it while it runs
+from bundler.config.hooks import Argv, Commands
 from bundler.config.networks import Network, allows, literal_address
 from bundler.config.sockets import check_socket
 from bundler.config.unitoverrides import UnitOverrides
@@ -85,7 +85,9 @@ class Health(Model):
     """A GET that answers 2xx or 3xx, or one of ``status``, with ``body`` somewhere in what it says: of a URL, or of
     ``unix:PATH:/URL-PATH``."""
     status: _Status | Annotated[tuple[_Status, ...], Field(min_length=1)] | None = None
+    """The HTTP status that is healthy, or several; any 2xx or 3xx unless said."""
     body: Annotated[Line, StringConstraints(min_length=1)] | None = None
+    """Text that has to be somewhere in the answer to ``http``."""
     tcp: Annotated[Line, AfterValidator(_tcp_address)] | None = None
     """``HOST:PORT``, or ``unix:PATH``, that takes a connection."""
     command: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
@@ -147,9 +149,11 @@ class Schedule(Model):
     """When a job runs: OnCalendar= and its like (systemd.timer(5))."""
 
     on_calendar: Line | Annotated[tuple[Line, ...], Field(min_length=1)]
+    """A calendar event such as ``daily`` or ``Mon..Fri 03:30`` (systemd.time(7)), or several."""
     persistent: bool = True
     """A run that was missed while the machine was off is made up for."""
     randomized_delay: _Span = "0"
+    """The longest time that a run is put off by, at random, such as ``15min``."""
 
     @model_validator(mode="after")
     def _events(self) -> Schedule:
@@ -166,34 +170,50 @@ class ServiceTable(Model):
     """One table, as it stands."""
 
     command: Annotated[tuple[Word, ...], Field(min_length=1)]
+    """argv. The program is looked up in the environment's ``bin/``, then below ``app/``; ``${PORT}`` is the service's
+    variable."""
     before_start: Commands = ()
     """What is run before each start, as the service: one argv or several; the service starts if all end with 0."""
     environment: dict[Variable, Value] = Field(default_factory=dict)
+    """Variables; ``{app} {env} {root} {state} {cache} {runtime}`` are absolute paths, here and in ``command``, and
+    ``{{app}}`` is the word in braces itself."""
     secrets: tuple[Variable, ...] | None = None
-    """Those that it gets; None: all."""
+    """The names of those that it gets; all unless said."""
     working_directory: Annotated[Word, AfterValidator(_directory)] = "{state}"
+    """Where it runs; below ``{state}``, ``{cache}`` and ``{runtime}`` it is made."""
     profile: Literal["python", "beam", "generic"] = "python"
+    """What kind of program it is, which decides how far it can be sandboxed."""
     type: Literal["exec", "notify"] | None = None
+    """``notify``: it tells systemd when it is ready. ``exec`` unless said, or unless ``health.notify`` is set."""
     watchdog: Annotated[int, Field(ge=1, le=3600)] | None = None
+    """Seconds within which a service of type ``notify`` has to say again that it is alive."""
     restart: Literal["no", "on-success", "on-failure", "on-abnormal", "on-abort", "always"] = "on-failure"
+    """When systemd starts it again (``Restart=``)."""
     restart_delay: Annotated[int, Field(ge=1, le=3600)] = 5
+    """Seconds before it is started again."""
     start_limit: Annotated[int, Field(ge=1, le=1000)] = 5
     """So many starts in a row that come to nothing, and systemd gives up."""
     retry: bool = True
     """Whether it is started again after that, with pauses that grow to five minutes."""
     network_online: bool | None = None
-    """Whether it is started only when the network is up; None: if it names an address of a network."""
+    """Whether it is started only when the network is up; unless said, if it names an address of a network."""
     stop_timeout: Annotated[int, Field(ge=1, le=86400)] | None = None
     """Seconds that it may take to end before it is killed; systemd's own are 90."""
     kill_signal: Annotated[str, AfterValidator(_signal)] | None = None
     """What its main process is asked to end with; SIGTERM unless said."""
     memory_max: _Size | None = None
+    """The most memory that it may use, such as ``8G`` or ``50%`` (``MemoryMax=``)."""
     cpu_quota: Annotated[str, StringConstraints(pattern=r"^[0-9]+%$")] | None = None
+    """The most processor time that it may use, of one processor, such as ``80%`` (``CPUQuota=``)."""
     tasks_max: _Tasks | None = None
+    """The most processes and threads that it may have (``TasksMax=``)."""
     nofile: Annotated[int, Field(ge=16)] | None = None
+    """The most files that it may have open (``LimitNOFILE=``)."""
     network: Network | None = None
-    """Which addresses it may reach and be reached from; None: all."""
+    """Which addresses it may reach and be reached from: ``none``, ``loopback``, or ranges such as ``10.0.0.0/8``,
+    loopback included; all unless said."""
     ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
+    """Ports that it listens on; below 1024 it gets the right to bind them."""
     socket: Annotated[Line, AfterValidator(check_socket)] | None = None
     """What systemd listens at for it, and keeps open while it restarts: ``127.0.0.1:8000``, ``8000``, a path. The
     service finds it as descriptor 3 (LISTEN_FDS)."""
@@ -205,17 +225,25 @@ class ServiceTable(Model):
     """Whether its workers are to end soon, as those of ``--max-tasks-per-child 1``; the health gate does not look at
     them then."""
     gpu: bool = False
+    """Whether it uses NVIDIA's devices, whose files are made before it starts."""
     after: tuple[Name, ...] = ()
+    """Services of this bundle that it is started after."""
     wants: tuple[Name, ...] = ()
+    """Services of this bundle that are started with it, before it."""
     requires: tuple[Name, ...] = ()
+    """Services of this bundle that it never runs without; they are started before it."""
     schedule: Schedule | None = None
+    """When it runs, if it is a job with a timer and not a service."""
     hardening: Literal["on", "off"] = "on"
+    """``off`` takes all sandboxing away."""
     health: Health | None = None
+    """How it is asked whether it is well."""
     reload: Annotated[str, AfterValidator(_reload)] | Argv | None = None
     """How it is told to read its settings anew while it runs: a signal for its main process, or a command."""
     instances: Annotated[int, Field(ge=1, le=64)] | None = None
     """So many of it run side by side, numbered from 1; ``{instance}`` and the variable INSTANCE are the number."""
     unit: UnitOverrides = UnitOverrides()
+    """Directives of systemd's, as in a drop-in."""
 
     @property
     def ordered_after(self) -> tuple[str, ...]:

@@ -54,9 +54,13 @@ class SecretForm(Model):
     """
 
     format: Literal["hex", "base32", "base64url", "alphanumeric"] = "hex"
+    """How the random bytes are written, without padding."""
     bytes: Annotated[int, Field(ge=16, le=1024)] | None = None
+    """Bytes of the kernel's random source; 32 unless said. Not together with ``length``."""
     length: Annotated[int, Field(le=4096)] | None = None
+    """Characters of the value, each of them random, in place of ``bytes``; at least 128 bits."""
     delivery: Literal["environment", "credential"] = "environment"
+    """How services get it: as a variable of that name, or as a file, by systemd's LoadCredential."""
 
     @model_validator(mode="after")
     def _is_enough(self) -> Self:
@@ -90,7 +94,9 @@ class ReleaseTable(Model):
     """How the Erlang nodes of ``beam`` services find each other, if they do: without epmd, on one address and port."""
 
     distribution: Literal["none", "sname", "name"] = "none"
+    """Whether nodes are distributed, and whether their names are short (``sname``) or full (``name``)."""
     listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
+    """The IPv4 address that nodes listen on; ``0.0.0.0`` is every address."""
     port: Annotated[int, Field(ge=1024, le=65535)] = 4370
     """The same for all nodes of a cluster: without epmd nobody says which one it is."""
 

@@ -58,10 +58,15 @@ class UnitOverrides(Model):
     other is put in the place of ours. A list gives several lines."""
 
     Unit: dict[_UnitName, _Setting] = Field(default_factory=dict)
+    """Directives of ``[Unit]`` (systemd.unit(5))."""
     Service: dict[_ServiceName, _Setting] = Field(default_factory=dict)
+    """Directives of ``[Service]`` (systemd.service(5), systemd.exec(5), systemd.resource-control(5))."""
     Timer: dict[_TimerName, _Setting] = Field(default_factory=dict)
+    """Directives of a job's ``[Timer]`` (systemd.timer(5))."""
     Socket: dict[_SocketName, _Setting] = Field(default_factory=dict)
+    """Directives of the socket unit's ``[Socket]`` (systemd.socket(5))."""
     Install: dict[_InstallName, _Setting] = Field(default_factory=dict)
+    """Directives of ``[Install]`` (systemd.unit(5))."""
 
     def section(self, name: str) -> dict[str, str | tuple[str, ...]]:
         """The overrides of ``[name]``."""

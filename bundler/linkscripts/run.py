@@ -63,10 +63,6 @@ class Effects:
     removed: tuple[str, ...] = ()
     messages: tuple[str, ...] = ()
 
-    def document(self) -> dict[str, Any]:
-        """For the manifest, without messages: no rule says that they are the same every time."""
-        return {key: value for key, value in vars(self).items() if key != "messages"}
-
     def __str__(self) -> str:
         counts = [
             f"{counted(len(paths), 'file')} {verb} ({_some(paths)})"

@@ -74,7 +74,7 @@ def find_local(config: BundleConfig) -> tuple[LocalFile, ...]:
     """
     found: dict[Path, LocalFile] = {}
     mistakes = []
-    for pattern in config.inject:
+    for pattern in config.bundle.inject:
         matches = _matches(config.directory, pattern)
         if not matches:
             mistakes.append(f"{pattern!r} names no file; build the package first, or take the pattern out")
@@ -92,7 +92,7 @@ def find_local(config: BundleConfig) -> tuple[LocalFile, ...]:
 def local_wheel_names(config: BundleConfig) -> frozenset[str]:
     """The projects of which there is a wheel; for locking, which is no time to ask for what is built later."""
     names = set()
-    for pattern in config.inject:
+    for pattern in config.bundle.inject:
         for told in _matches(config.directory, pattern):
             try:
                 names.add(str(parse_wheel_filename(Path(told).name)[0]))

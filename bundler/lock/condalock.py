@@ -59,7 +59,16 @@ if TYPE_CHECKING:
     from bundler.lock.environment import Environment
     from bundler.progress import Progress
 
-__all__ = ["OWN_SOLVER", "Lock", "LockRequest", "LockedPackage", "conda_lock_says_fresh", "read_lock", "write_lockfile"]
+__all__ = [
+    "OWN_SOLVER",
+    "Lock",
+    "LockRequest",
+    "LockedPackage",
+    "conda_lock_command",
+    "conda_lock_says_fresh",
+    "read_lock",
+    "write_lockfile",
+]
 
 
 def write_lockfile(
@@ -300,7 +309,7 @@ def _conda_lock(
     for copy, (path, data) in zip(room.environments, environment.files, strict=True):
         copy.write_bytes(shown(data, path))
     argv = [
-        *_conda_lock_command(),
+        *conda_lock_command(),
         "lock",
         *arguments,
         *("--no-mamba", "--no-micromamba"),  # or it looks for one, and downloads it
@@ -331,7 +340,7 @@ def _ask_what_is_read(
         copies.append(room.path / "spec" / shown.__name__ / str(number) / path.name)
         copies[-1].parent.mkdir(parents=True)
         copies[-1].write_bytes(shown(data, path))
-    argv = [*_conda_lock_command(), "render-lock-spec", "--kind", "raw", "--stdout"]
+    argv = [*conda_lock_command(), "render-lock-spec", "--kind", "raw", "--stdout"]
     finished = _run(request, environment, room, watch, [*argv, *_inputs(request, environment, room, copies)])
     if finished.status != 0:
         failed = ToolFailed(finished)
@@ -360,7 +369,7 @@ def _write_virtual_packages(request: LockRequest, room: Room) -> Path:
     return path
 
 
-def _conda_lock_command() -> list[str]:
+def conda_lock_command() -> list[str]:
     """The conda-lock beside our own interpreter, if need be another one."""
     beside = Path(sys.executable).parent / "conda-lock"
     if beside.is_file():

@@ -6,6 +6,7 @@ from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bundler.config.servers import PlainServers, Servers, assumed
+from bundler.cooldown import as_text
 from bundler.errors import ConfigError
 from bundler.fetch.channels import ANYHOW, Access
 from bundler.lock.environment import Environment, check_environment
@@ -71,6 +72,7 @@ class LockRequest:
 
 def lock_request(config: BundleConfig, solver: str, timeout: float = LOCK_TIMEOUT) -> LockRequest:
     """What to lock for a bundle, with what, and within how many seconds."""
+    newest = config.tables.lock.exclude_newer
     return LockRequest(
         environments=config.environments,
         lockfile=config.lockfile,
@@ -81,10 +83,10 @@ def lock_request(config: BundleConfig, solver: str, timeout: float = LOCK_TIMEOU
         access=config.access,
         injected=_injected(config),
         tables=config.platform_tables,
-        exclude_newer=config.exclude_newer,
-        relations=config.relations,
+        exclude_newer=None if newest is None else as_text(newest),
+        relations=config.tables.channels.relations,
         timeout=timeout,
-        default_channel=config.default_channel,
+        default_channel=config.tables.channels.default,
     )
 
 
@@ -94,7 +96,7 @@ def injected_lockfiles(config: BundleConfig) -> Lockfiles:
 
 
 def _injected(config: BundleConfig) -> frozenset[str]:
-    if not config.inject:
+    if not config.bundle.inject:
         return frozenset()
     from bundler.local.files import local_wheel_names
 

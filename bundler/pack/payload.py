@@ -36,7 +36,6 @@ if TYPE_CHECKING:
 
     from bundler.linkscripts.run import Effects
     from bundler.pack.codecs import Codec
-    from bundler.pack.decompressor import Decompressor
     from bundler.prefix import Prefix
     from bundler.progress import Progress
     from bundler.sharing.shared import Shared
@@ -77,8 +76,6 @@ class Payload:
     archive: WrittenArchive
     unpacked_sha256: str
     """What install.sh compares the unpacked tree with."""
-    decompressor: Decompressor | None = None
-    """What the bundle brings to read it with."""
 
     @property
     def sha256(self) -> str:

@@ -94,7 +94,7 @@ def check_names(config: BundleConfig, lockfiles: Lockfiles, locks: Iterable[Lock
 
     One that is only missing on some of them is no mistake: bundle.toml is for all.
     """
-    entries = Owners.of(config.owners).entries
+    entries = Owners.of(config.bundle.owners.items()).entries
     keys = {package.key for lock in locks for package in lock.packages}
     if all(any(map(one.means, keys)) for one in entries):
         return

@@ -21,7 +21,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
     from pathlib import Path
 
-    from bundler.bundle.index import Manifest, ServiceEntry
+    from bundler.bundle.entries import ServiceEntry
+    from bundler.bundle.index import Manifest
     from bundler.bundle.read import OpenBundle
     from bundler.progress import Progress
 
@@ -92,7 +93,7 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
     system = str(options.rootfs or f"Debian {options.suite}")
     progress.step(f"Booting {system} without a network")
     began = time.monotonic()
-    with Machine(root, disk=disk_for(opened.size, manifest.payload.unpacked_size)) as machine:
+    with Machine(root, disk=disk_for(opened.size, manifest.payload.unpacked_size), own_users=True) as machine:
         boot_seconds = time.monotonic() - began
         progress.step(f"Installing {bundle.name}")
         install = _install(machine, _bring(machine, opened), options)
@@ -112,6 +113,7 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
             boot_seconds=boot_seconds,
             install=replace(install, output=mask(install.output, hidden)),
             services=tuple(reports),
+            open_because=machine.users.why,
         )
         if options.shell:
             for line in report.lines():

@@ -95,6 +95,12 @@ _WORDS_SINCE = {
     ("ProtectHostname", "private"): 258,
     ("RestartMode", "debug"): 257,
     ("RestrictAddressFamilies", "none"): 249,
+    ("Type", "exec"): 240,
+}
+_BEGINNINGS_SINCE = {
+    (directive, beginning): version
+    for directive in ("StandardOutput", "StandardError")
+    for beginning, version in (("append:", 240), ("truncate:", 248))
 }
 
 
@@ -110,4 +116,9 @@ def is_whole(directive: str, value: str) -> bool:
 
 def since(directive: str, value: str) -> int:
     """The version of systemd from which on it reads this line; 239 or lower: 0."""
-    return max(SINCE.get(directive, 0), _WORDS_SINCE.get((directive, value), 0))
+    beginning = f"{value.partition(':')[0]}:"
+    return max(
+        SINCE.get(directive, 0),
+        _WORDS_SINCE.get((directive, value), 0),
+        _BEGINNINGS_SINCE.get((directive, beginning), 0),
+    )

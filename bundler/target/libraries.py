@@ -10,9 +10,9 @@ from __future__ import annotations
 import posixpath
 import re
 from collections import Counter, defaultdict
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from fnmatch import fnmatchcase
-from typing import TYPE_CHECKING, Any, Literal, TypeAlias
+from typing import TYPE_CHECKING, Literal, TypeAlias
 
 from bundler.pack.members import LINK_MODE
 from bundler.target.knownlibraries import DRIVERS, NOT_LOADED, PACKAGES, PLUG_INS
@@ -80,10 +80,6 @@ class HostLibrary:
         first = self.needed_by[0] if self.needed_by else LibraryUser(package="", path="")
         files = str(sum(user.files for user in self.needed_by))
         return self.soname, self.need, first.package, first.path, files, self.debian, self.rpm, ":".join(self.search)
-
-    def document(self) -> dict[str, Any]:
-        """For the manifest."""
-        return asdict(self)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -206,7 +202,7 @@ def _rules(config: BundleConfig) -> Rules:
     values = [dict(config.config), *(table.environment for table in tables)]
     places = [place for value in values for place in value.get("LD_LIBRARY_PATH", "").split(":")]
     return Rules(
-        libraries=config.libraries,
+        libraries=tuple(config.bundle.libraries.items()),
         gpu=any(table.gpu for table in tables),
         search=tuple(dict.fromkeys(place for place in places if place.startswith("/"))),
     )
@@ -280,7 +276,7 @@ def library_notes(libraries: Sequence[HostLibrary], config: BundleConfig) -> tup
         for user in one.needed_by[:1]:
             groups[user.package or user.path, one.need].append(one)
     told = [_note(who, need, group) for (who, need), group in sorted(groups.items())]
-    unused = Rules(libraries=config.libraries).unused(one.soname for one in libraries)
+    unused = Rules(libraries=tuple(config.bundle.libraries.items())).unused(one.soname for one in libraries)
     told += [
         f'bundle.libraries: the bundle needs no "{one}" from the server; the entry has no effect' for one in unused
     ]

@@ -22,6 +22,7 @@ from bundler.target.hardening import installer_confinement
 
 if TYPE_CHECKING:
     from bundler.config.project import Secret
+    from bundler.target.newer import Newer
     from bundler.target.requirements import Requirements
     from bundler.target.words import Unit
 
@@ -31,6 +32,8 @@ __all__ = [
     "InstallScript",
     "InstallService",
     "RunScript",
+    "carries",
+    "carries_its_digest",
     "render_environment",
     "render_init",
     "render_install",
@@ -42,7 +45,6 @@ __all__ = [
 CLIENTS = ("python", "erl")
 """The programs of an environment that the probe can ask with."""
 _PAGE = 4096
-_SELF = re.compile(r"^SELF_SHA256='[0-9a-f]*'$", re.MULTILINE)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -82,7 +84,7 @@ class InstallScript:
     ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``longest`` is how many bytes the release's
     path may have, 0 if there is no limit. ``needs`` is what preflight asks of the machine. ``units`` are file names
     below ``units/``. ``clients`` are those of CLIENTS that the environment has, ``networks`` the services whose
-    ``network`` is confined.
+    ``network`` is confined, ``newer`` what an older systemd does not know of the units.
     """
 
     name: str
@@ -110,6 +112,7 @@ class InstallScript:
     payload_parts: tuple[tuple[str, int, int], ...] = ()
     clients: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
+    newer: tuple[Newer, ...] = ()
     decompressor: InstallDecompressor = InstallDecompressor()
     uid: int | None = None
     """The number of ``user`` and of its group; None: the next that is free."""
@@ -133,9 +136,23 @@ class RunScript:
 def render_install(script: InstallScript) -> str:
     """The text of install.sh. It carries its own digest: SHA-256 of itself with that value left empty."""
     text = _templates().get_template("install/install.sh.j2").render(script=script)
-    blank = _SELF.sub("SELF_SHA256=''", text, count=1)
-    digest = hashlib.sha256(blank.encode()).hexdigest()
-    return _SELF.sub(f"SELF_SHA256='{digest}'", blank, count=1)
+    return text.replace(_own_line(""), _own_line(hashlib.sha256(text.encode()).hexdigest()), 1)
+
+
+def carries_its_digest(install: bytes) -> bool:
+    """Whether an install.sh, of whichever version, has its own digest in it."""
+    before, mark, rest = install.partition(_own_line("")[:-2].encode())
+    said, after = rest[:64], rest[64:]
+    return bool(mark) and hashlib.sha256(before + mark + after).hexdigest().encode() == said
+
+
+def carries(install: str, path: str, digest: str) -> bool:
+    """Whether an install.sh, of whichever version, says that the bundle's file ``path`` has this digest."""
+    return f'\n    "$1" {shlex.quote(digest)} {shlex.quote(path)}\n' in install
+
+
+def _own_line(digest: str) -> str:
+    return f"\nSELF_SHA256='{digest}'\n"
 
 
 def render_manage(script: InstallScript) -> str:

@@ -10,7 +10,7 @@ from __future__ import annotations
 import json
 import re
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bundler.fetch.archives import INDEX
 from bundler.platforms import LEVELS, MACHINES, RUNS_TOO
@@ -73,19 +73,6 @@ class Requirements:
             and _numbers(self.linux) >= _numbers(other.linux)
             and (not other.level or (bool(self.level) and levels.index(self.level) >= levels.index(other.level)))
         )
-
-    def document(self) -> dict[str, Any]:
-        """For the manifest."""
-        return {
-            "machine": self.machines[0],
-            "glibc": self.glibc,
-            "linux": self.linux,
-            "archspec": self.level,
-            "cuda": self.cuda,
-            "cuda_arch": self.cuda_arch,
-            "gpu": self.gpu,
-            "libraries": [library.document() for library in self.libraries],
-        }
 
 
 def requirements(

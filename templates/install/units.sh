@@ -31,10 +31,14 @@ choose_unit_dir() {
     UNIT_DIR=$IMAGE/etc/systemd/system
     case " $UNIT_PATH " in
         *" /usr/local/lib/systemd/system "*)
-            [ ! -w "$(nearest "$IMAGE/usr/local/lib/systemd/system")" ] ||
-                UNIT_DIR=$IMAGE/usr/local/lib/systemd/system
+            ! can_hold_units /usr/local/lib/systemd/system || UNIT_DIR=$IMAGE/usr/local/lib/systemd/system
             ;;
     esac
+}
+
+can_hold_units() { # DIR, as the machine sees it
+    [ -z "$IMAGE" ] || stays_inside "$1" || return 1
+    [ -w "$(nearest "$IMAGE$1")" ]
 }
 
 each_unit_of() { # RELEASE FUNCTION: calls it with the name of each unit

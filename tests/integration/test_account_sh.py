@@ -14,7 +14,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
-PARTS = ("harmless", "say", "files", "record", "user", "account", "units", "clashes", "nobody", "hooks")
+PARTS = ("harmless", "say", "files", "inside", "record", "user", "account", "units", "clashes", "nobody", "hooks")
 PASSWD = """root:x:0:0::/root:/bin/sh
 toor:x:0:0::/root:/bin/sh
 nobody:x:65534:65534::/:/bin/false

@@ -59,7 +59,10 @@ def test_inspect_tells_what_is_in_it(bundles: dict[str, Path], form: str) -> Non
         "libraries": [], "tools": ["tar", "gzip"],
     }  # fmt: skip
     assert told["config"] == {"PORT": "8000", "MODE": "fast"}
-    assert told["options"] == {"exclude": ["*.left-out"], "include": []}
+    assert told["options"] == {
+        "exclude": ["*.left-out"], "include": [], "categories": ["main"], "owners": [], "link_scripts": [],
+        "bytecode": "build", "libraries": [],
+    }  # fmt: skip
     assert [secret["name"] for secret in told["secrets"]] == ["API_TOKEN", "RELEASE_COOKIE"]
     assert [(note["kind"], note["path"]) for note in told["notes"]] == [
         ("clobber", "share/both"),

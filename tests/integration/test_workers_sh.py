@@ -34,10 +34,10 @@ control() { :; }
 LOOKS = """
 forget_workers web.service
 count=0
-while [ "$count" -lt 60 ]; do
+while [ "$count" -lt 200 ]; do
     look_pid=$MAIN look_group=/x gate_exe=$(readlink "/proc/$MAIN/exe")
     look_at_workers
-    ! workers_last || [ "$count" -lt 9 ] || break
+    ! workers_last || [ "$count" -lt 30 ] || break
     ! workers_loop || break
     sleep 0.1
     count=$((count + 1))
@@ -64,7 +64,7 @@ if __name__ == "__main__":
     kind.Value("i")
     print("up", flush=True)
     while True:
-        one = kind.Process(target=time.sleep, args=(0.2,))
+        one = kind.Process(target=time.sleep, args=(0.5,))
         one.start(); one.join()
 """
 MASTERS = {
@@ -100,7 +100,7 @@ def looks(shell: tuple[str, ...], main: int, *, unit: Path | None = None) -> str
     parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in PARTS)
     root = unit.parent.parent.parent.parent if unit else "/nowhere"
     values = f"set -eu\nPROGRAM=install.sh NAME=web IMAGE= RELEASE=1 ROOT={root} MAIN={main}\n"
-    text = f"{values}{parts}{SESSION}QUIET_SECONDS=1\n{LOOKS}"
+    text = f"{values}{parts}{SESSION}{LOOKS}"
     done = subprocess.run([*shell, "-c", text], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip("\n")

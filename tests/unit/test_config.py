@@ -83,7 +83,7 @@ def test_a_number_that_is_not_for_bundles_is_refused(project: Path, uid: int) ->
 @pytest.mark.parametrize("uid", [100, 999, 1234, 59999, 65536, 524287])
 def test_the_number_of_its_user(project: Path, uid: int) -> None:
     (project / "bundle.toml").write_text(GOOD.replace('name = "hello"', f'name = "hello"\nuid = {uid}'))
-    assert load_config(project).uid == uid
+    assert load_config(project).bundle.uid == uid
 
 
 def test_workers_that_are_to_end_soon(project: Path) -> None:

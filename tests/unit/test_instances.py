@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bundler.bundle.index import ServiceEntry
+from bundler.bundle.entries import ServiceEntry
 from bundler.bundle.units import UnitText
 from bundler.config.project import load_config
 from bundler.config.schema import make_schema
