@@ -95,6 +95,8 @@ class Spec:
     tables: str = ""
     """What stands in bundle.toml from [services.*] on: the units are then those that a build makes of it."""
     packages: frozenset[str] = frozenset()
+    uid: int | None = None
+    """The number of its user."""
     tools: Path | None = None
     """The tools/ of a real bundle: the payload is zstd then, and these are brought to read it with."""
 
@@ -166,6 +168,7 @@ def script(
         release=spec.release,
         root=f"/opt/{spec.name}",
         user=spec.name,
+        uid=spec.uid,
         tool_version="0",
         payload=spec.payload,
         payload_sha256=payload_sha256,

@@ -45,6 +45,7 @@ class Manifest(Entry):
     made_by: str
     templates_sha256: str = ""
     name: str
+    uid: Annotated[int, Field(ge=1, le=2**32 - 2)] | None = None
     version: str
     description: str
     platform: str

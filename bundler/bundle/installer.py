@@ -48,6 +48,7 @@ def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mappin
         release=manifest.release,
         root=manifest.root,
         user=manifest.name,
+        uid=manifest.uid,
         tool_version=manifest.made_by.removeprefix(MADE_BY),
         payload=payload.path,
         payload_sha256=payload.sha256,

@@ -49,7 +49,7 @@ __all__ = ["SCHEMA", "SYSTEMD", "make_manifest"]
 SYSTEMD = 239
 """The lowest version that a bundle can be installed under; install.sh says so in its preflight."""
 _LARGEST = 20
-_AT_THE_TOP = ("name", "version", "description")
+_AT_THE_TOP = ("name", "uid", "version", "description")
 
 
 def make_manifest(  # noqa: PLR0913 -- what a build consists of
@@ -68,6 +68,7 @@ def make_manifest(  # noqa: PLR0913 -- what a build consists of
         made_by=f"conda-bundler {__version__}",
         templates_sha256=templates_digest(),
         name=config.name,
+        uid=config.bundle.uid,
         version=config.version,
         description=config.description,
         platform=identity.platform,

@@ -18,6 +18,7 @@ from bundler.config.hooks import HooksTable
 from bundler.config.platforms import Platform, PlatformTable
 from bundler.config.services import ServiceTable
 from bundler.config.tables import ChannelsTable, LockTable, ReleaseTable, SecretForm
+from bundler.config.users import Uid
 
 __all__ = ["BundleFile", "BundleTable"]
 
@@ -46,6 +47,10 @@ class BundleTable(Model):
     name: Name
     """The bundle's name. Its root is ``/opt/<name>``, and its user and state directory are called so; names that
     servers have already (``postgres``, ``systemd``) are refused."""
+    uid: Uid | None = None
+    """The number of the bundle's user, and of its group, on every server, for files on NFS say: from 100 to 59999 or
+    65536 to 524287. The next that is free unless said. install.sh refuses a number that somebody else or containers
+    have (``/etc/subuid``), and an upgrade to another one than the user has."""
     version: _Version | None = None
     """The version, part of the release's name. Required here or as ``--bundle-version``."""
     description: Line = ""

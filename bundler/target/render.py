@@ -114,6 +114,8 @@ class InstallScript:
     networks: tuple[str, ...] = ()
     newer: tuple[Newer, ...] = ()
     decompressor: InstallDecompressor = InstallDecompressor()
+    uid: int | None = None
+    """The number of ``user`` and of its group; None: the next that is free."""
 
 
 @dataclass(frozen=True, kw_only=True)

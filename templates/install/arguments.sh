@@ -22,6 +22,8 @@ Installs $NAME $VERSION (build $BUILD_ID, $PLATFORM) below $ROOT and starts it.
   --cookie-file FILE    the same as --secret RELEASE_COOKIE=FILE
   --secret NAME=FILE    take this secret from a file instead of making it here (repeatable)
   --settings FILE       take the settings from a file, in the place of defaults (a first install only)
+  --user NAME           run the services as this user, whom the machine has already, and who stays when the bundle goes
+                        (a first install only)
   --keep N              releases to keep, 3 if not given; the running one and the one before it always stay
   --health-timeout S    seconds to wait for a healthy answer, after the service's start period
 ${RUN:+  --extract DIR         only unpack the bundle there
@@ -59,14 +61,14 @@ parse_arguments() {
             --no-systemd) BARE=yes ;;
             --no-start) START=no ;;
             --no-enable) ENABLE=no ;;
-            --prefix=* | --root=* | --cookie-file=* | --secret=* | --settings=* | --keep=* | --health-timeout=*)
+            --prefix=* | --root=* | --cookie-file=* | --secret=* | --settings=* | --user=* | --keep=* | --health-timeout=*)
                 option_value=${1#*=}
                 option=${1%%=*}
                 shift
                 set -- "$option" "$option_value" "$@"
                 continue
                 ;;
-            --prefix | --root | --cookie-file | --secret | --settings | --keep | --health-timeout)
+            --prefix | --root | --cookie-file | --secret | --settings | --user | --keep | --health-timeout)
                 [ $# -ge 2 ] || misuse "$1 needs a value"
                 take_option "$1" "$2"
                 shift
@@ -108,6 +110,7 @@ take_option() { # OPTION VALUE
             esac
             ;;
         --settings) take_settings "$2" ;;
+        --user) take_user "$2" ;;
         --health-timeout) take_health_timeout "$2" ;;
     esac
 }

@@ -68,7 +68,7 @@ check_run_dir() { # UNIT
 }
 
 is_own_run_dir() { # DIR
-    [ ! -L "$1" ] && [ -d "$1" ] && owns "user $SERVICE_USER" &&
+    [ ! -L "$1" ] && [ -d "$1" ] && owns_user &&
         [ -n "$(find "$1" -prune -user "$SERVICE_USER" 2>/dev/null)" ]
 }
 

@@ -16,9 +16,9 @@ finish_image() {
 
 # So that its number is the same on every copy. Where this is not possible the first boot makes it.
 image_user() {
-    ! has_entry passwd "$SERVICE_USER" || return 0
+    [ -z "$IS_ACCOUNT" ] && ! has_entry passwd "$SERVICE_USER" || return 0
     have systemd-sysusers || return 0
-    printf 'u %s - "%s service" %s\n' "$SERVICE_USER" "$NAME" "$STATE" >"$WORK/user.conf"
+    sysusers_line >"$WORK/user.conf"
     unlocked systemd-sysusers --root="$IMAGE" - <"$WORK/user.conf" >/dev/null 2>&1 ||
         warn "the user $SERVICE_USER could not be made in the image" "It is made at the first boot."
 }

@@ -73,6 +73,7 @@ install() {
 choose_root() {
     set_places
     check_image
+    choose_account
     chosen_now=$(owned root | tail -n 1)
     [ -d "$IMAGE$chosen_now" ] || chosen_now= # uninstalled
     if [ -n "$PREFIX" ] && [ -n "$chosen_now" ] && [ "$PREFIX" != "$chosen_now" ]; then

@@ -14,7 +14,7 @@ plan() {
     plan_secrets
     [ -f "$ETC/$NAME.env" ] ||
         step "write $ETC/$NAME.env, $([ -n "$SETTINGS" ] && echo "from $SETTINGS" || echo "with every default commented out")"
-    has_entry passwd "$SERVICE_USER" || step "make the user $SERVICE_USER"
+    has_entry passwd "$SERVICE_USER" || step "make the user $SERVICE_USER${SERVICE_UID:+ (uid $SERVICE_UID)}"
     plan_change
 }
 

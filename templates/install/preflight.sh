@@ -126,11 +126,15 @@ mount_options() { # PATH: those of the filesystem that it is on
 }
 
 check_user() {
-    owns "user $SERVICE_USER" && return 0
+    check_account
+    check_uid
+    if [ -n "$IS_ACCOUNT" ] || owns_user; then
+        return 0
+    fi
     for user_base in passwd group; do
         ! has_entry "$user_base" "$SERVICE_USER" ||
             problem "there is a ${user_base} entry '$SERVICE_USER' that $(whose "user $SERVICE_USER")" \
-                "The service must not run as somebody else: give the bundle another name, or remove that entry."
+                "Is it meant to run as that user? Then say so: --user $SERVICE_USER. Else give the bundle another name, or remove that entry."
     done
 }
 

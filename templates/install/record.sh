@@ -5,6 +5,7 @@
 # transaction  there from the first change that others can see to the last
 #
 # Kinds: root user dir made unit given, and
+#     account NAME GROUP                          a user that is not ours, in the place of user NAME
 #     release RELEASE TREE-DIGEST LIST-DIGEST     what is in releases/, and how to tell that it is
 #     was UNIT ENABLED ACTIVE                     what the admin wanted of a unit that a release has dropped
 #     hooked RELEASE STATE                        how far its hooks have run

@@ -21,6 +21,7 @@ stage_release() {
     put "$STAGE/inventory" 0644 inventory_text
     relocate "$STAGE" "$BAKED_ROOT" "$PLACE"
     fit_units "$STAGE/units"
+    fit_units_to_account "$STAGE/units"
     chmod 0755 "$STAGE" || die 12 "cannot change the mode of $STAGE"
     compile_bytecode
     [ -n "$IMAGE" ] || ! have restorecon || [ ! -e /sys/fs/selinux/enforce ] || restorecon -RF "$STAGE" ||
@@ -57,7 +58,8 @@ fit_units() { # DIR
 }
 
 inventory_text() {
-    each_service list_service && each_secret list_secret_of
+    each_service list_service && each_secret list_secret_of || return 1
+    [ -z "$SERVICE_UID" ] || printf 'uid %s\n' "$SERVICE_UID"
 }
 
 list_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL

@@ -17,7 +17,7 @@ open_record() {
     for old_root in $(owned_paths root); do
         [ "$old_root" = "$ROOT" ] || unclaim "root $old_root"
     done
-    claim "root $ROOT" "user $SERVICE_USER"
+    claim "root $ROOT" "$(user_line)"
     for own_directory in $DIRECTORIES; do
         claim "dir $own_directory"
     done

@@ -7,11 +7,13 @@ has_entry() { # passwd|group NAME
     if [ -z "$IMAGE" ] && have getent; then
         getent "$1" "$2" >/dev/null 2>&1
     else
-        [ -f "$IMAGE/etc/$1" ] && grep -q "^$2:" "$IMAGE/etc/$1"
+        [ -f "$IMAGE/etc/$1" ] && grep -q "^$(pattern "$2"):" "$IMAGE/etc/$1"
     fi
 }
 
 install_user() {
+    [ -z "$IS_ACCOUNT" ] || has_entry passwd "$SERVICE_USER" ||
+        die 10 "there is no user $SERVICE_USER, as whom $NAME runs" "Make it again, with the uid of $STATE."
     if ! has_entry passwd "$SERVICE_USER"; then
         # shellcheck disable=SC2034 # undo looks at it
         USER_MADE=yes
@@ -19,20 +21,32 @@ install_user() {
     fi
     has_entry passwd "$SERVICE_USER" || die 12 "cannot make the user $SERVICE_USER: $(head_of "$WORK/user")" \
         "Make it by hand, as a system user without a login, or repair systemd-sysusers or useradd."
+    [ -z "$SERVICE_UID" ] || [ -n "$IS_ACCOUNT" ] || [ -z "$USER_MADE" ] ||
+        [ "$(id -u "$SERVICE_USER"):$(id -g "$SERVICE_USER")" = "$SERVICE_UID:$SERVICE_UID" ] ||
+        die 12 "the user $SERVICE_USER did not get the number $SERVICE_UID: $(head_of "$WORK/user")" \
+            "Make it by hand, with its group; or build with another bundle.uid."
     [ "$(id -u "$SERVICE_USER")" != 0 ] || die 10 "the user $SERVICE_USER is root" "Correct /etc/passwd."
 }
 
 make_user() {
     if have systemd-sysusers; then
-        printf 'u %s - "%s service" %s\n' "$SERVICE_USER" "$NAME" "$STATE" >"$WORK/user.conf"
+        sysusers_line >"$WORK/user.conf"
         unlocked systemd-sysusers "$WORK/user.conf"
+    elif have useradd && [ -n "$SERVICE_UID" ]; then
+        unlocked groupadd --system --gid "$SERVICE_UID" "$SERVICE_USER"
+        unlocked useradd --system --uid "$SERVICE_UID" --gid "$SERVICE_USER" --no-create-home --home-dir "$STATE" \
+            --shell "$(no_shell)" --comment "$NAME service" "$SERVICE_USER"
     elif have useradd; then
         unlocked useradd --system --user-group --no-create-home --home-dir "$STATE" \
             --shell "$(no_shell)" --comment "$NAME service" "$SERVICE_USER"
     else
-        unlocked addgroup -S "$SERVICE_USER"
-        unlocked adduser -S -D -H -h "$STATE" -s "$(no_shell)" -g "$NAME service" -G "$SERVICE_USER" "$SERVICE_USER"
+        unlocked addgroup -S ${SERVICE_UID:+-g "$SERVICE_UID"} "$SERVICE_USER"
+        unlocked adduser -S -D ${SERVICE_UID:+-u "$SERVICE_UID"} -H -h "$STATE" -s "$(no_shell)" -g "$NAME service" -G "$SERVICE_USER" "$SERVICE_USER"
     fi
+}
+
+sysusers_line() {
+    printf 'u %s %s "%s service" %s\n' "$SERVICE_USER" "${SERVICE_UID:--}" "$NAME" "$STATE"
 }
 
 # By its path: what "command -v" finds may be a function or a builtin.

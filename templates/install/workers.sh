@@ -37,7 +37,9 @@ look_at_workers() {
         return 0
     fi
     gate_workers=$workers_kept
-    [ -n "$gate_lasting" ] && [ "$(seconds)" -lt $((gate_lasting + QUIET_SECONDS)) ] || gate_steady=yes
+    if [ -z "$gate_lasting" ] || [ "$(seconds)" -ge $((gate_lasting + QUIET_SECONDS)) ]; then
+        gate_steady=yes
+    fi
 }
 
 workers_last() {
@@ -56,7 +58,8 @@ workers_of() { # PID GROUP PROGRAM: of the main process
     workers_further=
     for worker_dir in /proc/[0-9]*; do
         # shellcheck disable=SC3013 # dash, bash and busybox have it, and POSIX since 2024
-        [ "$worker_dir/exe" -ef "/proc/$1/exe" ] && [ "${worker_dir#/proc/}" != "$1" ] || continue
+        [ "$worker_dir/exe" -ef "/proc/$1/exe" ] || continue
+        [ "${worker_dir#/proc/}" != "$1" ] || continue
         read -r worker_line 2>/dev/null <"$worker_dir/stat" || continue
         worker_line=${worker_line##*) ? } # what is behind name and state begins with its parent
         if [ "${worker_line%% *}" = "$1" ]; then

@@ -46,6 +46,7 @@ change() {
 
 find_root() {
     set_places
+    choose_account
     PLACE=$(owned root | tail -n 1)
     [ -n "$PLACE" ] || [ "$COMMAND" != uninstall ] || PLACE=$(left_root)
     if [ -z "$PLACE" ] && { [ "$COMMAND" != uninstall ] || [ ! -d "$RECORD" ]; }; then

@@ -158,6 +158,10 @@ run_credentials() {
         [ -f "${run_line#*:}" ] || die 10 "${run_line#*:} is missing" "Install the bundle again."
         put "$run_credentials/${run_line%%:*}" 0400 <"${run_line#*:}"
         run_credential=$run_credentials/${run_line%%:*}
+        if [ -n "$IS_ACCOUNT" ]; then # others may be in its group
+            chown "$run_user" "$run_credential" || die 12 "cannot give $run_credential to $run_user"
+            continue
+        fi
         if ! chgrp "$run_group" "$run_credential" || ! chmod 0440 "$run_credential"; then
             die 12 "cannot give $run_credential to $run_group"
         fi
@@ -275,6 +279,7 @@ run_word() { # WORD
 first_boot() {
     need_release
     PHASE=none
+    SERVICE_UID=$(each_entry "$RELEASE" uid printf_name)
     install_user
     activate_at_first_boot
     if [ -n "$(each_secret_of "$RELEASE" printf_name)" ]; then

@@ -44,7 +44,7 @@ check_mounts() {
 # Without systemd it is not ours to stop them.
 check_processes() {
     [ -n "$BARE" ] || return 0
-    [ -z "$(find /proc/[0-9]* -prune -user "$SERVICE_USER" 2>/dev/null)" ] ||
+    [ -n "$IS_ACCOUNT" ] || [ -z "$(find /proc/[0-9]* -prune -user "$SERVICE_USER" 2>/dev/null)" ] ||
         die 10 "processes of the user $SERVICE_USER still run; nothing is removed" "Stop its services first."
     for run_release in $(owned release | sed 's/ .*//'); do
         ! is_in_use "$run_release" ||
@@ -54,8 +54,10 @@ check_processes() {
 
 confirm_purge() {
     [ -z "$YES" ] || return 0
-    printf 'This removes %s from this machine with its settings, secrets, state (%s) and user.\nType its name to go on: ' \
-        "$NAME" "$STATE" >&2
+    purge_user=
+    [ -n "$IS_ACCOUNT" ] || purge_user=' and user'
+    printf 'This removes %s from this machine with its settings, secrets, state (%s)%s.\nType its name to go on: ' \
+        "$NAME" "$STATE" "$purge_user" >&2
     purge_answer=
     IFS= read -r purge_answer || :
     [ "$purge_answer" = "$NAME" ] || die 2 "nothing is removed" "Type the name, or give --yes."
@@ -131,7 +133,7 @@ remove_traces() {
         die 12 "cannot remove $RECORD"
     rmdir "$RECORD" || die 12 "cannot remove $RECORD" "Look at what is in it."
     rmdir "${RECORD%/*}" 2>/dev/null || :
-    say "is gone from this machine"
+    say "is gone from this machine${IS_ACCOUNT:+; the user $SERVICE_USER, who was there before, stays}"
     remove_manage
 }
 

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
 SHELL_IDS = ("dash", "bash", "busybox")
-PARTS = ("say", "record", "clashes", "preflight")
+PARTS = ("say", "files", "record", "account", "clashes", "preflight")
 HEAD = """set -eu
 LC_ALL=C PROGRAM=test IMAGE= RELEASE=1.0 RECORD=$1
 NAME=$2 SERVICE_USER=$4

@@ -74,6 +74,18 @@ def test_the_name_of_a_user_that_servers_have_is_refused(project: Path, name: st
     assert f"give the bundle another name, such as my-{name}" in said
 
 
+@pytest.mark.parametrize("uid", [0, 33, 99, 60000, 61184, 65534, 65535, 524288, 4294967295, -1])
+def test_a_number_that_is_not_for_bundles_is_refused(project: Path, uid: int) -> None:
+    said = refused(project, GOOD.replace('name = "hello"', f'name = "hello"\nuid = {uid}'))
+    assert f"bundle.uid: {uid} is reserved: for root, a distribution or containers" in said
+
+
+@pytest.mark.parametrize("uid", [100, 999, 1234, 59999, 65536, 524287])
+def test_the_number_of_its_user(project: Path, uid: int) -> None:
+    (project / "bundle.toml").write_text(GOOD.replace('name = "hello"', f'name = "hello"\nuid = {uid}'))
+    assert load_config(project).bundle.uid == uid
+
+
 def test_workers_that_are_to_end_soon(project: Path) -> None:
     def head(more: str) -> tuple[tuple[str, str], ...]:
         (project / "bundle.toml").write_text(f"{GOOD}{more}")
