@@ -48,11 +48,11 @@ def cache_dir(room: str) -> Path:
     given = os.environ.get("CONDA_BUNDLER_CACHE")
     base = Path(given) if given else user_cache_path("conda-bundler")
     path = base / room
-    if not path.is_dir():
+    if not base.is_dir():
         base.parent.mkdir(parents=True, exist_ok=True)
-        for directory in (base, path):
+    for directory in (base, path):  # nothing is made in what is not ours
+        if not directory.is_dir():
             directory.mkdir(mode=_OURS_ALONE, exist_ok=True)
-    for directory in (base, path):
         _check_owner(directory)
     _close(path)
     return path

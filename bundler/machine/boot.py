@@ -34,7 +34,6 @@ __all__ = ["Answer", "Machine"]
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": "/root"}
 _INSIDE = ("-m", "-u", "-i", "-n", "-p", "-C")
-OWN_USERS = True  # what a machine has that is not told
 
 # The user namespace last: nsenter joins it first, and is root there.
 _OWN_USERS = "-U"
@@ -107,10 +106,10 @@ class Machine:
         state: Path | None = None,
         disk: Disk = IN_MEMORY,
         boot_timeout: float = 60,
-        own_users: bool | None = None,
+        own_users: bool = False,
     ) -> None:
         self._rootfs = rootfs
-        self._wants_own_users = OWN_USERS if own_users is None else own_users
+        self._wants_own_users = own_users
         self._users = Users()
         self._state = state
         self._disk = disk

@@ -62,6 +62,15 @@ def test_root_refuses_what_others_could_write(cache: Path, place: str, owner: in
     assert mode_of(cache / place) == mode, "it was changed"
 
 
+@root_only
+def test_nothing_is_made_in_a_cache_that_is_not_ours(cache: Path) -> None:
+    cache.mkdir(parents=True)
+    os.chown(cache, 65534, 65534)
+    with pytest.raises(ConfigError, match="uid 65534"):
+        cache_dir("rootfs")
+    assert list(cache.iterdir()) == []
+
+
 def test_others_use_a_cache_that_was_given_to_them(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (cache / "rootfs").mkdir(parents=True)
     (cache / "rootfs").chmod(0o775)
