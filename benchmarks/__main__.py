@@ -31,6 +31,9 @@ if TYPE_CHECKING:
     from benchmarks.environments import World
     from benchmarks.measure import Subject
 
+_TO_CHECK = ("python only", "300 packages")
+"""The environments of which a lockfile's freshness is asked."""
+
 
 def main() -> int:
     """Parse the command line, prepare, measure, print; the exit code."""
@@ -38,8 +41,12 @@ def main() -> int:
     # Inherited by everything that is measured.
     os.sched_setaffinity(0, sorted(os.sched_getaffinity(0))[: options.cpus])
     try:
-        world = prepare(options.room.resolve(), options.sizes)
-        results = _measure(world, options.sizes, options.runs)
+        if options.locks:
+            world = prepare(options.room.resolve(), (1,), only=_TO_CHECK)
+            results = _measure_locks(_Bench(world=world, runs=options.runs))
+        else:
+            world = prepare(options.room.resolve(), options.sizes)
+            results = _measure(world, options.sizes, options.runs)
         facts = machine(len(os.sched_getaffinity(0)))
     except BundlerError as error:
         error.show()
@@ -60,6 +67,7 @@ def _arguments() -> argparse.Namespace:
     parser.add_argument(
         "--runs", type=int, default=3, help="of each process, after the warm-up; larger sizes get one less"
     )
+    parser.add_argument("--locks", action="store_true", help="measure locking alone")
     parser.add_argument("--cpus", type=int, default=2, help="how many processors the processes may use")
     return parser.parse_args()
 
@@ -86,12 +94,7 @@ def _measure(world: World, sizes: Sequence[int], runs: int) -> dict[str, Result]
         results[f"build {name}"] = bench.build(name, smaller_builds(world, world.environments[name]))
     results["fetch"] = bench.fetch("100 packages")
     results["many"] = bench.grow(("100 packages", "300 packages"))
-    small, large = world.environments["python only"], world.environments["300 packages"]
-    results["check"] = bench.result("Is the lockfile fresh?", checks(world, small, large))
-    with locks(world, small) as (conda, web, api):
-        results["lock"] = bench.result("Lock conda packages alone", conda)
-        results["lock web"] = bench.result("Lock them and the wheels of a web application, metadata on loopback", web)
-        results["wheels"] = bench.result("Lock them and the wheels of an inference API, metadata on loopback", api)
+    results |= _measure_locks(bench)
     # By then all caches are warm, and a run takes long enough to be measured with fewer of them.
     larger = _Bench(world=world, runs=max(1, runs - 1), warm_up=False)
     for name in (f"{size}x" for size in sizes if size > 1):
@@ -103,6 +106,16 @@ def _measure(world: World, sizes: Sequence[int], runs: int) -> dict[str, Result]
         name = "one file of 1 GiB"
         giant = tuple(ours(world, world.environments[name], codec) for codec in ("gzip", "zstd"))
         results[f"build {name}"] = larger.build(name, giant)
+    return results
+
+
+def _measure_locks(bench: _Bench) -> dict[str, Result]:
+    small, large = (bench.world.environments[name] for name in _TO_CHECK)
+    results = {"check": bench.result("Is the lockfile fresh?", checks(bench.world, small, large))}
+    with locks(bench.world, small) as (conda, web, api):
+        results["lock"] = bench.result("Lock conda packages alone", conda)
+        results["lock web"] = bench.result("Lock them and the wheels of a web application, metadata on loopback", web)
+        results["wheels"] = bench.result("Lock them and the wheels of an inference API, metadata on loopback", api)
     return results
 
 

@@ -15,7 +15,7 @@ from bundler.errors import MissingToolError
 from bundler.process import ToolFailed, run
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable
+    from collections.abc import Collection, Iterable
 
 __all__ = ["Environment", "World", "prepare", "spread"]
 
@@ -98,8 +98,8 @@ class World:
         return path
 
 
-def prepare(room: Path, sizes: Iterable[int]) -> World:
-    """Make the channel, lock the environments. Raises :class:`BenchError` if that does not work."""
+def prepare(room: Path, sizes: Iterable[int], only: Collection[str] = ()) -> World:
+    """Make the channel, lock the environments, or ``only`` these. Raises :class:`BenchError` if that does not work."""
     wanted = sorted(set(sizes))
     sets = ["--with", "bench-large" if 10 in wanted else "bench"]
     _tell("The channel")
@@ -108,6 +108,7 @@ def prepare(room: Path, sizes: Iterable[int]) -> World:
         ["one file of 1 GiB"] if 10 in wanted else []
     )
     names += [name for size in wanted for name in _SPECS if name.split(",")[0] == f"{size}x"]
+    names = [name for name in names if not only or name in only]
     environ = {**os.environ, "CONDA_BUNDLER_CACHE": str(room / "cache"), "LC_ALL": "C.UTF-8"}
     environ.pop("PYTHONDONTWRITEBYTECODE", None)  # an installed tool has its bytecode; a checkout gets it now
     found = {name: Environment(name=name, project=room / "projects" / name.replace(" ", "-")) for name in names}

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
-from bundler.bundle.installer import install_script
+from bundler.bundle.installer import UNITS, install_script
 from bundler.bundle.manifest import decompressor_entry, make_manifest
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
@@ -42,6 +42,7 @@ from bundler.target.notes import override_notes
 from bundler.target.render import render_environment, render_install, render_manage, render_unit
 from bundler.target.requirements import requirements
 from bundler.target.service import make_units
+from bundler.target.sisters import sister_notes
 from bundler.target.sockets import socket_notes
 
 if TYPE_CHECKING:
@@ -247,7 +248,8 @@ def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress:
 def _contents(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, progress: Progress) -> Contents:
     """What decides how the services run, and what there is to say of that."""
     contents = Contents(packages=lock.names, marks=find_marks(payload.tree, lock.platform))
-    for note in (*code_notes(contents.marks), *override_notes(config, identity.release_dir, contents)):
+    overrides = override_notes(config, identity.release_dir, contents)
+    for note in (*code_notes(contents.marks), *overrides, *sister_notes(config, contents)):
         progress.step(f"note: {note}")
     return contents
 
@@ -332,8 +334,9 @@ def _target_files(config: BundleConfig, identity: Identity, contents: Contents, 
 def _installer(manifest: Manifest, files: dict[str, bytes]) -> dict[str, bytes]:
     """manage, install.sh, which carries the digest of every other file, and SHA256SUMS, which people can check."""
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
-    manage = render_manage(install_script(manifest, digests)).encode()
+    units = {path: content.decode() for path, content in files.items() if path.startswith(UNITS)}
+    manage = render_manage(install_script(manifest, digests, units)).encode()
     digests |= {MANAGE: hashlib.sha256(manage).hexdigest()}
-    install = render_install(install_script(manifest, digests)).encode()
+    install = render_install(install_script(manifest, digests, units)).encode()
     digests |= {INSTALL: hashlib.sha256(install).hexdigest(), manifest.payload.path: manifest.payload.sha256}
     return {MANAGE: manage, INSTALL: install, SUMS: checksums(digests)}

@@ -1,14 +1,14 @@
-"""What people see while they wait: bars on a terminal, plain lines elsewhere, all on standard error."""
+"""What people see while they wait: bars on a terminal, plain lines elsewhere, events for programs; on stderr."""
 
 from __future__ import annotations
 
 import sys
-import threading
 import time
 from contextlib import ExitStack, contextmanager
 from typing import TYPE_CHECKING, Protocol
 
 from bundler.printable import printable, printable_lines
+from bundler.transfer import Transfer
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
@@ -16,49 +16,22 @@ if TYPE_CHECKING:
 
     from rich.console import Console
 
-__all__ = ["PlainProgress", "Progress", "QuietProgress", "RichProgress", "Transfer", "make_progress"]
+__all__ = [
+    "FORMS",
+    "PlainProgress",
+    "Progress",
+    "QuietProgress",
+    "RichProgress",
+    "Transfer",
+    "make_progress",
+    "set_form",
+]
 
 
+FORMS = ("auto", "bars", "plain", "json")
 _WAIT = 5  # seconds before it is said what is being waited for, and at least between two lines on that
 _STILL_EVERY = 60  # seconds between two lines on the same
 _TELL_EVERY = 15  # seconds between two lines on one download, where there is no bar
-
-
-class Transfer:
-    """What comes over the line: how many of ``total`` files are done, how many bytes came, how fast.
-
-    To be told by many threads; ``show`` is called after each change.
-    """
-
-    def __init__(self, total: int, show: Callable[[Transfer], None] | None = None) -> None:
-        self.total = total
-        self.files = 0
-        self.bytes = 0
-        self.started = time.monotonic()
-        self._show = show
-        self._lock = threading.Lock()
-
-    def moved(self, size: int) -> None:
-        """``size`` bytes have come."""
-        self._change(0, size)
-
-    def done(self, files: int = 1) -> None:
-        """So many files are complete, whether they came or were there."""
-        self._change(files, 0)
-
-    def _change(self, files: int, size: int) -> None:
-        with self._lock:
-            self.files += files
-            self.bytes += size
-            if self._show:
-                self._show(self)
-
-    def rate(self) -> str:
-        """``12.3 MB, 4.5 MB/s``, on the average; nothing if nothing came."""
-        if not self.bytes:
-            return ""
-        seconds = max(time.monotonic() - self.started, 1e-3)
-        return f"{self.bytes / 1e6:.1f} MB, {self.bytes / seconds / 1e6:.1f} MB/s"
 
 
 class Progress(Protocol):
@@ -207,8 +180,22 @@ class RichProgress:
             yield Transfer(total, lambda now: bars.update(task, completed=now.files, rate=now.rate()))
 
 
+_form = "auto"
+
+
+def set_form(form: str) -> None:
+    """Say once, as the command line begins, which of FORMS :func:`make_progress` makes; as with logging's level."""
+    global _form  # noqa: PLW0603 -- one process shows its progress in one way
+    _form = form
+
+
 def make_progress(*, quiet: bool = False) -> Progress:
-    """Bars where somebody watches, lines where nobody does, nothing if ``quiet``."""
+    """Nothing if ``quiet``; else by the form, which is bars where somebody watches and lines where nobody does."""
     if quiet:
         return QuietProgress()
-    return RichProgress() if sys.stderr.isatty() else PlainProgress()
+    if _form == "json":
+        from bundler.progressjson import JsonProgress
+
+        return JsonProgress()
+    bars = sys.stderr.isatty() if _form == "auto" else _form == "bars"
+    return RichProgress() if bars else PlainProgress()

@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import hashlib
 import os
+import stat
 from functools import cache
 from pathlib import Path
+
+from bundler.errors import ConfigError
 
 __all__ = ["cache_dir", "templates_digest", "templates_dir"]
 
 _PACKAGE = Path(__file__).parent
+_OURS_ALONE = 0o700
 
 
 def templates_dir() -> Path:
@@ -34,10 +38,45 @@ def templates_digest() -> str:
 
 
 def cache_dir(room: str) -> Path:
-    """``$CONDA_BUNDLER_CACHE/<room>``, else in the user's cache directory (XDG). Made if it is missing."""
+    """``$CONDA_BUNDLER_CACHE/<room>``, else in the user's cache directory (XDG). Made if it is missing, for us alone.
+
+    What is unpacked there may have setuid programs, so nobody else looks into it. Raises ConfigError if we are root and
+    somebody else could have put there what root would run.
+    """
     from platformdirs import user_cache_path
 
-    base = os.environ.get("CONDA_BUNDLER_CACHE")
-    path = (Path(base) if base else user_cache_path("conda-bundler")) / room
-    path.mkdir(parents=True, exist_ok=True)
+    given = os.environ.get("CONDA_BUNDLER_CACHE")
+    base = Path(given) if given else user_cache_path("conda-bundler")
+    path = base / room
+    if not path.is_dir():
+        base.parent.mkdir(parents=True, exist_ok=True)
+        for directory in (base, path):
+            directory.mkdir(mode=_OURS_ALONE, exist_ok=True)
+    for directory in (base, path):
+        _check_owner(directory)
+    _close(path)
     return path
+
+
+def _check_owner(directory: Path) -> None:
+    if os.geteuid() != 0:
+        return
+    status = directory.stat()
+    if status.st_uid != 0:
+        wrong = f"it belongs to another user (uid {status.st_uid})"
+    elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
+        wrong = f"other users can write to it (mode {stat.S_IMODE(status.st_mode):04o})"
+    else:
+        return
+    raise ConfigError(
+        f"root does not use this cache: {wrong}",
+        where=str(directory),
+        remedy="What is in it may be anybody's. Remove it, or set CONDA_BUNDLER_CACHE to a directory of root's own.",
+    )
+
+
+def _close(directory: Path) -> None:
+    """Also one that an older version has left open."""
+    status = directory.stat()
+    if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) & ~_OURS_ALONE:
+        directory.chmod(_OURS_ALONE)

@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
 from once import once
+from order import in_order
 from xdist.scheduler import LoadFileScheduling
 
 if TYPE_CHECKING:
@@ -20,6 +21,9 @@ if TYPE_CHECKING:
 
 CHECKOUT = Path(__file__).parent.parent
 os.environ["CONDA_BUNDLER_CACHE"] = str(CHECKOUT / "build" / "cache")
+# Each of the thousands of processes that tests start would compile all that it imports.
+sys.dont_write_bytecode = False
+os.environ.pop("PYTHONDONTWRITEBYTECODE", None)
 os.environ["CONDA_BUNDLER_PYPI_NAMES"] = ""  # the table that ships with us; no test depends on a network's
 
 _NOTHING_SKIPPED = bool(os.environ.get("CONDA_BUNDLER_NO_SKIP"))
@@ -28,10 +32,14 @@ _DIVIDED = ("tests/e2e/test_faults.py",)
 _E2E_TOOLS = ("systemd-nspawn", "mmdebstrap", "ip")
 
 
+def _scope(nodeid: str) -> str:
+    file = nodeid.partition("::")[0]
+    return nodeid if file in _DIVIDED else file
+
+
 class _FilesAndFaults(LoadFileScheduling):  # type: ignore[misc]
     def _split_scope(self, nodeid: str) -> str:
-        file: str = super()._split_scope(nodeid)
-        return nodeid if file in _DIVIDED else file
+        return _scope(nodeid)
 
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
@@ -39,6 +47,9 @@ def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFil
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    scopes = dict.fromkeys(_scope(item.nodeid) for item in items)
+    places = {scope: place for place, scope in enumerate(in_order(list(scopes)))}
+    items.sort(key=lambda item: places[_scope(item.nodeid)])
     lacking = [tool for tool in _E2E_TOOLS if not shutil.which(tool)] + (["root"] if os.geteuid() else [])
     for item in items:
         if item.get_closest_marker("e2e") and lacking:

@@ -27,6 +27,7 @@ __all__ = [
     "environment",
     "examples_channel",
     "exposure",
+    "exposures",
     "healthy",
     "main_pid",
     "older_channel",
@@ -48,19 +49,20 @@ except urllib.error.HTTPError as refusal:
     answer = refusal
 print(json.dumps([answer.status, answer.read().decode()]))
 """
+_LISTED = ("--with=celery", "--with=flask", "--with=inference", "--with=jupyter")
 Reply = tuple[int, str]
 
 
 @cache
 def examples_channel() -> Path:
     """A channel with what the examples need, made once in build/channel-examples (quick if it is there already)."""
-    return _channel("channel-examples", "--with=jupyter", "--with=inference", "--with=elixir")
+    return _channel("channel-examples", *_LISTED, "--with=elixir")
 
 
 @cache
 def older_channel() -> Path:
     """The same for Python, made of what Debian bullseye has: glibc 2.31 and Python 3.9."""
-    return debian_channel("bullseye", "--with=jupyter", "--with=inference")
+    return debian_channel("bullseye", *_LISTED)
 
 
 def debian_channel(suite: str, *options: str) -> Path:
@@ -91,9 +93,12 @@ def _channel(name: str, *options: str | Path) -> Path:
 def ask(
     machine: Machine, url: str, body: Any = None, *, method: str | None = None, headers: dict[str, str] | None = None
 ) -> Reply:
-    """Status and text of an answer, asked for by the host's Python on the machine's network."""
+    """Status and text of an answer, asked for by the host's Python on the machine's network.
+
+    ``body`` is sent as JSON, a form's bytes as they are.
+    """
     method = method or ("GET" if body is None else "POST")
-    text = None if body is None else json.dumps(body)
+    text = body.decode() if isinstance(body, bytes) else None if body is None else json.dumps(body)
     arguments = json.dumps([method, url, text, headers or {}])
     done = machine.run_on_its_network(sys.executable, "-I", "-c", _ASK, arguments)
     assert done.status == 0, done.stderr
@@ -129,9 +134,15 @@ def exposure(machine: Machine, service: str) -> float:
     offline = machine.systemd_version >= 250
     which = ("--offline=true", f"/usr/local/lib/systemd/system/{service}.service") if offline else (service,)
     text = machine.run("systemd-analyze", "security", "--no-pager", *which, env={"SYSTEMD_COLORS": "0"}).stdout
-    found = re.search(r"Overall exposure level for \S+: ([0-9.]+)", text)
-    assert found, text
-    return float(found[1])
+    found = exposures(text)
+    assert len(found) == 1, text
+    return found.popitem()[1]
+
+
+def exposures(text: str) -> dict[str, float]:
+    """What ``systemd-analyze security`` says of units, by their files' names."""
+    found = re.findall(r"Overall exposure level for ([^\s@]+@?)[^\s.]*(\.service): ([0-9.]+)", text)
+    return {stem + kind: float(level) for stem, kind, level in found}
 
 
 def unit_complaints(machine: Machine, *units: str) -> str:

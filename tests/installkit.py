@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bundler.bundle.assemble import place
 from bundler.bundle.identity import Identity
+from bundler.bundle.units import UnitText
 from bundler.config.project import Secret, load_config
 from bundler.pack.codecs import CODECS
 from bundler.pack.decompressor import TOOLS
@@ -23,6 +24,7 @@ from bundler.resources import templates_dir
 from bundler.target.activation import Activation
 from bundler.target.contents import Contents
 from bundler.target.installed import install_services, service_files
+from bundler.target.newer import newer_directives
 from bundler.target.render import (
     InstallDecompressor,
     InstallScript,
@@ -176,6 +178,7 @@ def script(
         longest=0,
         units=tuple(sorted(units(spec))),
         networks=networks(spec),
+        newer=newer_directives({name: UnitText.parse(name, text).directives for name, text in units(spec).items()}),
         services=services(spec),
         secrets=spec.secrets,
         files=tuple((digest, path) for path, digest in sorted(digests.items())),

@@ -33,6 +33,9 @@ channels.send(json.dumps(message))
 while True:
     message = json.loads(channels.recv())
     kind, content = message["header"]["msg_type"], message["content"]
+    if kind == "status" and content["execution_state"] == "restarting":
+        print("the kernel has died")
+        sys.exit()  # another is being started in its place, which the server cannot remove yet
     if message["parent_header"].get("msg_id") != "1":
         continue
     if kind == "stream":
@@ -46,7 +49,10 @@ ask("DELETE", f"{url}/{kernel}")
 
 
 def run_cell(machine: Machine, name: str, code: str, *, patience: int = 60) -> str:
-    """What a cell prints, in a kernel of its own of the bundle's server; ``patience`` in seconds."""
+    """What a cell prints, in a kernel of its own of the bundle's server; ``patience`` in seconds.
+
+    Of a kernel that has died under it the server says so, and that is told.
+    """
     python = f"/opt/{name}/current/env/bin/python"
     nobody = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", python, "-I", "-c", _CLIENT)
     token = {"TOKEN": secret(machine, name, "JUPYTER_TOKEN")}

@@ -103,11 +103,13 @@ def make_sdist(directory: Path, name: str, version: str) -> Path:
 
 @dataclass
 class Index:
-    """What runs. ``password`` is asked of user ``me``, below ``/closed`` alone; ``asked`` are the paths that were.
+    """What runs. ``password`` is asked of user ``me``, below ``/closed`` alone; ``asked`` are the paths that were,
+    ``sent`` is how many bytes went out in pieces.
 
     ``algorithm`` is that of the files' hashes; empty: there are none. ``broken`` is the status of all answers, if any.
     ``lies`` is whether the hashes are those of other files, ``metadata`` whether each wheel's metadata can be had by
-    itself (PEP 658); ``said`` is what such files hold instead, by the wheel; ``yanked`` are file names (PEP 592).
+    itself (PEP 658), ``pieces`` whether files can be had in pieces (Range); ``said`` is what metadata files hold
+    instead, by the wheel; ``yanked`` are file names (PEP 592).
     With ``uploaded``, the times of some files, pages are JSON (PEP 700). ``pages`` are other answers for some projects:
     status, type and content.
     """
@@ -119,11 +121,13 @@ class Index:
     broken: int = 0
     lies: bool = False
     metadata: bool = False
+    pieces: bool = False
     said: dict[str, bytes] = field(default_factory=dict)
     yanked: set[str] = field(default_factory=set)
     pages: dict[str, tuple[int, str, bytes]] = field(default_factory=dict)
     uploaded: dict[str, str] = field(default_factory=dict)
     asked: list[str] = field(default_factory=list)
+    sent: int = 0
 
     def url(self, credentials: str = "", *, closed: bool = False) -> str:
         return f"http://{credentials}127.0.0.1:{self.port}/{'closed' if closed else 'open'}/simple"
@@ -171,12 +175,28 @@ class _Handler(Answering):
         elif rest[:1] == ["simple"] and len(rest) == 2:
             self._page(top, rest[1])
         elif rest[:1] == ["files"] and (self.index.directory / rest[1]).is_file():
-            self._answer(200, (self.index.directory / rest[1]).read_bytes())
+            self._file((self.index.directory / rest[1]).read_bytes())
         elif rest[:1] == ["files"] and self.index.metadata and rest[1].endswith(".whl.metadata"):
             wheel = rest[1].removesuffix(".metadata")
             self._answer(200, self.index.said.get(wheel) or _metadata(self.index.directory / wheel))
         else:
             self._answer(404, b"")
+
+    def _file(self, content: bytes) -> None:
+        wanted = re.fullmatch(r"bytes=(\d*)-(\d*)", self.headers["Range"] or "")
+        if wanted is None or not self.index.pieces:
+            self._answer(200, content)
+            return
+        size = len(content)
+        first = int(wanted[1]) if wanted[1] else max(0, size - int(wanted[2]))
+        last = min(size - 1, int(wanted[2])) if wanted[1] and wanted[2] else size - 1
+        self.send_response(206)
+        self.send_header("Content-Range", f"bytes {first}-{last}/{size}")
+        self.send_header("Content-Length", str(last + 1 - first))
+        self.end_headers()
+        if self.command != "HEAD":
+            self.wfile.write(content[first : last + 1])
+            self.index.sent += last + 1 - first
 
     def _page(self, top: str, project: str) -> None:
         if self.index.uploaded:

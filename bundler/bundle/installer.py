@@ -5,8 +5,10 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundler.bundle.assemble import INSTALL, SUMS
+from bundler.bundle.units import UnitText
 from bundler.pack.decompressor import TOOLS
 from bundler.platforms import RUNS_TOO
+from bundler.target.newer import newer_directives
 from bundler.target.render import (
     InstallDecompressor,
     InstallScript,
@@ -20,16 +22,21 @@ if TYPE_CHECKING:
     from bundler.bundle.entries import DecompressorEntry
     from bundler.bundle.index import Manifest
 
-__all__ = ["MADE_BY", "install_script"]
+__all__ = ["MADE_BY", "UNITS", "install_script"]
 
 MADE_BY = "conda-bundler "
 """Before the version."""
-_UNITS = "units/"
+UNITS = "units/"
+"""Where a bundle has its units."""
 
 
-def install_script(manifest: Manifest, digests: Mapping[str, str]) -> InstallScript:
-    """``digests`` are those of the bundle's files; install.sh carries those of all but itself and SHA256SUMS."""
+def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mapping[str, str]) -> InstallScript:
+    """``digests`` are those of the bundle's files; install.sh carries those of all but itself and SHA256SUMS.
+
+    ``units`` are the texts of those below :data:`UNITS`, by their paths in the bundle.
+    """
     payload = manifest.payload
+    named = {path.removeprefix(UNITS): text for path, text in units.items()}
     files = {path: digest for path, digest in digests.items() if path not in (INSTALL, SUMS, payload.path)}
     return InstallScript(
         name=manifest.name,
@@ -52,7 +59,8 @@ def install_script(manifest: Manifest, digests: Mapping[str, str]) -> InstallScr
         payload_kib=payload.installed_kib,
         longest=payload.longest,
         clients=payload.clients,
-        units=tuple(sorted(path.removeprefix(_UNITS) for path in files if path.startswith(_UNITS))),
+        units=tuple(sorted(path.removeprefix(UNITS) for path in files if path.startswith(UNITS))),
+        newer=newer_directives({path: UnitText.parse(path, text).directives for path, text in named.items()}),
         networks=tuple(service.name for service in manifest.services if service.network is not None),
         services=tuple(
             InstallService(**started.model_dump()) for service in manifest.services for started in service.started

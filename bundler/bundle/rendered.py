@@ -33,12 +33,14 @@ def is_our_version(manifest: Manifest) -> bool:
     return manifest.made_by == f"conda-bundler {__version__}" and manifest.templates_sha256 == templates_digest()
 
 
-def differing_programs(manifest: Manifest, digests: Mapping[str, str], programs: Mapping[str, str]) -> Iterator[str]:
-    """A sentence for each of install.sh and manage that is not what we write of this manifest and these digests."""
+def differing_programs(
+    manifest: Manifest, digests: Mapping[str, str], units: Mapping[str, str], programs: Mapping[str, str]
+) -> Iterator[str]:
+    """A sentence for each of install.sh and manage that is not what we write of this manifest, digests and units."""
     if manifest.platform not in MACHINES:
         yield f"the manifest names the platform {manifest.platform!r}, which conda-bundler {__version__} does not know"
         return
-    script = install_script(manifest, digests)
+    script = install_script(manifest, digests, units)
     try:
         written = ((INSTALL, render_install(script)), (MANAGE, render_manage(script)))
     except UnicodeEncodeError as error:

@@ -29,7 +29,7 @@ class UnitText:
     def parse(cls, name: str, text: str) -> UnitText:
         """Of systemd.syntax(7) what units of ours have: no line goes on in the next one."""
         section, found = "", []
-        for line in text.splitlines():
+        for line in text.split("\n"):  # systemd knows no other ends of lines
             if line.startswith("[") and line.endswith("]"):
                 section = line[1:-1]
             elif "=" in line and line[:1] not in "#;":

@@ -22,13 +22,15 @@ from bundler.bundle.index import COPY_AGAIN
 from bundler.bundle.read import Piece, open_bundle, translated
 from bundler.bundle.rendered import differing_programs, is_our_version
 from bundler.bundle.tree import read_tree
+from bundler.bundle.unitforms import is_as_written, root_commands
+from bundler.bundle.units import UnitText
 from bundler.bundle.ustar import TarStream
 from bundler.digests import file_sha256
 from bundler.errors import VerificationError
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, digest_list, tree_digest
 from bundler.pack.tar import DIRECTORY, END, tar_padding
-from bundler.printable import counted
+from bundler.printable import counted, printable
 from bundler.target.render import carries, carries_its_digest
 
 if TYPE_CHECKING:
@@ -105,6 +107,7 @@ def verify(path: Path, progress: Progress) -> Verification:
         digests = _digests(bundle)
         checks += [_check_sums(bundle, digests), _check_installer(bundle, digests)]
         checks += _check_programs(bundle, digests)
+        checks.append(_check_units(bundle))
         checks.append(_check_payload(bundle, digests))
         progress.step(f"Reading {manifest.payload.path}")
         checks.append(_check_tree(bundle, read_tree(bundle)))
@@ -222,12 +225,26 @@ def _check_programs(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Che
     if not is_our_version(bundle.manifest):
         return
     programs = {name: bundle.text(name) for name in (INSTALL, MANAGE)}
-    problems = [*differing_programs(bundle.manifest, digests, programs)]
+    units = {name: bundle.text(name) for name in bundle.below("units")}
+    problems = [*differing_programs(bundle.manifest, digests, units, programs)]
     _refuse(
         problems, bundle, remedy="Do not run it: it was changed, and the digests made anew. Build the bundle again."
     )
     writer = f"conda-bundler {__version__}"
     yield Check(name="programs", detail=f"{INSTALL} and {MANAGE} are those that {writer} writes of this manifest")
+
+
+def _check_units(bundle: OpenBundle) -> Check:
+    """That systemd reads in each unit what we do; and what root is to run, for people to judge."""
+    texts = {name.removeprefix("units/"): bundle.text(name) for name in bundle.below("units")}
+    units = [UnitText.parse(name, text) for name, text in texts.items()]
+    ours = is_our_version(bundle.manifest)
+    odd = [unit.name for unit in units if ours and not is_as_written(unit, texts[unit.name])]
+    _refuse([f"units/{name} is not written as conda-bundler writes units" for name in odd], bundle)
+    root = [f"{unit.name}: {command}" for unit in units for command in root_commands(unit)]
+    told = "; ".join(printable(one).replace(f"{bundle.manifest.release_dir}/", "") for one in root) or "nothing"
+    form = f", written as conda-bundler {__version__} writes them" if ours else ""
+    return Check(name="units", detail=f"{counted(len(units), 'unit')}{form}; as root they run {told}")
 
 
 def _not_compared(bundle: OpenBundle) -> tuple[str, ...]:

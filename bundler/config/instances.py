@@ -6,6 +6,7 @@ import re
 from typing import TYPE_CHECKING
 
 from bundler.config.fields import INSTANCE, PLACE
+from bundler.systemd.directives import DIRECTIVES
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -96,7 +97,7 @@ def _texts(service: Service) -> Iterator[tuple[str, tuple[str, ...]]]:
         yield "health.tcp", (table.health.tcp or "",)
         # a path may have such a word in it
         yield "health.http", ("/".join((table.health.http or "").split("/")[:3]),)
-    for section in ("Unit", "Service", "Timer", "Install"):
+    for section in DIRECTIVES:
         for directive, lines in table.unit.lines(section).items():
             yield f"unit.{section}.{directive}", lines
 

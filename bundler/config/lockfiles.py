@@ -5,6 +5,7 @@ conda-bundler writes conda-lock.yml. Every other lockfile is some other tool's, 
 
 from __future__ import annotations
 
+import codecs
 import re
 from collections import Counter
 from dataclasses import dataclass
@@ -81,6 +82,7 @@ def kind_of(path: Path) -> Kind:
 
 def kind_of_text(data: bytes) -> Kind:
     """The same by what is in it alone."""
+    data = data.removeprefix(codecs.BOM_UTF8)
     return next((kind for mark, kind in _MARKS if mark.search(data)), CONDA_LOCK)
 
 

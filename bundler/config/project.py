@@ -174,7 +174,9 @@ def load_config(directory: Path, overrides: Overrides | None = None) -> BundleCo
         parsed = BundleFile.model_validate(document)
     except ValidationError as error:
         raise ConfigError(
-            _joined(sentences(error, document)), where=source, remedy="See the README's table of bundle.toml keys."
+            _joined(sentences(error, document)),
+            where=source,
+            remedy="See docs/reference/bundle-toml.md, or: conda-bundler schema",
         ) from error
     config = _resolve(parsed, directory=directory.resolve(), source=source, overrides=overrides)
     _check(config)

@@ -134,6 +134,9 @@ class ServiceTable(Model):
     """Who may connect to a path; 0660 unless said."""
     socket_group: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,30}$")] | None = None
     """The group of a path, www-data for nginx say; the service's own unless said."""
+    short_lived_workers: bool = False
+    """Whether its workers are to end soon, as those of ``--max-tasks-per-child 1``; the health gate does not look at
+    them then."""
     gpu: bool = False
     """Whether it uses NVIDIA's devices, whose files are made before it starts."""
     after: tuple[Name, ...] = ()
@@ -284,10 +287,13 @@ class Service:
                 "socket",
                 "reload",
                 "instances",
+                "short_lived_workers",
             } & table.model_fields_set
             yield from (f"{where}.{key}: a job with a schedule has none" for key in sorted(excluded))
         elif table.unit.Timer:
             yield f"{where}.unit.Timer: there is no timer without a schedule"
+        if table.unit.Socket and not table.socket:
+            yield f"{where}.unit.Socket: there is no socket unit without {where}.socket"
         if table.schedule and table.unit.Install:
             yield f"{where}.unit.Install: its timer is what is enabled"
         if not table.schedule and self.kind != "notify":

@@ -46,6 +46,7 @@ def _as_text(value: Any) -> Any:
 _UnitName = Annotated[str, _directive_of("Unit")]
 _ServiceName = Annotated[str, _directive_of("Service")]
 _TimerName = Annotated[str, _directive_of("Timer")]
+_SocketName = Annotated[str, _directive_of("Socket")]
 _InstallName = Annotated[str, _directive_of("Install")]
 _Text = Annotated[Line, AfterValidator(check_places)]
 _Input = str | bool | int | float | tuple[str | bool | int | float, ...]
@@ -62,6 +63,8 @@ class UnitOverrides(Model):
     """Directives of ``[Service]`` (systemd.service(5), systemd.exec(5), systemd.resource-control(5))."""
     Timer: dict[_TimerName, _Setting] = Field(default_factory=dict)
     """Directives of a job's ``[Timer]`` (systemd.timer(5))."""
+    Socket: dict[_SocketName, _Setting] = Field(default_factory=dict)
+    """Directives of the socket unit's ``[Socket]`` (systemd.socket(5))."""
     Install: dict[_InstallName, _Setting] = Field(default_factory=dict)
     """Directives of ``[Install]`` (systemd.unit(5))."""
 
@@ -87,6 +90,20 @@ _RESERVED = {
     "Group": "services run as the bundle's own user and group; SupplementaryGroups adds to them",
     "DynamicUser": "services run as the bundle's own user, which its state belongs to",
 }
+_SOCKETS = {
+    **{
+        directive: "where it listens is services.{name}.socket"
+        for directive in sorted(DIRECTIVES["Socket"])
+        if directive.startswith("Listen")
+    },
+    "Service": "it is opened for services.{name}",
+    "SocketUser": "a socket belongs to the bundle's own user",
+    "SocketGroup": "set services.{name}.socket_group",
+    "SocketMode": "set services.{name}.socket_mode",
+    "Accept": "one process takes all connections",
+    "MaxConnections": "systemd does not count the connections that one process takes",
+    "MaxConnectionsPerSource": "systemd does not count the connections that one process takes",
+}
 _LISTED = {
     "StateDirectory": "{state}",
     "CacheDirectory": "{cache}",
@@ -105,8 +122,9 @@ def _of_service(config: BundleConfig, service: Service) -> Iterator[str]:
     for section in DIRECTIVES:
         for directive, lines in service.table.unit.lines(section).items():
             where = f"services.{service.name}.unit.{section}.{directive}"
-            if section == "Service" and directive in _RESERVED:
-                yield f"{where}: is not for an override: " + _RESERVED[directive].format(name=service.name)
+            reserved = {"Service": _RESERVED, "Socket": _SOCKETS}.get(section, {})
+            if directive in reserved:
+                yield f"{where}: is not for an override: " + reserved[directive].format(name=service.name)
                 continue
             problems = [*_of_lines(section, directive, lines), *_of_ours(config, service, directive, lines)]
             yield from (f"{where}: {problem}" for problem in problems)

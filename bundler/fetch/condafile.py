@@ -37,6 +37,9 @@ _SIZE_FOLLOWS = 1 << 3
 _ZIP64, _IN_ZIP64 = 1, 0xFFFFFFFF
 _LARGE = 1 << 30
 _CHUNK = 1 << 20
+_MOST_SAID = 256 << 20
+"""Bytes of all that is read of ``info/`` at once: the paths of a million files. Some kilobytes of zstd or bzip2 can
+unpack to more than any memory holds."""
 
 
 class NotAPackage(ValueError):  # noqa: N818 -- never shown: who reads a package says which one it is
@@ -46,9 +49,13 @@ class NotAPackage(ValueError):  # noqa: N818 -- never shown: who reads a package
 def read_members(path: Path, names: Collection[str]) -> dict[str, bytes]:
     """Those of ``names``, which are below ``info/``, that the package has. Raises :class:`NotAPackage`."""
     found: dict[str, bytes] = {}
+    left = _MOST_SAID
     with _translated(), path.open("rb") as file, _info(file, path.name) as tar:
         for member in tar:
             if member.name in names and (content := tar.extractfile(member)) is not None:
+                left -= member.size
+                if left < 0:
+                    raise NotAPackage(f"{member.name} unpacks to more than {_MOST_SAID >> 20} MiB")
                 found[member.name] = content.read()
                 if len(found) == len(names):
                     break

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import errno
 import os
+import re
 import ssl
 import threading
 from contextlib import suppress
@@ -136,6 +137,31 @@ class Downloader:
     def answering(self, urls: Sequence[str]) -> str:
         """The first of ``urls`` whose server answers. Raises :class:`DownloadFailed` if none does, or all refuse."""
         return self._rounds(urls, self._look)
+
+    def piece(self, urls: Sequence[str], which: str, *, most: int) -> tuple[bytes, int]:
+        """Bytes of the file that is at each of ``urls``, those that ``which`` names as a Range header does, and the
+        size of all of it. Raises :class:`DownloadFailed`, also for more than ``most`` bytes.
+        """
+        return self._rounds(urls, lambda url: self._piece(url, which, most))
+
+    def _piece(self, url: str, which: str, most: int) -> tuple[bytes, int]:
+        response = self._open("GET", self._credentials.request(url), {"Range": f"bytes={which}"})
+        try:
+            _check_status(response)
+            said = re.fullmatch(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", response.headers.get("Content-Range", ""))
+            if response.status != 206 or said is None:
+                raise DownloadFailed("the server sends no pieces of files", status=response.status)
+            wanted = int(said[2]) + 1 - int(said[1])
+            if not 0 < wanted <= most:
+                raise DownloadFailed("it would be too much to read")
+            data = response.read(wanted)
+        except HTTPError as error:
+            raise _TryAgain(self._reason(error, urlsplit(url).scheme)) from error
+        finally:
+            response.close()  # the rest of the answer would be the next one's beginning
+        if len(data) != wanted:
+            raise _TryAgain("it was cut short")
+        return data, int(said[3])
 
     def _rounds(self, urls: Sequence[str], attempt: Callable[[str], _T], size: Callable[[], int] = lambda: 0) -> _T:
         """``attempt`` each URL in turn, with a pause after each round; ``size`` is what has come so far."""

@@ -40,7 +40,10 @@ def _date(said: str | bool, now: datetime) -> str | None:
     if isinstance(said, bool):
         return None
     meant = parse_age(said)
-    return (meant if isinstance(meant, datetime) else now - meant).strftime("%Y-%m-%dT%H:%M:%SZ")
+    date = meant if isinstance(meant, datetime) else now - meant
+    return (
+        f"{date.replace(tzinfo=None).isoformat(timespec='seconds')}Z"  # strftime writes the year 110 with three digits
+    )
 
 
 def said_of_age(record: Mapping[str, Any]) -> str | None:

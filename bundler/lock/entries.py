@@ -79,7 +79,7 @@ def long_specs(data: bytes, platform: str) -> Iterator[tuple[str, LongSpec]]:
     for text in conda_entries(load_yaml(filtered(data, platform))):
         spec = read_spec(text)
         if spec.whole is not None:
-            yield re.split(r"[\[\s=<>!~]", spec.whole.rpartition("::")[2])[0].lower(), spec
+            yield spec.name, spec
 
 
 def for_the_hash(data: bytes, path: Path) -> bytes:
@@ -96,7 +96,8 @@ def _mistake(entry: Any) -> str | None:
     if not isinstance(entry, dict):
         return None if isinstance(entry, str) else f"is neither a package nor a `pip:` list: {entry!r}"
     if len(entry) != 1:
-        return f"has several keys: {', '.join(map(str, entry))}; write each as an entry of its own"
+        several = f"has several keys: {', '.join(map(str, entry))}; write each as an entry of its own"
+        return several if entry else "is an empty mapping; take it out"
     ((key, value),) = entry.items()
     if _is_selector(key):
         return _selector_mistake(key, value)

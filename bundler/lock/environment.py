@@ -22,6 +22,7 @@ from bundler.lock.plainyaml import load_yaml
 from bundler.lock.requirements import PipList, is_readable, read_pip_list
 from bundler.lock.selectors import LeftOut, resolved
 from bundler.lock.shown import filtered
+from bundler.lock.tabs import without_tabs
 from bundler.lock.userurls import user_urls
 
 if TYPE_CHECKING:
@@ -127,7 +128,7 @@ def check_environment(
     """
     texts = texts or {}
     files = tuple(_read(path, platforms, texts.get(path)) for path in dict.fromkeys(paths))
-    assumed = default if not channels and all("channels" not in file.document for file in files) else None
+    assumed = default if not channels and all(file.document.get("channels") is None for file in files) else None
     channels = (assumed,) if assumed else channels
     mistakes = [(file.path, mistake) for file in files for mistake in _mistakes(file, channels)]
     if not channels:
@@ -165,7 +166,7 @@ def _mistakes(file: _File, channels: tuple[str, ...]) -> list[str]:
     reserved = [f"`category: {TOOLS}` is reserved for what a bundle brings to install itself; rename it"] if own else []
     return [
         *_keys_twice(file.data),
-        *_dependency_mistakes(file.document),
+        *_dependency_mistakes(file),
         *pip_mistakes(file.document, file.path),
         *wrong_channels,
         *reserved,
@@ -209,16 +210,29 @@ def _contradictions(files: Sequence[_File]) -> list[tuple[Path, str]]:
 
 
 def _twice(file: _File, platforms: Sequence[str]) -> list[str]:
-    """Packages that one file names in two ways for one platform: conda-lock takes the last and says nothing."""
+    """Packages that one file names in two ways for one platform, of which conda-lock takes the last and says nothing;
+    and platforms for which it names none, which conda-lock answers with a traceback.
+    """
     mistakes = dict[str, None]()
     for platform in platforms:
+        document = load_yaml(filtered(file.data, platform))
+        if not document["dependencies"]:
+            mistakes[_all_left_out((platform,))] = None
+            continue
         named: dict[tuple[str, str], str] = {}
-        for key, spec in _named(load_yaml(filtered(file.data, platform))):
+        for key, spec in _named(document):
             first = named.setdefault(key, spec)
-            if key[0] == "conda" and "".join(spec.split()) != "".join(first.split()):
+            if key[0] == "conda" and "".join(spec.split()).lower() != "".join(first.split()).lower():
                 text = f"asks for {key[1]} as `{first}` and as `{spec}`; write once what has to hold: `{key[1]} >=1,<2`"
                 mistakes[text] = None
     return list(mistakes)
+
+
+def _all_left_out(platforms: Sequence[str]) -> str:
+    return (
+        f"`dependencies:` names no package for {', '.join(platforms)}, as selectors leave out all of them; take out a "
+        "selector, or the platform"
+    )
 
 
 def _keys_twice(data: bytes) -> list[str]:
@@ -236,12 +250,16 @@ def _keys_twice(data: bytes) -> list[str]:
 
 
 def _named(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
-    """What a file asks for: manager and name, and the text that does."""
-    readable = (text for text in pip_texts(document) if is_readable(text))  # no option, no URL without a name
-    for manager, specs in (("conda", conda_entries(document)), ("pip", readable)):
-        for spec in specs:
-            if name := re.match(r"(?:[^\s\[]+::)?\s*([\w.-]+)", spec):
-                yield (manager, re.sub(r"[-_.]+", "-", name[1]).lower()), " ".join(spec.split())
+    """What a file asks for: manager and name, and the text that does.
+
+    Of a project ``a_b`` and ``a-b`` are one name; of conda packages these are two.
+    """
+    for spec in conda_entries(document):
+        if name := read_spec(spec).name:
+            yield ("conda", name), " ".join(spec.split())
+    for spec in pip_texts(document):
+        if is_readable(spec) and (found := re.match(r"\s*([\w.-]+)", spec)):  # no option, no URL without a name
+            yield ("pip", re.sub(r"[-_.]+", "-", found[1]).lower()), " ".join(spec.split())
 
 
 def _misplaced_channels(files: Sequence[_File]) -> list[tuple[Path, str]]:
@@ -258,7 +276,7 @@ def _read(path: Path, platforms: Sequence[str], text: bytes | None) -> _File:
     data = b""
     try:
         data = checked_encoding(path.read_bytes() if text is None else text, path.name)
-        data, left_out = resolved(data, platforms)
+        data, left_out = resolved(without_tabs(data), platforms)
         data = without_blanks(data)
         document = load_yaml(data)
         if not isinstance(document, dict):
@@ -275,13 +293,16 @@ def _read(path: Path, platforms: Sequence[str], text: bytes | None) -> _File:
     return _File(path=path, data=data, document=document, left_out=left_out)
 
 
-def _dependency_mistakes(document: dict[str, Any]) -> list[str]:
+def _dependency_mistakes(file: _File) -> list[str]:
+    document = file.document
     if "dependencies" not in document:
         if {"metadata", "package"} <= set(document):
             return ["is a conda-lock lockfile; name it as [bundle] lockfile in bundle.toml"]
         there = ", ".join(f"`{key}:`" for key in document)
         return [f"has no `dependencies:` (it has {there})" if there else "has no `dependencies:`"]
     dependencies = document["dependencies"]
+    if not dependencies and file.left_out:
+        return [_all_left_out(tuple(dict.fromkeys(one for left in file.left_out for one in left.platforms)))]
     if not isinstance(dependencies, list):
         return ["`dependencies:` is not a list of packages; write each behind a `- `"]
     if not dependencies:

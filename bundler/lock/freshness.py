@@ -73,7 +73,7 @@ def freshness(request: LockRequest) -> Freshness:
     found = _judge(request, environment, locked.hashes)
     if found.fresh is not None:
         return found
-    from bundler.lock.condalock import conda_lock_says_fresh
+    from bundler.lock.called_fresh import conda_lock_says_fresh
 
     return replace(found, fresh=conda_lock_says_fresh(request, environment))
 

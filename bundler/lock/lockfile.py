@@ -153,11 +153,18 @@ def read_lock(path: Path, platform: str, categories: Collection[str] | None = No
             where=str(path),
             remedy="A category is what an environment.yml says of itself (`category: dev`); lock again with that file.",
         )
-    packages = {
-        (package.name, package.manager): package
-        for package, category in ((_package(entry, path), str(entry.get("category", "main"))) for entry in entries)
-        if package.platform == platform and category in wanted
-    }
+    packages: dict[tuple[str, str], LockedPackage] = {}
+    for entry in entries:
+        package = _package(entry, path)
+        if package.platform == platform and str(entry.get("category", "main")) in wanted:
+            first = packages.setdefault((package.name, package.manager), package)
+            if (first.url, first.sha256) != (package.url, package.sha256):
+                raise LockError(
+                    f"has {package.name} twice for {platform}, as {first.filename} and as {package.filename}"
+                    + (" with another sha256" if first.url == package.url else ""),
+                    where=str(path),
+                    remedy="Lock again: conda-bundler lock",
+                )
     return Lock(path=path, platform=platform, packages=tuple(packages[key] for key in sorted(packages)))
 
 

@@ -49,6 +49,12 @@ class LongSpec:
     unseen: tuple[str, ...] = field(default=())
 
     @property
+    def name(self) -> str:
+        """The package's, as channels have it; empty if it begins with none."""
+        head = (self.whole or self.shown).partition("[")[0].rpartition("::")[2]
+        return re.split(r"[\s=<>!~|,]", head, maxsplit=1)[0].lower()
+
+    @property
     def is_conditional(self) -> bool:
         """Whether it may be that the package is not wanted."""
         return "when" in self.unseen
@@ -57,7 +63,7 @@ class LongSpec:
 def read_spec(text: str) -> LongSpec:
     """What is to be done with ``text``. Raises :class:`MalformedSpecError`."""
     text = text.strip()
-    if text.endswith((".conda", ".tar.bz2")) or _URL.fullmatch(text):
+    if "::" not in text and (text.endswith((".conda", ".tar.bz2")) or _URL.fullmatch(text)):
         return _of_url(text, text)
     brackets = _BRACKETS.fullmatch(text)
     if brackets is None:
@@ -69,6 +75,10 @@ def read_spec(text: str) -> LongSpec:
             raise MalformedSpecError(f"`{text}` has a condition; write it as `name[when='…']`")
         if re.search(r";|\s@\s|^\w+\+\w+://", text):
             raise MalformedSpecError(f"`{without_credentials(text)}` is for pip; write it below `- pip:`")
+        if single := re.fullmatch(r"([\w./-]+):\s*([^:\s/].*)", text):
+            raise MalformedSpecError(f"`{text}` has a single colon; write `{single[1]}::{single[2]}`")
+        if "===" in text:
+            raise MalformedSpecError(f"`{text}` has `===`, which is pip's; write `{text.replace('===', '==')}`")
         return _named(text, text)
     return _bracketed(text, brackets["head"].strip(), _pairs(text, brackets["keys"]))
 

@@ -2,6 +2,9 @@
 
 PyYAML builds a tree of nodes, resolves and constructs each of them. Where a document has no anchors, tags and merge
 keys, its events are data almost as they stand. PyYAML says what a plain scalar means, and reads all other documents.
+
+A few lines of anchors can stand for more than any memory holds, and whoever walks or shows that never comes to an end.
+So how much there is behind them is counted before anything is made of it.
 """
 
 from __future__ import annotations
@@ -19,6 +22,10 @@ _TEXT = "tag:yaml.org,2002:str"
 _WORDS = frozenset(["yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "off", "Off", "OFF"])
 """Booleans of YAML 1.1 that are texts in YAML 1.2."""
 _MERGED = ("<<", "=")
+_MOST_TIMES = 20
+"""How many nodes there may be for each byte: aliases of ordinary writers come to less than one."""
+_INTEGER, _MOST_DIGITS = "tag:yaml.org,2002:int", 100
+"""A longer number is none that anybody counts with, and Python does not write it out."""
 
 
 class _NotPlainError(Exception):
@@ -49,9 +56,44 @@ def _loaded(data: bytes, kind: Any) -> Any:
     try:
         return _document(loader)
     except _NotPlainError:
-        return yaml.load(data, Loader=kind)  # noqa: S506 -- all loaders are safe
+        return _built(data, kind)
     finally:
         loader.dispose()
+
+
+def _built(data: bytes, kind: Any) -> Any:
+    """By PyYAML, as ``yaml.load`` does it, with a look at the nodes before they are made something of."""
+    loader = kind(data)
+    try:
+        node = loader.get_single_node()
+        if node is None:
+            return None
+        if _size(node, {}) > _MOST_TIMES * len(data):
+            raise ValueError("its anchors stand for far more than it holds")
+        return loader.construct_document(node)
+    finally:
+        loader.dispose()
+
+
+def _check_number(tag: str, text: str) -> None:
+    if tag == _INTEGER and len(text) > _MOST_DIGITS:
+        raise ValueError(f"a number is too large: {text[:20]}…")
+
+
+def _size(node: Any, known: dict[int, int]) -> int:
+    """How many nodes there are, each alias counted as what it stands for."""
+    size = known.get(id(node))
+    if size is None:
+        known[id(node)] = 0
+        inner = node.value if isinstance(node, yaml.CollectionNode) else ()
+        if not inner:
+            _check_number(node.tag, node.value)
+        pairs = isinstance(node, yaml.MappingNode)
+        size = 1 + sum(_size(one, known) for item in inner for one in (item if pairs else (item,)))
+        known[id(node)] = size
+    elif size == 0:
+        raise ValueError("an anchor is inside itself")
+    return size
 
 
 class _Loader12(_LOADER):  # type: ignore[misc]
@@ -116,6 +158,7 @@ class _Builder:
         elif text in _MERGED:
             raise _NotPlainError
         else:
+            _check_number(tag, text)
             value = loader.construct_object(yaml.ScalarNode(tag, text), deep=True)
         self._known[text] = value
         return value

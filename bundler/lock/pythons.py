@@ -1,9 +1,10 @@
 """Which Python a wheel asks for (Requires-Python), all of it.
 
 uv takes it for a lower bound; pip and our build go by an upper one as well, and would refuse what uv has chosen. What
-a wheel asks for is in the metadata file beside it (PEP 658), which is small; it is read once and kept. A wheel that
-`pip:` names by its URL is fetched for it, and so is known to be the one whose digest stands there. Of an index without
-metadata files nothing is known before the build.
+a wheel asks for is in the metadata file beside it (PEP 658), which is small; it is read once and kept. Of an index
+without such files the wheel's own METADATA is read, if the server sends pieces of files; else nothing is known before
+the build. A wheel that `pip:` names by its URL is fetched for it, and so is known to be the one whose digest stands
+there.
 """
 
 from __future__ import annotations
@@ -28,10 +29,10 @@ from bundler.lock.lockfile import Lock, LockedPackage
 from bundler.lock.uv import Solution, UvFailed, WheelQuestion, find_wheels
 from bundler.progress import QuietProgress, Transfer
 from bundler.resources import cache_dir
-from bundler.wheels.read import read_wheel
+from bundler.wheels.read import metadata_of, read_wheel
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterable, Iterator, Mapping
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from bundler.fetch.channels import Access
     from bundler.fetch.download import Downloader
@@ -83,11 +84,24 @@ class Asker:
         address = with_variables(wheel.url, where=self.where, quoted=True)
         file = self.directory / f"{wheel.name}.metadata"
         file.unlink(missing_ok=True)
+        addresses = self.access.addresses(address)
         try:
-            downloader.download([_beside(url) for url in self.access.addresses(address)], file, self.check)
+            downloader.download([_beside(url) for url in addresses], file, self.check)
             return _requires(file.read_bytes())
-        except DownloadFailed:
+        except DownloadFailed as failed:
+            return self._inside(addresses, downloader) if failed.status else _UNKNOWN
+
+    def _inside(self, addresses: Sequence[str], downloader: Downloader) -> str | None:
+        """What the METADATA in a wheel says, of which not much more is read."""
+        from bundler.fetch.download import DownloadFailed
+        from bundler.fetch.pieces import open_pieces
+
+        try:
+            with open_pieces(addresses, downloader, self.check) as file:
+                metadata = metadata_of(file)
+        except (DownloadFailed, PrefixError):
             return _UNKNOWN
+        return _requires(metadata)
 
     def _fetched(self, wheel: LockedWheel) -> Path:
         """A wheel that is named by its URL, verified, in the store from which a build takes it."""

@@ -203,8 +203,8 @@ def _read_requirement(text: str, place: _Place, found: PipList) -> str:
         return f"is a file of this machine: {BUILD_IT}"
     hashes = tuple(_HASH.findall(text))
     bare = _HASH.sub("", text).strip()
-    if " --" in bare:
-        return "has an option that is not supported; --hash=sha256:… is"
+    if reason := _not_pips(bare):
+        return reason
     try:
         url = bare if re.match(r"(\w+\+)?(https?|ssh|git)://", bare) else Parsed(bare).url
     except InvalidRequirement as invalid:
@@ -215,6 +215,17 @@ def _read_requirement(text: str, place: _Place, found: PipList) -> str:
         found.constraints.append(bare)
         return ""
     return _add(bare, url, hashes, place, found)
+
+
+def _not_pips(text: str) -> str:
+    """What people write in a requirement that pip does not take there."""
+    if option := re.search(r"\s(--[a-z-]+|-[a-zA-Z])(?=[\s=]|$)", text):
+        if _LONG.get(option[1], option[1]) in (*_VALUES, *_FLAGS):
+            return f"has {option[1]} behind a requirement; write that as an entry of its own"
+        return "has an option that is not supported; --hash=sha256:… is"
+    if re.fullmatch(r"[\w.-]+(\[[^\]]*\])?\s*=\s*[^=\s].*", text):
+        return "is no requirement: one `=` is conda's; write `==`"
+    return ""
 
 
 def _add(bare: str, url: str | None, hashes: tuple[str, ...], place: _Place, found: PipList) -> str:

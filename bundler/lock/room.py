@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 
     from bundler.lock.environment import Environment
 
-__all__ = ["Room", "is_noexec", "make_room"]
+__all__ = ["Room", "is_noexec", "make_room", "where_programs_run"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,7 +48,7 @@ def make_room(lockfile: Path, environment: Environment) -> Iterator[Room]:
     """The directory for ``lockfile`` and the files of ``environment``, until the end of the ``with`` block."""
     lockfile = lockfile.absolute()
     relatives = [_from(lockfile.parent, path.absolute()) for path, _ in environment.files]
-    with tempfile.TemporaryDirectory(prefix="conda-bundler-lock-", dir=_where_programs_run()) as temporary:
+    with tempfile.TemporaryDirectory(prefix="conda-bundler-lock-", dir=where_programs_run()) as temporary:
         path = Path(temporary).resolve()
         # one directory down for every `..` on the way from the lockfile to an environment.yml
         down = max(relative.parts.count("..") for relative in relatives)
@@ -77,7 +77,7 @@ def _from(directory: Path, path: Path) -> Path:
     return Path(os.path.relpath(path.parent.resolve(), directory.resolve()), path.name)
 
 
-def _where_programs_run() -> Path:
+def where_programs_run() -> Path:
     """A directory for temporary ones: conda-lock has to run our launcher, and some machines mount /tmp noexec."""
     usual = Path(tempfile.gettempdir())
     directory = cache_dir("lock") if is_noexec(usual) else usual

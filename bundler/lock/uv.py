@@ -50,7 +50,7 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["Solution", "UvFailed", "WheelQuestion", "find_wheels"]
+__all__ = ["Solution", "UvFailed", "WheelQuestion", "find_wheels", "uv_command"]
 
 _PASSED_ON = ("HOME", "NETRC", "SSL_CERT_FILE", "SSL_CERT_DIR", "SSL_CLIENT_CERT", "TMPDIR")
 _PROXIES = ("http_proxy", "https_proxy", "all_proxy", "no_proxy")
@@ -199,7 +199,7 @@ def _constraints(question: WheelQuestion, attempt: _Attempt) -> list[str]:
 
 
 def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Sequence[str]) -> Finished:
-    argv: list[str | Path] = [_command(), "pip", "compile", "requirements.in"]
+    argv: list[str | Path] = [uv_command(), "pip", "compile", "requirements.in"]
     argv += ["--constraints", "constraints.in"] if (directory / "constraints.in").stat().st_size else []
     argv += ["--python", question.interpreter, "--color", "never"]
     argv += ["--no-build-isolation"] if attempt.sources else ["--only-binary", ":all:"]
@@ -248,7 +248,7 @@ def _indexes(question: WheelQuestion, directory: Path) -> dict[str, str]:
     return {"UV_NO_CONFIG": "1", "UV_INDEX": " ".join(indexes), **last}
 
 
-def _command() -> str:
+def uv_command() -> str:
     """The uv beside our own interpreter, if need be another one."""
     beside = Path(sys.executable).parent / "uv"
     if beside.is_file():

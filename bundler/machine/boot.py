@@ -9,13 +9,17 @@ import signal
 import tempfile
 import time
 from dataclasses import dataclass
-from pathlib import Path, PurePosixPath
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.errors import SmokeError
 from bundler.machine.enclosure import IN_MEMORY, PLAIN_UMASK, Disk, Enclosure
+from bundler.machine.inside import read_inside, write_inside
+from bundler.machine.processes import descendants, kill
+from bundler.machine.processes import leader as leader_of
 from bundler.machine.rootfs import need_root
 from bundler.machine.terminal import attach
+from bundler.machine.users import Users, own_users
 from bundler.process import Background, ToolFailed, find_tool, run, start
 
 if TYPE_CHECKING:
@@ -30,7 +34,28 @@ __all__ = ["Answer", "Machine"]
 _PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 _ENVIRONMENT = {"PATH": _PATH, "LANG": "C.UTF-8", "HOME": "/root"}
 _INSIDE = ("-m", "-u", "-i", "-n", "-p", "-C")
-_LINKS = 40  # as many as the kernel follows
+OWN_USERS = True  # what a machine has that is not told
+
+# The user namespace last: nsenter joins it first, and is root there.
+_OWN_USERS = "-U"
+
+# A pipe is the user's who made it, and root of the machine could not open it again (/dev/stderr).
+_GIVE_PIPES = """
+owner=$1; shift
+for pipe in /proc/self/fd/1 /proc/self/fd/2; do [ ! -p "$pipe" ] || chown "$owner" "$pipe"; done
+exec "$@"
+"""
+
+# From the host into the machine, where its own tar unpacks: no path of the machine is followed from outside.
+# The status is tar's own, or else that of what it is piped into.
+_COPY = """
+source=$1; shift
+status=$({ { tar -C "$source" --numeric-owner --owner=0 --group=0 -cf - . || echo "$?" >&3; } |
+    { "$@" >&2 || echo "$?" >&3; }; } 3>&1)
+[ -z "$status" ]
+"""
+_UNPACK = 'test ! -e "$1" && mkdir -p "$1" && exec tar -xpf - -C "$1"'
+_SAVE = 'test ! -e "$1" && mkdir -p "${1%/*}/" && cat >"$1" && chmod "$2" "$1"'
 
 _OWN_TERMINAL = ("setsid", "--ctty", "--wait")
 # The better shell, as a login has it.
@@ -70,7 +95,8 @@ class Machine:
 
     ``rootfs`` is never written to. The writes live on ``disk`` until the end of the block, over any number of stops,
     kills and starts; on an image of the caller's, longer. ``state`` is a :meth:`snapshot` to begin with. Whatever ends
-    the block, or us, nothing stays behind: see :mod:`bundler.machine.enclosure`.
+    the block, or us, nothing stays behind: see :mod:`bundler.machine.enclosure`. With ``own_users`` its root is nobody
+    on the host (:mod:`bundler.machine.users`), which takes half a second; without, what runs there has to be trusted.
     Raises MissingToolError (not root, a program or a right is missing) and SmokeError (it does not come up).
     """
 
@@ -81,8 +107,11 @@ class Machine:
         state: Path | None = None,
         disk: Disk = IN_MEMORY,
         boot_timeout: float = 60,
+        own_users: bool | None = None,
     ) -> None:
         self._rootfs = rootfs
+        self._wants_own_users = OWN_USERS if own_users is None else own_users
+        self._users = Users()
         self._state = state
         self._disk = disk
         self._boot_timeout = boot_timeout
@@ -91,7 +120,8 @@ class Machine:
 
     def __enter__(self) -> Self:
         need_root()
-        self._enclosure = Enclosure(self._rootfs, state=self._state, disk=self._disk)
+        self._users = own_users() if self._wants_own_users else Users()
+        self._enclosure = Enclosure(self._rootfs, state=self._state, disk=self._disk, new_owners=bool(self._users.base))
         try:
             self.start()
         except BaseException:
@@ -110,6 +140,11 @@ class Machine:
         return self._home.name
 
     @property
+    def users(self) -> Users:
+        """Whose its users are on this host."""
+        return self._users
+
+    @property
     def root(self) -> Path:
         """Its disk as the host sees it, running or not; without what is mounted on it (/proc, /run, /tmp).
 
@@ -125,7 +160,7 @@ class Machine:
     @property
     def leader(self) -> int:
         """The host's number of its PID 1, another one after each boot. Raises SmokeError while it is off."""
-        pid = None if self._nspawn is None else _leader(self._nspawn.pid)
+        pid = None if self._nspawn is None else leader_of(self._nspawn.pid)
         if pid is None:
             raise SmokeError("the machine is not running", where=f"machine {self.name}")
         return pid
@@ -148,13 +183,12 @@ class Machine:
         With ``check`` any status but 0 raises SmokeError. After ``timeout`` seconds we no longer wait for it.
         """
         with _as_file(stdin) as file:
-            answer = self._enter(_INSIDE, argv, timeout, env=env, stdin=file)
+            answer = self._enter(self._inside(), argv, timeout, env=env, stdin=file)
         return self._succeeded(argv, answer) if check else answer
 
     def shell(self) -> None:
         """Let whoever sits at our terminal work on the machine, as root, until that shell ends."""
-        nsenter = find_tool("nsenter", package="util-linux", purpose="a shell on the machine")
-        words = [*PLAIN_UMASK, nsenter, "-t", str(self.leader), *_INSIDE, "--", *_OWN_TERMINAL, "sh", "-c", _SHELL]
+        words = [*self._entering(self._inside()), *_OWN_TERMINAL, "sh", "-c", _SHELL]
         attach(words, _ENVIRONMENT | {"TERM": os.environ.get("TERM", "linux")})
 
     def run_as_service(
@@ -171,27 +205,28 @@ class Machine:
 
     def put(self, target: str, content: bytes, mode: int = 0o644) -> None:
         """Write a file of root's; its directory is made if it is missing."""
-        path = self._host_path(target)
-        _make_directory(path.parent)
-        path.write_bytes(content)
-        path.chmod(mode)
+        write_inside(self._seen_root(), target, content, mode=mode, owner=self._users.base)
 
     def read(self, target: str) -> bytes | None:
         """A file's content, None if there is no such file. Unlike what :meth:`run` prints, never logged."""
-        try:
-            return self._host_path(target).read_bytes()
-        except OSError:
-            return None
+        return read_inside(self._seen_root(), target)
 
     def copy_in(self, source: Path, target: str) -> None:
-        """Copy a file or a directory of the host to ``target``, which must not exist yet; it becomes root's."""
-        path = self._host_path(target)
-        _make_directory(path.parent)
+        """Copy a file or a directory of the host to ``target``, which must not exist yet; it becomes root's.
+
+        The machine must be running.
+        """
         try:
-            run(["cp", "-R", "-P", "-T", "--preserve=mode,timestamps,links", "--", source, path])
-        except ToolFailed as failed:
+            if source.is_dir():
+                words = self._entering(self._inside())
+                run(["sh", "-c", _COPY, "sh", source, *words, "sh", "-c", _UNPACK, "sh", target], env=_ENVIRONMENT)
+            else:
+                with source.open("rb") as file:
+                    mode = f"{os.fstat(file.fileno()).st_mode & 0o777:o}"
+                    self.run("sh", "-c", _SAVE, "sh", target, mode, stdin=file, check=True)
+        except (ToolFailed, SmokeError, OSError) as failed:
             raise SmokeError(
-                f"cannot copy {source} to {target} on the machine: {failed.tail(1)}",
+                f"cannot copy {source} to {target} on the machine: {_reason(failed)}",
                 where=f"machine {self.name}",
                 remedy="Is there room on its disk for the bundle and what it installs?",
             ) from failed
@@ -203,7 +238,13 @@ class Machine:
         self._forget()
         nspawn = find_tool("systemd-nspawn", package="systemd-container", purpose="booting a throwaway machine")
         home = self._home
-        words = [nspawn, *_NSPAWN, f"--directory={home.inner_disk}/root", f"--machine={self.name}"]
+        words = [
+            nspawn,
+            *_NSPAWN,
+            *self._users.nspawn(),
+            f"--directory={home.inner_disk}/root",
+            f"--machine={self.name}",
+        ]
         with self._console.open("ab") as console:
             self._nspawn = start(
                 [*PLAIN_UMASK, *home.enter(), "sh", "-c", _JOIN, "sh", *home.cgroups, "--", *words],
@@ -233,12 +274,12 @@ class Machine:
     def kill(self) -> None:
         """End it as SIGKILL does, all processes at once; its disk stays, with all writes, synced or not."""
         if self._nspawn is not None:
-            leader = _leader(self._nspawn.pid)
+            leader = leader_of(self._nspawn.pid)
             if leader is not None:
-                _kill(leader)
+                kill(leader)
                 self._nspawn.ended(within=10)  # nspawn has to clear up behind its PID 1
-            for pid in _descendants(self._nspawn.pid):
-                _kill(pid)
+            for pid in descendants(self._nspawn.pid):
+                kill(pid)
         self._forget()
 
     def snapshot(self, target: Path) -> Path:
@@ -269,13 +310,23 @@ class Machine:
         env: Mapping[str, str] | None = None,
         stdin: IO[bytes] | None = None,
     ) -> Answer:
-        nsenter = find_tool("nsenter", package="util-linux", purpose="running a program on the machine")
-        words = [*PLAIN_UMASK, nsenter, "-t", str(self.leader), *namespaces, "--", *argv]
+        words = [*self._entering(namespaces), *argv]
         try:
             done = run(words, env=_ENVIRONMENT | dict(env or {}), check=False, timeout=timeout, stdin=stdin)
         except ToolFailed as late:
             done = late.finished
         return Answer(status=done.status, stdout=done.stdout, stderr=done.stderr)
+
+    def _inside(self) -> tuple[str, ...]:
+        """nsenter's options for all that is the machine's."""
+        return (*_INSIDE, _OWN_USERS) if self._users.base else _INSIDE
+
+    def _entering(self, namespaces: Sequence[str]) -> tuple[str, ...]:
+        """What a command line begins with that is to run in these namespaces of the machine's."""
+        nsenter = find_tool("nsenter", package="util-linux", purpose="running a program on the machine")
+        pipes = ("sh", "-c", _GIVE_PIPES, "sh", f"{self._users.base}") if _OWN_USERS in namespaces else ()
+        whose = self._users.enter()
+        return (*PLAIN_UMASK, *pipes, *whose, nsenter, "-t", str(self.leader), *namespaces, "--")
 
     def _succeeded(self, argv: Sequence[str], answer: Answer) -> Answer:
         if answer.status != 0:
@@ -286,10 +337,10 @@ class Machine:
             )
         return answer
 
-    def _host_path(self, target: str) -> Path:
-        """Where the host finds ``target``; if the machine runs, with what is mounted there."""
+    def _seen_root(self) -> Path:
+        """Where the host finds its files; if the machine runs, with what is mounted there."""
         running = self._nspawn is not None and not self._nspawn.ended()
-        return resolve_inside(Path(f"/proc/{self.leader}/root") if running else self.root, target)
+        return Path(f"/proc/{self.leader}/root") if running else self.root
 
     def _await_boot(self, nspawn: Background) -> None:
         deadline = time.monotonic() + self._boot_timeout
@@ -329,23 +380,10 @@ class Machine:
         self._nspawn = None
 
 
-def resolve_inside(root: Path, target: str) -> Path:
-    """``target`` below ``root``, links followed as from inside: an absolute one begins at ``root`` again."""
-    path, rest, links = root, list(PurePosixPath(target).parts), 0
-    while rest:
-        part = rest.pop(0)
-        if part == "/":
-            path = root
-        elif part == "..":
-            path = path if path == root else path.parent
-        elif (path / part).is_symlink():
-            links += 1
-            if links > _LINKS:
-                raise SmokeError(f"too many levels of symbolic links: {target}")
-            rest = [*(path / part).readlink().parts, *rest]
-        else:
-            path = path / part
-    return path
+def _reason(failed: ToolFailed | SmokeError | OSError) -> str:
+    if isinstance(failed, ToolFailed):
+        return failed.tail(1) or "it exists already"
+    return (failed.message if isinstance(failed, SmokeError) else failed.strerror) or "unknown"
 
 
 @contextlib.contextmanager
@@ -357,38 +395,3 @@ def _as_file(content: bytes | IO[bytes] | None) -> Iterator[IO[bytes] | None]:
         file.write(content)
         file.seek(0)
         yield file
-
-
-def _make_directory(path: Path) -> None:
-    """Like ``mkdir -p``, but 0755 whatever our umask is."""
-    if not path.is_dir():
-        _make_directory(path.parent)
-        path.mkdir()
-        path.chmod(0o755)
-
-
-def _descendants(pid: int) -> Iterator[int]:
-    """All processes below ``pid``, parents before children."""
-    try:
-        for task in Path(f"/proc/{pid}/task").iterdir():
-            for child in (task / "children").read_text().split():
-                yield int(child)
-                yield from _descendants(int(child))
-    except (FileNotFoundError, ProcessLookupError):
-        return
-
-
-def _leader(nspawn: int) -> int | None:
-    """The first process below ``nspawn`` that is PID 1 of a process namespace: its NSpid ends in 1."""
-    for pid in _descendants(nspawn):
-        with contextlib.suppress(FileNotFoundError, ProcessLookupError):
-            status = Path(f"/proc/{pid}/status").read_text()
-            numbers = next(line for line in status.splitlines() if line.startswith("NSpid:"))
-            if numbers.split()[-1] == "1":
-                return pid
-    return None
-
-
-def _kill(pid: int) -> None:
-    with contextlib.suppress(ProcessLookupError):
-        os.kill(pid, signal.SIGKILL)

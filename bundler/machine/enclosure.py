@@ -18,6 +18,7 @@ from pathlib import Path
 
 from bundler.errors import MissingToolError
 from bundler.machine import cgroups
+from bundler.machine.privileged import give_back
 from bundler.process import find_tool, start
 from bundler.scratch import locked
 
@@ -38,7 +39,8 @@ RUNNING = Path("/run/conda-bundler-machines")
 # files that are there and empty, unless they were synced. A throwaway image loses its name as soon as it is mounted:
 # the kernel frees it with the mount, whatever becomes of us.
 # The rootfs is bound to a name of ours, as overlayfs has its own quoting for ":" and ",".
-# redirect_dir lets a directory of the rootfs be renamed as on a real disk, without EXDEV.
+# redirect_dir lets a directory of the rootfs be renamed as on a real disk, without EXDEV. metacopy gives all of the
+# rootfs to the machine's own users without a copy of what is in it. A device in it would be the host's (nodev).
 _KEEPER = """
 set -eu
 if [ -n "$6" ]; then
@@ -56,7 +58,7 @@ mount --bind "$2" "$1/lower"
 test -z "$3" || cp -a "$3/." "$1/upper/"
 test -z "$5" || sync -f "$1"
 layers="lowerdir=$1/lower,upperdir=$1/upper,workdir=$1/work"
-mount -t overlay -o "$layers,redirect_dir=on,index=off,metacopy=off" overlay "$1/root"
+mount -t overlay -o "$layers,redirect_dir=on,index=off,metacopy=$7$8" overlay "$1/root"
 echo ready
 exec cat >/dev/null
 """
@@ -84,7 +86,7 @@ class Enclosure:
     ``disk`` is the host's view of it, ``inner_disk`` its name for programs started through :meth:`enter`.
     """
 
-    def __init__(self, rootfs: Path, *, state: Path | None, disk: Disk = IN_MEMORY) -> None:
+    def __init__(self, rootfs: Path, *, state: Path | None, disk: Disk = IN_MEMORY, new_owners: bool = False) -> None:
         unshare = find_tool("unshare", package="util-linux", purpose="booting a throwaway machine")
         self._nsenter = find_tool("nsenter", package="util-linux", purpose="booting a throwaway machine")
         self.name = f"conda-bundler-{secrets.token_hex(4)}"
@@ -98,7 +100,8 @@ class Enclosure:
             cgroups.make(self.cgroups)
             throwaway = disk.directory / f"{self.name}.ext4" if disk.directory else ""
             places = (self.inner_disk, rootfs, state or "", disk.size, disk.image or "", throwaway)
-            words = ("sh", "-c", _KEEPER, "sh", *map(str, places))
+            options = ("on", ",nodev") if new_owners else ("off", "")
+            words = ("sh", "-c", _KEEPER, "sh", *map(str, places), *options)
             self._keeper = start([*PLAIN_UMASK, unshare, *OWN_NAMESPACES, *words])
         except BaseException:
             self._clear()
@@ -106,6 +109,7 @@ class Enclosure:
         self.disk = Path(f"/proc/{self._keeper.pid}/root{self.inner_disk}")
         try:
             self._await_ready()
+            give_back(rootfs, self.disk / "root")
         except BaseException:
             self.close()
             raise

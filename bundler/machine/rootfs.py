@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bundler.digests import file_sha256
 from bundler.errors import ConfigError, MissingToolError, SmokeError
 from bundler.machine.enclosure import OWN_NAMESPACES, PLAIN_UMASK
+from bundler.machine.privileged import take
 from bundler.process import ToolFailed, find_tool, run
 from bundler.progress import QuietProgress
 from bundler.resources import cache_dir
@@ -34,6 +35,8 @@ _OPTIONS = (
     "--dpkgopt=path-exclude=/usr/share/locale/*",
     "--dpkgopt=path-exclude=/usr/share/man/*",
 )
+# Rights of a program are no attribute that a file in our cache may have.
+_ATTRIBUTES = ("--xattrs-include=*", "--xattrs-exclude=security.capability")
 # Raise it when _make_bare or _extend changes, so that no root directory made the old way is used any more.
 _RECIPE = 4
 # A hook of mmdebstrap's: apt from outside, as mmdebstrap itself calls it for --include, and dpkg from inside.
@@ -122,12 +125,14 @@ def _given(source: Path, progress: Progress) -> Path:
     if not source.is_file():
         raise ConfigError(f"no such file or directory: {source}", where="--rootfs")
 
+    key = f"tree-{file_sha256(source)[:24]}"
+
     def unpack(root: Path) -> None:
         progress.step(f"Unpacking {source.name}")
         root.mkdir()
         tar = find_tool("tar", package="tar", purpose="unpacking a root file system")
         try:
-            run([tar, "-xpf", source, "-C", root, "--numeric-owner", "--xattrs", "--xattrs-include=*"])
+            run([tar, "-xpf", source, "-C", root, "--numeric-owner", "--xattrs", *_ATTRIBUTES])
             root.chmod(0o755)  # a tarball need not have "./"
         except ToolFailed as failed:
             raise ConfigError(
@@ -136,8 +141,9 @@ def _given(source: Path, progress: Progress) -> Path:
                 remedy="Give a directory, or a tarball of a root directory that has systemd in it.",
             ) from failed
         _with_systemd(root, source)
+        take(root, cache_dir("rootfs") / key)
 
-    return _cached(f"tar-{file_sha256(source)[:24]}", unpack)
+    return _cached(key, unpack)
 
 
 def _with_systemd(root: Path, source: Path) -> Path:

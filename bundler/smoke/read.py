@@ -38,7 +38,12 @@ def parse_exposure(text: str) -> str:
 
 
 def expand(template: str, environment: str) -> str | None:
-    """``template`` with its ``${NAME}`` from ``environment``, as in /proc/PID/environ; None if one is not in it."""
+    """``template`` with its ``${NAME}`` from ``environment``, as in /proc/PID/environ; None if one is not in it.
+
+    None, too, for ``unix:…``, which is no URL: only the service's own health unit asks a Unix socket.
+    """
+    if template.startswith("unix:"):
+        return None
     values = dict(word.split("=", 1) for word in environment.split("\0") if "=" in word)
     names = re.findall(r"\$\{(\w+)\}", template)
     if any(name not in values for name in names):

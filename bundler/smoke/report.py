@@ -101,6 +101,8 @@ class SmokeReport:
     boot_seconds: float
     install: Install
     services: tuple[ServiceReport, ...]
+    open_because: str = ""
+    """Why root on the machine has rights of the host's root; empty: it is nobody there."""
 
     @property
     def healthy(self) -> bool:
@@ -113,9 +115,17 @@ class SmokeReport:
         return (
             f"{self.name} {self.release} on {self.system}, systemd {self.systemd}: {_verdict(self.healthy)}",
             f"  booted in {self.boot_seconds:.1f} s",
+            *((self.warning(),) if self.open_because else ()),
             f"  install.sh exited with {self.install.status} after {self.install.seconds:.1f} s",
             *(f"  | {line}" for line in said),
             *(line for service in self.services for line in service.lines()),
+        )
+
+    def warning(self) -> str:
+        """What the machine is not, without users of its own."""
+        return (
+            f"  no boundary: {self.open_because}, so root on the machine has rights of this host's root; "
+            "smoke only bundles that you trust"
         )
 
     def document(self) -> dict[str, Any]:

@@ -3,7 +3,7 @@
 A directive that is here may come several times: each line adds to the ones before, an empty one takes those away
 (systemd.unit(5)). Of any other the last line counts. Which there are, and what they take, is from `systemd
 --dump-configuration-items` of 247, 252 and 257 and from systemd.exec(5), systemd.service(5), systemd.unit(5),
-systemd.timer(5) and systemd.resource-control(5).
+systemd.timer(5), systemd.socket(5) and systemd.resource-control(5).
 """
 
 from __future__ import annotations
@@ -46,6 +46,7 @@ LISTS: dict[str, frozenset[str]] = {
         """
     ),
     "Timer": _names("OnActiveSec OnBootSec OnCalendar OnStartupSec OnUnitActiveSec OnUnitInactiveSec"),
+    "Socket": _names("IPAddressAllow IPAddressDeny Symlinks"),
     "Install": _names("Alias Also RequiredBy UpheldBy WantedBy"),
 }
 
@@ -76,8 +77,9 @@ _BROUGHT = {
         MemoryKSM MemoryPressureThresholdSec MemoryPressureWatch MountImagePolicy RestartMaxDelaySec RestartMode
         RestartSteps RootEphemeral RootImagePolicy StartupMemoryHigh StartupMemoryLow StartupMemoryMax
         StartupMemorySwapMax StartupMemoryZSwapMax UpheldBy""",
-    255: "CoredumpReceive NFTSet SetLoginEnvironment SurviveFinalKillSignal",
-    256: "MemoryZSwapWriteback WantsMountsFor",
+    255: """CoredumpReceive NFTSet PollLimitBurst PollLimitIntervalSec SetLoginEnvironment
+        SurviveFinalKillSignal""",
+    256: "MemoryZSwapWriteback PassFileDescriptorsToExec WantsMountsFor",
     257: "BindLogSockets DeferReactivation ManagedOOMMemoryPressureDurationSec PrivatePIDs",
 }
 SINCE: dict[str, int] = {name: version for version, names in _BROUGHT.items() for name in names.split()}
@@ -93,6 +95,12 @@ _WORDS_SINCE = {
     ("ProtectHostname", "private"): 258,
     ("RestartMode", "debug"): 257,
     ("RestrictAddressFamilies", "none"): 249,
+    ("Type", "exec"): 240,
+}
+_BEGINNINGS_SINCE = {
+    (directive, beginning): version
+    for directive in ("StandardOutput", "StandardError")
+    for beginning, version in (("append:", 240), ("truncate:", 248))
 }
 
 
@@ -108,4 +116,9 @@ def is_whole(directive: str, value: str) -> bool:
 
 def since(directive: str, value: str) -> int:
     """The version of systemd from which on it reads this line; 239 or lower: 0."""
-    return max(SINCE.get(directive, 0), _WORDS_SINCE.get((directive, value), 0))
+    beginning = f"{value.partition(':')[0]}:"
+    return max(
+        SINCE.get(directive, 0),
+        _WORDS_SINCE.get((directive, value), 0),
+        _BEGINNINGS_SINCE.get((directive, beginning), 0),
+    )

@@ -97,6 +97,19 @@ DIRECTIVES: dict[str, frozenset[str]] = {
         RemainAfterElapse Unit WakeSystem
         """
     ),
+    "Socket": _names(  # what is of sockets alone, and who may connect: what runs is the service's to say
+        """
+        Accept Backlog BindIPv6Only BindToDevice Broadcast DeferAcceptSec DirectoryMode FileDescriptorName FlushPending
+        FreeBind IPAccounting IPAddressAllow IPAddressDeny IPTOS IPTTL KeepAlive KeepAliveIntervalSec KeepAliveProbes
+        KeepAliveTimeSec ListenDatagram ListenFIFO ListenMessageQueue ListenNetlink ListenSequentialPacket
+        ListenSpecial ListenStream ListenUSBFunction Mark MaxConnections MaxConnectionsPerSource
+        MessageQueueMaxMessages MessageQueueMessageSize NoDelay PassCredentials PassFileDescriptorsToExec
+        PassPacketInfo PassSecurity PipeSize PollLimitBurst PollLimitIntervalSec Priority ReceiveBuffer RemoveOnStop
+        ReusePort SELinuxContextFromNet SendBuffer Service SmackLabel SmackLabelIPIn SmackLabelIPOut SocketGroup
+        SocketMode SocketProtocol SocketUser Symlinks TCPCongestion TimeoutSec Timestamping Transparent
+        TriggerLimitBurst TriggerLimitIntervalSec Writable
+        """
+    ),
     "Install": _names(
         """
         Alias Also DefaultInstance RequiredBy UpheldBy WantedBy

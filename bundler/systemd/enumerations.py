@@ -37,6 +37,9 @@ ENUMERATIONS: dict[str, frozenset[str]] = {
         ("MountFlags", "shared slave private"),
         ("NUMAPolicy", "default preferred bind interleave local"),
         ("UtmpMode", "init login user"),
+        ("BindIPv6Only", "default both ipv6-only"),
+        ("SocketProtocol", "udplite sctp mptcp"),
+        ("Timestamping", "off us usec ns nsec"),
     )
     for name in names.split()
 }
@@ -52,7 +55,9 @@ BOOLEANS = frozenset(
     TasksAccounting DeferReactivation FixedRandomDelay OnClockChange OnTimezoneChange Persistent RemainAfterElapse
     WakeSystem AllowIsolate DefaultDependencies IgnoreOnIsolate OnFailureIsolate RefuseManualStart RefuseManualStop
     StopWhenUnneeded SurviveFinalKillSignal FileDescriptorStorePreserve MemoryPressureWatch PrivateTmp PrivateUsers
-    ProtectControlGroups ProtectHome ProtectSystem RuntimeDirectoryPreserve
+    ProtectControlGroups ProtectHome ProtectSystem RuntimeDirectoryPreserve Broadcast FlushPending FreeBind KeepAlive
+    NoDelay PassCredentials PassFileDescriptorsToExec PassPacketInfo PassSecurity RemoveOnStop ReusePort
+    SELinuxContextFromNet Transparent Writable
     """.split()  # noqa: SIM905 -- a list of eighty strings would be read by nobody
 )
 TRUE_OR: dict[str, frozenset[str]] = {

@@ -1,7 +1,7 @@
 """What a directive takes, as far as that can be known without systemd: what it would pass over, or refuse, is an error.
 
 Checked as ``systemd-analyze verify`` does (systemd.exec(5), systemd.service(5), systemd.unit(5), systemd.timer(5),
-systemd.resource-control(5)); what only the server can know, that a path or a unit exists, is not.
+systemd.socket(5), systemd.resource-control(5)); what only the server can know, that a path or a unit exists, is not.
 """
 
 from __future__ import annotations
@@ -30,6 +30,13 @@ _RANGES = {
     "LogRateLimitBurst": (0, 2**32 - 1),
     "FileDescriptorStoreMax": (0, 2**32 - 1),
     "RestartSteps": (0, 2**32 - 1),
+    "Backlog": (0, 2**32 - 1),
+    "KeepAliveProbes": (0, 2**32 - 1),
+    "TriggerLimitBurst": (0, 2**32 - 1),
+    "PollLimitBurst": (0, 2**32 - 1),
+    "IPTTL": (0, 255),
+    "Priority": (0, 2**31 - 1),
+    "Mark": (0, 2**31 - 1),
 }
 
 
@@ -79,7 +86,7 @@ _BY_CHECK: tuple[tuple[Callable[[str], object], str], ...] = (
         kinds.absolute_paths,
         """
         ExecPaths NoExecPaths InaccessiblePaths InaccessibleDirectories ReadOnlyPaths ReadOnlyDirectories
-        ReadWritePaths ReadWriteDirectories ExtensionDirectories
+        ReadWritePaths ReadWriteDirectories ExtensionDirectories Symlinks
         """,
     ),
     (kinds.bind_mounts, "BindPaths BindReadOnlyPaths"),
@@ -97,7 +104,8 @@ _BY_CHECK: tuple[tuple[Callable[[str], object], str], ...] = (
         RuntimeMaxSec RuntimeRandomizedExtraSec RestartMaxDelaySec LogRateLimitIntervalSec CPUQuotaPeriodSec
         StartLimitInterval StartLimitIntervalSec JobTimeoutSec JobRunningTimeoutSec AccuracySec
         RandomizedDelaySec OnActiveSec OnBootSec OnStartupSec OnUnitActiveSec OnUnitInactiveSec
-        ManagedOOMMemoryPressureDurationSec MemoryPressureThresholdSec
+        ManagedOOMMemoryPressureDurationSec MemoryPressureThresholdSec DeferAcceptSec KeepAliveIntervalSec
+        KeepAliveTimeSec PollLimitIntervalSec TriggerLimitIntervalSec
         """,
     ),
     (
@@ -105,7 +113,7 @@ _BY_CHECK: tuple[tuple[Callable[[str], object], str], ...] = (
         """
         MemoryMin MemoryLow MemoryHigh MemoryMax MemorySwapMax MemoryZSwapMax MemoryLimit StartupMemoryLow
         StartupMemoryHigh StartupMemoryMax StartupMemorySwapMax StartupMemoryZSwapMax DefaultMemoryLow
-        DefaultMemoryMin
+        DefaultMemoryMin PipeSize ReceiveBuffer SendBuffer
         """,
     ),
     (kinds.limit, "LimitNOFILE LimitNPROC LimitLOCKS LimitSIGPENDING LimitRTPRIO"),
@@ -119,7 +127,7 @@ _BY_CHECK: tuple[tuple[Callable[[str], object], str], ...] = (
         kinds.mode,
         """
         UMask StateDirectoryMode CacheDirectoryMode LogsDirectoryMode RuntimeDirectoryMode
-        ConfigurationDirectoryMode
+        ConfigurationDirectoryMode DirectoryMode
         """,
     ),
     (kinds.capabilities, "CapabilityBoundingSet AmbientCapabilities"),

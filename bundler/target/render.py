@@ -22,6 +22,7 @@ from bundler.target.hardening import installer_confinement
 
 if TYPE_CHECKING:
     from bundler.config.project import Secret
+    from bundler.target.newer import Newer
     from bundler.target.requirements import Requirements
     from bundler.target.words import Unit
 
@@ -83,7 +84,7 @@ class InstallScript:
     ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``longest`` is how many bytes the release's
     path may have, 0 if there is no limit. ``needs`` is what preflight asks of the machine. ``units`` are file names
     below ``units/``. ``clients`` are those of CLIENTS that the environment has, ``networks`` the services whose
-    ``network`` is confined.
+    ``network`` is confined, ``newer`` what an older systemd does not know of the units.
     """
 
     name: str
@@ -111,6 +112,7 @@ class InstallScript:
     payload_parts: tuple[tuple[str, int, int], ...] = ()
     clients: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
+    newer: tuple[Newer, ...] = ()
     decompressor: InstallDecompressor = InstallDecompressor()
 
 

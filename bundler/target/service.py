@@ -88,7 +88,8 @@ def make_units(
         found[service.unit] |= {"Service": made_by_itself(found[service.unit]["Service"])}
         about = _description(config, service)
         if service.socket_unit:
-            found[service.socket_unit] = socket_sections(service, config, description=about)
+            opened = socket_sections(service, config, description=about)
+            found[service.socket_unit] = _laid_over(config, service, release, opened, executables, ("Socket",))[0]
         if service.target:
             found[service.target] = target_sections(description=_description(config, service, instance=""))
         if service.timer:
@@ -148,6 +149,7 @@ def _service_sections(
             ),
             ("RequiresMountsFor", f"{config.root} /var/lib/{config.name}"),
             *_start_limit(service),
+            *((("X-ShortLivedWorkers", "yes"),) if table.short_lived_workers else ()),
         ),
         "Service": (
             ("Type", service.kind),  # exec and notify: a missing binary fails `systemctl start`
@@ -301,7 +303,7 @@ def _unit(name: str, config: BundleConfig, release: str, sections: Sections, ser
 
 
 def overridden(config: BundleConfig, service: Service, release: str, contents: Contents) -> tuple[Replaced, ...]:
-    """What bundle.toml's overrides take away of the lines of the service and of its timer."""
+    """What bundle.toml's overrides take away of the lines of the service, its socket and its timer."""
     table = service.table
     programs = (
         *(("ExecStartPre", " ".join(words)) for words in table.before_start),
@@ -309,10 +311,13 @@ def overridden(config: BundleConfig, service: Service, release: str, contents: C
     )
     sections = _service_sections(config, service, release, programs, contents)
     replaced = _laid_over(config, service, release, sections, None)[1]
-    if not service.timer:
-        return replaced
-    timer = _schedule_sections(service, description="")
-    return (*replaced, *_laid_over(config, service, release, timer, None, ("Timer",))[1])
+    if service.socket_unit:
+        opened = socket_sections(service, config, description="")
+        replaced += _laid_over(config, service, release, opened, None, ("Socket",))[1]
+    if service.timer:
+        timer = _schedule_sections(service, description="")
+        replaced += _laid_over(config, service, release, timer, None, ("Timer",))[1]
+    return replaced
 
 
 def _laid_over(

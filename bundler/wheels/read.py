@@ -13,7 +13,7 @@ import zipfile
 import zlib
 from dataclasses import dataclass
 from email.parser import HeaderParser
-from typing import TYPE_CHECKING
+from typing import IO, TYPE_CHECKING
 
 from packaging.requirements import InvalidRequirement, Requirement
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
@@ -31,12 +31,17 @@ if TYPE_CHECKING:
 
     from bundler.wheels.python import Python
 
-__all__ = ["Wheel", "check_fit", "read_wheel"]
+__all__ = ["Wheel", "check_fit", "metadata_of", "read_wheel"]
 
 _REGULAR = (0, stat.S_IFREG)
 """Zip files made on other systems have no file type."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error)
+_READ_AT_ONCE = re.compile(r"[^/]+\.dist-info/(METADATA|RECORD|WHEEL|entry_points\.txt)")
+_MOST_READ = 64 << 20
+"""Bytes of a file that is read at once: the RECORD of half a million files. Some kilobytes can unpack to gigabytes."""
+_MOST_METADATA = 4 << 20
+"""Bytes of a METADATA that is read from a server."""
 _REMEDY = "Take another build of it, or a conda package."
 
 
@@ -62,7 +67,7 @@ def read_wheel(path: Path) -> Wheel:
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
         with zipfile.ZipFile(path) as archive:
-            problem = _problem(archive.infolist())
+            problem = _too_large(archive.infolist()) or _problem(archive.infolist())
             message = None if problem else _metadata(archive)
         if problem or message is None:
             raise PrefixError(problem or "not a wheel: it has no METADATA", where=where, remedy=_REMEDY)
@@ -86,6 +91,21 @@ def read_wheel(path: Path) -> Wheel:
     return wheel
 
 
+def metadata_of(file: IO[bytes]) -> bytes:
+    """The METADATA of the wheel in ``file``, of which no more is read than that takes; nothing else of it is checked.
+
+    Raises :class:`PrefixError` if there is none.
+    """
+    try:
+        with zipfile.ZipFile(file) as archive:
+            found = [name for name in archive.namelist() if _is_metadata(name)]
+            if len(found) == 1 and archive.getinfo(found[0]).file_size <= _MOST_METADATA:
+                return archive.read(found[0])
+    except (*_DAMAGES, OSError, EOFError, LookupError, ValueError, RuntimeError) as error:
+        raise PrefixError(f"not a wheel: it cannot be read ({error})", remedy=_REMEDY) from error
+    raise PrefixError("not a wheel: it has no METADATA", remedy=_REMEDY)
+
+
 def check_fit(wheel: Wheel, python: Python) -> None:
     """Raise :class:`PrefixError` if ``wheel`` is for another Python or another platform than ``python``."""
     if not python.takes(wheel.tags):
@@ -101,6 +121,13 @@ def check_fit(wheel: Wheel, python: Python) -> None:
             where=wheel.where,
             remedy="Take a version of it that is for this Python, or ask for another Python in environment.yml.",
         )
+
+
+def _too_large(entries: Iterable[zipfile.ZipInfo]) -> str | None:
+    """What is read at once and would fill the memory; None if nothing is."""
+    large = (one.filename for one in entries if one.file_size > _MOST_READ and _READ_AT_ONCE.fullmatch(one.filename))
+    found = next(large, None)
+    return found and f"holds {found} of more than {_MOST_READ >> 20} MiB"
 
 
 def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
@@ -126,5 +153,9 @@ def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
 
 
 def _metadata(archive: zipfile.ZipFile) -> Message | None:
-    names = [name for name in archive.namelist() if name.count("/") == 1 and name.endswith(".dist-info/METADATA")]
+    names = [name for name in archive.namelist() if _is_metadata(name)]
     return HeaderParser().parsestr(archive.read(names[0]).decode()) if len(names) == 1 else None
+
+
+def _is_metadata(name: str) -> bool:
+    return name.count("/") == 1 and name.endswith(".dist-info/METADATA")

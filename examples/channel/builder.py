@@ -57,7 +57,8 @@ class _Made:
     sha256: str
 
 
-SETS = ("science", "bench", "bench-large", "jupyter", "inference", "elixir")
+_LISTED = ("celery", "flask", "inference", "jupyter")
+SETS = ("science", "bench", "bench-large", *_LISTED, "elixir")
 """What a channel may have beside the everyday packages: numpy and its like; with these, what `make bench` measures;
 with these, what it measures outside CI; what the examples of the same name need."""
 
@@ -129,7 +130,7 @@ def _pins(sets: Collection[str], python: str) -> tuple[Pin, ...]:
     pins = listed("everyday", python)
     if not _SCIENTIFIC.isdisjoint(sets):
         pins += SCIENCE
-    for name in ("jupyter", "inference"):
+    for name in _LISTED:
         pins += listed(name, python) if name in sets else ()
     return tuple(dict.fromkeys(pins))
 

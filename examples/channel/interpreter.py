@@ -16,7 +16,7 @@ from pathlib import Path
 import elf
 from model import HERE, SUBDIRS, ChannelError
 
-from bundler.machine.boot import resolve_inside
+from bundler.machine.inside import resolve_inside
 from bundler.process import ToolFailed, run
 
 __all__ = ["Interpreter", "of_system", "running"]

@@ -70,7 +70,7 @@ SCIENCE = (
 
 
 # What conda-forge calls a project of PyPI otherwise; a hyphen for an underscore is no other name there.
-_ELSEWHERE = {"python-fastjsonschema": "fastjsonschema", "python-tzdata": "tzdata"}
+_ELSEWHERE = {"python-fastjsonschema": "fastjsonschema", "python-tzdata": "tzdata", "redis-py": "redis"}
 _OLDER_FORMAT = frozenset({"click"})  # so that it is met too
 _PINS = Path(__file__).with_name("pins")
 _OLDEST_GLIBC = 17  # 2.17, which manylinux2014 is another name for; pip knows the still older names

@@ -30,6 +30,7 @@ put() { # FILE MODE [COMMAND...]
     put_mode=$2
     put_new="${1%/*}/.${1##*/}.new"
     shift 2
+    [ -z "$IMAGE" ] || keep_inside "${put_file%/*}"
     [ $# -gt 0 ] || set -- cat
     if [ -L "$put_file" ] || { [ -e "$put_file" ] && [ ! -f "$put_file" ]; }; then
         die 12 "$put_file is not a plain file; it is left alone" "Look at it and move it away, then run this again."
@@ -59,6 +60,7 @@ MADE_DIRS= # directories that this run has made, the deepest first
 
 # Makes a directory and what is missing above it, each 0755; the record says which, the undo list too.
 make_dir() { # DIR
+    [ -z "$IMAGE" ] || keep_inside "$1"
     if [ -d "$1" ]; then
         [ ! -L "$1" ] || die 10 "$1 is a symbolic link" "Put a real directory there."
         return 0

@@ -44,12 +44,16 @@ watch_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
     gate_good=0
     gate_more=
     gate_why="it is not up yet"
+    forget_workers "$1"
     while ! is_well "$1" "$2"; do
         case $look_state in
             failed* | inactive* | *,auto-restart*) unhealthy "$1" "$2" "it has ended" ;; # or waits to be started anew
         esac
         [ "$look_restarts" = "$gate_restarts" ] || unhealthy "$1" "$2" "it ended and was restarted"
         if [ "$(seconds)" -ge "$gate_deadline" ]; then
+            ! workers_loop ||
+                unhealthy "$1" "$2" "its workers end and are started anew (all of them $gate_replaced times)"
+            [ -z "$gate_all_but_workers" ] || break
             # one good answer is worth one more question
             case $gate_good$gate_more in
                 1) gate_more=yes ;;
@@ -72,26 +76,30 @@ tells_itself() { # UNIT
     [ "$(property "$1" Type)" = notify ]
 }
 
-# Asks systemd once for all that a look wants to know: sets look_state ("active,running"), look_pid, look_restarts.
+# Asks systemd once for all that a look wants to know: sets look_state ("active,running"), look_pid, look_restarts and
+# look_group.
 look_at() { # UNIT
     look_state=
     look_pid=
     look_restarts=
+    look_group=
     while IFS='=' read -r look_key look_value <&6; do
         case $look_key in
             ActiveState) look_state=$look_value$look_state ;;
             SubState) look_state=$look_state,$look_value ;;
             MainPID) look_pid=$look_value ;;
             NRestarts) look_restarts=$look_value ;;
+            ControlGroup) look_group=$look_value ;;
         esac
     done 6<<FOUND
-$(control show -p ActiveState -p SubState -p MainPID -p NRestarts "$1" 2>/dev/null || :)
+$(control show -p ActiveState -p SubState -p MainPID -p NRestarts -p ControlGroup "$1" 2>/dev/null || :)
 FOUND
 }
 
 # One look. Two good answers with a pause between them make a service well, or some seconds without a change where
-# there is no health check.
+# there is no health check; and workers that last, if it has some.
 is_well() { # UNIT HEALTH-UNIT
+    gate_all_but_workers=
     look_at "$1"
     case $look_state in
         active,*) ;;
@@ -101,32 +109,35 @@ is_well() { # UNIT HEALTH-UNIT
         gate_pid=$look_pid
         gate_since=$(seconds)
         gate_good=0
+        forget_workers "$1"
     fi
-    if ! runs_our_code "$1" "$gate_pid"; then
+    if ! runs_our_code "$gate_pid" "$look_group"; then
         gate_why="its process is not one of this release"
         return 1
     fi
+    look_at_workers
     if [ -n "$2" ] && ! owns_listener "$1" "$2" "$gate_url"; then
         gate_good=0
         return 1
     fi
-    if [ -n "$2" ]; then
-        answers_well "$2" && return 0
+    if [ -n "$2" ] && [ "$gate_good" -lt 2 ] && ! answers_well "$2"; then
         look_at "$1" # meanwhile it may have ended
         return 1
-    else
-        [ "$(seconds)" -ge $((gate_since + QUIET_SECONDS)) ]
     fi
+    [ -n "$2" ] || [ "$(seconds)" -ge $((gate_since + QUIET_SECONDS)) ] || return 1
+    gate_all_but_workers=yes
+    workers_last
 }
 
 # The program is a file of the release; or, when it is a script, its interpreter runs in the unit's own control
 # group. Beyond that the port that the health check asks must be one of ours: a stranger answers as well.
-runs_our_code() { # UNIT PID
-    [ "${2:-0}" != 0 ] || return 1
-    case $(readlink "/proc/$2/exe" 2>/dev/null) in
+runs_our_code() { # PID GROUP: sets gate_exe
+    [ "${1:-0}" != 0 ] || return 1
+    gate_exe=$(readlink "/proc/$1/exe" 2>/dev/null) || :
+    case $gate_exe in
         "$ROOT/releases/$RELEASE"/*) return 0 ;;
     esac
-    in_group "$(property "$1" ControlGroup)" "/proc/$2/cgroup" >/dev/null
+    in_group "$2" "/proc/$1/cgroup" >/dev/null
 }
 
 answers_well() { # HEALTH-UNIT

@@ -181,3 +181,14 @@ stay_with() { # RELEASE
 hooks_back() { # RELEASE
     hooks_to "$1" || complain error "the data may not be as $1 needs it: $HOOK_UNIT failed" "See: journalctl -u $HOOK_UNIT"
 }
+
+# --- an image's first boot
+
+# Whether a hook has failed there, so that nothing was started (manage first-boot).
+are_held() {
+    [ -z "$IMAGE" ] && [ -s "$RECORD/first-boot" ]
+}
+
+is_held() { # UNIT: and not stopped by the admin, who would have disabled it
+    are_held && [ "$(state_before enabled "$1")" = enabled ]
+}

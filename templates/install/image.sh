@@ -63,14 +63,26 @@ list_socket() { # FILE
 link_release_unit() { # UNIT
     may_enable "$1" || return 0
     link_file=$(file_of "$1")
-    for link_target in $(install_section "$ROOT/releases/$RELEASE/units/$link_file" | as_instance "$1" |
-        sed -n 's/^WantedBy=//p'); do
-        link_unit "$UNIT_DIR/$link_file" "$link_target.wants" "$1"
-    done
+    link_lines=$(install_section "$ROOT/releases/$RELEASE/units/$link_file" | as_instance "$1")
+    while IFS='=' read -r link_key link_words <&6; do
+        for link_word in $link_words; do
+            case $link_key in
+                WantedBy) link_unit "$UNIT_DIR/$link_file" "$link_word.wants" "$1" ;;
+                RequiredBy) link_unit "$UNIT_DIR/$link_file" "$link_word.requires" "$1" ;;
+                UpheldBy) link_unit "$UNIT_DIR/$link_file" "$link_word.upholds" "$1" ;;
+                Alias) link_unit "$UNIT_DIR/$link_file" "" "$link_word" ;;
+                Also) warn "$link_word, which is to be enabled with $1, is not, for this is an image" \
+                    "At its first boot: systemctl enable $link_word" ;;
+            esac
+        done
+    done 6<<LINES
+$link_lines
+LINES
 }
 
 link_unit() { # FILE DIR UNIT
-    make_dir "$IMAGE/etc/systemd/system/$2"
-    link_place=$IMAGE/etc/systemd/system/$2/$3
+    link_dir=$IMAGE/etc/systemd/system${2:+/$2}
+    make_dir "$link_dir"
+    link_place=$link_dir/$3
     [ -L "$link_place" ] || ln -s "$(seen "$1")" "$link_place" || die 12 "cannot make $link_place"
 }

@@ -72,6 +72,7 @@ install() {
 # An upgrade goes where the bundle is; moving it is installing it again somewhere else.
 choose_root() {
     set_places
+    check_image
     chosen_now=$(owned root | tail -n 1)
     [ -d "$IMAGE$chosen_now" ] || chosen_now= # uninstalled
     if [ -n "$PREFIX" ] && [ -n "$chosen_now" ] && [ "$PREFIX" != "$chosen_now" ]; then

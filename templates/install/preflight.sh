@@ -17,6 +17,7 @@ require_root() {
 preflight() {
     check_tools
     check_systemd
+    check_newer
     check_hardware
     check_networks
     check_decompressor
@@ -63,11 +64,15 @@ check_systemd() {
         problem "systemd $systemd_version is too old" "239 or later is needed."
     else
         check_credentials "$systemd_version"
+        SYSTEMD_VERSION=$systemd_version
     fi
 }
 
 check_root() {
-    if [ -L "$ROOT" ]; then
+    if [ -n "$IMAGE" ] && ! stays_inside "${PLACE%/*}"; then
+        check_inside "$PLACE"
+        return 0
+    elif [ -L "$ROOT" ]; then
         problem "$ROOT is a symbolic link" "Remove it, or put a real directory there."
     elif [ -e "$ROOT" ] && ! owns "root $ROOT" && ! is_bare "$ROOT"; then
         problem "$ROOT exists and $(whose "root $ROOT")" "Move it away; it is left alone."
@@ -97,7 +102,8 @@ check_parents() { # DIR: whoever could write there could swap what root installs
         [ -n "$(find "${parent:-/}" -prune -user 0 ! -perm -0020 ! -perm -0002)" ] ||
             problem "${parent:-/} can be changed by others than root" \
                 "Make it root's and take the write permission from group and others."
-        [ "${parent:-/}" != "$parent_last" ] || break
+        [ "$parent" != "$parent_last" ] || break
+        [ -n "$parent" ] || break
         parent=${parent%/*}
     done
 }

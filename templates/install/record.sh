@@ -118,6 +118,8 @@ end_transaction() { # ACTION RELEASE
         *" $2 $1") ;; # said by a run that was killed before its record was gone
         *) add_history "$1" "$2" ;;
     esac
+    # The first boot of an image has nothing left to do for a later release.
+    [ -n "$IMAGE" ] || [ "$1" = back ] || rm -f "$RECORD/first-boot" || die 12 "cannot remove $RECORD/first-boot"
     drop_transaction
 }
 

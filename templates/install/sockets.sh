@@ -78,7 +78,11 @@ start_socket() { # UNIT
             ;;
         active | activating | failed) ;;
         *)
-            say "$1 was stopped and stays so"
+            is_held "$1" || {
+                say "$1 was stopped and stays so"
+                return 0
+            }
+            control start "$1" || die 12 "systemctl start $1 failed" "See: journalctl -u $1"
             return 0
             ;;
     esac

@@ -70,8 +70,11 @@ start_unit() { # UNIT
         '') is_target "$1" || say "starting $1" ;;
         active | activating | reloading | failed) is_target "$1" || say "restarting $1" ;;
         *)
-            say "$1 was stopped and stays so"
-            return 0
+            is_held "$1" || {
+                say "$1 was stopped and stays so"
+                return 0
+            }
+            is_target "$1" || say "starting $1"
             ;;
     esac
     restart_unit "$1"

@@ -31,10 +31,14 @@ choose_unit_dir() {
     UNIT_DIR=$IMAGE/etc/systemd/system
     case " $UNIT_PATH " in
         *" /usr/local/lib/systemd/system "*)
-            [ ! -w "$(nearest "$IMAGE/usr/local/lib/systemd/system")" ] ||
-                UNIT_DIR=$IMAGE/usr/local/lib/systemd/system
+            ! can_hold_units /usr/local/lib/systemd/system || UNIT_DIR=$IMAGE/usr/local/lib/systemd/system
             ;;
     esac
+}
+
+can_hold_units() { # DIR, as the machine sees it
+    [ -z "$IMAGE" ] || stays_inside "$1" || return 1
+    [ -w "$(nearest "$IMAGE$1")" ]
 }
 
 each_unit_of() { # RELEASE FUNCTION: calls it with the name of each unit
@@ -96,7 +100,8 @@ let_go() { # UNIT FILE: stopped, disabled and linked to from nowhere
         control reset-failed "$1" >/dev/null 2>&1 || :
     fi
     # systemctl does not disable what is masked
-    for wants_link in "$IMAGE/etc/systemd/system"/*.wants/"$1" "$IMAGE/etc/systemd/system"/*.requires/"$1"; do
+    for wants_link in "$IMAGE/etc/systemd/system"/*.wants/"$1" "$IMAGE/etc/systemd/system"/*.requires/"$1" \
+        "$IMAGE/etc/systemd/system"/*.upholds/"$1" "$IMAGE/etc/systemd/system"/*".${1##*.}"; do
         [ ! -L "$wants_link" ] || [ "$(readlink "$wants_link")" != "$(seen "$2")" ] || rm -f "$wants_link" ||
             die 12 "cannot remove $wants_link"
     done

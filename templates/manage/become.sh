@@ -6,7 +6,7 @@
 # directories inside the service's, enters one, gives the variables their names and runs the command. Values are on no
 # command line.
 
-BECOME_FIRST= # a program that is to start the one that becomes the user
+BECOME_FIRST= # a program, with its options, that is to start the one that becomes the user
 BECOME_MAKES= # directories, with blanks between
 BECOME_PLACE= # the working directory; empty: /
 BECOME_UMASK=0022
@@ -23,7 +23,11 @@ become() {
     else
         die 10 "there is no program to become $run_user with" "Install util-linux (setpriv) or coreutils (chroot)."
     fi
-    [ -z "$BECOME_FIRST" ] || set -- "$(command -v "$BECOME_FIRST")" "$@"
+    if [ -n "$BECOME_FIRST" ]; then
+        become_options=${BECOME_FIRST#"${BECOME_FIRST%% *}"}
+        # shellcheck disable=SC2086 # words
+        set -- "$(command -v "${BECOME_FIRST%% *}")" $become_options "$@"
+    fi
     become_count=0
     for become_name in $RUN_NAMES; do
         become_count=$((become_count + 1))

@@ -1,7 +1,7 @@
 
 # --- directories in /run ---------------------------------------------------------------------------------
-# systemd removes /run/SERVICE when the service stops; what hooks and "manage run" have used stays. After a purge its
-# owner is a number that nobody has, and a later install would take it for somebody else's.
+# systemd removes /run/SERVICE when the service stops; what a socket, hooks and "manage run" have used stays. After a
+# purge its owner is a number that nobody has, and a later install would take it for somebody else's.
 
 own_run_dirs() {
     [ -z "$IMAGE" ] || return 0

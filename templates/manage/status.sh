@@ -12,6 +12,7 @@ status() {
     need_release
     STATUS_PREVIOUS=$(previous_release)
     STATUS_PENDING=$(transaction_value phase)
+    ! are_held || STATUS_PENDING=${STATUS_PENDING:-first-boot}
     [ -n "$JSON" ] || tell_release
     each_service_of "$RELEASE" tell_service
     ! uses_gpu || tell_gpu
@@ -24,7 +25,9 @@ status() {
 tell_release() {
     printf '%s %s in %s\n' "$NAME" "$RELEASE" "$ROOT"
     [ -z "$STATUS_PREVIOUS" ] || printf 'previous: %s\n' "$STATUS_PREVIOUS"
-    [ -z "$STATUS_PENDING" ] ||
+    [ "$STATUS_PENDING" != first-boot ] ||
+        printf 'a hook failed at the first boot, so nothing was started; to run it again: systemctl start %s-first-boot\n' "$NAME"
+    [ -z "$(transaction_value phase)" ] ||
         printf 'an earlier run did not come to its end (%s of %s): run it again, or: %s/manage rollback\n' \
             "$(transaction_value action)" "$(transaction_value to)" "$ROOT"
 }

@@ -21,6 +21,8 @@ uninstall() {
     RUN_DIRS=$(own_run_dirs)
     remove_units
     [ ! -d "$ROOT" ] || remove_releases
+    # shellcheck disable=SC2086 # names of units have no blanks
+    remove_run_dirs $RUN_DIRS
     if [ -n "$PURGE" ]; then
         remove_traces
     else
@@ -120,8 +122,6 @@ remove_traces() {
     for trace in $(owned_paths dir); do
         remove_tree "$trace"
     done
-    # shellcheck disable=SC2086 # names of units have no blanks
-    remove_run_dirs $RUN_DIRS
     if owns "user $SERVICE_USER"; then
         remove_leavings
         remove_user

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shutil
 from functools import cache
 from pathlib import Path
@@ -12,12 +13,20 @@ from bundlekit import build, install
 from examplekit import channel_for
 from once import once
 
-from bundler.machine import Machine, rootfs
+from bundler.machine import Machine, boot, rootfs
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator
 
 EXAMPLES = Path(__file__).parent.parent.parent / "examples"
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _trusted_machines() -> Iterator[None]:
+    """What the tests run is trusted, and half a second a machine is much. smoke's machines have users of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setattr(boot, "OWN_USERS", bool(os.environ.get("CONDA_BUNDLER_OWN_USERS")))
+        yield
 
 
 @pytest.fixture(scope="session")

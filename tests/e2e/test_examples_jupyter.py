@@ -108,6 +108,24 @@ def test_a_terminal_finds_the_releases_programs(machine: Machine) -> None:
     assert "\njupyter\n" in shown
 
 
+def test_a_kernel_for_which_there_is_no_memory_dies_alone(machine: Machine) -> None:
+    """By the OOM killer, or, on a host that gives its machines no control of memory, by the signal that it sends."""
+    policy, pid = ("systemctl", "show", "--property=OOMPolicy", "--value", "jupyter"), main_pid(machine, "jupyter")
+    assert machine.run(*policy).stdout == "continue\n"
+    status, text = ask(machine, f"{URL}/api/kernels", {"name": "python3"}, headers=authorised(machine))
+    neighbour = json.loads(text)["id"]
+    controllers = machine.run("cat", "/sys/fs/cgroup/cgroup.controllers").stdout.split()
+    limit = ("systemctl", "set-property", "--runtime", "jupyter", "MemoryMax=500M", "MemorySwapMax=0")
+    machine.run(*limit, check=True)
+    greedy = "hoard = b'x' * (1 << 30)" if "memory" in controllers else "import os; os.kill(os.getpid(), 9)"
+    assert cell(machine, greedy) == "the kernel has died\n"
+    assert cell(machine, "print('another')") == "another\n"
+    assert main_pid(machine, "jupyter") == pid
+    status, text = ask(machine, f"{URL}/api/kernels", headers=authorised(machine))
+    assert (status, neighbour in {kernel["id"] for kernel in json.loads(text)}) == (200, True)
+    machine.run("systemctl", "revert", "jupyter", check=True)
+
+
 def test_the_token_is_in_no_place_where_others_look(machine: Machine, bundle: Path) -> None:
     kept = token(machine)
     cell(machine, "print()")

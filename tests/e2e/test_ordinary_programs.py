@@ -3,20 +3,19 @@
 from __future__ import annotations
 
 import json
-import subprocess
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from bundlekit import build, install
 from everywhere import everywhere
 from examplekit import channel_for, exposure, unit_complaints
+from exampleunits import installer_units
 from waiting import until
 
 from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
 pytestmark = pytest.mark.e2e
 
@@ -69,16 +68,6 @@ health = { command = ["python", "-c", "pass"] }
 """
 EXPOSED = ("ordinary", "ordinary-health", "ordinary-watch", "recover", "user", "least")
 UNITS = "/usr/local/lib/systemd/system"
-# What install.sh would write; what it asks of the machine is answered by directories.
-WRITTEN = """\
-trap - EXIT
-IMAGE=$1
-FROM=$RELEASE
-set_places
-PLACE=$BAKED_ROOT ROOT=$IMAGE$BAKED_ROOT UNIT_DIR=$IMAGE/usr/local/lib/systemd/system
-"$2"
-exit 0
-"""
 # Read at Python's start, if the user's own modules are.
 SHADOW = "mkdir -p /var/lib/ordinary/.local/lib/{0}/site-packages && echo 'raise SystemExit(3)' >$_/usercustomize.py"
 
@@ -92,32 +81,11 @@ def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     bundle = build(project, channel_for(request.param), project / "dist")
     with Machine(rootfs(request.param)) as machine:
         install(machine, bundle)
-        for name, text in units_of_the_installer(bundle, project / "image").items():
+        release = json.loads((bundle / "manifest.json").read_text())["release"]
+        for name, text in installer_units(bundle, "ordinary", release, project / "image").items():
             machine.put(f"{UNITS}/{name}.service", text.encode())
         machine.run("systemctl", "daemon-reload", check=True)
         yield machine
-
-
-def units_of_the_installer(bundle: Path, image: Path) -> dict[str, str]:
-    """Its own: while an upgrade lasts, in an image that has the user, and in one that has not."""
-
-    def written(function: str) -> str:
-        text = (bundle / "install.sh").read_text()
-        program = image.with_name("program")
-        program.write_text(text.replace('\nmain "$@"\n', f"\n{WRITTEN}"))
-        done = subprocess.run(["sh", program, image, function], capture_output=True, text=True, check=False)
-        assert (done.returncode, done.stderr) == (0, "")
-        return done.stdout
-
-    release = json.loads((bundle / "manifest.json").read_text())["release"]
-    (image / f"opt/ordinary/releases/{release}/config").mkdir(parents=True)
-    users = image / "etc/passwd"
-    users.parent.mkdir()
-    users.touch()
-    units = {"recover": written("guard_unit"), "user": written("first_boot_unit")}
-    users.write_text("ordinary:x:999:999::/:/bin/false\n")
-    units["least"] = written("first_boot_unit")
-    return {name: text.replace(str(image), "") for name, text in units.items()}
 
 
 def test_no_unit_is_exposed_more_than_a_service(machine: Machine) -> None:

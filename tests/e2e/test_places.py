@@ -9,6 +9,7 @@ import pytest
 from everywhere import everywhere
 from installkit import Spec, but, write_bundle
 from targetkit import WEB, Target, changes, good, ready
+from waiting import until
 
 from bundler.machine import Machine, rootfs
 
@@ -220,6 +221,61 @@ def test_an_image_gets_user_and_secrets_at_its_first_boot(tmp_path: Path, suite:
         assert target.sh("find /etc/systemd/system -name 'hello*'") == ""
 
 
+# Fails until there is a file that only the admin can make.
+UNREADY = '#!/bin/sh\necho run >>"$STATE_DIRECTORY/runs"\n[ -e /etc/ready ]\n'
+HOOKED = Spec(hooks=(("before-switch", UNREADY),))
+
+
+@pytest.fixture
+def held(tmp_path: Path) -> Iterator[Target]:
+    """The first boot of an image, at which a hook has failed."""
+    system = rootfs("bookworm", include=("busybox",))
+    state = into_image(system, write_bundle(HOOKED, tmp_path / "bundle"), tmp_path)
+    with Machine(system, state=state) as machine:
+        target = Target(machine, tmp_path)
+        assert until(lambda: is_active(target, "hello-first-boot") == "failed")
+        yield target
+
+
+def is_active(target: Target, unit: str) -> str:
+    return target.machine.run("systemctl", "is-active", unit).stdout.strip()
+
+
+def runs(target: Target) -> int:
+    return target.sh("cat /var/lib/hello/runs").count("run")
+
+
+def is_told(target: Target) -> bool:
+    told = target.manage("status")
+    return told.status == 3 and "to run it again: systemctl start hello-first-boot" in told.stdout
+
+
+def test_a_hook_that_fails_at_the_first_boot_holds_the_services_back(held: Target) -> None:
+    assert is_told(held)
+    assert held.status()["pending"] == "first-boot"
+    assert (runs(held), is_active(held, "hello")) == (1, "inactive")
+    said = held.sh("journalctl -u hello-first-boot -o cat --no-pager")
+    assert "it runs again at the next boot, or: systemctl start hello-first-boot" in said
+    assert held.machine.run("systemctl", "start", "hello-first-boot").status != 0
+    assert (runs(held), is_active(held, "hello"), is_told(held)) == (2, "inactive", True)
+    held.sh("touch /etc/ready; systemctl start hello-first-boot")
+    assert until(lambda: is_active(held, "hello") == "active")
+    assert (held.status()["healthy"], runs(held)) == (True, 3)
+    held.machine.reboot()
+    assert until(lambda: is_active(held, "hello") == "active")
+    assert runs(held) == 3  # done once for all
+
+
+def test_it_runs_again_at_the_next_boot_or_with_another_bundle(held: Target) -> None:
+    held.machine.reboot()
+    assert until(lambda: is_active(held, "hello-first-boot") == "failed")
+    assert (runs(held), is_active(held, "hello"), is_told(held)) == (2, "inactive", True)
+    failed = held.install(but(HOOKED, version="2.0"))
+    assert (failed.status, is_active(held, "hello"), is_told(held)) == (16, "inactive", True), failed.stderr
+    good(held, but(HOOKED, version="3.0", hooks=()))
+    assert (is_active(held, "hello"), held.status()["healthy"]) == ("active", True)
+
+
 def test_an_image_opens_its_sockets_at_its_first_boot(tmp_path: Path) -> None:
     spec = Spec(
         services=("web",), tables='[services.web]\ncommand = ["serve"]\nsocket = "{runtime}/web.sock"\nretry = false\n'
@@ -231,6 +287,33 @@ def test_an_image_opens_its_sockets_at_its_first_boot(tmp_path: Path) -> None:
         assert target.sh("systemctl is-active web.socket web") == "active\nactive"
         assert target.sh("stat -c '%U %a' /run/web/web.sock") == "hello 660"
         assert target.sh("systemctl show -p NRestarts --value web") == "0"
+
+
+def test_in_an_image_all_of_an_install_section_is_linked(target: Target) -> None:
+    overrides = (
+        'WantedBy = "graphical.target"\nRequiredBy = "a.target b.target"\nUpheldBy = "c.target"\n'
+        'Alias = "greeter.service"\nAlso = "cron.service"\n'
+    )
+    table = '[services.hello]\ncommand = ["serve"]\nretry = false\n'
+    spec = but(Spec(), tables=f"{table}[services.hello.unit.Install]\n{overrides}")
+    target.sh("mkdir -p /root/image/usr/bin /root/image/etc /root/image/var/lib; cp /etc/os-release /root/image/etc")
+    done = target.install(spec, "--root", "/root/image")
+    assert (done.status, "cron.service, which is to be enabled with hello.service, is not" in done.stderr) == (0, True)
+    listing = "cd /root/image/etc/systemd/system; find . -type l | grep -v first-boot | sort"
+    assert target.sh(listing).split() == [
+        "./a.target.requires/hello.service",
+        "./b.target.requires/hello.service",
+        "./c.target.upholds/hello.service",
+        "./graphical.target.wants/hello.service",
+        "./greeter.service",
+        "./multi-user.target.wants/hello.service",
+    ]
+    other = spec.tables.replace("services.hello", "services.other")
+    done = target.install(but(spec, version="2.0", services=("other",), tables=other), "--root", "/root/image")
+    assert done.status == 0, done.stderr
+    assert "hello.service" not in target.sh(listing)
+    assert target.sh("readlink /root/image/etc/systemd/system/greeter.service").endswith("/other.service")
+    target.sh("rm -r /root/image")
 
 
 def into_image(system: Path, bundle: Path, room: Path) -> Path:

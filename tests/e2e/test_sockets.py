@@ -239,6 +239,28 @@ def test_what_the_admin_stopped_is_opened_by_nobody(target: Target) -> None:
     assert state(target, "web.socket", "web") == ["active", "active"]
 
 
+def test_an_uninstall_leaves_nothing_in_run_and_keeps_the_state(target: Target) -> None:
+    good(target, SPEC)
+    target.sh("touch /run/api/more; echo x >/var/lib/hello/kept; mkdir /run/apiary")
+    assert target.manage("uninstall").status == 0
+    assert target.sh("ls -d /run/web* /run/api* 2>/dev/null || :") == "/run/apiary"
+    assert target.sh("cat /var/lib/hello/kept; rmdir /run/apiary") == "x"
+    good(target, SPEC)
+
+
+def test_overrides_of_a_socket_reach_the_kernel(target: Target) -> None:
+    lines = "[services.web.unit.Socket]\nBacklog = 7\nKeepAlive = true\n"
+    good(target, SPEC)
+    good(target, but(SECOND, tables=SPEC.tables + lines))  # its section has changed: it is opened anew
+    assert shown(target, "web.socket", "Backlog") == "7"
+    assert target.sh("systemctl show -p KeepAlive --value web.socket") == "yes"
+    assert answers(target, 80)
+    verified = target.machine.run("systemd-analyze", "verify", f"{UNITS}/web.socket")
+    assert (verified.status, verified.stdout + verified.stderr) == (0, "")
+    good(target, SPEC)
+    assert shown(target, "web.socket", "Backlog") == "4096"
+
+
 def test_who_else_has_the_address(target: Target) -> None:
     target.sh("systemd-run -q --unit=other --socket-property=ListenStream=127.0.0.1:80 true")
     refused = target.install(SPEC)

@@ -148,7 +148,9 @@ def _values() -> st.SearchStrategy[Any]:
     seeds = ("+/bin/sh -c 'x $A' ; {app}/x", "-@python x", "%h/x", "A=b 'c d'", "~@system-service", "5min", "a b:c")
     value = texts_like(*seeds).map(lambda data: data.decode("utf-8", "replace"))
     return st.lists(
-        st.tuples(st.sampled_from(["Service", "Unit", "Timer", "Install"]), st.sampled_from(DIRECTIVES), value),
+        st.tuples(
+            st.sampled_from(["Service", "Unit", "Socket", "Timer", "Install"]), st.sampled_from(DIRECTIVES), value
+        ),
         min_size=1,
         max_size=3,
     )

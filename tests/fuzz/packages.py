@@ -5,6 +5,7 @@ from __future__ import annotations
 import asyncio
 import atexit
 import functools
+import io
 import json
 import shutil
 import tempfile
@@ -25,7 +26,7 @@ from bundler.fetch.channels import Access
 from bundler.fetch.condafile import NotAPackage, unpackable
 from bundler.wheels.install import contents, install_wheels, plan_wheel
 from bundler.wheels.python import Python
-from bundler.wheels.read import read_wheel
+from bundler.wheels.read import metadata_of, read_wheel
 
 __all__ = ["TARGETS"]
 
@@ -134,6 +135,11 @@ def _wheel(data: bytes, room: Path) -> None:
     assert written <= set(plan.files), written ^ set(plan.files)
 
 
+def _piece_of_wheel(data: bytes, room: Path) -> None:
+    """What is read of a wheel that lies on a server."""
+    metadata_of(io.BytesIO(data))
+
+
 def _wheel_with(data: dict[str, bytes], room: Path) -> None:
     """A whole zip file with changes to what it says of itself."""
     path = room / "made.whl"
@@ -200,6 +206,11 @@ TARGETS = (
     Target(name=".tar.bz2", inputs=st.deferred(lambda: bytes_like(_archive(".tar.bz2"))), run=_conda(".tar.bz2")),
     Target(name="info", inputs=st.tuples(_json(INDEX), _json(PATHS), _json(LINK)), run=_info),
     Target(name="wheel", inputs=st.deferred(lambda: bytes_like(next(_made().glob("*.whl")).read_bytes())), run=_wheel),
+    Target(
+        name="a wheel on a server",
+        inputs=st.deferred(lambda: bytes_like(next(_made().glob("*.whl")).read_bytes())),
+        run=_piece_of_wheel,
+    ),
     Target(name="METADATA and RECORD", inputs=st.deferred(_said), run=_wheel_with),
     Target(name="repodata.json", inputs=st.deferred(lambda: _json(_repodata_seed())), run=_repodata),
 )

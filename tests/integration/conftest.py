@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 import pytest
-from pipkit import Project, make_channel
+from pipkit import Project, listen, make_channel
 from pypikit import serve_index
 
 if TYPE_CHECKING:
@@ -32,3 +32,9 @@ def pypi(tmp_path: Path) -> Iterator[Index]:
 def project(tmp_path: Path, channel: Path, pypi: Index, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
     return Project.make(tmp_path / "project", channel, pypi)
+
+
+@pytest.fixture
+def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
+    """What conda-lock is started for, in order."""
+    return listen(monkeypatch)

@@ -20,6 +20,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import rattler
+import yaml
 from conda_package_streaming.extract import extract
 from conda_package_streaming.package_streaming import stream_conda_component
 from examplekit import examples_channel
@@ -380,6 +381,14 @@ class TestExamples:
     def test_an_extra_of_a_dependency_is_there_too(self) -> None:
         found = {record.name.normalized for record in solve(examples_channel(), "jupyter_server", "ipykernel")}
         assert {"jsonschema", "webcolors", "fqdn", "tinycss2", "python-fastjsonschema", "pyzmq"} <= found
+
+    def test_what_the_celery_example_names_is_all_that_it_imports(self, tmp_path: Path) -> None:
+        """Its client for redis is an extra, of which conda knows nothing."""
+        prefix = tmp_path / "env"
+        wanted = yaml.safe_load((CHECKOUT / "examples/celery/environment.yml").read_text())["dependencies"]
+        records = solve(examples_channel(), *wanted)
+        asyncio.run(rattler.install(records, prefix, cache_dir=tmp_path / "cache", show_progress=False))
+        assert output(prefix / "bin/python", "-I", "-c", "import kombu.transport.redis; print('all')") == "all\n"
 
     def test_erlang_runs_where_it_was_put_and_brings_its_libraries(self, tmp_path: Path) -> None:
         prefix = tmp_path / "env"

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 import subprocess
 import sys
 import tarfile
@@ -241,14 +242,21 @@ def test_an_output_directory_that_cannot_be_made(project: Path) -> None:
     assert "Traceback" not in done.stderr
 
 
-def test_sigterm_leaves_nothing_behind(project: Path, tmp_path_factory: pytest.TempPathFactory) -> None:
-    """A cancelled CI job: temporary directories go, nothing gets a final name."""
+@pytest.mark.parametrize(("number", "status"), [(signal.SIGTERM, 143), (signal.SIGINT, 130)])
+def test_what_is_ended_leaves_nothing_behind(
+    project: Path, tmp_path_factory: pytest.TempPathFactory, number: signal.Signals, status: int
+) -> None:
+    """A cancelled CI job, or Ctrl-C: temporary directories go, nothing gets a final name, and there is no traceback."""
     temporary = tmp_path_factory.mktemp("tmpdir")
-    words = [sys.executable, "-m", "bundler", "build", "."]
-    process = subprocess.Popen(words, cwd=project, env=os.environ | {"TMPDIR": str(temporary)})
+    # Where the tests run in the background of a script, SIGINT is ignored.
+    words = ["env", "--default-signal=INT", sys.executable, "-m", "bundler", "build", "."]
+    env = os.environ | {"TMPDIR": str(temporary)}
+    process = subprocess.Popen(words, cwd=project, env=env, stderr=subprocess.PIPE, text=True)
     while not list(temporary.iterdir()):
         time.sleep(0.02)
-    process.terminate()
-    assert process.wait(30) == 143
+    process.send_signal(number)
+    _, said = process.communicate(timeout=30)
+    assert process.returncode == status
+    assert "Traceback" not in said
     assert list(temporary.iterdir()) == []
-    assert not (project / "conda-lock.yml").exists()
+    assert {path.name for path in project.iterdir()} == {"bundle.toml", "environment.yml"}

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.filterwarnings("ignore")  # conda-lock's own, of what it brings along
 C = "channels: [https://h/c]\n"
+CHANNELS = ("https://h/c", "https://h/c/d/e", "conda-forge", "conda-forge/label/dev")
 TWO = f"{C}dependencies:\n- a\n- b\n"
 
 READ = [
@@ -35,7 +36,9 @@ READ = [
     (f"{C}dependencies: [a, b]", ["a", "b"]),
     (f'{C}dependencies: ["", a, ~, {{pip: }}, "b"]', ["a", "b"]),
     (f'{C}dependencies:\n- a\n- ""\n-\n- pip:\n- b\n', ["a", "b"]),
-    (f"{C}dependencies:\n- a\t\n- b\n".replace("\t", ""), ["a", "b"]),
+    (f"{C}dependencies:\n- a\t\n- b\t\t>=1\t# x\n", ["a", "b >=1"]),
+    (f"{C}dependencies:\n- a\t# [win]\n- b\t# [linux]\n", ["b"]),
+    (f"{C}dependencies:\n- a # \ta tab\n- b\n", ["a", "b"]),
     # YAML's own means
     (f"x-all: &all [a, 'b[build_number=2]']\n{C}dependencies: *all\n", ["a", 'b[build_number="==2"]']),
     ("base: &base {channels: [https://h/c], dependencies: [a, b]}\n<<: *base\n", ["a", "b"]),
@@ -54,6 +57,13 @@ READ = [
         f"{C}dependencies: [https://h/c/linux-64/a-1.0-h_0.conda]\n",
         ['a ==1.0 h_0[channel="https://h/c/", subdir="linux-64"]'],
     ),
+    (
+        f"{C}dependencies: [https://h/c/linux-64/a-1-0.conda, https://h/c/noarch/b-2-0.conda]\n",
+        ['a ==1 0[channel="https://h/c/", subdir="linux-64"]', 'b ==2 0[channel="https://h/c/", subdir="noarch"]'],
+    ),
+    ("channels: [https://h/c/d/e]\ndependencies: ['https://h/c/d/e::a >=1']\n", ['a >=1[channel="https://h/c/d/e/"]']),
+    ("channels: [https://h/c]\ndependencies: ['https://h/c/::a']\n", ['a[channel="https://h/c/"]']),
+    (f"{C}dependencies: [a_b, a-b 1.*, a.b, A_B]\n", ["a_b", "a-b 1.*", "a.b"]),
     (f"{C}dependencies: ['a[channel=https://h/c, version=1]']\n", ['a ==1[channel="https://h/c/"]']),
     (f"{C}dependencies:\n- a[version='>=1', extras=[x, y], flags=[cuda]]\n", ["a >=1[extras=[x, y], flags=[cuda]]"]),
     (f"{C}dependencies:\n- a[when='__cuda']\n- b[license=MIT]\n", ['a[when="__cuda"]', 'b[license="MIT"]']),
@@ -77,6 +87,12 @@ REFUSED = [
     (TWO.encode("utf-32"), "is not UTF-8, but UTF-32"),
     (f"# caf\xe9\n{TWO}".encode("latin-1"), "is not UTF-8, but another encoding"),
     (f"{C}dependencies:\n\t- a\n", "YAML takes no tabs"),
+    (f"{C}dependencies:\n-\ta\n", "YAML takes no tabs"),
+    (f"{C}dependencies:\n- a # [win]\n- b # [osx]\n", "names no package for linux-64, as selectors leave out all"),
+    (f"{C}dependencies: [{{}}]\n", "entry 1 of `dependencies:` is an empty mapping"),
+    (f"{C}dependencies: [conda-forge:a >=1]\n", "has a single colon; write `conda-forge::a >=1`"),
+    (f"{C}dependencies: ['conda-forge: a']\n", "write `conda-forge::a`"),
+    (f"{C}dependencies: [a===1.2]\n", "has `===`, which is pip's; write `a==1.2`"),
     (f"{C}dependencies:\n-a\n-b\n", "not YAML"),
     (f"{TWO}---\n{TWO}", "holds several YAML documents"),
     (f"{TWO}dependencies: [c]\n", "has `dependencies:` in lines 2 and 5"),
@@ -134,7 +150,7 @@ def test_what_reaches_the_solver(tmp_path: Path, text: str, specs: list[str]) ->
     read = parse_environment_file(path, ["linux-64"], str(names)).dependencies["linux-64"]
     given = [_to_match_spec(one.name, one.version, one.build, one.conda_channel) for one in read]
     whole = {name: str(spec.whole) for name, spec in environment.long_specs("linux-64").items()}
-    sources = [find_source(channel, {}, ANYHOW) for channel in ("https://h/c", "conda-forge", "conda-forge/label/dev")]
+    sources = [find_source(channel, {}, ANYHOW) for channel in CHANNELS]
     assert list(dict.fromkeys(map(str, whole_specs(given, whole, sources)))) == specs
 
 
@@ -148,6 +164,19 @@ def test_what_is_refused(tmp_path: Path, text: str | bytes, sentence: str) -> No
     said = refused.value.format_message()
     assert said.startswith(f"{path}: ")
     assert sentence in said
+
+
+def test_a_platform_for_which_nothing_is_left(tmp_path: Path) -> None:
+    path = tmp_path / "environment.yml"
+    path.write_text(f"{C}dependencies:\n- a # [linux64]\n- b # [win]\n")
+    with pytest.raises(ConfigError, match="names no package for linux-aarch64, as selectors leave out all"):
+        check_environment([path], ("linux-64", "linux-aarch64"))
+
+
+def test_channels_of_nothing_are_none(tmp_path: Path) -> None:
+    path = tmp_path / "environment.yml"
+    path.write_text("channels:\ndependencies: [a]\n")
+    assert check_environment([path], ("linux-64",), default="https://h/c").overrides == ("https://h/c",)
 
 
 @pytest.mark.parametrize(

@@ -15,7 +15,7 @@ from prefixkit import Steps
 from tinychannel import index, make_package
 
 from bundler.errors import LockError
-from bundler.lock import condalock
+from bundler.lock import runner
 from bundler.lock.condalock import LockRequest, write_lockfile
 
 pytestmark = [pytest.mark.network, pytest.mark.usefixtures("own_cache")]
@@ -71,7 +71,7 @@ def test_what_conda_lock_warns_of_is_told(tmp_path: Path, monkeypatch: pytest.Mo
     real = Path(sys.executable).with_name("conda-lock")
     warning.write_text(f'#!/bin/sh\necho WARNING:conda_lock.conda_solver:mind the gap >&2\nexec {real} "$@"\n')
     warning.chmod(0o755)
-    monkeypatch.setattr(condalock, "_conda_lock_command", lambda: [str(warning)])
+    monkeypatch.setattr(runner, "conda_lock_command", lambda: [str(warning)])
     steps = Steps()
     write_lockfile(request_for(tmp_path, (tmp_path / "channel").as_uri()), steps)
     assert "note: conda-lock warns: mind the gap" in steps.told

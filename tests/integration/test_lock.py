@@ -25,7 +25,7 @@ from tinychannel import index, make_package
 from bundler.config.platforms import PlatformTable
 from bundler.errors import BundlerError, ConfigError, LockError, MissingToolError
 from bundler.fetch.channels import Access
-from bundler.lock import condalock
+from bundler.lock import runner
 from bundler.lock.condalock import LockRequest, read_lock, write_lockfile
 from bundler.lock.external import find_solver
 from bundler.lock.freshness import Freshness, freshness, is_fresh
@@ -618,7 +618,7 @@ def test_conda_lock_is_not_asked_whatever_the_caches_hold(
 ) -> None:
     """Whether a lockfile is fresh is known without it: fresh, and stale by whatever has changed."""
     project.lock()
-    monkeypatch.setattr(condalock, "_conda_lock_command", lambda: ["false"])
+    monkeypatch.setattr(runner, "conda_lock_command", lambda: ["false"])
     monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "empty"))
     read = list[Path]()
     plain = Path.read_bytes
@@ -653,7 +653,7 @@ def test_what_is_written_in_an_unknown_way_conda_lock_is_asked(
     """And not twice, while nothing changes that it reads."""
     project.asks_for("app[version='>=0|>=9']").lock()
     assert is_fresh(project.request)
-    monkeypatch.setattr(condalock, "_conda_lock_command", lambda: ["false"])
+    monkeypatch.setattr(runner, "conda_lock_command", lambda: ["false"])
     assert is_fresh(project.request), "its answer is kept"
     for file in (project.environment, project.lockfile):
         before = file.read_bytes()

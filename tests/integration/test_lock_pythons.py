@@ -3,14 +3,17 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING
+import random
+from typing import TYPE_CHECKING, Any
 
+import pypikit
 import pytest
 from pypikit import make_wheel
 from questionkit import Asker, encrypted
 
 from bundler.fetch.channels import Access
 from bundler.lock.pythons import Asker as PythonAsker
+from bundler.lock.unify import LockedWheel
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -59,10 +62,41 @@ def test_what_an_index_says_is_asked_for_once(asker: Asker, pypi: Index) -> None
     assert "app 1.0 is for Python <3.11" in asker.fails("app"), "another file of the same name"
 
 
-def test_of_an_index_without_metadata_files_nothing_is_known(asker: Asker, pypi: Index) -> None:
+def test_of_an_index_without_metadata_files_or_pieces_nothing_is_known(asker: Asker, pypi: Index) -> None:
     pypi.metadata = False
     make_wheel(pypi.directory, "app", "1.0", requires_python="<3.11")
     assert asker.files("app") == ["app-1.0-py3-none-any.whl"]
+
+
+def test_of_an_index_without_metadata_files_a_piece_of_the_wheel_is_read(asker: Asker, pypi: Index) -> None:
+    pypi.metadata, pypi.pieces = False, True
+    bulk = random.Random(0).randbytes(3_000_000)
+    for version, python in (("1.0", ">=3.8"), ("2.0", "<3.11")):
+        make_wheel(pypi.directory, "app", version, requires_python=python, files={"app/bulk": bulk})
+    assert asker.files("app") == ["app-1.0-py3-none-any.whl"]
+    assert pypi.sent < 1_000_000
+
+
+@pytest.mark.parametrize("said", ["", "bytes 0-9/10", "bytes 5-1/10", "bytes */10", f"bytes 0-{10**14}/{10**14 + 1}"])
+def test_pieces_that_are_none(asker: Asker, pypi: Index, monkeypatch: pytest.MonkeyPatch, said: str) -> None:
+    """What a server makes of a question for a piece does not decide whether a wheel can be locked."""
+    pypi.metadata = False
+    make_wheel(pypi.directory, "app", "1.0", requires_python="<3.11")
+    found = LockedWheel(name="app", version="1.0", url=f"{pypi.url()}/../files/app-1.0-py3-none-any.whl", sha256=None)
+    told = []
+
+    def answer(handler: Any, content: bytes) -> None:
+        told.append(handler.headers["Range"])
+        handler.send_response(206)
+        handler.send_header("Content-Range", said)
+        handler.send_header("Content-Length", "4")
+        handler.end_headers()
+        handler.wfile.write(b"abcd")
+
+    monkeypatch.setattr(pypikit._Handler, "_file", answer)
+    own = PythonAsker(access=Access(retries=0), directory=asker.directory, where="here", check=lambda _: None)
+    assert own.asked_for([found]) == {"app": None}
+    assert told == ["bytes=-65536"]
 
 
 def test_what_nobody_can_read_is_no_bound(asker: Asker, pypi: Index) -> None:

@@ -8,14 +8,14 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
-from pipkit import Project, listen, make_channel
+from pipkit import Project, make_channel
 from pypikit import make_wheel
 from tinychannel import index, make_package
 
 from bundler.config.servers import PlainServers
 from bundler.errors import LockError
 from bundler.fetch.channels import Access
-from bundler.lock import condalock, replay
+from bundler.lock import replay, runner
 from bundler.lock.condalock import LockRequest, write_lockfile
 from bundler.progress import QuietProgress
 from bundler.resources import cache_dir
@@ -50,12 +50,6 @@ def channel(tmp_path: Path) -> Path:
 @pytest.fixture(autouse=True)
 def _app(pypi: Index) -> None:
     make_wheel(pypi.directory, "app", "1.0")
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What conda-lock is started for, in order."""
-    return listen(monkeypatch)
 
 
 def locked(request: LockRequest, **options: Any) -> tuple[bytes, list[str]]:
@@ -116,7 +110,7 @@ def test_what_conda_lock_warned_of_is_told_again(
     project: Project, started: list[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     plain(project)
-    monkeypatch.setattr(condalock, "conda_lock_warnings", lambda _: ("leaf is old",))
+    monkeypatch.setattr(runner, "conda_lock_warnings", lambda _: ("leaf is old",))
     first = locked(project.request())
     assert "note: conda-lock warns: leaf is old" in first[1]
     assert locked(project.request()) == first

@@ -8,7 +8,7 @@ from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 import pytest
-from pipkit import Project, conda_lock_calls_it_fresh, listen
+from pipkit import Project, conda_lock_calls_it_fresh
 from pypikit import make_wheel
 
 from bundler.lock import condalock, rendered
@@ -26,12 +26,6 @@ pytestmark = pytest.mark.network
 @pytest.fixture(autouse=True)
 def _app(pypi: Index) -> None:
     make_wheel(pypi.directory, "app", "1.0")
-
-
-@pytest.fixture
-def started(monkeypatch: pytest.MonkeyPatch) -> list[str]:
-    """What conda-lock is started for, in order."""
-    return listen(monkeypatch)
 
 
 def test_conda_lock_is_started_once(project: Project, started: list[str]) -> None:

@@ -71,9 +71,22 @@ def test_what_was_built_is_right(bundles: dict[str, Path], form: str) -> None:
     assert (report["verified"], report["form"], report["name"]) == (True, form, "small")
     seen = [check["name"] for check in report["checks"]]
     sidecar = [] if form == "dir" else [f"{TOP}.{form}.sha256"]
-    assert seen == [*sidecar, "SHA256SUMS", "install.sh", "programs", "payload.tar.gz", "tree"]
+    assert seen == [*sidecar, "SHA256SUMS", "install.sh", "programs", "units", "payload.tar.gz", "tree"]
     assert report["programs_compared"]
     assert report["not_compared"] == ["conda-lock.yml", "config/", "manifest.json", "units/"]
+
+
+def test_what_units_run_as_root_is_told_and_nothing_is_hidden_in_them(bundle: Path) -> None:
+    """Digests speak for a command line that somebody has put there, too."""
+    unit = next(path for path in sorted((bundle / "units").glob("*.service")) if "\nUser=small\n" in path.read_text())
+    text = unit.read_text()
+    unit.write_text(text.replace("\nUser=", "\nExecStartPre=+/bin/sh -c id\nUser=", 1))
+    reseal(bundle)
+    told = {check.name: check.detail for check in verify(bundle, QUIET).checks}["units"]
+    assert f"{unit.name}: ExecStartPre=+/bin/sh -c id" in told
+    unit.write_text(text.replace("\nUser=", "\n# a comment \\\nUser=", 1))
+    reseal(bundle)
+    assert f"units/{unit.name} is not written as conda-bundler writes units" in refused(bundle)
 
 
 @pytest.mark.parametrize("form", ["tar", "run"])

@@ -23,6 +23,7 @@ from bundler.pack.segments import Segment
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
 from bundler.wheels import install as installing
+from bundler.wheels import read as reading
 from bundler.wheels.python import glibc_of
 
 if TYPE_CHECKING:
@@ -186,6 +187,21 @@ def test_what_is_not_plain_is_refused(
     said = refused(python, wheel(tmp_path, files=files))
     assert reason in said
     assert "app-1.0-py3-none-any.whl" in said
+
+
+@pytest.mark.parametrize("name", ["METADATA", "RECORD", "WHEEL", "entry_points.txt"])
+def test_metadata_that_unpacks_to_more_than_memory_holds_is_refused(
+    python: LockedPackage, tmp_path: Path, name: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(reading, "_MOST_READ", 1 << 20)
+    path = tmp_path / "wheels" / wheel(tmp_path, files={"data": bytes(1 << 21)}).filename
+    with zipfile.ZipFile(path) as whole:
+        members = {one: whole.read(one) for one in whole.namelist()}
+    install(python, locked(path))
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as whole:
+        for one, content in ({f"app-1.0.dist-info/{name}": b""} | members).items():
+            whole.writestr(one, content + bytes((1 << 20) + 1) if one.endswith(f"/{name}") else content)
+    assert f"holds app-1.0.dist-info/{name} of more than 1 MiB" in refused(python, locked(path))
 
 
 def test_a_name_that_is_there_twice_is_refused(python: LockedPackage, tmp_path: Path) -> None:

@@ -1,4 +1,4 @@
-"""``python -m sweep [--groups a,b]``: run the sweep; 1 if something works by hand and not as a service."""
+"""``python -m sweep [--groups a,b] [--projects c,d]``: 1 if something works by hand and not as a service."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import sys
 
 from examplekit import CHECKOUT
 
-from sweep.report import faults, merged, page, read_results, write_results
+from sweep.report import RESULTS, faults, merged, page, read_results, write_results
 from sweep.run import ROOM, sweep
 from sweep.table import groups
 
@@ -16,18 +16,20 @@ def main() -> int:
     known = {group.name: group for group in groups()}
     parser = argparse.ArgumentParser(prog="make sweep")
     parser.add_argument("--groups", default=",".join(known), help=f"some of {', '.join(known)}")
-    names = parser.parse_args().groups.split(",")
+    parser.add_argument("--projects", help="of these groups, only these projects")
+    arguments = parser.parse_args()
+    names = arguments.groups.split(",")
     if unknown := [name for name in names if name not in known]:
         parser.error(f"no such group: {', '.join(unknown)}")
+    chosen = [known[name].only(arguments.projects.split(",") if arguments.projects else None) for name in names]
     ROOM.mkdir(parents=True, exist_ok=True)
-    table = CHECKOUT / "build" / "sweep.json"
-    results = read_results(table)
+    results = read_results(RESULTS)
     failed = []
-    for name in names:
-        found = sweep(known[name])
+    for group in chosen:
+        found = sweep(group)
         failed += faults(found)
-        results = merged(results, found)
-        write_results(results, table)
+        results = merged(results, found, known.values())
+        write_results(results, RESULTS)
         for one in found:
             told = f"by hand {_word(well=one.by_hand)}, as a service {_word(well=one.as_service)}"
             print(f"{one.group} {one.project} (systemd {one.systemd}): {told} {one.said}", flush=True)  # noqa: T201

@@ -1,19 +1,22 @@
-"""What a sweep has found, as JSON and as a page of the documentation; a later run of some groups adds to it."""
+"""What a sweep has found, as JSON and as a page of the documentation; a run of some leaves the others."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from sweep.run import Result
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
-    from pathlib import Path
 
-__all__ = ["faults", "merged", "page", "read_results", "write_results"]
+    from sweep.table import Group
 
+__all__ = ["RESULTS", "faults", "merged", "page", "read_results", "write_results"]
+
+RESULTS = Path(__file__).with_name("results.json")
 _HEAD = """\
 # Which projects run under our confinement
 
@@ -47,11 +50,13 @@ def write_results(results: Iterable[Result], path: Path) -> None:
     path.write_text(json.dumps([asdict(one) for one in results], indent=2) + "\n", encoding="utf-8")
 
 
-def merged(earlier: Iterable[Result], now: Iterable[Result]) -> list[Result]:
-    """Both, sorted; of a group that was run now nothing earlier stays."""
+def merged(earlier: Iterable[Result], now: Iterable[Result], groups: Iterable[Group]) -> list[Result]:
+    """Both, sorted; of a project that was run now nothing earlier stays, nor of one that is in no group any more."""
     new = list(now)
-    again = {one.group for one in new}
-    kept = [one for one in earlier if one.group not in again]
+    left = {(group.name, one.name) for group in groups for one in group.projects} - {
+        (one.group, one.project) for one in new
+    }
+    kept = [one for one in earlier if (one.group, one.project) in left]
     return sorted([*kept, *new], key=lambda one: (one.group, one.project, one.systemd))
 
 

@@ -39,7 +39,17 @@ ROOM = CHECKOUT / "build" / "sweep"
 """Kept from run to run: the wheels, in uv's cache. Made anew: all else."""
 SUITES = ("bookworm", "trixie")
 """systemd 252 and 257."""
-SYSTEM = ("libatomic1", "libdbus-1-3", "libegl1", "libgl1", "libglib2.0-0", "libgomp1", "libx11-6", "libxkbcommon0")
+SYSTEM = (
+    "libatomic1",
+    "libdbus-1-3",
+    "libegl1",
+    "libgl1",
+    "libglib2.0-0",
+    "libgomp1",
+    "libgssapi-krb5-2",
+    "libx11-6",
+    "libxkbcommon0",
+)
 """Packages of Debian whose libraries wheels leave to the server; the build would have named those that are missing."""
 _SITES = "opt/sweep-sites"
 _UNITS = "/usr/local/lib/systemd/system"

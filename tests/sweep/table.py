@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import re
 import sys
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from collections.abc import Collection
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -47,6 +50,12 @@ class Group:
     @property
     def requires(self) -> tuple[str, ...]:
         return tuple(sorted({one for project in self.projects for one in project.requires}))
+
+    def only(self, names: Collection[str] | None) -> Group:
+        """The group with those of its projects that are named; with all of them unless any are."""
+        if names is None:
+            return self
+        return replace(self, projects=tuple(one for one in self.projects if one.name in names))
 
 
 def groups() -> tuple[Group, ...]:

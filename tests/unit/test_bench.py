@@ -75,21 +75,28 @@ class TestJudge:
         assert found[f"wheels of an inference API, {COLD}: seconds"].reached
         assert not found[f"wheels of an inference API, {WARM}: seconds"].reached
 
+    def test_locking_may_be_measured_alone(self) -> None:
+        many = (figures(CHECK, 9.0, cpu=0.2), figures(CHECK_LARGE, 9.0, cpu=0.3), figures(THEIR_CHECK, 9.0))
+        assert [verdict.reached for verdict in verdicts(check=result(*many)).values()] == [True, True, True]
+
     def test_the_wheels_are_what_a_lock_takes_more_than_without_them(self) -> None:
         conda = result(figures(COLD, 1, cpu=3.0), figures(THEIR_LOCK, 1, cpu=2.0))
-        web = result(figures(COLD, 1, cpu=4.0), figures(THEIR_LOCK, 1, cpu=32.0))
-        name = "wheels of a web application: our CPU time for them / conda-lock's"
-        found = verdicts(build_1x=builds(4.0), lock=conda, lock_web=web)[name]
+        api = result(figures(COLD, 1, cpu=4.0), figures(WARM, 1), figures(THEIR_LOCK, 1, cpu=32.0))
+        name = "wheels of an inference API: our CPU time for them / conda-lock's"
+        found = verdicts(build_1x=builds(4.0), lock=conda, wheels=api)[name]
         assert found.found == pytest.approx(1 / 30)
         assert found.reached
-        web = result(figures(COLD, 1, cpu=5.0), figures(THEIR_LOCK, 1, cpu=32.0))
-        assert not verdicts(build_1x=builds(4.0), lock=conda, lock_web=web)[name].reached
+        api = result(figures(COLD, 1, cpu=5.0), figures(WARM, 1), figures(THEIR_LOCK, 1, cpu=32.0))
+        assert not verdicts(build_1x=builds(4.0), lock=conda, wheels=api)[name].reached
 
-    def test_what_gave_up_is_compared_with_nothing(self) -> None:
+    def test_of_what_gave_up_the_time_until_then_counts(self) -> None:
+        """Less than all, so that the ratio is no better than it would be."""
+        conda = result(figures(COLD, 1, cpu=3.0), figures(THEIR_LOCK, 1, cpu=8.0))
         gave_up = Figures(name=THEIR_LOCK, samples=(Sample(wall=9, cpu=168, peak=1, gave_up="no"),), size=0)
-        conda = result(figures(COLD, 1, cpu=3.0), figures(THEIR_LOCK, 1, cpu=2.0))
-        found = verdicts(build_1x=builds(4.0), lock=conda, lock_web=result(figures(COLD, 1, cpu=4.0), gave_up))
-        assert not [name for name in found if "conda-lock" in name]
+        api = result(figures(COLD, 1, cpu=5.0), figures(WARM, 1), gave_up)
+        found = verdicts(build_1x=builds(4.0), lock=conda, wheels=api)
+        name = "wheels of an inference API: our CPU time for them / conda-lock's, which gives up"
+        assert found[name].found == pytest.approx(1 / 80)
 
     def test_a_rebuild_is_compared_with_the_first_build_beside_it(self) -> None:
         again = result(figures("ours, gzip, first build", 4.0), *(figures(name, 1.9) for name in AGAIN))

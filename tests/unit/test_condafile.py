@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+import bz2
+import io
 import os
+import tarfile
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
+import zstandard
 from rattler.package_streaming import extract
 from tinychannel import make_package
 from zipkit import Extra, empty, full, long, lying, none, other, rewrite, short, stump
 
+from bundler.fetch import condafile
 from bundler.fetch.condafile import NotAPackage, read_members, unpackable
 
 if TYPE_CHECKING:
@@ -118,4 +123,40 @@ def test_what_is_cut_off_changed_or_no_package_is_refused(
     ):
         archive.write_bytes(data)
         with pytest.raises(NotAPackage):
+            read_members(archive, NAMES)
+
+
+def info_part(**sizes: int) -> bytes:
+    """A tar of files below info/ that are nothing but zeros."""
+    raw = io.BytesIO()
+    with tarfile.open(fileobj=raw, mode="w") as tar:
+        for name, size in sizes.items():
+            member = tarfile.TarInfo(f"info/{name}.json")
+            member.size = size
+            tar.addfile(member, io.BytesIO(bytes(size)))
+    return raw.getvalue()
+
+
+@pytest.mark.parametrize("extension", [".conda", ".tar.bz2"])
+def test_metadata_that_unpacks_to_more_than_memory_holds_is_refused(
+    extension: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A terabyte of zeros is a file of some megabytes; what it would come to stands before it, and is not read."""
+    monkeypatch.setattr(condafile, "_MOST_SAID", 1 << 20)
+    archive = tmp_path / f"bomb-1.0-0{extension}"
+
+    def write(**sizes: int) -> None:
+        if extension == ".conda":
+            with zipfile.ZipFile(archive, "w") as whole:
+                for part in ("info", "pkg"):
+                    content = zstandard.compress(info_part(**sizes))
+                    whole.writestr(f"{part}-bomb-1.0-0.tar.zst", content)
+        else:
+            archive.write_bytes(bz2.compress(info_part(**sizes)))
+
+    write(index=1 << 19, paths=1 << 19)
+    assert len(read_members(archive, NAMES)) == 2
+    for sizes in ({"paths": (1 << 20) + 1}, {"index": 1 << 19, "paths": 1 << 20}):
+        write(**sizes)
+        with pytest.raises(NotAPackage, match=r"info/paths\.json unpacks to more than 1 MiB"):
             read_members(archive, NAMES)

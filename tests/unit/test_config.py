@@ -7,6 +7,7 @@ import pytest
 from bundler.config.project import Overrides, load_config
 from bundler.errors import ConfigError
 from bundler.fetch.channels import Access
+from bundler.target.service import make_units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -71,6 +72,16 @@ def test_a_bad_name_is_refused(project: Path, name: str) -> None:
 def test_the_name_of_a_user_that_servers_have_is_refused(project: Path, name: str) -> None:
     said = refused(project, GOOD.replace('name = "hello"', f'name = "{name}"'))
     assert f"give the bundle another name, such as my-{name}" in said
+
+
+def test_workers_that_are_to_end_soon(project: Path) -> None:
+    def head(more: str) -> tuple[tuple[str, str], ...]:
+        (project / "bundle.toml").write_text(f"{GOOD}{more}")
+        unit = make_units(load_config(project), "/opt/hello/releases/1", frozenset({"env/bin/python"}))[0]
+        return unit.sections[0].directives
+
+    assert ("X-ShortLivedWorkers", "yes") in head("short_lived_workers = true\n")
+    assert not [key for key, _ in head("") if key.startswith("X-")]
 
 
 @pytest.mark.parametrize("version", ["", "-1", "1/2", "1 2", "x" * 41, "1:2"])
@@ -141,7 +152,7 @@ def test_a_health_name_that_is_taken(project: Path) -> None:
             "Service.MemoryMx: [Service] has no directive 'MemoryMx'; did you",
         ),
         ('unit = { Service = { RequiresMountsFor = "/x" } }', "it belongs into [Unit]"),
-        ('unit = { Socket = { ListenStream = "1" } }', "hello.unit.Socket: unknown key"),
+        ('unit = { Path = { PathExists = "/x" } }', "hello.unit.Path: unknown key"),
         ('unit = { Timer = { OnCalendar = "daily" } }', "hello.unit.Timer: there is no timer without a schedule"),
         ('after = ["helo"]', "services.hello.after: there is no service 'helo'; did you mean hello?"),
         ('wants = ["other"]', "services.hello.wants: there is no service 'other'"),

@@ -11,6 +11,7 @@ import pytest
 from bundler.config.tables import LockTable
 from bundler.cooldown import as_text, date_for, parse_age
 from bundler.lock.cooldown import cutoff, cutoff_record, said_of_age
+from bundler.lock.dated import parse_date
 from bundler.lock.recorded import recorded, with_recorded
 
 if TYPE_CHECKING:
@@ -52,6 +53,8 @@ def test_an_age_is_reckoned_once(tmp_path: Path) -> None:
     assert cutoff("13d", lockfile) != {"default": DATE}, "another setting is reckoned anew"
     assert cutoff("2020-01-01", lockfile) == {"default": "2020-01-01T00:00:00Z"}
     assert cutoff(None, lockfile) == {}
+    for early in ("99999w", "0001-01-01"):
+        assert parse_date(str(cutoff(early)["default"])).year < 1000, "read again as it was written"
 
 
 def test_a_lockfile_loses_what_is_not_said_any_more(tmp_path: Path) -> None:

@@ -68,7 +68,8 @@ def test_an_environments_own_is_taken_as_it_is_there(tmp_path: Path) -> None:
 
 def test_there_may_be_none(tmp_path: Path) -> None:
     wheel = entry("zstd", manager="pip", url="https://files.example/packages/zstd-1.0-py3-none-any.whl")
-    path = lockfile(tmp_path / "conda-lock.yml", entry("app"), wheel, ZSTD | {"platform": "linux-aarch64"})
+    other = ZSTD | {"platform": "linux-aarch64", "url": ZSTD["url"].replace("linux-64", "linux-aarch64")}
+    path = lockfile(tmp_path / "conda-lock.yml", entry("app"), wheel, other)
     assert locked_decompressor(read_lock(path, "linux-64")) is None
 
 

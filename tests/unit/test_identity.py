@@ -53,7 +53,7 @@ VALUES: tuple[Any, ...] = (
     *("none", "sname", "flexible", "install", "base32", "credential", "follow", "x86_64_v3", "10.0.0.7", "3d"),
     *("http://127.0.0.1:9/", "127.0.0.1:9"),
     *(["other"], [443], ["linux-aarch64"], ["10.0.0.0/8"], {"OTHER": "x"}, {"lib/x": "optional"}),
-    *({"LimitNOFILE": "9"}, {"After": "x"}, {"OnBootSec": "9"}, {"Alias": "x.service"}),
+    *({"LimitNOFILE": "9"}, {"After": "x"}, {"OnBootSec": "9"}, {"Alias": "x.service"}, {"Backlog": "9"}),
     *({"https://a.example": ["https://b.example"]}, {"other": {"command": ["x"]}}, {"OTHER": {"bytes": 16}}),
     *({PLATFORM: {}}, {"app": "src"}, {"on_calendar": "weekly"}, {"tcp": "127.0.0.1:9"}),
 )

@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
+import yaml
 
 from bundler.errors import BundlerError, ConfigError, LockError
 from bundler.lock.lockfile import LockedPackage, locked_categories, locked_platforms, read_lock
@@ -238,6 +239,36 @@ version: 1
     assert (zlib.md5, zlib.sha256, zlib.depends) == (MD5, None, ())
 
 
+def test_a_name_that_is_there_twice_is_refused(tmp_path: Path) -> None:
+    """As when a merge leaves both sides: neither may be taken silently. In several categories it is the same one."""
+    path = tmp_path / "conda-lock.yml"
+    entry = {
+        "name": "zlib",
+        "version": "1.3",
+        "manager": "conda",
+        "platform": "linux-64",
+        "url": "https://127.0.0.1/c/linux-64/zlib-1.3-0.conda",
+        "hash": {"sha256": SHA256},
+        "optional": False,
+    }
+    newer = {**entry, "version": "1.4", "url": str(entry["url"]).replace("1.3", "1.4")}
+
+    def locked(*entries: dict[str, Any]) -> list[str]:
+        metadata = {"platforms": ["linux-64", "osx-64"]}
+        path.write_text(yaml.safe_dump({"version": 1, "metadata": metadata, "package": list(entries)}))
+        return [package.version for package in read_lock(path, "linux-64").packages]
+
+    assert locked(entry, {**entry, "category": "dev"}) == ["1.3"]
+    for_mac = {**newer, "platform": "osx-64", "url": str(newer["url"]).replace("linux-64", "osx-64")}
+    assert locked(entry, for_mac) == ["1.3"]
+    with pytest.raises(LockError, match=r"zlib twice for linux-64, as zlib-1\.3-0\.conda and as zlib-1\.4-0\.conda"):
+        locked(entry, newer)
+    with pytest.raises(LockError, match=r"and as zlib-1\.3-0\.conda with another sha256"):
+        locked(entry, {**entry, "hash": {"sha256": "0" * 64}})
+    with pytest.raises(LockError, match=r"osx-64/zlib-1\.4-0\.conda is not for linux-64"):
+        locked({**for_mac, "platform": "linux-64"})
+
+
 def test_a_lockfile_of_before_conda_lock_1_is_to_be_locked_again(tmp_path: Path) -> None:
     path = tmp_path / "conda-lock.yml"
     path.write_text(filled(LOCKFILE.replace("  optional: false\n", "", 1)))
@@ -266,6 +297,7 @@ def test_a_lockfile_of_before_conda_lock_1_is_to_be_locked_again(tmp_path: Path)
         ("https://127.0.0.1/files", "ftp://127.0.0.1/files", "neither http, https nor file"),
         ("https://127.0.0.1/files", "file://127.0.0.1/files", "is not the URL of a file"),
         ("https://127.0.0.1/files", "https://127.0.0.1:70000/files", "is not the URL of a file"),
+        ("files/app-2.0-py3-none-any.whl", "files/app-2.0-py3-none-any.whl#sha256=x", "is not the URL of a file"),
         ("linux-64/zlib-1.10-hb9d3cd8_0.conda", "noarch/...conda", r"is not a file \.conda"),
         ("linux-64/zlib-1.10-hb9d3cd8_0.conda", "noarch/..", "leads out of its own directory"),
         ("linux-64/zlib-1.10-hb9d3cd8_0.conda", "linux-64/zlib-1.10-$TOKEN.conda", r"is not a file \.conda"),

@@ -147,6 +147,10 @@ def test_what_is_no_wheel_is_refused_or_injected(tmp_path: Path, place: dict[str
         ({**ZLIB, "sha256": None, "md5": None}, "zlib: it has no sha256"),
         ({**ZLIB, "sha256": "../../OUTSIDE/dir"}, "zlib: '../../OUTSIDE/dir' is not a sha256"),
         ({**ZLIB, "md5": "x"}, "zlib: 'x' is not an md5"),
+        (
+            {**ZLIB, "conda": f"{C}/osx-64/zlib-1.3-h1_0.conda"},
+            "osx-64/zlib-1.3-h1_0.conda is not for linux-64",
+        ),
         ({**ZLIB, "name": "openssl"}, "openssl: zlib-1.3-h1_0.conda is not a file of openssl 1.3"),
         ({**ZLIB, "name": "a\x1b[31m"}, r"'a\x1b[31m' is not the name of a package"),
         ({**ZLIB, "depends": ["x\n\x1b"]}, "is not a dependency"),
@@ -171,6 +175,25 @@ def test_what_is_wrong_with_an_entry_is_said(tmp_path: Path, entry: dict[str, An
     assert sentence in said
     assert "s3cret" not in said
     assert "\x1b" not in said
+
+
+def test_what_a_pixi_lock_says_twice(tmp_path: Path) -> None:
+    path, place = tmp_path / "pixi.lock", str(ZLIB["conda"])
+    assert f"says two things of '{place}'" in fails(
+        write(path, pixi(6, [ZLIB, {**ZLIB, "md5": "0" * 32}], default=[place]))
+    )
+    other = place.replace("1.3", "1.4")
+    said = fails(write(path, pixi(6, [ZLIB, {**ZLIB, "conda": other}], default=[place, other])))
+    assert "zlib: is there twice, as zlib-1.3-h1_0.conda and as zlib-1.4-h1_0.conda" in said
+    write(path, pixi(6, [ZLIB, ZLIB], default=[place, place]))
+    assert len(read_lock(Lockfiles.of(path), "linux-64").packages) == 1
+
+
+def test_a_mark_of_utf_8_is_no_part_of_an_explicit_file(tmp_path: Path) -> None:
+    """Windows' shells write one."""
+    path = write(tmp_path / "some.lock", f"\ufeff@EXPLICIT\n{C}/linux-64/zlib-1.3-h1_0.conda#{SHA}\n")
+    assert kind_of(path) is EXPLICIT
+    assert [one.name for one in read_lock(Lockfiles.of(path), "linux-64").packages] == ["zlib"]
 
 
 def test_a_variable_stands_for_a_credential(tmp_path: Path) -> None:
@@ -248,7 +271,7 @@ def test_explicit_files_of_several_platforms(tmp_path: Path) -> None:
         (f"{C}/linux-64/zlib-1.3-0.conda", "zlib: it has no sha256"),
         (f"{C}/linux-64/zlib-1.3-0.conda#sha256:xyz", "'sha256:xyz' is neither a sha256 nor an md5"),
         (f"{C}/osx-64/zlib-1.3-0.conda#{SHA}", "is not for linux-64"),
-        (f"http://x.example/linux-64/../zlib-1.3-0.conda#{SHA}", "is not for linux-64"),
+        (f"http://x.example/linux-64/../zlib-1.3-0.conda#{SHA}", "leads out of its own directory"),
         (f"/srv/linux-64/zlib-1.3-0.conda#{SHA}", "is not the URL of a file"),
         (f"zlib=1.3=0#{SHA}", "is not the URL of a conda package"),
         (f"{C}/linux-64/zlib-1.3-0.conda#{SHA}\n{C}/linux-64/zlib-1.4-0.conda#{SHA}", "zlib: is there twice"),

@@ -202,6 +202,18 @@ def test_what_is_wrong_with_a_pylock_is_said(
     assert "\x1b" not in said
 
 
+def test_the_version_of_an_archive_is_that_of_its_name(pylock: Project) -> None:
+    """PEP 751: a package that is named by a URL need not have one. A file may begin with a mark of UTF-8."""
+    archive = f'archive = {{ url = "{FILES}/a-1.0-py3-none-any.whl", hashes = {{ sha256 = "{SHA}" }} }}\n'
+    pylock.read(f'\ufeff{PYLOCK}[[packages]]\nname = "a"\n{archive}')
+    assert [one.version for one in read_lock(pylock.lockfiles(), "linux-64").packages if one.name == "a"] == ["1.0"]
+
+
+def test_the_remedy_goes_with_what_is_wrong(pylock: Project) -> None:
+    assert "Write it with the tool that did" in pylock.fails(PYLOCK + 2 * listed("a", "a-1.0-py3-none-any.whl"))
+    assert "Nobody's code is run to build a wheel" in pylock.fails(PYLOCK + listed("a", "a-1.0-cp27-cp27m-win32.whl"))
+
+
 def test_wheels_need_a_python(pylock: Project) -> None:
     pylock.conda.write_text(CONDA.format(platform="linux-64", python="3.11.7").replace("python-", "perl-"))
     assert "there is no Python for the wheels of pylock.toml" in pylock.fails(PYLOCK + "packages = []", ConfigError)

@@ -1,14 +1,17 @@
 from __future__ import annotations
 
+import os
+import stat
 from pathlib import Path
 
 import pytest
 
 from bundler.errors import ConfigError, MissingToolError, SmokeError
-from bundler.machine import rootfs
-from bundler.machine.boot import resolve_inside
+from bundler.machine import rootfs, users
 from bundler.machine.cgroups import make, parse_hierarchies, remove
+from bundler.machine.inside import read_inside, resolve_inside, write_inside
 from bundler.machine.rootfs import cache_key
+from bundler.machine.users import Users, own_users, parse_ranges
 
 HYBRID = """\
 31 23 0:28 / /sys/fs/cgroup rw,relatime - tmpfs tmpfs rw,mode=755
@@ -85,6 +88,10 @@ def test_links_are_followed_as_from_inside(tmp_path: Path, target: str, found: s
     (tmp_path / "chain").symlink_to("/etc/relative")
     (tmp_path / "etc/last").symlink_to("/run/file")
     assert resolve_inside(tmp_path, target) == tmp_path / found
+    write_inside(tmp_path, target, b"there", mode=0o640, owner=os.geteuid())
+    assert (tmp_path / found).read_bytes() == b"there"
+    assert stat.S_IMODE((tmp_path / found).lstat().st_mode) == 0o640
+    assert read_inside(tmp_path, target) == b"there"
 
 
 def test_a_loop_of_links_ends(tmp_path: Path) -> None:
@@ -92,6 +99,55 @@ def test_a_loop_of_links_ends(tmp_path: Path) -> None:
     (tmp_path / "b").symlink_to("a")
     with pytest.raises(SmokeError, match="too many levels"):
         resolve_inside(tmp_path, "/a/x")
+    with pytest.raises(SmokeError, match="too many levels"):
+        write_inside(tmp_path, "/a/x", b"", mode=0o600, owner=os.geteuid())
+
+
+def test_what_is_no_plain_file_is_not_waited_for(tmp_path: Path) -> None:
+    os.mkfifo(tmp_path / "pipe")
+    assert read_inside(tmp_path, "/pipe") is None
+    assert read_inside(tmp_path, "/") is None
+
+
+def test_a_file_that_has_no_end_is_not_read(tmp_path: Path) -> None:
+    with (tmp_path / "endless").open("wb") as file:
+        file.truncate(1 << 40)
+    with pytest.raises(SmokeError, match="larger than 64 MiB"):
+        read_inside(tmp_path, "/endless")
+
+
+def test_a_link_in_place_of_a_directory_is_not_written_through(tmp_path: Path) -> None:
+    outside, root = tmp_path / "outside", tmp_path / "root"
+    outside.mkdir()
+    root.mkdir()
+    (root / "etc").symlink_to(outside)
+    with pytest.raises(SmokeError, match="cannot write /etc/new/file"):
+        write_inside(root, "/etc/new/file", b"", mode=0o600, owner=os.geteuid())
+    assert list(outside.iterdir()) == []
+
+
+def test_ids_that_others_have() -> None:
+    assert parse_ranges("         0          0 4294967295\n", " ") == (range(4294967295),)
+    assert parse_ranges("         0     100000 10\n        20 5 1\n", " ") == (range(10), range(20, 21))
+    assert parse_ranges("a:100000:65536\n#b:1:2:\nbad\n1000:165536:65536\n", ":") == (
+        range(100000, 165536),
+        range(165536, 231072),
+    )
+
+
+def test_a_machine_has_ids_of_the_containers_range_that_nobody_has(monkeypatch: pytest.MonkeyPatch) -> None:
+    taken = (range(0x0008_0000, 0x7000_0000 - (1 << 16)),)  # all but the last 65,536
+    monkeypatch.setattr(users, "_LAST", 0x7000_0000)
+    monkeypatch.setattr(users, "_TRIES", 1 << 20)
+    monkeypatch.setattr(users, "parse_ranges", lambda _text, mark: (range(1 << 32),) if mark == " " else taken)
+    assert own_users() == Users(base=0x7000_0000 - (1 << 16))
+
+
+def test_too_few_ids_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(users, "parse_ranges", lambda _text, mark: (range(65536),) if mark == " " else ())
+    found = own_users()
+    assert found == Users(why="this container has too few user ids for a machine's own")
+    assert "CAP_MKNOD" in found.nspawn()[0]
 
 
 def test_another_content_has_another_key() -> None:

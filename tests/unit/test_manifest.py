@@ -123,7 +123,7 @@ def test_what_install_sh_carries_is_the_manifests() -> None:
             "libraries": [{"soname": "a.so", "need": "optional"}],
         },
     }
-    text = render_install(install_script(read(said), {"units/web.service": "1" * 64, "manage": "2" * 64}))
+    text = render_install(install_script(read(said), {"units/web.service": "1" * 64, "manage": "2" * 64}, {}))
     for line in (
         "NAME=small",
         "NETWORKS=web # services that may reach some addresses only",

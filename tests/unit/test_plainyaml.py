@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
 
 from bundler.lock import plainyaml
-from bundler.lock.plainyaml import load_yaml
+from bundler.lock.plainyaml import load_yaml, load_yaml12
+
+if TYPE_CHECKING:
+    from collections.abc import Callable
 
 SCALARS = "a: 1\nb: 0x1F\nc: 1_000\nd: 1.5e3\ne: .inf\nf: yes\ng: null\nh: ~\ni:\nj: 2020-01-01\nk: '1'\nl: \"x\\n\"\n"
 DOCUMENTS = [
@@ -53,3 +56,31 @@ def test_what_is_handed_out_is_its_owners() -> None:
 class _WithoutAliases(yaml.SafeDumper):
     def ignore_aliases(self, data: Any) -> bool:
         return True
+
+
+BOMB = "b0: &b0 [a, a]\n" + "".join(f"b{n}: &b{n} [{', '.join([f'*b{n - 1}'] * 4)}]\n" for n in range(1, 30))
+MERGED = "b0: &b0 {a: 1}\n" + "".join(f"b{n}: &b{n} {{<<: [*b{n - 1}, *b{n - 1}]}}\n" for n in range(1, 40))
+
+
+@pytest.mark.parametrize("load", [load_yaml, load_yaml12])
+@pytest.mark.parametrize(
+    ("text", "why"),
+    [
+        (f"{BOMB}package: *b29\n", "its anchors stand for far more than it holds"),
+        (MERGED, "its anchors stand for far more than it holds"),
+        ("a: &a [*a]\n", "an anchor is inside itself"),
+        ("a: &a {x: *a}\n", "an anchor is inside itself"),
+        ("a: 1" + ":59" * 5000, "a number is too large: 1:59:59"),
+        ("a: 0x" + "f" * 5000, "a number is too large: 0xfff"),
+        ("x: &x 1\na: 0x" + "f" * 5000, "a number is too large: 0xfff"),
+    ],
+)
+def test_a_few_lines_that_stand_for_more_than_memory_holds(load: Callable[[bytes], Any], text: str, why: str) -> None:
+    """Nothing of it is built: to show such a value would take for ever."""
+    with pytest.raises(ValueError, match=why):
+        load(text.encode())
+
+
+def test_anchors_as_ordinary_writers_have_them() -> None:
+    text = "a: &a [linux-64]\nb: &b {x: *a, y: *a}\n" + "".join(f"k{n}: *b\n" for n in range(50))
+    assert load_yaml(text.encode())["k49"] == {"x": ["linux-64"], "y": ["linux-64"]}

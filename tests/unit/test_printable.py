@@ -11,6 +11,7 @@ import pytest
 from click.testing import CliRunner
 
 from bundler import cli
+from bundler.commandline import group
 from bundler.errors import BundlerError, DamagedCacheError, VerificationError
 from bundler.pack.collect import Note
 from bundler.printable import counted, printable, printable_lines
@@ -60,7 +61,7 @@ def test_what_other_programs_say_under_debug(
     root = logging.getLogger()
     monkeypatch.setattr(root, "handlers", [])
     monkeypatch.setattr(sys, "argv", ["conda-bundler"])
-    cli._set_up_output(verbose=True, debug=True)
+    group._set_up_output(lines=False, level=logging.DEBUG)
     logging.getLogger("bundler.process").debug("  %s", EVIL)
     assert capsys.readouterr().err == f"  {HARMLESS}\n"
 

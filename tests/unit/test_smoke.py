@@ -143,6 +143,7 @@ def test_url_is_filled_from_the_process_environment() -> None:
     assert expand("http://127.0.0.1:${PORT}/x${EMPTY}", environment) == "http://127.0.0.1:8080/x"
     assert expand("http://127.0.0.1:${NOWHERE}/", environment) is None
     assert expand("http://127.0.0.1:1/$PORT", "") == "http://127.0.0.1:1/$PORT"
+    assert expand("unix:{runtime}/web.sock:/healthz", environment) is None
 
 
 def test_answer_of_the_client() -> None:
@@ -183,3 +184,10 @@ def test_a_disk_without_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyP
     with pytest.raises(SmokeError, match=r"needs 1\d+\.\d GB, and .* GB are free") as refused:
         disk_for(10**21, 10**20)
     assert "CONDA_BUNDLER_CACHE" in str(refused.value.remedy)
+
+
+def test_a_machine_that_is_no_boundary_is_told() -> None:
+    closed, opened = report_of(RUNNING), replace(report_of(RUNNING), open_because="this kernel has no user namespaces")
+    assert not any("no boundary" in line for line in closed.lines())
+    assert any("no boundary: this kernel has no user namespaces, so root" in line for line in opened.lines())
+    assert opened.document()["open_because"] == "this kernel has no user namespaces"

@@ -8,7 +8,9 @@ import pytest
 
 from bundler.config.project import BundleConfig, load_config
 from bundler.errors import ConfigError
+from bundler.target.contents import NOTHING
 from bundler.target.installed import install_services
+from bundler.target.notes import override_notes
 from bundler.target.render import render_unit
 from bundler.target.service import make_units
 from bundler.target.sockets import socket_notes
@@ -124,6 +126,49 @@ def test_a_low_port_that_systemd_binds_needs_no_right(tmp_path: Path) -> None:
     assert {"CapabilityBoundingSet=", "AmbientCapabilities=", "PrivateUsers=yes"} <= set(lines)
     lines = unit(config_of(tmp_path, 'socket = "80"\nports = [80, 443]'), "web.service")
     assert "AmbientCapabilities=CAP_NET_BIND_SERVICE" in lines
+
+
+def test_overrides_of_its_unit(tmp_path: Path) -> None:
+    overrides = (
+        '[services.web.unit.Socket]\nBacklog = 64\nKeepAlive = true\nSymlinks = "{runtime}/old.sock"\n'
+        'IPAddressAllow = "10.1.0.0/16"\n[services.web.unit.Unit]\nAfter = "a.service"\n'
+    )
+    config = config_of(tmp_path, 'socket = "8000"\nnetwork = ["10.0.0.0/16"]', more=overrides)
+    opened = unit(config, "web.socket")
+    assert [line for line in opened if line.startswith("Backlog")] == ["Backlog=64"]
+    assert {"KeepAlive=yes", "Symlinks=/run/web/old.sock", "IPAddressAllow=10.1.0.0/16"} <= set(opened)
+    assert "IPAddressAllow=10.0.0.0/16" in opened
+    assert "After=sysinit.target" in opened  # [Unit] is the service's
+    (gone,) = override_notes(config, RELEASE, NOTHING)
+    assert gone == "services.web.unit.Socket.Backlog takes the place of Backlog=4096"
+
+
+@pytest.mark.parametrize(
+    ("service", "override", "sentence"),
+    [
+        ("", "Backlog = 5", "services.web.unit.Socket: there is no socket unit without services.web.socket"),
+        (
+            'socket = "1"',
+            'ListenStream = "2"',
+            "ListenStream: is not for an override: where it listens is services.web",
+        ),
+        ('socket = "1"', 'SocketGroup = "x"', "SocketGroup: is not for an override: set services.web.socket_group"),
+        ('socket = "1"', 'SocketMode = "0666"', "SocketMode: is not for an override: set services.web.socket_mode"),
+        ('socket = "1"', "Accept = true", "Accept: is not for an override: one process takes all connections"),
+        ('socket = "1"', 'Backlog = "many"', "unit.Socket.Backlog: 'many' is no whole number"),
+        ('socket = "1"', 'BindIPv6Only = "no"', "unit.Socket.BindIPv6Only: 'no' is none of both, default, ipv6-only"),
+        ('socket = "1"', 'KeepAliveTimeSec = "soon"', "unit.Socket.KeepAliveTimeSec: "),
+        (
+            'socket = "1"',
+            'ExecStartPre = "/bin/x"',
+            r"\[Socket\] has no directive 'ExecStartPre'; it belongs into \[Ser",
+        ),
+        ('socket = "1"', "Backlok = 1", "did you mean Backlog"),
+    ],
+)
+def test_what_overrides_of_its_unit_may_not_say(tmp_path: Path, service: str, override: str, sentence: str) -> None:
+    with pytest.raises(ConfigError, match=sentence):
+        config_of(tmp_path, service, more=f"[services.web.unit.Socket]\n{override}\n")
 
 
 @pytest.mark.parametrize(

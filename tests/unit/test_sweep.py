@@ -6,8 +6,9 @@ import re
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from examplekit import CHECKOUT
 from sweep.environments import PLACE, installed
-from sweep.report import faults, merged, page, read_results, write_results
+from sweep.report import RESULTS, faults, merged, page, read_results, write_results
 from sweep.run import Result, named_exemptions
 from sweep.table import groups, read_groups
 
@@ -55,13 +56,29 @@ def test_only_what_works_by_hand_can_be_our_fault() -> None:
     assert faults([ours, result("nobodys", by_hand=False, as_service=False), result("well")]) == [ours]
 
 
-def test_a_later_run_takes_the_place_of_its_groups(tmp_path: Path) -> None:
+def test_a_later_run_takes_the_place_of_its_projects(tmp_path: Path) -> None:
     path = tmp_path / "sweep.json"
     assert read_results(path) == []
-    write_results([result("old"), result("kept", group="data", exemptions=("a",))], path)
-    found = merged(read_results(path), [result("new")])
+    write_results([result("gone"), result("new"), result("kept", group="data", exemptions=("a",))], path)
+    table = read_groups({"web": {"new": {"statement": "pass"}}, "data": {"kept": {"statement": "pass"}}})
+    found = merged(read_results(path), [result("new", said="now")], table)
     assert [(one.group, one.project) for one in found] == [("data", "kept"), ("web", "new")]
-    assert found[0].exemptions == ("a",)
+    assert (found[0].exemptions, found[1].said) == (("a",), "now")
+
+
+def test_the_page_in_the_documentation_is_of_the_results_and_has_every_project() -> None:
+    results = read_results(RESULTS)
+    assert (CHECKOUT / "docs" / "sweep.md").read_text("utf-8") == page(results)
+    assert {(one.group, one.project) for one in results} == {
+        (group.name, one.name) for group in groups() for one in group.projects
+    }
+    assert faults(results) == []
+
+
+def test_some_projects_of_a_group_can_be_chosen() -> None:
+    (group,) = read_groups({"web": {"a": {"statement": "pass"}, "b": {"statement": "pass"}}})
+    assert [one.name for one in group.only(["b"]).projects] == ["b"]
+    assert group.only(None) is group
 
 
 def test_the_page_tells_each_project_and_why_it_is_confined_less() -> None:

@@ -116,6 +116,8 @@ def checked(package: LockedPackage, *, unhashed: str = "", as_locked: bool = Fal
 def _check_file(package: LockedPackage) -> None:
     if problem := url_problem(package.url, package.manager):
         raise BadEntry(f"{package.name}: {problem}")
+    if package.manager == "conda" and package.subdir not in ("noarch", package.platform):
+        raise BadEntry(f"{package.name}: {without_credentials(package.url)} is not for {package.platform}")
     if not (_is_called if package.manager == "conda" else _is_wheel_of)(package):
         raise BadEntry(f"{package.name}: {package.filename} is not a file of {package.name} {package.version}")
 

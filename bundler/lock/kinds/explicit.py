@@ -65,7 +65,7 @@ def read_explicit(path: Path, platform: str) -> tuple[LockedPackage, ...]:
 
 def _lines(path: Path) -> list[str]:
     try:
-        text = path.read_text(encoding="utf-8")
+        text = path.read_text(encoding="utf-8-sig")
     except UnicodeDecodeError as error:
         raise LockError(f"not a text file: {error}", where=str(path), remedy=_REMEDY) from error
     # splitlines() would also end a line where no other reader does
@@ -91,9 +91,6 @@ def _package(line: str, platform: str) -> LockedPackage | None:
     package = LockedPackage(
         name=name, version=rest[0], manager="conda", platform=platform, url=url, sha256=sha256, md5=md5, depends=()
     )
-    subdir = urlsplit(url).path.split("/")[-2:-1]
-    if subdir not in (["noarch"], [platform]):
-        raise BadEntry(f"{name}: {without_credentials(url)} is not for {platform}")
     return checked(package, unhashed="it has an MD5 alone, which anybody can forge" if md5 else "")
 
 

@@ -71,7 +71,9 @@ class PixiLock:
         name = platform if platform in names else names[0]
         known: dict[tuple[str, str], Mapping[str, Any]] = {}
         for entry in _list(self.document.get("packages") or [], "`packages`", self.path):
-            known.setdefault(_reference(entry, self.path), entry)
+            reference = _reference(entry, self.path)
+            if known.setdefault(reference, entry) != entry:
+                raise LockError(f"says two things of {reference[1]!r}", where=str(self.path), remedy=PIXI.remedy)
         found = []
         for reference in _list(self._lists[name], f"the packages of {name}", self.path):
             key = _reference(reference, self.path)
@@ -93,15 +95,18 @@ def read_pixi(
 
     Raises :class:`LockError` for all that cannot be taken.
     """
-    packages, problems = {}, []
+    packages, problems = dict[tuple[str, str], LockedPackage](), list[str]()
     for entry in PixiLock(path, environment).entries(platform):
         try:
             package = _conda(entry, platform) if "conda" in entry else _wheel(entry, platform, injected)
         except BadEntry as bad:
             problems.append(str(bad))
             continue
-        if package is not None:
-            packages[package.name, package.manager] = package
+        if package is None:
+            continue
+        first = packages.setdefault((package.name, package.manager), package)
+        if first.url != package.url:
+            problems.append(f"{package.name}: is there twice, as {first.filename} and as {package.filename}")
     refuse(
         problems,
         where=str(path),

@@ -15,7 +15,7 @@ from packaging.utils import canonicalize_name
 from bundler.config.lockfiles import PYLOCK
 from bundler.errors import ConfigError, LockError, without_credentials
 from bundler.lock.kinds.checked import BadEntry, refuse
-from bundler.lock.kinds.target import REMEDY, File, load_toml
+from bundler.lock.kinds.target import File, load_toml, remedy_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterator, Mapping
@@ -39,7 +39,7 @@ def read_pylock(path: Path, target: Target, categories: Collection[str]) -> tupl
     document = _load(path)
     target.check_python(document.get("requires-python"), path, PYLOCK)
     packages: dict[str, LockedPackage] = {}
-    problems = []
+    problems: list[BadEntry] = []
     groups = (*categories, *_names(document, "default-groups"))
     try:
         _check_environments(document, target, path)
@@ -53,11 +53,11 @@ def read_pylock(path: Path, target: Target, categories: Collection[str]) -> tupl
             if package and packages.setdefault(package.name, package) is not package:
                 raise BadEntry(f"{package.name}: is there twice for {target.python}")
         except BadEntry as bad:
-            problems.append(str(bad))
+            problems.append(bad)
         except (AttributeError, KeyError, TypeError) as error:
             name = entry.get("name", "?") if isinstance(entry, dict) else "?"
-            problems.append(f"{name}: its entry is damaged: {error}")
-    refuse(problems, where=str(path), remedy=REMEDY)
+            problems.append(BadEntry(f"{name}: its entry is damaged: {error}"))
+    refuse(map(str, problems), where=str(path), remedy=remedy_for(problems, PYLOCK))
     return tuple(packages[name] for name in sorted(packages))
 
 

@@ -9,7 +9,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import InvalidWheelFilename, canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
 
 from bundler.errors import ConfigError, LockError, without_credentials
 from bundler.lock.interpreter import best_wheel
@@ -29,9 +29,18 @@ if sys.version_info >= (3, 11):
 else:
     import tomli as tomllib
 
-__all__ = ["REMEDY", "File", "Target", "load_toml"]
+__all__ = ["File", "NoWheel", "Target", "load_toml", "remedy_for"]
 
-REMEDY = f"Nobody's code is run to build a wheel here. Take another version and lock again, or {BUILD_IT}."
+_TAKE_ANOTHER = f"Nobody's code is run to build a wheel here. Take another version and lock again, or {BUILD_IT}."
+
+
+class NoWheel(BadEntry):
+    """There is none that can be installed."""
+
+
+def remedy_for(problems: Iterable[BadEntry], kind: Kind) -> str:
+    """What to do with a file of ``kind`` that has these."""
+    return _TAKE_ANOTHER if any(isinstance(one, NoWheel) for one in problems) else kind.remedy
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -103,7 +112,7 @@ class Target:
         return checked(
             LockedPackage(
                 name=name,
-                version=version,
+                version=version or str(parse_wheel_filename(best)[1]),
                 manager="pip",
                 platform=self.python.platform,
                 url=named[best].url.partition("#")[0],
@@ -115,16 +124,16 @@ class Target:
         )
 
     def lacks(self, name: str, reason: str) -> LockedPackage | None:
-        """None if what there is no wheel of is injected. Raises :class:`BadEntry` if it is not."""
+        """None if what there is no wheel of is injected. Raises :class:`NoWheel` if it is not."""
         if canonicalize_name(name) not in self.injected:
-            raise BadEntry(f"{name} {reason}")
+            raise NoWheel(f"{name} {reason}")
         return None
 
 
 def load_toml(path: Path, kind: Kind) -> Mapping[str, Any]:
     """Parse a lockfile. Raises :class:`ConfigError` and :class:`LockError` if that cannot be done."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as missing:
         raise ConfigError("there is no such lockfile", where=str(path), remedy=kind.remedy) from missing
     except OSError as failed:

@@ -14,7 +14,7 @@ from packaging.utils import canonicalize_name
 from bundler.config.lockfiles import UV
 from bundler.errors import ConfigError, LockError, without_credentials
 from bundler.lock.kinds.checked import BadEntry, refuse
-from bundler.lock.kinds.target import REMEDY, File, load_toml
+from bundler.lock.kinds.target import File, load_toml, remedy_for
 
 if TYPE_CHECKING:
     from collections.abc import Collection, Iterable, Iterator, Mapping
@@ -45,7 +45,7 @@ def read_uv(path: Path, target: Target, categories: Collection[str]) -> tuple[Lo
         walk.follow(root, frozenset(categories), groups=categories)
     except (AttributeError, KeyError, TypeError) as error:
         raise LockError(f"an entry is damaged: {error!r}", where=str(path), remedy=UV.remedy) from error
-    refuse(walk.problems, where=str(path), remedy=REMEDY)
+    refuse(map(str, walk.problems), where=str(path), remedy=remedy_for(walk.problems, UV))
     return tuple(walk.packages[name] for name in sorted(walk.packages))
 
 
@@ -102,7 +102,7 @@ class _Walk:
     entries: list[Mapping[str, Any]]
     target: Target
     packages: dict[str, LockedPackage] = field(default_factory=dict)
-    problems: list[str] = field(default_factory=list)
+    problems: list[BadEntry] = field(default_factory=list)
     _seen: set[tuple[int, frozenset[str]]] = field(default_factory=set)
 
     def follow(self, start: Mapping[str, Any], extras: frozenset[str], *, groups: Iterable[str] = ()) -> None:
@@ -129,7 +129,7 @@ class _Walk:
                 if self.target.wants(dependency.get("marker")):
                     yield self._find(dependency), frozenset(dependency.get("extra", ()))
             except BadEntry as bad:
-                self.problems.append(f"{dependency['name']}: {bad}")
+                self.problems.append(BadEntry(f"{dependency['name']}: {bad}"))
 
     def _find(self, dependency: Mapping[str, Any]) -> Mapping[str, Any]:
         """The entry that is meant: of several versions of a name uv says which."""
@@ -156,7 +156,7 @@ class _Walk:
             if package and self.packages.setdefault(package.name, package).version != package.version:
                 raise BadEntry(f"{package.name}: two versions of it are wanted for {self.target.python}")
         except BadEntry as bad:
-            self.problems.append(str(bad))
+            self.problems.append(bad)
 
 
 def _package(entry: Mapping[str, Any], target: Target) -> LockedPackage | None:

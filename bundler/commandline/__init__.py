@@ -1,0 +1,1 @@
+"""The command line around the commands: options, help, completion, man pages. Click's room, beside cli.py."""

@@ -1,0 +1,123 @@
+"""What ``--help`` and the man pages say beside Click's own: examples, and the exit codes of each command."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+__all__ = ["EXIT_CODES", "OVERVIEW", "PAGES", "Page"]
+
+EXIT_CODES = {
+    0: "done",
+    1: "a bug in conda-bundler",
+    2: "wrong usage or configuration",
+    3: "the environment cannot be locked",
+    4: "the lockfile is out of date",
+    5: "a download failed or a checksum does not match",
+    6: "packing or a link script failed",
+    7: "not a bundle, or a damaged one",
+    8: "the bundle is unhealthy on the throwaway machine",
+    9: "a program or a permission is missing",
+    130: "interrupted with Ctrl-C",
+}
+_ALWAYS = (0, 1, 2, 130)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """``examples`` are pairs of what it does and a command line; ``exits`` the codes beside those of every command."""
+
+    examples: tuple[tuple[str, str], ...]
+    exits: tuple[int, ...] = ()
+    special: tuple[tuple[int, str], ...] = ()
+    """Codes that mean something else here."""
+
+    @property
+    def exit_codes(self) -> tuple[tuple[int, str], ...]:
+        """All codes of the command in order, with their meaning."""
+        meanings = EXIT_CODES | dict(self.special)
+        return tuple((code, meanings[code]) for code in sorted({*_ALWAYS, *self.exits}))
+
+
+OVERVIEW = Page(
+    examples=(
+        ("Start a project and build its bundle", "conda-bundler init hello && conda-bundler build hello"),
+        ("Try the bundle before it goes to a server", "conda-bundler smoke dist/hello-0.1.0-linux-64.tar"),
+    ),
+    exits=tuple(EXIT_CODES),
+)
+PAGES = {
+    "init": Page(
+        examples=(
+            ("Start a web service", "conda-bundler init --from asgi api"),
+            ("Start a notebook server", "conda-bundler init --from jupyter notebooks"),
+        ),
+    ),
+    "schema": Page(
+        examples=(
+            ("Let an editor check bundle.toml", "conda-bundler schema > bundle.schema.json"),
+            ("What `build --json` prints", "conda-bundler schema build"),
+        ),
+    ),
+    "lock": Page(
+        examples=(
+            ("Fail in CI if the lockfile is out of date", "conda-bundler lock --check"),
+            ("Update one package", "conda-bundler lock --update numpy"),
+        ),
+        exits=(3, 4, 9),
+    ),
+    "build": Page(
+        examples=(
+            ("Take the version from a tag", "conda-bundler build --bundle-version 1.2.0"),
+            (
+                "Build without a bundle.toml",
+                "conda-bundler build --environment env.yml --name api --bundle-version 1.0 --command 'python -m api'",
+            ),
+        ),
+        exits=(3, 4, 5, 6, 9),
+    ),
+    "inspect": Page(
+        examples=(
+            ("Show packages, units and sizes", "conda-bundler inspect hello-1.2.0-linux-64.tar"),
+            ("The same as JSON, for a script", "conda-bundler inspect --json hello-1.2.0-linux-64.tar"),
+        ),
+        exits=(7, 9),
+    ),
+    "verify": Page(
+        examples=(("Verify a bundle after a copy", "conda-bundler verify hello-1.2.0-linux-64.tar"),),
+        exits=(7, 9),
+    ),
+    "diff": Page(
+        examples=(
+            ("Show what an upgrade changes", "conda-bundler diff hello-1.1.0-linux-64.tar hello-1.2.0-linux-64.tar"),
+        ),
+        exits=(7, 9),
+        special=((1, "with --exit-code: the bundles differ; else a bug in conda-bundler"),),
+    ),
+    "smoke": Page(
+        examples=(
+            ("Install and start it on a throwaway Debian 12", "conda-bundler smoke hello-1.2.0-linux-64.tar"),
+            (
+                "On Debian 13 with nginx, and a shell to look around",
+                "conda-bundler smoke hello-1.2.0-linux-64.tar --suite trixie --include nginx --shell",
+            ),
+        ),
+        exits=(7, 8, 9),
+    ),
+    "doctor": Page(
+        examples=(
+            ("Check what building needs", "conda-bundler doctor"),
+            ("Fail unless smoke tests can run here, too", "conda-bundler doctor --for build --for smoke"),
+        ),
+        exits=(9,),
+    ),
+    "completion": Page(
+        examples=(
+            ("bash: in ~/.bashrc", 'eval "$(conda-bundler completion bash)"'),
+            ("zsh: in ~/.zshrc, after compinit", 'eval "$(conda-bundler completion zsh)"'),
+            (
+                "fish: once",
+                "conda-bundler completion fish > ~/.config/fish/completions/conda-bundler.fish",
+            ),
+        ),
+    ),
+}

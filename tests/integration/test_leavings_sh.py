@@ -1,0 +1,88 @@
+"""What a service's user has left in the machine's /tmp goes with it: the user removes it, root walks nothing of it."""
+
+from __future__ import annotations
+
+import os
+import shutil
+import subprocess
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import pytest
+from installkit import SHELL_IDS, SHELLS
+
+from bundler.resources import templates_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+USER = 1900000301
+"""Nobody's number."""
+
+pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root can own files for somebody else")
+
+
+@pytest.fixture
+def place() -> Iterator[Path]:
+    """A directory that stands for /tmp. It has to be where the user can go, as pytest's own is not."""
+    path = Path(tempfile.mkdtemp(prefix="leavings."))
+    path.chmod(0o1777)
+    yield path
+    shutil.rmtree(path)
+
+
+def remove(shell: tuple[str, ...], place: Path, cwd: Path, **header: str) -> str:
+    """What ``remove_leavings`` says, run where its user may not be."""
+    names = ("install/harmless.sh", "install/say.sh", "install/nobody.sh", "manage/leavings.sh")
+    parts = "".join((templates_dir() / name).read_text() for name in names)
+    parts = parts.replace("/tmp /var/tmp /dev/shm", f"{place} {place}/none")
+    values = {"IMAGE": "", "SERVICE_USER": "hello", "PROGRAM": "manage"} | header
+    head = "".join(f"{key}='{value}'\n" for key, value in values.items())
+    known = f"has_entry() {{ :; }}\nid() {{ echo {USER}; }}\n"
+    argv = [*shell, "-c", f"set -eu\n{head}{parts}{known}remove_leavings\n"]
+    return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=True).stderr
+
+
+def leave(place: Path) -> None:
+    """A tree of the user's, with what root would not like to meet in it."""
+    tree = place / "theirs/deep"
+    tree.mkdir(parents=True)
+    (tree / "file\nname").touch()
+    os.mkfifo(tree / "fifo")
+    (tree / "up").symlink_to("../..")
+    (tree / "away").symlink_to(place / "others")
+    for path in (place / "theirs", tree, *tree.iterdir()):
+        os.chown(path, USER, USER, follow_symlinks=False)
+    (place / "others").mkdir()
+    (place / "others/kept").touch()
+    (place / "roots").touch()
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
+def test_the_users_own_goes_and_nothing_else(shell: tuple[str, ...], place: Path, tmp_path: Path) -> None:
+    leave(place)
+    assert remove(shell, place, tmp_path) == ""
+    assert sorted(path.relative_to(place).as_posix() for path in place.rglob("*")) == ["others", "others/kept", "roots"]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
+def test_what_the_user_cannot_remove_is_told(shell: tuple[str, ...], place: Path, tmp_path: Path) -> None:
+    """Another's file in a directory of the user's: what root would have removed as well is left."""
+    leave(place)
+    inside = place / "theirs/deep/roots"
+    inside.mkdir()
+    (inside / "file").touch()
+    told = f"these still belong to the user hello, who goes: {place}/theirs"
+    assert f"manage: warning: {told} \n  Remove them.\n" == remove(shell, place, tmp_path)
+    assert sorted(path.name for path in (place / "theirs").rglob("*")) == ["deep", "file", "roots"]
+
+
+def test_who_has_left_nothing_costs_no_process(place: Path, tmp_path: Path) -> None:
+    leave(place)
+    for path in (place / "theirs").rglob("*"):
+        os.chown(path, 0, 0, follow_symlinks=False)
+    os.chown(place / "theirs", 0, 0)
+    assert remove(("sh",), place, tmp_path) == ""
+    assert remove(("sh",), place, tmp_path, IMAGE="/image") == ""
+    assert (place / "theirs/deep/fifo").exists()

@@ -1,0 +1,69 @@
+"""Whose the caches are. What root runs or boots from there must be root's."""
+
+from __future__ import annotations
+
+import os
+import stat
+from typing import TYPE_CHECKING
+
+import pytest
+
+from bundler.errors import ConfigError
+from bundler.resources import cache_dir
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+root_only = pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to give a directory to somebody else")
+
+
+@pytest.fixture
+def cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    path = tmp_path / "above" / "cache"
+    monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(path))
+    return path
+
+
+def mode_of(path: Path) -> int:
+    return stat.S_IMODE(path.stat().st_mode)
+
+
+@pytest.mark.parametrize("umask", [0o000, 0o022, 0o077])
+def test_a_cache_is_its_users_alone(cache: Path, umask: int) -> None:
+    before = os.umask(umask)
+    try:
+        assert cache_dir("rootfs") == cache / "rootfs"
+    finally:
+        os.umask(before)
+    assert [mode_of(path) for path in (cache, cache / "rootfs")] == [0o700, 0o700]
+
+
+def test_a_room_that_an_older_version_left_open_is_closed(cache: Path) -> None:
+    (cache / "rootfs").mkdir(parents=True, mode=0o755)
+    (cache / "rootfs").chmod(0o755)
+    cache_dir("rootfs")
+    assert mode_of(cache / "rootfs") == 0o700
+
+
+@root_only
+@pytest.mark.parametrize("place", [".", "rootfs"])
+@pytest.mark.parametrize(
+    ("owner", "mode", "why"), [(65534, 0o755, "uid 65534"), (0, 0o775, "0775"), (0, 0o1777, "1777")]
+)
+def test_root_refuses_what_others_could_write(cache: Path, place: str, owner: int, mode: int, why: str) -> None:
+    (cache / "rootfs").mkdir(parents=True)
+    os.chown(cache / place, owner, owner)
+    (cache / place).chmod(mode)
+    with pytest.raises(ConfigError, match="root does not use this cache") as caught:
+        cache_dir("rootfs")
+    assert why in caught.value.message
+    assert "CONDA_BUNDLER_CACHE" in str(caught.value.remedy)
+    assert caught.value.where == str(cache / place)
+    assert mode_of(cache / place) == mode, "it was changed"
+
+
+def test_others_use_a_cache_that_was_given_to_them(cache: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (cache / "rootfs").mkdir(parents=True)
+    (cache / "rootfs").chmod(0o775)
+    monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
+    assert cache_dir("rootfs") == cache / "rootfs"
