@@ -13,8 +13,8 @@ from bundler.bundle.installer import UNITS, install_script
 from bundler.bundle.manifest import decompressor_entry, make_manifest
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
+from bundler.inputs import read_inputs
 from bundler.linkscripts.consent import Consent
-from bundler.local.files import find_local
 from bundler.local.replace import with_local
 from bundler.lock.condalock import write_lockfile
 from bundler.lock.decompressor import locked_decompressor
@@ -22,9 +22,8 @@ from bundler.lock.fit import find_fits
 from bundler.lock.lockfile import Lock
 from bundler.lock.pip import check_wheels
 from bundler.lock.read import files_for, locked_categories, locked_platforms, read_lock
-from bundler.lock.request import LOCK_TIMEOUT, injected_lockfiles, lock_request
-from bundler.lock.userurls import read_user_urls
-from bundler.pack.app import app_members
+from bundler.lock.request import LOCK_TIMEOUT, lock_request
+from bundler.lock.userurls import user_urls
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
 from bundler.pack.decompressor import UnusableError, take_decompressor
@@ -33,7 +32,7 @@ from bundler.platforms import MACHINES, runs_here
 from bundler.prefix import forget, make_prefix
 from bundler.progress import QuietProgress
 from bundler.sharing.owners import Owners, check_names
-from bundler.target.activation import read_activation, spec_variables
+from bundler.target.activation import read_activation
 from bundler.target.caches import cache_variables
 from bundler.target.contents import Contents, code_notes, find_marks
 from bundler.target.health import health_notes
@@ -56,9 +55,9 @@ if TYPE_CHECKING:
     from bundler.config.lockfiles import Lockfiles
     from bundler.config.project import BundleConfig
     from bundler.fetch.archives import Archive
+    from bundler.inputs import Inputs
     from bundler.lock.fit import Fit
     from bundler.pack.decompressor import Decompressor
-    from bundler.pack.members import Member
     from bundler.pack.payload import Payload
     from bundler.prefix import Prefix
     from bundler.progress import Progress
@@ -93,21 +92,20 @@ class BuildOptions:
 
 def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tuple[Bundle, ...]:
     """A bundle for each platform in ``options.output``. Raises any :class:`~bundler.errors.BundlerError`."""
-    config = replace(config, access=replace(config.access, own=read_user_urls(config.environments, config.channels)))
-    local = find_local(config)
-    app = app_members(config.files, progress)
-    _ensure_lockfile(config, options, progress)
+    inputs = read_inputs(config, progress)
+    config = replace(config, access=replace(config.access, own=user_urls(inputs.environments, config.channels)))
+    lockfiles = replace(config.lockfiles, injected=inputs.injected)
+    _ensure_lockfile(config, inputs, options, progress)
     for note in (*health_notes(config), *socket_notes(config)):
         progress.step(f"note: {note}")
-    lockfiles = injected_lockfiles(config)
     locks = [read_lock(lockfiles, platform, config.categories) for platform in config.platforms]
-    locks = [with_local(lock, local, f"{config.source}: bundle.inject", progress) for lock in locks]
+    locks = [with_local(lock, inputs.local, f"{config.source}: bundle.inject", progress) for lock in locks]
     for lock in locks:
         _check_not_empty(config, lock)
         check_wheels(lock.packages, lock.path)
     check_names(config, lockfiles, locks)
     _check_link_scripts(config, lockfiles, locks)
-    return tuple(_build_one(config, lock, app, options, progress) for lock in locks)
+    return tuple(_build_one(config, lock, inputs, options, progress) for lock in locks)
 
 
 def _consent(config: BundleConfig) -> Consent:
@@ -128,11 +126,9 @@ def _check_link_scripts(config: BundleConfig, lockfiles: Lockfiles, locks: list[
     _consent(config).check_names({one.name for lock in every for one in lock.packages if one.manager == "conda"})
 
 
-def _build_one(
-    config: BundleConfig, lock: Lock, app: tuple[Member, ...], options: BuildOptions, progress: Progress
-) -> Bundle:
+def _build_one(config: BundleConfig, lock: Lock, inputs: Inputs, options: BuildOptions, progress: Progress) -> Bundle:
     config = _for_platform(config, lock.platform, progress)
-    identity = identify(config, lock, app)
+    identity = identify(config, lock, inputs)
     with workspace(options.output, identity) as room:
         brought = _decompressor(identity, config, lock, options, progress)
         options = replace(options, compression=options.compression or ("zstd" if brought else "gzip"))
@@ -144,7 +140,7 @@ def _build_one(
             consent=_consent(config),
         )
         payload, archives, activation, libraries = _from_whole_cache(
-            lambda: _pack(linking(lock, baked=identity.baked_prefix), config, app, room, options, progress), progress
+            lambda: _pack(linking(lock, baked=identity.baked_prefix), config, inputs, room, options, progress), progress
         )
         needs = requirements(config, lock, archives, libraries)
         contents = _contents(config, identity, lock, payload, progress)
@@ -220,22 +216,23 @@ def _needs(config: BundleConfig, brought: Decompressor) -> Requirements:
 def _pack(
     linked: AbstractContextManager[Prefix],
     config: BundleConfig,
-    app: tuple[Member, ...],
+    inputs: Inputs,
     room: Path,
     options: BuildOptions,
     progress: Progress,
 ) -> tuple[Payload, tuple[Archive, ...], Activation, tuple[HostLibrary, ...]]:
     """Link and pack."""
     with linked as prefix:
-        payload = make_payload(prefix, app, room, _pack_options(config, options), progress)
-        activation = _activation(config, prefix, payload, progress)
+        payload = make_payload(prefix, inputs.app, room, _pack_options(config, options), progress)
+        activation = _activation(config, inputs, prefix, payload, progress)
         return payload, prefix.archives, activation, _libraries(config, prefix, payload, progress)
 
 
-def _activation(config: BundleConfig, prefix: Prefix, payload: Payload, progress: Progress) -> Activation:
+def _activation(
+    config: BundleConfig, inputs: Inputs, prefix: Prefix, payload: Payload, progress: Progress
+) -> Activation:
     shipped = {entry.path for entry in payload.tree}
-    variables = spec_variables(config.environments, config.categories)
-    activation = read_activation(prefix.path, prefix.baked, shipped=shipped, variables=variables)
+    activation = read_activation(prefix.path, prefix.baked, shipped=shipped, variables=inputs.variables)
     for name in activation.unset:
         progress.step(f"note: activation takes {name} away; services get it only where you set it")
     return activation.below(cache_variables(prefix.lock.names, config.name))
@@ -277,9 +274,11 @@ def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> Bu
     return config.with_bundle(bytecode="install")
 
 
-def _ensure_lockfile(config: BundleConfig, options: BuildOptions, progress: Progress) -> None:
-    request = lock_request(config, options.solver, options.lock_timeout)
-    fits = find_fits(request, injected_lockfiles(config))
+def _ensure_lockfile(config: BundleConfig, inputs: Inputs, options: BuildOptions, progress: Progress) -> None:
+    request = lock_request(
+        config, options.solver, options.lock_timeout, texts=inputs.environments, injected=inputs.injected
+    )
+    fits = find_fits(request, replace(config.lockfiles, injected=request.injected))
     for note in (note for one in fits for note in one.notes):
         progress.step(f"note: {note}")
     stale = [one for one in fits if one.fits is False]

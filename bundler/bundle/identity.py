@@ -13,12 +13,12 @@ from bundler import __version__
 from bundler.config.fields import NotInBuildId
 from bundler.digests import stream_sha256
 from bundler.resources import templates_digest
-from bundler.target.activation import spec_variables
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bundler.config.project import BundleConfig
+    from bundler.inputs import Inputs
     from bundler.lock.lockfile import Lock
     from bundler.pack.members import Member
 
@@ -54,19 +54,19 @@ class Identity:
         return f"{self.name}-{self.version}-{self.platform}"
 
 
-def identify(config: BundleConfig, lock: Lock, app: tuple[Member, ...]) -> Identity:
-    """The identity of the build of these inputs."""
-    inputs = {
+def identify(config: BundleConfig, lock: Lock, inputs: Inputs) -> Identity:
+    """The identity of the build of these."""
+    counting = {
         "tool": __version__,
         "templates": templates_digest(),
         "config": counted(config),
         "platform": lock.platform,
         "servers": counted(config.platform_table(lock.platform)),
-        "variables": spec_variables(config.environments, config.categories),
+        "variables": inputs.variables,
         "lock": [asdict(package) for package in lock.packages],
-        "app": sorted((member.path, member.mode, _content(member)) for member in app),
+        "app": sorted((member.path, member.mode, _content(member)) for member in inputs.app),
     }
-    canonical = json.dumps(inputs, sort_keys=True, separators=(",", ":"))
+    canonical = json.dumps(counting, sort_keys=True, separators=(",", ":"))
     return Identity(
         name=config.name,
         version=config.version,

@@ -26,7 +26,7 @@ from bundler.lock.tabs import without_tabs
 from bundler.lock.userurls import user_urls
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator, Sequence
+    from collections.abc import Iterator, Mapping, Sequence
 
     from bundler.lock.longform import LongSpec
 
@@ -114,14 +114,20 @@ def _category(document: dict[str, Any]) -> str:
 
 
 def check_environment(
-    paths: Sequence[Path], platforms: Sequence[str], channels: tuple[str, ...] = (), *, default: str | None = None
+    paths: Sequence[Path],
+    platforms: Sequence[str],
+    channels: tuple[str, ...] = (),
+    *,
+    default: str | None = None,
+    texts: Mapping[Path, bytes] | None = None,
 ) -> Environment:
     """Read and check ``paths``, for ``platforms``; ``channels`` replace those that they name, ``default`` is for
-    files that have no ``channels:`` at all.
+    files that have no ``channels:`` at all. ``texts`` are what is in those that were read already.
 
     Raises :class:`ConfigError`, with all mistakes at once.
     """
-    files = tuple(_read(path, platforms) for path in dict.fromkeys(paths))
+    texts = texts or {}
+    files = tuple(_read(path, platforms, texts.get(path)) for path in dict.fromkeys(paths))
     assumed = default if not channels and all(file.document.get("channels") is None for file in files) else None
     channels = (assumed,) if assumed else channels
     mistakes = [(file.path, mistake) for file in files for mistake in _mistakes(file, channels)]
@@ -266,10 +272,10 @@ def _misplaced_channels(files: Sequence[_File]) -> list[tuple[Path, str]]:
     ]
 
 
-def _read(path: Path, platforms: Sequence[str]) -> _File:
+def _read(path: Path, platforms: Sequence[str], text: bytes | None) -> _File:
     data = b""
     try:
-        data = checked_encoding(path.read_bytes(), path.name)
+        data = checked_encoding(path.read_bytes() if text is None else text, path.name)
         data, left_out = resolved(without_tabs(data), platforms)
         data = without_blanks(data)
         document = load_yaml(data)

@@ -63,6 +63,8 @@ class LockRequest:
     """Whether channels that the channels name are taken in."""
     default_channel: str | None = None
     """Of an environment that names none; without it that is a mistake."""
+    texts: tuple[tuple[Path, bytes], ...] = ()
+    """Those of ``environments`` that were read already, with what is in them; the others are read."""
 
     @property
     def where(self) -> str:
@@ -70,8 +72,17 @@ class LockRequest:
         return ", ".join(str(path) for path in self.environments)
 
 
-def lock_request(config: BundleConfig, solver: str, timeout: float = LOCK_TIMEOUT) -> LockRequest:
-    """What to lock for a bundle, with what, and within how many seconds."""
+def lock_request(
+    config: BundleConfig,
+    solver: str,
+    timeout: float = LOCK_TIMEOUT,
+    *,
+    texts: tuple[tuple[Path, bytes], ...] = (),
+    injected: frozenset[str] | None = None,
+) -> LockRequest:
+    """What to lock for a bundle, with what, and within how many seconds; ``texts`` and ``injected`` as far as they are
+    known.
+    """
     newest = config.tables.lock.exclude_newer
     return LockRequest(
         environments=config.environments,
@@ -81,7 +92,8 @@ def lock_request(config: BundleConfig, solver: str, timeout: float = LOCK_TIMEOU
         solver=solver,
         virtual_packages=config.virtual_packages,
         access=config.access,
-        injected=_injected(config),
+        injected=_injected(config) if injected is None else injected,
+        texts=texts,
         tables=config.platform_tables,
         exclude_newer=None if newest is None else as_text(newest),
         relations=config.tables.channels.relations,
@@ -120,7 +132,11 @@ def checked_environment(request: LockRequest) -> Environment:
             remedy="Leave --solver out, or exclude_newer.",
         )
     environment = check_environment(
-        request.environments, request.platforms, request.channels, default=request.default_channel
+        request.environments,
+        request.platforms,
+        request.channels,
+        default=request.default_channel,
+        texts=dict(request.texts),
     )
     if request.solver != OWN_SOLVER:
         _refuse_unknown_to(request, environment)

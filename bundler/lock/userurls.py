@@ -14,25 +14,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
     from pathlib import Path
 
-__all__ = ["read_user_urls", "user_urls"]
-
-
-def read_user_urls(environments: Iterable[Path], channels: tuple[str, ...]) -> tuple[str, ...]:
-    """Those of ``environments``, whose channels ``channels`` replace if there are any.
-
-    What is wrong with a file is for others to say: it names none then.
-    """
-    files = []
-    for path in environments:
-        try:
-            files.append((path, path.read_bytes()))
-        except OSError:
-            continue
-    return user_urls(files, channels)
+__all__ = ["user_urls"]
 
 
 def user_urls(files: Iterable[tuple[Path, bytes]], channels: tuple[str, ...]) -> tuple[str, ...]:
-    """The same of ``files`` that were read."""
+    """Those of environment files, whose channels ``channels`` replace if there are any.
+
+    What is wrong with a file is for others to say: it names none then.
+    """
     found = [*channels]
     for path, data in files:
         try:

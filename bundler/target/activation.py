@@ -102,16 +102,17 @@ def read_activation(prefix: Path, baked: str, *, shipped: AbstractSet[str], vari
     )
 
 
-def spec_variables(environments: Iterable[Path], categories: Collection[str] = ()) -> dict[str, str]:
-    """``variables:`` of the environment.yml that are of ``categories`` or ``main``; where two set one, the last counts.
+def spec_variables(environments: Iterable[tuple[Path, bytes]], categories: Collection[str] = ()) -> dict[str, str]:
+    """``variables:`` of the environment files that are of ``categories`` or ``main``; where two set one, the last
+    counts.
 
     Raises :class:`ConfigError` if they are none.
     """
     found: dict[str, str] = {}
-    for environment in environments:
+    for environment, text in environments:
         try:
-            document = load_yaml(environment.read_bytes())
-        except (OSError, ValueError, yaml.YAMLError) as error:
+            document = load_yaml(text)
+        except (ValueError, yaml.YAMLError) as error:
             raise ConfigError(f"cannot be read: {error}", where=str(environment)) from error
         if isinstance(document, dict) and (document.get("category") or "main") in {"main", *categories}:
             try:

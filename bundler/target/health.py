@@ -17,8 +17,9 @@ from bundler.target.instances import own_name, unit_of
 from bundler.target.words import NUMBER, Lines, command_word
 
 if TYPE_CHECKING:
+    from bundler.config.health import Health
     from bundler.config.project import BundleConfig
-    from bundler.config.services import Health, Service
+    from bundler.config.services import Service
 
 __all__ = ["Sections", "health_notes", "health_sections", "timer_sections", "watch_sections"]
 

@@ -14,7 +14,7 @@ from bundler.config.project import load_config
 from bundler.errors import BundlerError
 from bundler.lock.environment import check_environment
 from bundler.lock.quick import NotPlainError, plain_request
-from bundler.lock.userurls import read_user_urls
+from bundler.lock.userurls import user_urls
 from bundler.target.render import render_environment, render_unit
 from bundler.target.service import make_units, service_environment
 
@@ -90,7 +90,7 @@ def _environment(data: bytes, room: Path) -> None:
     (room / "requirements.txt").write_text("a==1\n")
     path = room / "environment.yml"
     path.write_bytes(data)
-    read_user_urls([path], ())
+    user_urls([(path, path.read_bytes())], ())
     environment = check_environment([path], ["linux-64"])
     _ = environment.urls, environment.selected, environment.unseen
     environment.long_specs("linux-64")
@@ -101,7 +101,7 @@ def _requirements(data: bytes, room: Path) -> None:
     (room / "requirements.txt").write_bytes(data)
     path = room / "environment.yml"
     path.write_text("channels: [x]\ndependencies: [python, {pip: [-r requirements.txt]}]\n")
-    read_user_urls([path], ())
+    user_urls([(path, path.read_bytes())], ())
     check_environment([path], ["linux-64"]).pip_list("linux-64")
 
 

@@ -22,9 +22,12 @@ from bundler.config.project import load_config
 from bundler.config.reference import make_reference
 from bundler.config.schema import make_schema
 from bundler.errors import ConfigError
+from bundler.inputs import Inputs
 from bundler.lock.lockfile import Lock
 
 REST = '[services.a]\\ncommand = ["x"]\\n'
+
+NOTHING = Inputs(environments=(), categories=(), local=(), app=())
 
 def built(line):
     Path("bundle.toml").write_text(f'[bundle]\\nname = "a"\\nversion = "1"\\n{line}\\n{REST}')
@@ -32,7 +35,7 @@ def built(line):
         config = load_config(Path.cwd())
     except ConfigError as error:
         return error.message
-    return identify(config, Lock(path=Path("x"), platform="linux-64", packages=()), ()).build_id
+    return identify(config, Lock(path=Path("x"), platform="linux-64", packages=()), NOTHING).build_id
 
 json.dump({
     "schema": make_schema()["$defs"]["BundleTable"]["properties"]["colour"],

@@ -133,16 +133,20 @@ def test_bashs_own_scripts(text: str) -> None:
     assert not is_plain(f"export A=1\n{text}\n")
 
 
+def read(*paths: Path) -> list[tuple[Path, bytes]]:
+    return [(path, path.read_bytes()) for path in paths]
+
+
 def test_variables_of_the_environment_spec(tmp_path: Path) -> None:
     spec = tmp_path / "environment.yml"
     spec.write_text("variables:\n  A: b\n  N: 5\n")
-    assert spec_variables((spec,)) == {"A": "b", "N": "5"}
+    assert spec_variables(read(spec)) == {"A": "b", "N": "5"}
     spec.write_text("dependencies: []\n")
-    assert spec_variables((spec,)) == {}
+    assert spec_variables(read(spec)) == {}
     for wrong in ("variables: [A]\n", "variables: {A-B: c}\n", "variables: {A: {}}\n", "a: [\n"):
         spec.write_text(wrong)
         with pytest.raises(ConfigError) as caught:
-            spec_variables((spec,))
+            spec_variables(read(spec))
         assert caught.value.where == str(spec)
 
 
@@ -151,5 +155,5 @@ def test_variables_of_several_specs_are_those_of_what_is_bundled(tmp_path: Path)
     base.write_text("variables: {A: base, B: base}\n")
     more.write_text("variables: {B: more}\n")
     dev.write_text("category: dev\nvariables: {A: dev}\n")
-    assert spec_variables((base, more, dev), ("main",)) == {"A": "base", "B": "more"}
-    assert spec_variables((base, more, dev), ("dev",)) == {"A": "dev", "B": "more"}
+    assert spec_variables(read(base, more, dev), ("main",)) == {"A": "base", "B": "more"}
+    assert spec_variables(read(base, more, dev), ("dev",)) == {"A": "dev", "B": "more"}

@@ -14,12 +14,15 @@ from bundler.config.fields import Model, NotInBuildId
 from bundler.config.model import BundleFile
 from bundler.config.platforms import PlatformTable
 from bundler.config.project import BundleConfig, load_config
+from bundler.inputs import Inputs
 from bundler.lock.lockfile import Lock
+from bundler.pack.members import Member
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 PLATFORM = "linux-64"
+NOTHING = Inputs(environments=(), categories=(), local=(), app=())
 DOCUMENT = """
 [bundle]
 name = "hello"
@@ -66,8 +69,9 @@ def config(tmp_path: Path) -> BundleConfig:
     return load_config(tmp_path)
 
 
-def build_id(config: BundleConfig) -> str:
-    return identify(config, Lock(path=Path("conda-lock.yml"), platform=PLATFORM, packages=()), ()).build_id
+def build_id(config: BundleConfig, platform: str = PLATFORM, **others: Any) -> str:
+    lock = Lock(path=Path("conda-lock.yml"), platform=platform, packages=())
+    return identify(config, lock, replace(NOTHING, **others)).build_id
 
 
 @dataclass(frozen=True)
@@ -189,7 +193,15 @@ def test_the_order_of_tables_and_names_does_not_count(tmp_path: Path, config: Bu
     assert len(ids) == 1
 
 
-def test_the_platform_and_the_locked_packages_count(config: BundleConfig) -> None:
-    other = identify(config, Lock(path=Path("x"), platform="linux-aarch64", packages=()), ())
-    assert other.build_id != build_id(config)
+def test_the_platform_and_what_is_read_count(config: BundleConfig) -> None:
+    member = Member(path="app/x", mode=0o644, content=b"x")
+    ids = [
+        build_id(config),
+        build_id(config, "linux-aarch64"),
+        build_id(config, environments=((Path("environment.yml"), b"variables: {A: b}"),)),
+        build_id(config, app=(member,)),
+        build_id(config, app=(replace(member, mode=0o755),)),
+        build_id(config, app=(replace(member, content=b"y"),)),
+    ]
+    assert len(set(ids)) == len(ids)
     assert BundleFile.model_validate({"bundle": {"name": "x"}}).platforms.get(PLATFORM, PlatformTable()).cuda is None

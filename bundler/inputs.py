@@ -1,0 +1,65 @@
+"""What a build reads of the project beside bundle.toml and lockfiles, once.
+
+Who changes a file meanwhile changes the next build, and not a part of this one.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from bundler.errors import ConfigError
+from bundler.local.files import WheelFile, find_local
+from bundler.pack.app import app_members
+from bundler.target.activation import spec_variables
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bundler.config.project import BundleConfig
+    from bundler.local.files import LocalFile
+    from bundler.pack.members import Member
+    from bundler.progress import Progress
+
+__all__ = ["Inputs", "read_inputs"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Inputs:
+    """``environments`` are the environment files with what is in them, of which ``categories`` count.
+
+    ``local`` are the packages that ``[bundle] inject`` names, ``app`` is what ``[files]`` becomes.
+    """
+
+    environments: tuple[tuple[Path, bytes], ...]
+    categories: tuple[str, ...]
+    local: tuple[LocalFile, ...]
+    app: tuple[Member, ...]
+
+    @cached_property
+    def variables(self) -> dict[str, str]:
+        """What the environment files set for services. Raises :class:`ConfigError`; what else is wrong with them is for
+        the lock to say, before.
+        """
+        return spec_variables(self.environments, self.categories)
+
+    @property
+    def injected(self) -> frozenset[str]:
+        """The names of the wheels that take the place of locked ones."""
+        return frozenset(one.wheel.name for one in self.local if isinstance(one, WheelFile))
+
+
+def read_inputs(config: BundleConfig, progress: Progress) -> Inputs:
+    """Read them. Raises :class:`ConfigError` or :class:`PackError` for what cannot be built from."""
+    environments = tuple((path, _read(path)) for path in config.environments)
+    local = find_local(config)
+    app = app_members(config.files, progress)
+    return Inputs(environments=environments, categories=config.categories, local=local, app=app)
+
+
+def _read(path: Path) -> bytes:
+    try:
+        return path.read_bytes()
+    except OSError as error:
+        raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
