@@ -38,6 +38,7 @@ class Target:
         """Write the bundle and copy it to the machine; the path of its install.sh there."""
         there = f"/root/{spec.name}-{spec.release}"
         if not (self.room / spec.release).exists():
+            self.machine.run("rm", "-rf", there, check=True)  # of another test on the same machine
             self.machine.copy_in(write_bundle(spec, self.room / spec.release), there)
         return f"{there}/install.sh"
 
