@@ -41,6 +41,7 @@ SUITES = ("bookworm", "trixie")
 """systemd 252 and 257."""
 SYSTEM = (
     "libatomic1",
+    "libbrotli1",
     "libdbus-1-3",
     "libegl1",
     "libgl1",
