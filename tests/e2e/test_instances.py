@@ -131,7 +131,7 @@ def test_each_instance_is_a_service_of_its_own_and_the_target_is_all_of_them(tar
     assert [unit["unit"] for unit in status["units"]] == [f"worker@{number}.service" for number in (1, 2, 3)]
     assert [unit["health"] for unit in status["units"]] == ["good"] * 3
     assert "worker@3.service: active, enabled, health good" in target.manage("status").stdout
-    assert exposure(target.machine, "worker@2.service") <= 1.5
+    assert exposure(target.machine, "worker@2") <= 1.5
     verified = target.machine.run("systemd-analyze", "verify", "worker@1.service", "worker.target")
     assert (verified.status, verified.stderr) == (0, ""), verified.stderr
 
@@ -341,7 +341,7 @@ def test_on_other_systemds(tmp_path: Path, suite: str) -> None:
     with Machine(rootfs(suite)) as machine:
         target = Target(machine, tmp_path)
         good(target, spec(3))
-        assert exposure(machine, "worker@1.service") <= 1.5
+        assert exposure(machine, "worker@1") <= 1.5
         verified = machine.run("systemd-analyze", "verify", "worker@1.service", "worker.target")
         assert (verified.status, verified.stderr) == (0, ""), verified.stderr
         target.sh("systemctl stop worker@2; rm /var/lib/hello/starts-*")
