@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 MANAGE = b"#!/bin/sh\necho manage\n"
 PARTS = ("say", "files", "verify", "main")
 STEPS = """set -eu
-NAME=hello RELEASE=1.0 PROGRAM=install.sh RUN='' PAYLOAD=payload
+NAME=hello RELEASE=1.0 PROGRAM=install.sh RUN='' IMAGE='' PAYLOAD=payload
 BUNDLE=$1 WORK=$2 ROOT=$3 LOCKED=yes
 . "$4"
 each_file() { "$1" "$5" manage; }

@@ -117,7 +117,7 @@ REFUSED = [
     (f"{C}dependencies:\n- python: 3.10\n", "entry 1 of `dependencies:` is a mapping, `python: …`"),
     (f"{C}dependencies:\n- a\n- 3.10\n", "entry 2 of `dependencies:` is neither a package nor a `pip:` list: 3.1"),
     (f"{C}dependencies: [[a, b]]\n", "entry 1 of `dependencies:` is neither"),
-    (f"{C}dependencies: &d [a, *d]\n", "entry 2 of `dependencies:` is neither"),
+    (f"{C}dependencies: &d [a, *d]\n", "not YAML: an anchor is inside itself"),
     (f"{C}dependencies: [yes]\n", "entry 1 of `dependencies:` is neither"),
     (f"{C}dependencies:\n- npm: [x]\n", "nothing but conda packages and wheels"),
     (f"{C}dependencies:\n- python\n- pip: requests\n", "entry 2 of `dependencies:` is `pip:` with 'requests'"),
