@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.e2e
 
+# It writes to /run, and the root directory is the one that machines are made of.
 _LOOK = """
-mount --bind "$1" "$2/mnt" && cd "$1" || exit 1
+mount --bind "$1" "$2/mnt" && mount -t tmpfs tmpfs "$2/run" && cd "$1" || exit 1
 set -- "$2" *.service
 root=$1
 shift

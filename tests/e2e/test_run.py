@@ -30,6 +30,7 @@ def machine() -> Iterator[Machine]:
 
 def install(machine: Machine, file: Path, *options: str, shell: str = "sh") -> Answer:
     goal = f"/root/{file.name}"
+    machine.run("rm", "-f", goal, check=True)
     machine.copy_in(file, goal)
     answer = machine.run(*shell.split(), goal, *options)
     assert machine.run("sh", "-c", "ls -A /tmp | grep hello").stdout == ""
