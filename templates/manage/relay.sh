@@ -33,7 +33,7 @@ exec_in_terminal() { # WORD...: of a shell that runs us again
 
 open_relays() {
     [ -t 0 ] || [ -t 1 ] || [ -t 2 ] || return 0
-    [ -d "$RUN_DIR" ] || mkdir -m 0700 "$RUN_DIR" || die 12 "cannot make $RUN_DIR"
+    [ -d "$RUN_DIR" ] || mkdir -m 0700 "$RUN_DIR" 2>/dev/null || [ -d "$RUN_DIR" ] || die 12 "cannot make $RUN_DIR"
     RELAY_DIR=$(mktemp -d "$RUN_DIR/exec.XXXXXXXX") || die 12 "cannot make a directory in $RUN_DIR"
     if [ -t 0 ]; then
         open_relay in

@@ -109,7 +109,7 @@ reload_unit() { # UNIT
 
 # Before it becomes the service: the process that reload is for.
 note_process() {
-    [ -d "$RUN_DIR" ] || mkdir -m 0700 "$RUN_DIR" 2>/dev/null || return 0
+    [ -d "$RUN_DIR" ] || mkdir -m 0700 "$RUN_DIR" 2>/dev/null || [ -d "$RUN_DIR" ] || return 0
     printf '%s %s\n' "$$" "$(started_at "$$")" 2>/dev/null >"$RUN_DIR/$OPERAND.pid" || :
 }
 

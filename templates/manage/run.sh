@@ -97,6 +97,11 @@ is_inside() { # PATH DIR...
     return 1
 }
 
+# Several services may start at the same moment, and another one be the first.
+make_once() { # DIR
+    [ -d "$1" ] || mkdir -m 0755 "$1" 2>/dev/null || [ -d "$1" ] || die 12 "cannot make $1"
+}
+
 run_directory() { # DIR
     mkdir -p "${1%/*}" || die 12 "cannot make ${1%/*}"
     run_above=${1%/*}
@@ -106,7 +111,7 @@ run_directory() { # DIR
         run_above=${run_above%/*}
     done
     [ ! -L "$1" ] || die 10 "$1 is a symbolic link" "Put a real directory there."
-    [ -d "$1" ] || mkdir -m 0755 "$1" || die 12 "cannot make $1"
+    make_once "$1"
     # prepared by the operator, or just now; systemd gives it, too
     [ -z "$(find "$1" -prune -user 0)" ] || chown -h "$run_user:$run_group" "$1" ||
         die 12 "cannot give $1 to $run_user"
@@ -152,7 +157,7 @@ run_credentials() {
     [ -n "$run_lines" ] || return 0
     run_credentials=/run/credentials/$OPERAND.service
     for run_dir in /run/credentials "$run_credentials"; do
-        [ -d "$run_dir" ] || mkdir -m 0755 "$run_dir" || die 12 "cannot make $run_dir"
+        make_once "$run_dir"
     done
     for run_line in $run_lines; do
         [ -f "${run_line#*:}" ] || die 10 "${run_line#*:} is missing" "Install the bundle again."

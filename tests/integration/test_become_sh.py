@@ -148,3 +148,10 @@ def test_a_directory_in_one_that_is_not_roots_is_refused(shell: tuple[str, ...],
     done = become(shell, tmp_path / "ours", f"{step} {tmp_path}/ours/x")
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "ours/x").stat().st_uid == 65534
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
+def test_another_service_that_starts_now_may_make_the_directory_first(shell: tuple[str, ...], tmp_path: Path) -> None:
+    late = 'mkdir() { command mkdir "$@"; command mkdir "$@"; }'  # what it finds when it comes
+    done = become(shell, tmp_path, late, f"make_once {tmp_path}/run")
+    assert (done.returncode, done.stderr, (tmp_path / "run").is_dir()) == (0, "", True)
