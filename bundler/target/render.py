@@ -19,6 +19,7 @@ import jinja2
 from bundler.elf import platform_bytes
 from bundler.resources import templates_dir
 from bundler.target.hardening import installer_confinement
+from bundler.target.partials import partials_of
 
 if TYPE_CHECKING:
     from bundler.config.project import Secret
@@ -135,7 +136,7 @@ class RunScript:
 
 def render_install(script: InstallScript) -> str:
     """The text of install.sh. It carries its own digest: SHA-256 of itself with that value left empty."""
-    text = _templates().get_template("install/install.sh.j2").render(script=script)
+    text = _templates().get_template("install/install.sh.j2").render(script=script, partials=partials_of("install"))
     return text.replace(_own_line(""), _own_line(hashlib.sha256(text.encode()).hexdigest()), 1)
 
 
@@ -157,7 +158,7 @@ def _own_line(digest: str) -> str:
 
 def render_manage(script: InstallScript) -> str:
     """The text of manage. It knows the bundle, not the release: what a release consists of stands in the release."""
-    return _templates().get_template("manage/manage.j2").render(script=script)
+    return _templates().get_template("manage/manage.j2").render(script=script, partials=partials_of("manage"))
 
 
 def render_run(run: RunScript) -> bytes:

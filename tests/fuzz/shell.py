@@ -7,15 +7,14 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from fuzzkit import PATIENCE, Target, texts_like
-
-from bundler.resources import templates_dir
+from shellkit import partials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["TARGETS"]
 
-PARTS = ("harmless", "say", "places", "files", "inventory", "record", "instances", "settings", "environment")
+PARTS = ("printable", "say", "paths", "files", "inventory", "record", "instances", "odd-settings", "environment-files")
 HEAD = """set -eu
 LC_ALL=C PROGRAM=test NAME=hello IMAGE= RELEASE=1.0-0123456789ab RECORD=$PWD/record WORK=$PWD/work ROOT=$PWD/root
 ETC=$PWD/etc SERVICE_USER=hello UNIT_DIR=/usr/local/lib/systemd/system
@@ -68,7 +67,7 @@ _BROKEN = re.compile(
 
 
 def _record(name: str) -> Target:
-    text = HEAD + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
+    text = HEAD + partials(*PARTS)
 
     def run(data: bytes, room: Path) -> None:
         for directory in ("record", "work", "root", "etc"):
@@ -88,7 +87,7 @@ def _record(name: str) -> Target:
 
 def _settings(data: bytes, room: Path) -> None:
     """The operator's settings, as `manage status` and install.sh look at them."""
-    text = HEAD + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
+    text = HEAD + partials(*PARTS)
     (room / "etc").mkdir()
     (room / "etc" / "hello.env").write_bytes(data)
     script = room / "script"

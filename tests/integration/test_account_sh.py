@@ -6,15 +6,25 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, partials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
-PARTS = ("harmless", "say", "files", "inside", "record", "user", "account", "units", "clashes", "nobody", "hooks")
+PARTS = (
+    "printable",
+    "say",
+    "files",
+    "image-paths",
+    "record",
+    "system-user",
+    "existing-user",
+    "units",
+    "clashes",
+    "nobody",
+    "hooks",
+)
 PASSWD = """root:x:0:0::/root:/bin/sh
 toor:x:0:0::/root:/bin/sh
 nobody:x:65534:65534::/:/bin/false
@@ -41,7 +51,7 @@ def run(shell: tuple[str, ...], room: Path, script: str, *, owned: str = "") -> 
     for name, text in files.items():
         (room / name).parent.mkdir(parents=True, exist_ok=True)
         (room / name).write_text(text)
-    parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in PARTS)
+    parts = partials(*PARTS)
     head = f"set -eu\nPROGRAM=install.sh NAME=hello SERVICE_USER=hello SERVICE_UID= RELEASE=1 IMAGE={room} STATE=/x\n"
     head += f"RECORD={room}/var/lib/conda-bundler/hello WORK={room} ROOT={room} UNIT_DIR= STAGE_NAME=\n"
     stubs = 'problem() { printf "%s\\n" "$1"; }\nmisuse() { printf "%s\\n" "$1"; exit 2; }\n'

@@ -7,15 +7,13 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, partials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MANAGE = b"#!/bin/sh\necho manage\n"
-PARTS = ("say", "files", "verify", "main")
+PARTS = ("say", "files", "verify-bundle", "main")
 STEPS = """set -eu
 NAME=hello RELEASE=1.0 PROGRAM=install.sh RUN='' IMAGE='' PAYLOAD=payload
 BUNDLE=$1 WORK=$2 ROOT=$3 LOCKED=yes
@@ -33,7 +31,7 @@ def test_a_manage_that_was_swapped_after_the_check_is_not_installed(shell: tuple
     for name in ("bundle", "work", "root"):
         (tmp_path / name).mkdir()
     (tmp_path / "bundle/manage").write_bytes(MANAGE)
-    parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in PARTS)
+    parts = partials(*PARTS)
     (tmp_path / "parts").write_text(f"SUMS=\n{parts}")
     digest = hashlib.sha256(MANAGE).hexdigest()
     places = [tmp_path / name for name in ("bundle", "work", "root", "parts")]

@@ -14,8 +14,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
-
-from bundler.resources import templates_dir
+from shellkit import partials
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -27,7 +26,18 @@ SHELLS = (
     pytest.param(("busybox sh", True), id="busybox-alone"),
 )
 _TOOLS = "cat chmod cp env grep gzip head mkdir rm sed sha256sum sh tail tr"
-_PARTIALS = ("say", "self-check", "files", "run", "verify", "decompressor", "unpack", "stage", "preflight", "hardware")
+_PARTIALS = (
+    "say",
+    "self-check",
+    "files",
+    "run-file",
+    "verify-bundle",
+    "decompressor",
+    "unpack",
+    "stage",
+    "preflight",
+    "hardware",
+)
 _PROGRAM = "tools/bin/zstd.gz"
 _LIBRARY = "tools/lib/libother.so.1.gz"
 CONTENT = os.urandom(100_000) * 3
@@ -83,7 +93,7 @@ class Target:
         } | dict(values)
         text = "set -eu\n" + "".join(f"{name}='{value}'\n" for name, value in header.items())
         text += f"each_file() {{\n{listed}    :\n}}\n"
-        text += "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in _PARTIALS)
+        text += partials(*_PARTIALS)
         text += f"\nBUNDLE='{bundle}' STAGE='{self.room}/releases/.1.0.partial'\n{steps}\n"
         (self.room / "script").write_text(text)
         done = subprocess.run(

@@ -6,15 +6,14 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-
-from bundler.resources import templates_dir
+from shellkit import partials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
 SHELL_IDS = ("dash", "bash", "busybox")
-PARTS = ("install/say", "install/environment", "install/instances", "manage/exec")
+PARTS = ("say", "environment-files", "instances", "manage/exec")
 HEAD = """set -eu
 LC_ALL=C
 PROGRAM=test
@@ -65,7 +64,7 @@ def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
 def run(
     shell: tuple[str, ...], room: Path, script: str, *words: str, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    text = HEAD + "".join((templates_dir() / f"{part}.sh").read_text() for part in PARTS)
+    text = HEAD + partials(*PARTS)
     return subprocess.run(
         [*shell, "-c", f"{text}\n{script}", "test", room, *words],
         input=stdin,

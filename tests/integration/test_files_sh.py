@@ -8,15 +8,14 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-
-from bundler.resources import templates_dir
+from shellkit import partials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SHELLS = ("dash", "bash")  # busybox sh runs its own tools
 _TOOLS = ("cat", "chmod", "date", "grep", "mv", "rm", "sed", "sync", "tr")
-_PARTIALS = ("say", "files", "record", "history", "config", "secrets")
+_PARTIALS = ("say", "files", "record", "history", "operator-settings", "secrets")
 _ELSEWHERE = "each_service() { :; }\nmake_dir() { :; }\n"
 OLD = "first\nsecond\nthird\n"
 
@@ -58,7 +57,7 @@ def run(room: Path, shell: str, write: Write) -> subprocess.CompletedProcess[str
         if not (room / "bin" / name).exists():
             (room / "bin" / name).symlink_to(shutil.which(name) or "/missing")
     (room / write.source).write_text(OLD)
-    parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in _PARTIALS)
+    parts = partials(*_PARTIALS)
     values = f"NAME=hello PROGRAM=install.sh RELEASE=1.0 IMAGE= SETTINGS= SECRETS={room}/secrets.env\n"
     places = "".join(f"{name}='{room}'\n" for name in ("ROOT", "RECORD", "ETC", "WORK"))
     (room / "script").write_text(f"set -eu\n{values}{places}{parts}{_ELSEWHERE}{write.steps}\n")

@@ -6,9 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, partials
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -30,7 +28,7 @@ PROCESSES = {
 
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
 def test_a_unit_of_the_same_name_is_none_of_ours(shell: tuple[str, ...], tmp_path: Path) -> None:
-    parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in ("say", "files", "ports"))
+    parts = partials("say", "files", "ports")
     for number, text in enumerate(PROCESSES):
         (tmp_path / str(number)).write_text(text)
     files = [str(tmp_path / str(number)) for number in range(len(PROCESSES))]

@@ -7,10 +7,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
+from shellkit import SHELL_IDS, SHELLS, partials
 
 from bundler.platforms import LEVELS
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -47,7 +46,7 @@ class Here:
     def check(self, shell: tuple[str, ...], **header: str) -> str:
         """What is said, ending in the number of problems."""
         names = ("say", "preflight", "gpu", "hardware")
-        parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in names)
+        parts = partials(*names)
         values = "".join(f"{key}='{value}'\n" for key, value in (NOTHING | header).items())
         path = self.room / "script"
         # a function, for busybox goes before PATH

@@ -7,8 +7,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-
-from bundler.resources import templates_dir
+from shellkit import partials
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -25,7 +24,7 @@ def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 
 def run(shell: tuple[str, ...], room: Path, script: str) -> list[str]:
-    text = HEAD + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
+    text = HEAD + partials(*PARTS)
     words = [*shell, "-c", f"{text}\n{script}", "test", str(room)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr

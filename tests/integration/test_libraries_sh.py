@@ -7,16 +7,15 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
+from shellkit import SHELL_IDS, SHELLS, partials
 
 from bundler.elf import platform_bytes
 from bundler.platforms import MACHINES
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARTS = ("harmless", "say", "files", "environment", "preflight", "libraries")
+PARTS = ("printable", "say", "files", "environment-files", "preflight", "libraries")
 HERE = next(
     name for name, machine in MACHINES.items() if machine == subprocess.check_output(["uname", "-m"], text=True).strip()
 )
@@ -59,7 +58,7 @@ class Host:
     def check(self, *libraries: str, image: str = "") -> str:
         """What is said, ending in the number of problems. ``libraries`` are arguments for ``each_library``."""
         lines = [f"PROGRAM=install.sh NAME=hello IMAGE='{image}' ETC='{self.room}/etc/hello' LIBRARY_BYTES='{BYTES}'"]
-        lines += [(templates_dir() / "install" / f"{name}.sh").read_text() for name in PARTS]
+        lines += [partials(*PARTS)]
         lines += [f"ldconfig() {{ {self.ldconfig}; }}", "each_library() {", ":"]
         lines += [f'"$1" {library}' for library in libraries]
         lines += ["}", "check_libraries", "echo $PROBLEMS >&2"]

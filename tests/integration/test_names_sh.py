@@ -9,16 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from shellkit import partials
 
 from bundler.config.reserved import is_reserved, is_reserved_service
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
 SHELL_IDS = ("dash", "bash", "busybox")
-PARTS = ("say", "files", "record", "account", "clashes", "preflight")
+PARTS = ("say", "files", "record", "existing-user", "clashes", "preflight")
 HEAD = """set -eu
 LC_ALL=C PROGRAM=test IMAGE= RELEASE=1.0 RECORD=$1
 NAME=$2 SERVICE_USER=$4
@@ -33,7 +33,7 @@ def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 
 def said(shell: tuple[str, ...], record: Path, name: str, service: str, user: str = "root", head: str = HEAD) -> str:
-    text = head + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
+    text = head + partials(*PARTS)
     argv = [*shell, "-c", f"{text}\ncheck_names\nexit $PROBLEMS", "test", str(record), name, service, user]
     done = subprocess.run(argv, capture_output=True, text=True, check=False)
     assert done.returncode == done.stderr.count("error:"), done.stderr

@@ -5,9 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, partials
 
 ENFORCED = "return 0"
 VERSION_1 = "return 1"
@@ -15,9 +13,7 @@ VERSION_1 = "return 1"
 
 def said(shell: tuple[str, ...], grep: str, **header: str) -> str:
     values = {"NETWORKS": "web, worker", "IMAGE": "", "SYSTEMD": "yes", "BARE": ""} | header
-    parts = "".join(
-        (templates_dir() / "install" / f"{name}.sh").read_text() for name in ("harmless", "say", "networks")
-    )
+    parts = partials("printable", "say", "networks")
     text = "".join(f"{key}='{value}'\n" for key, value in values.items())
     # a function, for busybox goes before PATH
     script = f"set -eu\nPROGRAM=install.sh\n{text}{parts}grep() {{ {grep}; }}\ncheck_networks\n"

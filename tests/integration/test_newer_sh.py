@@ -6,9 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, partials
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,8 +27,8 @@ EXEC = "install.sh: warning: systemd 239 ignores Type=exec of web.service, which
 
 
 def said(shell: tuple[str, ...], version: str, image: str = "") -> str:
-    names = ("harmless", "say", "preflight", "newer")
-    parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in names)
+    names = ("printable", "say", "preflight", "systemd-version")
+    parts = partials(*names)
     script = f"set -eu\nPROGRAM=install.sh\nIMAGE='{image}'\n{parts}{ROWS}SYSTEMD_VERSION={version}\ncheck_newer\n"
     done = subprocess.run(
         [*shell, "-c", f"{script}exit $PROBLEMS"], capture_output=True, text=True, check=False, timeout=60

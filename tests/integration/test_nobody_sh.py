@@ -9,16 +9,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, partials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes others")
 
-PARTS = ("say", "files", "nobody", "bytecode", "environment", "activation")
+PARTS = ("say", "files", "nobody", "bytecode", "environment-files", "activation")
 PYTHON = "/usr/bin/python3"  # one that everybody may run
 ROOMS = pytest.mark.parametrize("roomed", ["yes", ""], ids=["in a room", "without one"])
 # What a kernel that gives nobody namespaces of his own answers.
@@ -60,7 +58,7 @@ def room() -> Iterator[Path]:
 
 
 def run(shell: tuple[str, ...], room: Path, roomed: str, steps: str) -> subprocess.CompletedProcess[str]:
-    parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in PARTS)
+    parts = partials(*PARTS)
     for theirs, ours in OWN.items():
         assert theirs in parts
         parts = parts.replace(theirs, ours)

@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from lockkit import lock_of, locked
+from shellkit import partials
 from tinychannel import PLACEHOLDER, File, Link, make_package
 
 from bundler.pack.collect import Filters, collect
 from bundler.pack.relocation import find, table
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -47,7 +47,7 @@ SHELLS = (
     pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
 )
 _APPLETS = "cat cp dd find grep mv od sed sh tr uname wc xargs"
-_PARTIALS = ("harmless", "say", "files", "hardware", "relocate")
+_PARTIALS = ("printable", "say", "files", "hardware", "relocate")
 
 P = PLACEHOLDER.encode()
 STRINGS = b"\x7fELF\0" + P + b"\0%s:" + P + b"/lib:" + P + b"/lib64\n\n\0\xff\xfe " + P + b"/@\\0101 '\"%s\n\0tail\0"
@@ -182,7 +182,7 @@ def relocate(
     """Run relocate.sh on ``stage`` as install.sh does; ``kernel`` is what uname is to say."""
     room = stage.parent
     (room / "work").mkdir(exist_ok=True)
-    parts = [(templates_dir() / "install" / f"{name}.sh").read_text() for name in _PARTIALS]
+    parts = [partials(*_PARTIALS)]
     settings = "set -eu\numask 077\nLC_ALL=C\nexport LC_ALL\nPROGRAM=install.sh\n"
     settings += f"NAME=hello RELEASE={RELEASE} WORK='{room / 'work'}'\n"
     if kernel:

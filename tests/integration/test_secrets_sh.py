@@ -7,9 +7,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from shellkit import partials
 
 from bundler.config.tables import SecretForm
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -42,7 +42,7 @@ def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 def run(shell: tuple[str, ...], script: str, room: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run ``script`` with what install.sh has of secrets."""
-    parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in ("say", "record", "secrets"))
+    parts = partials("say", "record", "secrets")
     head = f"set -eu\nLC_ALL=C\nPROGRAM=test\nRELEASE=\nIMAGE=\nRECORD={room}\n"
     return subprocess.run(
         [*shell, "-c", f"{head}{parts}\n{script}", "test", *words], capture_output=True, text=True, check=False

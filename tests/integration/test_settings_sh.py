@@ -6,15 +6,14 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-
-from bundler.resources import templates_dir
+from shellkit import partials
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
 SHELL_IDS = ("dash", "bash", "busybox")
-PARTS = ("say", "files", "environment", "settings", "ground")
+PARTS = ("say", "files", "environment-files", "odd-settings", "prepared-directories")
 HEAD = "set -eu\nLC_ALL=C\nPROGRAM=test\nNAME=hello\nRELEASE=1.0\nETC=$1\n"
 TELL = 'tell() { printf "%s %s\\n" "$1" "$2"; }; each_odd_setting "$1/hello.env" tell'
 
@@ -49,7 +48,7 @@ def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 
 def run(shell: tuple[str, ...], script: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    text = HEAD + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
+    text = HEAD + partials(*PARTS)
     return subprocess.run(
         [*shell, "-c", f"{text}\n{script}", "test", *words], capture_output=True, text=True, check=False
     )

@@ -13,9 +13,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from shellkit import partials
 
 from bundler.pack.members import TreeEntry, digest_list
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -29,7 +29,7 @@ TARGETS = (
     pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
 )
 _TOOLS = ("cat", "find", "ls", "readlink", "sed", "sha256sum", "sort", "tr", "uniq", "sh")
-_PARTIALS = ("harmless", "say", "files", "tree")
+_PARTIALS = ("printable", "say", "files", "tree")
 BUILT = 315532800  # the payload's one mtime
 FILES = {
     "env/bin/tool": b"#!/opt/x/bin/sh\n",
@@ -77,11 +77,7 @@ class Release:
         return {(kind.decode(), read_back(path)) for kind, path in lines}
 
     def script(self, command: str) -> subprocess.CompletedProcess[bytes]:
-        files = [
-            *(templates_dir() / "install" / f"{part}.sh" for part in _PARTIALS),
-            templates_dir() / "manage/check.sh",
-        ]
-        parts = "".join(file.read_text() for file in files)
+        parts = partials(*_PARTIALS, "manage/verify-release")
         head = f"set -eu\nPROGRAM=install.sh\nWORK='{self.room}'\n"
         (self.room / "script").write_text(f"{head}{parts}\n{command}\n")
         words = [*self.shell.split(), str(self.room / "script")]

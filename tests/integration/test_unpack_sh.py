@@ -16,9 +16,8 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from shellkit import partials
 from waiting import until
-
-from bundler.resources import templates_dir
 
 GNU = "gnu"
 BUSYBOX = "busybox"
@@ -31,7 +30,7 @@ SHELLS = (
 # busybox sh runs its own tar and sync, whatever is in PATH.
 WITH_OTHER_PROGRAMS = SHELLS[:3]
 _TOOLS = "cat dd df find grep gzip head mkdir mv rm rmdir sed sha256sum sh sleep sync tail tar tee tr"
-_PARTIALS = ("say", "self-check", "files", "run", "verify", "decompressor", "unpack", "plain-tree")
+_PARTIALS = ("say", "self-check", "files", "run-file", "verify-bundle", "decompressor", "unpack", "plain-tree")
 # A zstd that was built without zlib cannot be had; this is how such a one answers to a gzip member.
 _ZSTD_WITHOUT_ZLIB = "#!/bin/sh\necho 'zstd: /*stdin*\\: gzip file cannot be uncompressed -- ignored' >&2\nexit 1\n"
 
@@ -84,7 +83,6 @@ class Target:
 
     def argv(self, payload: bytes, codec: str, steps: str, parts: str = "") -> list[str]:
         (self.room / "payload").write_bytes(payload)
-        partials = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in _PARTIALS)
         values = {
             "RELEASE": "1.0-0123456789ab",
             "NAME": "hello",
@@ -101,7 +99,7 @@ class Target:
         header = "set -eu\n" + "".join(f"{name}='{value}'\n" for name, value in values.items())
         here = f"BUNDLE='{self.room}' STAGE='{self.stage}'\n"
         script = self.room / "script"
-        script.write_text(f"{header}{partials}\n{here}{steps}\n")
+        script.write_text(f"{header}{partials(*_PARTIALS)}\n{here}{steps}\n")
         return [*self.shell.split(), str(script)]
 
     def run(

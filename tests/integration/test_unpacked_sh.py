@@ -11,12 +11,12 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from shellkit import partials
 from smallbundle import build, make_channel, make_project
 
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, digest_list
 from bundler.pack.tar import DIRECTORY, END, LINK, tar_header, tar_padding
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -30,7 +30,7 @@ TARGETS = (
     pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
 )
 _TOOLS = ("cat", "find", "ls", "readlink", "sed", "sha256sum", "sh", "sort", "stat", "tar", "tr", "uniq")
-_PARTIALS = ("say", "files", "tree", "unpacked")
+_PARTIALS = ("say", "files", "tree", "unpacked-listing")
 DIRECTORIES = ("app", "env", "env/bin", "env/empty", "env/new\nline", "share")
 FILES = {
     "app/empty": b"",
@@ -87,7 +87,6 @@ class Target:
 
     def check(self, expected: str) -> subprocess.CompletedProcess[str]:
         (self.room / "work").mkdir(exist_ok=True)
-        partials = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in _PARTIALS)
         values = {
             "PROGRAM": "install.sh",
             "NAME": "small",
@@ -97,7 +96,7 @@ class Target:
             "STAGE": f"{self.stage}",
         }
         head = "set -eu\n" + "".join(f"{name}='{value}'\n" for name, value in values.items())
-        (self.room / "script").write_text(f"{head}{partials}\ncheck_unpacked\n")
+        (self.room / "script").write_text(f"{head}{partials(*_PARTIALS)}\ncheck_unpacked\n")
         words = [*self.shell.split(), str(self.room / "script")]
         env = {"PATH": str(self.room / "bin"), "LC_ALL": "C"}
         return subprocess.run(words, capture_output=True, text=True, check=False, env=env)

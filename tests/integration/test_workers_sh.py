@@ -10,14 +10,13 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-
-from bundler.resources import templates_dir
+from shellkit import partials
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PARTS = ("say", "files", "instances", "ports", "gate", "workers")
+PARTS = ("say", "files", "instances", "ports", "health-gate", "workers")
 # In the place of a control group: the session of the main process, which is MAIN.
 SESSION = """
 in_group() {
@@ -97,7 +96,7 @@ def main_process(*words: str) -> Iterator[int]:
 
 
 def looks(shell: tuple[str, ...], main: int, *, unit: Path | None = None) -> str:
-    parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in PARTS)
+    parts = partials(*PARTS)
     root = unit.parent.parent.parent.parent if unit else "/nowhere"
     values = f"set -eu\nPROGRAM=install.sh NAME=web IMAGE= RELEASE=1 ROOT={root} MAIN={main}\n"
     text = f"{values}{parts}{SESSION}{LOOKS}"
