@@ -12,26 +12,27 @@ from typing import Literal
 __all__ = ["INSTALL", "LIB", "MANAGE", "partials_of"]
 
 LIB = (
-    *("printable", "say", "paths", "lock", "files"),
+    *("printable", "say", "paths", "image-paths", "lock", "files"),
     *("inventory", "record", "history", "tree", "secrets"),
     *("system-user", "existing-user"),
     *("units", "instances", "environment-files", "odd-settings", "ports", "sockets"),
     *("nobody", "activation", "gpu"),
     *("confinement", "boot-guard", "hooks", "without-systemd"),
-    *("start", "health-gate", "workers", "change-over", "go-back", "prune"),
+    *("start", "health-gate", "workers", "change-over", "go-back", "in-use"),
 )
 
 INSTALL = (
-    *("run-file", "arguments", "self-check", "image-paths", "new-secrets", "clashes", "prepared-directories"),
-    *("preflight", "systemd-version", "hardware", "networks", "libraries"),
+    *("run-file", "arguments", "self-check", "new-secrets"),
+    *("preflight", "prepared-directories", "chosen-user", "clashes", "check-image", "check-sockets"),
+    *("systemd-version", "hardware", "networks", "libraries"),
     *("verify-bundle", "decompressor", "relocate", "bytecode"),
-    *("unpack", "stage", "plain-tree", "unpacked-listing", "operator-settings"),
-    *("image", "undo", "dry-run", "main"),
+    *("unpack", "stage", "plain-tree", "unpacked-listing", "fresh-tree", "operator-settings"),
+    *("image", "undo", "prune", "dry-run", "main"),
 )
 
 MANAGE = (
-    *("arguments", "status", "rollback", "verify-release", "rotate-secret", "restart"),
-    *("run-directories", "leftover-files", "uninstall"),
+    *("arguments", "status", "recover", "rollback", "verify-release", "rotate-secret", "restart"),
+    *("run-directories", "leftover-files", "uninstall", "first-boot"),
     *("run", "before-start", "become-user", "terminal-relay", "exec", "main"),
 )
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from shellkit import THREE_SHELLS, shell_id
 
 from bundler.config.project import AppFile
 from bundler.pack.app import app_members
@@ -15,8 +16,6 @@ from bundler.resources import templates_dir
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash", "busybox")
 # As Mix writes it: what follows exec is what ps shows.
 STOCK = """#!/bin/sh
 set -e
@@ -33,7 +32,7 @@ echo "node=$RELEASE_NODE"
 """
 
 
-@pytest.fixture(params=SHELLS, ids=SHELL_IDS)
+@pytest.fixture(params=THREE_SHELLS, ids=shell_id)
 def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return tuple(request.param)
 

@@ -8,12 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from shellkit import SHELL_IDS, SHELLS, partials
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARTS = ("say", "files", "instances", "environment-files", "manage/run", "manage/become-user")
 # Tells what root's part ends with; who is not root cannot become anybody.
 SETPRIV = """#!/bin/sh
 [ "${4-}" != true ] || exit 0
@@ -56,9 +55,9 @@ def become(shell: tuple[str, ...], room: Path, *steps: str) -> subprocess.Comple
     for name, text in (("oursetpriv", SETPRIV), ("show", SHOW)):
         (room / "bin" / name).write_text(text)
         (room / "bin" / name).chmod(0o755)
-    text = partials(*PARTS)
-    text = text.replace("setpriv", "oursetpriv")  # busybox sh runs one of its own, whatever is in PATH
-    script = "\n".join(("set -eu", f"PROGRAM=manage OPERAND=hello NAME=hello RELEASE=1.0 ROOT={room}", text, *steps))
+    script = "\n".join((f"PROGRAM=manage OPERAND=hello NAME=hello RELEASE=1.0 ROOT={room}", *steps))
+    # busybox sh runs one of its own, whatever is in PATH
+    script = with_functions(script, of="manage").replace("setpriv", "oursetpriv")
     env = {"PATH": f"{room}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "MANAGE_RUN": "yes", "LC_ALL": "C"}
     return subprocess.run([*shell, "-c", script], cwd=room, env=env, capture_output=True, text=True, check=False)
 

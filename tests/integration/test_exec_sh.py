@@ -6,14 +6,11 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from shellkit import partials
+from shellkit import THREE_SHELLS, shell_id, with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash", "busybox")
-PARTS = ("say", "environment-files", "instances", "manage/exec")
 HEAD = """set -eu
 LC_ALL=C
 PROGRAM=test
@@ -56,7 +53,7 @@ LoadCredential=TOKEN:/etc/hello/credentials/TOKEN
 """
 
 
-@pytest.fixture(params=SHELLS, ids=SHELL_IDS)
+@pytest.fixture(params=THREE_SHELLS, ids=shell_id)
 def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return tuple(request.param)
 
@@ -64,9 +61,8 @@ def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
 def run(
     shell: tuple[str, ...], room: Path, script: str, *words: str, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    text = HEAD + partials(*PARTS)
     return subprocess.run(
-        [*shell, "-c", f"{text}\n{script}", "test", room, *words],
+        [*shell, "-c", with_functions(HEAD + script, of="manage"), "test", room, *words],
         input=stdin,
         capture_output=True,
         text=True,

@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 from installkit import COOKIE, NEEDS, Spec, but, script, write_bundle
-from shellkit import SHELL_IDS, SHELLS, partials
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 from bundler.config.project import Secret
 from bundler.resources import templates_dir
@@ -251,14 +251,13 @@ def test_the_self_check_holds_for_every_script(spec: Spec, tmp_path: Path) -> No
 @pytest.mark.skipif(os.geteuid() != 0, reason="mknod needs root")
 def test_devices_and_sockets_in_the_tree_are_refused(tmp_path: Path) -> None:
     """A machine in a container cannot make devices, so its tar never gets that far."""
-    names = ("say", "files", "plain-tree")
-    parts = partials(*names)
+    script = with_functions('PROGRAM=install.sh STAGE="$1"; refuse_special_files')
     for kind in ("b", "c"):
         stage = tmp_path / kind
         (stage / "app").mkdir(parents=True)
         subprocess.run(["mknod", stage / "app/evil", kind, "1", "3"], check=True)
         done = subprocess.run(
-            ["sh", "-euc", f'{parts}\nPROGRAM=install.sh; STAGE="$1"; refuse_special_files', "sh", stage],
+            ["sh", "-c", script, "sh", stage],
             capture_output=True,
             text=True,
             check=False,
