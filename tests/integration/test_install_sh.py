@@ -20,9 +20,9 @@ from installkit import COOKIE, NEEDS, Spec, but, script, write_bundle
 from shellkit import SHELL_IDS, SHELLS, with_functions
 
 from bundler.config.project import Secret
+from bundler.installer.render import render_install, render_manage
 from bundler.resources import templates_dir
-from bundler.target.libraries import HostLibrary, LibraryUser
-from bundler.target.render import render_install, render_manage
+from bundler.units.libraries import HostLibrary, LibraryUser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
