@@ -11,8 +11,8 @@ from functools import cache
 from typing import TYPE_CHECKING, Literal
 
 import pytest
-from bundler.installer.partials import partials_of
 
+from bundler.installer.partials import partials_of
 from bundler.resources import templates_dir
 
 if TYPE_CHECKING:

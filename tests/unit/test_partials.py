@@ -6,9 +6,9 @@ import re
 from collections import Counter
 
 import pytest
-from bundler.installer.partials import partials_of
 from shellkit import Script, called_in, functions_of
 
+from bundler.installer.partials import partials_of
 from bundler.resources import templates_dir
 
 BEFORE_ALL = {"lib/sanitize-env.sh"}  # the scripts' frames include it themselves
