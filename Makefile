@@ -92,7 +92,7 @@ test-large: .venv/.ready
 # Not a part of `make test`: some 15 GB of wheels from PyPI, unpacked in build/sweep.
 sweep: .venv/.ready
 	tests/tools
-	PYTHONPATH=tests:. $(BIN)/python -m sweep $(addprefix --groups=,$(GROUPS)) $(addprefix --projects=,$(PROJECTS))
+	PYTHONPATH=tests/support:tests:. $(BIN)/python -m sweep $(addprefix --groups=,$(GROUPS)) $(addprefix --projects=,$(PROJECTS))
 
 # Not a part of `make test`, which gives each target a few inputs. FUZZ=wheel: the targets whose name has that in it.
 fuzz: .venv/.ready
