@@ -34,6 +34,7 @@ from bundler.progress import QuietProgress
 from bundler.sharing.owners import Owners, check_names
 from bundler.target.activation import read_activation
 from bundler.target.caches import cache_variables
+from bundler.target.commandnotes import command_notes
 from bundler.target.contents import Contents, code_notes, find_marks
 from bundler.target.health import health_notes
 from bundler.target.installed import service_files
@@ -96,7 +97,7 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     config = replace(config, access=replace(config.access, own=user_urls(inputs.environments, config.channels)))
     lockfiles = replace(config.lockfiles, injected=inputs.injected)
     _ensure_lockfile(config, inputs, options, progress)
-    for note in (*health_notes(config), *socket_notes(config)):
+    for note in (*health_notes(config), *socket_notes(config), *command_notes(config)):
         progress.step(f"note: {note}")
     locks = [read_lock(lockfiles, platform, config.categories) for platform in config.platforms]
     locks = [with_local(lock, inputs.local, f"{config.source}: bundle.inject", progress) for lock in locks]

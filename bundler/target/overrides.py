@@ -149,7 +149,7 @@ def command_line(
         found = find_program(name.replace("%%", "%"), release, executables)
         check_path(name, where=where)
         if found is None and name not in SERVER_PROGRAMS:
-            raise missing_program(name.removeprefix(f"{release}/"), where=where)
+            raise missing_program(name.removeprefix(f"{release}/"), where=where, executables=executables)
         if found and not name.startswith("/"):
             result += filled[taken : word.start] + prefix[0] + found.replace("%", "%%")
             taken = word.end

@@ -402,7 +402,7 @@ def _line(
     program, *arguments = (fill(word, inside) for word in words)
     found = find_program(program, release, executables)
     if not found:
-        raise missing_program(program, where=where)
+        raise missing_program(program.removeprefix(f"{release}/"), where=where, executables=executables)
     check_path(found, where=where)
     line = (*launcher(service, found, release, executables), found, *arguments)
     return " ".join(command_word(word) for word in line)
