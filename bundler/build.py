@@ -38,7 +38,8 @@ from bundler.progress import QuietProgress
 from bundler.sharing.owners import Owners, check_names
 from bundler.units.caches import cache_variables
 from bundler.units.commandnotes import command_notes
-from bundler.units.contents import Contents, code_notes, find_marks
+from bundler.units.contents import Contents, code_notes, find_marks, find_wrappers
+from bundler.units.ending import ending_notes
 from bundler.units.health import health_notes
 from bundler.units.libraries import host_libraries, library_notes
 from bundler.units.notes import override_notes
@@ -248,9 +249,16 @@ def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress:
 
 def _contents(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, progress: Progress) -> Contents:
     """What decides how the services run, and what there is to say of that."""
-    contents = Contents(packages=lock.names, marks=find_marks(payload.tree, lock.platform))
+    contents = Contents(
+        packages=lock.names, marks=find_marks(payload.tree, lock.platform), wrappers=find_wrappers(payload.tree)
+    )
     overrides = override_notes(config, identity.release_dir, contents)
-    for note in (*code_notes(contents.marks), *overrides, *sister_notes(config, contents)):
+    for note in (
+        *code_notes(contents.marks),
+        *overrides,
+        *sister_notes(config, contents),
+        *ending_notes(config, contents),
+    ):
         progress.step(f"note: {note}")
     return contents
 

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING
 from bundler.config.instances import VARIABLE
 from bundler.units.addresses import probe_addresses, service_addresses
 from bundler.units.contents import NOTHING
+from bundler.units.ending import stopping
 from bundler.units.environment import beam_variables, environment_directives, launcher, stopper
 from bundler.units.gpu import gpu_sections
 from bundler.units.health import Sections, health_sections, timer_sections, watch_sections
@@ -156,7 +157,7 @@ def _service_sections(
             *programs,
             *socket_lines(service),
             *_ends(service, release),
-            *_stops(service),
+            *stopping(service, contents),
             *_given(
                 ("MemoryMax", table.memory_max),
                 ("CPUQuota", table.cpu_quota),
@@ -204,19 +205,6 @@ def _ends(service: Service, release: str) -> Lines:
         ("Restart", table.restart),
         ("RestartSec", str(table.restart_delay)),
         *_given(("ExecStop", stop), ("TimeoutStartSec", patience), ("WatchdogSec", table.watchdog)),
-    )
-
-
-def _stops(service: Service) -> Lines:
-    """How it is ended. The main process is asked first, alone: it has the others finish what they do.
-
-    One process for which there is no memory left does not end the others.
-    """
-    table = service.table
-    return (
-        ("KillMode", "mixed"),
-        *_given(("KillSignal", table.kill_signal), ("TimeoutStopSec", table.stop_timeout)),
-        ("OOMPolicy", "continue"),
     )
 
 
