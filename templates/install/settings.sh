@@ -17,9 +17,8 @@ each_odd_setting() { # FILE FUNCTION: calls it with LINE SENTENCE for each
         odd_setting
     done <"$1"
     [ -z "$odd_open" ] || "$odd_sink" "$odd_begin" "the quote is not closed; all that follows is part of the value"
-    if [ -s "$1" ] && ! LC_ALL=C tr -d '\000' <"$1" | cmp -s - "$1"; then
+    [ -z "$(LC_ALL=C tr -dc '\000' <"$1" | od -An -N1 -tx1)" ] ||
         "$odd_sink" 1 "there is a NUL byte in the file; systemd ignores all of it"
-    fi
     for odd_line in $(not_utf8 "$1"); do
         "$odd_sink" "$odd_line" "it is not UTF-8; systemd ignores the variable"
     done

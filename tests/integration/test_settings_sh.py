@@ -48,7 +48,7 @@ CASES: dict[bytes, str] = {
 QUIET = (
     b'A=two words\nB=\'$C \\\'\nC="a\\$b"\nD=caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x8e\x89\n  E=1\nF=\nG=a#b\nH="a\nb=c"\n',
     b"# ends without one\nA=1",
-    b"A='x'\"y\"\nB=\"a\"b\nC='x'  \nD={\"k\": \"v w\"}\nE=it's\nF=host=db port=5\nG=a;b=c\nH=x?a=1&b=2\nI=(1 2)\n",
+    b'A=\'x\'"y"\nB="a"b\nC=\'x\'  \nD={"k": "v w"}\nE=it\'s\nF=host=db port=5\nG=a;b=c\nH=x?a=1&b=2\nI=(1 2)\n',
     b"A=x\\\\\nB=5$\n",
     b"",
 )
