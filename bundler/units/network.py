@@ -10,7 +10,7 @@ import ipaddress
 import re
 from typing import TYPE_CHECKING
 
-from bundler.units.overrides import COMMANDS
+from bundler.units.commands import COMMANDS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
