@@ -10,6 +10,7 @@ those only if it can ask the kernel for memory at all.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bundler.elf import read_elf, read_sections
@@ -19,7 +20,7 @@ if TYPE_CHECKING:
 
     from bundler.elf import Content, Elf
 
-__all__ = ["MARKS", "PYTHON", "code_marks", "look"]
+__all__ = ["MARKS", "PYTHON", "WRAPPER", "code_marks", "look"]
 
 MARKS: tuple[tuple[str, bytes], ...] = (
     ("V8", b"interpreted_frames_native_stack"),
@@ -61,6 +62,11 @@ without memory that is both."""
 
 PYTHON = "a Python module that makes memory executable"
 
+WRAPPER = "a shell script without exec"
+"""Says nothing of code: such a script stays the main process of the service that it starts (bundler.units.ending)."""
+_SHELL = re.compile(rb"#![ \t]*(?:\S*/env[ \t]+(?:-S[ \t]+)?)?(?:\S*/)?(?:ba|da|a|z|k|mk)?sh\b")
+_EXEC = re.compile(rb"(?:^|[;&|({]|\b(?:then|do|else))[ \t]*exec[ \t]+[^\s<>&0-9]", re.MULTILINE)
+
 _ASKS = (b"mmap\0", b"mmap64\0", b"mprotect\0", b"syscall\0", b"ffi_closure_alloc\0")
 """Functions by which memory can become executable, as they stand in a table of names."""
 _WINDOW = 1 << 18
@@ -88,7 +94,14 @@ def code_marks(path: str, content: Content, elf: Elf | None) -> tuple[str, ...]:
     """
     if elf is not None:
         return (*elf.traits, *_engine(content))
-    return (PYTHON,) if path.endswith(".py") and _makes_executable(content[:]) else ()
+    if path.endswith(".py"):
+        return (PYTHON,) if _makes_executable(content[:]) else ()
+    return (WRAPPER,) if _is_wrapper(path, content) else ()
+
+
+def _is_wrapper(path: str, content: Content) -> bool:
+    is_script = content[:2] == b"#!" and _SHELL.match(bytes(content[:256]))
+    return bool(is_script or path.endswith(".sh")) and not _EXEC.search(bytes(content[:]))
 
 
 def _makes_executable(module: Content) -> bool:
