@@ -104,6 +104,7 @@ started() { # microseconds since boot, 0 if it is not up
 main() {
     ! installing || exit 0
     [ "$(property "$service" ActiveState)" != failed ] || come_back "$@"
+    ! was_refused || try_again
     now=$(seconds)
     since=$(started)
     [ "${since:-0}" != 0 ] || exit 0
@@ -172,6 +173,26 @@ come_back() { # DEPENDANT...
         say 3 "systemctl start $service failed"
         exit 1
     }
+    exit 0
+}
+
+# It could not be started at all, as something that it requires had failed: a volume that was late, a mount, another
+# service. systemd says nothing of it then: it is inactive, as it was.
+was_refused() {
+    [ "$again" = yes ] && [ "$(property "$service" ActiveState)" = inactive ] && wanted "$service" "$timer" || return 1
+    [ "$(property "$service" InactiveExitTimestampMonotonic)" = 0 ] || return 1
+    [ "$(property "$service" ConditionTimestampMonotonic)" = 0 ] || return 1
+    case $(property "$service" Job) in
+        '' | 0) ;;
+        *) return 1 ;; # it waits for its turn
+    esac
+}
+
+# Its timer says how often.
+try_again() {
+    ! installing || exit 0
+    say 4 "$service has not been started, since what it requires was not there; it is tried again"
+    systemctl --no-block start "$service" || exit 1
     exit 0
 }
 
