@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from bundler.codemarks import PYTHON, WRAPPER
+from bundler.codemarks import PACKED, PYTHON, WRAPPER
 from bundler.printable import counted, printable
 from bundler.units.libraries import is_loaded
 
@@ -25,6 +25,7 @@ _TRAITS = {
     "text relocations": "its loader has to write to its code (text relocations)",
     "executable stack": "its loader has to make the stack executable",
     "writable code": "it has code that can be written to while it is executed",
+    PACKED: "it unpacks its code into memory and then executes it (UPX)",
     PYTHON: "it writes machine code into memory and executes it",
 }
 _TESTS = ("*/test/*", "*/tests/*")

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 
 # The main process hands its work to another one, and waits for that when it is asked to end: gunicorn, celery.
 SERVICE = """\
-import json, os, pathlib, signal, site, socket, sys, time
+import ctypes, json, os, pathlib, signal, site, socket, struct, sys, time
 
 state = pathlib.Path(os.environ["STATE_DIRECTORY"])
 found = {"user site": site.ENABLE_USER_SITE, "interfaces": [name for _, name in socket.if_nameindex()]}
@@ -35,6 +35,14 @@ try:
     os.chown(path, 0, 0)
 except OSError as error:
     found["to root"] = error.strerror
+os.setuid(os.getuid()) # what drops rights that it has not: celery, ssh
+os.setresgid(*os.getresgid())
+header, none = ctypes.create_string_buffer(struct.pack("Ii", 0x20080522, 0)), ctypes.create_string_buffer(24)
+found["drops"] = ctypes.CDLL(None).capset(header, none) # ip, ping
+try:
+    os.setuid(0)
+except OSError as error:
+    found["to be root"] = error.strerror
 found["booted"] = any(line.startswith("btime ") for line in open("/proc/stat"))
 worker = os.fork()
 if worker == 0:
@@ -139,6 +147,8 @@ def test_it_may_do_what_it_may_by_hand(machine: Machine) -> None:
         "interfaces": ["lo"],
         "mode": "0o140777",
         "to root": "Operation not permitted",
+        "drops": 0,
+        "to be root": "Operation not permitted",
         "booted": True,
     }
 

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import marshal
+
 import pytest
 
 from bundler.codemarks import PYTHON, WRAPPER, code_marks
@@ -51,6 +53,9 @@ def test_what_no_process_of_the_service_loads_says_nothing(unused: TreeEntry) ->
     [
         (POLARS, True),
         (b"from mmap import mmap, PROT_EXEC\nimport cffi\n", True),
+        (b"import mmap\nm = mmap.mmap(-1, 99, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)\n", True),
+        (b"m = mmap.mmap(-1, len(code), flags=f, prot=7)\n", True),
+        (b"m = mmap.mmap(-1, 99, prot=3)\nprot = 7\n", False),
         (b"UC_PROT_EXEC = 4\n", False),  # a binding's constant
         (b"import ctypes\nlibc.mprotect(at, size, PROT_READ)\n", False),
         (b"", False),
@@ -59,6 +64,14 @@ def test_what_no_process_of_the_service_loads_says_nothing(unused: TreeEntry) ->
 def test_a_module_that_makes_memory_executable(content: bytes, marked: bool) -> None:
     assert code_marks("env/lib/python3.11/site-packages/one/cpu.py", content, None) == ((PYTHON,) if marked else ())
     assert code_marks("env/share/one/cpu.txt", content, None) == ()
+
+
+def test_a_module_that_comes_compiled_alone() -> None:
+    source = "def f():\n import mmap\n return mmap.mmap(-1, 9, prot=mmap.PROT_READ | mmap.PROT_EXEC)\n"
+    compiled = marshal.dumps(compile(source, "x", "exec"))
+    assert code_marks("env/lib/one.pyc", compiled, None) == (PYTHON,)
+    assert code_marks("env/lib/__pycache__/one.cpython-311.pyc", compiled, None) == ()  # its source is there
+    assert code_marks("env/lib/two.pyc", marshal.dumps(compile("import mmap", "x", "exec")), None) == ()
 
 
 @pytest.mark.parametrize(
