@@ -6,14 +6,14 @@ that they were not.
 
 What no digest in the bundle covers, the tar's own headers and the script at a ``.run``'s head, is covered by the
 ``.sha256`` beside it; where that is missing, both are compared with what conda-bundler writes. None of this says who
-made the bundle.
+made the bundle: signatures do (:mod:`bundler.signing`).
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
@@ -71,6 +71,12 @@ class Verification:
     checks: tuple[Check, ...]
     programs_compared: bool
     not_compared: tuple[str, ...]
+    signers: tuple[str, ...] = ()
+    """Who signed it, where that was asked for: principal and key."""
+
+    def signed_by(self, signers: Iterable[str]) -> Verification:
+        """The same, with those who signed the bundle."""
+        return replace(self, signers=tuple(signers))
 
     def lines(self) -> tuple[str, ...]:
         """For people."""
@@ -83,6 +89,7 @@ class Verification:
         )
         return (
             f"{self.bundle}: {self.name} {self.release} {said}",
+            *(f"  signed by {printable(signer)}" for signer in self.signers),
             *rows,
             f"  compared with the bundle's own digests only: {', '.join(self.not_compared)}",
         )
