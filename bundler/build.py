@@ -17,7 +17,7 @@ from bundler.inject.replace import with_local
 from bundler.inputs import read_inputs
 from bundler.installer.activation import read_activation
 from bundler.installer.installed import service_files
-from bundler.installer.render import render_environment, render_install, render_manage, render_unit
+from bundler.installer.render import render_environment, render_install, render_manage, render_programs, render_unit
 from bundler.installer.requirements import requirements
 from bundler.linkscripts.consent import Consent
 from bundler.lock.condalock import write_lockfile
@@ -267,7 +267,12 @@ def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
     filters = Filters(exclude=config.bundle.exclude, include=config.bundle.include)
     codec = CODECS[options.compression or "gzip"]()
     return PackOptions(
-        codec=codec, bytecode=config.bundle.bytecode, filters=filters, bundle=config.name, jobs=options.jobs
+        codec=codec,
+        bytecode=config.bundle.bytecode,
+        filters=filters,
+        bundle=config.name,
+        programs=tuple(render_programs().items()),
+        jobs=options.jobs,
     )
 
 

@@ -144,7 +144,9 @@ text{{font:14px ui-monospace,SFMono-Regular,Menlo,Consolas,monospace;fill:#d0d7d
 {style}
 </style>
 <rect width="{width}" height="{height}" rx="10" fill="#0d1117"/>
-<circle cx="20" cy="18" r="6" fill="#ff5f57"/><circle cx="40" cy="18" r="6" fill="#febc2e"/><circle cx="60" cy="18" r="6" fill="#28c840"/>
+<circle cx="20" cy="18" r="6" fill="#ff5f57"/>
+<circle cx="40" cy="18" r="6" fill="#febc2e"/>
+<circle cx="60" cy="18" r="6" fill="#28c840"/>
 <svg x="16" y="36" width="{width}" height="{inner}"><g class="screen">
 {texts}
 </g></svg>

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bundler.resources import templates_dir
+from bundler.installer.render import render_programs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ class World:
 
     def watch(self, again: str = "yes", *dependants: str) -> list[str]:
         """What it did, a line each."""
-        text = (templates_dir() / "share" / "watch.sh").read_text()
+        text = render_programs()["watch"].decode()
         for place in ("/run/conda-bundler", "/var/lib/conda-bundler"):
             text = text.replace(place, str(self.room / "run"))
         script = self.room / "watch"

@@ -2,20 +2,17 @@
 
 from __future__ import annotations
 
-import sys
-from xml.etree import ElementTree
+from xml.etree import ElementTree as ET
 
 import pytest
 from examplekit import CHECKOUT
-
-sys.path.insert(0, str(CHECKOUT / "ci"))
 from recording import COLUMNS, GOAL, ROWS, Shown, commands, draw
 
 SVG = "{http://www.w3.org/2000/svg}"
 
 
 def texts(svg: str) -> list[str]:
-    return ["".join(text.itertext()) for text in ElementTree.fromstring(svg).iter(f"{SVG}text")]
+    return ["".join(text.itertext()) for text in ET.fromstring(svg).iter(f"{SVG}text")]
 
 
 def test_the_picture_shows_the_commands_of_the_readme() -> None:
