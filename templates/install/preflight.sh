@@ -79,7 +79,8 @@ check_root() {
     elif [ -L "$ROOT/releases" ]; then
         problem "$ROOT/releases is a symbolic link" "Put a real directory there."
     fi
-    root_near=$(nearest "${ROOT%/*}")
+    root_near=$ROOT # it may be a volume of its own
+    is_directory "$ROOT" || root_near=$(nearest "${ROOT%/*}")
     check_parents "$root_near"
     [ -w "$root_near" ] || problem "$root_near cannot be written" "Mount it writable."
     case ,$(mount_options "$root_near"), in
@@ -145,6 +146,8 @@ check_directories() {
         elif { [ -e "$directory" ] || [ -L "$directory" ]; } && ! owns "dir $directory" &&
             ! is_prepared "$directory"; then
             refuse_directory "$directory"
+        elif is_directory "$directory" && [ ! -w "$directory" ]; then
+            problem "$directory cannot be written" "Mount it writable."
         fi
     done
     for config_file in "$SECRETS" "$ETC/$NAME.env"; do
