@@ -126,6 +126,37 @@ def test_what_somebody_wanted_so_stays_so(world: World, unit: str, properties: d
     assert world.watch() == []
 
 
+NEVER = {
+    "ActiveState": "inactive",
+    "InactiveExitTimestampMonotonic": "0",
+    "ConditionTimestampMonotonic": "0",
+    "Job": "",
+}
+
+
+def test_what_could_not_be_started_for_what_it_requires_is_tried_again(world: World) -> None:
+    world.tell("web.service", **NEVER)
+    assert world.watch() == ["systemctl --no-block start web.service"]
+    assert world.watch("no") == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "properties"),
+    [
+        ("web-watch.timer", {"ActiveState": "inactive"}),  # systemctl stop
+        ("web.service", {"UnitFileState": "disabled"}),
+        ("web.service", {"LoadState": "masked"}),
+        ("web.service", {"Job": "57"}),  # it waits for its turn
+        ("web.service", {"InactiveExitTimestampMonotonic": "90000000"}),  # it has run
+        ("web.service", {"ConditionTimestampMonotonic": "90000000"}),  # a condition of its own keeps it down
+    ],
+)
+def test_what_is_to_stay_down_is_not_tried(world: World, unit: str, properties: dict[str, str]) -> None:
+    world.tell("web.service", **NEVER)
+    world.tell(unit, **properties)
+    assert world.watch() == []
+
+
 def test_an_instance_is_watched_by_itself(world: World) -> None:
     world.name = "web@2"
     world.tell("web@2.service", **FAILED)
