@@ -21,6 +21,7 @@ from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, checksums
 from bundler.bundle.index import COPY_AGAIN
 from bundler.digests import file_sha256
 from bundler.errors import VerificationError
+from bundler.installer.launcher import LAUNCHERS
 from bundler.installer.render import carries, carries_its_digest
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, digest_list, tree_digest
@@ -231,7 +232,7 @@ def _check_programs(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Che
     """That install.sh and manage are ours; no check if another version has made them."""
     if not is_our_version(bundle.manifest):
         return
-    programs = {name: bundle.text(name) for name in (INSTALL, MANAGE)}
+    programs = {name: bundle.text(name) for name in (INSTALL, MANAGE, *bundle.below(LAUNCHERS.rstrip("/")))}
     units = {name: bundle.text(name) for name in bundle.below("units")}
     problems = [*differing_programs(bundle.manifest, digests, units, programs)]
     _refuse(
@@ -256,9 +257,9 @@ def _check_units(bundle: OpenBundle) -> Check:
 
 def _not_compared(bundle: OpenBundle) -> tuple[str, ...]:
     """What nothing but the bundle's own digests speaks for: the project's own, and what the manifest says of it."""
-    programs = () if is_our_version(bundle.manifest) else (INSTALL, MANAGE)
     project = {f"{path.partition('/')[0]}/" if "/" in path else path for path in bundle.pieces}
-    return (*programs, *sorted(project - {INSTALL, MANAGE, SUMS, bundle.manifest.payload.path}))
+    programs = () if is_our_version(bundle.manifest) else (INSTALL, MANAGE, *({LAUNCHERS} & project))
+    return (*programs, *sorted(project - {INSTALL, MANAGE, LAUNCHERS, SUMS, bundle.manifest.payload.path}))
 
 
 def _check_payload(bundle: OpenBundle, digests: dict[str, str]) -> Check:

@@ -384,9 +384,13 @@ def test_the_launcher_sets_what_the_unit_sets(tmp_path: Path, suite: str, shell:
         target.sh("STRAY=x setsid /opt/hello/manage run hello >/dev/null 2>&1 & sleep 2")
         modes = target.sh("stat -c '%a %U' /var/lib/hello/environment /var/cache/hello-more")
         by_launcher = environment(target)
+        assert target.sh("rm /opt/hello/current/launch/hello && pkill -u hello; ls /opt/hello/current/launch") == ""
+        target.sh("STRAY=x setsid /opt/hello/manage run hello >/dev/null 2>&1 & sleep 2")
+        by_unit = environment(target)  # as of a release of conda-bundler 0.1, which had no launchers
     assert modes == "600 hello\n755 hello"
     assert by_systemd["JOINED"] == "onetwo"  # so that the comparison is about something
     assert by_launcher == by_systemd
+    assert by_unit == by_systemd
 
 
 def environment(target: Target) -> dict[str, str]:
