@@ -38,19 +38,9 @@ def test_it(machine):
 
 
 def pytest_on(room: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
-    words = (
-        sys.executable,
-        "-m",
-        "pytest",
-        "-p",
-        "no:cacheprovider",
-        "-c",
-        CHECKOUT / "pyproject.toml",
-        "-q",
-        *options,
-    )
+    words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
     return subprocess.Popen(
-        [*words, "--rootdir", CHECKOUT, room],
+        [*words, "-c", str(CHECKOUT / "pyproject.toml"), "--rootdir", str(CHECKOUT), str(room)],
         env=os.environ | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,

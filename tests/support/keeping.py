@@ -57,7 +57,7 @@ class Keeping:
         self._config = config
         self._machines: list[Machine] = []
         self._enter, self._exit = Machine.__enter__, Machine.__exit__
-        Machine.__enter__ = self._entered()  # type: ignore[method-assign]
+        Machine.__enter__ = self._entered()  # type: ignore[method-assign, assignment]
         Machine.__exit__ = self._left()  # type: ignore[method-assign]
 
     def pytest_unconfigure(self) -> None:
