@@ -240,7 +240,7 @@ PREFLIGHT = {
     "group": ("echo 'hello:x:4000:' >>/etc/group", "group entry 'hello'"),
     "root": ("mkdir /opt/hello; touch /opt/hello/notes", "/opt/hello exists"),
     "root-link": ("mkdir /srv/x; ln -s /srv/x /opt/hello", "/opt/hello is a symbolic link"),
-    "etc": ("mkdir /etc/hello; touch /etc/hello/theirs", "/etc/hello exists"),
+    "etc": ("mkdir /etc/hello; touch /etc/hello/theirs", "/etc/hello was not made by this installer"),
     "etc-link": ("mkdir /srv/x; ln -s /srv/x /etc/hello", "/etc/hello is a symbolic link"),
     "state": ("mkdir -p /var/lib/hello/lost+found /var/lib/hello/theirs", "/var/lib/hello exists"),
     "unit": ("touch /lib/systemd/system/hello.service", "systemd/system/hello.service"),

@@ -131,7 +131,9 @@ def test_it_is_locked_beside_the_environment_and_brought(
     whole(compiled, channel)
     index(channel)
     bundle, said = built(project, channel)
-    assert not [line for line in said.splitlines() if line.startswith("note") and not re.search("health|services", line)]
+    assert not [
+        line for line in said.splitlines() if line.startswith("note") and not re.search("health|services", line)
+    ]
     lockfile = project / "conda-lock.yml"
     assert read_lock(lockfile, "linux-64").names == {"tool"}
     entries = yaml.safe_load(lockfile.read_text())["package"]
@@ -173,7 +175,9 @@ def test_the_release_is_the_same_with_gzip(project: Path, channel: Path, compile
     assert (first["tree_digest"], first["build_id"]) == (second["tree_digest"], second["build_id"])
     assert second["decompressor"] is None
     assert not (bundle / "tools").exists()
-    assert not [line for line in said.splitlines() if line.startswith("note") and not re.search("health|services", line)]
+    assert not [
+        line for line in said.splitlines() if line.startswith("note") and not re.search("health|services", line)
+    ]
 
 
 @pytest.mark.parametrize("form", ["tar", "run"])
