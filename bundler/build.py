@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from bundler.about.read import facts_of
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
 from bundler.bundle.installer import UNITS, install_script
@@ -14,6 +16,7 @@ from bundler.bundle.manifest import decompressor_entry, make_manifest
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
 from bundler.inputs import read_inputs
+from bundler.licenses.gate import check_licenses
 from bundler.linkscripts.consent import Consent
 from bundler.local.replace import with_local
 from bundler.lock.condalock import write_lockfile
@@ -46,7 +49,7 @@ from bundler.target.sisters import sister_notes
 from bundler.target.sockets import socket_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -140,7 +143,11 @@ def _build_one(config: BundleConfig, lock: Lock, inputs: Inputs, options: BuildO
             consent=_consent(config),
         )
         payload, archives, activation, libraries = _from_whole_cache(
-            lambda: _pack(linking(lock, baked=identity.baked_prefix), config, inputs, room, options, progress), progress
+            lambda: _pack(
+                _licensed(linking(lock, baked=identity.baked_prefix), config, brought, progress),
+                *(config, inputs, room, options, progress),
+            ),
+            progress,
         )
         needs = requirements(config, lock, archives, libraries)
         contents = _contents(config, identity, lock, payload, progress)
@@ -226,6 +233,19 @@ def _pack(
         payload = make_payload(prefix, inputs.app, room, _pack_options(config, options), progress)
         activation = _activation(config, inputs, prefix, payload, progress)
         return payload, prefix.archives, activation, _libraries(config, prefix, payload, progress)
+
+
+@contextlib.contextmanager
+def _licensed(
+    linked: AbstractContextManager[Prefix], config: BundleConfig, brought: Decompressor | None, progress: Progress
+) -> Iterator[Prefix]:
+    """The same prefix, if all that will be in the bundle may be there."""
+    with linked as prefix:
+        packages = dict.fromkeys((*prefix.lock.packages, *(brought.packages if brought else ())))
+        about = ((package, facts_of(package)) for package in packages)
+        for note in check_licenses(config.tables.licenses, about, where=config.source):
+            progress.step(f"note: {note}")
+        yield prefix
 
 
 def _activation(

@@ -73,7 +73,8 @@ PAGES = {
                 "conda-bundler build --environment env.yml --name api --bundle-version 1.0 --command 'python -m api'",
             ),
         ),
-        exits=(3, 4, 5, 6, 9),
+        exits=(3, 4, 5, 6, 7, 9),
+        special=((7, "[licenses] refuses a package"),),
     ),
     "inspect": Page(
         examples=(
