@@ -15,8 +15,8 @@ from packaging.utils import canonicalize_name
 
 from bundler.about.facts import LARGEST, Facts, Inner, Source, Text, decoded
 from bundler.fetch.condafile import read_matching
-from bundler.lock.plainyaml import load_yaml
 from bundler.package.info import INDEX, PATHS, BadInfo, read_entries
+from bundler.plainyaml import load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping

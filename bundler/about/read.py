@@ -17,7 +17,7 @@ from bundler.sealed import read_sealed, write_sealed
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.locked import LockedPackage
 
 __all__ = ["facts_of"]
 

@@ -28,21 +28,21 @@ from bundler.bundle.entries import (
 )
 from bundler.bundle.identity import counted
 from bundler.bundle.index import SCHEMA, Manifest
+from bundler.installer.installed import install_services
+from bundler.installer.render import CLIENTS
 from bundler.resources import templates_digest
-from bundler.target.hardening import GPU, WATCH, exemptions
-from bundler.target.installed import install_services
-from bundler.target.render import CLIENTS
-from bundler.target.service import overridden
+from bundler.units.sandbox import GPU, WATCH, exemptions
+from bundler.units.service import overridden
 
 if TYPE_CHECKING:
     from bundler.bundle.identity import Identity
     from bundler.config.project import BundleConfig
     from bundler.config.services import Service
     from bundler.fetch.archives import Archive
+    from bundler.installer.requirements import Requirements
     from bundler.pack.decompressor import Decompressor
     from bundler.pack.payload import Payload
-    from bundler.target.contents import Contents
-    from bundler.target.requirements import Requirements
+    from bundler.units.contents import Contents
 
 __all__ = ["SCHEMA", "SYSTEMD", "make_manifest"]
 

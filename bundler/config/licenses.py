@@ -7,6 +7,8 @@ from typing import Annotated
 from pydantic import AfterValidator, Field, StringConstraints
 
 from bundler.config.fields import Line, Model
+from bundler.licenses.expression import single
+from bundler.licenses.policy import Policy
 
 __all__ = ["LicensesTable"]
 
@@ -15,8 +17,6 @@ _Reason = Annotated[Line, Field(min_length=1)]
 
 
 def _license(value: str) -> str:
-    from bundler.licenses.expression import single
-
     found = single(value)
     if found is None:
         raise ValueError(
@@ -39,3 +39,6 @@ class LicensesTable(Model):
     exceptions: dict[_PackageName, _Reason] = Field(default_factory=dict)
     """Packages that are taken whatever their license is, each with the reason, which `build` prints; ``conda:`` or
     ``pip:`` before the name tells a conda package from a wheel."""
+
+    def policy(self) -> Policy:
+        return Policy(deny=self.deny, allow=self.allow, exceptions=self.exceptions)

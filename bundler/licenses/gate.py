@@ -5,16 +5,14 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundler.errors import LicenseError
-from bundler.licenses.expression import NO_LICENSE, normalize
-from bundler.licenses.policy import Policy
+from bundler.licenses.expression import normalize
 from bundler.printable import counted, printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bundler.about.facts import Facts
-    from bundler.config.licenses import LicensesTable
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.licenses.policy import Policy
+    from bundler.locked import LockedPackage
 
 __all__ = ["check_licenses"]
 
@@ -24,18 +22,18 @@ _REMEDY = (
 )
 
 
-def check_licenses(
-    table: LicensesTable, packages: Iterable[tuple[LockedPackage, Facts | None]], *, where: str
-) -> Iterator[str]:
-    """What there is to say of the packages' licenses. Raises :class:`LicenseError` with all that are refused."""
-    policy = Policy(deny=table.deny, allow=table.allow, exceptions=table.exceptions)
+def check_licenses(policy: Policy, packages: Iterable[tuple[LockedPackage, str]], *, where: str) -> Iterator[str]:
+    """What there is to say of the packages, each with what it says of its license.
+
+    Raises :class:`LicenseError` with all that are refused.
+    """
     if policy.is_empty:
         return
     refused, used, count = [], set[str](), 0
-    for package, facts in packages:
+    for package, said in packages:
         count += 1
         keys = (f"{package.manager}:{package.name}", package.name)
-        found = policy.judge(normalize(facts.license) if facts else NO_LICENSE, keys)
+        found = policy.judge(normalize(said), keys)
         told = f"{printable(package.name)} {printable(package.version)}"
         used.update(keys)
         if found.refused:
@@ -44,7 +42,7 @@ def check_licenses(
             yield f"{told} is in the bundle by licenses.exceptions: {found.reason}"
         elif found.verdict == "unknown":
             yield f"{told}: its license is not checked: {printable(found.reason)}"
-    for name in sorted(table.exceptions.keys() - used):
+    for name in sorted(policy.exceptions.keys() - used):
         yield f"licenses.exceptions names {name}, which is not locked"
     if refused:
         many = "".join(f"\n  - {one}" for one in sorted(refused))

@@ -13,9 +13,9 @@ from hypothesis import strategies as st
 from installkit import Spec, script
 
 from bundler.config.project import BundleConfig, load_config
+from bundler.installer.render import render_environment, render_install, render_unit
 from bundler.machine import Machine, rootfs
-from bundler.target.render import render_environment, render_install, render_unit
-from bundler.target.service import make_units, service_environment
+from bundler.units.service import make_units, service_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -12,11 +12,11 @@ from hypothesis import strategies as st
 from bundler.config.overrides import Overrides
 from bundler.config.project import load_config
 from bundler.errors import BundlerError
-from bundler.lock.environment import check_environment
-from bundler.lock.quick import NotPlainError, plain_request
-from bundler.lock.userurls import user_urls
-from bundler.target.render import render_environment, render_unit
-from bundler.target.service import make_units, service_environment
+from bundler.installer.render import render_environment, render_unit
+from bundler.lock.environment.check import check_environment
+from bundler.lock.environment.userurls import user_urls
+from bundler.lock.freshness.quick import NotPlainError, plain_request
+from bundler.units.service import make_units, service_environment
 
 if TYPE_CHECKING:
     from pathlib import Path

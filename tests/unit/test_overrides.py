@@ -7,13 +7,13 @@ import pytest
 
 from bundler.config.project import BundleConfig, load_config
 from bundler.errors import ConfigError
+from bundler.installer.render import render_unit
 from bundler.systemd.accumulating import LISTS, SINCE
 from bundler.systemd.directives import DIRECTIVES
 from bundler.systemd.values import check_value
-from bundler.target.contents import NOTHING
-from bundler.target.notes import override_notes
-from bundler.target.render import render_unit
-from bundler.target.service import make_units, overridden
+from bundler.units.contents import NOTHING
+from bundler.units.notes import override_notes
+from bundler.units.service import make_units, overridden
 
 if TYPE_CHECKING:
     from pathlib import Path

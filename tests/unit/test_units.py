@@ -6,8 +6,8 @@ import pytest
 
 from bundler.config.project import BundleConfig, load_config
 from bundler.errors import ConfigError
-from bundler.target.render import render_environment, render_unit
-from bundler.target.service import make_units, service_environment
+from bundler.installer.render import render_environment, render_unit
+from bundler.units.service import make_units, service_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
