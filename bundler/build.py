@@ -10,8 +10,10 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bundler.about.read import facts_of
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
+from bundler.bundle.entries import SbomEntry
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import decompressor_entry, make_manifest
+from bundler.bundle.sbom import SBOM, bundle_sbom
 from bundler.bundle.scripts import UNITS, install_script
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
@@ -150,6 +152,7 @@ def _build_one(config: BundleConfig, lock: Lock, inputs: Inputs, options: BuildO
             progress,
         )
         needs = requirements(config, lock, archives, libraries)
+        sbom = bundle_sbom(config, identity, lock, brought, payload.tree_digest)
         contents = _contents(config, identity, lock, payload, progress)
         manifest = make_manifest(
             config=config,
@@ -159,13 +162,14 @@ def _build_one(config: BundleConfig, lock: Lock, inputs: Inputs, options: BuildO
             decompressor=decompressor_entry(brought, _needs(config, brought).glibc) if brought else None,
             archives=archives,
             needs=needs,
+            sbom=SbomEntry(path=SBOM, sha256=hashlib.sha256(sbom).hexdigest()),
         )
         files = _target_files(config, identity, contents, payload)
         files |= {path: text.encode() for path, text in activation.files().items()}
         # JSON has an escape for each byte of a name that is not UTF-8.
         files |= {"manifest.json": manifest.text().encode("utf-8", "backslashreplace")}
         files |= {path.name: path.read_bytes() for path in files_for(config.lockfiles, lock.platform)}
-        files |= brought.files if brought else {}
+        files |= {SBOM: sbom, **(brought.files if brought else {})}
         files |= _installer(manifest, files)
         write_files(room, files)
         progress.step(f"Writing {identity.bundle_name}")

@@ -78,7 +78,7 @@ def init(directory: Path, quiet: bool, starting_point: str) -> Any:
     type=NearChoice(
         [
             *("bundle.toml", "build", "completion", "diff", "doctor", "error", "init", "inspect", "lock", "progress"),
-            *("smoke", "verify"),
+            *("sbom", "smoke", "verify"),
         ]
     ),
 )
@@ -235,6 +235,32 @@ def verify(bundle: Path, quiet: bool) -> Any:
 
     verification = compare(bundle, make_progress(quiet=quiet))
     return verification.lines(), verification.document()
+
+
+@_command
+@click.argument("bundle", type=BUNDLE, metavar="BUNDLE|LOCKFILE")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@click.option("--platform", metavar="SUBDIR", help="Take this platform of a lockfile; default: linux-64.")
+def sbom(bundle: Path, quiet: bool, output: Path | None, platform: str | None) -> Any:
+    """Print the SBOM of a bundle or lockfile.
+
+    CycloneDX, as JSON: every package with its package URLs, digests, license and dependencies. A bundle has its own; of
+    a lockfile it is made of what the cache has of its packages.
+    """
+    from bundler.inventory import take_inventory
+    from bundler.progress import make_progress
+    from bundler.sealed import write_whole
+
+    inventory = take_inventory(bundle, platform)
+    for note in inventory.notes:
+        make_progress(quiet=quiet).step(f"note: {note}")
+    document = json.loads(inventory.document)
+    if output is None:
+        lines = inventory.document.decode().splitlines()
+    else:
+        write_whole(output, inventory.document)
+        lines = [f"{output}: CycloneDX {document['specVersion']}, {counted(len(document['components']), 'component')}"]
+    return lines, {"output": str(output) if output else None, "notes": list(inventory.notes), "sbom": document}
 
 
 @_command

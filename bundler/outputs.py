@@ -97,6 +97,14 @@ class _Inspect(Manifest):
     files: list[_File]
 
 
+class _Sbom(_Output):
+    """`sbom`: the SBOM, and the file that it was written to, if it was."""
+
+    output: str | None
+    notes: list[str]
+    sbom: Annotated[dict[str, Any], Field(description="CycloneDX, whose own schema describes it.")]
+
+
 class _Change(_Output):
     name: str
     kind: Literal["added", "removed", "changed"]
@@ -186,6 +194,7 @@ OUTPUTS: dict[str, Any] = {
     "inspect": _Inspect,
     "lock": _Lock,
     "progress": _Event,
+    "sbom": _Sbom,
     "smoke": SmokeReport,
     "verify": Verification,
 }

@@ -11,7 +11,9 @@ import tempfile
 from contextlib import suppress
 from pathlib import Path
 
-__all__ = ["read_sealed", "write_sealed"]
+from bundler.errors import PackError
+
+__all__ = ["read_sealed", "write_sealed", "write_whole"]
 
 _DIGEST = hashlib.sha256().digest_size
 
@@ -22,6 +24,17 @@ def write_sealed(path: Path, content: bytes) -> None:
         written = Path(room) / path.name
         written.write_bytes(hashlib.sha256(content).digest() + content)
         written.replace(path)
+
+
+def write_whole(path: Path, content: bytes) -> None:
+    """Write a file for somebody else, whole or not at all. Raises :class:`PackError`."""
+    try:
+        with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as room:
+            written = Path(room) / path.name
+            written.write_bytes(content)
+            written.replace(path)
+    except OSError as error:
+        raise PackError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
 
 
 def read_sealed(path: Path) -> bytes | None:

@@ -87,6 +87,13 @@ PAGES = {
         examples=(("Verify a bundle after a copy", "conda-bundler verify hello-1.2.0-linux-64.tar"),),
         exits=(7, 9),
     ),
+    "sbom": Page(
+        examples=(
+            ("Take out a bundle's SBOM", "conda-bundler sbom hello-1.2.0-linux-64.tar -o hello.cdx.json"),
+            ("Of a lockfile, before anything is built", "conda-bundler sbom conda-lock.yml"),
+        ),
+        exits=(3, 5, 6, 7, 9),
+    ),
     "diff": Page(
         examples=(
             ("Show what an upgrade changes", "conda-bundler diff hello-1.1.0-linux-64.tar hello-1.2.0-linux-64.tar"),
