@@ -247,9 +247,8 @@ def sbom(bundle: Path, quiet: bool, output: Path | None, platform: str | None) -
     CycloneDX, as JSON: every package with its package URLs, digests, license and dependencies. A bundle has its own; of
     a lockfile it is made of what the cache has of its packages.
     """
-    from bundler.inventory import take_inventory
+    from bundler.inventory import take_inventory, write_document
     from bundler.progress import make_progress
-    from bundler.sealed import write_whole
 
     inventory = take_inventory(bundle, platform)
     for note in inventory.notes:
@@ -258,7 +257,7 @@ def sbom(bundle: Path, quiet: bool, output: Path | None, platform: str | None) -
     if output is None:
         lines = inventory.document.decode().splitlines()
     else:
-        write_whole(output, inventory.document)
+        write_document(output, inventory.document)
         lines = [f"{output}: CycloneDX {document['specVersion']}, {counted(len(document['components']), 'component')}"]
     return lines, {"output": str(output) if output else None, "notes": list(inventory.notes), "sbom": document}
 

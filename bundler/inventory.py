@@ -7,8 +7,9 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 from bundler.about.read import facts_of
+from bundler.atomic import write_file
 from bundler.config.lockfiles import sort_lockfiles
-from bundler.errors import ConfigError, VerificationError
+from bundler.errors import ConfigError, PackError, VerificationError
 from bundler.lockfiles.read import locked_platforms, read_lock
 from bundler.printable import counted
 from bundler.reader.open import open_bundle
@@ -17,7 +18,7 @@ from bundler.sbom.subject import Subject
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Inventory", "take_inventory"]
+__all__ = ["Inventory", "take_inventory", "write_document"]
 
 _TAR = slice(257, 262)
 """Where a tar has ``ustar``."""
@@ -39,6 +40,14 @@ def take_inventory(path: Path, platform: str | None = None) -> Inventory:
     :class:`VerificationError` for a bundle that has no SBOM, or another one than its manifest says.
     """
     return _of_bundle(path) if _is_bundle(path) else _of_lockfile(path, platform)
+
+
+def write_document(path: Path, content: bytes) -> None:
+    """Write what a command was asked to write. Raises :class:`PackError`."""
+    try:
+        write_file(path, content)
+    except OSError as error:
+        raise PackError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
 
 
 def _is_bundle(path: Path) -> bool:

@@ -7,34 +7,23 @@ success.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bundler.errors import PackError
+from bundler.atomic import write_file
 
-__all__ = ["read_sealed", "write_sealed", "write_whole"]
+if TYPE_CHECKING:
+    from pathlib import Path
+
+__all__ = ["read_sealed", "write_sealed"]
 
 _DIGEST = hashlib.sha256().digest_size
 
 
 def write_sealed(path: Path, content: bytes) -> None:
     """Keep ``content``, or nothing if that cannot be."""
-    with suppress(OSError), tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as room:
-        written = Path(room) / path.name
-        written.write_bytes(hashlib.sha256(content).digest() + content)
-        written.replace(path)
-
-
-def write_whole(path: Path, content: bytes) -> None:
-    """Write a file for somebody else, whole or not at all. Raises :class:`PackError`."""
-    try:
-        with tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as room:
-            written = Path(room) / path.name
-            written.write_bytes(content)
-            written.replace(path)
-    except OSError as error:
-        raise PackError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
+    with suppress(OSError):
+        write_file(path, hashlib.sha256(content).digest() + content)
 
 
 def read_sealed(path: Path) -> bytes | None:

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import jinja2
 
 from bundler.elf import platform_bytes
+from bundler.installer.partials import partials_of
 from bundler.resources import templates_dir
 from bundler.units.sandbox import installer_confinement
 
@@ -135,7 +136,7 @@ class RunScript:
 
 def render_install(script: InstallScript) -> str:
     """The text of install.sh. It carries its own digest: SHA-256 of itself with that value left empty."""
-    text = _templates().get_template("install/install.sh.j2").render(script=script)
+    text = _templates().get_template("install/install.sh.j2").render(script=script, partials=partials_of("install"))
     return text.replace(_own_line(""), _own_line(hashlib.sha256(text.encode()).hexdigest()), 1)
 
 
@@ -157,7 +158,7 @@ def _own_line(digest: str) -> str:
 
 def render_manage(script: InstallScript) -> str:
     """The text of manage. It knows the bundle, not the release: what a release consists of stands in the release."""
-    return _templates().get_template("manage/manage.j2").render(script=script)
+    return _templates().get_template("manage/manage.j2").render(script=script, partials=partials_of("manage"))
 
 
 def render_run(run: RunScript) -> bytes:

@@ -222,6 +222,6 @@ def _directories(segments: Iterable[Segment]) -> Iterator[str]:
 def _share() -> list[Member]:
     """What the target needs beside the environment, each a script: see its head."""
     return [
-        Member(path=f"share/{name}", mode=0o755, content=(templates_dir() / "target" / f"{name}.sh").read_bytes())
+        Member(path=f"share/{name}", mode=0o755, content=(templates_dir() / "share" / f"{name}.sh").read_bytes())
         for name in ("beam", "gpu", "probe", "watch")
     ]

@@ -85,3 +85,7 @@ stage_file() { # SHA256 PATH: what the release keeps of the bundle beside the pa
 make_stage_dir() { # DIR
     [ -d "$1" ] || mkdir -p "$1" || die 12 "cannot make the directory $1"
 }
+
+flush_all() { # PATH: all of the filesystem that it is on
+    sync -f "$1" 2>/dev/null || sync
+}

@@ -62,6 +62,20 @@ tell_service() { # UNIT HEALTH-UNIT
     fi
 }
 
+# A target is enabled for what comes with it at boot. One that is off keeps its instances off.
+enabled_with() { # UNIT: as enablement
+    with_own=$(enablement "$1")
+    case $1,$with_own in
+        *@*,enabled*)
+            with_target=$(enablement "${1%%@*}.target")
+            case $with_target in
+                disabled | masked*) with_own=$with_target ;;
+            esac
+            ;;
+    esac
+    printf '%s\n' "$with_own"
+}
+
 tell_socket() { # UNIT SOCKET-UNIT: sets told_socket
     [ -z "$BARE" ] && [ -f "$ROOT/releases/$RELEASE/units/$2" ] || return 0
     told_socket=$(property "$2" ActiveState)

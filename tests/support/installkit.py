@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
     from bundler.config.project import BundleConfig
 
-# What install.sh, manage and the head of a .run must run under.
-SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
 PROGRAM = f"{TOOLS}/bin/zstd.gz"
 """The decompressor that a bundle brings."""
 COOKIE = Secret(name="RELEASE_COOKIE", bytes=32, format="hex")
@@ -286,7 +283,7 @@ def payload_members(spec: Spec) -> list[Member]:
         Member(name="env/bin/tool-link", kind=tarfile.SYMTYPE, link="tool"),
         Member(name="app/serve", content=spec.serve.encode(), mode=0o755),
         *(
-            Member(name=f"share/{name}", content=(templates_dir() / "target" / f"{name}.sh").read_bytes())
+            Member(name=f"share/{name}", content=(templates_dir() / "share" / f"{name}.sh").read_bytes())
             for name in ("beam", "gpu", "probe", "watch")
         ),
         *(Member(name=f"app/hook-{hook}", content=text.encode(), mode=0o755) for hook, text in spec.hooks),

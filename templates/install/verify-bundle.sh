@@ -1,8 +1,6 @@
 
 # --- verify ----------------------------------------------------------------------------------------------
 
-MANAGE= # the file that was checked
-
 verify_bundle() {
     SUMS=
     each_file verify_file

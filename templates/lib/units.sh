@@ -119,14 +119,3 @@ stop_for_good() { # UNIT UNIT-TO-STOP-WITH-IT
     esac
 }
 
-units_are_installed() {
-    units_differ=
-    each_unit_of "$RELEASE" compare_unit
-    [ -z "$units_differ" ]
-}
-
-compare_unit() { # UNIT
-    [ -n "$UNIT_DIR" ] || return 0
-    compare_file=$(file_of "$1")
-    cmp -s "$ROOT/releases/$RELEASE/units/$compare_file" "$UNIT_DIR/$compare_file" || units_differ=yes
-}

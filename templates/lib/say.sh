@@ -29,6 +29,10 @@ die() { # STATUS SENTENCE [REMEDY]
     exit "$die_status"
 }
 
+misuse() { # SENTENCE
+    die 2 "$1" "See: $HELP"
+}
+
 have() { # PROGRAM
     command -v "$1" >/dev/null 2>&1
 }

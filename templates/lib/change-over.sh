@@ -2,7 +2,10 @@
 # --- change ----------------------------------------------------------------------------------------------
 # From one release to another, forwards or back: everything that others can see.
 
-change_over() { # ACTION DONE: the transaction's, the history's word
+MANAGE= # the file that was checked; empty: none is to be installed
+
+# BEFORE-START is a command for what is the caller's own to do before the units are started.
+change_over() { # ACTION DONE [BEFORE-START]: the transaction's, the history's word
     begin_transaction "$1"
     PHASE=switching
     install_manage
@@ -14,12 +17,21 @@ change_over() { # ACTION DONE: the transaction's, the history's word
     enable_units
     load_units
     close_sockets
-    finish_image
+    "${3:-:}"
     start_units
     each_service_of "$RELEASE" watch_service
     hooks_after "$RELEASE" || hook_failed
     end_transaction "$2" "$RELEASE"
     PHASE="done"
+}
+
+# Whichever is there deals with every release.
+install_manage() {
+    manage_is_installed || put "$ROOT/manage" 0755 <"$MANAGE"
+}
+
+manage_is_installed() {
+    [ -z "$MANAGE" ] || cmp -s "$MANAGE" "$ROOT/manage"
 }
 
 # "current" is for people; units name the release itself.

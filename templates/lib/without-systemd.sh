@@ -38,8 +38,3 @@ launcher_text() { # UNIT
     printf 'exec /bin/sh %s/manage run %s\n' "$PLACE" "${1%.service}"
 }
 
-remove_launchers() {
-    [ -n "$BARE" ] && [ -d "$ROOT/bin" ] || return 0
-    rm -f "$ROOT"/bin/run-* || die 12 "cannot remove $ROOT/bin/run-*"
-    unclaim "bare $NAME"
-}

@@ -133,16 +133,6 @@ is_our_socket() { # SOCKET PORT-or-PATH
     is_held_for_us "$1" "$2"
 }
 
-# Sets URL_FILES, as a unit's file names them; what is below OLD is below NEW yet.
-unit_environment() { # UNITS-DIR UNIT OLD NEW
-    URL_FILES=$(as_instance "$2" <"$1/$(file_of "$2")" | sed -n 's/^EnvironmentFile=-\{0,1\}//p' | while IFS= read -r unit_file; do
-        case $3,$unit_file in
-            ?*,"$3"/*) printf '%s%s\n' "$4" "${unit_file#"$3"}" ;;
-            *) printf '%s%s\n' "$IMAGE" "$unit_file" ;;
-        esac
-    done)
-}
-
 named() { # SOCKET: " (process 123, nginx)"
     for named_dir in /proc/[0-9]*; do
         if has_socket "${named_dir#/proc/}" "$1"; then

@@ -39,15 +39,6 @@ activate() { # DIR: the stage, or the release itself
     rm -rf /run/conda-bundler/work/activation
 }
 
-activate_at_first_boot() {
-    activation_release=$ROOT/releases/$RELEASE
-    [ -s "$activation_release/config/activation.list" ] || return 0
-    activation_record=$(release_record "$RELEASE")
-    activate "$activation_release"
-    list_tree "$activation_release" tree_lines
-    put_tree_list "$activation_release" "$RELEASE" "${activation_record% *}"
-}
-
 # Scripts know where the release will be, and look whether something is there. A link leads from there to the stage
 # meanwhile; over a release that is only repaired, and may be running, there can be none.
 place_activation() { # DIR

@@ -251,15 +251,6 @@ mask_lines() {
 # The old value is kept in our record until the gate has passed: secrets.env as it was, and of a credential its name and
 # its value, a line each.
 
-keep_old_secret() { # NAME
-    [ ! -f "$SECRETS" ] || put "$RECORD/secrets.before" 0600 <"$SECRETS"
-    [ ! -f "$ETC/credentials/$1" ] || put "$RECORD/credential.before" 0600 credential_text "$1"
-}
-
-credential_text() { # NAME
-    printf '%s\n' "$1" && cat "$ETC/credentials/$1"
-}
-
 put_old_secret() {
     [ ! -f "$RECORD/secrets.before" ] || put "$SECRETS" 0600 <"$RECORD/secrets.before"
     [ -f "$RECORD/credential.before" ] || return 0
@@ -273,6 +264,16 @@ put_old_secret() {
 
 drop_old_secret() {
     rm -f "$RECORD/secrets.before" "$RECORD/credential.before" || die 12 "cannot remove $RECORD/secrets.before"
+}
+
+# What an earlier run has left: a rotation is ended before anything else begins; all others may go on from their record.
+recover_rotation() {
+    is_pending || return 0
+    case $(transaction_value action) in
+        rotate) recover_secret ;;
+        install | rollback | uninstall | purge) ;;
+        *) die 12 "$RECORD/transaction cannot be read" "Look at it." ;;
+    esac
 }
 
 recover_secret() {

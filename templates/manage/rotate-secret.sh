@@ -62,3 +62,12 @@ replace_secret() {
     add_history rotated "$RELEASE"
     drop_transaction
 }
+
+keep_old_secret() { # NAME
+    [ ! -f "$SECRETS" ] || put "$RECORD/secrets.before" 0600 <"$SECRETS"
+    [ ! -f "$ETC/credentials/$1" ] || put "$RECORD/credential.before" 0600 credential_text "$1"
+}
+
+credential_text() { # NAME
+    printf '%s\n' "$1" && cat "$ETC/credentials/$1"
+}

@@ -10,7 +10,7 @@ take_run() { # FILE OFFSET LENGTH
     RUN=$1
     RUN_OFFSET=$2
     RUN_LENGTH=$3
-    catch_signals # what was unpacked is ours to remove
+    catch_signals undo drop_run # what was unpacked is ours to remove
 }
 
 with_payload() { # COMMAND...: which reads it

@@ -151,15 +151,6 @@ room_words() { # FUNCTION COMMAND...: the same for a room of its own
         /bin/sh -c "$NOBODY_ROOM" sh "$NOBODY" "$NOBODY_DIR" "$NOBODY_IN" "$NOBODY_OUT" "$@"
 }
 
-# What it sees of a directory that prepare_nobody was given.
-seen_by_nobody() { # in|out
-    case $NOBODY_ROOMED,$1 in
-        yes,*) printf '%s\n' "$NOBODY_DIR/$1" ;;
-        *,in) printf '%s\n' "$NOBODY_IN" ;;
-        *,out) printf '%s\n' "$NOBODY_OUT" ;;
-    esac
-}
-
 # In a session of its own, without our terminal, for so many seconds at the most. What its outputs and descriptor 3 are
 # is for the caller to say.
 ask_nobody() { # SECONDS COMMAND...

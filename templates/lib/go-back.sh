@@ -13,9 +13,13 @@ on_signal() { # STATUS
 }
 
 CAUGHT=
+UNDO_STAGING=
+LEAVE=
 
-catch_signals() {
+catch_signals() { # UNDO LEAVE: commands: what takes back what was staged, what comes last of all
     CAUGHT=yes
+    UNDO_STAGING=$1
+    LEAVE=$2
     trap 'on_exit $?' EXIT
     trap 'on_signal 129' HUP
     trap 'on_signal 130' INT
@@ -34,13 +38,13 @@ on_exit() { # STATUS
     trap - EXIT
     set +e
     case $PHASE in
-        staging) undo ;;
+        staging) "$UNDO_STAGING" ;;
         hooking) stay ;;
         switching) go_back ;;
         rotating) go_back_to_secret ;;
     esac
     drop_lock
-    drop_run
+    "$LEAVE"
     case $1 in
         0 | 2 | 3 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 129 | 130 | 143) exit "$1" ;;
     esac
@@ -139,34 +143,4 @@ watch_gone_back() {
     [ -z "$AT_BOOT" ] || return 0
     PHASE=back
     each_service_of "$RELEASE" watch_service
-}
-
-# --- what an earlier run has left
-
-# Install and rollback go on from their record by themselves. This is for what must not begin in the middle.
-recover() {
-    is_pending || return 0
-    case $(transaction_value action) in
-        rotate) recover_secret ;;
-        install | rollback)
-            [ "$PROGRAM" = manage ] || return 0
-            recover_release
-            ;;
-        uninstall | purge)
-            [ "$PROGRAM" = manage ] || return 0
-            die 10 "an uninstall was interrupted" "Run it again: sh manage uninstall; or install the bundle again."
-            ;;
-        *) die 12 "$RECORD/transaction cannot be read" "Look at it." ;;
-    esac
-}
-
-recover_release() {
-    FROM=$(transaction_value from)
-    RESUMED=yes
-    if [ -z "$FROM" ] || ! is_complete "$FROM"; then
-        die 10 "the installation of $(transaction_value to) did not come to its end" "Run its install.sh again."
-    fi
-    say "an earlier run did not come to its end; going back to $FROM"
-    sed -n '/^unit /p' "$RECORD/transaction" >"$WORK/states"
-    (bring_back "$FROM") || die 14 "going back to $FROM did not work" "See: systemctl status"
 }

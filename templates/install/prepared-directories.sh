@@ -8,6 +8,10 @@ is_bare() { # DIR: it holds nothing, but for what a new filesystem has
     is_directory "$1" && [ -z "$(find "$1/." ! -name . -prune ! -name lost+found)" ]
 }
 
+is_directory() { # PATH: itself one, no link to one
+    [ -d "$1" ] && [ ! -L "$1" ]
+}
+
 is_roots_alone() { # PATH: nobody else can change it
     [ -n "$(find "$1" -prune -user 0 ! -perm -0020 ! -perm -0002)" ]
 }

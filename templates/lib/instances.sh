@@ -129,16 +129,3 @@ has_kin() { # UNIT: whether it is an instance or a target, or was there as one
     grep -q "^unit $(pattern "${1%.*}")@[0-9]" "$WORK/states"
 }
 
-# A target is enabled for what comes with it at boot. One that is off keeps its instances off.
-enabled_with() { # UNIT: as enablement
-    with_own=$(enablement "$1")
-    case $1,$with_own in
-        *@*,enabled*)
-            with_target=$(enablement "${1%%@*}.target")
-            case $with_target in
-                disabled | masked*) with_own=$with_target ;;
-            esac
-            ;;
-    esac
-    printf '%s\n' "$with_own"
-}

@@ -5,10 +5,6 @@ flush() { # PATH: this file or directory to the disk
     sync "$1" 2>/dev/null || sync
 }
 
-flush_all() { # PATH: all of the filesystem that it is on
-    sync -f "$1" 2>/dev/null || sync
-}
-
 digest_of() { # FILE: prints its SHA-256
     digest_line=$(sha256sum <"$1") || return 1
     printf '%s\n' "${digest_line%% *}"
@@ -128,15 +124,7 @@ has_mount() { # DIR: at it or below it
     return 1
 }
 
-is_directory() { # PATH: itself one, no link to one
-    [ -d "$1" ] && [ ! -L "$1" ]
-}
-
 links_in() { # DIR...: "… -> target" a line, in any tool's manner
     ls -l "$@" 2>/dev/null
 }
 
-free_of() { # k|i DIR: free KiB, or free inodes; nothing where the filesystem does not count them
-    df "-P$1" "$2" 2>/dev/null |
-        sed -n '$s/^.*[[:space:]]\([0-9]\{1,\}\)[[:space:]]\{1,\}[0-9]\{1,\}%[[:space:]]\{1,\}\/.*$/\1/p'
-}
