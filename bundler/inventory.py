@@ -18,7 +18,7 @@ from bundler.sbom.subject import Subject
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Inventory", "take_inventory", "write_document"]
+__all__ = ["Inventory", "is_bundle", "take_inventory", "write_document"]
 
 _TAR = slice(257, 262)
 """Where a tar has ``ustar``."""
@@ -39,7 +39,7 @@ def take_inventory(path: Path, platform: str | None = None) -> Inventory:
     Raises what :func:`~bundler.reader.open.open_bundle` and :func:`~bundler.lockfiles.read.read_lock` raise, and
     :class:`VerificationError` for a bundle that has no SBOM, or another one than its manifest says.
     """
-    return _of_bundle(path) if _is_bundle(path) else _of_lockfile(path, platform)
+    return _of_bundle(path) if is_bundle(path) else _of_lockfile(path, platform)
 
 
 def write_document(path: Path, content: bytes) -> None:
@@ -50,7 +50,8 @@ def write_document(path: Path, content: bytes) -> None:
         raise PackError(f"cannot be written: {error.strerror or error}", where=str(path)) from error
 
 
-def _is_bundle(path: Path) -> bool:
+def is_bundle(path: Path) -> bool:
+    """Whether it looks like one: a directory, a tar or a script. Raises :class:`ConfigError` if it cannot be read."""
     if path.is_dir():
         return True
     try:

