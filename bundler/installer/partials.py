@@ -12,8 +12,8 @@ from typing import Literal
 __all__ = ["INSTALL", "LIB", "MANAGE", "partials_of"]
 
 LIB = (
-    *("printable", "say", "paths", "image-paths", "lock", "files"),
-    *("inventory", "record", "history", "tree", "secrets"),
+    *("printable", "say", "programs", "paths", "image-paths", "running", "lock", "write", "files"),
+    *("inventory", "ownership", "transaction", "history", "tree", "secrets"),
     *("system-user", "existing-user"),
     *("units", "instances", "environment-files", "odd-settings", "ports", "sockets"),
     *("nobody", "activation", "gpu"),

@@ -29,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLIENTS",
+    "PROGRAMS",
     "InstallDecompressor",
     "InstallScript",
     "InstallService",
@@ -39,12 +40,15 @@ __all__ = [
     "render_init",
     "render_install",
     "render_manage",
+    "render_programs",
     "render_run",
     "render_unit",
 ]
 
 CLIENTS = ("python", "erl")
 """The programs of an environment that the probe can ask with."""
+PROGRAMS = ("beam", "gpu", "probe", "watch")
+"""What a release brings along for its units to run, below ``share/``."""
 _PAGE = 4096
 
 
@@ -169,6 +173,16 @@ def render_run(run: RunScript) -> bytes:
         if len(text) <= offset:
             return text.ljust(offset, b"\n")
     raise AssertionError  # count has no end
+
+
+def render_programs() -> dict[str, bytes]:
+    """The text of each of PROGRAMS, which see."""
+    plain = {name: templates_dir() / "share" / f"{name}.sh" for name in PROGRAMS}
+    return {name: path.read_bytes() if path.is_file() else _program(name) for name, path in plain.items()}
+
+
+def _program(name: str) -> bytes:
+    return _templates().get_template(f"share/{name}.sh.j2").render().encode()
 
 
 def render_unit(unit: Unit) -> str:

@@ -46,7 +46,7 @@ listens_at() { # FILE
 # Another bundle's address is taken, whether it is open just now or not. Status 1: one is.
 check_socket_of_others() {
     for other in $(other_records); do
-        other_root=$IMAGE$(sed -n 's/^root //p' "$other/owned" | tail -n 1)
+        other_root=$IMAGE$(owned_in "$other" root | tail -n 1)
         other_release=$(readlink "$other_root/current" 2>/dev/null) || continue
         for other_socket in "$other_root/$other_release"/units/*.socket; do
             [ -f "$other_socket" ] || continue

@@ -59,7 +59,7 @@ check_account() {
 # Each could read what the other one keeps.
 check_account_of_others() {
     for other in $(other_records); do
-        other_users=$(sed -n -e 's/^user //p' -e 's/^account \([^ ]*\) .*/\1/p' "$other/owned")
+        other_users=$(owned_in "$other" user && owned_in "$other" account | sed 's/ .*//')
         for other_user in $other_users; do
             [ "$(entry_field 3 "$(entry_of passwd "$other_user")")" = "$account_uid" ] || continue
             problem "the user '$SERVICE_USER' (uid $account_uid) is that of the bundle '${other##*/}'" \

@@ -36,9 +36,9 @@ plan_secrets() {
     each_secret plan_secret
 }
 
-plan_secret() { # NAME BYTES FORMAT LENGTH DELIVERY
+plan_secret() { # NAME
     [ -z "$IMAGE" ] || return 0
-    secret_is_torn "$1" "$(secret_value "$1" "$5")" "$3" "$4" || return 0
+    secret_is_torn "$1" "$(secret_value "$1" "$secret_delivery")" "$secret_format" "$secret_length" || return 0
     step "make the secret $1 in $ETC"
 }
 
@@ -93,9 +93,9 @@ plan_socket() { # UNIT
     fi
 }
 
-plan_service() { # UNIT HEALTH-UNIT
+plan_service() { # UNIT
     plan_goal=healthy
-    [ -n "$2" ] || plan_goal=up # it has no health check
+    [ -n "$service_health" ] || plan_goal=up # it has no health check
     ! is_job "$BUNDLE/units" "$1" || return 0 # nothing is started before it is time
     if [ -z "$plan_from" ] || ! { owns_unit "$1" || owns "instance $1"; }; then
         [ "$ENABLE" = no ] || step "enable $1"

@@ -192,8 +192,8 @@ check_clients() {
         problem "there is no program to ask$client_lacking with whether it is well" "Install $client_wanted."
 }
 
-check_client() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
-    case $5 in
+check_client() { # UNIT
+    case $service_url in
         '') return 0 ;;
         unix:*)
             ! have curl || return 0
@@ -203,7 +203,7 @@ check_client() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
             ! have timeout || ! have bash || return 0
             ;;
     esac
-    case $5 in
+    case $service_url in
         http:*)
             ! have curl || return 0
             ! have wget || ! have timeout || return 0

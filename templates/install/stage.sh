@@ -57,19 +57,6 @@ fit_units() { # DIR
     done
 }
 
-inventory_text() {
-    each_service list_service && each_secret list_secret_of || return 1
-    [ -z "$SERVICE_UID" ] || printf 'uid %s\n' "$SERVICE_UID"
-}
-
-list_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
-    printf 'service %s %s %s %s %s\n' "$1" "${2:--}" "$3" "$4" "${5:--}"
-}
-
-list_secret_of() { # NAME BYTES FORMAT LENGTH DELIVERY
-    printf 'secret %s %s %s %s %s\n' "$@"
-}
-
 stage_file() { # SHA256 PATH: what the release keeps of the bundle beside the payload
     case $2 in
         manifest.json) ;;

@@ -1,10 +1,6 @@
 
 # --- files -----------------------------------------------------------------------------------------------
 
-flush() { # PATH: this file or directory to the disk
-    sync "$1" 2>/dev/null || sync
-}
-
 digest_of() { # FILE: prints its SHA-256
     digest_line=$(sha256sum <"$1") || return 1
     printf '%s\n' "${digest_line%% *}"
@@ -18,34 +14,15 @@ head_of() { # FILE...: its first line
     cat "$@" | sed -n 1p | tr -cd '\040-\176'
 }
 
-# Writes to FILE what COMMAND prints, or what is on stdin: whole or not at all, through no link that somebody has laid
-# there. Of a pipeline into it nobody would hear that what is left of the | has failed half-way; a COMMAND that is a
-# function joins its steps with &&, since set -e is off in it.
+# Writes to FILE what COMMAND prints, or what is on stdin (write.sh), unless somebody has put something else there.
 put() { # FILE MODE [COMMAND...]
     put_file=$1
-    put_mode=$2
-    put_new="${1%/*}/.${1##*/}.new"
-    shift 2
     [ -z "$IMAGE" ] || keep_inside "${put_file%/*}"
-    [ $# -gt 0 ] || set -- cat
     if [ -L "$put_file" ] || { [ -e "$put_file" ] && [ ! -f "$put_file" ]; }; then
         die 12 "$put_file is not a plain file; it is left alone" "Look at it and move it away, then run this again."
     fi
-    rm -f "$put_new" || die 12 "cannot remove $put_new"
-    (
-        set -C # never into a file that is there already
-        umask 077
-        "$@" >"$put_new"
-    ) || put_failed
-    chmod "$put_mode" "$put_new" || put_failed
-    flush "$put_new" || put_failed
-    mv -fT "$put_new" "$put_file" || put_failed
-    flush "${put_file%/*}"
-}
-
-put_failed() { # what is left there would keep its directory from being removed again
-    rm -f "$put_new"
-    die 12 "cannot write $put_file"
+    [ $# -gt 2 ] || set -- "$@" cat
+    write_whole "$@" || die 12 "cannot write $put_file"
 }
 
 print_file() { # FILE: nothing if there is none
@@ -127,4 +104,3 @@ has_mount() { # DIR: at it or below it
 links_in() { # DIR...: "… -> target" a line, in any tool's manner
     ls -l "$@" 2>/dev/null
 }
-

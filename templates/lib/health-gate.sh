@@ -29,14 +29,14 @@ limited() { # SECONDS COMMAND...
     fi
 }
 
-watch_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
-    gate_url=$5
+watch_service() { # UNIT
     case "$WATCHED " in
         *" $1 "*) ;;
         *) return 0 ;;
     esac
-    [ -n "$2" ] || set -- "$1" "" "$3" 30
-    gate_deadline=$(($(seconds) + $3 + ${HEALTH_TIMEOUT:-$4}))
+    gate_patience=${HEALTH_TIMEOUT:-$service_timeout}
+    [ -n "$service_health" ] || gate_patience=${HEALTH_TIMEOUT:-30}
+    gate_deadline=$(($(seconds) + service_start + gate_patience))
     look_at "$1"
     gate_restarts=$look_restarts
     gate_pid=
@@ -45,26 +45,26 @@ watch_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
     gate_more=
     gate_why="it is not up yet"
     forget_workers "$1"
-    while ! is_well "$1" "$2"; do
+    while ! is_well "$1" "$service_health"; do
         case $look_state in
-            failed* | inactive* | *,auto-restart*) unhealthy "$1" "$2" "it has ended" ;; # or waits to be started anew
+            failed* | inactive* | *,auto-restart*) unhealthy "$1" "$service_health" "it has ended" ;; # or waits to be started anew
         esac
-        [ "$look_restarts" = "$gate_restarts" ] || unhealthy "$1" "$2" "it ended and was restarted"
+        [ "$look_restarts" = "$gate_restarts" ] || unhealthy "$1" "$service_health" "it ended and was restarted"
         if [ "$(seconds)" -ge "$gate_deadline" ]; then
             ! workers_loop ||
-                unhealthy "$1" "$2" "its workers end and are started anew (all of them $gate_replaced times)"
+                unhealthy "$1" "$service_health" "its workers end and are started anew (all of them $gate_replaced times)"
             [ -z "$gate_all_but_workers" ] || break
             # one good answer is worth one more question
             case $gate_good$gate_more in
                 1) gate_more=yes ;;
-                *) unhealthy "$1" "$2" "$gate_why" ;;
+                *) unhealthy "$1" "$service_health" "$gate_why" ;;
             esac
         fi
         nap
     done
     look_at "$1"
-    [ "$look_restarts" = "$gate_restarts" ] || unhealthy "$1" "$2" "it ended and was restarted"
-    if [ -n "$2" ] || tells_itself "$1"; then
+    [ "$look_restarts" = "$gate_restarts" ] || unhealthy "$1" "$service_health" "it ended and was restarted"
+    if [ -n "$service_health" ] || tells_itself "$1"; then
         say "$1 is healthy"
     else
         say "$1 is up; it has no health check"
@@ -116,7 +116,7 @@ is_well() { # UNIT HEALTH-UNIT
         return 1
     fi
     look_at_workers
-    if [ -n "$2" ] && ! owns_listener "$1" "$2" "$gate_url"; then
+    if [ -n "$2" ] && ! owns_listener "$1" "$2" "$service_url"; then
         gate_good=0
         return 1
     fi

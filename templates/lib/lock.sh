@@ -1,8 +1,8 @@
 
 # --- lock ------------------------------------------------------------------------------------------------
-# One install at a time on a machine, whatever the bundle: they share systemd and /usr/local.
+# One install at a time on a machine, whatever the bundle: they share systemd and /usr/local. How others see that there
+# is one: running.sh.
 
-RUN_DIR=/run/conda-bundler
 WORK=$RUN_DIR/work # scratch of whoever holds the lock: 0700, in memory
 LOCKED=
 
@@ -41,20 +41,6 @@ take_lock_directory() {
     fi
     printf '%s %s\n' "$$" "$(started_at "$$")" >"$RUN_DIR/lock.d/owner"
     [ ! -d "$RUN_DIR/lock.d/taking" ] || rmdir "$RUN_DIR/lock.d/taking"
-}
-
-lock_owner_lives() {
-    lock_pid=
-    read -r lock_pid lock_since 2>/dev/null <"$RUN_DIR/lock.d/owner" || return 1
-    [ -n "$lock_pid" ] && [ "$(started_at "$lock_pid")" = "$lock_since" ]
-}
-
-started_at() { # PID: its start in clock ticks since boot; a process id alone may have been given anew
-    read -r process_stat 2>/dev/null <"/proc/$1/stat" || return 0
-    # shellcheck disable=SC2086 # to be split: fields 3 and on of proc(5), after the name in parentheses
-    set -- ${process_stat##*) }
-    shift 19
-    printf '%s\n' "$1"
 }
 
 drop_lock() {

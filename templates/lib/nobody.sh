@@ -117,17 +117,6 @@ be_nobody() { # COMMAND...
     nobody_words run_words_now "$@"
 }
 
-# A busybox runs its own, which can less, unless it is given a path.
-path_of() { # PROGRAM
-    for path_dir in /usr/bin /bin /usr/sbin /sbin /usr/local/bin /usr/local/sbin; do
-        [ ! -x "$path_dir/$1" ] || {
-            printf '%s\n' "$path_dir/$1"
-            return 0
-        }
-    done
-    printf '%s\n' "$1"
-}
-
 run_words_now() { # COMMAND...
     "$@"
 }

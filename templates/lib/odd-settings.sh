@@ -17,6 +17,8 @@ each_odd_setting() { # FILE FUNCTION: calls it with LINE SENTENCE for each
         odd_setting
     done <"$1"
     [ -z "$odd_open" ] || "$odd_sink" "$odd_begin" "the quote is not closed; all that follows is part of the value"
+    [ -z "$(LC_ALL=C tr -dc '\000' <"$1" | od -An -N1 -tx1)" ] ||
+        "$odd_sink" 1 "there is a NUL byte in the file; systemd ignores all of it"
     for odd_line in $(not_utf8 "$1"); do
         "$odd_sink" "$odd_line" "it is not UTF-8; systemd ignores the variable"
     done
@@ -115,13 +117,36 @@ odd_quoted() { # TEXT: after the quote, which may be closed in it
         odd_dollar "${odd_part%%\"*}"
     fi
     case $odd_part in
-        *"$odd_open"*) odd_open= ;;
+        *"$odd_open"*)
+            odd_part=${odd_part#*"$odd_open"}
+            odd_open=
+            odd_behind "$odd_part"
+            ;;
+    esac
+}
+
+odd_behind() { # TEXT: after a quote that was closed
+    case $1 in
+        [" $ENV_TAB"]*[!" $ENV_TAB"]*)
+            "$odd_sink" "$odd_line" "what follows the closing quote is part of the value, a # and another NAME=value too"
+            ;;
+        '"'* | "'"*)
+            odd_open=${1%"${1#?}"}
+            odd_begin=$odd_line
+            odd_quoted "${1#?}"
+            ;;
     esac
 }
 
 odd_unquoted() { # TEXT
     odd_part=$(printf '%s\n' "$1" | sed 's/\\\\//g')
     case $odd_part in
+        *';' | *';'*[" $ENV_TAB;"][A-Za-z_]*=* | *'&&'*=*)
+            "$odd_sink" "$odd_line" "the ; or && with what follows is part of the value; write one NAME=value a line"
+            ;;
+        "$(printf '\342\200\234')"* | "$(printf '\342\200\230')"* | "$(printf '\342\200\236')"*)
+            "$odd_sink" "$odd_line" "typographic quotes are part of the value; write \" or '"
+            ;;
         *[" $ENV_TAB"]'#'*)
             "$odd_sink" "$odd_line" "the # does not begin a comment; with what is behind it it is part of the value"
             ;;
@@ -137,6 +162,6 @@ odd_unquoted() { # TEXT
 
 odd_dollar() { # TEXT
     case $1 in
-        *'$'[A-Za-z_\{\(]* | *'`'*) "$odd_sink" "$odd_line" "systemd expands no \$ and no \`: they stay as they are" ;;
+        *'$'[A-Za-z_\{\(\'\"]* | *'`'*) "$odd_sink" "$odd_line" "systemd expands no \$ and no \`: they stay as they are" ;;
     esac
 }

@@ -33,6 +33,3 @@ misuse() { # SENTENCE
     die 2 "$1" "See: $HELP"
 }
 
-have() { # PROGRAM
-    command -v "$1" >/dev/null 2>&1
-}

@@ -192,10 +192,10 @@ given_file() { # NAME: the file that the operator gave for it
     printf '%s' "$GIVEN" | sed -n "s/^$1=//p" | tail -n 1
 }
 
-add_secret() { # NAME BYTES FORMAT LENGTH DELIVERY
-    secret_now=$(secret_value "$1" "$5") || exit 12
-    if ! secret_is_torn "$1" "$secret_now" "$3" "$4"; then
-        place_secret "$1" "$5"
+add_secret() { # NAME
+    secret_now=$(secret_value "$1" "$secret_delivery") || exit 12
+    if ! secret_is_torn "$1" "$secret_now" "$secret_format" "$secret_length"; then
+        place_secret "$1" "$secret_delivery"
         return 0
     fi
     [ -z "$secret_now" ] || warn "$1 in $ETC was cut short; it is made anew"
@@ -204,10 +204,10 @@ add_secret() { # NAME BYTES FORMAT LENGTH DELIVERY
         read_token "$1" "$secret_file"
         claim "given $1"
     else
-        make_secret "$2" "$3" "$4"
+        make_secret "$secret_bytes" "$secret_format" "$secret_length"
     fi
-    record_secret "$1" "$3" "${#TOKEN}"
-    write_secret "$1" "$5"
+    record_secret "$1" "$secret_format" "${#TOKEN}"
+    write_secret "$1" "$secret_delivery"
     SECRETS_ADDED="$SECRETS_ADDED $1"
 }
 

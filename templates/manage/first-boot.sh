@@ -4,7 +4,7 @@
 first_boot() {
     need_release
     PHASE=none
-    SERVICE_UID=$(each_entry "$RELEASE" uid printf_name)
+    SERVICE_UID=$(each_entry "$ROOT/releases/$RELEASE" uid as_number printf_name)
     install_user
     activate_at_first_boot
     if [ -n "$(each_secret_of "$RELEASE" printf_name)" ]; then

@@ -23,3 +23,12 @@ recover_release() {
     sed -n '/^unit /p' "$RECORD/transaction" >"$WORK/states"
     (bring_back "$FROM") || die 14 "going back to $FROM did not work" "See: systemctl status"
 }
+
+# Between two releases there is none whose services could be dealt with.
+refuse_unfinished() {
+    is_pending || return 0
+    [ -n "$LOCKED" ] || ! install_is_running ||
+        die 13 "another install is running" "Wait until it has ended, then run this again."
+    die 10 "an earlier run did not come to its end ($(transaction_value action) of $(transaction_value to))" \
+        "Run it again, or: $ROOT/manage rollback"
+}

@@ -25,12 +25,12 @@ rotate_secret() {
     fi
 }
 
-match_secret() { # NAME BYTES FORMAT LENGTH DELIVERY
+match_secret() { # NAME
     [ "$1" = "$OPERAND" ] || return 0
-    rotate_bytes=$2
-    rotate_format=$3
-    rotate_length=$4
-    rotate_delivery=$5
+    rotate_bytes=$secret_bytes
+    rotate_format=$secret_format
+    rotate_length=$secret_length
+    rotate_delivery=$secret_delivery
 }
 
 check_place() {

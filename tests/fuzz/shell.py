@@ -37,7 +37,7 @@ secret TOKEN hex 64
 TRANSACTION = (
     "action=install\nfrom=1.0-0123456789ab\nto=2.0-0123456789ab\nphase=switching\nunit hello.service enabled active\n"
 )
-INVENTORY = "service hello.service - 1 5 -\nsecret TOKEN 32 hex 64 environment\n"
+INVENTORY = "format 1\nservice hello.service - 1 5 -\nsecret TOKEN 32 hex 64 environment\n"
 SCRIPTS = {
     "owned": """
 owned root; owned_paths unit; owned release | sed 's/ .*//'
@@ -55,9 +55,10 @@ write_transaction switching
 drop_transaction
 """,
     "inventory": """
-told() { printf '%s|' "$@"; }
-each_entry_in "$PWD/record/inventory" service told
-each_entry_in "$PWD/record/inventory" secret told
+service() { printf '%s|' "$1" "$service_health" "$service_start" "$service_timeout" "$service_url"; }
+secret() { printf '%s|' "$1" "$secret_bytes" "$secret_format" "$secret_length" "$secret_delivery"; }
+each_entry "$PWD/record" service as_service service
+each_entry "$PWD/record" secret as_secret secret
 """,
 }
 _BROKEN = re.compile(

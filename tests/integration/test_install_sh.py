@@ -20,7 +20,7 @@ from installkit import COOKIE, NEEDS, Spec, but, script, write_bundle
 from shellkit import SHELL_IDS, SHELLS, with_functions
 
 from bundler.config.project import Secret
-from bundler.installer.render import render_install, render_manage
+from bundler.installer.render import render_install, render_manage, render_programs
 from bundler.resources import templates_dir
 from bundler.units.libraries import HostLibrary, LibraryUser
 
@@ -95,8 +95,10 @@ def test_manage_is_the_same_for_all_of_these() -> None:
 
 
 @pytest.mark.parametrize("name", ["probe", "watch"])
-def test_shellcheck_has_nothing_to_say_about_what_the_target_runs(name: str) -> None:
-    subprocess.run(["shellcheck", "--shell=sh", "--severity=style", templates_dir() / f"share/{name}.sh"], check=True)
+def test_shellcheck_has_nothing_to_say_about_what_the_target_runs(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(render_programs()[name])
+    subprocess.run(["shellcheck", "--shell=sh", "--severity=style", path], check=True)
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
