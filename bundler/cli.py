@@ -78,20 +78,8 @@ def init(directory: Path, quiet: bool, starting_point: str) -> Any:
     metavar="[SUBJECT]",
     type=NearChoice(
         [
-            *(
-                "audit",
-                "bundle.toml",
-                "build",
-                "completion",
-                "diff",
-                "doctor",
-                "error",
-                "init",
-                "inspect",
-                "lock",
-                "progress",
-            ),
-            *("sbom", "smoke", "verify"),
+            *("audit", "bundle.toml", "build", "completion", "diff", "docs", "doctor", "error", "init", "inspect"),
+            *("lock", "progress", "sbom", "smoke", "verify"),
         ]
     ),
 )
