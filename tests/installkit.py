@@ -16,6 +16,7 @@ from bundler.bundle.assemble import place
 from bundler.bundle.identity import Identity
 from bundler.bundle.units import UnitText
 from bundler.config.project import Secret, load_config
+from bundler.config.users import user_of
 from bundler.pack.codecs import CODECS
 from bundler.pack.decompressor import TOOLS
 from bundler.pack.listing import unpacked_sha256
@@ -35,6 +36,7 @@ from bundler.target.render import (
 )
 from bundler.target.requirements import Requirements
 from bundler.target.service import make_units
+from bundler.target.sisters import sisters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -158,6 +160,7 @@ def script(
     spec: Spec, payload_sha256: str, digests: dict[str, str], parts: tuple[tuple[str, int, int], ...] = ()
 ) -> InstallScript:
     """The header's content for ``spec``."""
+    directives = {name: UnitText.parse(name, text).directives for name, text in units(spec).items()}
     return InstallScript(
         name=spec.name,
         version=spec.version,
@@ -181,7 +184,11 @@ def script(
         longest=0,
         units=tuple(sorted(units(spec))),
         networks=networks(spec),
-        newer=newer_directives({name: UnitText.parse(name, text).directives for name, text in units(spec).items()}),
+        newer=newer_directives(directives),
+        own_users=own_users(spec),
+        sisters=sisters(
+            {name: directives[f"{name}.service"] for name in spec.services if f"{name}.service" in directives}
+        ),
         services=services(spec),
         secrets=spec.secrets,
         files=tuple((digest, path) for path, digest in sorted(digests.items())),
@@ -193,6 +200,13 @@ def networks(spec: Spec) -> tuple[str, ...]:
     """The services whose ``network`` is confined."""
     confined = config_of(spec).services if spec.tables else ()
     return tuple(service.name for service in confined if service.table.network is not None)
+
+
+def own_users(spec: Spec) -> tuple[tuple[str, int | None], ...]:
+    """The users that single services have."""
+    config = config_of(spec) if spec.tables else None
+    found = config.services if config else ()
+    return tuple((user_of(config, one), one.table.uid) for one in found if config and one.table.own_user)
 
 
 def services(spec: Spec) -> tuple[InstallService, ...]:
@@ -231,7 +245,7 @@ def environments(spec: Spec) -> dict[str, str]:
         return {}
     config = config_of(spec)
     activation = Activation(variables=(), unset=(), scripts=()).files()
-    files = activation | service_files(config, spec.release_dir)
+    files = activation | service_files(config, spec.release_dir, spec.packages)
     return {path.removeprefix("config/"): text for path, text in files.items()}
 
 

@@ -22,7 +22,7 @@ from bundler.bundle.index import COPY_AGAIN
 from bundler.bundle.read import Piece, open_bundle, translated
 from bundler.bundle.rendered import differing_programs, is_our_version
 from bundler.bundle.tree import read_tree
-from bundler.bundle.unitforms import is_as_written, root_commands
+from bundler.bundle.unitforms import is_as_written, root_commands, stranger
 from bundler.bundle.units import UnitText
 from bundler.bundle.ustar import TarStream
 from bundler.digests import file_sha256
@@ -241,6 +241,9 @@ def _check_units(bundle: OpenBundle) -> Check:
     ours = is_our_version(bundle.manifest)
     odd = [unit.name for unit in units if ours and not is_as_written(unit, texts[unit.name])]
     _refuse([f"units/{name} is not written as conda-bundler writes units" for name in odd], bundle)
+    users = frozenset((bundle.manifest.name, *(service.own_user for service in bundle.manifest.services)))
+    strange = [(unit.name, user) for unit in units if ours and (user := stranger(unit, users))]
+    _refuse([f"units/{name} runs as {user!r}, which is no user of this bundle's" for name, user in strange], bundle)
     root = [f"{unit.name}: {command}" for unit in units for command in root_commands(unit)]
     told = "; ".join(printable(one).replace(f"{bundle.manifest.release_dir}/", "") for one in root) or "nothing"
     form = f", written as conda-bundler {__version__} writes them" if ours else ""

@@ -116,6 +116,10 @@ class InstallScript:
     decompressor: InstallDecompressor = InstallDecompressor()
     uid: int | None = None
     """The number of ``user`` and of its group; None: the next that is free."""
+    own_users: tuple[tuple[str, int | None], ...] = ()
+    """Users that single services have, and their numbers."""
+    sisters: tuple[str, ...] = ()
+    """Services that share ``user`` and do not all get the same secrets."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -6,6 +6,7 @@ import math
 from typing import TYPE_CHECKING
 
 from bundler.config.instances import VARIABLE
+from bundler.config.users import user_of
 from bundler.target.addresses import probe_addresses, service_addresses
 from bundler.target.contents import NOTHING
 from bundler.target.delivery import beam_variables, environment_directives, launcher, stopper
@@ -16,7 +17,7 @@ from bundler.target.hooks import hook_sections
 from bundler.target.instances import of_instance, own_name, target_sections, template_lines
 from bundler.target.network import needs_network
 from bundler.target.overrides import COMMANDS, Replaced, command_line, lay_over
-from bundler.target.ownplaces import made_by_itself
+from bundler.target.ownplaces import made_by_itself, own_modes
 from bundler.target.programs import check_path, find_program, missing_program
 from bundler.target.sockets import socket_lines, socket_sections
 from bundler.target.words import NUMBER, Lines, Section, Unit, command_word, fill, free_text
@@ -50,8 +51,8 @@ def places(config: BundleConfig, service: Service, release: str) -> dict[str, st
         "app": f"{release}/app",
         "env": f"{release}/env",
         "root": config.root,
-        "state": f"/var/lib/{config.name}",
-        "cache": f"/var/cache/{config.name}",
+        "state": f"/var/lib/{user_of(config, service)}",
+        "cache": f"/var/cache/{user_of(config, service)}",
         "runtime": f"/run/{service.name}",
         **({"instance": "%i"} if service.numbers else {}),
     }
@@ -147,7 +148,7 @@ def _service_sections(
                 ("PartOf", service.target),
                 ("OnFailure", own_name(service.watch_unit or "") if service.retried else None),
             ),
-            ("RequiresMountsFor", f"{config.root} /var/lib/{config.name}"),
+            ("RequiresMountsFor", f"{config.root} /var/lib/{user_of(config, service)}"),
             *_start_limit(service),
             *((("X-ShortLivedWorkers", "yes"),) if table.short_lived_workers else ()),
         ),
@@ -224,11 +225,13 @@ def _directories(config: BundleConfig, service: Service, release: str) -> Lines:
     """What systemd makes for it, and where it begins; below one of these it makes that itself."""
     where = places(config, service, release)
     goal = fill(service.table.working_directory, where).rstrip("/") or "/"
-    names = {place: service.name if place == "runtime" else config.name for place, _ in _DIRECTORIES}
+    user = user_of(config, service)
+    names = {place: service.name if place == "runtime" else user for place, _ in _DIRECTORIES}
     return (
-        ("LogsDirectory", config.name),
+        ("LogsDirectory", user),
         ("WorkingDirectory", goal),
         *((directive, names[place]) for place, directive in _DIRECTORIES),
+        *own_modes(service),
     )
 
 
@@ -276,8 +279,8 @@ def _with_shared_overrides(config: BundleConfig, service: Service, release: str,
 def _common(config: BundleConfig, service: Service, release: str, unit: str) -> Lines:
     """What a service and its health check, of which ``unit`` is one, share: user, environment, log."""
     return (
-        ("User", config.name),
-        ("Group", config.name),
+        ("User", user_of(config, service)),
+        ("Group", user_of(config, service)),
         *environment_directives(config, service, release, own_name(unit)),
         # A start script that makes a cookie through a pipeline (`… | head -n 1`) would otherwise hang for ever.
         ("IgnoreSIGPIPE", "false"),

@@ -3,6 +3,7 @@
 # What a release consists of stands in the release itself, so that any later manage or install.sh can go back to it:
 #     service UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL     (a - where there is none)
 #     secret NAME BYTES FORMAT LENGTH DELIVERY
+#     user NAME UID                                         (of a service's own)
 #     uid NUMBER                                            (bundle.uid, if it says one)
 # Its units are the files in units/.
 

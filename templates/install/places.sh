@@ -16,6 +16,7 @@ set_places() {
     STATE=/var/lib/$NAME
     # the last three are made by systemd, for the service
     DIRECTORIES="$ETC $IMAGE$STATE $IMAGE/var/cache/$NAME $IMAGE/var/log/$NAME"
+    each_own_user add_own_directories
 }
 
 seen() { # PATH: as the machine sees it

@@ -50,8 +50,7 @@ name_release() {
 # known yet.
 fit_units() { # DIR
     [ -z "$IMAGE" ] || return 0
-    read -r namespaces 2>/dev/null </proc/sys/user/max_user_namespaces || return 0
-    [ "$namespaces" = 0 ] || return 0
+    has_no_user_namespaces || return 0
     for fit_unit in "$1"/*.service; do
         ! grep -q '^PrivateUsers=yes$' "$fit_unit" || put "$fit_unit" 0644 sed '/^PrivateUsers=yes$/d' "$fit_unit"
     done
@@ -59,11 +58,16 @@ fit_units() { # DIR
 
 inventory_text() {
     each_service list_service && each_secret list_secret_of || return 1
+    each_own_user list_own_user
     [ -z "$SERVICE_UID" ] || printf 'uid %s\n' "$SERVICE_UID"
 }
 
 list_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
     printf 'service %s %s %s %s %s\n' "$1" "${2:--}" "$3" "$4" "${5:--}"
+}
+
+list_own_user() { # USER UID
+    printf 'user %s %s\n' "$1" "${2:--}"
 }
 
 list_secret_of() { # NAME BYTES FORMAT LENGTH DELIVERY

@@ -4,7 +4,7 @@
 # used the machine's; after a purge the next user that is made may get the number that owns it. Root walks nothing of the
 # service's: the user removes it itself.
 
-remove_leavings() {
+remove_leavings() { # of SERVICE_USER
     [ -z "$IMAGE" ] && has_entry passwd "$SERVICE_USER" || return 0
     leavings_uid=$(id -u "$SERVICE_USER")
     leavings_gid=$(id -g "$SERVICE_USER")

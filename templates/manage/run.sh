@@ -78,7 +78,7 @@ run_directories() {
             if is_inside "$run_dir" $run_words; then
                 BECOME_MAKES="$BECOME_MAKES ${run_base%%:*}/$run_dir"
             else
-                run_directory "${run_base%%:*}/$run_dir"
+                run_directory "${run_base%%:*}/$run_dir" "$(directive "${run_kind##*:}DirectoryMode")"
                 RUN_OWN="$RUN_OWN ${run_base%%:*}/$run_dir"
             fi
         done
@@ -98,11 +98,11 @@ is_inside() { # PATH DIR...
 }
 
 # Several services may start at the same moment, and another one be the first.
-make_once() { # DIR
-    [ -d "$1" ] || mkdir -m 0755 "$1" 2>/dev/null || [ -d "$1" ] || die 12 "cannot make $1"
+make_once() { # DIR [MODE]
+    [ -d "$1" ] || mkdir -m "${2:-0755}" "$1" 2>/dev/null || [ -d "$1" ] || die 12 "cannot make $1"
 }
 
-run_directory() { # DIR
+run_directory() { # DIR [MODE]
     mkdir -p "${1%/*}" || die 12 "cannot make ${1%/*}"
     run_above=${1%/*}
     while [ -n "$run_above" ]; do
@@ -111,7 +111,9 @@ run_directory() { # DIR
         run_above=${run_above%/*}
     done
     [ ! -L "$1" ] || die 10 "$1 is a symbolic link" "Put a real directory there."
-    make_once "$1"
+    make_once "$1" "${2:-0755}"
+    # before it is the service's: root changes no mode of what is
+    [ -z "${2-}" ] || [ -z "$(find "$1" -prune -user 0)" ] || chmod "$2" "$1" || die 12 "cannot change the mode of $1"
     # prepared by the operator, or just now; systemd gives it, too
     [ -z "$(find "$1" -prune -user 0)" ] || chown -h "$run_user:$run_group" "$1" ||
         die 12 "cannot give $1 to $run_user"
@@ -286,6 +288,7 @@ first_boot() {
     PHASE=none
     SERVICE_UID=$(each_entry "$RELEASE" uid printf_name)
     install_user
+    each_entry "$RELEASE" user install_own_user
     activate_at_first_boot
     if [ -n "$(each_secret_of "$RELEASE" printf_name)" ]; then
         [ -f "$SECRETS" ] || printf '# Made at the first boot of this machine; only root and systemd read it.\n' |
@@ -322,6 +325,10 @@ hold_unit() { # UNIT
 start_held() { # UNIT
     has_install "$1" && [ "$(enablement "$1")" = enabled ] || return 0
     unlocked systemctl --no-block start "$1" || warn "systemctl start $1 failed" "Try it by hand to see why."
+}
+
+install_own_user() { # USER UID
+    as_user "$1" "$2" install_user
 }
 
 printf_name() { # NAME

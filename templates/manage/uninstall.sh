@@ -44,23 +44,37 @@ check_mounts() {
 # Without systemd it is not ours to stop them.
 check_processes() {
     [ -n "$BARE" ] || return 0
-    [ -n "$IS_ACCOUNT" ] || [ -z "$(find /proc/[0-9]* -prune -user "$SERVICE_USER" 2>/dev/null)" ] ||
-        die 10 "processes of the user $SERVICE_USER still run; nothing is removed" "Stop its services first."
+    for_users check_processes_of_user
     for run_release in $(owned release | sed 's/ .*//'); do
         ! is_in_use "$run_release" ||
             die 10 "processes of $run_release still run; nothing is removed" "Stop its services first."
     done
 }
 
+check_processes_of_user() {
+    [ -n "$IS_ACCOUNT" ] || [ -z "$(find /proc/[0-9]* -prune -user "$SERVICE_USER" 2>/dev/null)" ] ||
+        die 10 "processes of the user $SERVICE_USER still run; nothing is removed" "Stop its services first."
+}
+
 confirm_purge() {
     [ -z "$YES" ] || return 0
     purge_user=
-    [ -n "$IS_ACCOUNT" ] || purge_user=' and user'
+    purge_state=
+    for_users note_purged
     printf 'This removes %s from this machine with its settings, secrets, state (%s)%s.\nType its name to go on: ' \
-        "$NAME" "$STATE" "$purge_user" >&2
+        "$NAME" "$purge_state" "$purge_user" >&2
     purge_answer=
     IFS= read -r purge_answer || :
     [ "$purge_answer" = "$NAME" ] || die 2 "nothing is removed" "Type the name, or give --yes."
+}
+
+note_purged() {
+    purge_state=$purge_state${purge_state:+, }$STATE
+    case $purge_user,$IS_ACCOUNT in
+        *,yes) ;;
+        ,) purge_user=" and user" ;;
+        *) purge_user=" and users" ;;
+    esac
 }
 
 remove_units() {
@@ -116,18 +130,21 @@ keep_traces() {
     unclaim made
     [ -z "$ROOT" ] || unclaim "root $ROOT"
     drop_transaction
-    say "is uninstalled; kept: $ETC, $STATE, the user $SERVICE_USER"
+    keep_kept=
+    for_users note_kept
+    say "is uninstalled; kept: $ETC$keep_kept"
     remove_manage
+}
+
+note_kept() {
+    keep_kept="$keep_kept, $STATE, the user $SERVICE_USER"
 }
 
 remove_traces() {
     for trace in $(owned_paths dir); do
         remove_tree "$trace"
     done
-    if owns "user $SERVICE_USER"; then
-        remove_leavings
-        remove_user
-    fi
+    for_users remove_own_user
     remove_root
     rm -f "$RECORD"/.*.new "$RECORD/owned" "$RECORD/transaction" ||
         die 12 "cannot remove $RECORD"
@@ -135,6 +152,13 @@ remove_traces() {
     rmdir "${RECORD%/*}" 2>/dev/null || :
     say "is gone from this machine${IS_ACCOUNT:+; the user $SERVICE_USER, who was there before, stays}"
     remove_manage
+}
+
+# A user that the machine had before is not ours by our record.
+remove_own_user() {
+    owns "user $SERVICE_USER" || return 0
+    remove_leavings
+    remove_user
 }
 
 # Where an uninstall that was cut off at its very end has left this script; empty if that is its bundle.

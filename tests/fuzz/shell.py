@@ -15,7 +15,18 @@ if TYPE_CHECKING:
 
 __all__ = ["TARGETS"]
 
-PARTS = ("harmless", "say", "places", "files", "inventory", "record", "instances", "settings", "environment")
+PARTS = (
+    "harmless",
+    "say",
+    "places",
+    "files",
+    "inventory",
+    "record",
+    "own-users",
+    "instances",
+    "settings",
+    "environment",
+)
 HEAD = """set -eu
 LC_ALL=C PROGRAM=test NAME=hello IMAGE= RELEASE=1.0-0123456789ab RECORD=$PWD/record WORK=$PWD/work ROOT=$PWD/root
 ETC=$PWD/etc SERVICE_USER=hello UNIT_DIR=/usr/local/lib/systemd/system
@@ -30,6 +41,7 @@ add_history() { :; }
 OWNED = """\
 root /opt/hello
 user hello
+user hello-web
 dir /var/lib/hello
 unit /usr/local/lib/systemd/system/hello.service
 release 1.0-0123456789ab 00 11
@@ -42,7 +54,7 @@ TRANSACTION = (
 INVENTORY = "service hello.service - 1 5 -\nsecret TOKEN 32 hex 64 environment\n"
 SCRIPTS = {
     "owned": """
-owned root; owned_paths unit; owned release | sed 's/ .*//'
+owned root; owned_paths unit; recorded_users; owned release | sed 's/ .*//'
 owns "user hello" || :
 claim "user hello" "dir /var/lib/other"
 unclaim "release 1.0-0123456789ab"

@@ -18,12 +18,13 @@ if TYPE_CHECKING:
 
 SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
 SHELL_IDS = ("dash", "bash", "busybox")
-PARTS = ("say", "files", "record", "account", "clashes", "preflight")
+PARTS = ("say", "files", "record", "account", "own-users", "clashes", "preflight")
 HEAD = """set -eu
 LC_ALL=C PROGRAM=test IMAGE= RELEASE=1.0 RECORD=$1
 NAME=$2 SERVICE_USER=$4
 each_service() { "$1" "$SERVICE.service" - 1 1 -; }
 SERVICE=$3
+each_own_user() { :; }
 """
 
 

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
-PARTS = ("say", "files", "environment", "record", "ports", "clashes", "sockets")
+PARTS = ("say", "files", "environment", "record", "ports", "own-users", "clashes", "sockets")
 # What systemd knows: web.socket is open at 127.0.0.1:8000 and at a path, api.socket is not.
 STUBS = r"""
 PROBLEMS=0
+each_own_user() { :; }
 problem() { printf '%s\n' "$1"; }
 property() {
     case $1,$2 in
