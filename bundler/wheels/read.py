@@ -55,6 +55,8 @@ class Wheel:
     tags: frozenset[Tag]
     requires_python: SpecifierSet
     requires: tuple[Requirement, ...]
+    size: int
+    """Bytes that it unpacks to; no file of it gets more than the archive's directory says."""
 
     @property
     def where(self) -> str:
@@ -69,6 +71,7 @@ def read_wheel(path: Path) -> Wheel:
         with zipfile.ZipFile(path) as archive:
             problem = _too_large(archive.infolist()) or _problem(archive.infolist())
             message = None if problem else _metadata(archive)
+            size = sum(entry.file_size for entry in archive.infolist())
         if problem or message is None:
             raise PrefixError(problem or "not a wheel: it has no METADATA", where=where, remedy=_REMEDY)
         found = canonicalize_name(message["Name"] or ""), Version(message["Version"] or "")
@@ -79,6 +82,7 @@ def read_wheel(path: Path) -> Wheel:
             tags=tags,
             requires_python=SpecifierSet(message["Requires-Python"] or ""),
             requires=tuple(Requirement(text) for text in message.get_all("Requires-Dist", ())),
+            size=size,
         )
     except (InvalidWheelFilename, InvalidVersion, InvalidSpecifier, InvalidRequirement) as error:
         raise PrefixError(f"not a wheel: {error}", where=where, remedy=_REMEDY) from error
