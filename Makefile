@@ -81,7 +81,7 @@ test-all: export CONDA_BUNDLER_FAULTS ?= all
 test-all: MARKED = -m ""
 test test-all: .venv/.ready format
 	tests/tools
-# What is one process's is said in tests/conftest.py, and the order in tests/order.py.
+# What is one process's is said in tests/conftest.py, and the order in tests/support/order.py.
 	@$(call BESIDE_TYPES,$(MARKED) $(TESTS))
 
 # Not a part of `make test`: what it needs of disk, memory and time is in CONTRIBUTING.md.

@@ -13,9 +13,9 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from bundler.bundle.entries import Count, PackageEntry, PayloadEntry, RequiresEntry
 from bundler.bundle.index import Manifest
-from bundler.bundle.verify import Verification
 from bundler.commandline.group import output_id
 from bundler.doctor import Finding
+from bundler.reader.verify import Verification
 from bundler.smoke.report import ServiceReport, SmokeReport
 
 __all__ = ["OUTPUTS", "output_schema"]

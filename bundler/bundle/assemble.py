@@ -16,8 +16,8 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.errors import PackError
-from bundler.pack.tar import DIRECTORY, END, tar_header, tar_padding
-from bundler.target.render import RunScript, render_run
+from bundler.installer.render import RunScript, render_run
+from bundler.tar.write import DIRECTORY, END, tar_header, tar_padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

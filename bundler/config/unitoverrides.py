@@ -182,7 +182,7 @@ def _of_ours(config: BundleConfig, service: Service, directive: str, lines: tupl
 
 
 def _of_directories(config: BundleConfig, service: Service, directive: str, words: list[str]) -> Iterator[str]:
-    """What the service could not make itself, as it has to inside its own directories (bundler.target.ownplaces)."""
+    """What the service could not make itself, as it has to inside its own directories (bundler.units.ownplaces)."""
     own = service.name if directive == "RuntimeDirectory" else user_of(config, service)
     strangers = {other.name for other in config.services if user_of(config, other) != user_of(config, service)}
     others = {other.name for other in config.services}

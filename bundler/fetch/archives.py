@@ -34,7 +34,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable, Iterator, Mapping
 
     from bundler.fetch.download import Downloaded, Downloader
-    from bundler.lock.lockfile import Lock, LockedPackage
+    from bundler.locked import Lock, LockedPackage
     from bundler.package.info import Entry, Index
     from bundler.progress import Progress, Transfer
 

@@ -15,10 +15,10 @@ import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from bundler.diskspace import UNDECLARED, check_space, mib, size_of, too_little
 from bundler.errors import DamagedCacheError, PrefixError
 from bundler.fetch.archives import subdir_of
 from bundler.fetch.condafile import NotAPackage, unpackable
-from bundler.linking.diskspace import UNDECLARED, kept_free, size_of
 from bundler.package.copy import BadCopy, check_copy
 from bundler.package.info import declared_size
 from bundler.printable import counted, last_lines
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
     from bundler.fetch.archives import Archive
 
-__all__ = ["check_space", "forget", "is_unpacked", "link", "unpack"]
+__all__ = ["forget", "is_unpacked", "link", "unpack"]
 
 _START = "import sys; sys.path[:] = sys.argv[1:]; from bundler.linking.worker import main; main()"
 _OTHER_BUILD = "Take another build of the package."
@@ -92,36 +92,18 @@ def _limits(room: Path, declared: Sequence[int | None]) -> dict[str, Any]:
     return {"room": str(room), "kept": kept, "most": None if None in declared else least + UNDECLARED}
 
 
-def check_space(room: Path, size: int, *, what: str) -> int:
-    """Raise :class:`PrefixError` if there is no space for so many bytes; how many are to stay free."""
-    kept, free = kept_free(room), shutil.disk_usage(room).free
-    if free - kept < size:
-        raise _too_little(f"the {what} unpack to {_mib(size)}, and the disk has {_mib(free - kept)} for them")
-    return kept
-
-
 def _of_most(archives: Sequence[Archive], goals: Sequence[Path], declared: Sequence[int | None]) -> PrefixError:
     """The package that has written the most beyond what it declares, to a disk that is full by now."""
     sizes = [size_of(goal) for goal in goals]
     beyond = [size - (said or 0) for size, said in zip(sizes, declared, strict=True)]
     worst = beyond.index(max(beyond))
-    said = "declares no sizes" if declared[worst] is None else f"declares {_mib(declared[worst] or 0)}"
+    said = "declares no sizes" if declared[worst] is None else f"declares {mib(declared[worst] or 0)}"
     return PrefixError(
-        f"unpacking was stopped, or the disk would be full: it has unpacked to {_mib(sizes[worst])} so far, and {said}",
+        f"unpacking was stopped, or the disk would be full: it has unpacked to {mib(sizes[worst])} so far, and {said}",
         where=_named(archives[worst]),
         remedy="What was unpacked is removed. If the package is as large as that, make room on the disk; else take "
         "another build of it, and tell its makers.",
     )
-
-
-def _too_little(reason: str) -> PrefixError:
-    return PrefixError(
-        reason, where=str(cache_dir("pkgs")), remedy="Make room there, or have CONDA_BUNDLER_CACHE name another disk."
-    )
-
-
-def _mib(size: int) -> str:
-    return f"{size / (1 << 20):,.0f} MiB"
 
 
 def _take(archive: Archive, unpacked: Path, declared: int | None) -> None:
@@ -129,7 +111,7 @@ def _take(archive: Archive, unpacked: Path, declared: int | None) -> None:
     index = archive.index()
     if declared is not None and (size := size_of(unpacked)) > declared + UNDECLARED:
         raise PrefixError(
-            f"the archive is not what it declares: it unpacks to {_mib(size)} and declares {_mib(declared)}",
+            f"the archive is not what it declares: it unpacks to {mib(size)} and declares {mib(declared)}",
             where=_named(archive),
             remedy=_OTHER_BUILD,
         )
@@ -160,7 +142,7 @@ def link(archives: Sequence[Archive], prefix: Path, baked: str, platform: str) -
         _ask(task, prefix.parent, archives, doing="linked", where=platform)
     except _FullError as error:
         shutil.rmtree(prefix, ignore_errors=True)
-        raise _too_little("linking was stopped, or the disk would be full") from error
+        raise too_little("linking was stopped, or the disk would be full") from error
     except PrefixError:
         shutil.rmtree(prefix, ignore_errors=True)
         raise

@@ -23,7 +23,7 @@ from rattler.package_cache import PackageCache, ValidationMode
 from rattler.package_streaming import extract
 from rattler.platform import Subdir
 
-from bundler.linking.diskspace import watch
+from bundler.diskspace import watch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence

@@ -10,22 +10,23 @@ from typing import TYPE_CHECKING
 
 from bundler.errors import ConfigError, LockError
 from bundler.fetch.channels import Access, variables_of
-from bundler.lock.absent import without_absent
+from bundler.lock.contenthash.rendered import Rendered, read_here
 from bundler.lock.cooldown import cutoff, cutoff_record
 from bundler.lock.decompressor import with_tools, without_tools
-from bundler.lock.external import find_solver
-from bundler.lock.launcher import SolverSettings, recording, write_launcher, write_wrapper
-from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lock
-from bundler.lock.pip import check_wheels
+from bundler.lock.environment.pip import check_wheels
+from bundler.lock.external.executable import find_solver
+from bundler.lock.pypi.wheelpart import WheelPart, add_wheels
 from bundler.lock.recorded import recorded, with_recorded
-from bundler.lock.relations import read_followed, relations_record
-from bundler.lock.rendered import Rendered, read_here
 from bundler.lock.replay import Replay
 from bundler.lock.request import OWN_SOLVER, LockRequest, checked_environment
-from bundler.lock.room import make_room
 from bundler.lock.runner import CondaLock
+from bundler.lock.shim.launcher import SolverSettings, recording, write_launcher, write_wrapper
+from bundler.lock.solver.absent import without_absent
+from bundler.lock.solver.relations import read_followed, relations_record
 from bundler.lock.watch import watching
-from bundler.lock.wheelpart import WheelPart, add_wheels
+from bundler.lock.workdir import make_room
+from bundler.locked import Lock, LockedPackage
+from bundler.lockfiles.condalock import locked_platforms, read_lock
 from bundler.progress import QuietProgress
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from bundler.lock.environment import Environment
+    from bundler.lock.environment.check import Environment
     from bundler.lock.replay import CondaPart
     from bundler.progress import Progress
 

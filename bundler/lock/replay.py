@@ -25,20 +25,20 @@ from typing import TYPE_CHECKING, Any
 from bundler import __version__
 from bundler.digests import sha256_of
 from bundler.lock.environ import clean_environ
-from bundler.lock.launcher import read_failure
+from bundler.lock.environment.shown import HIDDEN
+from bundler.lock.environment.views import without_pip
 from bundler.lock.request import OWN_SOLVER, assumed_packages, virtual_packages_file
-from bundler.lock.shown import HIDDEN
+from bundler.lock.shim.launcher import read_failure
 from bundler.lock.translate import translate_solver
-from bundler.lock.views import without_pip
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
 
-    from bundler.lock.environment import Environment
+    from bundler.lock.environment.check import Environment
     from bundler.lock.request import LockRequest
-    from bundler.lock.room import Room
     from bundler.lock.watch import Watch
+    from bundler.lock.workdir import Room
 
 __all__ = ["CondaPart", "Replay"]
 

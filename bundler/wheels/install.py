@@ -20,9 +20,9 @@ from installer.records import Hash, RecordEntry
 from installer.sources import WheelFile
 from installer.utils import copyfileobj_with_hashing
 
+from bundler.diskspace import check_space
 from bundler.errors import PrefixError
-from bundler.linking.run import check_space
-from bundler.sharing.places import parents_of
+from bundler.package.paths import parents_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -33,7 +33,7 @@ if TYPE_CHECKING:
     from installer.sources import WheelContentElement
     from installer.utils import Scheme
 
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.locked import LockedPackage
     from bundler.wheels.python import Python
     from bundler.wheels.read import Wheel
 

@@ -11,9 +11,9 @@ from installkit import COOKIE, Member, Spec, but, damaged, write_bundle
 from targetkit import Target, changes
 
 from bundler.config.project import Secret
+from bundler.installer.requirements import Requirements
 from bundler.machine import Machine, rootfs
 from bundler.resources import templates_dir
-from bundler.target.requirements import Requirements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

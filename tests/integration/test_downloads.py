@@ -19,7 +19,7 @@ from tinychannel import make_package
 from bundler.errors import ConfigError, PrefixError
 from bundler.fetch.archives import fetch_archives
 from bundler.fetch.channels import Access
-from bundler.lock.lockfile import LockedPackage
+from bundler.locked import LockedPackage
 from bundler.progress import QuietProgress, Transfer
 from bundler.resources import cache_dir
 

@@ -10,6 +10,7 @@ from hostilekit import entry, package
 from prefixkit import install, python_package, refused, wheel
 from tinychannel import File
 
+from bundler import diskspace
 from bundler.linking import run as linking
 from bundler.package.info import declared_size
 from bundler.resources import cache_dir
@@ -36,7 +37,7 @@ def limits(room: Path, *, kept: int = 1 << 62) -> dict[str, object]:
 
 def keep_all_but(monkeypatch: pytest.MonkeyPatch, size: int) -> None:
     """As if no more were free on the disk than ``size``."""
-    monkeypatch.setattr(linking, "kept_free", lambda room: shutil.disk_usage(room).free - size)
+    monkeypatch.setattr(diskspace, "kept_free", lambda room: shutil.disk_usage(room).free - size)
 
 
 def test_more_than_is_declared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,9 +19,9 @@ import pytest
 from installkit import COOKIE, NEEDS, SHELL_IDS, SHELLS, Spec, but, script, write_bundle
 
 from bundler.config.project import Secret
+from bundler.installer.render import render_install, render_manage
 from bundler.resources import templates_dir
-from bundler.target.libraries import HostLibrary, LibraryUser
-from bundler.target.render import render_install, render_manage
+from bundler.units.libraries import HostLibrary, LibraryUser
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,8 +15,8 @@ from smallbundle import build, make_channel, make_project
 
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, digest_list
-from bundler.pack.tar import DIRECTORY, END, LINK, tar_header, tar_padding
 from bundler.resources import templates_dir
+from bundler.tar.write import DIRECTORY, END, LINK, tar_header, tar_padding
 
 if TYPE_CHECKING:
     from collections.abc import Callable

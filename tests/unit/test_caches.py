@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.target.activation import Activation
-from bundler.target.caches import cache_variables
+from bundler.installer.activation import Activation
+from bundler.units.caches import cache_variables
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ import pytest
 from bundler.codemarks import PYTHON, code_marks
 from bundler.elf import Elf
 from bundler.pack.members import TreeEntry
-from bundler.target.contents import Contents, Mark, code_notes, find_marks
+from bundler.units.contents import Contents, Mark, code_notes, find_marks
 
 X86 = Elf(kind=(62, 2), dynamic=True)
 POLARS = b"import ctypes, mmap\nif libc.mprotect(at, size, mmap.PROT_READ | mmap.PROT_EXEC): raise RuntimeError\n"

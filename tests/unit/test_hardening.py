@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.config.project import load_config
-from bundler.target.contents import Contents, Mark
-from bundler.target.hardening import confinement, exemptions, probe_confinement
-from bundler.target.render import render_unit
-from bundler.target.service import make_units
+from bundler.installer.render import render_unit
+from bundler.units.contents import Contents, Mark
+from bundler.units.sandbox import confinement, exemptions, probe_confinement
+from bundler.units.service import make_units
 
 if TYPE_CHECKING:
     from pathlib import Path

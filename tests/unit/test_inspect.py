@@ -12,14 +12,14 @@ from hypothesis import strategies as st
 
 from bundler.bundle.index import read_manifest
 from bundler.bundle.manifest import SYSTEMD
-from bundler.bundle.telling import columns, difference, size
-from bundler.bundle.units import CONFINEMENT, UnitText
 from bundler.config.project import load_config
 from bundler.errors import VerificationError
+from bundler.installer.render import render_unit
 from bundler.printable import printable
+from bundler.reader.telling import columns, difference, size
 from bundler.resources import templates_dir
-from bundler.target.render import render_unit
-from bundler.target.service import make_units
+from bundler.units.read import CONFINEMENT, UnitText
+from bundler.units.service import make_units
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.bundle.entries import ServiceEntry
-from bundler.bundle.units import UnitText
 from bundler.config.project import load_config
 from bundler.config.schema import make_schema
 from bundler.errors import ConfigError
-from bundler.target.installed import install_services, service_files
-from bundler.target.render import render_unit
-from bundler.target.service import make_units
+from bundler.installer.installed import install_services, service_files
+from bundler.installer.render import render_unit
+from bundler.units.read import UnitText
+from bundler.units.service import make_units
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,13 +7,13 @@ from typing import TYPE_CHECKING
 import pytest
 from installkit import Spec, units
 
-from bundler.bundle.unitforms import stranger
-from bundler.bundle.units import UnitText
 from bundler.config.project import BundleConfig, Secret, load_config
 from bundler.errors import ConfigError
-from bundler.target.contents import Contents
-from bundler.target.installed import service_files
-from bundler.target.sisters import sister_notes, sisters
+from bundler.installer.installed import service_files
+from bundler.reader.unitforms import stranger
+from bundler.units.contents import Contents
+from bundler.units.read import UnitText
+from bundler.units.sisters import sister_notes, sisters
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -93,7 +93,7 @@ def test_what_a_bundle_and_its_machine_have_said(monkeypatch: pytest.MonkeyPatch
         raise VerificationError(f"{EVIL} is not among the bundle's files", where=EVIL)
 
     monkeypatch.setattr("bundler.smoke.run.smoke", lambda *_: report)
-    monkeypatch.setattr("bundler.bundle.verify.verify", refuse)
+    monkeypatch.setattr("bundler.reader.verify.verify", refuse)
     (tmp_path / "hello.tar").touch()
     for command in ("smoke", "verify"):
         said = CliRunner().invoke(cli.cli, [command, str(tmp_path / "hello.tar")])

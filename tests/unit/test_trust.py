@@ -7,7 +7,7 @@ import pytest
 
 from bundler.fetch import trust
 from bundler.fetch.trust import adopt_certificates, certificate_hint, proxy_hint
-from bundler.lock.explain import explain_channel
+from bundler.lock.solver.explain import explain_channel
 
 if TYPE_CHECKING:
     from pathlib import Path
