@@ -55,12 +55,17 @@ def mib(size: int) -> str:
 def size_of(directory: Path) -> int:
     """Bytes of what is in ``directory``, holes included, as far as it can be seen while it changes."""
     total = 0
-    for path, _, files in os.walk(directory):
-        for name in files:
-            try:
-                total += os.lstat(os.path.join(path, name)).st_size  # noqa: PTH118 -- 60,000 times
-            except OSError:
-                continue
+    pending = [os.fspath(directory)]
+    while pending:
+        try:
+            with os.scandir(pending.pop()) as entries:
+                for entry in entries:
+                    if entry.is_dir(follow_symlinks=False):
+                        pending.append(entry.path)
+                    else:
+                        total += entry.stat(follow_symlinks=False).st_size
+        except OSError:
+            continue
     return total
 
 

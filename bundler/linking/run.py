@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 import tempfile
@@ -24,7 +23,7 @@ from bundler.package.info import declared_size
 from bundler.printable import counted, last_lines
 from bundler.process import run
 from bundler.resources import cache_dir
-from bundler.scratch import scratch
+from bundler.scratch import remove_tree, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -141,10 +140,10 @@ def link(archives: Sequence[Archive], prefix: Path, baked: str, platform: str) -
     try:
         _ask(task, prefix.parent, archives, doing="linked", where=platform)
     except _FullError as error:
-        shutil.rmtree(prefix, ignore_errors=True)
+        remove_tree(prefix)
         raise too_little("linking was stopped, or the disk would be full") from error
     except PrefixError:
-        shutil.rmtree(prefix, ignore_errors=True)
+        remove_tree(prefix)
         raise
 
 
@@ -153,9 +152,7 @@ def forget(dist: str) -> None:
     copy = _copy(dist)
     try:
         _note(dist).unlink(missing_ok=True)
-        shutil.rmtree(copy)
-    except FileNotFoundError:  # another build has forgotten it, too
-        pass
+        remove_tree(copy)
     except OSError as error:
         raise PrefixError(
             f"a damaged copy cannot be removed: {error.strerror or error}",

@@ -45,6 +45,8 @@ _OLD_PLACEHOLDER = "/opt/anaconda1anaconda2anaconda3"
 _NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.-]*")
 _VERSION = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.!+~*]*")
 _BUILD = re.compile(r"[0-9A-Za-z_.!+~*]*")
+_LARGEST = 1 << 60
+"""Bytes that no disk has."""
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _OBJECT = re.compile(r"\s*[\w.]+ *: *[\w.]+ *(?:\[[\w ,.-]*\])?\s*")
 _OLD_LINE = re.compile(r"""("[^"]*"|'[^']*'|\S+)\s+(text|binary)\s+("[^"]*"|'[^']*'|.+)""")
@@ -143,7 +145,7 @@ def declared_size(info: Mapping[str, bytes]) -> int | None:
         for one in (listed if isinstance(listed, list) else ())
         if isinstance(one, dict) and one.get("path_type", "hardlink") == "hardlink"
     ]
-    known = [size for size in sizes if isinstance(size, int) and size >= 0]
+    known = [min(size, _LARGEST) for size in sizes if isinstance(size, int) and size >= 0]
     return sum(known) if len(known) == len(sizes) else None
 
 

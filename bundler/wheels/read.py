@@ -21,6 +21,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from bundler.errors import PrefixError
+from bundler.package.paths import is_too_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -142,10 +143,8 @@ def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
         mode = entry.external_attr >> 16
         is_directory = entry.filename.endswith("/")
         regular = is_directory or stat.S_IFMT(mode) in _REGULAR
-        if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\\" in name:
-            return f"holds a name that leads out of it, or nowhere: {entry.filename!r}"
-        if _CONTROL.search(name):
-            return f"holds a name with control characters: {entry.filename!r}"
+        if problem := _of_name(name):
+            return f"holds a name {problem}: {entry.filename[:100]!r}"
         if name in seen:
             return f"holds {name} twice"
         if not regular:
@@ -154,6 +153,14 @@ def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
             return f"holds {name} with a setuid, setgid or sticky bit (mode {stat.S_IMODE(mode):o})"
         seen.add(name)
     return None
+
+
+def _of_name(name: str) -> str | None:
+    if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\\" in name:
+        return "that leads out of it, or nowhere"
+    if is_too_long(name):
+        return "that is too long, or in too many directories"
+    return "with control characters" if _CONTROL.search(name) else None
 
 
 def _metadata(archive: zipfile.ZipFile) -> Message | None:

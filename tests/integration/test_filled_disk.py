@@ -12,6 +12,7 @@ from tinychannel import File
 
 from bundler import diskspace
 from bundler.linking import run as linking
+from bundler.linking.run import forget
 from bundler.package.info import declared_size
 from bundler.resources import cache_dir
 
@@ -96,6 +97,25 @@ def test_a_wheel_that_unpacks_to_more_than_the_disk_holds(tmp_path: Path, monkey
     assert "the wheels unpack to 48 MiB, and the disk has 1 MiB for them" in refused(python, large)
 
 
+def test_directories_deeper_than_python_can_walk(tmp_path: Path) -> None:
+    """Nobody declares them, but they are unpacked; once they were there each later build failed."""
+    members = {"x": File(content=b"x"), "d/" * 1100 + "y": File(content=b"y")}
+    deep = package(tmp_path, "deep", members, entry("x", b"x"))
+    fine = package(tmp_path, "fine", {"z": File(content=b"z")}, entry("z", b"z"))
+    assert install(deep, fine)["x"][1] == b"x"
+    forget("deep-1.0-0")
+    assert not (cache_dir("pkgs") / "deep-1.0-0").exists()
+    evil = package(tmp_path, "evil", members, entry("x", b"other", prefix_placeholder="/placeholder", file_mode="text"))
+    assert "does not have the sha256 that the package declares" in refused(evil)
+    assert [path.name for path in cache_dir("pkgs").glob("scratch-*")] == []
+    declared = package(tmp_path, "declared", {}, entry("d/" * 1100 + "y", b"y"))
+    assert "is too long, or in too many directories" in refused(declared)
+    assert "that is too long, or in too many" in refused(
+        python_package(tmp_path), wheel(tmp_path, files={"d/" * 1100 + "y": b"y"})
+    )
+    assert install(fine)["z"][1] == b"z"
+
+
 @pytest.mark.parametrize("size", [None, "1", -1, 1.5])
 def test_sizes_that_are_none(size: object) -> None:
     text = b'{"paths": [{"_path": "x"%s}]}' % (b"" if size is None else b', "size_in_bytes": %r' % (size,))
@@ -104,4 +124,6 @@ def test_sizes_that_are_none(size: object) -> None:
 
 def test_what_honest_packages_declare() -> None:
     assert declared_size({"info/paths.json": b'{"paths": []}'}) == 0
+    huge = b'{"paths": [{"_path": "x", "size_in_bytes": 1%s}]}' % (b"0" * 4000)
+    assert declared_size({"info/paths.json": huge}) == 1 << 60  # more than a float holds, for people to read
     assert declared_size({"info/files": b"x\n"}) is None
