@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-__all__ = ["UNDECLARED", "check_space", "kept_free", "mib", "size_of", "too_little", "watch"]
+__all__ = ["UNDECLARED", "check_space", "kept_free", "mib", "size_of", "space_left", "too_little", "watch"]
 
 UNDECLARED = 512 << 20
 """Bytes beyond what a package declares: ``info/`` itself, and directories, are not."""
@@ -32,11 +32,16 @@ def kept_free(directory: Path) -> int:
     return min(_MOST_KEPT, shutil.disk_usage(directory).free // _SHARE)
 
 
+def space_left(directory: Path, kept: int) -> int:
+    """Bytes that may still be written to the disk of ``directory``, of which ``kept`` are to stay free."""
+    return shutil.disk_usage(directory).free - kept
+
+
 def check_space(room: Path, size: int, *, what: str) -> int:
     """Raise :class:`PrefixError` if there is no space for so many bytes; how many are to stay free."""
-    kept, free = kept_free(room), shutil.disk_usage(room).free
-    if free - kept < size:
-        raise too_little(f"the {what} unpack to {mib(size)}, and the disk has {mib(free - kept)} for them")
+    kept = kept_free(room)
+    if (left := space_left(room, kept)) < size:
+        raise too_little(f"the {what} unpack to {mib(size)}, and the disk has {mib(left)} for them")
     return kept
 
 
