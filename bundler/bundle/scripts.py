@@ -51,7 +51,7 @@ def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mappin
         root=manifest.root,
         user=manifest.name,
         uid=manifest.uid,
-        own_users=tuple((entry.own_user, entry.uid) for entry in manifest.services if entry.own_user),
+        own_users=tuple(f"{entry.own_user}:{entry.uid or ''}" for entry in manifest.services if entry.own_user),
         sisters=sisters({service.name: directives.get(service.unit, ()) for service in manifest.services}),
         tool_version=manifest.made_by.removeprefix(MADE_BY),
         payload=payload.path,

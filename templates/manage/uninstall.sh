@@ -20,6 +20,8 @@ uninstall() {
     PHASE=removing
     RUN_DIRS=$(own_run_dirs)
     remove_units
+    end_commands
+    [ -z "$PURGE" ] || for_users end_processes
     [ ! -d "$ROOT" ] || remove_releases
     # shellcheck disable=SC2086 # names of units have no blanks
     remove_run_dirs $RUN_DIRS
@@ -110,6 +112,12 @@ remove_root() {
     remove_made_dirs
 }
 
+remove_launchers() {
+    [ -n "$BARE" ] && [ -d "$ROOT/bin" ] || return 0
+    rm -f "$ROOT"/bin/run-* || die 12 "cannot remove $ROOT/bin/run-*"
+    unclaim "bare $NAME"
+}
+
 # Nobody needs the record for this any more.
 remove_manage() {
     [ -n "$ROOT" ] || return 0
@@ -154,11 +162,35 @@ remove_traces() {
     remove_manage
 }
 
+# Commands of manage exec are no units of ours.
+end_commands() {
+    control stop "$NAME-exec-*.service" >/dev/null 2>&1 || :
+}
+
+# What was started outside of our units by a user who goes: it would go on with a number that the next user may get, could
+# lay links where we remove, and no program removes a user that has processes.
+end_processes() {
+    [ -z "$IS_ACCOUNT" ] && owns_user && has_entry passwd "$SERVICE_USER" || return 0
+    set_leaver
+    [ "$leavings_uid" != 0 ] || die 10 "the user $SERVICE_USER is root" "Correct /etc/passwd."
+    end_tries=0
+    while [ -n "$(find /proc/[0-9]* -prune -user "$leavings_uid" 2>/dev/null)" ]; do
+        end_tries=$((end_tries + 1))
+        [ "$end_tries" -le 10 ] ||
+            die 12 "processes of the user $SERVICE_USER cannot be ended" "End them, then run this again."
+        # shellcheck disable=SC2016 # for that shell
+        (cd / && leaver /bin/sh -c '[ "$(id -u)" = "$1" ] && kill -KILL -1' sh "$leavings_uid") >/dev/null 2>&1 || :
+        nap
+    done
+}
+
 # A user that the machine had before is not ours by our record.
 remove_own_user() {
-    owns "user $SERVICE_USER" || return 0
+    [ -z "$IS_ACCOUNT" ] && owns_user || return 0
     remove_leavings
     remove_user
+    ! grep -qs "^$(pattern "$SERVICE_USER"):" /etc/passwd ||
+        die 12 "the user $SERVICE_USER cannot be removed" "See: userdel $SERVICE_USER; then run this again."
 }
 
 # Where an uninstall that was cut off at its very end has left this script; empty if that is its bundle.

@@ -241,3 +241,31 @@ def test_install_sh_tells_who_can_read_whose_secrets(machine: Machine, tmp_path:
     ):
         answer = target.install(spec_of("1.0", more=more), "--check", *options)
         assert (answer.status, warning in answer.stderr) == (0, expected), answer.stderr
+
+
+def test_purge_ends_what_users_of_the_bundle_run_elsewhere(machine: Machine, tmp_path: Path) -> None:
+    """What they left would keep the user and its number: ``userdel`` refuses it, and the next install the user."""
+    target = Target(machine, tmp_path)
+    assert target.install(spec_of("1.0")).status == 0
+    refuses = "trap '' TERM HUP INT; while :; do sleep 1; done"
+    for number, start in enumerate(
+        (
+            f'sh /opt/hello/manage exec a /bin/sh -c "{refuses}"',
+            f'sh /opt/hello/manage exec b /bin/sh -c "{refuses}"',
+            f'setpriv --reuid hello --regid hello --clear-groups sh -c "{refuses}"',
+            f'setpriv --reuid hello-a --regid hello-a --clear-groups sh -c "{refuses}"',
+        )
+    ):
+        target.sh(f"echo '#!/bin/sh' >/root/start{number}; cat >>/root/start{number} <<'X'\nexec {start}\nX\n")
+        target.sh(f"setsid sh /root/start{number} >/dev/null 2>&1 </dev/null & sleep 2")
+    users = [target.sh(f"id -u {name}") for name in ("hello", "hello-a")]
+    theirs = (
+        "for p in $(find /proc/[0-9]* -prune -user {}); do cat $p/cmdline; echo; done 2>/dev/null | grep -ac trap || :"
+    )
+    assert [int(target.sh(theirs.format(user))) > 1 for user in users] == [True, True]
+    gone = target.manage("uninstall", "--purge", "--yes")
+    assert (gone.status, "is gone from this machine" in gone.stderr) == (0, True), gone.stderr
+    assert [target.sh(f"find /proc/[0-9]* -prune -user {user}") for user in users] == ["", ""]
+    assert target.sh("getent passwd | grep ^hello || :") == ""
+    assert target.install(spec_of("2.0")).status == 0
+    assert target.manage("uninstall", "--purge", "--yes").status == 0

@@ -1,0 +1,37 @@
+
+# --- what the service's user has left elsewhere ----------------------------------------------------------
+# systemd gives a service a /tmp of its own and removes it. A hook, a command or a service without confinement may have
+# used the machine's; after a purge the next user that is made may get the number that owns it. Root walks nothing of the
+# service's: the user removes it itself.
+
+remove_leavings() { # of SERVICE_USER
+    [ -z "$IMAGE" ] && has_entry passwd "$SERVICE_USER" || return 0
+    set_leaver
+    set --
+    for leavings_place in /tmp /var/tmp /dev/shm; do
+        [ ! -d "$leavings_place" ] || set -- "$@" "$leavings_place"
+    done
+    [ -n "$(all_leavings "$@")" ] || return 0
+    (cd / && leaver find "$@" -xdev -depth -user "$leavings_uid" -delete) 2>/dev/null || :
+    leavings=$(all_leavings "$@" | tr '\n' ' ')
+    [ -z "$leavings" ] || warn "these still belong to the user $SERVICE_USER, who goes: $leavings" "Remove them."
+}
+
+set_leaver() {
+    leavings_uid=$(id -u "$SERVICE_USER")
+    leavings_gid=$(id -g "$SERVICE_USER")
+}
+
+all_leavings() { # DIR...
+    find "$@" -xdev -mindepth 1 -maxdepth 1 -user "$leavings_uid" 2>/dev/null || :
+}
+
+leaver() { # WORD...: as the user, with nothing of ours
+    leavings_tool=$(path_of setpriv)
+    if "$leavings_tool" --reuid 0 --clear-groups true 2>/dev/null; then
+        set -- "$leavings_tool" --reuid="$leavings_uid" --regid="$leavings_gid" --clear-groups --no-new-privs -- "$@"
+    else
+        set -- "$(path_of chroot)" --userspec="$leavings_uid:$leavings_gid" --groups= / "$@"
+    fi
+    "$@"
+}
