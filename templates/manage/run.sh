@@ -280,4 +280,3 @@ run_word() { # WORD
     eval "ARGUMENT_$RUN_COUNT=\$1"
     RUN_ARGUMENTS="$RUN_ARGUMENTS \"\$ARGUMENT_$RUN_COUNT\""
 }
-
