@@ -1,16 +1,22 @@
-"""What a build is called: its build id, its release, the prefix that it is baked for."""
+"""What a build is called: its build id, its release, its environment, the prefix that it is baked for.
+
+The environment id is over all that decides the packed environment, so that releases which differ in the rest share one.
+It has one length, and so has the path that the environment's files carry: whatever one environment has room for,
+the next has, too.
+"""
 
 from __future__ import annotations
 
 import hashlib
 import json
 from dataclasses import asdict, dataclass, fields, is_dataclass
+from importlib.metadata import version as version_of
 from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel
 
 from bundler import __version__
-from bundler.config.fields import NotInBuildId
+from bundler.config.fields import NotInBuildId, NotInEnvironmentId
 from bundler.digests import stream_sha256
 from bundler.resources import templates_digest
 
@@ -22,7 +28,13 @@ if TYPE_CHECKING:
     from bundler.locked import Lock
     from bundler.pack.members import Member
 
-__all__ = ["Identity", "counted", "identify"]
+__all__ = ["PACKING", "Identity", "counted", "environment_id", "identify"]
+
+PACKING = 1
+"""Raised when the same packages, by the same settings, are packed to other files: tests/integration/test_packing.py."""
+_MAKERS = ("py-rattler", "conda-pack", "installer")
+"""Distributions that write files of the environment."""
+_DIGITS = 12
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -33,6 +45,7 @@ class Identity:
     version: str
     platform: str
     build_id: str
+    environment_id: str
     root: str
 
     @property
@@ -56,7 +69,9 @@ class Identity:
 
 def identify(config: BundleConfig, lock: Lock, inputs: Inputs) -> Identity:
     """The identity of the build of these."""
+    environment = environment_id(config, lock)
     counting = {
+        "environment": environment,
         "tool": __version__,
         "templates": templates_digest(),
         "config": counted(config),
@@ -66,35 +81,59 @@ def identify(config: BundleConfig, lock: Lock, inputs: Inputs) -> Identity:
         "lock": [asdict(package) for package in lock.packages],
         "app": sorted((member.path, member.mode, _content(member)) for member in inputs.app),
     }
-    canonical = json.dumps(counting, sort_keys=True, separators=(",", ":"))
     return Identity(
         name=config.name,
         version=config.version,
         platform=lock.platform,
-        build_id=hashlib.sha256(canonical.encode()).hexdigest()[:12],
+        build_id=_digits(counting),
+        environment_id=environment,
         root=config.root,
     )
 
 
-def counted(value: Any) -> Any:
-    """What of the configuration is part of the build id, as JSON: all that is not marked as :class:`NotInBuildId`.
+def environment_id(config: BundleConfig, lock: Lock) -> str:
+    """Over all that decides what is in ``env/``, linked for the bundle's root. Injected packages are locked ones."""
+    return _digits(
+        {
+            "packing": PACKING,
+            "makers": [f"{name} {version_of(name)}" for name in _MAKERS],
+            "root": config.root,
+            "config": counted(config, but=NotInEnvironmentId),
+            "platform": lock.platform,
+            "lock": [asdict(package) for package in lock.packages],
+        }
+    )
+
+
+def _digits(counting: Any) -> str:
+    canonical = json.dumps(counting, sort_keys=True, separators=(",", ":"))
+    return hashlib.sha256(canonical.encode()).hexdigest()[:_DIGITS]
+
+
+def counted(value: Any, *, but: type[NotInEnvironmentId] = NotInBuildId) -> Any:
+    """What of the configuration is part of the build id, as JSON: all that is not marked as :class:`NotInBuildId`, or
+    as what ``but`` is.
 
     A table is a list of pairs, for systemd sees their order: who does not want that declares the key so that it is
     sorted. Raises TypeError for what means nothing here, such as a path.
     """
     if isinstance(value, BaseModel):
         infos = type(value).model_fields
-        return {name: counted(getattr(value, name)) for name, info in infos.items() if not _is_marked(info.metadata)}
+        return {
+            name: counted(getattr(value, name), but=but)
+            for name, info in infos.items()
+            if not _is_marked(info.metadata, but)
+        }
     if is_dataclass(value) and not isinstance(value, type):
         return {
-            one.name: counted(getattr(value, one.name))
+            one.name: counted(getattr(value, one.name), but=but)
             for one in fields(value)
-            if not _is_marked(one.metadata.values())
+            if not _is_marked(one.metadata.values(), but)
         }
     if isinstance(value, dict):
-        return [[key, counted(one)] for key, one in value.items()]
+        return [[key, counted(one, but=but)] for key, one in value.items()]
     if isinstance(value, tuple):
-        return [counted(one) for one in value]
+        return [counted(one, but=but) for one in value]
     if isinstance(value, float) and value.is_integer():
         return int(value)
     if value is None or isinstance(value, str | bool | int | float):
@@ -102,8 +141,8 @@ def counted(value: Any) -> Any:
     raise TypeError(f"{type(value).__name__} cannot be part of a build id; mark its field with NotInBuildId")
 
 
-def _is_marked(metadata: Iterable[object]) -> bool:
-    return any(isinstance(one, NotInBuildId) for one in metadata)
+def _is_marked(metadata: Iterable[object], mark: type[NotInEnvironmentId]) -> bool:
+    return any(isinstance(one, mark) for one in metadata)
 
 
 def _content(member: Member) -> str:

@@ -50,6 +50,7 @@ class Manifest(Entry):
     description: str
     platform: str
     build_id: str
+    environment_id: str = ""
     release: str
     root: str
     baked_prefix: str

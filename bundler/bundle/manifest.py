@@ -73,6 +73,7 @@ def make_manifest(  # noqa: PLR0913 -- what a build consists of
         description=config.description,
         platform=identity.platform,
         build_id=identity.build_id,
+        environment_id=identity.environment_id,
         release=identity.release,
         root=identity.root,
         baked_prefix=identity.baked_prefix,

@@ -25,6 +25,7 @@ __all__ = [
     "Model",
     "Name",
     "NotInBuildId",
+    "NotInEnvironmentId",
     "Setting",
     "Value",
     "Variable",
@@ -86,20 +87,25 @@ Word = Annotated[str, StringConstraints(min_length=1), AfterValidator(_one_line)
 
 
 @dataclass(frozen=True)
-class NotInBuildId:
-    """Marks a setting that changes nothing in a release by itself, because it is location or presentation only.
+class NotInEnvironmentId:
+    """Marks a setting that changes nothing in the packed environment: it changes the rest of the release.
 
-    A pydantic field is annotated with it, a dataclass field has it in its metadata (:attr:`metadata`).
+    A pydantic field is annotated with it, a dataclass field has it in its metadata (:attr:`metadata`). A table that is
+    marked is left out with all that is in it.
     """
 
     why: str
 
+    @property
+    def metadata(self) -> dict[str, NotInEnvironmentId]:
+        return {type(self).__name__: self}
+
+
+class NotInBuildId(NotInEnvironmentId):
+    """Marks a setting that changes nothing in a release by itself, because it is location or presentation only."""
+
     def __get_pydantic_json_schema__(self, schema: CoreSchema, handler: GetJsonSchemaHandler) -> JsonSchemaValue:
         return handler(schema) | {"$comment": f"Not part of the build id: {self.why}."}
-
-    @property
-    def metadata(self) -> dict[str, NotInBuildId]:
-        return {type(self).__name__: self}
 
 
 class Model(BaseModel):

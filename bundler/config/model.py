@@ -2,7 +2,8 @@
 
 A declaration gives a key its type and default; its docstring is what the JSON schema (:mod:`bundler.config.schema`) and
 the reference (:mod:`bundler.config.reference`) say of it. Every key is part of the build id
-(:mod:`bundler.bundle.identity`) unless it is annotated with :class:`~bundler.config.fields.NotInBuildId`.
+(:mod:`bundler.bundle.identity`) unless it is annotated with :class:`~bundler.config.fields.NotInBuildId`, and of the
+environment id unless it is annotated with that or with :class:`~bundler.config.fields.NotInEnvironmentId`.
 """
 
 from __future__ import annotations
@@ -12,7 +13,7 @@ from typing import Annotated, Any, Literal
 from pydantic import AfterValidator, Field, StringConstraints
 
 from bundler.config import patterns
-from bundler.config.fields import Inside, Line, Model, Name, NotInBuildId, Setting, Variable
+from bundler.config.fields import Inside, Line, Model, Name, NotInBuildId, NotInEnvironmentId, Setting, Variable
 from bundler.config.files import FilesTable
 from bundler.config.hooks import HooksTable
 from bundler.config.platforms import Platform, PlatformTable
@@ -39,6 +40,7 @@ _Names = Annotated[tuple[Line, ...], AfterValidator(_in_order)]
 """Names whose order has no meaning."""
 _BY_NAME = AfterValidator(_by_name)
 """For tables in which the order of the entries has no meaning."""
+_FOR_SERVICES = NotInEnvironmentId("how services run, which nothing in the environment depends on")
 
 
 class BundleTable(Model):
@@ -47,13 +49,13 @@ class BundleTable(Model):
     name: Name
     """The bundle's name. Its root is ``/opt/<name>``, and its user and state directory are called so; names that
     servers have already (``postgres``, ``systemd``) are refused."""
-    uid: Uid | None = None
+    uid: Annotated[Uid | None, _FOR_SERVICES] = None
     """The number of the bundle's user, and of its group, on every server, for files on NFS say: from 100 to 59999 or
     65536 to 524287. The next that is free unless said. install.sh refuses a number that somebody else or containers
     have (``/etc/subuid``), and an upgrade to another one than the user has."""
-    version: _Version | None = None
+    version: Annotated[_Version | None, NotInEnvironmentId("the name of a release")] = None
     """The version, part of the release's name. Required here or as ``--bundle-version``."""
-    description: Line = ""
+    description: Annotated[Line, NotInEnvironmentId("presentation")] = ""
     """A line of text for people, which the units show as well. The name unless said."""
     platforms: Annotated[
         tuple[Platform, ...] | None, NotInBuildId("each platform's bundle is built by itself, with its own build id")
@@ -64,7 +66,9 @@ class BundleTable(Model):
         NotInBuildId("a location; the packages that are locked for it count"),
     ] = None
     """The environment file, or several that together make one environment; ``environment.yml`` unless said."""
-    categories: tuple[Line, ...] = ("main",)
+    categories: Annotated[tuple[Line, ...], NotInEnvironmentId("the packages that are locked in them count")] = (
+        "main",
+    )
     """Which of conda-lock's categories go into the bundle; ``main`` always does."""
     lockfile: Annotated[
         str | Annotated[tuple[str, ...], Field(min_length=1)], NotInBuildId("a location; the locked packages count")
@@ -89,7 +93,9 @@ class BundleTable(Model):
     bytecode: Literal["build", "install", "none"] = "build"
     """Where modules without bytecode are compiled: ``build`` (for the platform of another machine ``install``),
     ``install`` (on the server) or ``none``."""
-    libraries: dict[_Library, Literal["required", "optional"]] = Field(default_factory=dict)
+    libraries: Annotated[
+        dict[_Library, Literal["required", "optional"]], NotInEnvironmentId("what servers are asked for")
+    ] = Field(default_factory=dict)
     """Libraries that the server has, or may have: names or patterns (fnmatch)."""
 
 
@@ -106,12 +112,14 @@ class BundleFile(Model):
         FilesTable, NotInBuildId("locations; the files that are shipped count by path, mode and content")
     ] = Field(default_factory=dict)
     """Your own files: where each goes below ``app/``, and where it is beside bundle.toml; or a table that says more."""
-    config: dict[Variable, Setting] = Field(default_factory=dict)
+    config: Annotated[dict[Variable, Setting], _FOR_SERVICES] = Field(default_factory=dict)
     """Default variables of all services, which the operator can override in ``/etc/<name>/<name>.env``."""
-    secrets: Annotated[dict[Variable, SecretForm | Literal[False]], _BY_NAME] = Field(default_factory=dict)
+    secrets: Annotated[dict[Variable, SecretForm | Literal[False]], _BY_NAME, _FOR_SERVICES] = Field(
+        default_factory=dict
+    )
     """Secrets, which are made on the server and are never in the bundle. RELEASE_COOKIE is one unless it is
     ``false``."""
-    release: ReleaseTable = ReleaseTable()
+    release: Annotated[ReleaseTable, _FOR_SERVICES] = ReleaseTable()
     """How the Erlang nodes of ``beam`` services find each other."""
     channels: Annotated[ChannelsTable, NotInBuildId("how packages are found; those that are locked count")] = (
         ChannelsTable()
@@ -119,7 +127,7 @@ class BundleFile(Model):
     """How channels are reached."""
     lock: Annotated[LockTable, NotInBuildId("how packages are found; those that are locked count")] = LockTable()
     """Which packages may be locked."""
-    hooks: HooksTable = HooksTable()
+    hooks: Annotated[HooksTable, _FOR_SERVICES] = HooksTable()
     """Programs that run when a release takes over or is left."""
-    services: Annotated[dict[Name, ServiceTable], _BY_NAME] = Field(default_factory=dict)
+    services: Annotated[dict[Name, ServiceTable], _BY_NAME, _FOR_SERVICES] = Field(default_factory=dict)
     """The services and jobs, by the names of their units. There has to be at least one."""

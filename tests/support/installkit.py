@@ -376,6 +376,11 @@ def write_run(spec: Spec, room: Path) -> Path:
     """The same bundle as one file, put together as a build does it; ``room`` must not exist yet."""
     bundle = write_bundle(spec, room / "new")
     identity = Identity(
-        name=spec.name, version=spec.version, platform="linux-64", build_id=spec.build_id, root=f"/opt/{spec.name}"
+        name=spec.name,
+        version=spec.version,
+        platform="linux-64",
+        build_id=spec.build_id,
+        environment_id="0" * 12,
+        root=f"/opt/{spec.name}",
     )
     return place(bundle, identity, room, form="run").path

@@ -1,4 +1,4 @@
-"""The build id: every key of bundle.toml is part of it, or is declared to be location or presentation only."""
+"""The build id and the environment id: every key of bundle.toml is part of them, or is declared not to be, and why."""
 
 from __future__ import annotations
 
@@ -9,13 +9,14 @@ from typing import TYPE_CHECKING, Annotated, Any
 import pytest
 from pydantic import TypeAdapter, ValidationError
 
-from bundler.bundle.identity import counted, identify
-from bundler.config.fields import Model, NotInBuildId
+from bundler.bundle import identity
+from bundler.bundle.identity import counted, environment_id, identify
+from bundler.config.fields import Model, NotInBuildId, NotInEnvironmentId
 from bundler.config.model import BundleFile
 from bundler.config.platforms import PlatformTable
 from bundler.config.project import BundleConfig, load_config
 from bundler.inputs import Inputs
-from bundler.locked import Lock
+from bundler.locked import Lock, LockedPackage
 from bundler.pack.members import Member
 
 if TYPE_CHECKING:
@@ -74,17 +75,25 @@ def build_id(config: BundleConfig, platform: str = PLATFORM, **others: Any) -> s
     return identify(config, lock, replace(NOTHING, **others)).build_id
 
 
+def env_id(config: BundleConfig, platform: str = PLATFORM, packages: tuple[LockedPackage, ...] = ()) -> str:
+    return environment_id(config, Lock(path=Path("conda-lock.yml"), platform=platform, packages=packages))
+
+
 @dataclass(frozen=True)
 class Change:
-    """A key with another value: ``whole`` is the table that the search began with."""
+    """A key with another value: ``whole`` is the table that the search began with.
+
+    ``marked``: it is said not to be in the build id; ``elsewhere``: nor in the environment id.
+    """
 
     key: str
     whole: Any
     marked: bool
+    elsewhere: bool
 
 
-def is_marked(metadata: list[Any]) -> bool:
-    return any(isinstance(one, NotInBuildId) for one in metadata)
+def is_marked(metadata: list[Any], mark: type[NotInEnvironmentId] = NotInBuildId) -> bool:
+    return any(isinstance(one, mark) for one in metadata)
 
 
 def changes(value: Any) -> Iterator[Change]:
@@ -92,13 +101,14 @@ def changes(value: Any) -> Iterator[Change]:
     if isinstance(value, Model):
         for name, info in type(value).model_fields.items():
             old, marked = getattr(value, name), is_marked(info.metadata)
+            elsewhere = is_marked(info.metadata, NotInEnvironmentId)
             for new in others(Annotated[(info.annotation, None, *info.metadata)], old):
-                yield Change(f"{type(value).__name__}.{name}", value.model_copy(update={name: new}), marked)
+                yield Change(f"{type(value).__name__}.{name}", value.model_copy(update={name: new}), marked, elsewhere)
             for one in changes(old):
                 # of the platforms' tables the one of the platform that is built for counts
                 own = isinstance(old, dict) and name == "platforms" and one.whole[PLATFORM] != old[PLATFORM]
                 whole = value.model_copy(update={name: one.whole})
-                yield Change(one.key, whole, (marked or one.marked) and not own)
+                yield Change(one.key, whole, (marked or one.marked) and not own, elsewhere or one.elsewhere)
     elif isinstance(value, dict):
         for key, old in value.items():
             yield from (replace(one, whole=value | {key: one.whole}) for one in changes(old))
@@ -141,11 +151,67 @@ def test_every_key_changes_the_build_id_or_is_declared_not_to(config: BundleConf
     assert sum(seen.values()) > 60
 
 
+def test_every_key_changes_the_environment_id_or_is_declared_not_to(config: BundleConfig) -> None:
+    before = env_id(config)
+    seen: dict[str, bool] = {}
+    for change in changes(config.tables):
+        after = env_id(replace(config, tables=change.whole))
+        assert (after == before) == change.elsewhere, change.key
+        assert change.elsewhere or not change.marked, f"{change.key} is in the environment id alone"
+        seen[change.key] = not change.elsewhere
+    assert {key for key, counts in seen.items() if counts} == {
+        f"BundleTable.{name}" for name in ("name", "exclude", "include", "owners", "link_scripts", "bytecode")
+    }
+
+
+def test_what_is_locked_and_how_it_is_packed_change_the_environment(
+    config: BundleConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    package = LockedPackage(
+        name="x",
+        version="1",
+        manager="conda",
+        platform=PLATFORM,
+        url="https://a.example/noarch/x-1-0.conda",
+        sha256="0" * 64,
+        md5=None,
+        depends=(),
+    )
+    ids = [env_id(config), env_id(config, "linux-aarch64"), env_id(config, packages=(package,))]
+    ids += [env_id(config, packages=(replace(package, sha256="1" * 64),))]
+    ids += [env_id(config, packages=(replace(package, injected=True),))]
+    monkeypatch.setattr(identity, "PACKING", identity.PACKING + 1)
+    ids.append(env_id(config))
+    monkeypatch.setattr(identity, "version_of", lambda name: "0")
+    ids.append(env_id(config))
+    assert len(set(ids)) == len(ids)
+    assert all(len(one) == 12 for one in ids)
+
+
+def test_an_environment_is_the_same_whatever_else_is_in_the_release(
+    config: BundleConfig, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    lock = Lock(path=Path("conda-lock.yml"), platform=PLATFORM, packages=())
+    bare = identify(config, lock, NOTHING)
+    member = Member(path="app/x", mode=0o644, content=b"x")
+    full = identify(config, lock, replace(NOTHING, app=(member,)))
+    monkeypatch.setattr(identity, "__version__", "9.9")
+    newer = identify(config, lock, NOTHING)
+    assert len({bare.build_id, full.build_id, newer.build_id}) == 3
+    assert {bare.environment_id, full.environment_id, newer.environment_id} == {env_id(config)}
+
+
+def test_the_build_id_covers_the_environment_id(config: BundleConfig, monkeypatch: pytest.MonkeyPatch) -> None:
+    before = build_id(config)
+    monkeypatch.setattr(identity, "PACKING", identity.PACKING + 1)
+    assert build_id(config) != before
+
+
 def test_a_reason_is_given_for_what_does_not_count() -> None:
     marks = [info.metadata for model in tables() for info in model.model_fields.values()]
     marks += [[*one.metadata.values()] for one in fields(BundleConfig)]
-    reasons = [mark.why for metadata in marks for mark in metadata if isinstance(mark, NotInBuildId)]
-    assert len(reasons) > 10
+    reasons = [mark.why for metadata in marks for mark in metadata if isinstance(mark, NotInEnvironmentId)]
+    assert len(reasons) > 20
     assert all(reasons)
     assert [one.name for one in fields(BundleConfig) if not is_marked([*one.metadata.values()])] == ["tables"]
 
