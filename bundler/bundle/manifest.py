@@ -31,6 +31,7 @@ from bundler.bundle.index import SCHEMA, Manifest
 from bundler.installer.installed import install_services
 from bundler.installer.render import CLIENTS
 from bundler.resources import templates_digest
+from bundler.units.context import UnitContext
 from bundler.units.sandbox import GPU, WATCH, exemptions
 from bundler.units.service import overridden
 
@@ -168,6 +169,7 @@ def _requires(needs: Requirements) -> RequiresEntry:
 
 
 def _service(config: BundleConfig, service: Service, identity: Identity, contents: Contents) -> ServiceEntry:
+    context = UnitContext(config=config, service=service, release=identity.release_dir, contents=contents)
     table = service.table
     return ServiceEntry(
         unit=service.unit,
@@ -187,7 +189,7 @@ def _service(config: BundleConfig, service: Service, identity: Identity, content
         network=table.network,
         started=tuple(map(StartedEntry.of, install_services(service))),
         exemptions=tuple(map(ExemptionEntry.of, exemptions(service, contents))),
-        overrides=tuple(map(OverrideEntry.of, overridden(config, service, identity.release_dir, contents))),
+        overrides=tuple(map(OverrideEntry.of, overridden(context))),
         watch_exemptions=tuple(map(ExemptionEntry.of, WATCH)) if service.watch_unit else (),
         gpu_exemptions=tuple(map(ExemptionEntry.of, GPU)) if service.gpu_unit else (),
     )

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 
 from bundler.config.instances import numbered
 from bundler.installer.render import InstallService, render_environment
+from bundler.units.context import UnitContext
 from bundler.units.instances import unit_of
 from bundler.units.service import service_environment
 
@@ -20,10 +21,11 @@ def service_files(config: BundleConfig, release: str) -> dict[str, str]:
     """What each service, or each of its instances, sets for itself, by its path in the bundle."""
     found = {}
     for service in config.services:
+        context = UnitContext(config=config, service=service, release=release)
         for number in service.numbers or (None,):
             unit = unit_of(service.unit, number) if number else service.unit
             found[f"config/{unit}.env"] = render_environment(
-                service_environment(config, service, release, number), comment=f"What {unit} sets for itself"
+                service_environment(context, number), comment=f"What {unit} sets for itself"
             )
     return found
 

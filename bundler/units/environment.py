@@ -14,19 +14,20 @@ from bundler.errors import ConfigError
 from bundler.units.instances import own_name
 
 if TYPE_CHECKING:
-    from collections.abc import Set as AbstractSet
+    from collections.abc import Collection
 
     from bundler.config.project import BundleConfig, Secret, Service
+    from bundler.units.context import UnitContext
+    from bundler.units.unitfile import Lines
 
 __all__ = ["beam_variables", "environment_directives", "launcher", "stopper"]
 
 _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
-def environment_directives(
-    config: BundleConfig, service: Service, release: str, unit: str
-) -> tuple[tuple[str, str], ...]:
+def environment_directives(context: UnitContext, unit: str) -> Lines:
     """The lines of ``[Service]`` that give ``unit``, the service's own or that of its health check, what it gets."""
+    config, service, release = context.config, context.service, context.release
     credentials, variables, withheld = _secrets(config, service)
     secrets_file = (("EnvironmentFile", f"/etc/{config.name}/secrets.env"),) if variables else ()
     return (
@@ -47,15 +48,16 @@ def environment_directives(
     )
 
 
-def beam_variables(config: BundleConfig, service: Service, runtime: str) -> dict[str, str]:
+def beam_variables(context: UnitContext) -> dict[str, str]:
     """What a program on the BEAM is told by default, before the service's own ``environment``.
 
     A release writes its boot files to RELEASE_TMP. Distribution would listen on all interfaces, so there is none unless
     bundle.toml wants it; ``share/beam`` makes flags of ERL_DIST_LISTEN and ERL_DIST_PORT, and puts the address behind a
     RELEASE_NODE that has none: the one that the operator of this server has set, perhaps.
     """
+    config, service = context.config, context.service
     release = config.release
-    variables = {"RELEASE_DISTRIBUTION": release.distribution, "RELEASE_TMP": runtime}
+    variables = {"RELEASE_DISTRIBUTION": release.distribution, "RELEASE_TMP": context.places["runtime"]}
     if release.distribution == "none":
         return variables
     variables |= {"ERL_DIST_LISTEN": release.listen, "ERL_DIST_PORT": str(release.port)}
@@ -65,31 +67,32 @@ def beam_variables(config: BundleConfig, service: Service, runtime: str) -> dict
     return variables | {"RELEASE_NODE": f"{service.name}@localhost" if loopback else service.name}
 
 
-def launcher(service: Service, program: str, release: str, executables: AbstractSet[str]) -> tuple[str, ...]:
+def launcher(context: UnitContext, program: str) -> tuple[str, ...]:
     """The words to put before ``program``, the absolute path of the service's command.
 
     A program on the BEAM gets its cookie in a file. Raises :class:`ConfigError` for a Mix release that runs under
     another profile.
     """
+    service, release = context.service, context.release
     if service.table.profile == "beam":
         return ("/bin/sh", f"{release}/share/beam")
     if service.table.profile == "python" and program.startswith(
-        tuple(f"{release}/{root}/bin/" for root in _releases(executables))
+        tuple(f"{release}/{root}/bin/" for root in _releases(context.executables or ()))
     ):
         raise ConfigError(
             "the command is an Elixir release's",
-            where=f"services.{service.name}.profile",
+            where=context.key("profile"),
             remedy='Set profile = "beam": it gives the release its places and keeps the cookie from ps.',
         )
     return ()
 
 
-def stopper(service: Service, release: str) -> str:
+def stopper(context: UnitContext) -> str:
     """``ExecStop=``: a virtual machine that boots hears no signal, and would be waited for."""
-    return f"/bin/sh {release}/share/beam --stop" if service.table.profile == "beam" else ""
+    return f"/bin/sh {context.release}/share/beam --stop" if context.service.table.profile == "beam" else ""
 
 
-def _releases(executables: AbstractSet[str]) -> set[str]:
+def _releases(executables: Collection[str]) -> set[str]:
     """Where below the release's directory Mix releases are: each has ``releases/<version>/elixir``."""
     found = (re.fullmatch(r"(app/.+)/releases/[^/]+/elixir", path) for path in executables)
     return {match[1] for match in found if match}

@@ -14,16 +14,17 @@ from typing import TYPE_CHECKING
 from bundler.config.fields import INSTANCE
 from bundler.units.instances import own_name, unit_of
 from bundler.units.sandbox import watch_confinement
-from bundler.units.unitfile import NUMBER, Lines, command_word
+from bundler.units.unitfile import NUMBER, command_word
 
 if TYPE_CHECKING:
     from bundler.config.health import Health
     from bundler.config.project import BundleConfig
     from bundler.config.services import Service
+    from bundler.units.context import UnitContext
+    from bundler.units.unitfile import Lines, Sections
 
-__all__ = ["Sections", "health_notes", "health_sections", "timer_sections", "watch_sections"]
+__all__ = ["health_notes", "health_sections", "timer_sections", "watch_sections"]
 
-Sections = dict[str, Lines]
 _LONGEST_PAUSE = 300
 """Seconds between two starts of a service that keeps failing; share/watch has the same."""
 
@@ -39,22 +40,22 @@ def health_notes(config: BundleConfig) -> tuple[str, ...]:
     )
 
 
-def health_sections(service: Service, common: Lines, *, description: str, release: str, command: str) -> Sections:
+def health_sections(context: UnitContext, common: Lines, command: str) -> Sections:
     """The oneshot that asks. ``common`` is what it shares with the service, ``command`` replaces our probe."""
-    health = service.table.health
+    service, health = context.service, context.service.table.health
     assert health is not None
     return {
         "Unit": (
-            ("Description", f"Health of {description}"),
+            ("Description", f"Health of {context.description}"),
             ("After", own_name(service.unit)),
             # what the service has put into its /tmp is there for the command as well
             *((("JoinsNamespaceOf", own_name(service.unit)),) if command else ()),
-            ("RequiresMountsFor", release),
+            ("RequiresMountsFor", context.release),
             ("StartLimitIntervalSec", "0"),  # the install gate asks often
         ),
         "Service": (
             ("Type", "oneshot"),
-            ("ExecStart", command or f"/bin/sh {release}/share/probe {_question(service, health)}"),
+            ("ExecStart", command or f"/bin/sh {context.release}/share/probe {_question(service, health)}"),
             ("TimeoutStartSec", str(health.probe_timeout + (0 if command else 10))),
             # systemd's own "Starting" and "Finished" of every probe would bury the log.
             ("LogLevelMax", "notice"),
@@ -65,8 +66,9 @@ def health_sections(service: Service, common: Lines, *, description: str, releas
     }
 
 
-def watch_sections(service: Service, config: BundleConfig, *, description: str, release: str) -> Sections:
+def watch_sections(context: UnitContext) -> Sections:
     """The oneshot that has the service asked, counts, restarts it, and starts it again (share/watch)."""
+    service, config, release = context.service, context.config, context.release
     health = service.table.health
     asks, patience = ["none", 0, 0, 0], 60
     if health is not None and service.health_timer:
@@ -78,7 +80,7 @@ def watch_sections(service: Service, config: BundleConfig, *, description: str, 
     words = [_identifier(service.unit), config.name, *asks, "yes" if service.retried else "no"]
     return {
         "Unit": (
-            ("Description", f"Restarts {description} when it has failed or stopped answering"),
+            ("Description", f"Restarts {context.description} when it has failed or stopped answering"),
             ("RequiresMountsFor", f"{release} /var/lib/conda-bundler"),
             ("StartLimitIntervalSec", "0"),
         ),
@@ -101,8 +103,9 @@ def watch_sections(service: Service, config: BundleConfig, *, description: str, 
     }
 
 
-def timer_sections(service: Service, *, description: str) -> Sections:
+def timer_sections(context: UnitContext) -> Sections:
     """Runs while the service is to run: it starts and stops with it, and the admin may disable it."""
+    service, description = context.service, context.description
     health = service.table.health
     if health is not None and service.health_timer:
         interval, about = health.interval, f"Asks every {health.interval} s whether {description} is well"

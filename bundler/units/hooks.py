@@ -4,11 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundler.units.network import needs_network
+
 if TYPE_CHECKING:
     from bundler.config.hooks import Hook
     from bundler.config.project import BundleConfig
-    from bundler.units.health import Sections
-    from bundler.units.unitfile import Lines
+    from bundler.units.unitfile import Lines, Sections
 
 __all__ = ["hook_sections"]
 
@@ -19,11 +20,12 @@ _ABOUT = {
 }
 
 
-def hook_sections(hook: Hook, config: BundleConfig, *, command: str, rights: Lines, online: bool) -> Sections:
+def hook_sections(hook: Hook, config: BundleConfig, *, command: str, rights: Lines) -> Sections:
     """The oneshot of ``hook``; ``rights`` is all that it shares with its service.
 
     It is ordered after no service: at boot the services wait for it.
     """
+    online = needs_network(config, hook.service)
     network = "network.target network-online.target" if online else "network.target"
     return {
         "Unit": (

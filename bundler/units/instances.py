@@ -12,8 +12,8 @@ from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     from bundler.config.project import Service
-    from bundler.units.health import Sections
-    from bundler.units.unitfile import Lines
+    from bundler.units.context import UnitContext
+    from bundler.units.unitfile import Lines, Sections
 
 __all__ = ["of_instance", "own_name", "target_sections", "template_lines", "unit_of"]
 
@@ -44,9 +44,9 @@ def template_lines(service: Service) -> Lines:
     return (("X-Instances", str(len(service.numbers))),) if service.numbers else ()
 
 
-def target_sections(*, description: str) -> Sections:
+def target_sections(context: UnitContext) -> Sections:
     """The target. What it starts are the links in its ``.wants``."""
     return {
-        "Unit": (("Description", f"All instances of {description}"),),
+        "Unit": (("Description", f"All instances of {context.description_of_all}"),),
         "Install": (("WantedBy", "multi-user.target"),),
     }

@@ -7,12 +7,13 @@ from typing import TYPE_CHECKING
 from bundler.systemd.accumulating import since
 from bundler.systemd.directives import DIRECTIVES
 from bundler.systemd.words import split_words
+from bundler.units.context import UnitContext
 from bundler.units.service import overridden, service_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundler.config.project import BundleConfig, Service
+    from bundler.config.project import BundleConfig
     from bundler.units.contents import Contents
 
 __all__ = ["TESTED", "override_notes"]
@@ -23,13 +24,16 @@ TESTED = 247
 
 def override_notes(config: BundleConfig, release: str, contents: Contents) -> tuple[str, ...]:
     """A sentence for each; ``release`` is the release's path on the target."""
-    return tuple(note for service in config.services for note in _of_service(config, service, release, contents))
+    contexts = (
+        UnitContext(config=config, service=service, release=release, contents=contents) for service in config.services
+    )
+    return tuple(note for context in contexts for note in _of_service(context))
 
 
-def _of_service(config: BundleConfig, service: Service, release: str, contents: Contents) -> Iterator[str]:
-    where = f"services.{service.name}.unit"
-    for gone in overridden(config, service, release, contents):
-        ours = ", ".join(f"{gone.directive}={value}".replace(f"{release}/", "") for value in gone.ours)
+def _of_service(context: UnitContext) -> Iterator[str]:
+    config, service, where = context.config, context.service, context.key("unit")
+    for gone in overridden(context):
+        ours = ", ".join(f"{gone.directive}={value}".replace(f"{context.release}/", "") for value in gone.ours)
         yield f"{where}.{gone.section}.{gone.directive} takes the place of {ours}"
     for section in DIRECTIVES:
         for directive, lines in service.table.unit.lines(section).items():
@@ -38,7 +42,7 @@ def _of_service(config: BundleConfig, service: Service, release: str, contents: 
                 yield f"{where}.{section}.{directive}: systemd before {version} does not know it and passes over it"
     stronger = {name: "[config]" for name, _ in config.config}
     stronger |= dict.fromkeys(service.table.environment, f"services.{service.name}.environment")
-    own = service_environment(config, service, release)
+    own = service_environment(context)
     stronger = {name: f"the profile {service.table.profile}" for name, _ in own} | stronger
     for line in service.table.unit.lines("Service").get("Environment", ()):
         for name in (word.text.partition("=")[0] for word in split_words(line)):

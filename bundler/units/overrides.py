@@ -7,26 +7,33 @@ bundle's directories one list is made.
 
 from __future__ import annotations
 
-import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
-from bundler.errors import ConfigError
 from bundler.systemd.accumulating import accumulates, is_whole
 from bundler.systemd.words import split_words
+from bundler.units.commands import COMMANDS, override_line
 from bundler.units.ownplaces import DIRECTORIES, nested
-from bundler.units.programs import SERVER_PROGRAMS, check_path, find_program, missing_program
-from bundler.units.unitfile import Lines, fill
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
-    from collections.abc import Set as AbstractSet
 
-__all__ = ["COMMANDS", "Replaced", "command_line", "lay_over"]
+    from bundler.units.context import UnitContext
+    from bundler.units.unitfile import Lines, Sections
 
-COMMANDS = frozenset({"ExecCondition", "ExecReload", "ExecStartPost", "ExecStartPre", "ExecStop", "ExecStopPost"})
-"""Directives whose lines are commands."""
-_PREFIXES = re.compile(r"[-@:+!|]*")
+__all__ = ["Replaced", "lay_over", "overridden_sections", "shared_overrides"]
+
+_OF_HEALTH = frozenset(
+    """
+    AppArmorProfile BindPaths BindReadOnlyPaths Environment EnvironmentFile IPAddressAllow IPAddressDeny
+    IPCNamespacePath InaccessiblePaths NetworkNamespacePath PassEnvironment PrivateDevices PrivateMounts PrivateNetwork
+    PrivateTmp PrivateUsers ProcSubset ProtectClock ProtectControlGroups ProtectHome ProtectHostname ProtectKernelLogs
+    ProtectKernelModules ProtectKernelTunables ProtectProc ProtectSystem ReadOnlyPaths ReadWritePaths
+    RestrictAddressFamilies RestrictFileSystems RestrictNamespaces RootDirectory RootImage SELinuxContext
+    SupplementaryGroups SystemCallFilter TemporaryFileSystem UnsetEnvironment MemoryDenyWriteExecute
+    """.split()  # noqa: SIM905 -- a list of forty strings would be read by nobody
+)
+"""Overrides of a service that its health check and its hooks have as well: who runs, from where, with which rights."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -37,6 +44,37 @@ class Replaced:
     directive: str
     ours: tuple[str, ...]
     now: tuple[str, ...]
+
+
+def overridden_sections(
+    context: UnitContext, sections: Sections, titles: tuple[str, ...]
+) -> tuple[Sections, tuple[Replaced, ...]]:
+    """``sections`` with the service's overrides of those named in ``titles``, and what of them is gone."""
+    laid = dict(sections)
+    replaced: list[Replaced] = []
+    for title in titles:
+        if title in sections:
+            laid[title], gone = lay_over(title, sections[title], _filled(context, title))
+            replaced += gone
+    return laid, tuple(replaced)
+
+
+def shared_overrides(context: UnitContext, lines: Lines) -> Lines:
+    """``[Service]`` of a health check or a hook, with those of the service's overrides that are theirs as well."""
+    shared = {key: said for key, said in _filled(context, "Service").items() if key in _OF_HEALTH}
+    return lay_over("Service", lines, shared)[0]
+
+
+def _filled(context: UnitContext, section: str) -> dict[str, tuple[str, ...]]:
+    """``[services.x.unit.<section>]`` filled in; programs are looked up if the context knows which there are."""
+    found = {}
+    for directive, lines in context.service.table.unit.lines(section).items():
+        if section == "Service" and directive in COMMANDS and context.executables is not None:
+            where = context.key(f"unit.Service.{directive}")
+            found[directive] = tuple(override_line(context, line, where) for line in lines)
+        else:
+            found[directive] = tuple(map(context.fill, lines))
+    return found
 
 
 def lay_over(section: str, ours: Lines, overrides: Mapping[str, tuple[str, ...]]) -> tuple[Lines, tuple[Replaced, ...]]:
@@ -114,43 +152,3 @@ def _reassigned(lines: Lines, given: tuple[str, ...]) -> tuple[str, ...]:
 def _assignments(values: Iterable[str]) -> dict[str, str]:
     words = (word.text.partition("=") for value in values for word in split_words(value))
     return {name: value for name, _, value in words}
-
-
-def command_line(
-    line: str, where: str, *, places: Mapping[str, str], release: str, executables: AbstractSet[str]
-) -> str:
-    """A line of one of COMMANDS, its places filled in and its programs absolute (systemd.service(5), "Command lines").
-
-    A program's name alone is looked up as ``command`` does it; servers' own may stand by their names. Raises
-    :class:`ConfigError` for a program that is nowhere, and for one of the bundle's that is to run as root.
-    """
-    if not line:
-        return ""
-    filled = fill(line, dict(places))
-    result, taken, first = "", 0, True
-    for word in split_words(filled):
-        if word.text == ";" and filled[word.start : word.end] == ";":
-            first = True
-            continue
-        if not first:
-            continue
-        first = False
-        prefix = _PREFIXES.match(word.text)
-        assert prefix is not None
-        name = word.text[prefix.end() :]
-        if not name:
-            raise ConfigError(f"{line!r} has no program", where=where, remedy="Write the program behind the prefix.")
-        if set(prefix[0]) & set("+!") and release in filled:
-            raise ConfigError(
-                f"{line!r} would run files of the bundle as root",
-                where=where,
-                remedy=f"Take the {prefix[0].strip('-@:|')} away: what is in a bundle runs as its own user.",
-            )
-        found = find_program(name.replace("%%", "%"), release, executables)
-        check_path(name, where=where)
-        if found is None and name not in SERVER_PROGRAMS:
-            raise missing_program(name.removeprefix(f"{release}/"), where=where)
-        if found and not name.startswith("/"):
-            result += filled[taken : word.start] + prefix[0] + found.replace("%", "%%")
-            taken = word.end
-    return result + filled[taken:]

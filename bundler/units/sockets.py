@@ -18,8 +18,8 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
 
     from bundler.config.project import BundleConfig, Service
-    from bundler.units.health import Sections
-    from bundler.units.unitfile import Lines
+    from bundler.units.context import UnitContext
+    from bundler.units.unitfile import Lines, Sections
 
 __all__ = ["socket_lines", "socket_notes", "socket_sections"]
 
@@ -44,20 +44,21 @@ _OWN_OPENERS = {
 _SHORT = {"-b": "--bind"}
 
 
-def socket_sections(service: Service, config: BundleConfig, *, description: str) -> Sections:
+def socket_sections(context: UnitContext) -> Sections:
     """The socket unit. It is ordered like a service, not before all of them: it may need the bundle's user."""
+    service = context.service
     address = service.socket
     assert address is not None
     lines = [("ListenStream", address.listen), ("Backlog", str(_BACKLOG))]
     if address.of_one_network:
         lines.append(("FreeBind", "yes"))
     if address.path:
-        lines += _of_path(service, config, address.path)
+        lines += _of_path(service, context.config, address.path)
     else:  # who may connect is said of the unit that has opened the socket (systemd.resource-control(5))
         lines += service_addresses(service)
     return {
         "Unit": (
-            ("Description", f"Socket of {description}"),
+            ("Description", f"Socket of {context.description}"),
             ("DefaultDependencies", "no"),
             ("Requires", "sysinit.target"),
             ("After", "sysinit.target"),

@@ -7,13 +7,16 @@ from dataclasses import dataclass
 
 from bundler.config.fields import PLACE
 
-__all__ = ["NUMBER", "Lines", "Section", "Unit", "command_word", "fill", "free_text"]
+__all__ = ["NUMBER", "Lines", "Section", "Sections", "Unit", "command_word", "fill", "free_text", "given"]
 
 NUMBER = "\x01"
 """In a word, where the number of an instance is to come: ``%i``, of which ``command_word`` would make ``%%i``."""
 
 Lines = tuple[tuple[str, str], ...]
 """Directives in order; one may come more than once."""
+
+Sections = dict[str, Lines]
+"""A unit's sections by name, in order."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -31,6 +34,11 @@ class Unit:
     name: str
     comment: str
     sections: tuple[Section, ...]
+
+
+def given(*lines: tuple[str, str | int | None]) -> Lines:
+    """Those directives that have a value."""
+    return tuple((key, str(value)) for key, value in lines if value)
 
 
 def fill(text: str, where: dict[str, str]) -> str:

@@ -12,6 +12,7 @@ from bundler.systemd.accumulating import LISTS, SINCE
 from bundler.systemd.directives import DIRECTIVES
 from bundler.systemd.values import check_value
 from bundler.units.contents import NOTHING
+from bundler.units.context import UnitContext
 from bundler.units.notes import override_notes
 from bundler.units.service import make_units, overridden
 
@@ -242,7 +243,7 @@ def test_what_is_taken_away_or_passed_over_is_told(tmp_path: Path) -> None:
 
 def test_the_manifest_has_what_is_taken_away(tmp_path: Path) -> None:
     config = config_of(tmp_path, 'Service = { UMask = "0027" }')
-    (gone,) = overridden(config, config.services[0], RELEASE, NOTHING)
+    (gone,) = overridden(UnitContext(config=config, service=config.services[0], release=RELEASE))
     assert json.loads(json.dumps(vars(gone))) == {
         "section": "Service",
         "directive": "UMask",

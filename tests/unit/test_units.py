@@ -7,6 +7,7 @@ import pytest
 from bundler.config.project import BundleConfig, load_config
 from bundler.errors import ConfigError
 from bundler.installer.render import render_environment, render_unit
+from bundler.units.context import UnitContext
 from bundler.units.service import make_units, service_environment
 
 if TYPE_CHECKING:
@@ -156,7 +157,7 @@ def test_the_health_unit_asks_as_the_service(tmp_path: Path) -> None:
 
 def test_a_beam_service_does_not_listen_for_strangers(tmp_path: Path) -> None:
     config = config_with(tmp_path, 'command = ["/bin/sh"]\nprofile = "beam"\nenvironment = { X = "{app}/x" }')
-    variables = dict(service_environment(config, config.services[0], RELEASE))
+    variables = dict(service_environment(UnitContext(config=config, service=config.services[0], release=RELEASE)))
     assert variables == {"RELEASE_DISTRIBUTION": "none", "RELEASE_TMP": "/run/hello", "X": f"{RELEASE}/app/x"}
 
 
@@ -418,7 +419,7 @@ def beam(tmp_path: Path, release: str = "", service: str = "") -> tuple[list[str
     text = f'command = ["demo/bin/demo", "start"]\nprofile = "beam"\n{service}'
     config = config_with(tmp_path, text, extra=release)
     lines = render_unit(make_units(config, RELEASE, RELEASED)[0]).splitlines()
-    return lines, dict(service_environment(config, config.services[0], RELEASE))
+    return lines, dict(service_environment(UnitContext(config=config, service=config.services[0], release=RELEASE)))
 
 
 def test_a_release_is_started_without_its_cookie_on_the_command_line(tmp_path: Path) -> None:
