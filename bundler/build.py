@@ -248,7 +248,7 @@ def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress:
 def _contents(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, progress: Progress) -> Contents:
     """What decides how the services run, and what there is to say of that."""
     contents = Contents(packages=lock.names, marks=find_marks(payload.tree, lock.platform))
-    overrides = override_notes(config, identity.release_dir, contents)
+    overrides = override_notes(config, identity.locations, contents)
     for note in (*code_notes(contents.marks), *overrides, *sister_notes(config, contents)):
         progress.step(f"note: {note}")
     return contents
@@ -322,12 +322,12 @@ def _stale(config: BundleConfig, found: Fit) -> StaleLockError:
 
 def _target_files(config: BundleConfig, identity: Identity, contents: Contents, payload: Payload) -> dict[str, bytes]:
     """Units and environment files, by their path in the bundle."""
-    units = make_units(config, identity.release_dir, payload.executables(), contents)
+    units = make_units(config, identity.locations, payload.executables(), contents)
     texts = {f"units/{unit.name}": render_unit(unit) for unit in units}
     texts[f"config/{config.name}.env"] = render_environment(
         config.config, comment=f"Defaults of {config.name}; override them in /etc/{config.name}/{config.name}.env"
     )
-    texts |= service_files(config, identity.release_dir)
+    texts |= service_files(config, identity.locations)
     return {path: text.encode() for path, text in texts.items()}
 
 

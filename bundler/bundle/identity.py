@@ -19,6 +19,7 @@ from bundler import __version__
 from bundler.config.fields import NotInBuildId, NotInEnvironmentId
 from bundler.digests import stream_sha256
 from bundler.resources import templates_digest
+from bundler.units.context import Locations
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -60,6 +61,10 @@ class Identity:
     @property
     def baked_prefix(self) -> str:
         return f"{self.release_dir}/env"
+
+    @property
+    def locations(self) -> Locations:
+        return Locations(release=self.release_dir, environment=self.baked_prefix)
 
     @property
     def bundle_name(self) -> str:

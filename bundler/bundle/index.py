@@ -27,6 +27,7 @@ from bundler.bundle.entries import (
     SharedEntry,
 )
 from bundler.errors import VerificationError
+from bundler.units.context import Locations
 
 __all__ = ["COPY_AGAIN", "SCHEMA", "Manifest", "read_manifest"]
 
@@ -72,6 +73,11 @@ class Manifest(Entry):
     def release_dir(self) -> str:
         """The release's absolute path at the default root."""
         return f"{self.root}/releases/{self.release}"
+
+    @property
+    def locations(self) -> Locations:
+        """Where it is installed at the default root."""
+        return Locations(release=self.release_dir, environment=self.baked_prefix)
 
     def text(self) -> str:
         """As it is written."""

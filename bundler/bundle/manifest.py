@@ -169,7 +169,7 @@ def _requires(needs: Requirements) -> RequiresEntry:
 
 
 def _service(config: BundleConfig, service: Service, identity: Identity, contents: Contents) -> ServiceEntry:
-    context = UnitContext(config=config, service=service, release=identity.release_dir, contents=contents)
+    context = UnitContext(config=config, service=service, where=identity.locations, contents=contents)
     table = service.table
     return ServiceEntry(
         unit=service.unit,

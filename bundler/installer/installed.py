@@ -13,15 +13,16 @@ from bundler.units.service import service_environment
 
 if TYPE_CHECKING:
     from bundler.config.project import BundleConfig, Service
+    from bundler.units.context import Locations
 
 __all__ = ["install_services", "service_files"]
 
 
-def service_files(config: BundleConfig, release: str) -> dict[str, str]:
+def service_files(config: BundleConfig, where: Locations) -> dict[str, str]:
     """What each service, or each of its instances, sets for itself, by its path in the bundle."""
     found = {}
     for service in config.services:
-        context = UnitContext(config=config, service=service, release=release)
+        context = UnitContext(config=config, service=service, where=where)
         for number in service.numbers or (None,):
             unit = unit_of(service.unit, number) if number else service.unit
             found[f"config/{unit}.env"] = render_environment(

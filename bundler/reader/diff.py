@@ -228,7 +228,8 @@ def _text(bundle: OpenBundle, name: str) -> list[str]:
     """A unit's lines, without the comment that names the release; none if it is not there."""
     if name not in bundle.pieces:
         return []
-    text = bundle.text(name).replace(bundle.manifest.release_dir, "{release}")
+    where = bundle.manifest.locations
+    text = bundle.text(name).replace(where.environment, "{env}").replace(where.release, "{release}")
     return [line for line in text.splitlines() if not line.startswith("# ")]
 
 

@@ -196,7 +196,7 @@ class Inspection:
         return next((one.reason(unit.name, directive) for one in owners), "")
 
     def _short(self, text: str) -> str:
-        return text.replace(f"{self.manifest.release_dir}/", "")
+        return self.manifest.locations.shorten(text)
 
     def _packages(self) -> list[str]:
         packed = self.manifest.packed()

@@ -242,7 +242,7 @@ def _check_units(bundle: OpenBundle) -> Check:
     odd = [unit.name for unit in units if ours and not is_as_written(unit, texts[unit.name])]
     _refuse([f"units/{name} is not written as conda-bundler writes units" for name in odd], bundle)
     root = [f"{unit.name}: {command}" for unit in units for command in root_commands(unit)]
-    told = "; ".join(printable(one).replace(f"{bundle.manifest.release_dir}/", "") for one in root) or "nothing"
+    told = "; ".join(bundle.manifest.locations.shorten(printable(one)) for one in root) or "nothing"
     form = f", written as conda-bundler {__version__} writes them" if ours else ""
     return Check(name="units", detail=f"{counted(len(units), 'unit')}{form}; as root they run {told}")
 

@@ -59,7 +59,7 @@ def command_line(context: UnitContext, words: tuple[str, ...], where: str) -> st
     executables = context.executables or frozenset()
     places = context.places | {"instance": NUMBER}
     program, *arguments = (fill(word, places) for word in words)
-    found = find_program(program, context.release, executables)
+    found = find_program(program, context.where, executables)
     if not found:
         raise missing_program(program, where=where)
     check_path(found, where=where)
@@ -89,16 +89,16 @@ def override_line(context: UnitContext, line: str, where: str) -> str:
         name = word.text[prefix.end() :]
         if not name:
             raise ConfigError(f"{line!r} has no program", where=where, remedy="Write the program behind the prefix.")
-        if set(prefix[0]) & set("+!") and context.release in filled:
+        if set(prefix[0]) & set("+!") and context.where.shorten(filled) != filled:
             raise ConfigError(
                 f"{line!r} would run files of the bundle as root",
                 where=where,
                 remedy=f"Take the {prefix[0].strip('-@:|')} away: what is in a bundle runs as its own user.",
             )
-        found = find_program(name.replace("%%", "%"), context.release, context.executables or frozenset())
+        found = find_program(name.replace("%%", "%"), context.where, context.executables or frozenset())
         check_path(name, where=where)
         if found is None and name not in SERVER_PROGRAMS:
-            raise missing_program(name.removeprefix(f"{context.release}/"), where=where)
+            raise missing_program(context.where.inside(name) or name, where=where)
         if found and not name.startswith("/"):
             result += filled[taken : word.start] + prefix[0] + found.replace("%", "%%")
             taken = word.end

@@ -31,7 +31,7 @@ def environment_directives(context: UnitContext, unit: str) -> Lines:
     credentials, variables, withheld = _secrets(config, service)
     secrets_file = (("EnvironmentFile", f"/etc/{config.name}/secrets.env"),) if variables else ()
     return (
-        ("Environment", f"PATH={release}/env/bin:{_SYSTEM_PATH}"),
+        ("Environment", f"PATH={context.where.environment}/bin:{_SYSTEM_PATH}"),
         # C.UTF-8 is in every glibc; a killed Python takes its buffered lines along; the release is read-only.
         ("Environment", "LANG=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1"),
         ("Environment", f"HOME=/var/lib/{config.name}"),

@@ -18,7 +18,7 @@ def gpu_sections(context: UnitContext) -> Sections:
     return {
         "Unit": (
             ("Description", f"Device files of NVIDIA's driver for {context.description}"),
-            ("RequiresMountsFor", context.release),
+            ("RequiresMountsFor", context.mounts),
             ("StartLimitIntervalSec", "0"),  # once for each start of the service
         ),
         "Service": (

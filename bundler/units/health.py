@@ -50,7 +50,7 @@ def health_sections(context: UnitContext, common: Lines, command: str) -> Sectio
             ("After", own_name(service.unit)),
             # what the service has put into its /tmp is there for the command as well
             *((("JoinsNamespaceOf", own_name(service.unit)),) if command else ()),
-            ("RequiresMountsFor", context.release),
+            ("RequiresMountsFor", context.mounts),
             ("StartLimitIntervalSec", "0"),  # the install gate asks often
         ),
         "Service": (
@@ -81,7 +81,7 @@ def watch_sections(context: UnitContext) -> Sections:
     return {
         "Unit": (
             ("Description", f"Restarts {context.description} when it has failed or stopped answering"),
-            ("RequiresMountsFor", f"{release} /var/lib/conda-bundler"),
+            ("RequiresMountsFor", f"{context.mounts} /var/lib/conda-bundler"),
             ("StartLimitIntervalSec", "0"),
         ),
         "Service": (

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
 
     from bundler.config.project import BundleConfig
     from bundler.units.contents import Contents
+    from bundler.units.context import Locations
 
 __all__ = ["TESTED", "override_notes"]
 
@@ -22,10 +23,10 @@ TESTED = 247
 """A directive that this version of systemd has is not worth a note."""
 
 
-def override_notes(config: BundleConfig, release: str, contents: Contents) -> tuple[str, ...]:
-    """A sentence for each; ``release`` is the release's path on the target."""
+def override_notes(config: BundleConfig, where: Locations, contents: Contents) -> tuple[str, ...]:
+    """A sentence for each."""
     contexts = (
-        UnitContext(config=config, service=service, release=release, contents=contents) for service in config.services
+        UnitContext(config=config, service=service, where=where, contents=contents) for service in config.services
     )
     return tuple(note for context in contexts for note in _of_service(context))
 
@@ -33,7 +34,7 @@ def override_notes(config: BundleConfig, release: str, contents: Contents) -> tu
 def _of_service(context: UnitContext) -> Iterator[str]:
     config, service, where = context.config, context.service, context.key("unit")
     for gone in overridden(context):
-        ours = ", ".join(f"{gone.directive}={value}".replace(f"{context.release}/", "") for value in gone.ours)
+        ours = ", ".join(context.where.shorten(f"{gone.directive}={value}") for value in gone.ours)
         yield f"{where}.{gone.section}.{gone.directive} takes the place of {ours}"
     for section in DIRECTIVES:
         for directive, lines in service.table.unit.lines(section).items():

@@ -9,6 +9,8 @@ from bundler.errors import ConfigError
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
+    from bundler.units.context import Locations
+
 __all__ = ["SERVER_PROGRAMS", "check_path", "find_program", "missing_program"]
 
 SERVER_PROGRAMS = {
@@ -31,16 +33,16 @@ SERVER_PROGRAMS = {
 """Programs that servers have, and where: as every distribution has them, merged /usr or not."""
 
 
-def find_program(program: str, release: str, executables: AbstractSet[str]) -> str | None:
+def find_program(program: str, where: Locations, executables: AbstractSet[str]) -> str | None:
     """Its absolute path on the target; None if it is in neither place, or is to be in the release and is not.
 
-    ``release`` is the release's path on the target, ``executables`` are paths below it.
+    ``executables`` are paths below the release.
     """
     if program.startswith("/"):
-        inside = program.removeprefix(f"{release}/")
-        return program if inside == program or inside in executables else None
+        inside = where.inside(program)
+        return program if inside is None or inside in executables else None
     candidates = (f"env/bin/{program}", f"app/{program}")
-    return next((f"{release}/{candidate}" for candidate in candidates if candidate in executables), None)
+    return next((where.of(candidate) for candidate in candidates if candidate in executables), None)
 
 
 def check_path(path: str, *, where: str) -> None:

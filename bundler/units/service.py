@@ -28,6 +28,7 @@ if TYPE_CHECKING:
     from bundler.config.hooks import Hook
     from bundler.config.project import BundleConfig, Service
     from bundler.units.contents import Contents
+    from bundler.units.context import Locations
 
 __all__ = ["make_units", "overridden", "service_environment"]
 
@@ -51,16 +52,16 @@ def service_environment(context: UnitContext, number: int | None = None) -> tupl
 
 
 def make_units(
-    config: BundleConfig, release: str, executables: AbstractSet[str], contents: Contents = NOTHING
+    config: BundleConfig, where: Locations, executables: AbstractSet[str], contents: Contents = NOTHING
 ) -> tuple[Unit, ...]:
     """The units of all services, their timers and health checks, and of hooks.
 
-    ``release`` is the release's absolute path on the target, ``executables`` what can be run below it,
-    ``contents`` what the environment has. Raises :class:`ConfigError` for a command that is in neither.
+    ``executables`` are the paths below the release that can be run, ``contents`` is what the environment has. Raises
+    :class:`ConfigError` for a command that is in neither.
     """
 
     def context(service: Service) -> UnitContext:
-        return UnitContext(config=config, service=service, release=release, executables=executables, contents=contents)
+        return UnitContext(config=config, service=service, where=where, executables=executables, contents=contents)
 
     units = [unit for service in config.services for unit in _units_of(context(service))]
     return (*units, *(_hook_unit(hook, context(hook.service)) for hook in config.hooks))

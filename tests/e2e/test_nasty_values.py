@@ -15,7 +15,7 @@ from installkit import Spec, script
 from bundler.config.project import BundleConfig, load_config
 from bundler.installer.render import render_environment, render_install, render_unit
 from bundler.machine import Machine, rootfs
-from bundler.units.context import UnitContext
+from bundler.units.context import Locations, UnitContext
 from bundler.units.service import make_units, service_environment
 
 if TYPE_CHECKING:
@@ -25,6 +25,8 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 RELEASE = "/opt/nasty/releases/1.0-0123456789ab"
+ENVIRONMENT = "/opt/nasty/envs/ba9876543210"
+WHERE = Locations(release=RELEASE, environment=ENVIRONMENT)
 SHELLS = (("dash",), ("bash",), ("bash", "--posix"), ("busybox", "sh"))
 # To make an example smaller takes a hundred more runs of eight services.
 WITHOUT_SHRINKING = (Phase.explicit, Phase.reuse, Phase.generate)
@@ -142,10 +144,10 @@ def lay(machine: Machine, config: BundleConfig) -> None:
     files = {f"config/{config.name}.env": render_environment(config.config, comment="Defaults")}
     files["config/activation.env"] = render_environment((), comment="What activation sets")
     for service in config.services:
-        entries = service_environment(UnitContext(config=config, service=service, release=RELEASE))
+        entries = service_environment(UnitContext(config=config, service=service, where=WHERE))
         files[f"config/{service.unit}.env"] = render_environment(entries, comment="The service's own")
     for name, text in files.items():
         machine.put(f"{RELEASE}/{name}", text.encode())
-    for unit in make_units(config, RELEASE, frozenset({"app/show"})):
+    for unit in make_units(config, WHERE, frozenset({"app/show"})):
         machine.put(f"/run/systemd/system/{unit.name}", render_unit(unit).encode())
     machine.run("systemctl", "daemon-reload", check=True)

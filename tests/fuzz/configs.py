@@ -16,7 +16,7 @@ from bundler.installer.render import render_environment, render_unit
 from bundler.lock.environment.check import check_environment
 from bundler.lock.environment.userurls import user_urls
 from bundler.lock.freshness.quick import NotPlainError, plain_request
-from bundler.units.context import UnitContext
+from bundler.units.context import Locations, UnitContext
 from bundler.units.service import make_units, service_environment
 
 if TYPE_CHECKING:
@@ -80,6 +80,8 @@ schedule = { on_calendar = "daily" }
 """
 EXECUTABLES = frozenset({"env/bin/python", "app/x"})
 RELEASE = "/opt/hello/releases/1.0-0123456789ab"
+ENVIRONMENT = "/opt/hello/envs/ba9876543210"
+WHERE = Locations(release=RELEASE, environment=ENVIRONMENT)
 DIRECTIVES = (
     *("ExecStartPre", "ExecStopPost", "Environment", "EnvironmentFile", "LimitNOFILE", "StateDirectory", "OnCalendar"),
     *("ReadWritePaths", "SystemCallFilter", "CapabilityBoundingSet", "IPAddressAllow", "RestartSec", "KillSignal"),
@@ -122,13 +124,11 @@ def _bundle(data: bytes, room: Path) -> None:
 def _units(room: Path) -> None:
     """All that a build makes of it; a line is a directive of systemd's, a section or a comment."""
     config = load_config(room)
-    for unit in make_units(config, RELEASE, EXECUTABLES):
+    for unit in make_units(config, WHERE, EXECUTABLES):
         for line in render_unit(unit).split("\n"):
             assert re.fullmatch(r"(#.*|\[[A-Z][a-z]+\]|[A-Z][A-Za-z0-9]+=.*|)", line), line
     for service in config.services:
-        render_environment(
-            service_environment(UnitContext(config=config, service=service, release=RELEASE)), comment="x"
-        )
+        render_environment(service_environment(UnitContext(config=config, service=service, where=WHERE)), comment="x")
 
 
 def _overrides(given: list[tuple[str, str, str]], room: Path) -> None:

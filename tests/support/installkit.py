@@ -32,6 +32,7 @@ from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, digest_list, parents
 from bundler.resources import templates_dir
 from bundler.units.contents import Contents
+from bundler.units.context import Locations
 from bundler.units.newer import newer_directives
 from bundler.units.read import UnitText
 from bundler.units.service import make_units
@@ -119,6 +120,10 @@ class Spec:
     @property
     def release_dir(self) -> str:
         return f"/opt/{self.name}/releases/{self.release}"
+
+    @property
+    def where(self) -> Locations:
+        return Locations(release=self.release_dir, environment=f"{self.release_dir}/env")
 
 
 def write_bundle(spec: Spec, directory: Path) -> Path:
@@ -231,7 +236,7 @@ def environments(spec: Spec) -> dict[str, str]:
         return {}
     config = config_of(spec)
     activation = Activation(variables=(), unset=(), scripts=()).files()
-    files = activation | service_files(config, spec.release_dir)
+    files = activation | service_files(config, spec.where)
     return {path.removeprefix("config/"): text for path, text in files.items()}
 
 
@@ -239,7 +244,7 @@ def units(spec: Spec) -> dict[str, str]:
     """File name -> text of every unit."""
     if spec.tables:
         executables = {"app/serve"} | {member.name for member in spec.members if member.mode & 0o111}
-        made = make_units(config_of(spec), spec.release_dir, frozenset(executables), Contents(packages=spec.packages))
+        made = make_units(config_of(spec), spec.where, frozenset(executables), Contents(packages=spec.packages))
         return {unit.name: render_unit(unit) for unit in made}
     common = [f"User={spec.name}", f"Group={spec.name}", f"Environment=RELEASE={spec.release_dir}"]
     common += [f"EnvironmentFile={spec.release_dir}/config/{spec.name}.env"]

@@ -21,6 +21,7 @@ from bundler.installer.render import render_unit
 from bundler.machine import Disk, Machine, rootfs
 from bundler.units.caches import cache_variables
 from bundler.units.contents import NOTHING, Contents
+from bundler.units.context import Locations
 from bundler.units.sandbox import exemptions
 from bundler.units.service import make_units
 from sweep.environments import PLACE, Environment, NotInstalledError, make_environment
@@ -190,10 +191,10 @@ def _units(bundle: Path, environments: Mapping[str, Environment]) -> dict[str, _
     manifest = json.loads((bundle / "manifest.json").read_text("utf-8"))
     if found := [one for service in manifest["services"] for one in service["exemptions"]]:
         raise ValueError(f"Python's own files cost something: {found[0]}")
-    release = f"{config.root}/releases/{manifest['release']}"
+    where = Locations(release=f"{config.root}/releases/{manifest['release']}", environment=manifest["baked_prefix"])
 
     def text(unit: str, contents: Contents) -> str:
-        made = make_units(config, release, frozenset({"env/bin/python"}), contents)
+        made = make_units(config, where, frozenset({"env/bin/python"}), contents)
         return next(render_unit(one) for one in made if one.name == f"{unit}.service")
 
     services = {service.name: service for service in config.services}

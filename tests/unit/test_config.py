@@ -7,6 +7,7 @@ import pytest
 from bundler.config.project import Overrides, load_config
 from bundler.errors import ConfigError
 from bundler.fetch.channels import Access
+from bundler.units.context import Locations
 from bundler.units.service import make_units
 
 if TYPE_CHECKING:
@@ -89,7 +90,8 @@ def test_the_number_of_its_user(project: Path, uid: int) -> None:
 def test_workers_that_are_to_end_soon(project: Path) -> None:
     def head(more: str) -> tuple[tuple[str, str], ...]:
         (project / "bundle.toml").write_text(f"{GOOD}{more}")
-        unit = make_units(load_config(project), "/opt/hello/releases/1", frozenset({"env/bin/python"}))[0]
+        where = Locations(release="/opt/hello/releases/1", environment="/opt/hello/envs/1")
+        unit = make_units(load_config(project), where, frozenset({"env/bin/python"}))[0]
         return unit.sections[0].directives
 
     assert ("X-ShortLivedWorkers", "yes") in head("short_lived_workers = true\n")

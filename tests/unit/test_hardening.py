@@ -11,6 +11,7 @@ import pytest
 from bundler.config.project import load_config
 from bundler.installer.render import render_unit
 from bundler.units.contents import Contents, Mark
+from bundler.units.context import Locations
 from bundler.units.sandbox import confinement, exemptions, probe_confinement
 from bundler.units.service import make_units
 
@@ -20,6 +21,8 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
 
 RELEASE = "/opt/hello/releases/1-0123456789ab"
+ENVIRONMENT = "/opt/hello/envs/ba9876543210"
+WHERE = Locations(release=RELEASE, environment=ENVIRONMENT)
 
 
 def config_of(tmp_path: Path, service: str) -> BundleConfig:
@@ -92,7 +95,7 @@ def test_what_a_file_says_of_itself_decides_whatever_its_package_is_called(tmp_p
     assert first.because == "env/lib/a.so and 1 more file"  # the file is told before the name
     assert first.reason.startswith("V8 compiles code while it runs")
     assert [one.because for one in others] == ["numba"]
-    service, health, *_ = make_units(config, RELEASE, frozenset(), marked)
+    service, health, *_ = make_units(config, WHERE, frozenset(), marked)
     for unit in (service, health):  # the health check is the user's own program
         assert "MemoryDenyWriteExecute" not in render_unit(unit)
 
@@ -113,7 +116,7 @@ def test_a_low_port_costs_one_capability_and_the_user_namespace(tmp_path: Path) 
 
 def test_a_gpus_device_files_are_made_before_the_service_starts(tmp_path: Path) -> None:
     config = config_of(tmp_path, "gpu = true")
-    units = {unit.name: render_unit(unit) for unit in make_units(config, RELEASE, frozenset())}
+    units = {unit.name: render_unit(unit) for unit in make_units(config, WHERE, frozenset())}
     service, maker = units["hello.service"].splitlines(), units["hello-gpu.service"].splitlines()
     assert "After=network.target hello-gpu.service" in service
     assert "Wants=hello-gpu.service" in service
@@ -145,7 +148,7 @@ def test_off_is_off(tmp_path: Path) -> None:
     assert lines(tmp_path, off, "numba") == []
     assert exemptions(config.services[0], named("numba")) == ()
     assert probe_confinement(config.services[0]) == ()
-    for unit in make_units(config, RELEASE, frozenset())[:2]:
+    for unit in make_units(config, WHERE, frozenset())[:2]:
         assert "ProtectSystem" not in render_unit(unit)
         assert "User=hello" in render_unit(unit)
 
@@ -156,7 +159,7 @@ def test_the_users_word_stands_in_the_service_and_in_its_health_check(tmp_path: 
         'health = { tcp = "127.0.0.1:80" }\n'
         'unit = { Service = { PrivateUsers = "no", MemoryDenyWriteExecute = "no", Nice = "5" } }',
     )
-    service, health, *_ = [render_unit(unit).splitlines() for unit in make_units(config, RELEASE, frozenset())]
+    service, health, *_ = [render_unit(unit).splitlines() for unit in make_units(config, WHERE, frozenset())]
     for text in (service, health):
         assert [line for line in text if line.startswith(("PrivateUsers", "MemoryDenyWriteExecute"))] == [
             "PrivateUsers=no",
@@ -168,7 +171,7 @@ def test_the_users_word_stands_in_the_service_and_in_its_health_check(tmp_path: 
 
 def test_our_probe_gets_nothing_that_the_service_needs(tmp_path: Path) -> None:
     config = config_of(tmp_path, 'gpu = true\nports = [80]\nhealth = { tcp = "127.0.0.1:80" }')
-    health = render_unit(make_units(config, RELEASE, frozenset(), named("torch"))[1])
+    health = render_unit(make_units(config, WHERE, frozenset(), named("torch"))[1])
     assert "PrivateDevices=yes" in health
     assert "CAP_NET_BIND_SERVICE" not in health
     assert "MemoryDenyWriteExecute=yes" in health

@@ -9,6 +9,7 @@ import pytest
 from bundler.config.project import load_config
 from bundler.errors import ConfigError
 from bundler.installer.render import render_unit
+from bundler.units.context import Locations
 from bundler.units.service import make_units
 
 if TYPE_CHECKING:
@@ -17,6 +18,8 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
 
 RELEASE = "/opt/hello/releases/1.2.0-0123456789ab"
+ENVIRONMENT = "/opt/hello/envs/ba9876543210"
+WHERE = Locations(release=RELEASE, environment=ENVIRONMENT)
 EXECUTABLES = frozenset({"env/bin/python", "app/run/migrate"})
 WEB = '[services.web]\ncommand = ["python"]\n'
 JOBS = '[services.jobs]\ncommand = ["python"]\nsecrets = []\nhardening = "off"\nenvironment = { A = "b" }\n'
@@ -29,7 +32,7 @@ def config_of(tmp_path: Path, text: str) -> BundleConfig:
 
 
 def units(tmp_path: Path, text: str) -> dict[str, list[str]]:
-    made = make_units(config_of(tmp_path, text), RELEASE, EXECUTABLES)
+    made = make_units(config_of(tmp_path, text), WHERE, EXECUTABLES)
     return {unit.name: render_unit(unit).splitlines() for unit in made}
 
 
@@ -37,8 +40,8 @@ def units(tmp_path: Path, text: str) -> dict[str, list[str]]:
     ("written", "lines"),
     [
         ('["run/migrate"]', [f"{RELEASE}/app/run/migrate"]),
-        ('["python", "-c", "pass 100%"]', [f'{RELEASE}/env/bin/python -c "pass 100%%"']),
-        ('[["python", "{state}/x"], ["/bin/true"]]', [f"{RELEASE}/env/bin/python /var/lib/hello/x", "/bin/true"]),
+        ('["python", "-c", "pass 100%"]', [f'{ENVIRONMENT}/bin/python -c "pass 100%%"']),
+        ('[["python", "{state}/x"], ["/bin/true"]]', [f"{ENVIRONMENT}/bin/python /var/lib/hello/x", "/bin/true"]),
         ("[]", []),
     ],
 )
@@ -96,7 +99,7 @@ back = {{ command = ["python", "${{HOOK_TO_VERSION}}"], timeout = 20 }}
     assert "[Install]" not in before
     assert not any(".service" in line for line in before if line.startswith(("After=", "Wants=", "Requires=")))
     back = made["hello-hook-back.service"]
-    assert {f"ExecStart={RELEASE}/env/bin/python ${{HOOK_TO_VERSION}}", "TimeoutStartSec=20"} <= set(back)
+    assert {f"ExecStart={ENVIRONMENT}/bin/python ${{HOOK_TO_VERSION}}", "TimeoutStartSec=20"} <= set(back)
 
 
 def test_a_hook_runs_as_the_service_that_is_named(tmp_path: Path) -> None:

@@ -18,6 +18,7 @@ from bundler.installer.render import render_unit
 from bundler.printable import printable
 from bundler.reader.telling import columns, difference, size
 from bundler.resources import templates_dir
+from bundler.units.context import Locations
 from bundler.units.read import CONFINEMENT, UnitText
 from bundler.units.service import make_units
 
@@ -38,7 +39,8 @@ def units(tmp_path: Path, config: str = CONFIG) -> dict[str, UnitText]:
     """The units that a build makes of ``config``, as inspect reads them."""
     (tmp_path / "environment.yml").write_text("channels: [x]\ndependencies: [python]\n")
     (tmp_path / "bundle.toml").write_text(config)
-    made = make_units(load_config(tmp_path), "/opt/small/releases/1.0-0", frozenset({"env/bin/tool"}))
+    where = Locations(release="/opt/small/releases/1.0-0", environment="/opt/small/envs/0")
+    made = make_units(load_config(tmp_path), where, frozenset({"env/bin/tool"}))
     return {unit.name: UnitText.parse(unit.name, render_unit(unit)) for unit in made}
 
 
@@ -52,7 +54,7 @@ def test_a_service_of_ours_is_no_exception_to_itself(tmp_path: Path) -> None:
 
 def test_directives_are_read_back_as_they_were_meant(tmp_path: Path) -> None:
     unit = units(tmp_path)["small.service"]
-    assert unit.get("Service", "ExecStart") == "/opt/small/releases/1.0-0/env/bin/tool"
+    assert unit.get("Service", "ExecStart") == "/opt/small/envs/0/bin/tool"
     assert unit.get("Install", "WantedBy") == "multi-user.target"
     assert unit.get("Unit", "ExecStart", "none") == "none"
     assert unit.get("Service", "Environment") == "HOME=/var/lib/small"  # the last of several

@@ -13,6 +13,7 @@ from bundler.config.schema import make_schema
 from bundler.errors import ConfigError
 from bundler.installer.installed import install_services, service_files
 from bundler.installer.render import render_unit
+from bundler.units.context import Locations
 from bundler.units.read import UnitText
 from bundler.units.service import make_units
 
@@ -22,6 +23,8 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
 
 RELEASE = "/opt/hello/releases/1.2.0-0123456789ab"
+ENVIRONMENT = "/opt/hello/envs/ba9876543210"
+WHERE = Locations(release=RELEASE, environment=ENVIRONMENT)
 EXECUTABLES = frozenset({"env/bin/python", "app/tool"})
 WORKER = '[services.worker]\ncommand = ["python", "{instance}%", "${PORT}{instance}"]\ninstances = 3\n'
 PLAIN = '[services.web]\ncommand = ["python"]\n'
@@ -34,7 +37,7 @@ def config_of(tmp_path: Path, text: str) -> BundleConfig:
 
 
 def units(tmp_path: Path, text: str) -> dict[str, list[str]]:
-    made = make_units(config_of(tmp_path, text), RELEASE, EXECUTABLES)
+    made = make_units(config_of(tmp_path, text), WHERE, EXECUTABLES)
     return {unit.name: render_unit(unit).splitlines() for unit in made}
 
 
@@ -52,7 +55,7 @@ def test_a_template_a_target_and_what_watches_each(tmp_path: Path) -> None:
         "worker-watch@.service",
     }
     worker = made["worker@.service"]
-    assert values(worker, "ExecStart") == [f"{RELEASE}/env/bin/python %i%% ${{PORT}}%i"]
+    assert values(worker, "ExecStart") == [f"{ENVIRONMENT}/bin/python %i%% ${{PORT}}%i"]
     assert (values(worker, "PartOf"), values(worker, "WantedBy")) == (["worker.target"], ["worker.target"])
     assert values(worker, "OnFailure") == ["worker-watch@%i.service"]
     assert f"{RELEASE}/config/worker@%i.service.env" in values(worker, "EnvironmentFile")
@@ -82,7 +85,7 @@ def test_each_has_its_number_in_its_environment_and_is_asked_by_itself(tmp_path:
         WORKER + 'environment = { PORT = "80{instance}0", A = "{{instance}}" }\n'
         'working_directory = "{state}/{instance}"\nhealth = { tcp = "127.0.0.1:${PORT}" }\n',
     )
-    files = service_files(config, RELEASE)
+    files = service_files(config, WHERE)
     assert list(files) == [f"config/worker@{number}.service.env" for number in (1, 2, 3)]
     assert files["config/worker@2.service.env"].splitlines()[1:] == ['INSTANCE="2"', 'PORT="8020"', 'A="{instance}"']
     rows = install_services(config.services[0])

@@ -8,12 +8,15 @@ import pytest
 
 from bundler.config.project import load_config
 from bundler.errors import ConfigError
+from bundler.units.context import Locations
 from bundler.units.service import make_units
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RELEASE = "/opt/hello/releases/1.2.0-0123456789ab"
+ENVIRONMENT = "/opt/hello/envs/ba9876543210"
+WHERE = Locations(release=RELEASE, environment=ENVIRONMENT)
 LOOPBACK = 'health = { http = "http://127.0.0.1:${PORT}/" }'
 
 
@@ -22,7 +25,7 @@ def filters(tmp_path: Path, service: str) -> dict[str, list[str]]:
     (tmp_path / "environment.yml").write_text("dependencies: []\n")
     head = '[bundle]\nname = "hello"\nversion = "1"\n[services.hello]\ncommand = ["python"]\n'
     (tmp_path / "bundle.toml").write_text(head + service + "\n")
-    units = make_units(load_config(tmp_path), RELEASE, frozenset({"env/bin/python"}))
+    units = make_units(load_config(tmp_path), WHERE, frozenset({"env/bin/python"}))
     wanted = ("IPAddressDeny", "IPAddressAllow", "PrivateNetwork")
     return {
         unit.name: [f"{key}={value}" for section in unit.sections for key, value in section.directives if key in wanted]

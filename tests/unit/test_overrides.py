@@ -12,7 +12,7 @@ from bundler.systemd.accumulating import LISTS, SINCE
 from bundler.systemd.directives import DIRECTIVES
 from bundler.systemd.values import check_value
 from bundler.units.contents import NOTHING
-from bundler.units.context import UnitContext
+from bundler.units.context import Locations, UnitContext
 from bundler.units.notes import override_notes
 from bundler.units.service import make_units, overridden
 
@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RELEASE = "/opt/over/releases/1.0-0123456789ab"
+ENVIRONMENT = "/opt/over/envs/ba9876543210"
+WHERE = Locations(release=RELEASE, environment=ENVIRONMENT)
 EXECUTABLES = frozenset({"env/bin/python", "app/bin/migrate"})
 BUNDLE = """
 [bundle]
@@ -44,7 +46,7 @@ def config_of(tmp_path: Path, overrides: str, table: str = "") -> BundleConfig:
 
 def unit_of(tmp_path: Path, overrides: str, table: str = "", *, index: int = 0) -> list[str]:
     config = config_of(tmp_path, overrides, table)
-    return render_unit(make_units(config, RELEASE, EXECUTABLES)[index]).splitlines()
+    return render_unit(make_units(config, WHERE, EXECUTABLES)[index]).splitlines()
 
 
 def values(lines: list[str], directive: str) -> list[str]:
@@ -52,12 +54,12 @@ def values(lines: list[str], directive: str) -> list[str]:
 
 
 def notes(tmp_path: Path, overrides: str, table: str = "") -> list[str]:
-    return list(override_notes(config_of(tmp_path, overrides, table), RELEASE, NOTHING))
+    return list(override_notes(config_of(tmp_path, overrides, table), WHERE, NOTHING))
 
 
 def refused(tmp_path: Path, overrides: str, table: str = "") -> str:
     with pytest.raises(ConfigError) as caught:
-        make_units(config_of(tmp_path, overrides, table), RELEASE, EXECUTABLES)
+        make_units(config_of(tmp_path, overrides, table), WHERE, EXECUTABLES)
     assert caught.value.exit_code == 2
     return caught.value.format_message()
 
@@ -147,12 +149,12 @@ def test_a_timers_events_are_added_to_ours(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("line", "written"),
     [
-        ("{env}/bin/python {app}/m.py", f"{RELEASE}/env/bin/python {RELEASE}/app/m.py"),
-        ("python {app}/m.py ${PORT}", f"{RELEASE}/env/bin/python {RELEASE}/app/m.py ${{PORT}}"),
-        ("-@python x", f"-@{RELEASE}/env/bin/python x"),
+        ("{env}/bin/python {app}/m.py", f"{ENVIRONMENT}/bin/python {RELEASE}/app/m.py"),
+        ("python {app}/m.py ${PORT}", f"{ENVIRONMENT}/bin/python {RELEASE}/app/m.py ${{PORT}}"),
+        ("-@python x", f"-@{ENVIRONMENT}/bin/python x"),
         ("bin/migrate", f"{RELEASE}/app/bin/migrate"),
         ("/bin/mkdir -p {state}/x", "/bin/mkdir -p /var/lib/over/x"),
-        ("mkdir %S/x ; python y", f"mkdir %S/x ; {RELEASE}/env/bin/python y"),
+        ("mkdir %S/x ; python y", f"mkdir %S/x ; {ENVIRONMENT}/bin/python y"),
         ("/bin/sh -c 'echo ${port}; awk \"{{print}}\"'", "/bin/sh -c 'echo ${port}; awk \"{print}\"'"),
         ("+/bin/chgrp video /dev/x", "+/bin/chgrp video /dev/x"),
         ("/bin/echo 50% \\; x", "/bin/echo 50% \\; x"),
@@ -243,7 +245,7 @@ def test_what_is_taken_away_or_passed_over_is_told(tmp_path: Path) -> None:
 
 def test_the_manifest_has_what_is_taken_away(tmp_path: Path) -> None:
     config = config_of(tmp_path, 'Service = { UMask = "0027" }')
-    (gone,) = overridden(UnitContext(config=config, service=config.services[0], release=RELEASE))
+    (gone,) = overridden(UnitContext(config=config, service=config.services[0], where=WHERE))
     assert json.loads(json.dumps(vars(gone))) == {
         "section": "Service",
         "directive": "UMask",
@@ -312,7 +314,7 @@ def test_no_program_has_a_variable_in_its_path(tmp_path: Path) -> None:
         (tmp_path / "environment.yml").write_text("dependencies: []\n")
         (tmp_path / "bundle.toml").write_text(table)
         with pytest.raises(ConfigError, match=r"has a `\$` in it, which systemd would read as a variable") as caught:
-            make_units(load_config(tmp_path), RELEASE, executables)
+            make_units(load_config(tmp_path), WHERE, executables)
         assert key in str(caught.value.where)
         assert caught.value.exit_code == 2
 
@@ -322,6 +324,6 @@ def test_a_percent_sign_in_a_programs_path_is_no_specifier(tmp_path: Path) -> No
     (tmp_path / "bundle.toml").write_text(
         BUNDLE.replace('["python"]', '["100%"]') + "[services.over.unit]\nService = { ExecStopPost = '-100%% x' }\n"
     )
-    lines = render_unit(make_units(load_config(tmp_path), RELEASE, EXECUTABLES | {"app/100%"})[0]).splitlines()
+    lines = render_unit(make_units(load_config(tmp_path), WHERE, EXECUTABLES | {"app/100%"})[0]).splitlines()
     assert values(lines, "ExecStart") == [f"{RELEASE}/app/100%%"]
     assert values(lines, "ExecStopPost") == [f"-{RELEASE}/app/100%% x"]

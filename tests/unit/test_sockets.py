@@ -11,6 +11,7 @@ from bundler.errors import ConfigError
 from bundler.installer.installed import install_services
 from bundler.installer.render import render_unit
 from bundler.units.contents import NOTHING
+from bundler.units.context import Locations
 from bundler.units.notes import override_notes
 from bundler.units.service import make_units
 from bundler.units.sockets import socket_notes
@@ -19,6 +20,8 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 RELEASE = "/opt/hello/releases/1-0123456789ab"
+ENVIRONMENT = "/opt/hello/envs/ba9876543210"
+WHERE = Locations(release=RELEASE, environment=ENVIRONMENT)
 
 
 def config_of(tmp_path: Path, service: str, *, more: str = "") -> BundleConfig:
@@ -31,7 +34,7 @@ def config_of(tmp_path: Path, service: str, *, more: str = "") -> BundleConfig:
 
 
 def unit(config: BundleConfig, name: str) -> list[str]:
-    (found,) = (one for one in make_units(config, RELEASE, frozenset()) if one.name == name)
+    (found,) = (one for one in make_units(config, WHERE, frozenset()) if one.name == name)
     return render_unit(found).splitlines()
 
 
@@ -139,7 +142,7 @@ def test_overrides_of_its_unit(tmp_path: Path) -> None:
     assert {"KeepAlive=yes", "Symlinks=/run/web/old.sock", "IPAddressAllow=10.1.0.0/16"} <= set(opened)
     assert "IPAddressAllow=10.0.0.0/16" in opened
     assert "After=sysinit.target" in opened  # [Unit] is the service's
-    (gone,) = override_notes(config, RELEASE, NOTHING)
+    (gone,) = override_notes(config, WHERE, NOTHING)
     assert gone == "services.web.unit.Socket.Backlog takes the place of Backlog=4096"
 
 

@@ -7,13 +7,15 @@ import pytest
 from bundler.config.project import BundleConfig, load_config
 from bundler.errors import ConfigError
 from bundler.installer.render import render_environment, render_unit
-from bundler.units.context import UnitContext
+from bundler.units.context import Locations, UnitContext
 from bundler.units.service import make_units, service_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 RELEASE = "/opt/hello/releases/1.2.0-0123456789ab"
+ENVIRONMENT = "/opt/hello/envs/ba9876543210"
+WHERE = Locations(release=RELEASE, environment=ENVIRONMENT)
 EXECUTABLES = frozenset({"env/bin/python", "app/run/start", "app/python"})
 
 
@@ -26,13 +28,13 @@ def config_with(tmp_path: Path, service: str, *, extra: str = "") -> BundleConfi
 
 
 def unit_lines(tmp_path: Path, service: str, *, index: int = 0) -> list[str]:
-    return render_unit(make_units(config_with(tmp_path, service), RELEASE, EXECUTABLES)[index]).splitlines()
+    return render_unit(make_units(config_with(tmp_path, service), WHERE, EXECUTABLES)[index]).splitlines()
 
 
 def test_the_unit_names_the_release_and_never_current(tmp_path: Path) -> None:
     lines = unit_lines(tmp_path, 'command = ["python", "-m", "hello"]')
-    assert f"ExecStart={RELEASE}/env/bin/python -m hello" in lines
-    assert f"Environment=PATH={RELEASE}/env/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" in lines
+    assert f"ExecStart={ENVIRONMENT}/bin/python -m hello" in lines
+    assert f"Environment=PATH={ENVIRONMENT}/bin:/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin" in lines
     assert not any("/current" in line for line in lines)
 
 
@@ -79,7 +81,7 @@ def test_an_unknown_program_may_write_and_execute(tmp_path: Path) -> None:
 
 def test_env_bin_comes_before_app(tmp_path: Path) -> None:
     assert any(
-        line.startswith(f"ExecStart={RELEASE}/env/bin/python") for line in unit_lines(tmp_path, 'command = ["python"]')
+        line.startswith(f"ExecStart={ENVIRONMENT}/bin/python") for line in unit_lines(tmp_path, 'command = ["python"]')
     )
     lines = unit_lines(tmp_path, 'command = ["run/start", "{state}/x", "--port=${PORT}"]')
     assert f"ExecStart={RELEASE}/app/run/start /var/lib/hello/x --port=${{PORT}}" in lines
@@ -88,14 +90,14 @@ def test_env_bin_comes_before_app(tmp_path: Path) -> None:
 @pytest.mark.parametrize("program", ["gone", "{env}/bin/gone", "run"])
 def test_a_command_that_is_nowhere_is_refused(tmp_path: Path, program: str) -> None:
     with pytest.raises(ConfigError, match="there is no program") as caught:
-        make_units(config_with(tmp_path, f'command = ["{program}"]'), RELEASE, EXECUTABLES)
+        make_units(config_with(tmp_path, f'command = ["{program}"]'), WHERE, EXECUTABLES)
     assert caught.value.where == "services.hello.command"
 
 
 @pytest.mark.parametrize(("program", "path"), [("sh", "/bin/sh"), ("bash", "/bin/bash"), ("env", "/usr/bin/env")])
 def test_a_program_of_the_servers_own_is_told_by_its_path(tmp_path: Path, program: str, path: str) -> None:
     with pytest.raises(ConfigError, match="but servers have it") as caught:
-        make_units(config_with(tmp_path, f'command = ["{program}", "-c", "x"]'), RELEASE, EXECUTABLES)
+        make_units(config_with(tmp_path, f'command = ["{program}", "-c", "x"]'), WHERE, EXECUTABLES)
     assert caught.value.remedy == f"Write {path} for the server's own."
 
 
@@ -123,7 +125,7 @@ def test_words_are_systemds_words(tmp_path: Path, word: str, written: str | None
         with pytest.raises(ConfigError, match=r"command\.1"):
             config_with(tmp_path, service)
         return
-    assert f"ExecStart={RELEASE}/env/bin/python {written}" in unit_lines(tmp_path, service)
+    assert f"ExecStart={ENVIRONMENT}/bin/python {written}" in unit_lines(tmp_path, service)
 
 
 def test_overrides_replace_ours_and_keep_the_rest(tmp_path: Path) -> None:
@@ -157,7 +159,7 @@ def test_the_health_unit_asks_as_the_service(tmp_path: Path) -> None:
 
 def test_a_beam_service_does_not_listen_for_strangers(tmp_path: Path) -> None:
     config = config_with(tmp_path, 'command = ["/bin/sh"]\nprofile = "beam"\nenvironment = { X = "{app}/x" }')
-    variables = dict(service_environment(UnitContext(config=config, service=config.services[0], release=RELEASE)))
+    variables = dict(service_environment(UnitContext(config=config, service=config.services[0], where=WHERE)))
     assert variables == {"RELEASE_DISTRIBUTION": "none", "RELEASE_TMP": "/run/hello", "X": f"{RELEASE}/app/x"}
 
 
@@ -169,7 +171,7 @@ def test_environment_files_quote_what_systemd_reads() -> None:
 def texts(tmp_path: Path, services: str) -> dict[str, list[str]]:
     """Unit name -> its lines, of whole [services.*] tables."""
     config = config_with(tmp_path, 'command = ["python"]', extra=services)
-    return {unit.name: render_unit(unit).splitlines() for unit in make_units(config, RELEASE, EXECUTABLES)}
+    return {unit.name: render_unit(unit).splitlines() for unit in make_units(config, WHERE, EXECUTABLES)}
 
 
 def test_limits_and_a_notifying_service(tmp_path: Path) -> None:
@@ -185,7 +187,7 @@ def test_limits_and_a_notifying_service(tmp_path: Path) -> None:
     lines = unit_lines(tmp_path, service)
     wanted = "Type=notify WatchdogSec=20 Restart=always RestartSec=2 StartLimitBurst=10 TasksMax=100"
     assert {*wanted.split(), "LimitNOFILE=65536", "TimeoutStartSec=91"} <= set(lines)
-    units = make_units(config_with(tmp_path, service), RELEASE, EXECUTABLES)
+    units = make_units(config_with(tmp_path, service), WHERE, EXECUTABLES)
     assert [unit.name for unit in units] == ["hello.service", "hello-watch.timer", "hello-watch.service"]
 
 
@@ -212,7 +214,7 @@ def test_a_working_directory_inside_its_own_is_made_by_the_service(tmp_path: Pat
         "RuntimeDirectory=hello",
     } <= set(lines)
     programs = [line for line in lines if line.startswith("Exec")]
-    assert programs == [f"ExecStartPre=/bin/mkdir -p {path}/a/b", f"ExecStart={RELEASE}/env/bin/python"]
+    assert programs == [f"ExecStartPre=/bin/mkdir -p {path}/a/b", f"ExecStart={ENVIRONMENT}/bin/python"]
     for elsewhere, goal in (("/srv/data", "/srv/data"), (f"{{{place}}}", path), (f"{path}-x/y", f"{path}-x/y")):
         lines = unit_lines(tmp_path, f'command = ["python"]\nworking_directory = "{elsewhere}"')
         assert {f"WorkingDirectory={goal}", "StateDirectory=hello"} <= set(lines)
@@ -226,8 +228,8 @@ def test_with_credentials_each_program_makes_its_working_directory(tmp_path: Pat
     lines = texts(tmp_path, more)["one.service"]
     make = r'/bin/sh -c "mkdir -p \"$$0\" && cd \"$$0\" && unset PWD OLDPWD && exec \"$$@\"" /var/lib/hello/a/b'
     assert [line for line in lines if line.startswith("Exec")] == [
-        f"ExecStartPre={make} {RELEASE}/env/bin/python -m up",
-        f'ExecStart={make} {RELEASE}/env/bin/python ${{PORT}} "$$x %%"',
+        f"ExecStartPre={make} {ENVIRONMENT}/bin/python -m up",
+        f'ExecStart={make} {ENVIRONMENT}/bin/python ${{PORT}} "$$x %%"',
     ]
     assert {"WorkingDirectory=-/var/lib/hello/a/b", "StateDirectory=hello"} <= set(lines)
 
@@ -285,7 +287,7 @@ def test_every_health_check_asks_in_its_way(tmp_path: Path) -> None:
         'http = "http://127.0.0.1/", status = 204': f"{probe} http http://127.0.0.1/ 5 204",
         'http = "http://127.0.0.1/", body = "100% \'ok\'"': f"{probe} http http://127.0.0.1/ 5 - \"100%% 'ok'\"",
         'tcp = "127.0.0.1:${PORT}", probe_timeout = 7': f"{probe} tcp 127.0.0.1:${{PORT}} 7",
-        'command = ["python", "-c", "pass"]': f"ExecStart={RELEASE}/env/bin/python -c pass",
+        'command = ["python", "-c", "pass"]': f"ExecStart={ENVIRONMENT}/bin/python -c pass",
     }.items():
         assert command in unit_lines(tmp_path, f'command = ["python"]\nhealth = {{ {health} }}', index=1)
 
@@ -311,7 +313,7 @@ def test_the_watch_is_told_whom_a_restart_takes_along(tmp_path: Path) -> None:
         'health = { tcp = "127.0.0.1:1", failures = 4, restarts_per_hour = 2, start_period = 1.5, interval = 20 }\n'
     )
     config = config_with(tmp_path, f'command = ["python"]\n{health}', extra=more)
-    units = {unit.name: render_unit(unit).splitlines() for unit in make_units(config, RELEASE, EXECUTABLES)}
+    units = {unit.name: render_unit(unit).splitlines() for unit in make_units(config, WHERE, EXECUTABLES)}
     watch = units["hello-watch.service"]
     assert f"ExecStart=/bin/sh {RELEASE}/share/watch hello hello probe 4 2 2 yes a b" in watch
     assert not any(line.startswith("User=") for line in watch)
@@ -321,7 +323,7 @@ def test_the_watch_is_told_whom_a_restart_takes_along(tmp_path: Path) -> None:
 
 
 def names(tmp_path: Path, service: str) -> list[str]:
-    return [unit.name for unit in make_units(config_with(tmp_path, service), RELEASE, EXECUTABLES)]
+    return [unit.name for unit in make_units(config_with(tmp_path, service), WHERE, EXECUTABLES)]
 
 
 def test_who_is_asked_by_nobody_is_started_again_all_the_same(tmp_path: Path) -> None:
@@ -382,7 +384,7 @@ TOKEN = { format = "base64url", delivery = "credential" }
 
 def delivery(tmp_path: Path, service: str, *, index: int = 0) -> list[str]:
     config = config_with(tmp_path, f'command = ["python"]\n{service}', extra=SECRETS)
-    lines = render_unit(make_units(config, RELEASE, EXECUTABLES)[index]).splitlines()
+    lines = render_unit(make_units(config, WHERE, EXECUTABLES)[index]).splitlines()
     wanted = ("LoadCredential=", "UnsetEnvironment=", "EnvironmentFile=/etc/hello/secrets.env", "Environment=TOKEN")
     return [line for line in lines if line.startswith(wanted)]
 
@@ -418,8 +420,8 @@ RELEASED = frozenset({"app/demo/bin/demo", "app/demo/releases/1.0/elixir", "app/
 def beam(tmp_path: Path, release: str = "", service: str = "") -> tuple[list[str], dict[str, str]]:
     text = f'command = ["demo/bin/demo", "start"]\nprofile = "beam"\n{service}'
     config = config_with(tmp_path, text, extra=release)
-    lines = render_unit(make_units(config, RELEASE, RELEASED)[0]).splitlines()
-    return lines, dict(service_environment(UnitContext(config=config, service=config.services[0], release=RELEASE)))
+    lines = render_unit(make_units(config, WHERE, RELEASED)[0]).splitlines()
+    return lines, dict(service_environment(UnitContext(config=config, service=config.services[0], where=WHERE)))
 
 
 def test_a_release_is_started_without_its_cookie_on_the_command_line(tmp_path: Path) -> None:
@@ -436,10 +438,10 @@ def test_what_loses_a_signal_is_stopped_by_one_who_knows(tmp_path: Path) -> None
 def test_a_release_under_another_profile_is_refused(tmp_path: Path) -> None:
     config = config_with(tmp_path, 'command = ["demo/bin/demo", "start"]')
     with pytest.raises(ConfigError, match="Elixir") as caught:
-        make_units(config, RELEASE, RELEASED)
+        make_units(config, WHERE, RELEASED)
     assert caught.value.where == "services.hello.profile"
     other = config_with(tmp_path, 'command = ["other/bin/demo"]')
-    assert make_units(other, RELEASE, RELEASED)
+    assert make_units(other, WHERE, RELEASED)
 
 
 @pytest.mark.parametrize(
