@@ -28,7 +28,7 @@ _WITHOUT_ZSTD = """
 gzip_reader() { echo gzip; }
 needs_decompressor() { [ -n "$DECOMPRESSOR" ]; }
 """
-_NEEDED = ("BAKED_ROOT=", "STAGE_NAME=", *(f"\n{name}() {{" for name in _FUNCTIONS))
+_NEEDED = ("BAKED_ROOT=", *(f"\n{name}() {{" for name in _FUNCTIONS))
 
 
 def stage_script(bundle: Path, root: Path, *, relocate: bool = False, without_zstd: bool = False) -> Path:
@@ -48,7 +48,6 @@ SELF=$BUNDLE/install.sh
 WORK=$ROOT/work
 PLACE=$ROOT
 RECORD=$WORK
-STAGE=$ROOT/releases/$STAGE_NAME
 self_check
 verify_bundle
 stage_release

@@ -129,7 +129,7 @@ def installs(world: World, environment: Environment, goal: Path) -> tuple[Subjec
     subjects = []
     for codec, flag in (("gzip", "-z"), ("zstd", "--zstd")):
         bundle = world.bundle(codec)
-        (payload,) = bundle.glob("payload.*")
+        (payload,) = bundle.glob("environment.tar*")
         root = goal / f"ours-{codec}"
         plain = goal / f"tar-{codec}"
         subjects += [

@@ -338,5 +338,5 @@ def _installer(manifest: Manifest, files: dict[str, bytes]) -> dict[str, bytes]:
     manage = render_manage(install_script(manifest, digests, units)).encode()
     digests |= {MANAGE: hashlib.sha256(manage).hexdigest()}
     install = render_install(install_script(manifest, digests, units)).encode()
-    digests |= {INSTALL: hashlib.sha256(install).hexdigest(), manifest.payload.path: manifest.payload.sha256}
+    digests |= {INSTALL: hashlib.sha256(install).hexdigest(), **{one.path: one.sha256 for one in manifest.layers}}
     return {MANAGE: manage, INSTALL: install, SUMS: checksums(digests)}

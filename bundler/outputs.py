@@ -11,7 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
-from bundler.bundle.entries import Count, PackageEntry, PayloadEntry, RequiresEntry
+from bundler.bundle.entries import Count, LayerEntry, PackageEntry, RequiresEntry
 from bundler.bundle.index import Manifest
 from bundler.commandline.group import output_id
 from bundler.doctor import Finding
@@ -88,7 +88,7 @@ class _File(_Output):
 
 
 class _Inspect(Manifest):
-    """The manifest, without the payload's segments, and what was found beside it. Sizes are in bytes."""
+    """The manifest, without the payloads' segments, and what was found beside it. Sizes are in bytes."""
 
     bundle: str
     form: Literal["tar", "run", "dir"]
@@ -209,7 +209,7 @@ def output_schema(name: str) -> dict[str, Any]:
         place["properties"] |= properties
         place["required"] = [*place.get("required", ()), *properties]
     if name == "inspect":
-        payload = document["$defs"][PayloadEntry.__name__]
+        payload = document["$defs"][LayerEntry.__name__]
         del payload["properties"]["segments"]
         payload["required"].remove("segments")
         document["$defs"].pop("SegmentEntry")

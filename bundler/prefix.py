@@ -67,11 +67,6 @@ class Prefix:
     consent: Consent = NO_CONSENT
     effects: tuple[Effects, ...] = ()
 
-    @property
-    def release_dir(self) -> str:
-        """The directory on the target that will hold this environment as ``env``."""
-        return self.baked.removesuffix("/env")
-
     def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
         """What the linker wrote into ``conda-meta``: file name and content, one at a time, for they can be large."""
         for path in sorted((self.path / "conda-meta").glob("*.json")):
@@ -226,5 +221,5 @@ def _check_room(archive: Archive, entries: Iterable[Entry], baked: str) -> None:
             f"{printable(entry.path)} has room for a prefix of {len(entry.placeholder)} bytes, "
             f"{baked} has {len(baked)}",
             where=archive.package.name,
-            remedy="Give the bundle a shorter name or version, or take a newer build of the package.",
+            remedy="Give the bundle a shorter name, or take a newer build of the package.",
         )

@@ -15,8 +15,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bundler.atomic import sync_directory
 from bundler.errors import PackError
 from bundler.installer.render import RunScript, render_run
+from bundler.pack.layers import APP, ENVIRONMENT
 from bundler.tar.write import DIRECTORY, END, tar_header, tar_padding
 
 if TYPE_CHECKING:
@@ -30,7 +32,7 @@ INSTALL = "install.sh"
 MANAGE = "manage"
 SUMS = "SHA256SUMS"
 _PREFERRED = (INSTALL, "manifest.json", SUMS)
-"""First in the tar, so that a look at its head shows what it is; the payload is last."""
+"""First in the tar, so that a look at its head shows what it is; the payloads are last."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,29 +114,32 @@ def _place_file(room: Path, identity: Identity, goal: Path, *, form: str) -> str
     sidecar.unlink(missing_ok=True)  # so that a kill between the renames leaves no sum that belongs to another file
     temporary.replace(goal)
     note.replace(sidecar)
-    _sync_directory(goal.parent)
+    sync_directory(goal.parent)
     return digest.hexdigest()
 
 
 def _starter(room: Path, top: str) -> Iterator[bytes]:
     """The script that a ``.run`` begins with. It is told where what lies in the tar behind it."""
     head = b"".join(_head(room, top))
-    payload = _payload(room).stat().st_size
-    entry = next(_tail(room, top))
+    end, payloads = len(head), []
+    for path in _payloads(room):
+        size = path.stat().st_size
+        begin = end + len(_header(path, f"{top}/{path.name}"))
+        payloads.append((path.name, begin, size))
+        end = begin + size + len(tar_padding(size))
     yield render_run(
         RunScript(
             bundle=top,
             head=len(head),
             head_sha256=hashlib.sha256(head).hexdigest(),
-            payload=len(head) + len(entry),
-            payload_size=payload,
-            tar_size=len(head) + len(entry) + payload + len(tar_padding(payload)) + len(END),
+            payloads=tuple(payloads),
+            tar_size=end + len(END),
         )
     )
 
 
 def _head(room: Path, top: str) -> Iterator[bytes]:
-    """A plain tar (the payload is compressed already): all but the payload, which comes last."""
+    """A plain tar (the payloads are compressed already): all but the payloads, which come last."""
     yield tar_header(top, 0o755, kind=DIRECTORY)
     for name in sorted(path.relative_to(room).as_posix() for path in room.rglob("*") if path.is_dir()):
         yield tar_header(f"{top}/{name}", 0o755, kind=DIRECTORY)
@@ -143,23 +148,26 @@ def _head(room: Path, top: str) -> Iterator[bytes]:
 
 
 def _tail(room: Path, top: str) -> Iterator[bytes]:
-    payload = _payload(room)
-    yield from _entry(payload, f"{top}/{payload.name}")
+    for path in _payloads(room):
+        yield from _entry(path, f"{top}/{path.name}")
     yield END
 
 
 def _entry(path: Path, name: str) -> Iterator[bytes]:
-    size = path.stat().st_size
-    yield tar_header(name, _mode(path), size=size)
+    yield _header(path, name)
     with path.open("rb") as source:
         while block := source.read(1 << 20):
             yield block
-    yield tar_padding(size)
+    yield tar_padding(path.stat().st_size)
 
 
-def _payload(room: Path) -> Path:
-    (payload,) = room.glob("payload.*")
-    return payload
+def _header(path: Path, name: str) -> bytes:
+    return tar_header(name, _mode(path), size=path.stat().st_size)
+
+
+def _payloads(room: Path) -> tuple[Path, ...]:
+    """The smaller one first: an upgrade often needs no more than that."""
+    return tuple(next(iter(sorted(room.glob(f"{layer.name}.tar*")))) for layer in (APP, ENVIRONMENT))
 
 
 def _small_files(room: Path) -> list[Path]:
@@ -167,8 +175,9 @@ def _small_files(room: Path) -> list[Path]:
         name = path.relative_to(room).as_posix()
         return (_PREFERRED.index(name) if name in _PREFERRED else len(_PREFERRED), name)
 
-    left_out = _payload(room)
-    files = (path for path in room.rglob("*") if path.is_file() and not path.name.startswith(".") and path != left_out)
+    left_out = _payloads(room)
+    every = (path for path in room.rglob("*") if path.is_file() and not path.name.startswith("."))
+    files = (path for path in every if path not in left_out)
     return sorted(files, key=rank)
 
 
@@ -195,12 +204,4 @@ def _replace_directory(room: Path, goal: Path) -> None:
         shutil.rmtree(old)
     else:
         fresh.replace(goal)
-    _sync_directory(goal.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_directory(goal.parent)

@@ -13,12 +13,15 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from bundler.config.instances import numbered
 from bundler.config.tables import Secret
+from bundler.pack.layers import LAYERS, WHOLE
 from bundler.units.instances import unit_of
 from bundler.units.libraries import HostLibrary, LibraryUser
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
     from typing_extensions import Self
+
+    from bundler.pack.layers import Layer
 
 __all__ = [
     "Count",
@@ -27,6 +30,7 @@ __all__ = [
     "ExemptionEntry",
     "FileEntry",
     "HookEntry",
+    "LayerEntry",
     "LibraryEntry",
     "LibraryUserEntry",
     "NoteEntry",
@@ -34,7 +38,6 @@ __all__ = [
     "OverrideEntry",
     "PackageEntry",
     "PartEntry",
-    "PayloadEntry",
     "RequiresEntry",
     "ScriptEntry",
     "SecretEntry",
@@ -86,14 +89,17 @@ class FileEntry(Entry):
     size: Count
 
 
-class PayloadEntry(Entry):
-    """Sizes are bytes; ``files`` counts files and links. ``parts`` are there if it has several. ``unpacked_sha256`` is
-    what :func:`bundler.pack.listing.unpacked_sha256` makes of the tree.
+class LayerEntry(Entry):
+    """One of the bundle's payloads; ``name`` is that of a :class:`bundler.pack.layers.Layer`.
+
+    Sizes are bytes; ``files`` counts files and links. ``parts`` are there if it has several. ``tree_digest`` is of its
+    own tree, ``unpacked_sha256`` is what :func:`bundler.pack.listing.unpacked_sha256` makes of that.
 
     ``installed_files`` and ``installed_kib`` are what it becomes, with bytecode that the target makes; ``longest`` is
-    how many bytes the release's path may have (0: any number), ``clients`` are what health checks can ask with.
+    how many bytes the environment's path may have (0: any number), ``clients`` are what health checks can ask with.
     """
 
+    name: Annotated[str, StringConstraints(pattern="^(environment|app|payload)$")] = WHOLE.name
     path: str
     codec: Annotated[str, StringConstraints(pattern="^(gzip|zstd|xz|none)$")]
     bytecode: str = ""
@@ -102,6 +108,7 @@ class PayloadEntry(Entry):
     files: Count
     unpacked_size: Count
     unpacked_sha256: str = ""
+    tree_digest: str = ""
     largest: tuple[FileEntry, ...] = ()
     segments: tuple[SegmentEntry, ...]
     parts: tuple[PartEntry, ...] = ()
@@ -109,6 +116,10 @@ class PayloadEntry(Entry):
     installed_kib: Count = 0
     longest: Count = 0
     clients: tuple[str, ...] = ()
+
+    @property
+    def layer(self) -> Layer:
+        return LAYERS[self.name]
 
 
 class PackageEntry(Entry):

@@ -60,7 +60,8 @@ class Identity:
 
     @property
     def baked_prefix(self) -> str:
-        return f"{self.release_dir}/env"
+        """The environment's."""
+        return f"{self.root}/envs/{self.environment_id}"
 
     @property
     def locations(self) -> Locations:

@@ -10,12 +10,12 @@ from bundler.bundle.entries import (
     ExemptionEntry,
     FileEntry,
     HookEntry,
+    LayerEntry,
     LibraryEntry,
     NoteEntry,
     OverrideEntry,
     PackageEntry,
     PartEntry,
-    PayloadEntry,
     RequiresEntry,
     ScriptEntry,
     SecretEntry,
@@ -42,7 +42,7 @@ if TYPE_CHECKING:
     from bundler.fetch.archives import Archive
     from bundler.installer.requirements import Requirements
     from bundler.pack.decompressor import Decompressor
-    from bundler.pack.payload import Payload
+    from bundler.pack.payload import Payload, WrittenLayer
     from bundler.units.contents import Contents
 
 __all__ = ["SCHEMA", "SYSTEMD", "make_manifest"]
@@ -79,7 +79,7 @@ def make_manifest(  # noqa: PLR0913 -- what a build consists of
         root=identity.root,
         baked_prefix=identity.baked_prefix,
         tree_digest=payload.tree_digest,
-        payload=_payload(payload),
+        layers=tuple(_layer(one, payload) for one in payload.layers),
         decompressor=decompressor,
         requires=_requires(needs),
         options=_options(config),
@@ -116,25 +116,28 @@ def _options(config: BundleConfig) -> dict[str, Any]:
     return {key: value for key, value in counted(config.bundle).items() if key not in _AT_THE_TOP}
 
 
-def _payload(payload: Payload) -> PayloadEntry:
-    executables = payload.executables()
+def _layer(layer: WrittenLayer, payload: Payload) -> LayerEntry:
+    tree, written = layer.tree, layer.archive
+    executables = {entry.path for entry in tree if entry.mode & 0o111}
     # The largest: where to look when a bundle is too large.
-    largest = sorted(payload.tree, key=lambda entry: (-entry.size, entry.path))[:_LARGEST]
-    return PayloadEntry(
-        path=payload.path.name,
+    largest = sorted(tree, key=lambda entry: (-entry.size, entry.path))[:_LARGEST]
+    return LayerEntry(
+        name=layer.layer.name,
+        path=layer.path.name,
         bytecode=payload.bytecode,
-        codec=payload.codec,
-        sha256=payload.sha256,
-        size=payload.size,
-        files=len(payload.tree),
-        unpacked_size=payload.unpacked_size,
-        unpacked_sha256=payload.unpacked_sha256,
+        codec=layer.codec,
+        sha256=written.sha256,
+        size=written.size,
+        files=len(tree),
+        unpacked_size=layer.unpacked_size,
+        unpacked_sha256=layer.unpacked_sha256,
+        tree_digest=layer.tree_digest,
         largest=tuple(FileEntry(path=entry.path, size=entry.size) for entry in largest),
-        segments=tuple(map(SegmentEntry.of, payload.archive.segments)),
-        parts=tuple(map(PartEntry.of, payload.archive.parts)),
-        installed_files=payload.installed_files,
-        installed_kib=payload.installed_kib,
-        longest=payload.longest or 0,
+        segments=tuple(map(SegmentEntry.of, written.segments)),
+        parts=tuple(map(PartEntry.of, written.parts)),
+        installed_files=layer.installed_files,
+        installed_kib=layer.installed_kib,
+        longest=layer.longest or 0,
         clients=tuple(name for name in CLIENTS if f"env/bin/{name}" in executables),
     )
 

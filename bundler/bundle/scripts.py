@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING
 from bundler.bundle.assemble import INSTALL, SUMS
 from bundler.installer.render import (
     InstallDecompressor,
+    InstallLayer,
     InstallScript,
     InstallService,
 )
@@ -19,7 +20,7 @@ from bundler.units.read import UnitText
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bundler.bundle.entries import DecompressorEntry
+    from bundler.bundle.entries import DecompressorEntry, LayerEntry
     from bundler.bundle.index import Manifest
 
 __all__ = ["MADE_BY", "UNITS", "install_script"]
@@ -35,9 +36,8 @@ def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mappin
 
     ``units`` are the texts of those below :data:`UNITS`, by their paths in the bundle.
     """
-    payload = manifest.payload
     named = {path.removeprefix(UNITS): text for path, text in units.items()}
-    files = {path: digest for path, digest in digests.items() if path not in (INSTALL, SUMS, payload.path)}
+    files = {path: digest for path, digest in digests.items() if path not in (INSTALL, SUMS, *manifest.payloads)}
     return InstallScript(
         name=manifest.name,
         version=manifest.version,
@@ -50,16 +50,11 @@ def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mappin
         user=manifest.name,
         uid=manifest.uid,
         tool_version=manifest.made_by.removeprefix(MADE_BY),
-        payload=payload.path,
-        payload_sha256=payload.sha256,
-        payload_parts=tuple((part.sha256, part.offset, part.length) for part in payload.parts),
+        environment_id=manifest.environment_id,
         tree_digest=manifest.tree_digest,
-        unpacked_sha256=payload.unpacked_sha256,
-        payload_codec=payload.codec,
-        payload_files=payload.installed_files,
-        payload_kib=payload.installed_kib,
-        longest=payload.longest,
-        clients=payload.clients,
+        layers=tuple(map(_layer, manifest.layers)),
+        longest=manifest.environment.longest,
+        clients=manifest.environment.clients,
         units=tuple(sorted(path.removeprefix(UNITS) for path in files if path.startswith(UNITS))),
         newer=newer_directives({path: UnitText.parse(path, text).directives for path, text in named.items()}),
         networks=tuple(service.name for service in manifest.services if service.network is not None),
@@ -69,6 +64,20 @@ def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mappin
         secrets=tuple(entry.secret() for entry in manifest.secrets),
         files=tuple((digest, path) for path, digest in sorted(files.items())),
         decompressor=_decompressor(manifest.decompressor),
+    )
+
+
+def _layer(layer: LayerEntry) -> InstallLayer:
+    return InstallLayer(
+        name=layer.name,
+        file=layer.path,
+        codec=layer.codec,
+        sha256=layer.sha256,
+        parts=tuple((part.sha256, part.offset, part.length) for part in layer.parts),
+        tree_digest=layer.tree_digest,
+        unpacked_sha256=layer.unpacked_sha256,
+        files=layer.installed_files,
+        kib=layer.installed_kib,
     )
 
 

@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import jinja2
 
 from bundler.elf import platform_bytes
+from bundler.installer.partials import partials_of
 from bundler.resources import templates_dir
 from bundler.units.sandbox import installer_confinement
 
@@ -29,6 +30,7 @@ if TYPE_CHECKING:
 __all__ = [
     "CLIENTS",
     "InstallDecompressor",
+    "InstallLayer",
     "InstallScript",
     "InstallService",
     "RunScript",
@@ -76,15 +78,33 @@ class InstallDecompressor:
 
 
 @dataclass(frozen=True, kw_only=True)
+class InstallLayer:
+    """What install.sh must know of one of the bundle's payloads, which is ``file``.
+
+    ``parts`` are (sha256, offset, length) of each part, in bytes, if it has several. ``kib`` counts each of the
+    ``files`` rounded up to blocks of 4 KiB.
+    """
+
+    name: str
+    file: str
+    codec: str
+    sha256: str
+    tree_digest: str
+    unpacked_sha256: str
+    files: int
+    kib: int
+    parts: tuple[tuple[str, int, int], ...] = ()
+
+
+@dataclass(frozen=True, kw_only=True)
 class InstallScript:
     """Everything that install.sh and manage carry in their headers.
 
-    ``files`` are (sha256, path) of every file of the bundle but install.sh, SHA256SUMS and the payload, sorted by
-    path. ``payload_parts`` are (sha256, offset, length) of each part, in bytes, if the payload has several.
-    ``payload_kib`` counts each file rounded up to blocks of 4 KiB. ``longest`` is how many bytes the release's
-    path may have, 0 if there is no limit. ``needs`` is what preflight asks of the machine. ``units`` are file names
-    below ``units/``. ``clients`` are those of CLIENTS that the environment has, ``networks`` the services whose
-    ``network`` is confined, ``newer`` what an older systemd does not know of the units.
+    ``files`` are (sha256, path) of every file of the bundle but install.sh, SHA256SUMS and the payloads, sorted by
+    path. ``tree_digest`` is of all layers. ``longest`` is how many bytes the environment's path may have, 0 if there is
+    no limit. ``needs`` is what preflight asks of the machine. ``units`` are file names below ``units/``. ``clients``
+    are those of CLIENTS that the environment has, ``networks`` the services whose ``network`` is confined, ``newer``
+    what an older systemd does not know of the units.
     """
 
     name: str
@@ -93,23 +113,18 @@ class InstallScript:
     platform: str
     needs: Requirements
     build_id: str
+    environment_id: str
     release: str
     root: str
     user: str
     tool_version: str
-    payload: str
-    payload_sha256: str
     tree_digest: str
-    unpacked_sha256: str
-    payload_codec: str
-    payload_files: int
-    payload_kib: int
+    layers: tuple[InstallLayer, ...]
     longest: int
     units: tuple[str, ...]
     services: tuple[InstallService, ...]
     secrets: tuple[Secret, ...]
     files: tuple[tuple[str, str], ...]
-    payload_parts: tuple[tuple[str, int, int], ...] = ()
     clients: tuple[str, ...] = ()
     networks: tuple[str, ...] = ()
     newer: tuple[Newer, ...] = ()
@@ -117,25 +132,29 @@ class InstallScript:
     uid: int | None = None
     """The number of ``user`` and of its group; None: the next that is free."""
 
+    @property
+    def payload_files(self) -> tuple[tuple[str, str], ...]:
+        """(sha256, path) of the payloads."""
+        return tuple((layer.sha256, layer.file) for layer in self.layers)
+
 
 @dataclass(frozen=True, kw_only=True)
 class RunScript:
     """What the script at the head of a ``.run`` must know of the tar behind it; in bytes, from the tar's beginning.
 
-    ``head`` is all that comes before the payload's entry, ``payload`` is where its content begins.
+    ``head`` is all that comes before the payloads' entries, ``payloads`` are the file, offset and length of each.
     """
 
     bundle: str
     head: int
     head_sha256: str
-    payload: int
-    payload_size: int
+    payloads: tuple[tuple[str, int, int], ...]
     tar_size: int
 
 
 def render_install(script: InstallScript) -> str:
     """The text of install.sh. It carries its own digest: SHA-256 of itself with that value left empty."""
-    text = _templates().get_template("install/install.sh.j2").render(script=script)
+    text = _templates().get_template("install/install.sh.j2").render(script=script, partials=partials_of("install"))
     return text.replace(_own_line(""), _own_line(hashlib.sha256(text.encode()).hexdigest()), 1)
 
 
@@ -157,7 +176,7 @@ def _own_line(digest: str) -> str:
 
 def render_manage(script: InstallScript) -> str:
     """The text of manage. It knows the bundle, not the release: what a release consists of stands in the release."""
-    return _templates().get_template("manage/manage.j2").render(script=script)
+    return _templates().get_template("manage/manage.j2").render(script=script, partials=partials_of("manage"))
 
 
 def render_run(run: RunScript) -> bytes:

@@ -19,19 +19,19 @@ if TYPE_CHECKING:
 
     from typing_extensions import Self
 
+    from bundler.pack.layers import Layer
     from bundler.pack.segments import Segment
     from bundler.prefix import Prefix
 
 __all__ = ["BytecodeMode", "BytecodePlan", "work_list"]
 
 BytecodeMode = Literal["build", "install", "none"]
-_LIST = "share/bytecode"
 
 
-def work_list(sources: Iterable[str]) -> tuple[Member, ...]:
+def work_list(sources: Iterable[str], layer: Layer) -> tuple[Member, ...]:
     """What tells the target to compile ``sources``, if there are any."""
-    listed = "".join(f"{source}\n" for source in sources).encode("utf-8", "surrogateescape")
-    return (Member(path=_LIST, mode=0o644, content=listed),) if listed else ()
+    listed = "".join(f"{layer.below(source)}\n" for source in sources).encode("utf-8", "surrogateescape")
+    return (Member(path=layer.bytecode, mode=0o644, content=listed),) if listed else ()
 
 
 class BytecodePlan:

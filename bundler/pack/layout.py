@@ -1,4 +1,4 @@
-"""Members -> segments, in the order in which the payload has them, and in parts that a target unpacks at the same time.
+"""A layer's members -> segments, in the order of its payload, and in parts that a target unpacks at the same time.
 
 What takes longest there is to make the files, and one tar makes them on one processor. A part is a run of segments, by
 itself a tar but for its end. It begins with the directories that are its alone, which a target moves in one rename to
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
     from bundler.pack.members import Member
     from bundler.prefix import Prefix
 
-__all__ = ["directory_parts", "divide", "lay_out"]
+__all__ = ["directory_parts", "divide", "lay_out", "lay_out_app"]
 
 _MOST = 2
 """More parts cost a target of two processors a tenth of the time that unpacking takes, by `make bench`."""
@@ -32,30 +32,41 @@ _FILE = 48 << 10
 
 
 def lay_out(members: tuple[Member, ...], prefix: Prefix, bytecode: BytecodePlan) -> tuple[Segment, ...]:
-    """A segment for each package, then the user's own files, then what is baked; before each part its directories."""
+    """The environment: a segment for each package, then what is baked; before each part its directories."""
     digests = {archive.package.key: archive.package.sha256 for archive in prefix.archives}
     by_package: dict[str, list[Member]] = {}
-    app, baked = [], []
+    baked = []
     directories = [*parents([member.path for member in members]), *bytecode.directories(members)]
     for member in members:
         if member.is_directory:
             directories.append(member)
         elif member.package is not None:
             by_package.setdefault(member.package, []).append(member)
-        elif member.path.startswith("app/"):
-            app.append(member)
         else:
             baked.append(member)
-    parts = divide({name: _cost(files) for name, files in by_package.items()}, rest=_cost([*app, *baked]))
+    parts = divide({name: _cost(files) for name, files in by_package.items()}, rest=_cost(baked))
     segments = []
-    for part, inside in zip(parts, _by_part(_unique(directories), parts, by_package, (*app, *baked)), strict=True):
+    for part, inside in zip(parts, _by_part(_unique(directories), parts, by_package, baked), strict=True):
         segments.append(Segment(name="directories", members=inside, begins_part=True))
         for name in part:
             segments.append(_package(name, digests[name], _unique(by_package[name]), bytecode))
+    return (*segments, Segment(name="baked", members=_unique(baked)))
+
+
+def lay_out_app(members: tuple[Member, ...], bytecode: BytecodePlan) -> tuple[Segment, ...]:
+    """The user's own files, and what is for the target."""
+    directories = [*parents([member.path for member in members]), *bytecode.directories(members)]
+    app: list[Member] = []
+    share: list[Member] = []
+    for member in members:
+        if member.is_directory:
+            directories.append(member)
+        else:
+            (app if member.path.startswith("app/") else share).append(member)
     return (
-        *segments,
+        Segment(name="directories", members=_unique(directories), begins_part=True),
         Segment(name="app/", members=_unique(app), more=bytecode.more(_unique(app))),
-        Segment(name="baked", members=_unique(baked)),
+        Segment(name="share/", members=_unique(share)),
     )
 
 

@@ -1,7 +1,7 @@
 """What a payload is made of: plain files, directories and links, and nothing else.
 
 Design section 5, "plain trees only": no setuid, setgid or sticky bits, devices, FIFOs; no name that is absolute or
-holds ``..``; no link that leaves the release. Modes are 0644 and 0755.
+holds ``..``; no link that leaves the release, or its environment. Modes are 0644 and 0755.
 """
 
 from __future__ import annotations
@@ -10,7 +10,6 @@ import io
 import os
 import stat
 from dataclasses import dataclass
-from pathlib import PurePosixPath
 from typing import TYPE_CHECKING, BinaryIO, Literal, TypeAlias
 
 from bundler.digests import sha256_of
@@ -24,9 +23,9 @@ if TYPE_CHECKING:
 
     from bundler.elf import Elf
     from bundler.pack.known import Digest
+    from bundler.pack.layers import Layer
 
 __all__ = [
-    "DIGESTS",
     "LINK_MODE",
     "Declared",
     "Kind",
@@ -44,8 +43,6 @@ __all__ = [
 
 Kind: TypeAlias = Literal["bytecode", "library", "other"]
 LINK_MODE = 0o777
-DIGESTS = "share/digests"
-"""The file in the payload that says every other file's digest."""
 _ESCAPES = {byte: f"\\0{byte:03o}" for byte in (*range(1, 0o40), 0o177)} | {ord("\\"): "\\\\"}
 _FORBIDDEN_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
@@ -198,13 +195,13 @@ def tree_digest(entries: Iterable[TreeEntry]) -> str:
     return sha256_of(as_bytes(f"{entry.mode:o} {entry.digest} {entry.path}\0") for entry in ordered)
 
 
-def digest_list(entries: Iterable[TreeEntry]) -> bytes:
-    """Every file's SHA-256, sorted by path, as ``templates/install/tree.sh`` lists it below the release.
+def digest_list(entries: Iterable[TreeEntry], layer: Layer) -> bytes:
+    """Every file's SHA-256, sorted by path, as ``templates/lib/tree.sh`` lists it below the layer's directory.
 
     That is sha256sum(1)'s line, but for names with control characters, backslashes or arrows.
     """
     files = sorted((entry for entry in entries if entry.mode != LINK_MODE), key=lambda entry: entry.path)
-    return as_bytes("".join(f"{entry.digest}  ./{in_list(entry.path)}\n" for entry in files))
+    return as_bytes("".join(f"{entry.digest}  ./{in_list(layer.below(entry.path))}\n" for entry in files))
 
 
 def in_list(path: str) -> str:
@@ -270,10 +267,22 @@ def parents(paths: list[str]) -> list[Member]:
     return [Member(path=parent, mode=0o755) for parent in sorted(found)]
 
 
+def _stays(path: str, target: str) -> bool:
+    """Whether a link stays in the release; in the environment, if it is or leads there, for that lies elsewhere."""
+    where = path.split("/")[:-1]
+    for part in target.split("/"):
+        if part == "..":
+            if where in ([], ["env"]):
+                return False
+            where.pop()
+        elif part not in ("", "."):
+            where.append(part)
+    return True
+
+
 def link_member(path: str, target: str, *, package: str | None = None) -> Member:
     """A symbolic link at ``path``. Raises :class:`PackError` if it is absolute or leaves the release."""
-    where = os.path.normpath(PurePosixPath(path).parent / target)
-    if target.startswith("/") or where.startswith("../") or where == "..":
+    if target.startswith("/") or not _stays(path, target):
         raise PackError(
             f"is a symbolic link that leaves the release: {printable(target)}",
             where=path,

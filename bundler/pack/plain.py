@@ -10,19 +10,20 @@ from typing import TYPE_CHECKING
 
 from bundler.digests import sha256_of
 from bundler.errors import PackError
-from bundler.pack.members import DIGESTS, LINK_MODE, digest_list, link_member
+from bundler.pack.layers import ENVIRONMENT
+from bundler.pack.members import LINK_MODE, digest_list, link_member
 from bundler.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bundler.pack.archive import WrittenArchive
+    from bundler.pack.layers import Layer
     from bundler.pack.members import TreeEntry
     from bundler.pack.segments import Segment
 
 __all__ = ["NotPlain", "PlainTree", "check_written"]
 
-_TOPS = frozenset({"env", "app", "share"})
 _NOWHERE = frozenset({"", ".", ".."})
 _MODES = frozenset({0o644, 0o755})
 
@@ -42,7 +43,8 @@ class PlainTree:
     ``part``: these are a part of a payload, and their directories may be in another one.
     """
 
-    def __init__(self, *, part: bool = False) -> None:
+    def __init__(self, layer: Layer, *, part: bool = False) -> None:
+        self._layer = layer
         self._part = part
         self._directories: set[str] = set()
         self._others: set[str] = set()
@@ -60,16 +62,16 @@ class PlainTree:
 
     def add_file(self, path: str, mode: int) -> None:
         self._check_place(path)
-        if path in _TOPS:
-            raise _beside(path)
+        if path in self._layer.tops:
+            raise self._beside(path)
         if mode not in _MODES:
             raise _mode(path, mode)
         self._others.add(path)
 
     def add_link(self, path: str, target: str) -> None:
         self._check_place(path)
-        if path in _TOPS:
-            raise _beside(path)
+        if path in self._layer.tops:
+            raise self._beside(path)
         try:
             link_member(path, target)
         except PackError as error:
@@ -80,16 +82,18 @@ class PlainTree:
         parts = path.split("/")
         if not _NOWHERE.isdisjoint(parts) or "\0" in path:
             raise NotPlain(f"holds a name that leads out of it, or nowhere: {path!r}", path)
-        if parts[0] not in _TOPS:
-            raise _beside(path)
+        if parts[0] not in self._layer.tops:
+            raise self._beside(path)
         if path in self._others or path in self._directories:
             raise NotPlain(f"holds {_shown(path)} twice", path)
         if len(parts) > 1 and not self._part and path.rpartition("/")[0] not in self._directories:
             raise NotPlain(f"holds {_shown(path)} below something that is no directory", path)
+        if path not in self._layer.reserved and path.startswith(f"{ENVIRONMENT.told}/"):
+            raise NotPlain(f"holds {_shown(path)}, where the server keeps what it knows of the environment", path)
 
-
-def _beside(path: str) -> NotPlain:
-    return NotPlain(f"holds something beside env/, app/ and share/: {_shown(path)}", path)
+    def _beside(self, path: str) -> NotPlain:
+        tops = " and ".join(f"{top}/" for top in sorted(self._layer.tops))
+        return NotPlain(f"holds something beside {tops}: {_shown(path)}", path)
 
 
 def _mode(path: str, mode: int) -> NotPlain:
@@ -102,12 +106,12 @@ def _shown(path: str) -> str:
     return printable(path)
 
 
-def check_written(segments: Iterable[Segment], written: WrittenArchive) -> None:
+def check_written(segments: Iterable[Segment], written: WrittenArchive, layer: Layer) -> None:
     """Raise :class:`PackError` if ``verify`` would refuse the tree that was written of ``segments``.
 
     It has one more segment than these, the list of digests.
     """
-    tree, names = PlainTree(), [segment.name for segment in written.segments]
+    tree, names = PlainTree(layer), [segment.name for segment in written.segments]
     held = [written.tree[start:end] for start, end in itertools.pairwise((0, *written.ends))]
     directories = [[member for member in segment.members if member.is_directory] for segment in segments]
     for name, inside, entries in zip(names, [*directories, []], held, strict=True):
@@ -119,9 +123,9 @@ def check_written(segments: Iterable[Segment], written: WrittenArchive) -> None:
         except NotPlain as problem:
             others = (other for other, before in zip(names, held, strict=True) if _has(before, problem.path))
             raise _wrong(problem.message, dict.fromkeys((*others, name))) from problem
-    listed = digest_list(entry for entry in written.tree if entry.path != DIGESTS)
-    if not any(entry.path == DIGESTS and entry.digest == sha256_of([listed]) for entry in written.tree):
-        raise _wrong(f"holds a {DIGESTS} that does not list its files", names[-1:])
+    listed = digest_list((entry for entry in written.tree if entry.path != layer.digests), layer)
+    if not any(entry.path == layer.digests and entry.digest == sha256_of([listed]) for entry in written.tree):
+        raise _wrong(f"holds a {layer.digests} that does not list its files", names[-1:])
 
 
 def _add(tree: PlainTree, entry: TreeEntry) -> None:

@@ -1,10 +1,7 @@
-"""The relocation table: what has to change in which file when a release does not lie below its default root.
+"""The relocation table: what has to change in which file when an environment does not lie below its default root.
 
-The linker wrote ``<release>/env`` into the payload's files, ``<release>`` being ``/opt/<name>/releases/<version>-<build
-id>``. In text what is replaced is ``<release>`` alone: files beside ``env/`` (``share/``, units, config) name
-``<release>/app`` too, and with the build id in it the path is as unmistakable. In binary files it is ``<release>/env``
-in whole, for only that has room behind it: the linker filled each C string up with NULs to what it was with the
-package's placeholder in it.
+The linker wrote the environment's path into its files; with an id in it, it is unmistakable. In binary files it has
+room behind it: the linker filled each C string up with NULs to what it was with the package's placeholder in it.
 
 :func:`find` looks at one file, :func:`table` writes what ``templates/install/relocate.sh`` reads on the target.
 """
@@ -22,14 +19,13 @@ if TYPE_CHECKING:
     from mmap import mmap
     from typing import TypeAlias
 
-__all__ = ["TABLE_DIR", "CString", "Found", "find", "longest", "table"]
+    from bundler.pack.layers import Layer
+
+__all__ = ["CString", "Found", "find", "longest", "table"]
 
 Content: TypeAlias = "bytes | mmap"
 """A file's bytes; a mapped file costs no memory, however large it is."""
 
-TABLE_DIR = "share/relocation"
-
-_ENV = b"/env"
 _PLAIN = frozenset(b"ABCDEFGHIJKLMNOPQRSTUVWXYZabcdefghijklmnopqrstuvwxyz0123456789._/+,:=%~-")
 
 
@@ -58,9 +54,9 @@ class CString:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A file that carries the release's path. Text has no ``strings``; ``size`` is in bytes.
+    """A file that carries the environment's path. Text has no ``strings``; ``size`` is in bytes.
 
-    ``shebang`` is what its interpreter line has beside the release's path (0: it has none that names it). Kernels read
+    ``shebang`` is what its interpreter line has beside that path (0: it has none that names it). Kernels read
     127 bytes of such a line, 255 from 5.1 on.
     """
 
@@ -71,7 +67,7 @@ class Found:
 
 
 def find(
-    path: str, content: Content, release_dir: str, *, mode: Literal["text", "binary"] | None, placeholder: int = 0
+    path: str, content: Content, baked: str, *, mode: Literal["text", "binary"] | None, placeholder: int = 0
 ) -> Found | None:
     """What relocating the file at ``path`` has to change; None if it is nothing.
 
@@ -80,25 +76,25 @@ def find(
     a file is text if it holds no NUL, and is left alone if it does, as conda-pack leaves it: nobody has said that its
     strings end in NULs. Raises :class:`PackError` if a string has not the room that it must have.
     """
-    release = release_dir.encode()
-    if content.find(release) < 0:
+    environment = baked.encode()
+    if content.find(environment) < 0:
         return None
     if mode == "binary":
-        strings = tuple(_strings(path, content, release + _ENV, placeholder))
+        strings = tuple(_strings(path, content, environment, placeholder))
         return Found(path=path, size=len(content), strings=strings) if strings else None
     if mode is None and content.find(b"\0") >= 0:
         return None
-    return Found(path=path, size=len(content), shebang=_shebang(content, release))
+    return Found(path=path, size=len(content), shebang=_shebang(content, environment))
 
 
 def longest(entries: Iterable[Found]) -> int | None:
-    """How many bytes the release's path may have for all strings to fit; None if there is no limit."""
+    """How many bytes the environment's path may have for all strings to fit; None if there is no limit."""
     limits = [string.longest for entry in entries for string in entry.strings]
-    return min(limits) - len(_ENV) if limits else None
+    return min(limits, default=None)
 
 
-def table(release_dir: str, entries: Iterable[Found]) -> dict[str, bytes]:
-    """The files of the table by their path in the payload.
+def table(baked: str, entries: Iterable[Found], layer: Layer) -> dict[str, bytes]:
+    """The files of the table by their path in the payload; paths in it are below the layer's directory.
 
     ``limits`` has a line each for the path that is baked, the longest that fits (0: any) and the longest interpreter
     line without it (0: none). ``text`` has the text files' paths, each ended by a NUL, for ``xargs -0``. ``binary`` has
@@ -108,13 +104,13 @@ def table(release_dir: str, entries: Iterable[Found]) -> dict[str, bytes]:
     """
     ordered = sorted(entries, key=lambda entry: os.fsencode(entry.path))
     shebang = max((entry.shebang for entry in ordered), default=0)
-    limits = f"baked {release_dir}\nlongest {longest(ordered) or 0}\nshebang {shebang}\n"
+    limits = f"baked {baked}\nlongest {longest(ordered) or 0}\nshebang {shebang}\n"
     files = {
         "limits": limits.encode(),
-        "text": b"".join(os.fsencode(entry.path) + b"\0" for entry in ordered if not entry.strings),
-        "binary": b"".join(_lines(entry) for entry in ordered if entry.strings),
+        "text": b"".join(os.fsencode(layer.below(entry.path)) + b"\0" for entry in ordered if not entry.strings),
+        "binary": b"".join(_lines(entry, layer) for entry in ordered if entry.strings),
     }
-    return {f"{TABLE_DIR}/{name}": content for name, content in files.items()}
+    return {f"{layer.relocation}/{name}": content for name, content in files.items()}
 
 
 def _strings(path: str, content: Content, prefix: bytes, placeholder: int) -> Iterator[CString]:
@@ -136,14 +132,14 @@ def _strings(path: str, content: Content, prefix: bytes, placeholder: int) -> It
         start = content.find(prefix, end)
 
 
-def _shebang(content: Content, release: bytes) -> int:
+def _shebang(content: Content, environment: bytes) -> int:
     end = content.find(b"\n")
     line = content[: end if end >= 0 else len(content)] if content[:2] == b"#!" else b""
-    return len(line) - len(release) if release in line else 0
+    return len(line) - len(environment) if environment in line else 0
 
 
-def _lines(entry: Found) -> bytes:
-    lines = [f"file {entry.size} {_encoded(os.fsencode(entry.path))}"]
+def _lines(entry: Found, layer: Layer) -> bytes:
+    lines = [f"file {entry.size} {_encoded(os.fsencode(layer.below(entry.path)))}"]
     for string in entry.strings:
         rest, text = sum(map(len, string.parts)), "@".join(map(_encoded, string.parts))
         lines.append(f"string {string.offset} {string.room} {rest} {string.count} {text}")

@@ -131,9 +131,9 @@ def diff(old_path: Path, new_path: Path) -> Difference:
         texts=_texts(old, new),
         sizes=(
             ("bundle", old.size, new.size),
-            ("packed", before.payload.size, after.payload.size),
-            ("unpacked", before.payload.unpacked_size, after.payload.unpacked_size),
-            ("files", before.payload.files, after.payload.files),
+            ("packed", before.packed_size, after.packed_size),
+            ("unpacked", before.unpacked_size, after.unpacked_size),
+            ("files", before.file_count, after.file_count),
         ),
         same_tree=before.tree_digest == after.tree_digest,
     )
@@ -155,8 +155,8 @@ def _options(manifest: Manifest, other: Manifest) -> dict[str, str]:
         "description": manifest.description,
         "platform": manifest.platform,
         "root": manifest.root,
-        "bytecode": manifest.payload.bytecode,
-        "compression": manifest.payload.codec,
+        "bytecode": manifest.environment.bytecode,
+        "compression": manifest.environment.codec,
         "decompressor": str(manifest.decompressor or ""),
         "glibc": manifest.requires.glibc,
         "kernel": manifest.requires.linux,

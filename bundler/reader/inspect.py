@@ -69,7 +69,9 @@ class Inspection:
         """For ``--json``: the manifest, less what only a program that unpacks needs, and what was seen beside it."""
         manifest = self.manifest
         packed = manifest.packed()
-        said = manifest.model_dump(mode="json", by_alias=True, exclude={"packages": True, "payload": {"segments"}})
+        said = manifest.model_dump(
+            mode="json", by_alias=True, exclude={"packages": True, "layers": {"__all__": {"segments"}}}
+        )
         packages = [
             package.model_dump(mode="json") | {"channel": package.channel, "packed": packed.get(package.key, 0)}
             for package in manifest.packages
@@ -97,14 +99,14 @@ class Inspection:
         }
 
     def _summary(self) -> list[tuple[str, str]]:
-        manifest, payload = self.manifest, self.manifest.payload
-        compiled = payload.bytecode or "unknown"
+        manifest, layer = self.manifest, self.manifest.environment
+        compiled = layer.bytecode or "unknown"
         return [
             ("bundle", f"{self.bundle} ({self.form}, {size(self.size)})"),
             ("release", f"{manifest.release}, made by {manifest.made_by}"),
             ("root", f"{manifest.root}; {manifest.release_dir}"),
-            ("size", f"{size(payload.size)} packed ({payload.codec}), {size(payload.unpacked_size)} unpacked"),
-            ("", f"{counted(payload.files, 'file or link', 'files and links')}, bytecode: {compiled}"),
+            ("size", f"{size(manifest.packed_size)} packed ({layer.codec}), {size(manifest.unpacked_size)} unpacked"),
+            ("", f"{counted(manifest.file_count, 'file or link', 'files and links')}, bytecode: {compiled}"),
             ("needs", ", ".join(manifest.requires.lines())),
             ("", f"sh, {', '.join(self._tools())}, and coreutils, grep and sed, or busybox"),
             *([("brings", self._brings())] if manifest.decompressor else []),
@@ -112,10 +114,10 @@ class Inspection:
         ]
 
     def _tools(self) -> tuple[str, ...]:
-        return ("tar", *(("gzip",) if self.manifest.decompressor else _TOOLS[self.manifest.payload.codec]))
+        return ("tar", *(("gzip",) if self.manifest.decompressor else _TOOLS[self.manifest.environment.codec]))
 
     def _brings(self) -> str:
-        codec, brought = self.manifest.payload.codec, self.manifest.decompressor
+        codec, brought = self.manifest.environment.codec, self.manifest.decompressor
         return printable(f"{brought.program if brought else ''}, for a server without {codec}: {brought}")
 
     def _libraries(self) -> list[tuple[str, str, str]]:
@@ -232,7 +234,7 @@ class Inspection:
         return rows
 
     def _largest(self) -> list[tuple[str, str]]:
-        return [(file.path, size(file.size)) for file in self.manifest.payload.largest[:_LARGEST]]
+        return [(file.path, size(file.size)) for file in self.manifest.largest(_LARGEST)]
 
 
 def inspect(path: Path) -> Inspection:

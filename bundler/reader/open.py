@@ -23,12 +23,14 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
+    from bundler.bundle.entries import LayerEntry
+
 __all__ = ["OpenBundle", "Piece", "open_bundle", "translated"]
 
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20
 _SMALL = 64 << 20
-"""No file of a bundle but the payload has more bytes."""
+"""No file of a bundle but its payloads has more bytes."""
 _HEAD = 1 << 16
 _PAGE = 4096
 """Of which a ``.run`` has some before its tar."""
@@ -105,10 +107,9 @@ class OpenBundle:
         """The bytes that it takes: the file's, or those of all its files."""
         return sum(piece.size for piece in self.pieces.values()) if self.form == "dir" else self.path.stat().st_size
 
-    @property
-    def payload(self) -> Piece:
+    def payload(self, layer: LayerEntry) -> Piece:
         """Raises :class:`VerificationError` if it is missing."""
-        return self.piece(self.manifest.payload.path)
+        return self.piece(layer.path)
 
     def piece(self, name: str) -> Piece:
         """Where a file lies. Raises :class:`VerificationError` if it is missing."""

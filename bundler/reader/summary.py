@@ -19,11 +19,11 @@ __all__ = ["summary"]
 def summary(bundle: Bundle) -> list[str]:
     """Lines for people; what is in it is read from the bundle itself."""
     found = inspect(bundle.path)
-    manifest, payload = found.manifest, found.manifest.payload
-    files = counted(payload.files, "file or link", "files and links")
+    manifest = found.manifest
+    files = counted(manifest.file_count, "file or link", "files and links")
     packages = counted(len(manifest.packages), "package")
     rows = [
-        ("contains", f"{packages}; {files}, {size(payload.unpacked_size)} unpacked"),
+        ("contains", f"{packages}; {files}, {size(manifest.unpacked_size)} unpacked"),
         ("services", ", ".join(service.unit.removesuffix(".service") for service in manifest.services)),
     ]
     if runs_here(bundle.identity.platform):

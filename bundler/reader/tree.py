@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from bundler.bundle.index import COPY_AGAIN
 from bundler.errors import VerificationError
-from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry
+from bundler.pack.members import LINK_MODE, TreeEntry
 from bundler.pack.plain import NotPlain, PlainTree
 from bundler.printable import printable
 from bundler.reader.frames import unpacked
@@ -25,6 +25,7 @@ from bundler.tar.write import DIRECTORY, END, LINK, tar_padding
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
+    from bundler.bundle.entries import LayerEntry
     from bundler.reader.open import OpenBundle
     from bundler.tar.read import TarMember
 
@@ -36,10 +37,10 @@ _BUILT_WRONG = "This bundle was not built as it should be: do not install it."
 class Tree:
     """The files and links of a payload as they are read, sorted at the end; ``digests`` is that file's content."""
 
-    def __init__(self, bundle: OpenBundle, *, part: bool = False) -> None:
-        self._payload = bundle.manifest.payload
+    def __init__(self, bundle: OpenBundle, payload: LayerEntry, *, part: bool = False) -> None:
+        self._payload = payload
         self._where = f"{bundle.path}: {self._payload.path}"
-        self._plain = PlainTree(part=part)
+        self._plain = PlainTree(payload.layer, part=part)
         self._entries: dict[str, TreeEntry] = {}
         self._room = self._payload.unpacked_size
         self._mtime: int | None = None
@@ -85,9 +86,9 @@ class Tree:
         digest, kept = hashlib.sha256(), []
         for chunk in stream.content():
             digest.update(chunk)
-            if member.path == DIGESTS:
+            if member.path == self._payload.layer.digests:
                 kept.append(chunk)
-        if member.path == DIGESTS:
+        if member.path == self._payload.layer.digests:
             self.digests = b"".join(kept)
         return TreeEntry(path=member.path, mode=member.mode, digest=digest.hexdigest(), size=member.size)
 
@@ -106,25 +107,25 @@ class Tree:
             raise VerificationError(f"cannot be unpacked: {error}", where=self._where, remedy=COPY_AGAIN) from error
 
 
-def read_tree(bundle: OpenBundle) -> Tree:
-    """The tree of a bundle's whole payload, whose segments are all of it, one behind the other."""
-    tree = Tree(bundle)
-    segments = bundle.manifest.payload.segments
+def read_tree(bundle: OpenBundle, layer: LayerEntry) -> Tree:
+    """The tree of a whole payload, whose segments are all of it, one behind the other."""
+    tree, payload = Tree(bundle, layer), bundle.payload(layer)
+    segments = layer.segments
     for number, segment in enumerate(segments, 1):
-        with bundle.payload.open(segment.offset, segment.length) as source:
+        with payload.open(segment.offset, segment.length) as source:
             tree.fill(source, last=number == len(segments))
     return tree
 
 
 def app_tree(bundle: OpenBundle) -> tuple[TreeEntry, ...]:
     """The user's own files: no more of the payload is read than their segment, whose digest is compared."""
-    segment = bundle.manifest.app_segment()
+    layer, segment = bundle.manifest.app, bundle.manifest.app_segment()
     if segment is None or segment.length == 0:
         return ()
-    if bundle.payload.sha256(segment.offset, segment.length) != segment.sha256:
-        where = f"{bundle.path}: {bundle.manifest.payload.path}"
+    if bundle.payload(layer).sha256(segment.offset, segment.length) != segment.sha256:
+        where = f"{bundle.path}: {layer.path}"
         raise VerificationError("app/ in it is not what was built", where=where, remedy=COPY_AGAIN)
-    tree = Tree(bundle, part=True)
-    with bundle.payload.open(segment.offset, segment.length) as source:
+    tree = Tree(bundle, layer, part=True)
+    with bundle.payload(layer).open(segment.offset, segment.length) as source:
         tree.fill(source)
     return tree.entries

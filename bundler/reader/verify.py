@@ -23,7 +23,7 @@ from bundler.digests import file_sha256
 from bundler.errors import VerificationError
 from bundler.installer.render import carries, carries_its_digest
 from bundler.pack.listing import unpacked_sha256
-from bundler.pack.members import DIGESTS, digest_list, tree_digest
+from bundler.pack.members import digest_list, tree_digest
 from bundler.printable import counted, printable
 from bundler.reader.open import Piece, open_bundle, translated
 from bundler.reader.rendered import differing_programs, is_our_version
@@ -37,13 +37,15 @@ if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Sequence
     from pathlib import Path
 
-    from bundler.bundle.entries import PartEntry
+    from bundler.bundle.entries import LayerEntry, PartEntry
+    from bundler.pack.members import TreeEntry
     from bundler.progress import Progress
     from bundler.reader.open import OpenBundle
     from bundler.reader.tree import Tree
 
 __all__ = ["Check", "Verification", "verify"]
 
+_PAYLOAD = re.compile(r"(environment|app|payload)\.tar")
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
 
@@ -108,9 +110,9 @@ def verify(path: Path, progress: Progress) -> Verification:
         checks += [_check_sums(bundle, digests), _check_installer(bundle, digests)]
         checks += _check_programs(bundle, digests)
         checks.append(_check_units(bundle))
-        checks.append(_check_payload(bundle, digests))
-        progress.step(f"Reading {manifest.payload.path}")
-        checks.append(_check_tree(bundle, read_tree(bundle)))
+        _refuse_further(bundle)
+        checks += [_check_payload(bundle, layer, digests) for layer in manifest.layers]
+        checks.append(_check_tree(bundle, [*_entries(bundle, progress)]))
     return Verification(
         bundle=str(path),
         form=bundle.form,
@@ -144,37 +146,50 @@ def _check_outside(bundle: OpenBundle) -> Check:
     return Check(name=sidecar.name, detail=f"sha256 {digest}")
 
 
+def _entries(bundle: OpenBundle, progress: Progress) -> Iterator[TreeEntry]:
+    for layer in bundle.manifest.layers:
+        progress.step(f"Reading {layer.path}")
+        tree = read_tree(bundle, layer)
+        _check_layer(bundle, layer, tree)
+        yield from tree.entries
+
+
 def _check_form(bundle: OpenBundle) -> None:
     """Every byte between the files' contents, against what our own writer makes of the same files."""
     remedy = "Put its .sha256 file beside it, or unpack it (tar -xf; sh FILE --extract DIR) and verify the directory."
     with bundle.path.open("rb") as file:
         head = file.read(bundle.tar)
-        stream, entry, end = TarStream(file, seekable=True), (0, 0), 0
+        stream, end = TarStream(file, seekable=True), 0
+        first, payloads = 0, []
         mtime: int | None = None
         for member in stream:
             program = member.kind == DIRECTORY or member.path.endswith((f"/{INSTALL}", f"/{MANAGE}"))
             mtime = member.mtime if mtime is None else mtime
             if not member.is_as_written(0o755 if program else 0o644, mtime):
                 _refuse([f"the header of {member.path} is not as it was written"], bundle, remedy=remedy)
-            entry = (stream.offset - len(member.header), stream.offset)
+            name = member.path.removeprefix(f"{bundle.top}/")
+            if name in bundle.manifest.payloads:
+                first = first or stream.offset - len(member.header)
+                payloads.append((name, stream.offset, member.size))
             end = stream.offset + member.size + len(tar_padding(member.size)) + len(END)
         if stream.offset != end:
             _refuse([f"has {counted(stream.offset - end, 'byte')} behind its end"], bundle, remedy=remedy)
     if bundle.form == "run":
-        _check_starter(bundle, head, entry=entry, tar_size=end)
+        _check_starter(bundle, head, first=first, payloads=tuple(payloads), tar_size=end)
 
 
-def _check_starter(bundle: OpenBundle, head: bytes, *, entry: tuple[int, int], tar_size: int) -> None:
-    """The script at the head of a ``.run``; ``entry`` is where in the tar the payload's header and content begin."""
+def _check_starter(
+    bundle: OpenBundle, head: bytes, *, first: int, payloads: tuple[tuple[str, int, int], ...], tar_size: int
+) -> None:
+    """The script at the head of a ``.run``; in its tar ``first`` is where the payloads begin, each with its header."""
     from bundler.installer.render import RunScript, render_run
 
     ours = render_run(
         RunScript(
             bundle=bundle.top,
-            head=entry[0],
-            head_sha256=Piece(file=bundle.path, offset=bundle.tar, size=entry[0]).sha256(),
-            payload=entry[1],
-            payload_size=bundle.payload.size,
+            head=first,
+            head_sha256=Piece(file=bundle.path, offset=bundle.tar, size=first).sha256(),
+            payloads=payloads,
             tar_size=tar_size,
         )
     )
@@ -251,16 +266,19 @@ def _not_compared(bundle: OpenBundle) -> tuple[str, ...]:
     """What nothing but the bundle's own digests speaks for: the project's own, and what the manifest says of it."""
     programs = () if is_our_version(bundle.manifest) else (INSTALL, MANAGE)
     project = {f"{path.partition('/')[0]}/" if "/" in path else path for path in bundle.pieces}
-    return (*programs, *sorted(project - {INSTALL, MANAGE, SUMS, bundle.manifest.payload.path}))
+    return (*programs, *sorted(project - {INSTALL, MANAGE, SUMS, *bundle.manifest.payloads}))
 
 
-def _check_payload(bundle: OpenBundle, digests: dict[str, str]) -> Check:
-    """The payload's bytes, as a whole and by segment, against the manifest."""
-    said = bundle.manifest.payload
-    problems = []
-    others = [name for name in bundle.pieces if name.startswith("payload.") and name != said.path]
-    problems += [f"{name} is a second payload" for name in others]
-    if (bundle.payload.size, digests[said.path]) != (said.size, said.sha256):
+def _refuse_further(bundle: OpenBundle) -> None:
+    """Payloads that the manifest does not name."""
+    further = [name for name in bundle.pieces if _PAYLOAD.match(name) and name not in bundle.manifest.payloads]
+    _refuse([f"{name} is one payload too many" for name in further], bundle)
+
+
+def _check_payload(bundle: OpenBundle, said: LayerEntry, digests: dict[str, str]) -> Check:
+    """A payload's bytes, as a whole and by segment, against the manifest."""
+    payload, problems = bundle.payload(said), []
+    if (payload.size, digests[said.path]) != (said.size, said.sha256):
         problems.append("is not the one that manifest.json names")
     runs: dict[str, list[tuple[str, PartEntry]]] = {"segments": [(f"segment {one.name}", one) for one in said.segments]}
     if said.parts:
@@ -272,7 +290,7 @@ def _check_payload(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     problems += [gap for what, run in runs.items() for gap in _gaps(what, run, said.size)]
     _refuse(problems, bundle, inside=said.path)
     for name, one in itertools.chain(*runs.values()):
-        if bundle.payload.sha256(one.offset, one.length) != one.sha256:
+        if payload.sha256(one.offset, one.length) != one.sha256:
             problems.append(f"{name} is not the one that manifest.json names")
     _refuse(problems, bundle, inside=said.path)
     return Check(
@@ -292,20 +310,27 @@ def _gaps(what: str, run: Iterable[tuple[str, PartEntry]], size: int) -> Iterato
         yield f"its {what} are not all of it"
 
 
-def _check_tree(bundle: OpenBundle, tree: Tree) -> Check:
-    """What the payload unpacks to, against the manifest and the list that it brings."""
-    manifest, entries, problems = bundle.manifest, tree.entries, []
-    if tree_digest(entries) != manifest.tree_digest:
+def _check_layer(bundle: OpenBundle, said: LayerEntry, tree: Tree) -> None:
+    """What a payload unpacks to, against the manifest and the list that it brings."""
+    layer, entries, problems = said.layer, tree.entries, []
+    if said.tree_digest and tree_digest(entries) != said.tree_digest:
         problems.append("unpacks to another tree than manifest.json says")
-    if (len(entries), sum(entry.size for entry in entries)) != (manifest.payload.files, manifest.payload.unpacked_size):
+    if (len(entries), sum(entry.size for entry in entries)) != (said.files, said.unpacked_size):
         problems.append("unpacks to another number of files or bytes than manifest.json says")
     if tree.digests is None:
-        problems.append(f"{DIGESTS} is not in it")
-    elif tree.digests != digest_list(entry for entry in entries if entry.path != DIGESTS):
-        problems.append(f"{DIGESTS} in it does not list its files")
-    elif unpacked_sha256(entries, tree.directories) != manifest.payload.unpacked_sha256:
+        problems.append(f"{layer.digests} is not in it")
+    elif tree.digests != digest_list((entry for entry in entries if entry.path != layer.digests), layer):
+        problems.append(f"{layer.digests} in it does not list its files")
+    elif unpacked_sha256(entries, tree.directories, layer) != said.unpacked_sha256:
         problems.append("unpacks to other directories, modes or sizes than manifest.json says")
-    _refuse(problems, bundle, inside=manifest.payload.path)
-    return Check(
-        name="tree", detail=f"{counted(len(entries), 'file or link', 'files and links')}, sha256 {manifest.tree_digest}"
-    )
+    _refuse(problems, bundle, inside=said.path)
+
+
+def _check_tree(bundle: OpenBundle, entries: Sequence[TreeEntry]) -> Check:
+    """What all payloads together unpack to."""
+    said = bundle.manifest.tree_digest
+    if tree_digest(entries) != said:
+        _refuse(
+            ["unpacks to another tree than manifest.json says"], bundle, inside=" and ".join(bundle.manifest.payloads)
+        )
+    return Check(name="tree", detail=f"{counted(len(entries), 'file or link', 'files and links')}, sha256 {said}")

@@ -93,7 +93,7 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
     system = str(options.rootfs or f"Debian {options.suite}")
     progress.step(f"Booting {system} without a network")
     began = time.monotonic()
-    with Machine(root, disk=disk_for(opened.size, manifest.payload.unpacked_size), own_users=True) as machine:
+    with Machine(root, disk=disk_for(opened.size, manifest.unpacked_size), own_users=True) as machine:
         boot_seconds = time.monotonic() - began
         progress.step(f"Installing {bundle.name}")
         install = _install(machine, _bring(machine, opened), options)

@@ -152,7 +152,7 @@ def watch_confinement() -> tuple[tuple[str, str], ...]:
 
 INSTALLER = _of_root("install.sh", "it writes root's files and speaks to systemd as root")
 """What is different for the units that run ``manage`` at boot, first-boot and recover. Rights that depend on the
-machine are added where the units are written (templates/install/confined.sh)."""
+machine are added where the units are written (templates/lib/confinement.sh)."""
 
 
 _MAKES_DEVICES = "it makes the GPU's device files and loads the driver's modules"

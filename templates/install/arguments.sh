@@ -42,15 +42,11 @@ version() {
     printf '%s\n' "$DESCRIPTION"
 }
 
-misuse() { # SENTENCE
-    die 2 "$1" "See: sh install.sh --help"
-}
-
 # --help and --version answer only after the self-check: a damaged script then cannot pass for a good one.
 parse_arguments() {
-    if [ "${1-}" = --run ] && [ $# -ge 4 ]; then # said by the one-file bundle, which is the caller
-        take_run "$2" "$3" "$4"
-        shift 4
+    if [ "${1-}" = --run ] && [ $# -ge 8 ]; then # said by the one-file bundle, which is the caller
+        take_run "$2" "$3" "$4" "$5" "$6" "$7" "$8"
+        shift 8
     fi
     while [ $# -gt 0 ]; do
         case $1 in

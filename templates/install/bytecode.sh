@@ -2,30 +2,44 @@
 # --- bytecode --------------------------------------------------------------------------------------------
 # What could not be compiled where the bundle was built: sources that carry the prefix, or all of them. The
 # environment's own Python does it, verified by now, without site-packages, .pth files or the environment. Yet a package
-# may have brought what it imports: nobody runs it (nobody.sh), it writes into a directory beside the release, and of
+# may have brought what it imports: nobody runs it (nobody.sh), it writes into a directory beside the stage, and of
 # what is there plain files that were asked for are taken.
 
 BYTECODE= # where it writes
 BYTECODE_SECONDS=7200
 
-compile_bytecode() {
-    [ -s "$STAGE/share/bytecode" ] || return 0
-    say "compiling $(wc -l <"$STAGE/share/bytecode") modules"
+compile_bytecode() { # PYTHON: a path, or one below the stage
+    bytecode_list=$STAGE_TOLD/bytecode
+    [ -s "$STAGE/$bytecode_list" ] || return 0
+    say "compiling $(wc -l <"$STAGE/$bytecode_list") modules"
     BYTECODE=${STAGE%.partial}.bytecode.partial
     mkdir -m 0700 "$BYTECODE" || die 12 "cannot make the directory $BYTECODE"
     if ! prepare_nobody "$STAGE" "$BYTECODE"; then
         warn "not every module was compiled: $NOBODY_WHY"
     else
         NOBODY_BLOCKS=unlimited
+        case $1 in
+            /*) bytecode_python=$1 ;;
+            *) bytecode_python=$(seen_by_nobody in)/$1 ;;
+        esac
         # compileall fails when one source is for another Python; what it could compile is there.
         ask_nobody "$BYTECODE_SECONDS" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$NOBODY_HOME" PYTHONNOUSERSITE=1 \
-            "$(seen_by_nobody in)/env/bin/python" -I -S -B -X pycache_prefix="$(seen_by_nobody out)" \
-            -m compileall -q -f --invalidation-mode unchecked-hash -i share/bytecode >"$WORK/compileall" 2>&1 ||
+            "$bytecode_python" -I -S -B -X pycache_prefix="$(seen_by_nobody out)" \
+            -m compileall -q -f --invalidation-mode unchecked-hash -i "$bytecode_list" >"$WORK/compileall" 2>&1 ||
             warn "not every module was compiled: $(head_of "$WORK/compileall")"
         take_bytecode "$BYTECODE$(bytecode_place)"
         dismiss_nobody
     fi
     rm -rf "$BYTECODE" || die 12 "cannot remove $BYTECODE"
+}
+
+# What it sees of a directory that prepare_nobody was given.
+seen_by_nobody() { # in|out
+    case $NOBODY_ROOMED,$1 in
+        yes,*) printf '%s\n' "$NOBODY_DIR/$1" ;;
+        *,in) printf '%s\n' "$NOBODY_IN" ;;
+        *,out) printf '%s\n' "$NOBODY_OUT" ;;
+    esac
 }
 
 bytecode_place() { # below it: Python puts what it makes where the source's own path leads to
@@ -48,7 +62,7 @@ take_bytecode() { # DIR
         die 12 "cannot change what is in $BYTECODE"
     fi
     (cd "$1" && find . -type f) | sed -e 's|^\./||' -e 's|\.[^./]*\.pyc$|.py|' | sort -u >"$WORK/compiled"
-    sort -u "$STAGE/share/bytecode" >"$WORK/asked"
+    sort -u "$STAGE/$bytecode_list" >"$WORK/asked"
     if [ -n "$(sort "$WORK/compiled" "$WORK/asked" "$WORK/asked" | uniq -u | sed -n 1p)" ]; then
         refuse_bytecode "what was not asked for"
         return 0

@@ -118,6 +118,16 @@ check_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
     done
 }
 
+# Sets URL_FILES, as a unit's file names them; what is below OLD is below NEW yet.
+unit_environment() { # UNITS-DIR UNIT OLD NEW
+    URL_FILES=$(as_instance "$2" <"$1/$(file_of "$2")" | sed -n 's/^EnvironmentFile=-\{0,1\}//p' | while IFS= read -r unit_file; do
+        case $3,$unit_file in
+            ?*,"$3"/*) printf '%s%s\n' "$4" "${unit_file#"$3"}" ;;
+            *) printf '%s%s\n' "$IMAGE" "$unit_file" ;;
+        esac
+    done)
+}
+
 # Another bundle's port is taken whether it runs just now or not: it will, at the next boot.
 check_port_of_others() {
     for other in $(other_records); do

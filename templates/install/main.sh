@@ -28,7 +28,7 @@ look() {
     preflight
     check_given_secrets
     verify_bundle
-    verify_payload
+    verify_payloads
 }
 
 check() {
@@ -38,16 +38,16 @@ check() {
 
 install() {
     require_root
-    catch_signals
+    catch_signals undo drop_run
     take_lock
     choose_root
     preflight
     check_given_secrets
     verify_bundle
-    recover
+    recover_rotation
     ! is_pending || say "an earlier run did not come to its end; going on from there"
     if is_installed; then
-        verify_payload
+        verify_payloads
         add_missing_secrets
         say "is installed already; nothing is changed"
         return 0
@@ -58,9 +58,9 @@ install() {
         install | rollback) install_from=$(transaction_value from) ;; # "current" may be ahead of what was finished
     esac
     if [ -n "$install_from" ]; then
-        change_over install upgraded
+        change_over install upgraded finish_image
     else
-        change_over install installed
+        change_over install installed finish_image
     fi
     prune
     [ -z "$BARE" ] || [ -z "$FROM" ] || warn "what runs is still $FROM" "Restart the services."
@@ -73,7 +73,7 @@ install() {
 choose_root() {
     set_places
     check_image
-    choose_account
+    choose_account "$ACCOUNT"
     chosen_now=$(owned root | tail -n 1)
     [ -d "$IMAGE$chosen_now" ] || chosen_now= # uninstalled
     if [ -n "$PREFIX" ] && [ -n "$chosen_now" ] && [ "$PREFIX" != "$chosen_now" ]; then
@@ -84,7 +84,6 @@ choose_root() {
     set_bare
     PLACE=${PREFIX:-${chosen_now:-$BAKED_ROOT}}
     ROOT=$IMAGE$PLACE
-    STAGE=$ROOT/releases/$STAGE_NAME
 }
 
 is_installed() {
@@ -93,11 +92,30 @@ is_installed() {
     units_are_installed && manage_is_installed && is_intact "$RELEASE"
 }
 
+units_are_installed() {
+    units_differ=
+    each_unit_of "$RELEASE" compare_unit
+    [ -z "$units_differ" ]
+}
+
+compare_unit() { # UNIT
+    [ -n "$UNIT_DIR" ] || return 0
+    compare_file=$(file_of "$1")
+    cmp -s "$ROOT/releases/$RELEASE/units/$compare_file" "$UNIT_DIR/$compare_file" || units_differ=yes
+}
+
 # The build id is over all inputs: two trees with one id are a mistake, or somebody's trick.
 check_same_release() {
     same_record=$(release_record "$RELEASE")
     [ -z "$same_record" ] || [ "${same_record% *}" = "$TREE_DIGEST" ] ||
         die 11 "$RELEASE is installed with other content than this bundle's" \
+            "One of the two is not what it says. Compare the bundles; to take this one, uninstall the other first."
+}
+
+check_same_environment() {
+    same_record=$(environment_record "$ENVIRONMENT")
+    [ -z "$same_record" ] || [ "${same_record% *}" = "$LAYER_DIGEST" ] ||
+        die 11 "the environment $ENVIRONMENT is installed with other content than this bundle's" \
             "One of the two is not what it says. Compare the bundles; to take this one, uninstall the other first."
 }
 
@@ -115,7 +133,7 @@ put_release() {
     else
         check_same_release
         if is_intact "$RELEASE"; then
-            verify_payload
+            verify_payloads
         else
             say "the release on disk is damaged; it is put there again"
             stage_release
@@ -124,14 +142,6 @@ put_release() {
     install_secrets
     install_config
     [ -n "$IMAGE" ] || install_user
-}
-
-install_manage() {
-    manage_is_installed || put "$ROOT/manage" 0755 <"$MANAGE"
-}
-
-manage_is_installed() {
-    cmp -s "$MANAGE" "$ROOT/manage"
 }
 
 tell() {

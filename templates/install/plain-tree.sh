@@ -11,10 +11,10 @@ not_plain() { # WHAT [EXAMPLE]
 refuse_special_files() {
     for top in "$STAGE"/* "$STAGE"/.[!.]* "$STAGE"/..?*; do
         [ -e "$top" ] || [ -L "$top" ] || continue
-        case ${top##*/} in
-            env | app | share) is_directory "$top" && continue ;;
+        case $LAYER/${top##*/} in
+            environment/env | app/app | app/share) is_directory "$top" && continue ;;
         esac
-        not_plain "something beside env/, app/ and share/" "${top##*/}"
+        not_plain "something that does not belong into the $LAYER" "${top##*/}"
     done
     # One walk as long as all is well; only a refusal looks for the reason.
     special=$(find "$STAGE" ! -type d ! -type f ! -type l -o ! -type d -links +1 -o ! -user 0 -o ! -type l \
@@ -39,11 +39,11 @@ refuse_if() { # WHAT FIND-EXPRESSION...
 # one ".." in front; busybox find cannot, and each link is looked at.
 refuse_stray_links() {
     set -- -type l
-    if find "$STAGE" -prune -lname x >/dev/null 2>&1; then
+    if find "$STAGED" -prune -lname x >/dev/null 2>&1; then
         set -- -type l \( -lname '/*' -o -lname '*..*' \) \
-            ! \( -path "$STAGE/*/*/*" -lname '../*' ! -lname '../*..*' \)
+            ! \( -path "$STAGED/*/*" -lname '../*' ! -lname '../*..*' \)
     fi
-    stray=$(find "$STAGE" "$@" -exec sh -c '
+    stray=$(find "$STAGED" "$@" -exec sh -c '
         stage=$1 final=$2
         shift 2
         for link; do
@@ -78,6 +78,6 @@ refuse_stray_links() {
             esac
             printf "%s -> %s\n" "${link#"$stage"/}" "$target"
         done
-    ' sh "$STAGE" "$PLACE/releases/$RELEASE" {} +) || die 12 "find failed below $STAGE"
+    ' sh "$STAGED" "$PLACE${STAGE_GOAL#"$ROOT"}" {} +) || die 12 "find failed below $STAGED"
     [ -z "$stray" ] || not_plain "a link that leaves it" "$(printf '%s\n' "$stray" | sed -n 1p | tr -cd '\040-\176')"
 }

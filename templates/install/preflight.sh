@@ -76,9 +76,10 @@ check_root() {
         problem "$ROOT is a symbolic link" "Remove it, or put a real directory there."
     elif [ -e "$ROOT" ] && ! owns "root $ROOT" && ! is_bare "$ROOT"; then
         problem "$ROOT exists and $(whose "root $ROOT")" "Move it away; it is left alone."
-    elif [ -L "$ROOT/releases" ]; then
-        problem "$ROOT/releases is a symbolic link" "Put a real directory there."
     fi
+    for root_dir in "$ROOT/releases" "$ROOT/envs"; do
+        [ ! -L "$root_dir" ] || [ -L "$ROOT" ] || problem "$root_dir is a symbolic link" "Put a real directory there."
+    done
     root_near=$(nearest "${ROOT%/*}")
     check_parents "$root_near"
     [ -w "$root_near" ] || problem "$root_near cannot be written" "Mount it writable."
@@ -88,9 +89,9 @@ check_root() {
 }
 
 check_length_of_root() {
-    root_release=$PLACE/releases/$RELEASE
-    [ "$LONGEST_RELEASE" -eq 0 ] || [ "${#root_release}" -le "$LONGEST_RELEASE" ] ||
-        problem "the path $PLACE is too long for this bundle: its programs have room for $((LONGEST_RELEASE - ${#root_release} + ${#PLACE})) bytes" \
+    root_environment=$PLACE/envs/$ENVIRONMENT
+    [ "$LONGEST_ENVIRONMENT" -eq 0 ] || [ "${#root_environment}" -le "$LONGEST_ENVIRONMENT" ] ||
+        problem "the path $PLACE is too long for this bundle: its programs have room for $((LONGEST_ENVIRONMENT - ${#root_environment} + ${#PLACE})) bytes" \
             "Choose a shorter one."
 }
 
@@ -215,15 +216,28 @@ check_client() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
 check_space() {
     space_near=$(nearest "$ROOT")
     space_kib=$(free_of k "$space_near")
-    space_need=$((PAYLOAD_KIB + PAYLOAD_KIB / 10))
+    space_need=0
+    space_files=0
+    for space_layer in environment app; do
+        use_layer "$space_layer"
+        if [ "$LAYER" = app ] || ! is_environment "$ENVIRONMENT"; then
+            space_need=$((space_need + PAYLOAD_KIB + PAYLOAD_KIB / 10))
+            space_files=$((space_files + PAYLOAD_FILES + PAYLOAD_FILES / 10))
+        fi
+    done
     ! needs_decompressor || space_need=$((space_need + DECOMPRESSOR_KIB))
     [ -z "$space_kib" ] || [ "$space_kib" -ge "$space_need" ] ||
         problem "$space_near has $((space_kib / 1024)) MiB free; $((space_need / 1024 + 1)) MiB are needed" \
             "Make room on that filesystem."
     space_inodes=$(free_of i "$space_near")
-    space_need=$((PAYLOAD_FILES + PAYLOAD_FILES / 10))
+    space_need=$space_files
     # Filesystems without a fixed number of inodes say 0 of 0.
     [ "${space_inodes:-0}" -eq 0 ] || [ "$space_inodes" -ge "$space_need" ] ||
         problem "$space_near has $space_inodes inodes free; $space_need are needed" \
             "Remove files there, or make the filesystem with more inodes."
+}
+
+free_of() { # k|i DIR: free KiB, or free inodes; nothing where the filesystem does not count them
+    df "-P$1" "$2" 2>/dev/null |
+        sed -n '$s/^.*[[:space:]]\([0-9]\{1,\}\)[[:space:]]\{1,\}[0-9]\{1,\}%[[:space:]]\{1,\}\/.*$/\1/p'
 }

@@ -17,17 +17,36 @@ prune() {
         esac
         if [ "$prune_kept" -lt "$KEEP" ]; then
             prune_kept=$((prune_kept + 1))
-        elif [ -n "$(release_record "$prune_release")" ] && ! is_in_use "$prune_release"; then
+        elif [ -n "$(release_record "$prune_release")" ] && ! is_used "$prune_release"; then
             say "removing the old release $prune_release"
             (remove_release "$prune_release") || continue
             unclaim "release $prune_release"
         fi
     done
+    prune_environments
 }
 
-is_in_use() { # RELEASE: a program, a library, an open file or a working directory of a process is there
-    use_path=$(seen "$ROOT/releases/$1")
-    grep -qF "$use_path/" /proc/[0-9]*/maps 2>/dev/null && return 0
-    use_path=$(pattern "$use_path")
-    links_in /proc/[0-9]*/exe /proc/[0-9]*/cwd /proc/[0-9]*/fd | grep -q -e " -> $use_path\$" -e " -> $use_path/"
+# A process of the environment may be one of any release that has it. If the current one has it, too, it is taken for
+# that; who has its release in its command line or environment is told from it.
+is_used() { # RELEASE
+    ! is_in_use "$1" || return 0
+    used_environment=$(environment_of "$1")
+    [ -n "$used_environment" ] && [ "$used_environment" != "$(environment_of "$prune_current")" ] &&
+        has_users "$ROOT/envs/$used_environment"
+}
+
+prune_environments() {
+    for prune_environment in $(owned environment | sed 's/ .*//'); do
+        ! is_needed "$prune_environment" && ! has_users "$ROOT/envs/$prune_environment" || continue
+        [ ! -e "$ROOT/envs/$prune_environment" ] || say "removing the environment $prune_environment, which no release has any more"
+        (remove_environment "$prune_environment") || continue
+        unclaim "environment $prune_environment"
+    done
+}
+
+is_needed() { # ID: some release has it
+    for needing_release in "$ROOT"/releases/*; do
+        [ "$(environment_of "${needing_release##*/}")" != "$1" ] || return 0
+    done
+    return 1
 }

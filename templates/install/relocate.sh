@@ -1,22 +1,21 @@
 
 # --- relocate --------------------------------------------------------------------------------------------
-# The release's files carry the path that they have below the default root. For another root they are rewritten, once
-# and on the fresh stage: where a short path stands, nothing tells it from other text later. Which files, and where in
-# them, is in share/relocation/ (written at build time: bundler/pack/relocation.py).
+# Files carry the path that the environment has below the default root. For another root they are rewritten, once and on
+# the fresh stage: where a short path stands, nothing tells it from other text later. Which files, and where in them, is
+# in a layer's relocation/ (written at build time: bundler/pack/relocation.py).
 
-relocate() { # STAGE OLD-ROOT NEW-ROOT
-    [ "$2" != "$3" ] || return 0
-    relocate_stage=$1
-    relocate_table=$1/share/relocation
-    relocate_old=$2/releases/$RELEASE
-    relocate_new=$3/releases/$RELEASE
-    check_new_root "$3"
-    check_limits "$3"
+relocate() { # what is in STAGE
+    [ "$BAKED_ROOT" != "$PLACE" ] || return 0
+    relocate_dir=$STAGED
+    relocate_table=$STAGE/$STAGE_TOLD/relocation
+    relocate_old=$BAKED_ROOT/envs/$ENVIRONMENT
+    relocate_new=$PLACE/envs/$ENVIRONMENT
+    check_new_root "$PLACE"
+    check_limits "$PLACE"
     check_relocate_tools
-    say "fitting its files to $3"
+    say "fitting the files of the $LAYER to $PLACE"
     relocate_text
     relocate_binaries
-    relocate_own_files "$2" "$3"
 }
 
 # These characters stand for themselves wherever the root is written: in sed, in units, in shell.
@@ -43,7 +42,7 @@ check_limits() { # NEW-ROOT
         esac
     done <"$relocate_table/limits"
     if [ "$limit_baked" != "$relocate_old" ] || [ -z "$limit_longest" ] || [ -z "$limit_shebang" ]; then
-        die 11 "the payload's table for another root is not this release's" "Use the default root."
+        die 11 "the payload's table for another root is not this environment's" "Use the default root."
     fi
     [ "$limit_longest" -eq 0 ] || check_length "$1" $((${#relocate_new} - limit_longest)) "its programs have no room"
     [ "$limit_shebang" -ne 0 ] || return 0
@@ -75,27 +74,27 @@ check_relocate_tools() {
 relocate_text() {
     [ -s "$relocate_table/text" ] || return 0
     in_each_text sed -i "s|$(pattern "$relocate_old")|$relocate_new|g" ||
-        die 12 "cannot rewrite the release's text files" "Look for a full or read-only disk."
+        die 12 "cannot rewrite the text files of the $LAYER" "Look for a full or read-only disk."
     case $relocate_new in
         *"$relocate_old"*) # what is left of the old path beside the new one
             in_each_text sed -n "s|$(pattern "$relocate_new")|#|g; \\|$(pattern "$relocate_old")|p" >"$WORK/left"
             ;;
         *) in_each_text sh -c 'grep -lF "$@" || [ $? -eq 1 ]' sh "$relocate_old" >"$WORK/left" ;;
-    esac || die 12 "cannot read the release's text files again"
-    [ ! -s "$WORK/left" ] || die 12 "text files of the release still hold $relocate_old"
+    esac || die 12 "cannot read the text files of the $LAYER again"
+    [ ! -s "$WORK/left" ] || die 12 "text files of the $LAYER still hold $relocate_old"
 }
 
 in_each_text() { # COMMAND...
-    (cd "$relocate_stage" && xargs -0 "$@") <"$relocate_table/text"
+    (cd "$relocate_dir" && xargs -0 "$@") <"$relocate_table/text"
 }
 
 # The table has each string with a @ where the prefix stands. It is written over a copy, which then takes the file's
 # name.
 relocate_binaries() {
-    binary_prefix=$((${#relocate_new} + 4)) # with /env
-    binary_copy=$relocate_stage/.relocating # beside env/, app/ and share/ the payload has no names
+    binary_prefix=${#relocate_new}
+    binary_copy=$relocate_table/copy # where a payload has no names of its own
     binary_path=
-    sed "s|@|$relocate_new/env|g" "$relocate_table/binary" >"$WORK/binary" ||
+    sed "s|@|$relocate_new|g" "$relocate_table/binary" >"$WORK/binary" ||
         die 12 "cannot read $relocate_table/binary"
     while read -r binary_word binary_1 binary_2 binary_3 binary_4 binary_5; do
         case $binary_word in
@@ -122,7 +121,7 @@ begin_binary() { # SIZE PATH, encoded for printf %b
             binary_path=${binary_path%x}
             ;;
     esac
-    cp -p "$relocate_stage/$binary_path" "$binary_copy" || die 12 "cannot copy $binary_path"
+    cp -p "$relocate_dir/$binary_path" "$binary_copy" || die 12 "cannot copy $binary_path"
 }
 
 rewrite_string() { # OFFSET TEXT, encoded for printf %b NULS
@@ -148,25 +147,29 @@ nulls() { # COUNT: without a process
 end_binary() {
     [ -n "$binary_path" ] || return 0
     [ "$(wc -c <"$binary_copy")" -eq "$binary_size" ] || die 12 "$binary_path has changed its size"
-    mv -fT "$binary_copy" "$relocate_stage/$binary_path" || die 12 "cannot write $binary_path"
+    mv -fT "$binary_copy" "$relocate_dir/$binary_path" || die 12 "cannot write $binary_path"
 }
 
-# Units and settings name the root as well, and the release by it: each where it stands as a path of its own and is
-# not the middle of another one, such as /srv/opt/hello or /opt/hello-data.
-relocate_own_files() { # OLD-ROOT NEW-ROOT
-    own_root=$(pattern "$1")
-    own_release=$(pattern "$relocate_old")
+# Units and settings name the root as well, the release and the environment by it: each where it stands as a path of its
+# own and is not the middle of another one, such as /srv/opt/hello or /opt/hello-data.
+relocate_own_files() {
+    own_root=$(pattern "$BAKED_ROOT")
+    own_release=$(pattern "$BAKED_ROOT/releases/$RELEASE")
+    own_environment=$(pattern "$BAKED_ROOT/envs/$ENVIRONMENT")
     own_name='A-Za-z0-9._~'
     own_mark=$(printf '\001') # first the marks, then what they stand for: the new root may hold the old one
     own_mark_release=$(printf '\002')
+    own_mark_environment=$(printf '\003')
     for own_dir in units config; do
-        [ -d "$relocate_stage/$own_dir" ] || continue
-        find "$relocate_stage/$own_dir" -type f -exec sed -i \
+        [ -d "$STAGE/$own_dir" ] || continue
+        find "$STAGE/$own_dir" -type f -exec sed -i \
             -e "s|$own_release|$own_mark_release|g" \
+            -e "s|$own_environment|$own_mark_environment|g" \
             -e "s|$own_root|$own_mark|g" \
-            -e "s|\\([$own_name]\\)$own_mark|\\1$1|g" \
-            -e "s|$own_mark\\([$own_name+-]\\)|$1\\1|g" \
-            -e "s|$own_mark|$2|g" \
-            -e "s|$own_mark_release|$relocate_new|g" {} + || die 12 "cannot rewrite the files in $own_dir/"
+            -e "s|\\([$own_name]\\)$own_mark|\\1$BAKED_ROOT|g" \
+            -e "s|$own_mark\\([$own_name+-]\\)|$BAKED_ROOT\\1|g" \
+            -e "s|$own_mark|$PLACE|g" \
+            -e "s|$own_mark_environment|$PLACE/envs/$ENVIRONMENT|g" \
+            -e "s|$own_mark_release|$PLACE/releases/$RELEASE|g" {} + || die 12 "cannot rewrite the files in $own_dir/"
     done
 }

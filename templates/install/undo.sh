@@ -36,6 +36,7 @@ undo() {
     undo_secrets
     (remove_leftovers)
     [ -z "$RELEASE_MADE" ] || (remove_release "$RELEASE")
+    [ -z "$ENVIRONMENT_MADE" ] || (remove_environment "$ENVIRONMENT")
     printf '%s' "$MADE_DIRS" | while read -r made_dir; do
         rmdir "$made_dir" 2>/dev/null
     done

@@ -3,7 +3,7 @@
 # A command as a service would run it. systemd makes a transient unit for it of what the service's own unit says,
 # drop-ins included: user, environment, credentials, directories, limits and confinement. Without systemd it is run as
 # bin/run-SERVICE runs the service. Secrets come from the files that the unit names and are on no command line. Of root's
-# terminal it gets nothing (relay.sh).
+# terminal it gets nothing (terminal-relay.sh).
 
 EXEC_CHILD=
 
@@ -51,7 +51,7 @@ refuse_in_between() {
 program_of() { # WORD: where a service's command would be looked up
     case $1 in
         /*) set -- "$1" "$1" ;;
-        *) set -- "$1" "$PLACE/releases/$RELEASE/env/bin/$1" "$PLACE/releases/$RELEASE/app/$1" ;;
+        *) set -- "$1" "$(environment_dir "$RELEASE")/bin/$1" "$PLACE/releases/$RELEASE/app/$1" ;;
     esac
     exec_word=$1
     shift

@@ -62,6 +62,20 @@ tell_service() { # UNIT HEALTH-UNIT
     fi
 }
 
+# A target is enabled for what comes with it at boot. One that is off keeps its instances off.
+enabled_with() { # UNIT: as enablement
+    with_own=$(enablement "$1")
+    case $1,$with_own in
+        *@*,enabled*)
+            with_target=$(enablement "${1%%@*}.target")
+            case $with_target in
+                disabled | masked*) with_own=$with_target ;;
+            esac
+            ;;
+    esac
+    printf '%s\n' "$with_own"
+}
+
 tell_socket() { # UNIT SOCKET-UNIT: sets told_socket
     [ -z "$BARE" ] && [ -f "$ROOT/releases/$RELEASE/units/$2" ] || return 0
     told_socket=$(property "$2" ActiveState)
@@ -158,7 +172,13 @@ releases() {
             "$releases_previous") releases_mark=previous ;;
         esac
         ! is_bad "$releases_one" || releases_mark="${releases_mark:+$releases_mark, }bad"
-        releases_kib=$(du -sk "$ROOT/releases/$releases_one")
-        printf '%s\t%s MiB\t%s\n' "$releases_one" "$(((${releases_kib%%[!0-9]*} + 1023) / 1024))" "$releases_mark"
+        set -- "$(kib_of "$ROOT/releases/$releases_one")" 0
+        [ ! -L "$ROOT/releases/$releases_one/env" ] || set -- "$1" "$(kib_of "$(environment_dir "$releases_one")")"
+        printf '%s\t%s MiB\t%s\n' "$releases_one" "$((($1 + $2 + 1023) / 1024))" "$releases_mark"
     done
+}
+
+kib_of() { # DIR
+    kib_said=$(du -sk "$1")
+    printf '%s\n' "${kib_said%%[!0-9]*}"
 }

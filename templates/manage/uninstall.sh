@@ -32,9 +32,9 @@ uninstall() {
 }
 
 check_mounts() {
-    set -- "$ROOT/releases"
+    set -- "$ROOT/releases" "$ROOT/envs"
     # shellcheck disable=SC2086 # paths without blanks
-    [ -z "$PURGE" ] || set -- "$1" $DIRECTORIES
+    [ -z "$PURGE" ] || set -- "$@" $DIRECTORIES
     for mount_dir in "$@"; do
         ! has_mount "$mount_dir" ||
             die 10 "something is mounted at or below $mount_dir; nothing is removed" "Unmount it first."
@@ -49,6 +49,10 @@ check_processes() {
     for run_release in $(owned release | sed 's/ .*//'); do
         ! is_in_use "$run_release" ||
             die 10 "processes of $run_release still run; nothing is removed" "Stop its services first."
+    done
+    for run_environment in $(owned environment | sed 's/ .*//'); do
+        ! has_users "$ROOT/envs/$run_environment" ||
+            die 10 "processes of the environment $run_environment still run; nothing is removed" "Stop its services first."
     done
 }
 
@@ -82,6 +86,9 @@ remove_releases() {
     for own_release in $(owned release | sed 's/ .*//'); do
         remove_release "$own_release"
     done
+    for own_environment in $(owned environment | sed 's/ .*//'); do
+        remove_environment "$own_environment"
+    done
     remove_leftovers
 }
 
@@ -94,6 +101,12 @@ remove_root() {
         die 12 "cannot remove $ROOT/history"
     REMOVED_WITH_MANAGE=$(owned_paths made | sort -r)
     remove_made_dirs
+}
+
+remove_launchers() {
+    [ -n "$BARE" ] && [ -d "$ROOT/bin" ] || return 0
+    rm -f "$ROOT"/bin/run-* || die 12 "cannot remove $ROOT/bin/run-*"
+    unclaim "bare $NAME"
 }
 
 # Nobody needs the record for this any more.
@@ -110,6 +123,7 @@ remove_manage() {
 # What stays is claimed still: a later install finds it its own.
 keep_traces() {
     unclaim release
+    unclaim environment
     unclaim was
     unclaim hooked
     remove_root
@@ -124,7 +138,7 @@ remove_traces() {
     for trace in $(owned_paths dir); do
         remove_tree "$trace"
     done
-    if owns "user $SERVICE_USER"; then
+    if [ -z "$IS_ACCOUNT" ] && owns_user; then
         remove_leavings
         remove_user
     fi

@@ -125,11 +125,11 @@ def active(request: pytest.FixtureRequest, bundle: Path) -> Iterator[tuple[Machi
 
 def test_variables_in_condas_order(active: tuple[Machine, str]) -> None:
     machine, _ = active
-    release = machine.run("readlink", "-f", "/opt/active/current").stdout.strip()
+    env = machine.run("readlink", "-f", "/opt/active/current/env").stdout.strip()
     got = environment(machine)
-    assert got["CONDA_PREFIX"] == f"{release}/env"
+    assert got["CONDA_PREFIX"] == env
     assert (got["TWICE"], got["THRICE"], got["NUMBER"]) == ("b", "spec", "5")
-    assert got["FROM_JSON"] == f"{release}/env/share"
+    assert got["FROM_JSON"] == f"{env}/share"
     assert got["JSON_SEEN"] == got["FROM_JSON"]
     assert "GONE" not in got
 
@@ -143,12 +143,12 @@ def test_nasty_values_arrive_unchanged(active: tuple[Machine, str]) -> None:
 
 def test_scripts_see_the_release_where_it_will_be(active: tuple[Machine, str]) -> None:
     machine, _ = active
-    release = machine.run("readlink", "-f", "/opt/active/current").stdout.strip()
+    env = machine.run("readlink", "-f", "/opt/active/current/env").stdout.strip()
     got = environment(machine)
-    assert got["FIRST"] == f"{release}/env/share/first"
-    assert got["BAKED"] == f"{release}/env/share"
+    assert got["FIRST"] == f"{env}/share/first"
+    assert got["BAKED"] == f"{env}/share"
     assert (got["FIRST_IS_THERE"], got["BAKED_IS_THERE"]) == ("yes", "yes")
-    assert got["PATH"].startswith(f"{release}/env/libexec:{release}/env/bin:/usr/local/sbin:")
+    assert got["PATH"].startswith(f"{env}/libexec:{env}/bin:/usr/local/sbin:")
     assert "partial" not in " ".join(got.values())
     assert machine.run("sh", "-c", "find /opt/active/releases -maxdepth 1 -type l").stdout == ""
 
@@ -211,9 +211,9 @@ def test_the_release_is_whole_and_installing_again_changes_nothing(active: tuple
 def test_another_root(bundle: Path) -> None:
     with Machine(rootfs("bookworm")) as machine:
         installed(machine, bundle, "--prefix", "/srv/elsewhere")
-        release = machine.run("readlink", "-f", "/srv/elsewhere/current").stdout.strip()
+        env = machine.run("readlink", "-f", "/srv/elsewhere/current/env").stdout.strip()
         got = environment(machine)
-        assert got["BAKED"] == got["FROM_JSON"] == f"{release}/env/share"
+        assert got["BAKED"] == got["FROM_JSON"] == f"{env}/share"
         assert got["BAKED_IS_THERE"] == "yes"
         assert "/opt/active" not in " ".join(got.values())
 

@@ -24,7 +24,7 @@ STICK = "mkdir -p /mnt/stick; mount -t tmpfs -o noexec,mode=777 none /mnt/stick;
 
 @pytest.fixture(scope="module")
 def machine(bookworm: Path, hello: Path) -> Iterator[Machine]:
-    assert json.loads((hello / "manifest.json").read_text())["payload"]["codec"] == "zstd"
+    assert json.loads((hello / "manifest.json").read_text())["layers"][0]["codec"] == "zstd"
     with Machine(bookworm) as machine:
         assert machine.run("sh", "-c", "command -v zstd").status != 0
         machine.copy_in(hello, "/root/bundle")

@@ -85,8 +85,7 @@ def test_it_serves_with_the_environments_erlang(machine: Machine, bundle: Path) 
     assert ask(machine, f"{URL}/healthz") == (200, "ok\n")
     status, about = ask(machine, f"{URL}/about")
     node, root = about.split()[2:]
-    release = json.loads((bundle / "manifest.json").read_text())["release"]
-    env = f"/opt/visits/releases/{release}/env"
+    env = json.loads((bundle / "manifest.json").read_text())["baked_prefix"]
     assert (status, node, root) == (200, "nonode@nohost", f"{env}/lib/erlang")
     program = machine.run("readlink", f"/proc/{main_pid(machine, 'visits')}/exe").stdout
     assert program.startswith(f"{env}/lib/erlang/erts-")
@@ -99,7 +98,7 @@ def test_its_libraries_are_the_environments_and_there_is_no_python(machine: Mach
     outside = {path.rpartition("/")[2] for path in loaded if not path.startswith("/opt/visits/")}
     assert loaded
     assert {name for name in outside if not re.match(r"(ld-linux|lib(c|m|dl|rt|pthread|util)\.so)", name)} == set()
-    assert machine.run("find", "/opt/visits/current/", "-name", "*python*").stdout == ""
+    assert machine.run("find", "/opt/visits/envs", "/opt/visits/releases", "-name", "*python*").stdout == ""
     code = "io:put_chars(integer_to_list(byte_size(crypto:strong_rand_bytes(8)))), halt()."
     words = ("setpriv", "--reuid=nobody", "--regid=nogroup", "--clear-groups", "/opt/visits/current/env/bin/erl")
     answer = machine.run(*words, "-noshell", "-eval", code, env={"HOME": "/tmp"})

@@ -57,7 +57,7 @@ def test_it_answers_with_what_it_brought_along(machine: Machine) -> None:
     assert (status, about["user"]) == (200, "hello")
     assert about["imports"] == dict.fromkeys(("ctypes", "httptools", "sqlite3", "ssl", "zlib"), True)
     program = machine.run("readlink", f"/proc/{main_pid(machine, 'hello')}/exe", check=True).stdout
-    assert re.match(r"/opt/hello/releases/0\.1\.0-[0-9a-f]{12}/env/bin/python3\.\d+$", program)
+    assert re.match(r"/opt/hello/envs/[0-9a-f]{12}/bin/python3\.\d+$", program)
     assert users(machine, "hello") == {"hello"}
 
 
@@ -73,7 +73,7 @@ def test_python_3_9s_module_with_a_dot_in_its_name_is_packed_once(example: Calla
     bundle = example("hello", "bullseye")
     verify(bundle, QuietProgress())
     with (
-        (bundle / "payload.tar.zst").open("rb") as file,
+        (bundle / "environment.tar.zst").open("rb") as file,
         zstandard.ZstdDecompressor().stream_reader(file, read_across_frames=True) as plain,
         tarfile.open(fileobj=plain, mode="r|") as tar,
     ):

@@ -69,7 +69,7 @@ def test_each_has_its_own_libraries_user_root_and_port(machine: Machine) -> None
     for name, port in PORTS.items():
         pid = main_pid(machine, name)
         assert users(machine, name) == {name}
-        assert machine.run("readlink", f"/proc/{pid}/exe").stdout.startswith(f"/opt/{name}/releases/")
+        assert machine.run("readlink", f"/proc/{pid}/exe").stdout.startswith(f"/opt/{name}/envs/")
         own = environment(machine, pid)
         assert (own["PORT"], own["HOME"]) == (str(port), f"/var/lib/{name}")
         assert "RELEASE_COOKIE" not in own

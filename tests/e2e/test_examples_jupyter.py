@@ -78,7 +78,7 @@ def test_a_cell_runs_as_the_services_user_in_the_notebook_directory(machine: Mac
     answer, user, directory, home, python = cell(machine, code).split()
     assert (answer, user) == ("42", "jupyter")
     assert (directory, home) == ("/var/lib/jupyter/notebooks", "/var/lib/jupyter")
-    assert re.fullmatch(r"/opt/jupyter/releases/0\.1\.0-[0-9a-f]{12}/env/bin/python\S*", python)
+    assert re.fullmatch(r"/opt/jupyter/envs/[0-9a-f]{12}/bin/python\S*", python)
     assert users(machine, "jupyter") == {"jupyter"}
 
 
@@ -104,7 +104,7 @@ def test_a_shell_command_and_a_subprocess_run_in_a_cell(machine: Machine) -> Non
 
 def test_a_terminal_finds_the_releases_programs(machine: Machine) -> None:
     shown = type_in_terminal(machine, "jupyter", "python -c 'import sys; print(sys.prefix)'; id -un")
-    assert re.search(r"/opt/jupyter/releases/0\.1\.0-[0-9a-f]{12}/env\n", shown), shown
+    assert re.search(r"/opt/jupyter/envs/[0-9a-f]{12}\n", shown), shown
     assert "\njupyter\n" in shown
 
 

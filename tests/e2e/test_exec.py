@@ -226,6 +226,6 @@ def test_a_module_of_the_application(server: Machine) -> None:
     answer = server.run("/opt/hello/manage", "exec", "hello", "python", "-c", f"import hello; {code}")
     assert answer.status == 0, answer.stderr
     program, user, port = json.loads(answer.stdout)
-    assert program == server.run("readlink", "-f", "/opt/hello/current").stdout.strip() + "/env/bin/python"
+    assert program == server.run("readlink", "-f", "/opt/hello/current/env").stdout.strip() + "/bin/python"
     assert (str(user), port) == (server.run("id", "-u", "hello").stdout.strip(), "8000")
     assert server.run("/opt/hello/manage", "exec", "hello", "python", "-m", "nothing").status == 1

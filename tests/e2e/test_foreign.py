@@ -35,7 +35,7 @@ TRIAL = """
 set -eu
 uname -m
 sh /srv/bundle/install.sh --no-systemd --prefix /srv/edge >&2
-env=$(echo /srv/edge/releases/*/env)
+env=$(echo /srv/edge/envs/*)
 "$env/bin/ask"
 find "$env" -name '*.pyc' | wc -l
 head -c 17 "$env/lib/libnative.so" | od -An -tu2 -j16 -N2 | tr -d ' '
@@ -126,7 +126,7 @@ def test_an_emulated_machine_installs_and_runs_it(real: Path) -> None:
     machine, asked, compiled, number, text, user = done.stdout.splitlines()
     method, prefix, cached = asked.split()
     assert (machine, method) == ("aarch64", "GET")
-    assert prefix.startswith("/srv/edge/releases/1.0-")
+    assert prefix.startswith("/srv/edge/envs/")
     assert cached == f"{prefix}/{SITE}/httptools/__pycache__/__init__.cpython-311.pyc"
     assert "compiling " in done.stderr
     assert int(compiled) > 200

@@ -48,9 +48,9 @@ def cookie(machine: Machine) -> str:
     return found[1].strip('"')
 
 
-def release(bundle: Path) -> str:
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    return f"/opt/hello/releases/{manifest['release']}"
+def prefix(bundle: Path) -> str:
+    found: str = json.loads((bundle / "manifest.json").read_text())["baked_prefix"]
+    return found
 
 
 def test_the_machine_has_neither_python_nor_conda_nor_a_network(server: Machine) -> None:
@@ -68,10 +68,10 @@ def test_it_is_active_and_answers(server: Machine) -> None:
 def test_it_runs_as_its_own_user_with_the_releases_own_python(server: Machine, hello: Path) -> None:
     pid = main_pid(server)
     version = f"python{sys.version_info.major}.{sys.version_info.minor}"
-    assert server.run("readlink", f"/proc/{pid}/exe").stdout.strip() == f"{release(hello)}/env/bin/{version}"
+    assert server.run("readlink", f"/proc/{pid}/exe").stdout.strip() == f"{prefix(hello)}/bin/{version}"
     about = json.loads(get(server, "/about"))
     assert about["user"] == "hello"
-    assert about["prefix"] == f"{release(hello)}/env"
+    assert about["prefix"] == prefix(hello)
 
 
 def test_compiled_modules_import(server: Machine) -> None:
@@ -126,13 +126,13 @@ def test_no_file_holds_a_placeholder_or_the_build_machines_prefix(server: Machin
 
 
 def test_a_program_with_the_prefix_compiled_in_finds_its_files(server: Machine, hello: Path) -> None:
-    said = server.run(f"{release(hello)}/env/bin/greeting", check=True).stdout
+    said = server.run(f"{prefix(hello)}/bin/greeting", check=True).stdout
     assert said.strip()
 
 
 def test_bytecode_is_loaded_not_compiled(server: Machine, hello: Path) -> None:
     """The release is read-only and has one mtime: a stale .pyc would be compiled at every start."""
-    python = f"{release(hello)}/env/bin/python"
+    python = f"{prefix(hello)}/bin/python"
     loud = server.run(python, "-I", "-v", "-c", "import json, email.parser, http.client", check=True).stderr
     assert len(re.findall(r"^# .*\.pyc matches|# code object from '.*\.pyc'", loud, re.MULTILINE)) > 10
     assert "bytecode is stale" not in loud

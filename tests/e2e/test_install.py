@@ -190,6 +190,7 @@ EVIL = {
     "link-up": Member(name="app/evil", kind=tarfile.SYMTYPE, link="../../evil"),
     "link-up-deep": Member(name="env/bin/evil", kind=tarfile.SYMTYPE, link="../../../evil"),
     "link-up-in-mid-path": Member(name="env/bin/evil", kind=tarfile.SYMTYPE, link="../bin/../../../evil"),
+    "link-out-of-the-environment": Member(name="env/bin/evil", kind=tarfile.SYMTYPE, link="../../app/serve"),
     "link-back-out": Member(
         name="app/evil", kind=tarfile.SYMTYPE, link="/opt/hello/releases/REL/../../../../etc/shadow"
     ),
@@ -222,7 +223,8 @@ def test_links_that_stay_inside_are_fine(target: Target) -> None:
     links = {
         "app/plain": "serve",
         "app/up": "../env/bin/tool",
-        "env/bin/two-up": "../../app/serve",
+        "env/bin/up": "../tool-of-none",
+        "app/two/up": "../../env/bin/tool",
         "env/bin/mid": "../bin/../bin/tool",
         "env/bin/a..b": "c..d",
         "app/dangling": "nothing",
@@ -293,7 +295,10 @@ def test_not_root(unchanged: Target) -> None:
 
 @pytest.mark.parametrize(
     "name",
-    ["payload.tar.gz", "manifest.json", "conda-lock.yml", "units/hello.service", "config/hello.env", "SHA256SUMS"],
+    [
+        *("environment.tar.gz", "app.tar.gz", "manifest.json", "conda-lock.yml"),
+        *("units/hello.service", "config/hello.env", "SHA256SUMS"),
+    ],
 )
 def test_a_flipped_byte_is_refused(unchanged: Target, tmp_path: Path, name: str) -> None:
     bundle = write_bundle(SPEC, tmp_path / "good")
@@ -354,7 +359,7 @@ def test_what_a_killed_run_has_left_is_cleared_away(target: Target) -> None:
     install = target.bring(spec)
     target.sh(f"{SLOW_TAR}; chmod 755 /usr/local/sbin/tar")
     target.sh(f"setsid sh {install} & until [ -e /tmp/unpacking ]; do sleep 0.05; done; kill -KILL $!")
-    assert len(target.sh("ls -A /opt/hello/releases").split()) == 2
+    assert len(target.sh("ls -A /opt/hello/envs").split()) == 2
     target.sh("rm /usr/local/sbin/tar")
     while (answer := target.install(spec)).status == 13:  # what it had started still holds the lock
         pass
@@ -368,7 +373,7 @@ def test_what_a_killed_run_has_left_is_cleared_away(target: Target) -> None:
 @pytest.mark.parametrize("way", ["wget", "bash"])
 def test_the_probe_of_a_small_machine(shared: Target, way: str) -> None:
     shared.sh("ln -sf /bin/busybox /usr/local/sbin/wget; mkdir -p /srv/www; echo yes >/srv/www/yes")
-    shared.machine.put("/srv/probe", (templates_dir() / "target/probe.sh").read_bytes())
+    shared.machine.put("/srv/probe", (templates_dir() / "share/probe.sh").read_bytes())
     shared.sh("systemd-run -q --unit=www busybox httpd -f -p 127.0.0.1:8080 -h /srv/www; sleep 0.5")
     said = {}
     for url in ("http://127.0.0.1:8080/yes", "http://127.0.0.1:8080/no", "http://127.0.0.1:8081/"):

@@ -65,13 +65,15 @@ def test_it_runs_and_is_intact(bundle: Path, bookworm: Path, root: str) -> None:
         assert done.status == 0, done.stderr
         release = machine.run("readlink", "-f", f"{root}/current", check=True).stdout.strip()
         assert release.startswith(f"{root}/releases/")
-        assert machine.read(f"{release}/env/etc/eager.conf") == f"program={release}/env/libexec/loop\n".encode()
-        assert machine.run("readlink", "-e", f"{release}/env/share/link").stdout == f"{release}/env/etc/eager.conf\n"
-        assert machine.read(f"{release}/env/share/plain") == b"plain\nchanged\n"
-        assert machine.run("test", "-e", f"{release}/env/share/gone").status == 1
+        env = machine.run("readlink", "-f", f"{root}/current/env", check=True).stdout.strip()
+        assert env.startswith(f"{root}/envs/")
+        assert machine.read(f"{env}/etc/eager.conf") == f"program={env}/libexec/loop\n".encode()
+        assert machine.run("readlink", "-e", f"{env}/share/link").stdout == f"{env}/etc/eager.conf\n"
+        assert machine.read(f"{env}/share/plain") == b"plain\nchanged\n"
+        assert machine.run("test", "-e", f"{env}/share/gone").status == 1
         pid = machine.run("systemctl", "show", "--property=MainPID", "--value", "small", check=True).stdout.strip()
         running = (machine.read(f"/proc/{pid}/cmdline") or b"").split(b"\0")
-        assert f"{release}/env/libexec/loop".encode() in running
+        assert f"{env}/libexec/loop".encode() in running
         assert machine.run(f"{root}/manage", "verify").status == 0
         assert machine.run(*words).status == 0
         assert machine.run(f"{root}/manage", "verify").status == 0

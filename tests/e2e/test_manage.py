@@ -177,6 +177,7 @@ def test_a_damaged_release_is_not_gone_back_to(target: Target) -> None:
 # --- verify
 
 
+ENVIRONMENT = SPEC.where.environment
 DAMAGE = {
     "changed": ("echo x >>app/serve", "changed app/serve"),
     "missing": ("rm env/bin/tool", "missing env/bin/tool"),
@@ -198,10 +199,12 @@ def test_verify_finds_each_damage_and_install_repairs_it(target: Target, shell: 
     good(target, SPEC)
     assert target.manage("verify").status == 0
     for damage, line in DAMAGE.values():
-        target.sh(f"cp -a {SPEC.release_dir} /srv/kept; cd {SPEC.release_dir}; {damage}")
+        target.sh(f"cp -a {SPEC.release_dir} /srv/kept; cp -a {ENVIRONMENT} /srv/kept-env")
+        target.sh(f"cd {SPEC.release_dir}; {damage}")
         answer = target.manage("verify")
         assert (answer.status, answer.stdout) == (11, f"{line}\n")
         target.sh(f"rm -r {SPEC.release_dir}; mv /srv/kept {SPEC.release_dir}")
+        target.sh(f"rm -r {ENVIRONMENT}; mv /srv/kept-env {ENVIRONMENT}")
     target.sh(f"cd {SPEC.release_dir}; " + "; ".join(damage for damage, _ in DAMAGE.values()))
     said = target.manage("verify").stdout.splitlines()
     assert sorted(said) == sorted({line for _, line in DAMAGE.values()})

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 import pytest
 from hypothesis import HealthCheck, Phase, given, settings
 from hypothesis import strategies as st
-from installkit import Spec, script
+from installkit import Spec, layers_of, script
 
 from bundler.config.project import BundleConfig, load_config
 from bundler.installer.render import render_environment, render_install, render_unit
@@ -114,7 +114,7 @@ def test_a_description_stays_in_its_line(machine: Machine, tmp_path: Path, descr
 @settings(max_examples=60, deadline=None)
 @given(text=WORD)
 def test_free_text_is_text_for_every_shell(text: str) -> None:
-    install = render_install(script(Spec(description=text), "0" * 64, {}))
+    install = render_install(script(Spec(description=text), layers_of(Spec()), {}))
     line = next(line for line in install.splitlines() if line.startswith("DESCRIPTION="))
     asked = f"{line}\nprintf '%s' \"$DESCRIPTION\""
     for shell in SHELLS:

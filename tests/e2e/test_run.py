@@ -64,6 +64,6 @@ def test_a_changed_payload_is_refused_and_nothing_of_it_stays(machine: Machine, 
     for options in (("--check",), ()):
         done = install(machine, bad, *options)
         assert done.status == 11, done.stderr
-        assert "payload.tar.gz is not the file that was built" in done.stderr
+        assert "app.tar.gz is not the file that was built" in done.stderr
     gone = machine.run("sh", "-c", "ls -d /opt/hello /etc/hello /var/lib/conda-bundler 2>/dev/null")
     assert gone.stdout == ""

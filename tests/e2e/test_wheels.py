@@ -116,8 +116,7 @@ def test_it_is_served(server: tuple[Machine, str], bundle: Path) -> None:
     status, answer = ask(machine, "http://127.0.0.1:8000/")
     assert status == 200
     said = json.loads(answer)
-    release = json.loads((bundle / "manifest.json").read_text())["release"]
-    prefix = f"{root}/releases/{release}/env"
+    prefix = f"{root}/envs/{json.loads((bundle / 'manifest.json').read_text())['environment_id']}"
     assert said["greeting"] == f"made at {prefix}"
     assert said["words"].startswith(f"{prefix}/lib/python3.")
     assert said["native"].endswith(".so")
@@ -136,9 +135,9 @@ def test_nothing_names_another_place(server: tuple[Machine, str], project: Path)
     heads = machine.run(
         "sh", "-c", f"head -qn1 {root}/current/env/bin/uvicorn {root}/current/env/bin/demo-serve"
     ).stdout
-    assert all(line.startswith(f"#!{root}/releases/") for line in heads.splitlines())
+    assert all(line.startswith(f"#!{root}/envs/") for line in heads.splitlines())
     if root != "/opt/demo":
-        assert machine.run("grep", "-rl", "/opt/demo/releases", f"{root}/current/env/bin").stdout == ""
+        assert machine.run("grep", "-rl", "/opt/demo/envs", f"{root}/current/env/bin").stdout == ""
     assert machine.run("grep", "-rlF", str(project), root).stdout == ""
     check = "import hashlib, base64, csv, pathlib, sys\n" + _CHECK
     done = machine.run(f"{root}/current/env/bin/python", "-I", "-B", "-c", check)

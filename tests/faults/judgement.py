@@ -22,7 +22,7 @@ _HANDLED = (10, 11, 12, 14, 15, 16)
 # All for a bundle named `hello`. Before there is a transaction record only these may differ, and of what was there
 # before only what grows.
 _PRIVATE = re.compile(
-    r"opt/hello(/releases(/(\.\S+\.partial|\d\S*)(/.*)?)?)?"
+    r"opt/hello(/(releases|envs)(/(\.\S+\.partial|[\da-f]\S*)(/.*)?)?)?"
     r"|var/lib/conda-bundler(/hello(/\.?(owned|secrets\.before)(\.new)?|/\.transaction\.new)?)?"
     r"|etc/hello(/\.?(hello|secrets)\.env(\.new)?)?"
     r"|etc/(passwd|group|shadow|gshadow)"
@@ -167,9 +167,13 @@ def _is_whole(operation: Operation, now: Portrait, release: str) -> bool:
     top = f"opt/hello/releases/{release}/"
 
     def tree(portrait: Portrait) -> dict[str, str]:
-        return {path: line for path, line in portrait.files.items() if path.startswith(top)}
+        environment = portrait.files.get(f"{top}env", "").removeprefix("link to ../../")
+        tops = (top, f"opt/hello/{environment}/")
+        return {path: line for path, line in portrait.files.items() if path.startswith(tops)}
 
-    return tree(now) in (tree(operation.before), tree(operation.after)) and f"{top}.complete" in now.files
+    whole = tree(now)
+    marks = {path for path in whole if path.endswith(("/.complete", "/.conda-bundler/complete"))}
+    return whole in (tree(operation.before), tree(operation.after)) and len(marks) == 2
 
 
 def _same_units(expected: Portrait, now: Portrait, *, same_process: bool) -> list[str]:

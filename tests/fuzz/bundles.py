@@ -27,9 +27,9 @@ if TYPE_CHECKING:
 
 __all__ = ["TARGETS"]
 
+SEGMENT = {"name": "app/", "offset": 0, "length": 30, "sha256": "0" * 64}
 MANIFEST: dict[str, Any] = LEAST | {
-    "payload": LEAST["payload"]
-    | {"segments": [{"name": "app/", "offset": 0, "length": 30, "sha256": "0" * 64}], "unpacked_size": 1 << 20},
+    "layers": [layer | {"segments": [SEGMENT], "unpacked_size": 1 << 20} for layer in LEAST["layers"]],
     "options": {"exclude": ["*.a"]},
     "config": {"PORT": "8000"},
     "requires": {"machine": "x86_64", "glibc": "2.17", "libraries": [{"soname": "libGL.so.1", "need": "optional"}]},
@@ -56,7 +56,7 @@ TREE = _tar(
 BUNDLE = _tar(
     ("small", tarfile.DIRTYPE, b"", ""),
     ("small/manifest.json", tarfile.REGTYPE, json.dumps(MANIFEST).encode(), ""),
-    ("small/payload.tar.gz", tarfile.REGTYPE, gzip.compress(TREE, mtime=0), ""),
+    ("small/environment.tar.gz", tarfile.REGTYPE, gzip.compress(TREE, mtime=0), ""),
     ("small/units/small.service", tarfile.REGTYPE, b"[Service]\nExecStart=/x\n", ""),
 )
 
@@ -74,16 +74,20 @@ def _payload(data: bytes, room: Path) -> None:
     """The tar in it, in each form of compression."""
     codec = ("none", "gzip")[len(data) % 2]
     content = data if codec == "none" else gzip.compress(data, compresslevel=1, mtime=0)
-    said = MANIFEST["payload"] | {"codec": codec, "size": len(content)}
-    read_tree(_opened(room, MANIFEST | {"payload": said}, content))
+    said = MANIFEST["layers"][0] | {"codec": codec, "size": len(content)}
+    _read(_opened(room, MANIFEST | {"layers": [said, MANIFEST["layers"][1]]}, content))
 
 
 def _compressed(data: bytes, room: Path) -> None:
-    read_tree(_opened(room, MANIFEST, data))
+    _read(_opened(room, MANIFEST, data))
+
+
+def _read(bundle: OpenBundle) -> None:
+    read_tree(bundle, bundle.manifest.environment)
 
 
 def _opened(room: Path, manifest: Any, payload: bytes) -> OpenBundle:
-    files = {"manifest.json": json.dumps(manifest).encode(), "payload.tar.gz": payload}
+    files = {"manifest.json": json.dumps(manifest).encode(), "environment.tar.gz": payload}
     pieces = {}
     for name, content in files.items():
         (room / name).write_bytes(content)
@@ -97,7 +101,7 @@ def _manifest(data: bytes, room: Path) -> None:
     manifest.app_segment()
     manifest.requires.lines()
     (room / "manifest.json").write_bytes(data)
-    (room / "payload.tar.gz").write_bytes(gzip.compress(TREE, mtime=0))
+    (room / "environment.tar.gz").write_bytes(gzip.compress(TREE, mtime=0))
     found = inspect(room)
     "\n".join(found.lines())
     json.dumps(found.document())
@@ -114,7 +118,7 @@ def _sums(data: bytes, room: Path) -> None:
     _check_sums(bundle, digests)
 
 
-SUMS_TEXT = f"{'ab' * 32}  manifest.json\n{'cd' * 32}  payload.tar.gz\n"
+SUMS_TEXT = f"{'ab' * 32}  manifest.json\n{'cd' * 32}  environment.tar.gz\n"
 TARGETS = (
     Target(name="bundle", inputs=bytes_like(BUNDLE), run=_bundle),
     Target(name="tar headers", inputs=bytes_like(TREE), run=_payload),

@@ -111,7 +111,7 @@ def _info(data: tuple[bytes, bytes, bytes], room: Path) -> None:
     path = room / "mine-1.0-0.conda"
     path.write_bytes(b"")
     archive = Archive(package=locked(path), path=path, size=0, info=info)
-    _check_room(archive, _checked(archive), "/opt/hello/releases/1.0-0123456789ab/env")
+    _check_room(archive, _checked(archive), "/opt/hello/envs/0123456789ab")
 
 
 def _json(document: Any) -> st.SearchStrategy[bytes]:

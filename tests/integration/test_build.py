@@ -12,6 +12,7 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
+from bundlekit import members_of, payload_of
 from tinychannel import PLACEHOLDER, File, index, make_package
 
 from bundler.pack.segments import KeptEntry
@@ -88,7 +89,8 @@ def test_the_tar_is_what_the_contract_says(project: Path, channel: Path) -> None
         members = {info.name: info for info in tar}
     files = {name.removeprefix(f"{top}/") for name, info in members.items() if info.isfile()}
     assert files == {
-        "install.sh", "manage", "manifest.json", "SHA256SUMS", "payload.tar.gz", "conda-lock.yml", "config/small.env",
+        "install.sh", "manage", "manifest.json", "SHA256SUMS", "app.tar.gz", "environment.tar.gz",
+        "conda-lock.yml", "config/small.env",
         "config/small.service.env", "config/activation.env", "config/activation.list", "units/small.service",
         "units/small-health.service", "units/small-health.timer", "units/small-watch.service",
     }  # fmt: skip
@@ -113,36 +115,34 @@ def test_the_manifest_is_an_index_without_the_build_machine(project: Path, chann
     bundle = built(project, channel, "--format", "dir")
     text = (bundle / "manifest.json").read_text()
     manifest = json.loads(text)
-    assert manifest["schema"] == 1
+    assert manifest["schema"] == 2
     assert manifest["release"] == f"1.0-{manifest['build_id']}"
-    assert manifest["baked_prefix"] == f"/opt/small/releases/{manifest['release']}/env"
+    assert manifest["baked_prefix"] == f"/opt/small/envs/{manifest['environment_id']}"
     assert manifest["requires"] == {
         "machine": "x86_64", "glibc": "2.17", "linux": "", "archspec": "", "cuda": "", "cuda_arch": "",
         "gpu": False, "systemd": 239,
         "libraries": [],
     }  # fmt: skip
     assert [package["name"] for package in manifest["packages"]] == ["library", "tool"]
-    assert manifest["payload"]["sha256"] == hashlib.sha256((bundle / "payload.tar.gz").read_bytes()).hexdigest()
+    for layer in manifest["layers"]:
+        assert layer["sha256"] == hashlib.sha256((bundle / layer["path"]).read_bytes()).hexdigest()
     assert str(project) not in text
 
 
-def test_the_payload_holds_env_app_and_share(project: Path, channel: Path) -> None:
+def test_the_payloads_hold_env_and_app_and_share(project: Path, channel: Path) -> None:
     bundle = built(project, channel, "--format", "dir")
-    with tarfile.open(bundle / "payload.tar.gz") as tar:
-        names = {info.name for info in tar}
-        script = tar.extractfile("env/bin/tool")
-        assert script is not None
-        baked = json.loads((bundle / "manifest.json").read_text())["baked_prefix"]
-        assert script.read().startswith(f"#!{baked}/bin/sh".encode())
-        assert tar.getmember("app/data/link").linkname == "a b'c"
-        frozen = tar.extractfile("env/conda-meta/frozen")
-        assert frozen is not None
-        assert "belongs to the bundle small" in json.loads(frozen.read())["message"]
-        assert tar.getmember("env/conda-meta/frozen").mode == 0o644
-        listed = tar.extractfile("share/digests")
-        assert listed is not None
-        assert b"  ./env/conda-meta/frozen\n" in listed.read()
-    assert {"app/start", "app/data/a b'c", "share/probe", "env/lib/big"} <= names
+    names, files = members_of(bundle), payload_of(bundle)
+    baked = json.loads((bundle / "manifest.json").read_text())["baked_prefix"]
+    assert files["env/bin/tool"].startswith(f"#!{baked}/bin/sh".encode())
+    assert names["app/data/link"].linkname == "a b'c"
+    assert "belongs to the bundle small" in json.loads(files["env/conda-meta/frozen"])["message"]
+    assert names["env/conda-meta/frozen"].mode == 0o644
+    assert b"  ./conda-meta/frozen\n" in files["env/.conda-bundler/digests"]
+    assert b"  ./share/probe\n" in files["share/digests"]
+    for layer, tops in (("environment", {"env"}), ("app", {"app", "share"})):
+        with tarfile.open(bundle / f"{layer}.tar.gz") as tar:
+            assert {name.partition("/")[0] for name in tar.getnames()} == tops
+    assert {"app/start", "app/data/a b'c", "share/probe", "env/lib/big"} <= names.keys()
     assert not any("__pycache__" in name for name in names)
 
 
@@ -151,12 +151,11 @@ def test_names_of_any_bytes_are_packed_and_listed(project: Path, channel: Path) 
     for name in names:
         (project / "data" / name).write_text("some bytes", "utf-8")
     bundle = built(project, channel, "--format", "dir")
-    largest = [entry["path"] for entry in json.loads((bundle / "manifest.json").read_bytes())["payload"]["largest"]]
-    with tarfile.open(bundle / "payload.tar.gz") as tar:
-        assert {f"app/data/{name}" for name in names} <= set(tar.getnames())
-        listed = tar.extractfile("share/digests")
-        assert listed is not None
-        lines = listed.read().splitlines()
+    app = json.loads((bundle / "manifest.json").read_bytes())["layers"][1]
+    largest = [entry["path"] for entry in app["largest"]]
+    files = payload_of(bundle)
+    assert {f"app/data/{name}" for name in names} <= files.keys()
+    lines = files["share/digests"].splitlines()
     assert "app/data/latin \udce9" in largest
     digest = hashlib.sha256(b"some bytes").hexdigest().encode()
     for path in (b"new\\0012line", b"back\\\\slash", b"return\\0015", b" blanks ", b"l -\\0076 m", b"latin \xe9"):
@@ -185,7 +184,7 @@ def test_another_codec_is_the_same_tree_and_the_same_release(project: Path, chan
     for codec in ("gzip", "zstd", "xz", "none"):
         bundle = built(project, channel, "--compression", codec, "--format", "dir")
         manifest = json.loads((bundle / "manifest.json").read_text())
-        assert manifest["payload"]["codec"] == codec
+        assert manifest["layers"][0]["codec"] == codec
         seen.add((manifest["tree_digest"], manifest["release"]))
     assert len(seen) == 1
 
@@ -212,17 +211,14 @@ def test_a_lone_environment_yml(tmp_path: Path, channel: Path) -> None:
     options = ("--environment", "environment.yml", "--name", "lone", "--bundle-version", "2", "--command", "tool 'a b'")
     bundle = built(tmp_path, channel, *options, "--format", "dir")
     unit = (bundle / "units" / "lone.service").read_text()
-    assert '/env/bin/tool "a b"\n' in unit
+    assert '/bin/tool "a b"\n' in unit
 
 
 def test_another_platform_from_this_machine(project: Path, channel: Path) -> None:
     bundle = built(project, channel, "--platform", "linux-aarch64", "--format", "dir")
     manifest = json.loads((bundle / "manifest.json").read_text())
     assert manifest["requires"]["machine"] == "aarch64"
-    with tarfile.open(bundle / "payload.tar.gz") as tar:
-        big = tar.extractfile("env/lib/big")
-        assert big is not None
-        assert big.read() == b"other"
+    assert payload_of(bundle)["env/lib/big"] == b"other"
 
 
 def test_a_stale_lockfile_is_refused_unless_told(project: Path, channel: Path) -> None:
@@ -267,5 +263,5 @@ def test_a_killed_build_leaves_nothing_under_a_final_name(
         if found:
             assert {path.name for path in found} <= {"small-1.0-linux-64.tar", "small-1.0-linux-64.tar.sha256"}
             with tarfile.open(project / "dist" / "small-1.0-linux-64.tar") as tar:
-                assert "small-1.0-linux-64/payload.tar.gz" in tar.getnames()
+                assert tar.getnames()[-1] == "small-1.0-linux-64/environment.tar.gz"
     built(project, channel)

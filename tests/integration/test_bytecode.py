@@ -7,10 +7,10 @@ import importlib.util
 import json
 import marshal
 import sys
-import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
+from bundlekit import payload_of
 from lockkit import lock_of, locked
 from pypikit import make_wheel
 from realpython import VERSION, real_python
@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
-BAKED = "/opt/small/releases/1.0-0123456789ab/env"
+BAKED = "/opt/small/envs/0123456789ab"
 TAG = sys.implementation.cache_tag
 assert TAG is not None
 SITE = f"lib/python{VERSION}/site-packages"
@@ -75,14 +75,6 @@ def bundle_of(room: Path, channel: Path, *packages: str, mode: str = "build", wh
     return bundle
 
 
-def members(bundle: Path) -> dict[str, bytes]:
-    """Every file of the payload, each path once."""
-    with tarfile.open(bundle / "payload.tar.gz") as tar:
-        names = tar.getnames()
-        assert len(set(names)) == len(names)
-        return {info.name: tar.extractfile(info).read() for info in tar if info.isfile()}  # type: ignore[union-attr]
-
-
 def bytecode_in(files: Mapping[str, bytes], below: str) -> set[str]:
     return {path.removeprefix(below) for path in files if path.startswith(below) and path.endswith(".pyc")}
 
@@ -114,7 +106,7 @@ def dotted(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFact
     linked = f"{SITE}/m/__pycache__/linked.{TAG}.pyc"
     files: dict[str, bytes | File | Link] = {**DOTTED, linked: Link(f"a.{TAG}.pyc")}
     python_package(room / "channel", files)
-    return str(request.param), members(bundle_of(room, room / "channel", "python", mode=str(request.param)))
+    return str(request.param), payload_of(bundle_of(room, room / "channel", "python", mode=str(request.param)))
 
 
 def test_each_path_is_packed_once_and_each_module_has_its_bytecode(dotted: tuple[str, dict[str, bytes]]) -> None:
@@ -169,7 +161,7 @@ def test_bytecode_of_another_packages_module_is_not_taken(tmp_path: Path) -> Non
     twice = {f"{SITE}/m/__pycache__/c.{TAG}.pyc": pyc(b"C = 1\n", "c")}
     make_package(channel, "ours", "1.0", files=ours | twice, depends=["python"])
     make_package(channel, "theirs", "1.0", files=theirs, depends=["python"])
-    files = members(bundle_of(tmp_path, channel, "ours", "theirs"))
+    files = payload_of(bundle_of(tmp_path, channel, "ours", "theirs"))
     assert bytecode_in(files, f"env/{SITE}/m/__pycache__/") == {f"a.b.{TAG}.pyc", f"c.{TAG}.pyc"}
     assert not any(b"another" in content for path, content in files.items() if path.endswith(".pyc"))
 
@@ -178,7 +170,7 @@ def test_a_directory_of_bytecode_that_is_a_link_is_left_alone(tmp_path: Path) ->
     channel = tmp_path / "channel"
     link = Link("../cache")
     python_package(channel, {f"{SITE}/m/a.py": b"A = 1\n", f"{SITE}/m/__pycache__": link, f"{SITE}/cache/x": b"x"})
-    packed = members(bundle_of(tmp_path, channel, "python"))
+    packed = payload_of(bundle_of(tmp_path, channel, "python"))
     assert bytecode_in(packed, "env/") == set()
 
 
@@ -194,7 +186,7 @@ def test_a_wheels_modules_have_bytecode_of_our_own(tmp_path: Path, mode: str) ->
         "app/data/v1.2.py": b"V = 1\n",
     }
     wheel = make_wheel(tmp_path / "wheels", "app", "1.0", files=contents | theirs)
-    files = members(bundle_of(tmp_path, channel, "python", mode=mode, wheels=[wheel]))
+    files = payload_of(bundle_of(tmp_path, channel, "python", mode=mode, wheels=[wheel]))
     made = {f"__pycache__/{name}.{TAG}.pyc" for name in ("__init__", "a", "a.b")} | {f"data/__pycache__/v1.2.{TAG}.pyc"}
     assert bytecode_in(files, f"env/{SITE}/app/") == (made if mode == "build" else set())
     assert not any(content == b"from another time" for content in files.values())
@@ -223,7 +215,7 @@ def test_a_python_that_has_its_packages_elsewhere(tmp_path: Path, mode: str) -> 
         depends=["python"],
     )
     make_package(channel, "plain", "1.0", files={"share/plain": b"plain"})
-    files = members(bundle_of(tmp_path, channel, "command", "plain", mode=mode))
+    files = payload_of(bundle_of(tmp_path, channel, "command", "plain", mode=mode))
     package = f"env/{library}/site-packages/command"
     assert files[f"{package}/__init__.py"] == b"def main(): pass\n"
     assert {"env/bin/command", "env/bin/old", "env/etc/x", "env/share/plain"} <= files.keys()

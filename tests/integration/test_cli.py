@@ -154,7 +154,7 @@ def test_links_of_files_are_refused_before_anything_is_locked(project: Path) -> 
         done = command("build", ".", "--format", "dir", "--json", cwd=project)
         assert done.returncode == 0, done.stderr
         builds.append(json.loads(done.stdout)["bundles"][0])
-        with tarfile.open(project / "dist/small-1.0-linux-64/payload.tar.gz") as tar:
+        with tarfile.open(project / "dist/small-1.0-linux-64/app.tar.gz") as tar:
             file = tar.extractfile("app/model/model\x1b[2J")
             assert file is not None
             assert file.read().decode() == content

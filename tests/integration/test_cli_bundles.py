@@ -113,7 +113,8 @@ def test_inspect_for_people(bundles: dict[str, Path]) -> None:
         "! MemoryDenyWriteExecute  not set",
         "API_TOKEN",
         "share/both",
-        "payload.tar.gz",
+        "app.tar.gz",
+        "environment.tar.gz",
     ):
         assert words in done.stdout
     assert max(map(len, done.stdout.splitlines())) < 140
@@ -182,9 +183,9 @@ def test_diff_of_an_app_that_is_damaged(bundles: dict[str, Path], newer: Path, t
     bundle = Path(shutil.copytree(bundles["dir"], tmp_path / TOP))
     manifest = json.loads((bundle / "manifest.json").read_text())
     (segment,) = (segment for segment in manifest["payload"]["segments"] if segment["name"] == "app/")
-    payload = bytearray((bundle / "payload.tar.gz").read_bytes())
+    payload = bytearray((bundle / "environment.tar.gz").read_bytes())
     payload[segment["offset"] + segment["length"] // 2] ^= 1
-    (bundle / "payload.tar.gz").write_bytes(payload)
+    (bundle / "environment.tar.gz").write_bytes(payload)
     done = command("diff", bundle, newer)
     assert (done.returncode, "app/ in it is not what was built" in done.stderr) == (7, True)
 

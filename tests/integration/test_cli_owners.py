@@ -53,7 +53,7 @@ def refusal(project: Path, channel: Path) -> Mapping[str, Any]:
 
 
 def content(bundle: Path, path: str) -> bytes:
-    with tarfile.open(bundle / "payload.tar.gz") as payload:
+    with tarfile.open(bundle / "environment.tar.gz") as payload:
         file = payload.extractfile(f"env/{path}")
         assert file is not None
         return file.read()
@@ -91,12 +91,12 @@ def test_a_clash_is_settled_by_the_line_that_is_proposed(
     assert (moved["name"], moved["old"], moved["new"]) == (SHARED, "of cv-full (wheel)", "of cv-headless (wheel)")
     assert f"~ {SHARED}" in " ".join(command("diff", bundle, second).stdout.split())
     assert command("verify", second).returncode == 0
-    warm = (second / "payload.tar.gz").read_bytes()
+    warm = (second / "environment.tar.gz").read_bytes()
     monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cold"))
-    assert (build(project, channel, "dir") / "payload.tar.gz").read_bytes() == warm
+    assert (build(project, channel, "dir") / "environment.tar.gz").read_bytes() == warm
     own(project, line)
     again = build(project, channel, "dir")
-    for name in ("payload.tar.gz", "manifest.json", "install.sh"):
+    for name in ("environment.tar.gz", "app.tar.gz", "manifest.json", "install.sh"):
         assert (again / name).read_bytes() == (bundle / name).read_bytes()
 
 

@@ -168,7 +168,7 @@ def test_the_release_is_the_same_with_gzip(project: Path, channel: Path, compile
     first = manifest(built(project, channel)[0])
     bundle, said = built(project, channel, "--compression", "gzip")
     second = manifest(bundle)
-    assert (first["payload"]["codec"], second["payload"]["codec"]) == ("zstd", "gzip")
+    assert (first["layers"][0]["codec"], second["layers"][0]["codec"]) == ("zstd", "gzip")
     assert (first["tree_digest"], first["build_id"]) == (second["tree_digest"], second["build_id"])
     assert second["decompressor"] is None
     assert not (bundle / "tools").exists()
@@ -255,7 +255,7 @@ def test_an_environments_own_is_brought(project: Path, channel: Path, compiled: 
     (project / "environment.yml").write_text("channels: [nowhere]\ndependencies: [tool, zstd]\n")
     bundle, _ = built(project, channel)
     assert TOOLS not in (project / "conda-lock.yml").read_text()
-    assert manifest(bundle)["payload"]["codec"] == "zstd"
+    assert manifest(bundle)["layers"][0]["codec"] == "zstd"
     assert "bin/zstd.gz" in tools(bundle)
 
 
@@ -263,10 +263,10 @@ def test_a_channel_without_it_means_gzip(project: Path, channel: Path) -> None:
     index(channel)
     bundle, said = built(project, channel)
     assert f"no package zstd is locked (`conda-bundler lock` adds it if the channels have one); {NOTE}" in said
-    assert manifest(bundle)["payload"]["codec"] == "gzip"
+    assert manifest(bundle)["layers"][0]["codec"] == "gzip"
     bundle, said = built(project, channel, "--compression", "zstd")
     assert "servers must have zstd" in said
-    assert (manifest(bundle)["payload"]["codec"], manifest(bundle)["decompressor"]) == ("zstd", None)
+    assert (manifest(bundle)["layers"][0]["codec"], manifest(bundle)["decompressor"]) == ("zstd", None)
 
 
 def test_a_server_is_asked_for_no_more_than_the_environment_does(
@@ -277,7 +277,7 @@ def test_a_server_is_asked_for_no_more_than_the_environment_does(
     index(channel)
     bundle, said = built(project, channel)
     assert f"the locked package zstd asks more of a server than the environment does; {NOTE}" in said
-    assert manifest(bundle)["payload"]["codec"] == "gzip"
+    assert manifest(bundle)["layers"][0]["codec"] == "gzip"
     bundle, _ = built(project, channel, "--compression", "zstd")
     assert set(tools(bundle)) == {"bin/zstd.gz"}
     assert "\nDECOMPRESSOR_GLIBC=2.28 " in (bundle / "install.sh").read_text()

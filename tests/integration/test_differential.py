@@ -27,7 +27,7 @@ from bundler.progress import QuietProgress
 if TYPE_CHECKING:
     from collections.abc import Sequence
 
-BAKED = "/opt/hello/releases/1.0-0123456789ab/env"
+BAKED = "/opt/hello/envs/0123456789ab"
 ENVIRONMENTS = {"python": ["python", "uvicorn", "httptools", "greeting"], "without python": ["greeting", "archinfo"]}
 
 
@@ -58,7 +58,7 @@ def locked(channel: Path, specs: Sequence[str]) -> Lock:
 def ours(lock: Lock, room: Path) -> Path:
     with make_prefix(lock, BAKED, QuietProgress()) as prefix:
         payload = make_payload(prefix, (), room, PackOptions(codec=CODECS["gzip"](), bytecode="none"), QuietProgress())
-    subprocess.run(["tar", "-xpf", payload.path, "-C", room], check=True, umask=0o022)
+    subprocess.run(["tar", "-xpf", payload.environment.path, "-C", room], check=True, umask=0o022)
     return room / "env"
 
 

@@ -7,10 +7,10 @@ import os
 import re
 import subprocess
 import sys
-import tarfile
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bundlekit import payload_of
 from examplekit import CHECKOUT
 from foreignkit import ARM, EVERY, FOREIGN, PYTHON, TAIL, TEXT, Foreign, build, elf, make_channel, make_project, run
 from tinychannel import PLACEHOLDER, index, make_package
@@ -34,15 +34,12 @@ def bundles(tmp_path_factory: pytest.TempPathFactory, channel: Path) -> dict[str
     return build(project, (channel,), "--platform", "all", "--format", "dir")
 
 
+OURS = ("share/", "env/conda-meta/", "env/.conda-bundler/")
+
+
 def manifest_of(bundle: Path) -> dict[str, Any]:
     document: dict[str, Any] = json.loads((bundle / "manifest.json").read_text())
     return document
-
-
-def payload_of(bundle: Path) -> dict[str, bytes]:
-    """Every file's content."""
-    with tarfile.open(bundle / "payload.tar.gz") as tar:
-        return {info.name: tar.extractfile(info).read() for info in tar if info.isfile()}  # type: ignore[union-attr]
 
 
 def header(bundle: Path, name: str) -> str:
@@ -55,7 +52,11 @@ def test_one_command_makes_a_bundle_for_each(bundles: dict[str, Path]) -> None:
     assert list(bundles) == [foreign.platform for foreign in FOREIGN]
     names = {platform: set(payload_of(bundle)) for platform, bundle in bundles.items()}
     assert names["linux-aarch64"] == names["linux-s390x"]
-    aarch64 = {name for name in names["linux-aarch64"] if not name.startswith(("share/", "env/conda-meta/"))}
+    aarch64 = {
+        name
+        for name in names["linux-aarch64"]
+        if not name.startswith(("share/", "env/conda-meta/", "env/.conda-bundler/"))
+    }
     assert aarch64 == {
         "app/job.py", f"env/bin/{PYTHON}", "env/bin/words", NATIVE, f"env/lib/{PYTHON}/os.py",
         f"{SITE}/words/__init__.py", f"{SITE}/words/place.py",
@@ -67,13 +68,13 @@ def test_the_relocation_table_of_a_file_of_either_byte_order(bundles: dict[str, 
     bundle = bundles[foreign.platform]
     baked = manifest_of(bundle)["baked_prefix"].encode()
     files = payload_of(bundle)
-    file, string = files["share/relocation/binary"].decode().splitlines()
-    assert file == f"file {len(elf(foreign))} {NATIVE}"
+    file, string = files["env/.conda-bundler/relocation/binary"].decode().splitlines()
+    assert file == f"file {len(elf(foreign))} {NATIVE.removeprefix('env/')}"
     assert string == f"string 65 {len(PLACEHOLDER) + len(TEXT)} {len(TEXT)} 1 @{TEXT.decode()}"
     room = len(PLACEHOLDER) + len(TEXT)
     assert files[NATIVE] == elf(foreign)[:65] + (baked + TEXT).ljust(room, b"\0") + b"\0" + TAIL + b"\0"
-    text = set(files["share/relocation/text"].decode().split("\0"))
-    assert {"env/bin/words", f"{SITE}/words/place.py"} <= text
+    text = set(files["env/.conda-bundler/relocation/text"].decode().split("\0"))
+    assert {"bin/words", f"{SITE}/words/place.py".removeprefix("env/")} <= text
     assert files["env/bin/words"].startswith(b"#!" + baked + b"/bin/python")
 
 
@@ -112,12 +113,14 @@ def test_no_python_of_another_machine_is_run(bundles: dict[str, Path], channel: 
     # What is said of one that was tried; such a script is no Python.
     assert said.count("it does not run here") == (os.uname().machine in ("x86_64", "aarch64", "s390x"))
     for platform in ("linux-aarch64", "linux-s390x"):
-        assert manifest_of(bundles[platform])["payload"]["bytecode"] == "install"
+        environment, app = manifest_of(bundles[platform])["layers"]
+        assert environment["bytecode"] == app["bytecode"] == "install"
         files = payload_of(bundles[platform])
-        listed = files["share/bytecode"].decode().splitlines()
-        assert listed == sorted(name for name in files if name.endswith(".py"))
-        assert len(listed) == 4
-        assert int(header(bundles[platform], "PAYLOAD_FILES")) == manifest_of(bundles[platform])["payload"]["files"] + 4
+        listed = [files[f"{told}/bytecode"].decode().splitlines() for told in ("env/.conda-bundler", "share")]
+        assert [*listed[1], *listed[0]] == sorted(name for name in files if name.endswith(".py"))
+        assert [len(names) for names in listed] == [3, 1]
+        assert environment["installed_files"] == environment["files"] + 3
+        assert header(bundles[platform], "            PAYLOAD_FILES") == str(environment["installed_files"])
 
 
 def test_the_same_bytes_each_time_and_whatever_else_is_built(
@@ -193,6 +196,6 @@ def test_real_wheels_of_another_machine(channel: Path, tmp_path: Path) -> None:
     assert all(name.startswith(f"{SITE}/httptools/") for name in objects)
     assert all("aarch64-linux-gnu.so" in name for name in objects)
     assert {content[4:6] + content[18:20] for content in objects.values()} == {b"\2\1" + (183).to_bytes(2, "little")}
-    assert f"{SITE}/uvicorn/main.py" in files["share/bytecode"].decode().splitlines()
+    assert f"{SITE}/uvicorn/main.py" in files["env/.conda-bundler/bytecode"].decode().splitlines()
     assert manifest_of(bundle)["requires"]["glibc"] == "2.17"
     assert not (channel.parent / "ran-linux-aarch64").exists()

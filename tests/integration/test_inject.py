@@ -27,7 +27,7 @@ from bundler.progress import QuietProgress
 if TYPE_CHECKING:
     from collections.abc import Callable
 
-BAKED = "/opt/hello/releases/1.0-0123456789ab/env"
+BAKED = "/opt/hello/envs/0123456789ab"
 SITE = "env/lib/python3.11/site-packages"
 SERVICE = """
 [services.hello]

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 
 EVERYBODY = Consent(packages="all")
 NOBODY = Consent()
-BAKED = "/opt/hello/releases/1.0-0123456789ab/env"
+BAKED = "/opt/hello/envs/0123456789ab"
 Files = dict[str, "bytes | File | Link"]
 
 

@@ -9,12 +9,12 @@ import shutil
 import signal
 import subprocess
 import sys
-import tarfile
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from bundlekit import payload_of
 from smallbundle import command
 from tinychannel import PLACEHOLDER, File, index, make_package
 from waiting import until
@@ -81,11 +81,6 @@ def build(project: Path, output: str = "dist") -> subprocess.CompletedProcess[st
     return command("build", project, *words)
 
 
-def contents(bundle: Path) -> dict[str, bytes]:
-    with tarfile.open(bundle / "payload.tar.gz") as tar:
-        return {one.name: tar.extractfile(one).read() for one in tar if one.isfile()}  # type: ignore[union-attr]
-
-
 def test_the_bundle_says_what_scripts_have_done(room: Path) -> None:
     project = make_project(room, SCRIPT, '["eager"]')
     done = build(project)
@@ -96,7 +91,7 @@ def test_the_bundle_says_what_scripts_have_done(room: Path) -> None:
     bundle = project / "dist" / "small-1.0-linux-64"
     manifest = json.loads((bundle / "manifest.json").read_text())
     baked = manifest["baked_prefix"]
-    held = contents(bundle)
+    held = payload_of(bundle)
     assert held["env/etc/eager.conf"] == f"home={baked}\n".encode()
     assert held["env/share/answer"] == f"{baked}\n".encode()
     assert held["env/share/plain"] == b"plain\nset up by eager\n"
@@ -226,5 +221,5 @@ def test_an_ordinary_user_builds_the_same(open_room: Path, monkeypatch: pytest.M
     )
     assert done.returncode == 0, done.stderr
     bundles = [project / name / "small-1.0-linux-64" for name in ("dist-root", "dist-user")]
-    assert contents(bundles[0]) == contents(bundles[1])
+    assert payload_of(bundles[0]) == payload_of(bundles[1])
     assert not list((open_room / "cache" / "prefix").iterdir())

@@ -89,17 +89,17 @@ def build(project: Path, lockfile: str, *options: str) -> Path:
 def tree(bundle: Path) -> dict[str, bytes | str]:
     """The environment as it will be on the server, but for what the lockfiles say differently.
 
-    That is the build id, as it covers what is said of dependencies, with the digests of files that have it in them; and
-    MD5, which not every kind has.
+    That is the environment id, as it covers what is said of dependencies, with the digests of files that have it in
+    them; and MD5, which not every kind has.
     """
-    build_id = json.loads((bundle / "manifest.json").read_text())["build_id"].encode()
+    environment_id = json.loads((bundle / "manifest.json").read_text())["environment_id"].encode()
     found: dict[str, bytes | str] = {}
-    with tarfile.open(bundle / "payload.tar") as payload:
+    with tarfile.open(bundle / "environment.tar") as payload:
         for member in payload:
             if not member.name.startswith("env/"):
                 continue
             file = payload.extractfile(member) if member.isfile() else None
-            content = file.read().replace(build_id, b"BUILD") if file else member.linkname
+            content = file.read().replace(environment_id, b"ID") if file else member.linkname
             if isinstance(content, bytes) and re.fullmatch(r"env/conda-meta/.*\.json", member.name):
                 record = json.loads(content)
                 record.pop("md5", None)
@@ -197,7 +197,7 @@ def test_an_explicit_file(tmp_path: Path, locked: Path, expected: dict[str, byte
     assert not json.loads(done.stdout).get("packages"), done.stdout
     done = run("build", "--format", "dir", "--output-dir", tmp_path / "packed", cwd=tmp_path)
     assert "an @EXPLICIT file does not say what a program depends on, so no zstd can be brought" in done.stderr
-    assert (tmp_path / "packed" / bundle.name / "payload.tar.gz").is_file()
+    assert (tmp_path / "packed" / bundle.name / "environment.tar.gz").is_file()
 
 
 @pytest.mark.parametrize("kind", ["uv.lock", "pylock.toml"])

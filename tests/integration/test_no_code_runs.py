@@ -172,7 +172,7 @@ def test_nothing_of_a_hostile_channel_runs_outside_the_cage(tmp_path: Path, mark
     assert command("verify", tmp_path / "dist" / "small-1.0-linux-64").returncode == 0
     assert not list(marks.iterdir())
 
-    with tarfile.open(tmp_path / "dist" / "small-1.0-linux-64" / "payload.tar.gz") as tar:
+    with tarfile.open(tmp_path / "dist" / "small-1.0-linux-64" / "environment.tar.gz") as tar:
         names = set(tar.getnames())
     compiled = [name for name in names if name.startswith(f"env/lib/python{VERSION}/") and name.endswith(".pyc")]
     assert len(compiled) > len(MODULES), "it was compiled here, by that Python"

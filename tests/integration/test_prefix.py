@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from bundler.locked import LockedPackage
 
-BAKED = "/opt/hello/releases/1.0-0123456789ab/env"
+BAKED = "/opt/hello/envs/0123456789ab"
 
 
 @pytest.fixture(autouse=True)

@@ -1,4 +1,4 @@
-"""relocate.sh under several shells and tools: what it makes of a release is what the linker makes for the new root."""
+"""relocate.sh under several shells and tools: what it makes of an environment is what a linker makes for that root."""
 
 from __future__ import annotations
 
@@ -11,17 +11,19 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from lockkit import lock_of, locked
+from shellkit import BUSYBOX, GNU, SHELLS_WITH_TOOLS, with_functions
 from tinychannel import PLACEHOLDER, File, Link, make_package
 
 from bundler.pack.collect import Filters, collect
+from bundler.pack.layers import APP, ENVIRONMENT
 from bundler.pack.relocation import find, table
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
+    from bundler.pack.layers import Layer
     from bundler.pack.members import Member
     from bundler.pack.relocation import Found
 
@@ -32,22 +34,14 @@ Tree: TypeAlias = dict[bytes, tuple[int, bytes]]
 
 OLD = "/opt/hello"
 RELEASE = "1.0-0123456789ab"
+ID = "ba9876543210"
 SHORTER = "/q"
 LONGER = "/srv/apps/a-longer_root/of.the+operator/hello"
 NESTED = "/srv/opt/hello"  # holds the old root
 ROOTS = (SHORTER, LONGER, NESTED, "/opt/hello/below")
-LONGEST = len(PLACEHOLDER) - len(f"/releases/{RELEASE}/env")  # that the binaries below have room for
+LONGEST = len(PLACEHOLDER) - len(f"/envs/{ID}")  # that the binaries below have room for
 
-GNU = ""
-BUSYBOX = "busybox"
-SHELLS = (
-    pytest.param("dash", GNU, id="dash"),
-    pytest.param("bash", GNU, id="bash"),
-    pytest.param("dash", BUSYBOX, id="dash-busybox-tools"),
-    pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
-)
 _APPLETS = "cat cp dd find grep mv od sed sh tr uname wc xargs"
-_PARTIALS = ("harmless", "say", "files", "hardware", "relocate")
 
 P = PLACEHOLDER.encode()
 STRINGS = b"\x7fELF\0" + P + b"\0%s:" + P + b"/lib:" + P + b"/lib64\n\n\0\xff\xfe " + P + b"/@\\0101 '\"%s\n\0tail\0"
@@ -84,7 +78,7 @@ class Linked:
 
     def members(self, root: str) -> tuple[Member, ...]:
         lock = lock_of(locked(self.archive))
-        with make_prefix(lock, f"{release_dir(root)}/env", QuietProgress()) as prefix:
+        with make_prefix(lock, environment_dir(root), QuietProgress()) as prefix:
             return tuple(read(member) for member in collect(prefix, Filters()))
 
 
@@ -122,8 +116,8 @@ def small(tmp_path: Path) -> Path:
     return tmp_path / "small"
 
 
-def release_dir(root: str) -> str:
-    return f"{root}/releases/{RELEASE}"
+def environment_dir(root: str) -> str:
+    return f"{root}/envs/{ID}"
 
 
 def found_in(member: Member) -> Found | None:
@@ -131,7 +125,7 @@ def found_in(member: Member) -> Found | None:
         return None
     declared = FILES.get(member.path.removeprefix("env/"))
     mode = declared.prefix if isinstance(declared, File) else None
-    return find(member.path, member.read(), release_dir(OLD), mode=mode, placeholder=len(PLACEHOLDER))
+    return find(member.path, member.read(), environment_dir(OLD), mode=mode, placeholder=len(PLACEHOLDER))
 
 
 def write(stage: Path, members: Iterable[Member]) -> None:
@@ -145,19 +139,20 @@ def write(stage: Path, members: Iterable[Member]) -> None:
             path.chmod(member.mode)
 
 
-def write_table(stage: Path, found: Iterable[Found | None]) -> None:
-    for name, content in table(release_dir(OLD), [entry for entry in found if entry is not None]).items():
+def write_table(stage: Path, found: Iterable[Found | None], layer: Layer = ENVIRONMENT) -> None:
+    for name, content in table(environment_dir(OLD), [entry for entry in found if entry is not None], layer).items():
         (stage / name).parent.mkdir(parents=True, exist_ok=True)
         (stage / name).write_bytes(content)
 
 
 def lay(stage: Path, files: Mapping[str | bytes, bytes]) -> None:
-    """Write files that no package declares, and their table."""
+    """Write files that no package declares, and their table, as those of an app."""
     for name, content in files.items():
         path = stage / os.fsdecode(name)
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_bytes(content)
-    write_table(stage, (find(os.fsdecode(name), data, release_dir(OLD), mode=None) for name, data in files.items()))
+    found = (find(os.fsdecode(name), data, environment_dir(OLD), mode=None) for name, data in files.items())
+    write_table(stage, found, APP)
 
 
 def tree(stage: Path) -> Tree:
@@ -173,7 +168,11 @@ def tree(stage: Path) -> Tree:
 
 def packed(found: Tree) -> Tree:
     """Without the table, and without conda's records: these have digests of the files as they were linked."""
-    return {path: entry for path, entry in found.items() if not path.startswith((b"share/", b"env/conda-meta/"))}
+    return {
+        path: entry
+        for path, entry in found.items()
+        if not path.startswith((b"env/.conda-bundler/", b"env/conda-meta/"))
+    }
 
 
 def relocate(
@@ -182,13 +181,18 @@ def relocate(
     """Run relocate.sh on ``stage`` as install.sh does; ``kernel`` is what uname is to say."""
     room = stage.parent
     (room / "work").mkdir(exist_ok=True)
-    parts = [(templates_dir() / "install" / f"{name}.sh").read_text() for name in _PARTIALS]
-    settings = "set -eu\numask 077\nLC_ALL=C\nexport LC_ALL\nPROGRAM=install.sh\n"
-    settings += f"NAME=hello RELEASE={RELEASE} WORK='{room / 'work'}'\n"
+    settings = "umask 077\nPROGRAM=install.sh\n"
+    settings += (
+        f"NAME=hello RELEASE={RELEASE} WORK='{room / 'work'}'\nENVIRONMENT={ID} STAGE=$1 BAKED_ROOT=$2 PLACE=$3\n"
+    )
+    if (stage / APP.relocation).exists():
+        settings += "LAYER=app STAGED=$STAGE STAGE_TOLD=share\n"
+    else:
+        settings += "LAYER=environment STAGED=$STAGE/env STAGE_TOLD=env/.conda-bundler\n"
     if kernel:
-        parts.append(f"uname() {{ echo {kernel}; }}\n")
+        settings += f"uname() {{ echo {kernel}; }}\n"
     script = room / "script.sh"
-    script.write_text(settings + "".join(parts) + 'relocate "$@"\necho done\n')
+    script.write_text(with_functions(settings + "relocate\nrelocate_own_files\necho done\n"))
     environment = dict(os.environ)
     if tools == BUSYBOX:
         environment["PATH"] = str(applets(room))
@@ -209,7 +213,7 @@ def applets(room: Path) -> Path:
 
 
 @pytest.mark.parametrize("root", ROOTS)
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_what_the_linker_makes_for_that_root(linked: Linked, stage: Path, root: str, shell: str, tools: str) -> None:
     before = tree(stage)
     expected = stage.parent / "expected"
@@ -223,7 +227,7 @@ def test_what_the_linker_makes_for_that_root(linked: Linked, stage: Path, root: 
     assert {path: after[path] for path in after.keys() - packed(after).keys()} == {
         path: before[path] for path in before.keys() - packed(before).keys()
     }
-    assert done.stderr == f"hello {RELEASE}: fitting its files to {root}\n"
+    assert done.stderr == f"hello {RELEASE}: fitting the files of the environment to {root}\n"
 
 
 def test_the_longest_root_that_fits(linked: Linked, stage: Path) -> None:
@@ -239,7 +243,7 @@ def test_the_longest_root_that_fits(linked: Linked, stage: Path) -> None:
     assert list(differing) == [b"env/bin/run"]
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_a_root_that_does_not_fit_is_refused_before_a_file_is_touched(stage: Path, shell: str, tools: str) -> None:
     before = tree(stage)
     done = relocate(stage, "/" + "r" * LONGEST, shell=shell, tools=tools)
@@ -251,8 +255,8 @@ def test_a_root_that_does_not_fit_is_refused_before_a_file_is_touched(stage: Pat
 
 @pytest.mark.parametrize(("kernel", "limit"), [("4.18.0-553.el8", 127), ("5.0.21", 127), ("5.1", 255), ("6.1.0", 255)])
 def test_interpreter_lines_fit_the_kernel(small: Path, kernel: str, limit: int) -> None:
-    script = f"#!{release_dir(OLD)}/env/bin/python3.11\n".encode()
-    longest = limit - len(f"#!/releases/{RELEASE}/env/bin/python3.11")
+    script = f"#!{environment_dir(OLD)}/bin/python3.11\n".encode()
+    longest = limit - len(f"#!/envs/{ID}/bin/python3.11")
     lay(small, {"env/bin/x": script})
     before = tree(small)
     refused = relocate(small, "/" + "r" * longest, kernel=kernel)
@@ -267,7 +271,7 @@ def test_interpreter_lines_fit_the_kernel(small: Path, kernel: str, limit: int) 
     "root", ["relative", "", "/", "/ends/", "/a b", "/a|b", "/a&b", "/a\\b", "/a\nb", "/ü", "/a@b"]
 )
 def test_a_root_of_other_characters_is_refused(small: Path, root: str) -> None:
-    lay(small, {"env/x": release_dir(OLD).encode()})
+    lay(small, {"env/x": environment_dir(OLD).encode()})
     before = tree(small)
     done = relocate(small, root)
     assert done.returncode == 2
@@ -283,18 +287,18 @@ def test_the_default_root_needs_no_table(small: Path) -> None:
 
 
 def test_a_table_of_another_release_is_refused(small: Path) -> None:
-    lay(small, {"env/x": release_dir(OLD).encode()})
+    lay(small, {"env/x": environment_dir(OLD).encode()})
     before = tree(small)
     done = relocate(small, SHORTER, old="/opt/other")
     assert done.returncode == 11
     assert tree(small) == before
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_paths_of_any_bytes_and_files_that_are_read_only(small: Path, shell: str, tools: str) -> None:
     names = [bytes([byte]) for byte in range(1, 256) if byte not in b"/."]
     names.append(b"n" * 249)  # the longest that busybox's sed has a temporary name for
-    files: dict[str | bytes, bytes] = {b"app/" + name: b"x " + release_dir(OLD).encode() for name in names}
+    files: dict[str | bytes, bytes] = {b"app/" + name: b"x " + environment_dir(OLD).encode() for name in names}
     lay(small, files)
     for name in files:
         (small / os.fsdecode(name)).chmod(0o444)
@@ -304,40 +308,40 @@ def test_paths_of_any_bytes_and_files_that_are_read_only(small: Path, shell: str
     assert done.returncode == 0, done.stderr
     after = tree(small)
     assert {name: entry for name, entry in after.items() if name.startswith(b"app/")} == {
-        name: (0o100444, f"x {release_dir(SHORTER)}".encode()) for name in files
+        name: (0o100444, f"x {environment_dir(SHORTER)}".encode()) for name in files
     }
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_binaries_by_names_of_any_bytes(small: Path, shell: str, tools: str) -> None:
-    content = f"{release_dir(OLD)}/env/x".encode().ljust(300, b"\0")
+    content = f"{environment_dir(OLD)}/x".encode().ljust(300, b"\0")
     names = [b"lib/" + bytes([byte]) for byte in range(1, 256) if byte not in b"/."]
     entries = []
     for name in names:
         (small / "lib").mkdir(exist_ok=True)
         (small / os.fsdecode(name)).write_bytes(content)
-        entries.append(find(os.fsdecode(name), content, release_dir(OLD), mode="binary", placeholder=200))
-    write_table(small, entries)
+        entries.append(find(os.fsdecode(name), content, environment_dir(OLD), mode="binary", placeholder=200))
+    write_table(small, entries, APP)
     done = relocate(small, LONGER, shell=shell, tools=tools)
     assert done.returncode == 0, done.stderr
-    expected = f"{release_dir(LONGER)}/env/x".encode().ljust(300, b"\0")
+    expected = f"{environment_dir(LONGER)}/x".encode().ljust(300, b"\0")
     assert {content for path, (_, content) in tree(small).items() if path.startswith(b"lib/")} == {expected}
 
 
 @pytest.mark.parametrize("root", ROOTS)
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_units_and_settings_name_the_new_root(small: Path, root: str, shell: str, tools: str) -> None:
     unit = (
         "RequiresMountsFor={root} /var/lib/hello\nRequiresMountsFor={root}\n"
-        "ExecStart={root}/releases/{release}/env/bin/python -I{root}/releases/{release}/app -m hello\n"
+        "ExecStart={root}/envs/{id}/bin/python -I{root}/releases/{release}/app -m hello\n"
         "ExecStartPre=-{root}/manage status\nEnvironmentFile=-{root}/releases/{release}/config/hello.env\n"
-        'Environment="PATH={root}/releases/{release}/env/bin:/usr/bin" "A={root}" B={root}:{root}\n'
+        'Environment="PATH={root}/envs/{id}/bin:/usr/bin" "A={root}" B={root}:{root}\n'
         "WorkingDirectory=/srv{other}\nX=/opt/hello-data /opt/hello.d /opt/hello2 my/opt/hello /opt/hell\n"
         "Y=file://{root}/x {root}/releases/0.9-ba9876543210/app"
     )
 
     def text(of: str) -> bytes:
-        return unit.format(root=of, release=RELEASE, other=OLD).encode()
+        return unit.format(root=of, release=RELEASE, id=ID, other=OLD).encode()
 
     lay(small, {"app/x": b""})
     names = ("units/hello.service", "units/sub dir/x.conf", "config/hello.env")
@@ -356,14 +360,14 @@ def test_a_failure_says_what_failed(stage: Path) -> None:
     (stage / "env/etc/crlf").unlink()
     done = relocate(stage, SHORTER)
     assert done.returncode == 12
-    assert "cannot rewrite the release's text files" in done.stderr
+    assert "cannot rewrite the text files of the environment" in done.stderr
 
 
 def test_a_binary_that_is_missing(stage: Path) -> None:
     (stage / "env/lib/full.so").unlink()
     done = relocate(stage, SHORTER)
     assert done.returncode == 12
-    assert "cannot copy env/lib/full.so" in done.stderr
+    assert "cannot copy lib/full.so" in done.stderr
 
 
 @pytest.mark.parametrize("root", [SHORTER, NESTED])
@@ -371,7 +375,7 @@ def test_a_file_that_was_not_rewritten_is_noticed(stage: Path, monkeypatch: pyte
     lay_program(stage, monkeypatch, "sed", 'case $1 in -i) ;; *) exec /bin/sed "$@" ;; esac')
     done = relocate(stage, root)
     assert done.returncode == 12
-    assert f"still hold {release_dir(OLD)}" in done.stderr
+    assert f"still hold {environment_dir(OLD)}" in done.stderr
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,8 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS, Member, Spec, write_bundle, write_run
+from installkit import Member, Spec, write_bundle, write_run
+from shellkit import SHELL_IDS, SHELLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,7 +61,7 @@ def test_behind_the_script_is_a_tar(run_file: Path) -> None:
         file.seek(tar_begins_at(run_file))
         with tarfile.open(fileobj=file, mode="r:") as tar:
             names = tar.getnames()
-    assert (names[0], names[-1]) == (TOP, f"{TOP}/payload.tar.gz")
+    assert (names[0], names[-1]) == (TOP, f"{TOP}/environment.tar.gz")
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)

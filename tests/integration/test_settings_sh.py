@@ -6,15 +6,11 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-
-from bundler.resources import templates_dir
+from shellkit import THREE_SHELLS, shell_id, with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash", "busybox")
-PARTS = ("say", "files", "environment", "settings", "ground")
 HEAD = "set -eu\nLC_ALL=C\nPROGRAM=test\nNAME=hello\nRELEASE=1.0\nETC=$1\n"
 TELL = 'tell() { printf "%s %s\\n" "$1" "$2"; }; each_odd_setting "$1/hello.env" tell'
 
@@ -43,16 +39,14 @@ QUIET = (
 )
 
 
-@pytest.fixture(params=SHELLS, ids=SHELL_IDS)
+@pytest.fixture(params=THREE_SHELLS, ids=shell_id)
 def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return tuple(request.param)
 
 
 def run(shell: tuple[str, ...], script: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    text = HEAD + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
-    return subprocess.run(
-        [*shell, "-c", f"{text}\n{script}", "test", *words], capture_output=True, text=True, check=False
-    )
+    text = with_functions(HEAD + script)
+    return subprocess.run([*shell, "-c", text, "test", *words], capture_output=True, text=True, check=False)
 
 
 def test_a_line_that_systemd_reads_otherwise_is_told(shell: tuple[str, ...], tmp_path: Path) -> None:

@@ -51,12 +51,12 @@ class Payload:
     @classmethod
     def make(cls) -> Payload:
         long, odd = "env/" + "d" * 120 + "/" + "f" * 60, "env/caf\u00e9"
-        tops = ("app", "env", "env/" + "d" * 120, "share")
+        tops = ("env", "env/.conda-bundler", "env/" + "d" * 120, "env/p")
         pieces = [(tar_header(path, 0o755, kind=DIRECTORY), b"") for path in tops]
-        for path, size in (("env/a", 5), ("env/b", 0), (long, 700), (odd, 512), ("app/" + "p" * 200, 3)):
+        for path, size in (("env/a", 5), ("env/b", 0), (long, 700), (odd, 512), ("env/p/" + "p" * 200, 3)):
             pieces.append((tar_header(path, 0o644, size=size), random.Random(path).randbytes(size)))
-        pieces += [(tar_header(f"app/{to[:9]}", 0o777, kind=LINK, link=to), b"") for to in ("a", "l" * 150)]
-        pieces.append((tar_header("share/digests", 0o644, size=len(_LISTED)), _LISTED))
+        pieces += [(tar_header(f"env/p/{to[:9]}", 0o777, kind=LINK, link=to), b"") for to in ("a", "l" * 150)]
+        pieces.append((tar_header("env/.conda-bundler/digests", 0o644, size=len(_LISTED)), _LISTED))
         content = b""
         headers: list[int] = []
         for header, inside in pieces:
@@ -115,7 +115,7 @@ def number(name: str, length: int, chance: random.Random) -> bytes:
 def seen(bundle: OpenBundle) -> Found | None:
     """The tree that `verify` reads; None if it refuses it."""
     try:
-        tree = read_tree(bundle)
+        tree = read_tree(bundle, bundle.manifest.environment)
     except VerificationError:
         return None
     found = dict.fromkeys(tree.directories, ("d755", ""))
@@ -146,11 +146,16 @@ def unpacked(tar: str, file: Path, room: Path) -> Found:
 @pytest.fixture
 def bundle(tmp_path: Path) -> Path:
     payload = Payload.make().content
-    said = LEAST["payload"] | {"path": "payload.tar", "codec": "none", "size": len(payload), "unpacked_size": 1 << 20}
+    said = LEAST["layers"][0] | {
+        "path": "environment.tar",
+        "codec": "none",
+        "size": len(payload),
+        "unpacked_size": 1 << 20,
+    }
     said |= {"segments": [{"name": "all", "offset": 0, "length": len(payload), "sha256": "0" * 64}]}
     (tmp_path / "bundle").mkdir()
-    (tmp_path / "bundle/manifest.json").write_text(json.dumps(LEAST | {"payload": said}))
-    (tmp_path / "bundle/payload.tar").write_bytes(payload)
+    (tmp_path / "bundle/manifest.json").write_text(json.dumps(LEAST | {"layers": [said, LEAST["layers"][1]]}))
+    (tmp_path / "bundle/environment.tar").write_bytes(payload)
     return tmp_path / "bundle"
 
 
@@ -159,13 +164,13 @@ def test_what_verify_accepts_every_tar_unpacks_to_what_it_saw(bundle: Path, tmp_
     chance, payload, opened = random.Random(seed), Payload.make(), open_bundle(bundle)
     accepted, otherwise = 0, []
     for count in range(MUTATED // 2):
-        (bundle / "payload.tar").write_bytes(mutated(payload, chance) if count else payload.content)
+        (bundle / "environment.tar").write_bytes(mutated(payload, chance) if count else payload.content)
         found = seen(opened)
         if found is None:
             continue
         accepted += 1
         for tar in TARS:
-            if unpacked(tar, bundle / "payload.tar", tmp_path / "room") != found:
+            if unpacked(tar, bundle / "environment.tar", tmp_path / "room") != found:
                 otherwise.append((count, tar))
     assert otherwise == []
     assert accepted > MUTATED // 40

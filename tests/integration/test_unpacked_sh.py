@@ -11,30 +11,24 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from shellkit import BUSYBOX, SHELLS_WITH_TOOLS, with_functions
 from smallbundle import build, make_channel, make_project
 
+from bundler.pack.layers import ENVIRONMENT
 from bundler.pack.listing import unpacked_sha256
-from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, digest_list
-from bundler.resources import templates_dir
+from bundler.pack.members import LINK_MODE, TreeEntry, digest_list
 from bundler.tar.write import DIRECTORY, END, LINK, tar_header, tar_padding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-GNU, BUSYBOX = "gnu", "busybox"
-TARGETS = (
-    pytest.param("dash", GNU, id="dash"),
-    pytest.param("bash", GNU, id="bash"),
-    pytest.param("dash", BUSYBOX, id="dash-busybox-tools"),
-    pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
-)
 _TOOLS = ("cat", "find", "ls", "readlink", "sed", "sha256sum", "sh", "sort", "stat", "tar", "tr", "uniq")
-_PARTIALS = ("say", "files", "tree", "unpacked")
-DIRECTORIES = ("app", "env", "env/bin", "env/empty", "env/new\nline", "share")
+DIRECTORIES = ("env", "env/.conda-bundler", "env/bin", "env/empty", "env/lib", "env/new\nline")
+DIGESTS = ENVIRONMENT.digests
 FILES = {
-    "app/empty": b"",
-    "app/1234": b"x",
+    "env/lib/empty": b"",
+    "env/lib/1234": b"x",
     "env/bin/tool": b"#!/bin/sh\n",
     "env/bin/" + "long" * 40: b"l" * 700,
     "env/caf\u00e9 'q' \"d\" $x": b"q",
@@ -56,7 +50,7 @@ def entries() -> tuple[TreeEntry, ...]:
         TreeEntry(path=path, mode=mode_of(path), digest=hashlib.sha256(content).hexdigest(), size=len(content))
         for path, content in FILES.items()
     ]
-    listed = digest_list(files)
+    listed = digest_list(files, ENVIRONMENT)
     files.append(TreeEntry(path=DIGESTS, mode=0o644, digest=hashlib.sha256(listed).hexdigest(), size=len(listed)))
     return (*files, *(TreeEntry(path=path, mode=LINK_MODE, digest=to, size=0) for path, to in LINKS.items()))
 
@@ -66,7 +60,7 @@ def mode_of(path: str) -> int:
 
 
 def payload() -> bytes:
-    listed = digest_list(entry for entry in entries() if entry.path != DIGESTS)
+    listed = digest_list((entry for entry in entries() if entry.path != DIGESTS), ENVIRONMENT)
     pieces = [tar_header(path, 0o755, kind=DIRECTORY) for path in DIRECTORIES]
     for path, content in {**FILES, DIGESTS: listed}.items():
         pieces += [tar_header(path, mode_of(path), size=len(content)), content, tar_padding(len(content))]
@@ -87,17 +81,18 @@ class Target:
 
     def check(self, expected: str) -> subprocess.CompletedProcess[str]:
         (self.room / "work").mkdir(exist_ok=True)
-        partials = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in _PARTIALS)
         values = {
             "PROGRAM": "install.sh",
             "NAME": "small",
-            "PAYLOAD": "payload.tar.zst",
+            "PAYLOAD": "environment.tar.zst",
             "UNPACKED_SHA256": expected,
             "WORK": f"{self.room}/work",
             "STAGE": f"{self.stage}",
+            "STAGED": f"{self.stage}/env",
+            "STAGE_TOLD": "env/.conda-bundler",
         }
-        head = "set -eu\n" + "".join(f"{name}='{value}'\n" for name, value in values.items())
-        (self.room / "script").write_text(f"{head}{partials}\ncheck_unpacked\n")
+        head = "".join(f"{name}='{value}'\n" for name, value in values.items())
+        (self.room / "script").write_text(with_functions(f"{head}check_unpacked\n"))
         words = [*self.shell.split(), str(self.room / "script")]
         env = {"PATH": str(self.room / "bin"), "LC_ALL": "C"}
         return subprocess.run(words, capture_output=True, text=True, check=False, env=env)
@@ -115,22 +110,22 @@ def make_target(room: Path, shell: str, tools: str, tar: bytes = b"") -> Target:
     return Target(room, shell)
 
 
-EXPECTED = unpacked_sha256(entries(), DIRECTORIES)
+EXPECTED = unpacked_sha256(entries(), DIRECTORIES, ENVIRONMENT)
 
 
-@pytest.mark.parametrize(("shell", "tools"), TARGETS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_what_tar_makes_of_what_was_built_is_what_was_built(tmp_path: Path, shell: str, tools: str) -> None:
     done = make_target(tmp_path, shell, tools).check(EXPECTED)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.usefixtures("own_cache")
-@pytest.mark.parametrize(("shell", "tools"), TARGETS[1:3])
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS[1:3])
 def test_what_build_says_is_what_tar_makes_of_its_payload(tmp_path: Path, shell: str, tools: str) -> None:
     bundle = build(make_project(tmp_path / "project"), make_channel(tmp_path / "channel"), "dir")
-    said = re.search(r"^UNPACKED_SHA256='?([0-9a-f]{64})", (bundle / "install.sh").read_text(), re.MULTILINE)
+    said = re.search(r"^ *UNPACKED_SHA256='?([0-9a-f]{64})", (bundle / "install.sh").read_text(), re.MULTILINE)
     assert said is not None
-    target = make_target(tmp_path, shell, tools, gzip.decompress((bundle / "payload.tar.gz").read_bytes()))
+    target = make_target(tmp_path, shell, tools, gzip.decompress((bundle / "environment.tar.gz").read_bytes()))
     done = target.check(said[1])
     assert (done.returncode, done.stderr) == (0, "")
 
@@ -152,22 +147,22 @@ def unlist(stage: Path) -> None:
 
 
 CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
-    "a file more": (lambda stage: (stage / "app/more").write_bytes(b""), ": ./app/more"),
-    "a file less": (lambda stage: (stage / "app/empty").unlink(), ": ./app/empty"),
+    "a file more": (lambda stage: (stage / "env/lib/more").write_bytes(b""), ": ./env/lib/more"),
+    "a file less": (lambda stage: (stage / "env/lib/empty").unlink(), ": ./env/lib/empty"),
     "another name": (cut_a_name, ": ./env/bin/long"),
-    "a directory more": (lambda stage: (stage / "app/d").mkdir(), ""),
+    "a directory more": (lambda stage: (stage / "env/lib/d").mkdir(), ""),
     "a directory less": (lambda stage: (stage / "env/empty").rmdir(), ""),
     "a directory's mode": (lambda stage: (stage / "env/empty").chmod(0o700), ""),
-    "a mode": (lambda stage: (stage / "app/empty").chmod(0o755), ""),
-    "a size": (lambda stage: (stage / "app/empty").write_bytes(b"x"), ""),
-    "a link more": (lambda stage: (stage / "app/link").symlink_to("empty"), ""),
+    "a mode": (lambda stage: (stage / "env/lib/empty").chmod(0o755), ""),
+    "a size": (lambda stage: (stage / "env/lib/empty").write_bytes(b"x"), ""),
+    "a link more": (lambda stage: (stage / "env/lib/link").symlink_to("empty"), ""),
     "a link's target": (swap_link, ""),
     "the list of digests": (unlist, ""),
     "no list of digests": (lambda stage: (stage / DIGESTS).unlink(), ""),
 }
 
 
-@pytest.mark.parametrize(("shell", "tools"), TARGETS[1:3])
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS[1:3])
 @pytest.mark.parametrize("change", CHANGES)
 def test_whatever_else_is_there_is_refused(tmp_path: Path, shell: str, tools: str, change: str) -> None:
     target = make_target(tmp_path, shell, tools)
@@ -175,4 +170,4 @@ def test_whatever_else_is_there_is_refused(tmp_path: Path, shell: str, tools: st
     make(target.stage)
     done = target.check(EXPECTED)
     assert done.returncode == 11, done.stderr
-    assert f"payload.tar.zst was not unpacked to the files that were built{says}" in done.stderr
+    assert f"environment.tar.zst was not unpacked to the files that were built{says}" in done.stderr

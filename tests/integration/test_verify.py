@@ -17,7 +17,18 @@ from typing import TYPE_CHECKING, Any
 import pytest
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
-from smallbundle import TOP, build, command, make_channel, make_project, put_segments, repack, reseal, segments_of
+from smallbundle import (
+    TOP,
+    build,
+    command,
+    layer_of,
+    make_channel,
+    make_project,
+    put_segments,
+    repack,
+    reseal,
+    segments_of,
+)
 
 from bundler.bundle.assemble import SUMS
 from bundler.errors import BundlerError, VerificationError
@@ -71,7 +82,16 @@ def test_what_was_built_is_right(bundles: dict[str, Path], form: str) -> None:
     assert (report["verified"], report["form"], report["name"]) == (True, form, "small")
     seen = [check["name"] for check in report["checks"]]
     sidecar = [] if form == "dir" else [f"{TOP}.{form}.sha256"]
-    assert seen == [*sidecar, "SHA256SUMS", "install.sh", "programs", "units", "payload.tar.gz", "tree"]
+    assert seen == [
+        *sidecar,
+        "SHA256SUMS",
+        "install.sh",
+        "programs",
+        "units",
+        "environment.tar.gz",
+        "app.tar.gz",
+        "tree",
+    ]
     assert report["programs_compared"]
     assert report["not_compared"] == ["conda-lock.yml", "config/", "manifest.json", "units/"]
 
@@ -365,8 +385,7 @@ def test_programs_of_another_version_are_not_compared_and_it_is_said(bundle: Pat
 
 
 def test_segments_that_are_not_the_payloads(bundle: Path) -> None:
-    manifest = json.loads((bundle / "manifest.json").read_text())
-    segments = manifest["payload"]["segments"]
+    segments = layer_of(bundle)["segments"]
     assert len(segments) > 5
     for change in ({"sha256": "0" * 64}, {"offset": segments[1]["offset"] + 1}, {"length": segments[1]["length"] - 1}):
         reseal(bundle, payload={"segments": [segments[0], segments[1] | change, *segments[2:]]})
@@ -381,7 +400,7 @@ def test_parts_that_are_not_the_payloads(bundle: Path) -> None:
     segments = segments_of(bundle)
     put_segments(bundle, segments, parts=(0, len(segments[0]) + len(segments[1])))
     verify(bundle, QUIET)
-    parts = json.loads((bundle / "manifest.json").read_text())["payload"]["parts"]
+    parts = layer_of(bundle)["parts"]
     for change in ({"sha256": "0" * 64}, {"offset": parts[1]["offset"] + 1}):
         reseal(bundle, payload={"parts": [parts[0], parts[1] | change]})
         assert "the part at" in refused(bundle)
@@ -401,9 +420,9 @@ def test_a_payload_written_anew_is_right_as_long_as_it_is_plain(bundle: Path) ->
 
 def hidden(content: bytes) -> tuple[bytes, bytes]:
     """A part that begins within a file's content: what is the file's to one reader is a member to another."""
-    inside = tar_header("app/data/hidden.sh", 0o755, size=len(content)) + content + tar_padding(len(content))
+    inside = tar_header("env/share/hidden.sh", 0o755, size=len(content)) + content + tar_padding(len(content))
     about = b"A text that anybody may read.\n".ljust(1024, b".")
-    header = tar_header("app/data/about.txt", 0o644, size=len(about) + len(inside))
+    header = tar_header("env/share/about.txt", 0o644, size=len(about) + len(inside))
     return gzip.compress(header + about, mtime=0), gzip.compress(inside, mtime=0)
 
 
@@ -480,7 +499,8 @@ EVIL = {
     "absolute": (entry("/etc/evil"), "leads out"),
     "..": (entry("app/../../evil"), "leads out"),
     ".": (entry("app/./evil"), "leads out"),
-    "beside": (entry("evil"), "beside env/"),
+    "beside": (entry("evil"), "beside app/ and share/: evil"),
+    "the environment's": (entry("env/evil"), "beside app/ and share/: env/evil"),
     "twice": (entry("app/data/text"), "twice"),
     "a link that leaves it": (entry("app/evil", kind=tarfile.SYMTYPE, link="../../etc/passwd"), "leaves the release"),
     "an absolute link": (entry("app/evil", kind=tarfile.SYMTYPE, link="/etc/passwd"), "leaves the release"),
@@ -503,7 +523,7 @@ def test_a_payload_that_unpacks_to_more_than_is_said(bundle: Path) -> None:
         members.append((entry("app/bomb")[0], bytes(1 << 20)))
 
     repack(bundle, more)
-    reseal(bundle, payload={"unpacked_size": 1000})
+    reseal(bundle, payload={"unpacked_size": 1000}, layer="app")
     assert "more bytes than its manifest says" in refused(bundle)
 
 
@@ -512,7 +532,7 @@ def test_a_list_of_digests_that_lies(bundle: Path) -> None:
 
     def lie(members: Members) -> None:
         at = next(number for number, (info, _) in enumerate(members) if info.name == "share/digests")
-        members[at] = (members[at][0], members[at][1].replace(b"  ./env/bin/tool", b"  ./env/bin/fool"))
+        members[at] = (members[at][0], members[at][1].replace(b"  ./app/data/text", b"  ./app/data/fext"))
 
     repack(bundle, lie)
     assert "share/digests in it does not list its files" in refused(bundle)

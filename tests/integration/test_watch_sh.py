@@ -64,7 +64,7 @@ class World:
 
     def watch(self, again: str = "yes", *dependants: str) -> list[str]:
         """What it did, a line each."""
-        text = (templates_dir() / "target" / "watch.sh").read_text()
+        text = (templates_dir() / "share" / "watch.sh").read_text()
         for place in ("/run/conda-bundler", "/var/lib/conda-bundler"):
             text = text.replace(place, str(self.room / "run"))
         script = self.room / "watch"

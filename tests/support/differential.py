@@ -58,6 +58,8 @@ def differences(mine: dict[str, tuple[bytes, int]], theirs: dict[str, tuple[byte
     # Bytecode: timestamp .pyc get an unchecked-hash header, as the payload has one mtime; the code is the same.
     mine, theirs = ({path: _without_header(path, *file) for path, file in tree.items()} for tree in (mine, theirs))
     different = {path for path in mine.keys() | theirs.keys() if mine.get(path) != theirs.get(path)}
+    # What the server is told of the environment, and knows of it.
+    different = {path for path in different if not path.startswith(".conda-bundler/")}
     # conda-meta loses the build machine's paths and gets the lockfile's URLs, and the marker that it is frozen.
     return {path for path in different if not path.startswith("conda-meta/")}
 

@@ -19,6 +19,7 @@ from bundler.installer.activation import Activation
 from bundler.installer.installed import install_services, service_files
 from bundler.installer.render import (
     InstallDecompressor,
+    InstallLayer,
     InstallScript,
     InstallService,
     render_install,
@@ -28,8 +29,9 @@ from bundler.installer.render import (
 from bundler.installer.requirements import Requirements
 from bundler.pack.codecs import CODECS
 from bundler.pack.decompressor import TOOLS
+from bundler.pack.layers import APP, ENVIRONMENT
 from bundler.pack.listing import unpacked_sha256
-from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, digest_list, parents
+from bundler.pack.members import LINK_MODE, TreeEntry, digest_list, parents, tree_digest
 from bundler.resources import templates_dir
 from bundler.units.contents import Contents
 from bundler.units.context import Locations
@@ -41,10 +43,8 @@ if TYPE_CHECKING:
     from collections.abc import Sequence
 
     from bundler.config.project import BundleConfig
+    from bundler.pack.layers import Layer
 
-# What install.sh, manage and the head of a .run must run under.
-SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
 PROGRAM = f"{TOOLS}/bin/zstd.gz"
 """The decompressor that a bundle brings."""
 COOKIE = Secret(name="RELEASE_COOKIE", bytes=32, format="hex")
@@ -105,9 +105,8 @@ class Spec:
     def codec(self) -> str:
         return "zstd" if self.tools else "gzip"
 
-    @property
-    def payload(self) -> str:
-        return f"payload{CODECS[self.codec]().suffix}"
+    def payload(self, layer: Layer) -> str:
+        return f"{layer.name}{CODECS[self.codec]().suffix}"
 
     @property
     def build_id(self) -> str:
@@ -123,14 +122,18 @@ class Spec:
 
     @property
     def where(self) -> Locations:
-        return Locations(release=self.release_dir, environment=f"{self.release_dir}/env")
+        return Locations(release=self.release_dir, environment=f"/opt/{self.name}/envs/{self.environment_id}")
+
+    @property
+    def environment_id(self) -> str:
+        """Of bundles that differ in the rest only it is the same, as of real ones."""
+        return hashlib.sha256(repr(layer_members(self, ENVIRONMENT)).encode()).hexdigest()[:12]
 
 
 def write_bundle(spec: Spec, directory: Path) -> Path:
     """Write the bundle's directory; ``directory`` must not exist yet."""
     directory.mkdir(parents=True)
-    parts = write_payload(spec, directory / spec.payload)
-    sha256 = _sha256((directory / spec.payload).read_bytes())
+    layers = tuple(write_payload(spec, layer, directory) for layer in (ENVIRONMENT, APP))
     if spec.tools:
         shutil.copytree(spec.tools, directory / TOOLS)
     files = {
@@ -139,7 +142,7 @@ def write_bundle(spec: Spec, directory: Path) -> Path:
         f"config/{spec.name}.env": f"# Defaults\n{spec.config}",
         **{f"config/{name}": text for name, text in environments(spec).items()},
         **{f"units/{name}": text for name, text in units(spec).items()},
-        "manage": render_manage(script(spec, sha256, {})),
+        "manage": render_manage(script(spec, layers, {})),
     }
     for name, text in files.items():
         path = directory / name
@@ -147,9 +150,11 @@ def write_bundle(spec: Spec, directory: Path) -> Path:
         path.write_text(text)
     tools = [path.relative_to(directory).as_posix() for path in (directory / TOOLS).rglob("*.gz")]
     digests = {name: _sha256((directory / name).read_bytes()) for name in (*files, *tools)}
-    install = render_install(script(spec, sha256, digests, parts))
+    install = render_install(script(spec, layers, digests))
     (directory / "install.sh").write_text(install)
-    write_sums(directory, {**digests, spec.payload: sha256, "install.sh": _sha256(install.encode())})
+    write_sums(
+        directory, {**digests, **{one.file: one.sha256 for one in layers}, "install.sh": _sha256(install.encode())}
+    )
     return directory
 
 
@@ -159,9 +164,7 @@ def write_sums(directory: Path, digests: dict[str, str]) -> None:
     (directory / "SHA256SUMS").write_text(text)
 
 
-def script(
-    spec: Spec, payload_sha256: str, digests: dict[str, str], parts: tuple[tuple[str, int, int], ...] = ()
-) -> InstallScript:
+def script(spec: Spec, layers: tuple[InstallLayer, ...], digests: dict[str, str]) -> InstallScript:
     """The header's content for ``spec``."""
     return InstallScript(
         name=spec.name,
@@ -175,14 +178,9 @@ def script(
         user=spec.name,
         uid=spec.uid,
         tool_version="0",
-        payload=spec.payload,
-        payload_sha256=payload_sha256,
-        tree_digest=payload_sha256,
-        unpacked_sha256=unpacked(spec),
-        payload_codec=spec.codec,
-        payload_parts=parts,
-        payload_files=spec.payload_files,
-        payload_kib=spec.payload_kib,
+        environment_id=spec.environment_id,
+        layers=layers,
+        tree_digest=_sha256("".join(one.tree_digest for one in layers).encode()),
         longest=0,
         units=tuple(sorted(units(spec))),
         networks=networks(spec),
@@ -283,22 +281,31 @@ def units(spec: Spec) -> dict[str, str]:
     return found
 
 
-def payload_members(spec: Spec) -> list[Member]:
-    """What is in the payload, with the list of the files' digests at its end."""
-    members = [
+def layers_of(spec: Spec) -> tuple[InstallLayer, ...]:
+    """What install.sh is told of the payloads, which are not written."""
+    with tempfile.TemporaryDirectory() as name:
+        return tuple(write_payload(spec, layer, Path(name)) for layer in (ENVIRONMENT, APP))
+
+
+def layer_members(spec: Spec, layer: Layer) -> list[Member]:
+    """What is in a payload, with the list of the files' digests at its end."""
+    every = [
         *(Member(name=name, kind=tarfile.DIRTYPE, mode=0o755) for name in ("env", "env/bin", "app", "share")),
+        Member(name=ENVIRONMENT.told, kind=tarfile.DIRTYPE, mode=0o755),
         Member(name="env/bin/tool", content=b"#!/bin/sh\necho tool\n", mode=0o755),
         Member(name="env/bin/tool-link", kind=tarfile.SYMTYPE, link="tool"),
         Member(name="app/serve", content=spec.serve.encode(), mode=0o755),
         *(
-            Member(name=f"share/{name}", content=(templates_dir() / "target" / f"{name}.sh").read_bytes())
+            Member(name=f"share/{name}", content=(templates_dir() / "share" / f"{name}.sh").read_bytes())
             for name in ("beam", "gpu", "probe", "watch")
         ),
         *(Member(name=f"app/hook-{hook}", content=text.encode(), mode=0o755) for hook, text in spec.hooks),
         Member(name="share/health", content=(spec.health or "exit 0\n").encode()),
         *spec.members,
     ]
-    return [*members, Member(name=DIGESTS, content=digest_list(_entries(members)))]
+    # what belongs nowhere comes with the app
+    members = [one for one in every if (one.name.partition("/")[0] in ENVIRONMENT.tops) == (layer is ENVIRONMENT)]
+    return [*members, Member(name=layer.digests, content=digest_list(_entries(members), layer))]
 
 
 def _entries(members: list[Member]) -> tuple[TreeEntry, ...]:
@@ -312,24 +319,34 @@ def _entries(members: list[Member]) -> tuple[TreeEntry, ...]:
     )
 
 
-def unpacked(spec: Spec) -> str:
+def unpacked(members: list[Member], layer: Layer) -> str:
     """What install.sh compares the unpacked tree with; tar makes directories that nobody has named."""
-    members = payload_members(spec)
     above = {directory.path for directory in parents([member.name for member in members])}
     named = {member.name for member in members if member.kind == tarfile.DIRTYPE}
-    return unpacked_sha256(_entries(members), above | named)
+    return unpacked_sha256(_entries(members), above | named, layer)
 
 
-def write_payload(spec: Spec, path: Path) -> tuple[tuple[str, int, int], ...]:
-    """Write the payload; its parts, as install.sh is told of them, if there are several."""
-    members = payload_members(spec)
+def write_payload(spec: Spec, layer: Layer, directory: Path) -> InstallLayer:
+    """Write a payload; what install.sh is told of it."""
+    members = layer_members(spec, layer)
     ends = [len(members) * number // spec.parts for number in range(spec.parts + 1)]
     written = [_compressed(spec, _tar(members[start:end])) for start, end in pairwise(ends)]
     written[-1] += _compressed(spec, bytes(tarfile.RECORDSIZE))
-    path.write_bytes(b"".join(written))
+    content = b"".join(written)
+    (directory / spec.payload(layer)).write_bytes(content)
     offsets = accumulate(map(len, written), initial=0)
     parts = tuple((_sha256(part), offset, len(part)) for part, offset in zip(written, offsets, strict=False))
-    return parts if spec.parts > 1 else ()
+    return InstallLayer(
+        name=layer.name,
+        file=spec.payload(layer),
+        codec=spec.codec,
+        sha256=_sha256(content),
+        tree_digest=tree_digest(_entries(members)),
+        unpacked_sha256=unpacked(members, layer),
+        files=spec.payload_files // 2,
+        kib=spec.payload_kib // 2,
+        parts=parts if spec.parts > 1 else (),
+    )
 
 
 def _compressed(spec: Spec, data: bytes) -> bytes:
@@ -385,7 +402,7 @@ def write_run(spec: Spec, room: Path) -> Path:
         version=spec.version,
         platform="linux-64",
         build_id=spec.build_id,
-        environment_id="0" * 12,
+        environment_id=spec.environment_id,
         root=f"/opt/{spec.name}",
     )
     return place(bundle, identity, room, form="run").path

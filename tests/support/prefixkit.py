@@ -27,7 +27,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BAKED", "SITE", "Steps", "conda", "install", "linked", "lock_of", "python_package", "refused", "wheel"]
 
-BAKED = "/opt/hello/releases/1.0-0123456789ab/env"
+BAKED = "/opt/hello/envs/0123456789ab"
 SITE = "lib/python3.11/site-packages"
 
 Tree = dict[str, tuple[int, bytes | str, str | None]]

@@ -12,11 +12,12 @@ import subprocess
 import sys
 import tarfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal, TypeAlias
 
 from tinychannel import PLACEHOLDER, File, index, make_package
 
 from bundler.bundle.assemble import INSTALL, SUMS, checksums
+from bundler.pack.layers import LAYERS
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import LINK_MODE, TreeEntry
 from bundler.tar.write import DIRECTORY, END, LINK, REGULAR, tar_header, tar_padding
@@ -29,6 +30,7 @@ __all__ = [
     "TOP",
     "build",
     "command",
+    "layer_of",
     "listed",
     "make_channel",
     "make_project",
@@ -37,6 +39,8 @@ __all__ = [
     "reseal",
     "segments_of",
 ]
+
+LayerName: TypeAlias = Literal["environment", "app"]
 
 TOP = "small-1.0-linux-64"
 CONFIG = """
@@ -108,11 +112,12 @@ def build(project: Path, channel: Path, form: str, *options: str) -> Path:
     return Path(json.loads(done.stdout)["bundles"][0]["path"])
 
 
-def repack(bundle: Path, change: Callable[[list[tuple[tarfile.TarInfo, bytes]]], None]) -> None:
-    """Write the payload of a directory anew after ``change`` to its members, in one segment, and seal the bundle."""
-    payload = bundle / "payload.tar.gz"
-    with tarfile.open(payload) as tar:
-        members = [(info, tar.extractfile(info).read() if info.isfile() else b"") for info in tar]  # type: ignore[union-attr]
+def repack(
+    bundle: Path, change: Callable[[list[tuple[tarfile.TarInfo, bytes]]], None], layer: LayerName = "app"
+) -> None:
+    """Write a payload of a directory anew after ``change`` to its members, in one segment, and seal the bundle."""
+    payload = bundle / f"{layer}.tar.gz"
+    members = _members(payload)
     change(members)
     raw = b"".join(_entry(info, content) for info, content in members) + END
     payload.write_bytes(gzip.compress(raw, mtime=0))
@@ -123,24 +128,38 @@ def repack(bundle: Path, change: Callable[[list[tuple[tarfile.TarInfo, bytes]]],
         "size": payload.stat().st_size,
         "files": len({info.name for info, _ in files}),
         "unpacked_size": sum(len(content) for _, content in files),
-        "unpacked_sha256": listed(members),
+        "unpacked_sha256": listed(members, layer),
+        "tree_digest": _tree_digest(files),
         "segments": [{"name": "all", "offset": 0, "length": payload.stat().st_size, "sha256": digest}],
     }
-    reseal(bundle, payload=said, tree_digest=_tree_digest(files))
+    other = bundle / ("environment.tar.gz" if layer == "app" else "app.tar.gz")
+    every = [*files, *((info, content) for info, content in _members(other) if not info.isdir())]
+    reseal(bundle, payload=said, layer=layer, tree_digest=_tree_digest(every))
+
+
+def _members(payload: Path) -> list[tuple[tarfile.TarInfo, bytes]]:
+    with tarfile.open(payload) as tar:
+        return [(info, tar.extractfile(info).read() if info.isfile() else b"") for info in tar]  # type: ignore[union-attr]
+
+
+def layer_of(bundle: Path, layer: LayerName = "environment") -> dict[str, Any]:
+    """What the manifest says of it."""
+    layers: list[dict[str, Any]] = json.loads((bundle / "manifest.json").read_text())["layers"]
+    return next(one for one in layers if one["name"] == layer)
 
 
 def segments_of(bundle: Path) -> list[bytes]:
-    """The segments of a directory's payload, each as it lies there."""
-    said = json.loads((bundle / "manifest.json").read_text())["payload"]
+    """The segments of the environment's payload in a directory, each as it lies there."""
+    said = layer_of(bundle)
     content = (bundle / said["path"]).read_bytes()
     return [content[one["offset"] : one["offset"] + one["length"]] for one in said["segments"]]
 
 
 def put_segments(bundle: Path, segments: Sequence[bytes], *, parts: Sequence[int] = ()) -> None:
-    """Write a directory's payload of these, and seal the bundle; ``parts`` are the offsets at which its parts begin."""
-    path = json.loads((bundle / "manifest.json").read_text())["payload"]["path"]
+    """Write the environment's payload of these, and seal the bundle; ``parts`` are the offsets at which its parts
+    begin."""
     content = b"".join(segments)
-    (bundle / path).write_bytes(content)
+    (bundle / layer_of(bundle)["path"]).write_bytes(content)
     ends = [0, *itertools.accumulate(map(len, segments))]
     pieces = [_piece(content, *run) | {"name": f"s{number}"} for number, run in enumerate(itertools.pairwise(ends))]
     cuts = itertools.pairwise((*parts, len(content)))
@@ -166,7 +185,7 @@ def _entry(info: tarfile.TarInfo, content: bytes) -> bytes:
     return header + content + tar_padding(len(content))
 
 
-def listed(members: list[tuple[tarfile.TarInfo, bytes]]) -> str:
+def listed(members: list[tuple[tarfile.TarInfo, bytes]], layer: LayerName) -> str:
     """What install.sh compares the unpacked tree with."""
     entries = [
         TreeEntry(path=info.name, mode=LINK_MODE, digest=info.linkname, size=0)
@@ -175,7 +194,7 @@ def listed(members: list[tuple[tarfile.TarInfo, bytes]]) -> str:
         for info, content in members
         if not info.isdir()
     ]
-    return unpacked_sha256(entries, (info.name for info, _ in members if info.isdir()))
+    return unpacked_sha256(entries, (info.name for info, _ in members if info.isdir()), LAYERS[layer])
 
 
 def _tree_digest(files: list[tuple[tarfile.TarInfo, bytes]]) -> str:
@@ -186,11 +205,14 @@ def _tree_digest(files: list[tuple[tarfile.TarInfo, bytes]]) -> str:
     return digest.hexdigest()
 
 
-def reseal(bundle: Path, *, payload: dict[str, Any] | None = None, **changes: Any) -> None:
-    """Make every digest in a directory agree with what lies there, after changes to the manifest."""
+def reseal(
+    bundle: Path, *, payload: dict[str, Any] | None = None, layer: LayerName = "environment", **changes: Any
+) -> None:
+    """Make every digest in a directory agree with what lies there, after changes to the manifest, and in it to what
+    is said of a layer's payload."""
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest |= changes
-    manifest["payload"] |= payload or {}
+    manifest["layers"] = [one | (payload or {}) if one["name"] == layer else one for one in manifest["layers"]]
     (bundle / "manifest.json").write_text(json.dumps(manifest))
     digests = {
         path.relative_to(bundle).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
@@ -202,19 +224,30 @@ def reseal(bundle: Path, *, payload: dict[str, Any] | None = None, **changes: An
         script = re.sub(
             rf'("\$1") [0-9a-f]{{64}} {re.escape(name)}$', rf"\1 {digest} {name}", script, flags=re.MULTILINE
         )
-    values = {
-        "PAYLOAD_SHA256": digests[manifest["payload"]["path"]],
-        "TREE_DIGEST": manifest["tree_digest"],
-    }
-    if payload:
-        values["UNPACKED_SHA256"] = manifest["payload"]["unpacked_sha256"]
-        parts = manifest["payload"]["parts"]
-        values["PAYLOAD_PARTS"] = " ".join(f"{part['sha256']} {part['offset']} {part['length']}" for part in parts)
-    for key, value in values.items():
-        script = re.sub(rf"^{key}=('[^']*'|\S*)", f"{key}={shlex.quote(value)}", script, count=1, flags=re.MULTILINE)
+    script = _with_value(script, "TREE_DIGEST", manifest["tree_digest"])
+    for one in manifest["layers"]:
+        script = _with_layer(script, one, digests[one["path"]], parts=payload is not None)
     script = re.sub(r"^SELF_SHA256='.*'$", "SELF_SHA256=''", script, flags=re.MULTILINE)
     own = hashlib.sha256(script.encode()).hexdigest()
     script = re.sub(r"^SELF_SHA256=''$", f"SELF_SHA256='{own}'", script, flags=re.MULTILINE)
     (bundle / INSTALL).write_text(script)
     digests[INSTALL] = hashlib.sha256(script.encode()).hexdigest()
     (bundle / SUMS).write_bytes(checksums(digests))
+
+
+def _with_layer(script: str, said: dict[str, Any], sha256: str, *, parts: bool) -> str:
+    """install.sh with what the manifest says of a layer."""
+    begin = script.index(f"\n        {said['name']})\n")
+    end = script.index(";;", begin)
+    values = {"PAYLOAD_SHA256": sha256, "UNPACKED_SHA256": said["unpacked_sha256"], "LAYER_DIGEST": said["tree_digest"]}
+    if parts:
+        pieces = (f"{part['sha256']} {part['offset']} {part['length']}" for part in said["parts"])
+        values["PAYLOAD_PARTS"] = " ".join(pieces)
+    block = script[begin:end]
+    for key, value in values.items():
+        block = _with_value(block, key, value)
+    return script[:begin] + block + script[end:]
+
+
+def _with_value(text: str, key: str, value: str) -> str:
+    return re.sub(rf"^( *){key}=('[^']*'|\S*)", rf"\g<1>{key}={shlex.quote(value)}", text, count=1, flags=re.MULTILINE)

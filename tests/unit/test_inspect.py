@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from bundlekit import LEAST
@@ -33,6 +33,16 @@ version = "1.0"
 command = ["tool"]
 health = { http = "http://127.0.0.1:8000/" }
 """
+
+
+def sized(*names: str) -> list[dict[str, Any]]:
+    return [{"name": name, "offset": 0, "length": length, "sha256": ""} for length, name in enumerate(names, start=1)]
+
+
+def with_layer(number: int, **changes: Any) -> dict[str, Any]:
+    """A manifest with changes to one of its layers."""
+    layers = [layer | changes if place == number else layer for place, layer in enumerate(LEAST["layers"])]
+    return LEAST | {"layers": layers}
 
 
 def units(tmp_path: Path, config: str = CONFIG) -> dict[str, UnitText]:
@@ -101,7 +111,7 @@ def test_the_systemd_that_inspect_tells_is_the_one_that_install_sh_wants() -> No
 
 def test_a_manifest_with_the_least_there_can_be() -> None:
     manifest = read_manifest(json.dumps(LEAST).encode(), where="x")
-    assert (manifest.config, manifest.secrets, manifest.payload.largest, manifest.requires.glibc) == ({}, (), (), "")
+    assert (manifest.config, manifest.secrets, manifest.largest(9), manifest.requires.glibc) == ({}, (), (), "")
     assert (manifest.packed(), manifest.app_segment()) == ({}, None)
 
 
@@ -112,13 +122,13 @@ def test_a_clobber_of_an_older_bundle_names_no_owner() -> None:
 
 
 def test_a_key_of_a_later_version_is_passed_over() -> None:
-    more = LEAST | {"signature": {}, "payload": LEAST["payload"] | {"colour": "blue"}}
+    more = with_layer(0, colour="blue") | {"signature": {}}
     assert read_manifest(json.dumps(more).encode(), where="x") == read_manifest(json.dumps(LEAST).encode(), where="x")
 
 
 def test_a_later_schema_is_refused_with_what_can_read_it() -> None:
-    with pytest.raises(VerificationError, match="schema 2") as caught:
-        read_manifest(json.dumps({"schema": 2, "made_by": "conda-bundler 9"}).encode(), where="x.tar")
+    with pytest.raises(VerificationError, match="schema 3") as caught:
+        read_manifest(json.dumps({"schema": 3, "made_by": "conda-bundler 9"}).encode(), where="x.tar")
     assert caught.value.where == "x.tar"
     assert "conda-bundler 9" in (caught.value.remedy or "")
 
@@ -131,8 +141,9 @@ def test_a_later_schema_is_refused_with_what_can_read_it() -> None:
         (b"[]", "all of it"),
         (b'{"schema": "1"}', "made_by"),
         (json.dumps(LEAST | {"packages": [{"name": "a"}]}).encode(), "packages.0.version"),
-        (json.dumps(LEAST | {"payload": LEAST["payload"] | {"size": -1}}).encode(), "payload.size"),
-        (json.dumps(LEAST | {"payload": LEAST["payload"] | {"codec": "lz4"}}).encode(), "payload.codec"),
+        (json.dumps(with_layer(0, size=-1)).encode(), "layers.0.size"),
+        (json.dumps(LEAST | {"layers": LEAST["layers"][:1]}).encode(), "not an environment and an app"),
+        (json.dumps(with_layer(1, codec="lz4")).encode(), "layers.1.codec"),
     ],
 )
 def test_what_is_no_manifest_is_named(content: bytes, says: str) -> None:
@@ -142,29 +153,32 @@ def test_what_is_no_manifest_is_named(content: bytes, says: str) -> None:
 
 def test_segments_are_told_from_packages_by_their_place() -> None:
     """A package may be called as a segment of ours is."""
-    names = ("directories", "baked", "list", "tool", "app/", "baked", "list")
-    segments = [
-        {"name": name, "offset": 0, "length": length, "sha256": ""} for length, name in enumerate(names, start=1)
-    ]
-    manifest = read_manifest(
-        json.dumps(LEAST | {"payload": LEAST["payload"] | {"segments": segments}}).encode(), where="x"
-    )
+    old = {key: value for key, value in LEAST.items() if key != "layers"} | {"schema": 1}
+    payload = {key: value for key, value in LEAST["layers"][0].items() if key != "name"}
+    segments = sized("directories", "baked", "list", "tool", "app/", "baked", "list")
+    manifest = read_manifest(json.dumps(old | {"payload": payload | {"segments": segments}}).encode(), where="x")
     assert manifest.packed() == {"baked": 2, "list": 3, "tool": 4}
     app = manifest.app_segment()
     assert app is not None
     assert app.length == 5
+    environment = sized("directories", "baked", "list", "tool", "baked", "list")
+    layers = [with_layer(0, segments=environment)["layers"][0], with_layer(1, segments=sized("x", "app/"))["layers"][1]]
+    manifest = read_manifest(json.dumps(LEAST | {"layers": layers}).encode(), where="x")
+    assert manifest.packed() == {"baked": 2, "list": 3, "tool": 4}
+    app = manifest.app_segment()
+    assert app is not None
+    assert app.length == 2
 
 
 def test_the_directories_of_each_part_are_no_packages() -> None:
-    names = ("directories", "b", "directories", "c", "app/", "baked", "list")
+    names = ("directories", "b", "directories", "c", "baked", "list")
     segments, parts, offset = [], [], 0
-    for length, name in zip((1, 2, 3, 0, 5, 6, 7), names, strict=True):
+    for length, name in zip((1, 2, 3, 0, 6, 7), names, strict=True):
         segments.append({"name": name, "offset": offset, "length": length, "sha256": ""})
         offset += length
     for start, end in ((0, 3), (3, offset)):
         parts.append({"offset": start, "length": end - start, "sha256": ""})
-    payload = LEAST["payload"] | {"segments": segments, "parts": parts}
-    manifest = read_manifest(json.dumps(LEAST | {"payload": payload}).encode(), where="x")
+    manifest = read_manifest(json.dumps(with_layer(0, segments=segments, parts=parts)).encode(), where="x")
     assert manifest.packed() == {"b": 2, "c": 0}
 
 

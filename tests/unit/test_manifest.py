@@ -56,12 +56,14 @@ def test_what_an_older_version_wrote_is_read_and_nothing_of_it_is_lost() -> None
     old = json.loads(OLD.read_text())
     assert {service["unit"] for service in old["services"]} > {"worker@.service", "nightly.service", "web.service"}
     assert old["hooks"]
-    assert missing(old, json.loads(read(old).text())) == []
+    new = json.loads(read(old).text())
+    payload = old.pop("payload")
+    assert missing(old | {"layers": [payload]}, new) == []
 
 
 def test_what_it_did_not_know_has_its_default() -> None:
     manifest = read_manifest(OLD.read_bytes(), where="x")
-    assert (manifest.payload.clients, manifest.services[0].started, manifest.services[0].network) == ((), (), None)
+    assert (manifest.environment.clients, manifest.services[0].started, manifest.services[0].network) == ((), (), None)
     assert manifest.options == {"exclude": ("*.left-out",), "include": ()}
 
 
@@ -113,10 +115,11 @@ def test_a_field_that_the_manifest_does_not_know_is_refused() -> None:
 
 def test_what_install_sh_carries_is_the_manifests() -> None:
     started = {"unit": "web.service", "health_unit": "web-health.service", "start_period": 5.0, "timeout": 30.0}
+    more = {"installed_files": 7, "installed_kib": 28, "longest": 200, "clients": ["erl"]}
     said = LEAST | {
         "services": [{"unit": "web.service", "network": "loopback", "started": [started]}],
         "secrets": [{"name": "TOKEN", "bytes": 16, "format": "hex", "length": 32}],
-        "payload": LEAST["payload"] | {"installed_files": 7, "installed_kib": 28, "longest": 200, "clients": ["erl"]},
+        "layers": [LEAST["layers"][0] | more, LEAST["layers"][1]],
         "requires": {
             "machine": "x86_64",
             "archspec": "x86_64_v2",
@@ -127,13 +130,13 @@ def test_what_install_sh_carries_is_the_manifests() -> None:
     for line in (
         "NAME=small",
         "NETWORKS=web # services that may reach some addresses only",
-        "PAYLOAD_KIB=28",
+        "            PAYLOAD_KIB=28",
         "CLIENTS=erl # what the environment brings to ask health checks with",
         "    \"$1\" web.service web-health.service 5 30 ''",
         '    "$1" TOKEN 16 hex 32 environment',
         "    \"$1\" a.so optional '' '' 0 '' '' ''",
         f'    "$1" {"2" * 64} manage',
-        f'    "$1" {"0" * 64} payload.tar.gz',
+        f'    "$1" {"0" * 64} app.tar.gz',
         "    \"$1\" '' install.sh",
     ):
         assert line in text.splitlines(), line

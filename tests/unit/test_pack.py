@@ -158,9 +158,25 @@ def test_links_that_leave_the_release_are_refused(target: str) -> None:
         link_member("env/x", target)
 
 
-@pytest.mark.parametrize("target", ["x", "../app/x", "./../env/y", ".."])
-def test_links_that_stay_are_kept_to_the_letter(target: str) -> None:
-    assert link_member("env/x", target).link == target
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [("env/x", "../app/x"), ("env/x", "./../env/y"), ("env/x", ".."), ("app/x", "../env/../app/y"), ("app/x", "../..")],
+)
+def test_links_out_of_the_environment_are_refused(path: str, target: str) -> None:
+    """It does not lie in the release."""
+    with pytest.raises(PackError, match="leaves the release"):
+        link_member(path, target)
+
+
+@pytest.mark.parametrize(
+    ("path", "target"),
+    [
+        *(("env/lib/x", target) for target in ("x", "../bin/x", "./../lib/y", "..", ".")),
+        *(("app/d/x", target) for target in ("x", "../../env/bin/x", "../../env/lib/../y", "../..", "./../../app/y")),
+    ],
+)
+def test_links_that_stay_are_kept_to_the_letter(path: str, target: str) -> None:
+    assert link_member(path, target).link == target
 
 
 @pytest.mark.parametrize(("given_mode", "mode"), [(0o600, 0o644), (0o700, 0o755), (0o444, 0o644), (0o677, 0o755)])

@@ -12,7 +12,8 @@ from bundler.digests import sha256_of
 from bundler.errors import PackError
 from bundler.pack.archive import WrittenArchive, WrittenSegment, write_archive
 from bundler.pack.codecs import CODECS
-from bundler.pack.members import DIGESTS, LINK_MODE, Member, TreeEntry, digest_list
+from bundler.pack.layers import ENVIRONMENT
+from bundler.pack.members import LINK_MODE, Member, TreeEntry, digest_list
 from bundler.pack.plain import check_written
 from bundler.pack.segments import Segment, SegmentCache
 
@@ -34,7 +35,7 @@ def link(path: str, target: str) -> Member:
     return Member(path=path, mode=LINK_MODE, link=target)
 
 
-TOPS = (directory("env"), directory("env/lib"), directory("share"))
+TOPS = (directory("env"), directory("env/lib"), directory("env/.conda-bundler"))
 GOOD = {
     "directories": TOPS,
     "tool": (file("env/tool", 0o755), link("env/lib/tool", "../tool")),
@@ -43,7 +44,11 @@ GOOD = {
 
 
 def listing(tree: tuple[TreeEntry, ...]) -> Segment:
-    return Segment(name="list", members=(Member(path=DIGESTS, mode=0o644, content=digest_list(tree)),), last=True)
+    return Segment(
+        name="list",
+        members=(Member(path=ENVIRONMENT.digests, mode=0o644, content=digest_list(tree, ENVIRONMENT)),),
+        last=True,
+    )
 
 
 def held(parts: dict[str, tuple[Member, ...]], room: Path | None = None) -> None:
@@ -52,7 +57,7 @@ def held(parts: dict[str, tuple[Member, ...]], room: Path | None = None) -> None
     for _ in range(2 if room else 1):
         cache = SegmentCache(room, NONE, limit=1 << 30)
         written = write_archive(segments, io.BytesIO(), NONE, cache, closing=listing)
-    check_written(segments, written)
+    check_written(segments, written, ENVIRONMENT)
 
 
 def test_what_is_plain_passes() -> None:
@@ -75,8 +80,12 @@ BAD: dict[str, tuple[dict[str, tuple[Member, ...]], str, str]] = {
     "setuid": ({"other": (file("env/o", 0o4755),)}, "setuid, setgid or sticky", "other"),
     "a link that leaves": ({"other": (link("env/o", "../../x"),)}, "holds env/o, which is a symbolic link", "other"),
     "absolute": ({"other": (file("/etc/x"),)}, "'/etc/x'", "other"),
-    "beside": ({"other": (file("units"),)}, "beside env/, app/ and share/: units", "other"),
-    "a file for a directory": ({"other": (file("app"),)}, "beside env/, app/ and share/: app", "other"),
+    "beside": ({"other": (file("units"),)}, "beside env/: units", "other"),
+    "another layer's": ({"other": (file("app/x"),)}, "beside env/: app/x", "other"),
+    "what the server writes": (
+        {"other": (file("env/.conda-bundler/complete"),)}, "holds env/.conda-bundler/complete, where", "other",
+    ),
+    "a link out of it": ({"other": (link("env/o", "../x"),)}, "holds env/o, which is a symbolic link", "other"),
     "no name for a terminal": ({"other": 2 * (file("env/\x1b[2J"),)}, r"holds env/\x1b[2J twice", "other"),
 }  # fmt: skip
 
@@ -97,14 +106,12 @@ def test_the_list_of_digests_is_complete(lie: str) -> None:
     segments = [Segment(name=name, members=members) for name, members in GOOD.items()]
 
     def short(tree: tuple[TreeEntry, ...]) -> Segment:
-        return (
-            listing(tree[:-1]) if lie == "a line less" else Segment(name="list", members=(file("share/x"),), last=True)
-        )
+        return listing(tree[:-1]) if lie == "a line less" else Segment(name="list", members=(file("env/x"),), last=True)
 
     cache = SegmentCache(None, NONE, limit=0)
     written = write_archive(segments, io.BytesIO(), NONE, cache, closing=short)
-    with pytest.raises(PackError, match="share/digests that does not list its files"):
-        check_written(segments, written)
+    with pytest.raises(PackError, match=r"env/\.conda-bundler/digests that does not list its files"):
+        check_written(segments, written, ENVIRONMENT)
 
 
 def test_it_costs_next_to_nothing() -> None:
@@ -113,7 +120,7 @@ def test_it_costs_next_to_nothing() -> None:
     names = [f"env/{number % 500}/some-file-of-a-package-{number}.py" for number in range(50_000)]
     entries = tuple(TreeEntry(path=name, mode=0o644, digest="0" * 64, size=1) for name in names)
     with_list = listing(entries).members[0]
-    last = TreeEntry(path=DIGESTS, mode=0o644, digest=sha256_of([with_list.read()]), size=1)
+    last = TreeEntry(path=ENVIRONMENT.digests, mode=0o644, digest=sha256_of([with_list.read()]), size=1)
     segments = [Segment(name="directories", members=(*TOPS, *directories)), Segment(name="all", members=())]
     names = ["directories", "all", "list"]
     places = [WrittenSegment(name=name, offset=0, length=0, sha256="") for name in names]
@@ -121,6 +128,6 @@ def test_it_costs_next_to_nothing() -> None:
         sha256="", size=0, segments=tuple(places), parts=(), tree=(*entries, last), ends=(0, 50_000, 50_001)
     )
     begun = time.process_time()
-    check_written(segments, written)
+    check_written(segments, written, ENVIRONMENT)
     took = time.process_time() - begun
     assert took < 5, took

@@ -12,13 +12,13 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from bundler.errors import PackError
+from bundler.pack.layers import ENVIRONMENT
 from bundler.pack.relocation import CString, Found, find, longest, table
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-RELEASE = "/opt/hello/releases/1.0-0123456789ab"
-BAKED = f"{RELEASE}/env"
+BAKED = "/opt/hello/envs/0123456789ab"
 LENGTH = 80
 PLACEHOLDER = "/" + "placehold_" * 7 + "placehold"
 
@@ -26,13 +26,13 @@ assert len(PLACEHOLDER) == LENGTH
 
 
 def apply(content: bytes, found: Found | None, new: str) -> bytes:
-    """What relocate.sh does, in Python; ``new`` is the release's new path."""
+    """What relocate.sh does, in Python; ``new`` is the environment's new path."""
     if found is None:
         return content
     if not found.strings:
-        return content.replace(RELEASE.encode(), new.encode())
+        return content.replace(BAKED.encode(), new.encode())
     for string in found.strings:
-        text = f"{new}/env".encode().join(string.parts)
+        text = new.encode().join(string.parts)
         content = content[: string.offset] + text.ljust(string.room, b"\0") + content[string.offset + string.room :]
     return content
 
@@ -45,7 +45,7 @@ def linked(content: bytes, mode: Literal["text", "binary"], prefix: str) -> byte
 
 
 def lines(files: dict[str, bytes], name: str) -> list[str]:
-    return files[f"share/relocation/{name}"].decode().splitlines()
+    return files[f"env/.conda-bundler/relocation/{name}"].decode().splitlines()
 
 
 pieces = st.one_of(
@@ -56,15 +56,15 @@ pieces = st.one_of(
     st.binary(max_size=12),
 )
 contents = st.lists(pieces, max_size=12).map(b"".join)
-new_releases = st.text("ab/._+-", min_size=1, max_size=LENGTH - 5).map(lambda text: f"/{text}")
+new_releases = st.text("ab/._+-", min_size=1, max_size=LENGTH - 1).map(lambda text: f"/{text}")
 
 
 @settings(deadline=None)
 @given(content=contents, new=new_releases)
 def test_text_becomes_what_conda_makes_of_it(content: bytes, new: str) -> None:
     baked = linked(content, "text", BAKED)
-    found = find("env/f", baked, RELEASE, mode="text", placeholder=LENGTH)
-    assert apply(baked, found, new) == linked(content, "text", f"{new}/env")
+    found = find("env/f", baked, BAKED, mode="text", placeholder=LENGTH)
+    assert apply(baked, found, new) == linked(content, "text", new)
     assert (found is None) == (PLACEHOLDER.encode() not in content)
 
 
@@ -73,21 +73,21 @@ def test_text_becomes_what_conda_makes_of_it(content: bytes, new: str) -> None:
 def test_a_binary_becomes_what_conda_makes_of_it(content: bytes, new: str) -> None:
     content += b"\0"  # conda-pack passes over a string at the end that has no NUL; linkers do not
     baked = linked(content, "binary", BAKED)
-    found = find("env/f", baked, RELEASE, mode="binary", placeholder=LENGTH)
-    assert apply(baked, found, new) == linked(content, "binary", f"{new}/env")
+    found = find("env/f", baked, BAKED, mode="binary", placeholder=LENGTH)
+    assert apply(baked, found, new) == linked(content, "binary", new)
 
 
 @settings(deadline=None)
 @given(content=contents)
 def test_the_longest_prefix_fits_and_one_more_does_not(content: bytes) -> None:
     baked = linked(content + b"\0", "binary", BAKED)
-    found = find("env/f", baked, RELEASE, mode="binary", placeholder=LENGTH)
+    found = find("env/f", baked, BAKED, mode="binary", placeholder=LENGTH)
     if found is None:
         return
     limit = longest([found])
-    assert limit == LENGTH - len("/env")
+    assert limit == LENGTH
     new = "/" + "x" * (limit - 1)
-    assert apply(baked, found, new) == linked(content + b"\0", "binary", f"{new}/env")
+    assert apply(baked, found, new) == linked(content + b"\0", "binary", new)
     assert len(apply(baked, found, f"{new}x")) > len(baked)
 
 
@@ -99,8 +99,8 @@ def test_a_mapped_file_is_as_good_as_its_bytes(content: bytes, tmp_path_factory:
     path.write_bytes(baked)
     with path.open("rb") as file, mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as mapped:
         for mode in ("text", "binary", None):
-            assert find("f", mapped, RELEASE, mode=mode, placeholder=LENGTH) == find(
-                "f", baked, RELEASE, mode=mode, placeholder=LENGTH
+            assert find("f", mapped, BAKED, mode=mode, placeholder=LENGTH) == find(
+                "f", baked, BAKED, mode=mode, placeholder=LENGTH
             )
 
 
@@ -109,7 +109,7 @@ def test_strings_of_a_binary() -> None:
     two = f"{BAKED}/a:{BAKED}/b\n".encode()
     content = b"x" + BAKED.encode() + bytes(pad) + b"\0head " + two + bytes(2 * pad) + b"\0tail" + BAKED.encode()
     content += bytes(pad)  # a string at the end, whose room ends with the file
-    found = find("f", content, RELEASE, mode="binary", placeholder=LENGTH)
+    found = find("f", content, BAKED, mode="binary", placeholder=LENGTH)
     assert found is not None
     assert found.size == len(content)
     assert found.strings == (
@@ -121,9 +121,9 @@ def test_strings_of_a_binary() -> None:
 
 def test_a_prefix_that_fills_its_placeholder_has_no_room_left() -> None:
     content = f"{BAKED}/bin".encode()
-    found = find("f", content, RELEASE, mode="binary", placeholder=len(BAKED))
+    found = find("f", content, BAKED, mode="binary", placeholder=len(BAKED))
     assert found is not None
-    assert longest([found]) == len(RELEASE)
+    assert longest([found]) == len(BAKED)
 
 
 @pytest.mark.parametrize(
@@ -136,34 +136,34 @@ def test_a_prefix_that_fills_its_placeholder_has_no_room_left() -> None:
 )
 def test_a_string_without_its_room_is_refused(content: bytes, placeholder: int) -> None:
     with pytest.raises(PackError, match="the string at byte 0 has not the room") as caught:
-        find("env/lib/x.so", content, RELEASE, mode="binary", placeholder=placeholder)
+        find("env/lib/x.so", content, BAKED, mode="binary", placeholder=placeholder)
     assert caught.value.where == "env/lib/x.so"
     assert caught.value.remedy
 
 
 def test_without_a_declaration_a_nul_decides() -> None:
-    text = f"{RELEASE}/app\n".encode()
-    assert find("app/run", text, RELEASE, mode=None) == Found(path="app/run", size=len(text))
-    assert find("app/run", text + b"\0", RELEASE, mode=None) is None
-    assert find("app/run", text + b"\0", RELEASE, mode="text", placeholder=LENGTH) is not None
+    text = f"{BAKED}/app\n".encode()
+    assert find("app/run", text, BAKED, mode=None) == Found(path="app/run", size=len(text))
+    assert find("app/run", text + b"\0", BAKED, mode=None) is None
+    assert find("app/run", text + b"\0", BAKED, mode="text", placeholder=LENGTH) is not None
 
 
 def test_a_binary_is_only_touched_where_the_linker_was() -> None:
-    assert find("f", f"{RELEASE}/app\0".encode(), RELEASE, mode="binary", placeholder=LENGTH) is None
-    assert find("f", b"nothing", RELEASE, mode="binary", placeholder=LENGTH) is None
+    assert find("f", b"/opt/hello/envs/x\0", BAKED, mode="binary", placeholder=LENGTH) is None
+    assert find("f", b"nothing", BAKED, mode="binary", placeholder=LENGTH) is None
 
 
 @pytest.mark.parametrize(
     ("content", "expected"),
     [
-        (f"#!{BAKED}/bin/python3.11 -s\nrest", len("#!/env/bin/python3.11 -s")),
-        (f"#!{BAKED}/bin/sh", len("#!/env/bin/sh")),
+        (f"#!{BAKED}/bin/python3.11 -s\nrest", len("#!/bin/python3.11 -s")),
+        (f"#!{BAKED}/bin/sh", len("#!/bin/sh")),
         (f"#!/bin/sh\nexec {BAKED}/bin/x\n", 0),
         (f"text {BAKED}\n", 0),
     ],
 )
 def test_the_interpreter_line(content: str, expected: int) -> None:
-    found = find("f", content.encode(), RELEASE, mode="text", placeholder=LENGTH)
+    found = find("f", content.encode(), BAKED, mode="text", placeholder=LENGTH)
     assert found is not None
     assert found.shebang == expected
 
@@ -176,20 +176,20 @@ def test_the_table_is_sorted_and_the_same_for_the_same_files() -> None:
         Found(path="env/a", size=9, shebang=20),
         Found(path="env/lib/é", size=901, strings=(string, string)),
     ]
-    files = table(RELEASE, entries)
-    assert files == table(RELEASE, reversed(entries))
-    assert list(files) == [f"share/relocation/{name}" for name in ("limits", "text", "binary")]
-    assert lines(files, "limits") == [f"baked {RELEASE}", f"longest {LENGTH - 4}", "shebang 20"]
-    assert files["share/relocation/text"] == b"env/a\0env/b\0"
+    files = table(BAKED, entries, ENVIRONMENT)
+    assert files == table(BAKED, reversed(entries), ENVIRONMENT)
+    assert list(files) == [f"env/.conda-bundler/relocation/{name}" for name in ("limits", "text", "binary")]
+    assert lines(files, "limits") == [f"baked {BAKED}", f"longest {LENGTH}", "shebang 20"]
+    assert files["env/.conda-bundler/relocation/text"] == b"a\0b\0"
     line = f"string 7 {LENGTH + 3} 3 1 @/x\\0040"
-    expected = ["file 900 env/lib/z", line, "file 901 env/lib/\\0303\\0251", line, line]
+    expected = ["file 900 lib/z", line, "file 901 lib/\\0303\\0251", line, line]
     assert lines(files, "binary") == expected
 
 
 def test_nothing_to_relocate() -> None:
-    files = table(RELEASE, ())
-    assert lines(files, "limits") == [f"baked {RELEASE}", "longest 0", "shebang 0"]
-    assert files["share/relocation/text"] == files["share/relocation/binary"] == b""
+    files = table(BAKED, (), ENVIRONMENT)
+    assert lines(files, "limits") == [f"baked {BAKED}", "longest 0", "shebang 0"]
+    assert files["env/.conda-bundler/relocation/text"] == files["env/.conda-bundler/relocation/binary"] == b""
 
 
 @settings(deadline=None)
@@ -203,11 +203,11 @@ def test_any_path_and_string_survives_the_tables_encoding(path: bytes, parts: li
         size=1,
         strings=(CString(offset=0, room=999, parts=tuple(parts)),),
     )
-    binary = table(RELEASE, [found])["share/relocation/binary"]
+    binary = table(BAKED, [found], ENVIRONMENT)["env/.conda-bundler/relocation/binary"]
     file, string = binary.splitlines()
     assert binary.isascii()
     assert len(file.split(b" ")) == 3
-    assert decoded(file.split(b" ")[2]) == b"env/" + path
+    assert decoded(file.split(b" ")[2]) == path
     *_, rest, count, text = string.split(b" ")
     assert [decoded(part) for part in text.split(b"@")] == parts
     assert (int(rest), int(count)) == (len(b"".join(parts)), len(parts) - 1)

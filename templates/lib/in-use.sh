@@ -1,0 +1,15 @@
+
+# --- what processes use -----------------------------------------------------------------------------------
+
+is_in_use() { # RELEASE: a process has something of it, or names it
+    ! has_users "$ROOT/releases/$1" || return 0
+    printf '%s/\n' "$(seen "$ROOT/releases/$1")" >"$WORK/used" # an argument would be found in the command line of grep
+    grep -qsF -f "$WORK/used" /proc/[0-9]*/environ /proc/[0-9]*/cmdline
+}
+
+has_users() { # DIR: a program, a library, an open file or a working directory of a process is there
+    use_path=$(seen "$1")
+    grep -qF "$use_path/" /proc/[0-9]*/maps 2>/dev/null && return 0
+    use_path=$(pattern "$use_path")
+    links_in /proc/[0-9]*/exe /proc/[0-9]*/cwd /proc/[0-9]*/fd | grep -q -e " -> $use_path\$" -e " -> $use_path/"
+}

@@ -1,0 +1,163 @@
+
+# --- our record ------------------------------------------------------------------------------------------
+# owned        what is ours, one "kind value" a line, written before the thing itself is made: a run that is
+#              killed in between leaves a claim too many, never a thing that nobody owns
+# transaction  there from the first change that others can see to the last
+#
+# Kinds: root user dir made unit given, and
+#     account NAME GROUP                          a user that is not ours, in the place of user NAME
+#     release RELEASE TREE-DIGEST LIST-DIGEST     what is in releases/, and how to tell that it is
+#     environment ID TREE-DIGEST LIST-DIGEST      the same of what is in envs/
+#     was UNIT ENABLED ACTIVE                     what the admin wanted of a unit that a release has dropped
+#     hooked RELEASE STATE                        how far its hooks have run
+#     instance UNIT                               one of a template, which is a unit
+#     bare NAME                                   installed with --no-systemd
+#     secret NAME FORMAT LENGTH                   what was made, or taken from the operator
+
+# Read here, without a grep: a change asks this more than a hundred times.
+owns() { # LINE
+    owns_line=$1
+    [ -z "$IMAGE" ] || owns_line=$(as_recorded "$1")
+    [ -f "$RECORD/owned" ] || return 1
+    while IFS= read -r owns_read; do
+        [ "$owns_read" != "$owns_line" ] || return 0
+    done <"$RECORD/owned"
+    return 1
+}
+
+as_recorded() { # LINE
+    case $1 in
+        *" $IMAGE/"*) printf '%s %s\n' "${1%% *}" "$(seen "${1#* }")" ;;
+        *) printf '%s\n' "$1" ;;
+    esac
+}
+
+owned() { # KIND: every value of that kind
+    [ ! -f "$RECORD/owned" ] || sed -n "s|^$1 ||p" "$RECORD/owned"
+}
+
+owned_paths() { # KIND
+    [ ! -f "$RECORD/owned" ] || sed -n "s|^$1 /|$IMAGE/|p" "$RECORD/owned"
+}
+
+claim() { # LINE...
+    claim_new=
+    for claim_line in "$@"; do
+        owns "$claim_line" || claim_new="$claim_new$(as_recorded "$claim_line")
+"
+    done
+    [ -n "$claim_new" ] || return 0
+    put "$RECORD/owned" 0600 owned_text
+}
+
+owned_text() {
+    print_file "$RECORD/owned" && printf '%s' "$claim_new"
+}
+
+# The line, and what begins with it as a word: "release 1.0-abc" has further words.
+unclaim() { # LINE
+    unclaim_line=$(as_recorded "$1")
+    [ -f "$RECORD/owned" ] || return 0
+    while read -r owned_line; do
+        case "$owned_line " in
+            "$unclaim_line "*) ;;
+            *) printf '%s\n' "$owned_line" ;;
+        esac
+    done <"$RECORD/owned" >"$WORK/kept"
+    cmp -s "$WORK/kept" "$RECORD/owned" || put "$RECORD/owned" 0600 <"$WORK/kept"
+}
+
+# --- transaction
+# action=install | rollback | rotate | uninstall | purge
+# from=, to=   the releases; phase=   how far it is, for people
+# unit NAME ENABLED ACTIVE   for each unit before it: what the admin wants of it
+
+FROM=         # the release that ran before, if any
+PHASE_BEFORE= # of the record that a run which was cut off has left
+
+is_pending() {
+    [ -f "$RECORD/transaction" ]
+}
+
+transaction_value() { # KEY
+    [ ! -f "$RECORD/transaction" ] || sed -n "s/^$1=//p" "$RECORD/transaction"
+}
+
+# A run that was cut off between "from" and "to" has left the truth about "before" in its own record.
+begin_transaction() { # ACTION
+    ACTION_BEGUN=$1
+    ! is_pending || RESUMED=yes
+    PHASE_BEFORE=$(transaction_value phase)
+    [ "$PHASE_BEFORE" = switching ] || PHASE_BEFORE=begun
+    case $(transaction_value action) in
+        install | rollback)
+            FROM=$(transaction_value from)
+            sed -n '/^unit /p' "$RECORD/transaction" >"$WORK/states"
+            ;;
+        uninstall | purge)
+            FROM= # it may have removed anything by now
+            : >"$WORK/states"
+            ;;
+        *)
+            FROM=$(current_release)
+            remember_states >"$WORK/states"
+            ;;
+    esac
+    [ -z "$FROM" ] || is_complete "$FROM" || FROM=
+    write_transaction "$PHASE_BEFORE"
+}
+
+write_transaction() { # PHASE
+    put "$RECORD/transaction" 0600 transaction_text "$1"
+}
+
+transaction_text() { # PHASE
+    printf 'action=%s\nfrom=%s\nto=%s\nphase=%s\n' "$ACTION_BEGUN" "$FROM" "$RELEASE" "$1" && cat "$WORK/states"
+}
+
+end_transaction() { # ACTION RELEASE
+    case $(tail -n 1 "$ROOT/history" 2>/dev/null) in
+        *" $2 $1") ;; # said by a run that was killed before its record was gone
+        *) add_history "$1" "$2" ;;
+    esac
+    # The first boot of an image has nothing left to do for a later release.
+    [ -n "$IMAGE" ] || [ "$1" = back ] || rm -f "$RECORD/first-boot" || die 12 "cannot remove $RECORD/first-boot"
+    drop_transaction
+}
+
+drop_transaction() {
+    unguard_boot
+    rm -f "$RECORD/transaction" || die 12 "cannot remove $RECORD/transaction"
+    flush "$RECORD"
+}
+
+# "unit NAME ENABLED ACTIVE" for each unit that is installed now: what the admin wants of it.
+remember_states() {
+    [ -n "$(current_release)" ] || return 0
+    owned_paths unit | while read -r state_path; do
+        [ -f "$state_path" ] || continue
+        case $state_path in
+            *-recover.service | *@.*) continue ;;
+        esac
+        remember_state "${state_path##*/}"
+    done
+    for state_instance in $(owned instance); do
+        ! grep -qs '^\[Install\]' "$UNIT_DIR/$(file_of "$state_instance")" || remember_state "$state_instance"
+    done
+}
+
+remember_state() { # UNIT
+    printf 'unit %s %s %s\n' "$1" "$(enablement "$1")" "$(property "$1" ActiveState)"
+}
+
+state_before() { # enabled|active UNIT: prints nothing if there was no such unit
+    state_line=$(sed -n "s/^unit $2 //p" "$WORK/states" | tail -n 1)
+    if [ -z "$state_line" ]; then
+        state_line=$(owned was | sed -n "s/^$2 //p" | tail -n 1)
+        ! has_kin "$2" || state_line=$(kin_before "$2" "$state_line")
+    fi
+    case $1 in
+        enabled) printf '%s\n' "${state_line% *}" ;;
+        active) printf '%s\n' "${state_line#* }" ;;
+    esac
+}
