@@ -78,7 +78,7 @@ class LockError(BundlerError):
 
 
 class StaleLockError(BundlerError):
-    """The lockfile does not belong to the environment spec any more."""
+    """The lockfile is out of date with the environment spec."""
 
     exit_code = 4
 

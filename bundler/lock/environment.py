@@ -186,7 +186,7 @@ def _no_channels(files: Sequence[_File]) -> list[tuple[Path, str]]:
 def _all_at_once(mistakes: list[tuple[Path, str]]) -> ConfigError:
     if len({path for path, _ in mistakes}) == 1:
         return ConfigError("; ".join(mistake for _, mistake in mistakes), where=str(mistakes[0][0]))
-    return ConfigError("\n  - ".join([f"{len(mistakes)} mistakes:", *(f"{path}: {text}" for path, text in mistakes)]))
+    return ConfigError("\n  - ".join([f"{len(mistakes)} problems:", *(f"{path}: {text}" for path, text in mistakes)]))
 
 
 def _contradictions(files: Sequence[_File]) -> list[tuple[Path, str]]:

@@ -35,7 +35,7 @@ LOCAL = "file:///local"
 """What stands for the channel of a package that comes from none; conda wants a URL."""
 TOOLS = "conda-bundler"
 """The category of packages that belong to no environment: what a bundle brings to install itself."""
-_LOCK_AGAIN = "Write it anew: conda-bundler lock"
+_LOCK_AGAIN = "Lock again: conda-bundler lock"
 _EXTENSIONS = (".conda", ".tar.bz2")
 
 

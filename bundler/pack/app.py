@@ -219,7 +219,7 @@ def _refusal(walks: Mapping[AppFile, Walk], mistakes: list[Mistake]) -> PackErro
         where, told = f"files.{files[0].target}", [str(mistake) for mistake in mistakes]
     else:
         where, told = "files", [f"files.{mistake.file.target}: {mistake}" for mistake in mistakes]
-    message = told[0] if len(told) == 1 else _listed(f"{len(told)} mistakes:", told)
+    message = told[0] if len(told) == 1 else _listed(f"{len(told)} problems:", told)
     remedies = [_remedy(walks[file], [mistake for mistake in mistakes if mistake.file == file]) for file in files]
     return PackError(message, where=where, remedy="\n  ".join(remedies))
 

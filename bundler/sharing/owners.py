@@ -112,7 +112,7 @@ def check_names(config: BundleConfig, lockfiles: Lockfiles, locks: Iterable[Lock
 
 def mistaken(mistakes: Sequence[str], *, remedy: str) -> ConfigError:
     """All that is wrong with the table."""
-    told = mistakes[0] if len(mistakes) == 1 else "\n    ".join([f"{len(mistakes)} mistakes:", *mistakes])
+    told = mistakes[0] if len(mistakes) == 1 else "\n    ".join([f"{len(mistakes)} problems:", *mistakes])
     return ConfigError(told, where=OWNERS, remedy=remedy)
 
 

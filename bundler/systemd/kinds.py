@@ -156,7 +156,7 @@ def signal_name(value: str) -> None:
     if name not in signal.Signals.__members__ and not re.fullmatch(
         r"[1-9]|[1-5][0-9]|6[0-4]|(SIG)?RTM(IN|AX)([+-][0-9]+)?", value
     ):
-        raise ValueError(f"there is no signal {value!r}; write it like SIGINT")
+        raise ValueError(f"unknown signal {value!r}; write it like SIGINT")
 
 
 def mode(value: str) -> None:

@@ -333,7 +333,7 @@ def test_files_that_contradict_each_other(project: Path, channel: Path) -> None:
     more.write_text("dependencies: []\n")
     base.write_text("channels: x\ndependencies: [leaf]\n")
     said = fails(request, ConfigError)
-    assert said.startswith("2 mistakes:")
+    assert said.startswith("2 problems:")
     assert f"{base}: `channels:` is not a list" in said
     assert f"{more}: `dependencies:` names no package" in said
 

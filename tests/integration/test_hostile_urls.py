@@ -120,7 +120,7 @@ def test_a_lockfile_learns_no_variable(tmp_path: Path) -> None:
         for url in (f"{server.url('${DEPLOY_TOKEN}@')}/noarch", f"{server.url()}/${{DEPLOY_TOKEN}}/noarch"):
             package = locked(archive, url=f"{url}/{archive.name}")
             lock = Lock(path=tmp_path / "conda-lock.yml", platform="linux-64", packages=(package,))
-            with pytest.raises(ConfigError, match="names an environment variable, as no URL") as raised:
+            with pytest.raises(ConfigError, match="names an environment variable, as not a URL") as raised:
                 fetch_archives(lock, QuietProgress(), Access(retries=0, own=(server.url(),)))
             assert "package mine" in str(raised.value.where)
         assert server.asked == []

@@ -115,7 +115,7 @@ def test_the_bundle_says_what_scripts_have_done(room: Path) -> None:
     assert "note: share/cache: it has the release's path in it" in done.stderr
     assert command("verify", bundle).returncode == 0
     told = command("inspect", bundle).stdout
-    assert "link scripts, run at build" in told
+    assert "link scripts that ran at build time" in told
     assert "eager, post-link  added etc/eager.conf" in told
     assert json.loads(command("inspect", "--json", bundle).stdout)["link_scripts"] == manifest["link_scripts"]
 

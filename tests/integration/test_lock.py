@@ -450,8 +450,14 @@ def test_credentials_stay_in_the_environment(
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        (f"https://me:{SECRET}@127.0.0.1/c", "a password or token stands in the URL of a channel on https://127.0.0.1"),
-        (f"https://127.0.0.1/t/{SECRET}/c", "a password or token stands in the URL of a channel on https://127.0.0.1"),
+        (
+            f"https://me:{SECRET}@127.0.0.1/c",
+            "the URL contains a password, token or query in the URL of a channel on https://127.0.0.1",
+        ),
+        (
+            f"https://127.0.0.1/t/{SECRET}/c",
+            "the URL contains a password, token or query in the URL of a channel on https://127.0.0.1",
+        ),
         ("https://127.0.0.1/t/${NOT_SET}/c", "needs the environment variable NOT_SET, which is not set"),
     ],
 )

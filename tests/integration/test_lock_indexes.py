@@ -252,7 +252,7 @@ def test_wheels_named_by_their_urls(asker: Asker, pypi: Index, tmp_path: Path, m
         said = asker.fails(f"{named.replace('1.0', '2.0')}#sha256={digest}")
         assert "app-2.0%2Bcu124-py3-none-any.whl of `pip:` cannot be downloaded: 127.0.0.1:" in said
         assert "answers with 404" in said
-        with pytest.raises(LockError, match=r"`pip:` names newer-1\.0-cp312-\S+, which does not fit Python 3\.11\.7"):
+        with pytest.raises(LockError, match=r"`pip:` names newer-1\.0-cp312-\S+, which does not match Python 3\.11\.7"):
             asker.solve(f"newer @ {url}/{newer.name}#sha256={'0' * 64}")
         right = hashlib.sha256(newer.read_bytes()).hexdigest()
         assert asker.solve(f"newer @ {url}/{newer.name}#sha256={right}", python="3.12.1").wheels

@@ -126,7 +126,7 @@ def test_credentials_of_an_index_are_nowhere(
     monkeypatch.delenv("INDEX_PASSWORD")
     assert "needs the environment variable INDEX_PASSWORD, which is not set" in project.fails(ConfigError)
     said = project.asks_for("app", index=pypi.url(f"me:{quote(SECRET, safe='')}@", closed=True)).fails(ConfigError)
-    assert "a password or token stands in the URL of the package index" in said
+    assert "the URL contains a password, token or query in the URL of the package index" in said
     assert quote(SECRET, safe="") not in said
 
 

@@ -398,7 +398,7 @@ def test_an_owner_without_anything_to_decide_is_told(
         ({f"{SITE}/shared.py": "third"}, r"third has no such file; app \(wheel\), rival \(wheel\) have one"),
         ({f"{SITE}/shard.py": "app"}, rf"app has no such file; did you mean {SITE}/shared.py\?"),
         ({"lib/python3.12/*": "app"}, r"app has no such file$"),
-        ({"a": "app", "b": "app"}, r"bundle.owners: 2 mistakes:$"),  # each in a line of its own
+        ({"a": "app", "b": "app"}, r"bundle.owners: 2 problems:$"),  # each in a line of its own
     ],
 )
 def test_an_owner_that_has_no_such_file_is_a_mistake(

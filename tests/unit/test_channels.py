@@ -96,7 +96,7 @@ def test_only_what_the_user_names_is_sent(
         if filled:
             assert access.filled(url, where="x") == filled
             continue
-        with pytest.raises(ConfigError, match="names an environment variable, as no URL") as caught:
+        with pytest.raises(ConfigError, match="names an environment variable, as not a URL") as caught:
             access.filled(url, where="package a")
         assert caught.value.where == "package a"
         assert "word" not in caught.value.format_message()

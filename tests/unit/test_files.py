@@ -158,7 +158,7 @@ def test_a_link_from_one_entry_to_another_counts_by_where_it_points_in_the_relea
         ({"l": "-> ../secret"}, "which is not in the bundle"),
         ({"l": "-> /etc/hostname"}, "is a link to /etc/hostname, which is not in the bundle"),
         ({"d/l": "-> ../../secret"}, "which is not in the bundle"),
-        ({"d/l": "-> ../m", "m": "-> ../secret"}, "2 mistakes:"),
+        ({"d/l": "-> ../m", "m": "-> ../secret"}, "2 problems:"),
         ({"l": "-> .git/HEAD", ".git/HEAD": "x"}, "which is left out"),
         ({"l": "-> ../sib", "../sib/x": "x"}, "which is not in the bundle"),
     ],
@@ -206,7 +206,7 @@ def test_what_would_never_end_is_left_out_of_what_is_followed(tmp_path: Path) ->
     """As links both are well, and to follow them is the way out for another."""
     make(tmp_path, {"blob": "x", "src/m": "-> ../blob", "src/d/self": "-> .", "src/d/a": "y", "src/up": "-> .."})
     error = refused(tmp_path, '"s" = "src"')
-    assert "2 mistakes:" in error.message
+    assert "2 problems:" in error.message
     assert packed(tmp_path, *ways_out(error)) == {"s/m": "x", "s/d/a": "y"}
     (tmp_path / "src/m").unlink()
     error = refused(tmp_path, '"s" = "src"')
@@ -249,12 +249,12 @@ def test_a_pattern_that_would_match_nothing_is_a_mistake(tmp_path: Path, pattern
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ('{ source = "src", links = "copy" }', "files.s.links: is the text 'copy', and must be"),
+        ('{ source = "src", links = "copy" }', "files.s.links: is the text 'copy'; it must be"),
         ('{ links = "follow" }', "files.s.source: is missing"),
         ('{ source = "src", excludes = [] }', "files.s.excludes: unknown key"),
         ('{ source = "../src" }', "files.s.source: must be a relative path without '..'"),
         ('"/src"', "files.s: must be a relative path without '..'"),
-        ("7", "files.s: is the number 7, and must be text in quotes"),
+        ("7", "files.s: is the number 7; it must be text in quotes"),
     ],
 )
 def test_what_is_wrong_with_an_entry_is_told_by_its_key(tmp_path: Path, entry: str, sentence: str) -> None:
@@ -324,7 +324,7 @@ def test_what_is_no_file_and_what_cannot_be_read(tmp_path: Path, monkeypatch: py
         patch.setattr(Path, "iterdir", while_gone_goes)
         error = refused(tmp_path, '"s" = "src"')
     assert error.message.splitlines() == [
-        "4 mistakes:",
+        "4 problems:",
         "  - src/gone vanished while [files] was read",
         "  - src/pipe is a device, a FIFO or a socket",
         "  - src/secret cannot be read: Permission denied",
@@ -337,7 +337,7 @@ def test_at_most_ten_are_shown(tmp_path: Path) -> None:
     make(tmp_path / "src", {f"l{n:02}": "-> nothing" for n in range(25)})
     error = refused(tmp_path, '"s" = "src"')
     lines = error.message.splitlines()
-    assert (len(lines), lines[0], lines[-1]) == (12, "25 mistakes:", "  - and 15 more")
+    assert (len(lines), lines[0], lines[-1]) == (12, "25 problems:", "  - and 15 more")
     assert error.remedy is not None
     assert error.remedy.endswith("and 15 more to exclude")
 

@@ -61,7 +61,7 @@ def test_toml_that_cannot_be_data(text: str, tmp_path: Path) -> None:
 
 
 def test_json_that_cannot_be_data() -> None:
-    with pytest.raises(VerificationError, match=r"manifest\.json is damaged"):
+    with pytest.raises(VerificationError, match=r"manifest\.json is corrupted"):
         read_manifest(b"[" * DEEP, where="x")
 
 

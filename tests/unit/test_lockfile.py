@@ -175,7 +175,7 @@ def test_what_is_no_lockfile_is_said_in_one_sentence(tmp_path: Path, text: str, 
     with pytest.raises(LockError, match=sentence) as raised:
         read_lock(path, "linux-64")
     assert raised.value.where == str(path)
-    assert raised.value.remedy == "Write it anew: conda-bundler lock"
+    assert raised.value.remedy == "Lock again: conda-bundler lock"
     assert "\n" not in raised.value.message
 
 
@@ -292,8 +292,8 @@ def test_a_lockfile_of_before_conda_lock_1_is_to_be_locked_again(tmp_path: Path)
         ("files/app-2.0-py3-none-any.whl", "files/app-2.1-py3-none-any.whl", "is not a file of app 2.0"),
         ("files/app-2.0-py3-none-any.whl", "files/other-2.0-py3-none-any.whl", "is not a file of app 2.0"),
         ("files/app-2.0-py3-none-any.whl", "files/app-2.0-py3-none-any.whl?sig=word", "has a query"),
-        ("https://127.0.0.1/files", "https://word@127.0.0.1/files", "a password or token stands"),
-        ("https://127.0.0.1/files", "https://word:@127.0.0.1/files", "a password or token stands"),
+        ("https://127.0.0.1/files", "https://word@127.0.0.1/files", "the URL contains a password, token or query"),
+        ("https://127.0.0.1/files", "https://word:@127.0.0.1/files", "the URL contains a password, token or query"),
         ("https://127.0.0.1/files", "ftp://127.0.0.1/files", "neither http, https nor file"),
         ("https://127.0.0.1/files", "file://127.0.0.1/files", "is not the URL of a file"),
         ("https://127.0.0.1/files", "https://127.0.0.1:70000/files", "is not the URL of a file"),

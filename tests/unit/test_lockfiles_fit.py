@@ -61,7 +61,7 @@ def ask(path: Path, *, platform: str = "linux-64", environment: str | None = Non
 @pytest.mark.parametrize(
     ("old", "new", "fits", "sentence"),
     [
-        ("", "", True, "fits its manifest"),
+        ("", "", True, "is up to date with its manifest"),
         ('"3.11.*"', '{ version = "3.11.*", build = "*_cpython" }', True, "fits"),
         (
             '"3.11.*"',
@@ -127,7 +127,7 @@ def test_a_platform_that_is_not_locked(pixi: Path) -> None:
     pixi.with_name("pixi.toml").write_text(PIXI)
     assert ask(pixi, platform="linux-aarch64") == (
         False,
-        "does not fit any more: it is not locked for linux-aarch64",
+        "is out of date: it is not locked for linux-aarch64",
     )
 
 
@@ -164,7 +164,7 @@ test = [{ name = "testy" }]
 @pytest.mark.parametrize(
     ("old", "new", "fits", "sentence"),
     [
-        ("", "", True, "fits its manifest"),
+        ("", "", True, "is up to date with its manifest"),
         (
             ">=1, <2",
             ">=1, <3",

@@ -210,7 +210,7 @@ def test_the_version_of_an_archive_is_that_of_its_name(pylock: Project) -> None:
 
 
 def test_the_remedy_goes_with_what_is_wrong(pylock: Project) -> None:
-    assert "Write it with the tool that did" in pylock.fails(PYLOCK + 2 * listed("a", "a-1.0-py3-none-any.whl"))
+    assert "Write it with the tool that created it" in pylock.fails(PYLOCK + 2 * listed("a", "a-1.0-py3-none-any.whl"))
     assert "Nobody's code is run to build a wheel" in pylock.fails(PYLOCK + listed("a", "a-1.0-cp27-cp27m-win32.whl"))
 
 

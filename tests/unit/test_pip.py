@@ -44,7 +44,7 @@ def test_what_can_be_locked(text: str) -> None:
         ("--pre yes", "takes no value"),
         ("--index-url ../simple", "is no http:// or https:// URL"),
         ("--extra-index-url https://me:secret@127.0.0.1/simple", "has a password or token in its URL"),
-        ("--find-links nowhere", "names no directory and no URL"),
+        ("--find-links nowhere", "names no directory and not a URL"),
         ("--trusted-host 127.0.0.1", "is an option that is not supported"),
         ("flask --no-binary", "has an option that is not supported"),
         ("torch==2.1 --index-url https://h/whl", "has --index-url behind a requirement; write that as an entry of its"),
@@ -88,7 +88,9 @@ def test_credentials_of_an_index_are_variables(monkeypatch: pytest.MonkeyPatch) 
         "https://me:secret@127.0.0.1/simple",
         "https://127.0.0.1/s?a=secret",
     ):
-        with pytest.raises(ConfigError, match=r"a password or token stands in the URL|has a query") as caught:
+        with pytest.raises(
+            ConfigError, match=r"the URL contains a password, token or query in the URL|has a query"
+        ) as caught:
             repository_variables(document(repositories=[url]), path)
         assert "secret" not in caught.value.format_message().replace("may be secret", "")
 

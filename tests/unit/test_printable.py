@@ -90,7 +90,7 @@ def test_what_a_bundle_and_its_machine_have_said(monkeypatch: pytest.MonkeyPatch
     )
 
     def refuse(*_arguments: object) -> NoReturn:
-        raise VerificationError(f"{EVIL} is not among the bundle's files", where=EVIL)
+        raise VerificationError(f"{EVIL} is not part of the bundle", where=EVIL)
 
     monkeypatch.setattr("bundler.smoke.run.smoke", lambda *_: report)
     monkeypatch.setattr("bundler.bundle.verify.verify", refuse)

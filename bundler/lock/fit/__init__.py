@@ -62,13 +62,15 @@ def _fit(path: Path, request: LockRequest, lockfiles: Lockfiles) -> Fit:
         if not path.exists():
             return Fit(path=path, fits=False, why="is missing")
         found = freshness(request)
-        why = "is fresh" if found.fresh else found.reason or f"does not belong to {request.where} any more"
+        why = "is up to date" if found.fresh else found.reason or f"is out of date with {request.where}"
         return Fit(path=path, fits=found.fresh is True, why=why, notes=found.notes)
     try:
         misfit = _misfit(path, lockfiles, request.platforms)
     except Unknown as unknown:
         return Fit(path=path, fits=None, why=f"may fit or not: {unknown}")
-    return Fit(path=path, fits=not misfit, why=f"does not fit any more: {misfit}" if misfit else "fits its manifest")
+    return Fit(
+        path=path, fits=not misfit, why=f"is out of date: {misfit}" if misfit else "is up to date with its manifest"
+    )
 
 
 def _misfit(path: Path, lockfiles: Lockfiles, platforms: tuple[str, ...]) -> str:
