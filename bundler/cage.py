@@ -269,5 +269,5 @@ def _impossible(reason: str) -> MissingToolError:
         where="cage",
         remedy="This requires Linux namespaces: build as root or where users may create user namespaces (sysctl "
         "user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns); "
-        "in a container, run that one privileged.",
+        "in a container, run it privileged.",
     )

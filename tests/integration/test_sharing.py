@@ -374,8 +374,8 @@ def test_a_kept_segment_is_of_the_files_that_are_used(python: LockedPackage, tmp
 @pytest.mark.parametrize(
     ("owners", "said"),
     [
-        ({"bin/run": "rivel"}, "note: bundle.owners: \"bin/run\" = \"rivel\": there is no rivel in this environment"),
-        ({f"{SITE}/app.py": "app"}, "is not needed: it decides about no file that several packages have"),
+        ({"bin/run": "rivel"}, "note: bundle.owners: \"bin/run\" = \"rivel\": no package rivel in this environment"),
+        ({f"{SITE}/app.py": "app"}, "has no effect: no other package provides this file"),
         ({f"{SITE}/*": "app", f"{SITE}/shared.py": "rival"}, None),
     ],
 )  # fmt: skip

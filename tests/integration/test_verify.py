@@ -485,8 +485,11 @@ EVIL = {
     ".": (entry("app/./evil"), "leads out"),
     "beside": (entry("evil"), "beside env/"),
     "twice": (entry("app/data/text"), "twice"),
-    "a link that leaves it": (entry("app/evil", kind=tarfile.SYMTYPE, link="../../etc/passwd"), "leaves the release"),
-    "an absolute link": (entry("app/evil", kind=tarfile.SYMTYPE, link="/etc/passwd"), "leaves the release"),
+    "a link that leaves it": (
+        entry("app/evil", kind=tarfile.SYMTYPE, link="../../etc/passwd"),
+        "to a path outside the release",
+    ),
+    "an absolute link": (entry("app/evil", kind=tarfile.SYMTYPE, link="/etc/passwd"), "to a path outside the release"),
     "through a link": (entry("app/data/link/evil"), "no directory"),
     "an old GNU long name": (entry("././@LongLink", kind=b"L"), "something that no bundle has"),
 }

@@ -40,7 +40,7 @@ def test_errors(capsys: pytest.CaptureFixture[str]) -> None:
     error.show(file)
     assert HARMLESS in file.getvalue()
     assert error.document()["message"].startswith(EVIL)  # JSON has its own way to write it
-    assert r"lib/\nx as it was" in DamagedCacheError("lib/\nx", packages=("a-1-0",)).format_message()
+    assert r"lib/\nx in the package cache" in DamagedCacheError("lib/\nx", packages=("a-1-0",)).format_message()
     assert str(Note(kind="clobber", package="p\n", path="lib/\x1b")).startswith(r"lib/\x1b: p\n's is left out")
 
 

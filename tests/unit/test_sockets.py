@@ -155,8 +155,12 @@ def test_overrides_of_its_unit(tmp_path: Path) -> None:
         ('socket = "1"', 'SocketGroup = "x"', "SocketGroup: cannot be overridden: set services.web.socket_group"),
         ('socket = "1"', 'SocketMode = "0666"', "SocketMode: cannot be overridden: set services.web.socket_mode"),
         ('socket = "1"', "Accept = true", "Accept: cannot be overridden: one process takes all connections"),
-        ('socket = "1"', 'Backlog = "many"', "unit.Socket.Backlog: 'many' is no whole number"),
-        ('socket = "1"', 'BindIPv6Only = "no"', "unit.Socket.BindIPv6Only: 'no' is none of both, default, ipv6-only"),
+        ('socket = "1"', 'Backlog = "many"', "unit.Socket.Backlog: 'many' is not a whole number"),
+        (
+            'socket = "1"',
+            'BindIPv6Only = "no"',
+            "unit.Socket.BindIPv6Only: 'no' is not one of both, default, ipv6-only",
+        ),
         ('socket = "1"', 'KeepAliveTimeSec = "soon"', "unit.Socket.KeepAliveTimeSec: "),
         (
             'socket = "1"',

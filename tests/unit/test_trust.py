@@ -29,7 +29,7 @@ def test_what_others_read_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv(name, str(tmp_path / "ca.pem"))
     adopt_certificates()
     assert os.environ["SSL_CERT_FILE"] == str(tmp_path / "ca.pem")
-    assert certificate_hint() == f"trusted are the authorities of {name}={tmp_path / 'ca.pem'}"
+    assert certificate_hint() == f"the certificate authorities of {name}={tmp_path / 'ca.pem'} are trusted"
 
 
 def test_a_directory_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -44,8 +44,8 @@ def test_ours_wins_and_the_other_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
     adopt_certificates()
     assert certificate_hint() == (
-        "trusted are the authorities of SSL_CERT_FILE=/gone.pem, which does not exist; REQUESTS_CA_BUNDLE is not read"
-        " beside it"
+        "the certificate authorities of SSL_CERT_FILE=/gone.pem, which does not exist, are trusted; "
+        "REQUESTS_CA_BUNDLE is ignored"
     )
 
 
