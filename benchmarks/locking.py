@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING, Any
 from benchmarks.environments import Environment
 from benchmarks.many import served
 from benchmarks.measure import Subject
-from bundler.lock.launcher import SolverSettings, write_launcher, write_refusing_launcher
+from bundler.lock.shim.launcher import SolverSettings, write_launcher, write_refusing_launcher
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping

@@ -9,21 +9,25 @@ from typing import TYPE_CHECKING, TypeVar
 
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
-from bundler.bundle.installer import UNITS, install_script
 from bundler.bundle.manifest import decompressor_entry, make_manifest
+from bundler.bundle.scripts import UNITS, install_script
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
+from bundler.inject.replace import with_local
 from bundler.inputs import read_inputs
+from bundler.installer.activation import read_activation
+from bundler.installer.installed import service_files
+from bundler.installer.render import render_environment, render_install, render_manage, render_programs, render_unit
+from bundler.installer.requirements import requirements
 from bundler.linkscripts.consent import Consent
-from bundler.local.replace import with_local
 from bundler.lock.condalock import write_lockfile
 from bundler.lock.decompressor import locked_decompressor
-from bundler.lock.fit import find_fits
-from bundler.lock.lockfile import Lock
-from bundler.lock.pip import check_wheels
-from bundler.lock.read import files_for, locked_categories, locked_platforms, read_lock
+from bundler.lock.environment.pip import check_wheels
+from bundler.lock.environment.userurls import user_urls
+from bundler.lock.freshness import find_fits
 from bundler.lock.request import LOCK_TIMEOUT, lock_request
-from bundler.lock.userurls import user_urls
+from bundler.locked import Lock
+from bundler.lockfiles.read import files_for, locked_categories, locked_platforms, read_lock
 from bundler.pack.codecs import CODECS
 from bundler.pack.collect import Filters
 from bundler.pack.decompressor import UnusableError, take_decompressor
@@ -32,18 +36,16 @@ from bundler.platforms import MACHINES, runs_here
 from bundler.prefix import forget, make_prefix
 from bundler.progress import QuietProgress
 from bundler.sharing.owners import Owners, check_names
-from bundler.target.activation import read_activation
-from bundler.target.caches import cache_variables
-from bundler.target.contents import Contents, code_notes, find_marks
-from bundler.target.health import health_notes
-from bundler.target.installed import service_files
-from bundler.target.libraries import host_libraries, library_notes
-from bundler.target.notes import override_notes
-from bundler.target.render import render_environment, render_install, render_manage, render_unit
-from bundler.target.requirements import requirements
-from bundler.target.service import make_units
-from bundler.target.sisters import sister_notes
-from bundler.target.sockets import socket_notes
+from bundler.units.caches import cache_variables
+from bundler.units.commandnotes import command_notes
+from bundler.units.contents import Contents, code_notes, find_marks, find_wrappers
+from bundler.units.ending import ending_notes
+from bundler.units.health import health_notes
+from bundler.units.libraries import host_libraries, library_notes
+from bundler.units.notes import override_notes
+from bundler.units.service import make_units
+from bundler.units.sisters import sister_notes
+from bundler.units.sockets import socket_notes
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -56,14 +58,14 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
     from bundler.fetch.archives import Archive
     from bundler.inputs import Inputs
-    from bundler.lock.fit import Fit
+    from bundler.installer.activation import Activation
+    from bundler.installer.requirements import Requirements
+    from bundler.lock.freshness import Fit
     from bundler.pack.decompressor import Decompressor
     from bundler.pack.payload import Payload
     from bundler.prefix import Prefix
     from bundler.progress import Progress
-    from bundler.target.activation import Activation
-    from bundler.target.libraries import HostLibrary
-    from bundler.target.requirements import Requirements
+    from bundler.units.libraries import HostLibrary
 
 _T = TypeVar("_T")
 _NO_ZSTD = {
@@ -96,7 +98,7 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     config = replace(config, access=replace(config.access, own=user_urls(inputs.environments, config.channels)))
     lockfiles = replace(config.lockfiles, injected=inputs.injected)
     _ensure_lockfile(config, inputs, options, progress)
-    for note in (*health_notes(config), *socket_notes(config)):
+    for note in (*health_notes(config), *socket_notes(config), *command_notes(config)):
         progress.step(f"note: {note}")
     locks = [read_lock(lockfiles, platform, config.categories) for platform in config.platforms]
     locks = [with_local(lock, inputs.local, f"{config.source}: bundle.inject", progress) for lock in locks]
@@ -247,9 +249,16 @@ def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress:
 
 def _contents(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, progress: Progress) -> Contents:
     """What decides how the services run, and what there is to say of that."""
-    contents = Contents(packages=lock.names, marks=find_marks(payload.tree, lock.platform))
+    contents = Contents(
+        packages=lock.names, marks=find_marks(payload.tree, lock.platform), wrappers=find_wrappers(payload.tree)
+    )
     overrides = override_notes(config, identity.release_dir, contents)
-    for note in (*code_notes(contents.marks), *overrides, *sister_notes(config, contents)):
+    for note in (
+        *code_notes(contents.marks),
+        *overrides,
+        *sister_notes(config, contents),
+        *ending_notes(config, contents),
+    ):
         progress.step(f"note: {note}")
     return contents
 
@@ -258,7 +267,12 @@ def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
     filters = Filters(exclude=config.bundle.exclude, include=config.bundle.include)
     codec = CODECS[options.compression or "gzip"]()
     return PackOptions(
-        codec=codec, bytecode=config.bundle.bytecode, filters=filters, bundle=config.name, jobs=options.jobs
+        codec=codec,
+        bytecode=config.bundle.bytecode,
+        filters=filters,
+        bundle=config.name,
+        programs=tuple(render_programs().items()),
+        jobs=options.jobs,
     )
 
 

@@ -64,7 +64,7 @@ def init(directory: Path, quiet: bool, starting_point: str) -> Any:
 
     DIR gets a commented bundle.toml, an environment.yml and a small program. Files that exist are never overwritten.
     """
-    from bundler.starting_points import start
+    from bundler.project_templates import start
 
     written = [str(path) for path in start(directory, starting_point)]
     return [f"wrote {path}" for path in written], {"written": written}
@@ -115,14 +115,14 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
     if check:
         return _check_lock(directory, overrides(directory, options), solver, timeout)
 
-    from bundler.lock.fit.check import refuse_foreign
+    from bundler.lock.freshness.check import refuse_foreign
     from bundler.lock.request import lock_request
 
     config = load(directory, options)
     request = lock_request(config, solver, timeout)
 
     from bundler.lock.condalock import write_lockfile
-    from bundler.lock.read import read_lock
+    from bundler.lockfiles.read import read_lock
     from bundler.progress import make_progress
 
     refuse_foreign(config.lockfiles)
@@ -140,8 +140,8 @@ def lock(directory: Path, quiet: bool, check: bool, update: tuple[str, ...], sol
 def _check_lock(directory: Path, given: Overrides, solver: str, timeout: float) -> Any:
     from dataclasses import replace
 
-    from bundler.lock.fit.check import check_fits
-    from bundler.lock.quick import NotPlainError, plain_request
+    from bundler.lock.freshness.check import check_fits
+    from bundler.lock.freshness.quick import NotPlainError, plain_request
 
     try:
         request, lockfiles = plain_request(directory, given, solver)
@@ -198,8 +198,8 @@ def build(directory: Path, quiet: bool, output: Path, **options: Any) -> Any:
     """
     from bundler.build import BuildOptions
     from bundler.build import build as run_build
-    from bundler.bundle.summary import summary
     from bundler.progress import make_progress
+    from bundler.reader.summary import summary
 
     config = load(directory, options)
     choices = BuildOptions(output=output.resolve(), **options)
@@ -216,7 +216,7 @@ def inspect(bundle: Path, quiet: bool) -> Any:
     Packages and their sizes, units and their sandboxing, defaults, names of secrets, and what the server must have.
     BUNDLE is a .tar, a .run or a directory; nothing is unpacked or run.
     """
-    from bundler.bundle.inspect import inspect as look
+    from bundler.reader.inspect import inspect as look
 
     inspection = look(bundle)
     return inspection.lines(), inspection.document()
@@ -230,8 +230,8 @@ def verify(bundle: Path, quiet: bool) -> Any:
     Compares all checksums in BUNDLE with its content, and install.sh and manage with this version's templates.
     Exits with 7 and names what is wrong. Installs nothing.
     """
-    from bundler.bundle.verify import verify as compare
     from bundler.progress import make_progress
+    from bundler.reader.verify import verify as compare
 
     verification = compare(bundle, make_progress(quiet=quiet))
     return verification.lines(), verification.document()
@@ -246,7 +246,7 @@ def diff(old: Path, new: Path, quiet: bool, exit_code: bool) -> Any:
 
     Shows what changes from OLD to NEW: packages, sizes, units, defaults, secrets and your own files.
     """
-    from bundler.bundle.diff import diff as compare
+    from bundler.reader.diff import diff as compare
 
     difference = compare(old, new)
     return difference.lines(), difference.document(), int(exit_code and difference.different)
@@ -295,6 +295,26 @@ def completion(shell: str, quiet: bool) -> Any:
 
     script = completion_script(cli, "conda-bundler", shell)
     return [script], {"shell": shell, "script": script}
+
+
+@_command
+@click.option("--no-open", is_flag=True, help="Print the address; open no browser.")
+def docs(no_open: bool, quiet: bool) -> Any:
+    """Open the documentation in a browser.
+
+    The documentation is part of the installation: it needs no network. Its address is printed; a browser is only opened
+    from a terminal.
+    """
+    from bundler.resources import documentation
+
+    url = documentation().as_uri()
+    if not no_open and _is_terminal():
+        click.launch(url)
+    return [url], {"url": url}
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
 
 
 @_command

@@ -96,9 +96,9 @@ def _look(purpose: str, name: str, look: Callable[[], str], *, needed: bool = Tr
 
 
 def _for_build() -> Iterable[Finding]:
-    from bundler.lock.room import where_programs_run
+    from bundler.lock.pypi.uv import uv_command
     from bundler.lock.runner import conda_lock_command
-    from bundler.lock.uv import uv_command
+    from bundler.lock.workdir import where_programs_run
 
     yield _look("build", "Python", lambda: f"{sys.version.split()[0]} ({sys.executable})")
     for name in _LIBRARIES:

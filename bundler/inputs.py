@@ -10,15 +10,15 @@ from functools import cached_property
 from typing import TYPE_CHECKING
 
 from bundler.errors import ConfigError
-from bundler.local.files import WheelFile, find_local
+from bundler.inject.files import WheelFile, find_local
+from bundler.installer.activation import spec_variables
 from bundler.pack.app import app_members
-from bundler.target.activation import spec_variables
 
 if TYPE_CHECKING:
     from pathlib import Path
 
     from bundler.config.project import BundleConfig
-    from bundler.local.files import LocalFile
+    from bundler.inject.files import LocalFile
     from bundler.pack.members import Member
     from bundler.progress import Progress
 

@@ -13,9 +13,9 @@ from pydantic.json_schema import GenerateJsonSchema
 
 from bundler.bundle.entries import Count, PackageEntry, PayloadEntry, RequiresEntry
 from bundler.bundle.index import Manifest
-from bundler.bundle.verify import Verification
 from bundler.commandline.group import output_id
 from bundler.doctor import Finding
+from bundler.reader.verify import Verification
 from bundler.smoke.report import ServiceReport, SmokeReport
 
 __all__ = ["OUTPUTS", "output_schema"]
@@ -136,6 +136,10 @@ class _Completion(_Output):
     script: str
 
 
+class _Docs(_Output):
+    url: str
+
+
 class _Doctor(_Output):
     """``ready`` says for each purpose whether nothing that it needs is missing."""
 
@@ -180,6 +184,7 @@ OUTPUTS: dict[str, Any] = {
     "build": _Build,
     "completion": _Completion,
     "diff": _Diff,
+    "docs": _Docs,
     "doctor": _Doctor,
     "error": _Error,
     "init": _Init,

@@ -19,7 +19,7 @@ from bundler.fetch.archives import fetch_archives, subdir_of
 from bundler.fetch.channels import ANYHOW
 from bundler.linking.run import forget, is_unpacked, link, unpack
 from bundler.linkscripts.consent import NO_CONSENT
-from bundler.lock.pip import check_wheels
+from bundler.lock.environment.pip import check_wheels
 from bundler.package.info import BadInfo
 from bundler.printable import counted, printable
 from bundler.scratch import scratch
@@ -37,7 +37,7 @@ if TYPE_CHECKING:
     from bundler.fetch.channels import Access
     from bundler.linkscripts.consent import Consent
     from bundler.linkscripts.run import Effects
-    from bundler.lock.lockfile import Lock
+    from bundler.locked import Lock
     from bundler.package.info import Entry
     from bundler.progress import Progress
     from bundler.sharing.owners import Owners
@@ -138,7 +138,7 @@ def _plan(archives: tuple[Archive, ...], lock: Lock, progress: Progress) -> tupl
         for sentence in unmet((one.wheel for one in wheels if not one.package.injected), lock.packages, python):
             progress.step(f"note: {sentence}; if the package index disagrees, lock again")
     if any(archive.package.injected for archive in archives):
-        from bundler.local.check import check_local
+        from bundler.inject.check import check_local
 
         check_local(archives, {one.package.key: one.wheel for one in wheels}, python)
     return wheels

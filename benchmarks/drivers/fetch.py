@@ -6,10 +6,14 @@ import asyncio
 import os
 import sys
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from bundler.lock.lockfile import LockedPackage, locked_platforms, read_lock
+from bundler.lockfiles.condalock import locked_platforms, read_lock
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
+
+if TYPE_CHECKING:
+    from bundler.locked import LockedPackage
 
 BAKED = "/opt/bench/releases/1.0-0123456789ab/env"
 

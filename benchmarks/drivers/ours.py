@@ -11,7 +11,7 @@ import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, cast
 
-from bundler.lock.lockfile import locked_platforms, read_lock
+from bundler.lockfiles.condalock import locked_platforms, read_lock
 from bundler.pack.codecs import CODECS
 from bundler.pack.payload import PackOptions, make_payload
 from bundler.prefix import make_prefix

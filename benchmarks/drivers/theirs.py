@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from bundler.lock.lockfile import locked_platforms, read_lock
+from bundler.lockfiles.condalock import locked_platforms, read_lock
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:

@@ -13,8 +13,8 @@ from pydantic import BaseModel, ConfigDict, Field, StringConstraints
 
 from bundler.config.instances import numbered
 from bundler.config.tables import Secret
-from bundler.target.instances import unit_of
-from bundler.target.libraries import HostLibrary, LibraryUser
+from bundler.units.instances import unit_of
+from bundler.units.libraries import HostLibrary, LibraryUser
 
 if TYPE_CHECKING:
     from _typeshed import DataclassInstance
@@ -134,7 +134,7 @@ class PackageEntry(Entry):
 
     @property
     def key(self) -> str:
-        """What its segment is called by: see :class:`bundler.lock.lockfile.LockedPackage`."""
+        """What its segment is called by: see :class:`bundler.locked.LockedPackage`."""
         return self.name if self.manager == "conda" else f"{self.manager}:{self.name}"
 
 
@@ -198,7 +198,7 @@ class SocketEntry(Entry):
 
 
 class StartedEntry(Entry):
-    """What install.sh starts and waits for: see :class:`bundler.target.render.InstallService`."""
+    """What install.sh starts and waits for: see :class:`bundler.installer.render.InstallService`."""
 
     unit: str
     health_unit: str = ""
@@ -322,7 +322,7 @@ class LibraryUserEntry(Entry):
 
 
 class LibraryEntry(Entry):
-    """What :class:`bundler.target.libraries.HostLibrary` says."""
+    """What :class:`bundler.units.libraries.HostLibrary` says."""
 
     soname: str
     need: Literal["required", "optional"]

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bundler.config.project import BundleConfig
     from bundler.inputs import Inputs
-    from bundler.lock.lockfile import Lock
+    from bundler.locked import Lock
     from bundler.pack.members import Member
 
 __all__ = ["Identity", "counted", "identify"]

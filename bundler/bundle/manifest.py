@@ -28,21 +28,22 @@ from bundler.bundle.entries import (
 )
 from bundler.bundle.identity import counted
 from bundler.bundle.index import SCHEMA, Manifest
+from bundler.installer.installed import install_services
+from bundler.installer.render import CLIENTS
 from bundler.resources import templates_digest
-from bundler.target.hardening import GPU, WATCH, exemptions
-from bundler.target.installed import install_services
-from bundler.target.render import CLIENTS
-from bundler.target.service import overridden
+from bundler.units.context import UnitContext
+from bundler.units.sandbox import GPU, WATCH, exemptions
+from bundler.units.service import overridden
 
 if TYPE_CHECKING:
     from bundler.bundle.identity import Identity
     from bundler.config.project import BundleConfig
     from bundler.config.services import Service
     from bundler.fetch.archives import Archive
+    from bundler.installer.requirements import Requirements
     from bundler.pack.decompressor import Decompressor
     from bundler.pack.payload import Payload
-    from bundler.target.contents import Contents
-    from bundler.target.requirements import Requirements
+    from bundler.units.contents import Contents
 
 __all__ = ["SCHEMA", "SYSTEMD", "make_manifest"]
 
@@ -167,6 +168,7 @@ def _requires(needs: Requirements) -> RequiresEntry:
 
 
 def _service(config: BundleConfig, service: Service, identity: Identity, contents: Contents) -> ServiceEntry:
+    context = UnitContext(config=config, service=service, release=identity.release_dir, contents=contents)
     table = service.table
     return ServiceEntry(
         unit=service.unit,
@@ -186,7 +188,7 @@ def _service(config: BundleConfig, service: Service, identity: Identity, content
         network=table.network,
         started=tuple(map(StartedEntry.of, install_services(service))),
         exemptions=tuple(map(ExemptionEntry.of, exemptions(service, contents))),
-        overrides=tuple(map(OverrideEntry.of, overridden(config, service, identity.release_dir, contents))),
+        overrides=tuple(map(OverrideEntry.of, overridden(context))),
         watch_exemptions=tuple(map(ExemptionEntry.of, WATCH)) if service.watch_unit else (),
         gpu_exemptions=tuple(map(ExemptionEntry.of, GPU)) if service.gpu_unit else (),
     )

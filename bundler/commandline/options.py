@@ -71,7 +71,7 @@ def project_options(function: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def _duration(_context: click.Context, _option: click.Parameter, value: str) -> float:
-    from bundler.durations import parse_duration
+    from bundler.commandline.durations import parse_duration
 
     try:
         return parse_duration(value)

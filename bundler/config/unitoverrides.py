@@ -180,7 +180,7 @@ def _of_ours(config: BundleConfig, service: Service, directive: str, lines: tupl
 
 
 def _of_directories(config: BundleConfig, service: Service, directive: str, words: list[str]) -> Iterator[str]:
-    """What the service could not make itself, as it has to inside its own directories (bundler.target.ownplaces)."""
+    """What the service could not make itself, as it has to inside its own directories (bundler.units.ownplaces)."""
     own = service.name if directive == "RuntimeDirectory" else config.name
     others = {other.name for other in config.services}
     for other in config.services:

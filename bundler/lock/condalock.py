@@ -2,30 +2,31 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bundler.atomic import write_file
 from bundler.errors import ConfigError, LockError
 from bundler.fetch.channels import Access, variables_of
-from bundler.lock.absent import without_absent
+from bundler.lock.contenthash.rendered import Rendered, read_here
 from bundler.lock.cooldown import cutoff, cutoff_record
 from bundler.lock.decompressor import with_tools, without_tools
-from bundler.lock.external import find_solver
-from bundler.lock.launcher import SolverSettings, recording, write_launcher, write_wrapper
-from bundler.lock.lockfile import Lock, LockedPackage, locked_platforms, read_lock
-from bundler.lock.pip import check_wheels
+from bundler.lock.environment.pip import check_wheels
+from bundler.lock.external.executable import find_solver
+from bundler.lock.pypi.wheelpart import WheelPart, add_wheels
 from bundler.lock.recorded import recorded, with_recorded
-from bundler.lock.relations import read_followed, relations_record
-from bundler.lock.rendered import Rendered, read_here
 from bundler.lock.replay import Replay
 from bundler.lock.request import OWN_SOLVER, LockRequest, checked_environment
-from bundler.lock.room import make_room
 from bundler.lock.runner import CondaLock
+from bundler.lock.shim.launcher import SolverSettings, recording, write_launcher, write_wrapper
+from bundler.lock.solver.absent import without_absent
+from bundler.lock.solver.relations import read_followed, relations_record
 from bundler.lock.watch import watching
-from bundler.lock.wheelpart import WheelPart, add_wheels
+from bundler.lock.workdir import make_room
+from bundler.locked import Lock, LockedPackage
+from bundler.lockfiles.condalock import locked_platforms, read_lock
 from bundler.progress import QuietProgress
 
 if TYPE_CHECKING:
@@ -33,7 +34,7 @@ if TYPE_CHECKING:
     from concurrent.futures import Future
     from pathlib import Path
 
-    from bundler.lock.environment import Environment
+    from bundler.lock.environment.check import Environment
     from bundler.lock.replay import CondaPart
     from bundler.progress import Progress
 
@@ -271,17 +272,8 @@ def _tell(notes: Sequence[str], progress: Progress) -> None:
 def _replace(goal: Path, data: bytes) -> None:
     """Give ``goal`` new content at one stroke; a link stays a link, a file keeps its mode."""
     goal = goal.resolve()
-    temporary = goal.with_name(f".{goal.name}.{os.getpid()}")
     try:
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                if goal.exists():
-                    os.fchmod(file.fileno(), goal.stat().st_mode & 0o777)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(goal)
-        finally:
-            temporary.unlink(missing_ok=True)
+        mode = goal.stat().st_mode & 0o777 if goal.exists() else None
+        write_file(goal, data, mode=mode, sync=True)
     except OSError as failed:
         raise LockError(f"cannot be written: {failed.strerror}", where=str(goal)) from failed

@@ -13,8 +13,9 @@ from typing import TYPE_CHECKING, Any
 import yaml
 
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
-from bundler.lock.lockfile import TOOLS, Lock, LockedPackage, read_lock
-from bundler.lock.plainyaml import load_yaml
+from bundler.locked import TOOLS, Lock, LockedPackage
+from bundler.lockfiles.condalock import read_lock
+from bundler.plainyaml import load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

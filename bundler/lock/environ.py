@@ -9,9 +9,9 @@ from bundler.lock.request import OWN_SOLVER
 
 if TYPE_CHECKING:
     from bundler.fetch.channels import Access
-    from bundler.lock.environment import Environment
+    from bundler.lock.environment.check import Environment
     from bundler.lock.request import LockRequest
-    from bundler.lock.room import Room
+    from bundler.lock.workdir import Room
 
 __all__ = ["clean_environ"]
 

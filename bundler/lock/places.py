@@ -7,12 +7,12 @@ from typing import TYPE_CHECKING
 from bundler.cooldown import DEFAULT, from_text
 from bundler.errors import ConfigError, without_credentials
 from bundler.fetch.channels import public_url
-from bundler.lock.plainyaml import load_yaml
+from bundler.plainyaml import load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundler.lock.environment import Environment
+    from bundler.lock.environment.check import Environment
 
 __all__ = ["PUBLIC_INDEX", "check_places"]
 

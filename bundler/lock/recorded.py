@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from bundler.lock.lockfile import custom_metadata
-from bundler.lock.plainyaml import dump_yaml, load_yaml
+from bundler.lockfiles.condalock import custom_metadata
+from bundler.plainyaml import dump_yaml, load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

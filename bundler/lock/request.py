@@ -9,7 +9,7 @@ from bundler.config.servers import PlainServers, Servers, assumed
 from bundler.cooldown import as_text
 from bundler.errors import ConfigError
 from bundler.fetch.channels import ANYHOW, Access
-from bundler.lock.environment import Environment, check_environment
+from bundler.lock.environment.check import Environment, check_environment
 from bundler.lock.places import check_places
 from bundler.platforms import VIRTUAL_PACKAGES
 
@@ -110,7 +110,7 @@ def injected_lockfiles(config: BundleConfig) -> Lockfiles:
 def _injected(config: BundleConfig) -> frozenset[str]:
     if not config.bundle.inject:
         return frozenset()
-    from bundler.local.files import local_wheel_names
+    from bundler.inject.files import local_wheel_names
 
     return local_wheel_names(config)
 

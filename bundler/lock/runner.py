@@ -11,23 +11,23 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler.errors import MissingToolError
+from bundler.lock.contenthash.rendered import Rendered
 from bundler.lock.environ import clean_environ
-from bundler.lock.launcher import read_failure
-from bundler.lock.rendered import Rendered
+from bundler.lock.environment.views import shown_to_conda_lock, without_pip
 from bundler.lock.replay import CondaPart
 from bundler.lock.request import assumed_packages, virtual_packages_file
+from bundler.lock.shim.launcher import read_failure
 from bundler.lock.translate import conda_lock_warnings, translate_conda_lock, translate_solver
-from bundler.lock.views import shown_to_conda_lock, without_pip
 from bundler.platforms import VIRTUAL_PACKAGES
 from bundler.process import ToolFailed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Sequence
 
-    from bundler.lock.environment import Environment
+    from bundler.lock.environment.check import Environment
     from bundler.lock.request import LockRequest
-    from bundler.lock.room import Room
     from bundler.lock.watch import Watch
+    from bundler.lock.workdir import Room
     from bundler.process import Finished
 
 __all__ = ["CondaLock", "conda_lock_command"]

@@ -7,13 +7,13 @@ from textwrap import indent
 from typing import TYPE_CHECKING
 
 from bundler.errors import BundlerError, ConfigError, LockError, without_credentials
-from bundler.lock.explain_external import explain_unreachable
+from bundler.lock.external.explain import explain_unreachable
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bundler.lock.launcher import Failure
+    from bundler.lock.shim.launcher import Failure
     from bundler.process import ToolFailed
 
 __all__ = ["CHANNELS_CHANGED", "conda_lock_warnings", "translate_conda_lock", "translate_solver"]

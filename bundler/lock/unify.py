@@ -7,13 +7,13 @@ import json
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 
-from bundler.lock.plainyaml import dump_yaml, load_yaml
+from bundler.plainyaml import dump_yaml, load_yaml
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping, Sequence
     from pathlib import Path
 
-    from bundler.lock.environment import Environment
+    from bundler.lock.environment.check import Environment
 
 __all__ = ["UNSEEN", "LockedWheel", "Platform", "unify", "unseen_by_conda_lock", "unseen_digest"]
 

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, BinaryIO
 from bundler.codemarks import look
 from bundler.elf import MAGIC
 from bundler.pack.members import TreeEntry, changed
-from bundler.pack.tar import DIRECTORY, END, HEADER, LINK, tar_header, tar_padding
+from bundler.tar.write import DIRECTORY, END, HEADER, LINK, tar_header, tar_padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

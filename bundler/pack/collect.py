@@ -21,15 +21,15 @@ from conda_pack.core import CondaPackException, check_no_editable_packages
 from bundler.errors import PackError
 from bundler.pack.bytecode import source_of
 from bundler.pack.members import Declared, Member, link_member, member_from
+from bundler.package.sitepackages import site_packages_of, usual_site_packages
 from bundler.printable import printable
 from bundler.sharing.shared import name_of
-from bundler.sitepackages import site_packages_of, usual_site_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
     from collections.abc import Set as AbstractSet
 
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.locked import LockedPackage
     from bundler.prefix import Prefix
 
 __all__ = ["EVERYTHING", "Filters", "Note", "collect", "find_notes"]

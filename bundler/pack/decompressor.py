@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bundler.elf import Elf
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.locked import LockedPackage
     from bundler.pack.members import Member
     from bundler.prefix import Prefix
 

@@ -24,7 +24,7 @@ from bundler.elf import Elf
 from bundler.pack.codecs import BLOCK
 from bundler.pack.known import Checks, Known
 from bundler.pack.members import TreeEntry
-from bundler.pack.tar import epoch
+from bundler.tar.write import epoch
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

@@ -7,8 +7,12 @@ a part of a name (systemd's units have them), but not where another system would
 from __future__ import annotations
 
 import re
+from typing import TYPE_CHECKING
 
-__all__ = ["BadPath", "checked_path"]
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["BadPath", "checked_path", "parents_of"]
 
 _NOWHERE = frozenset({"", ".", ".."})
 _LINKERS = frozenset({"conda-meta", "__clobbers__", "CACHEDIR.TAG"})
@@ -44,3 +48,9 @@ def _look_closely(path: str, parts: list[str]) -> None:
         raise BadPath("contains '..'")
     if not _NOWHERE.isdisjoint(parts):
         raise BadPath("is not normalized")
+
+
+def parents_of(path: str) -> Iterator[str]:
+    """The directories above ``path``, the nearest first."""
+    while path := path.rpartition("/")[0]:
+        yield path

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from bundler.package.sitepackages import usual_site_packages
 from bundler.sharing.interpreter import Interpreter
-from bundler.sitepackages import usual_site_packages
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator

@@ -56,7 +56,7 @@ def _check_twins(package: CondaFiles) -> None:
     twin = next(package.twins(), None)
     if twin is not None:
         raise PrefixError(
-            f"the package has two files that would both be installed as {plain(twin)}",
+            f"the package has two files that would both be installed as installed as {plain(twin)}",
             where=f"{package.key} ({package.archive.package.filename})",
             remedy="Use another build of it, and report the problem to its maintainers.",
         )

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 
 from bundler.errors import ConfigError
-from bundler.lock.read import read_lock
+from bundler.lockfiles.read import read_lock
 from bundler.sharing.shared import described, name_of
 from bundler.systemd.directives import nearest
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bundler.config.lockfiles import Lockfiles
     from bundler.config.project import BundleConfig
-    from bundler.lock.lockfile import Lock
+    from bundler.locked import Lock
 
 __all__ = ["NO_OWNERS", "OWNERS", "Owner", "Owners", "check_names", "mistaken", "owners_line", "plain"]
 

@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundler.package.paths import parents_of
+
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
 
-__all__ = ["Places", "parents_of"]
+__all__ = ["Places"]
 
 
 class Places:
@@ -49,9 +51,3 @@ class Places:
         for path in sorted(self._first.keys() & self._directories.keys()):
             file, (directory, below) = self._first[path], self._directories[path]
             yield path, file, below, directory
-
-
-def parents_of(path: str) -> Iterator[str]:
-    """The directories above ``path``, the nearest first."""
-    while path := path.rpartition("/")[0]:
-        yield path

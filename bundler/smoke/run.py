@@ -9,10 +9,10 @@ import time
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING
 
-from bundler.bundle.read import open_bundle
 from bundler.errors import SmokeError
 from bundler.machine import Disk, Machine, rootfs
 from bundler.machine.terminal import need_terminal
+from bundler.reader.open import open_bundle
 from bundler.resources import cache_dir
 from bundler.smoke.read import expand, mask, parse_answer, parse_exposure, parse_secrets, parse_show
 from bundler.smoke.report import Health, HttpAnswer, Install, ServiceReport, SmokeReport
@@ -23,8 +23,8 @@ if TYPE_CHECKING:
 
     from bundler.bundle.entries import ServiceEntry
     from bundler.bundle.index import Manifest
-    from bundler.bundle.read import OpenBundle
     from bundler.progress import Progress
+    from bundler.reader.open import OpenBundle
 
 __all__ = ["SmokeOptions", "disk_for", "smoke"]
 

@@ -21,7 +21,7 @@ from installer.sources import WheelFile
 from installer.utils import copyfileobj_with_hashing
 
 from bundler.errors import PrefixError
-from bundler.sharing.places import parents_of
+from bundler.package.paths import parents_of
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     from installer.sources import WheelContentElement
     from installer.utils import Scheme
 
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.locked import LockedPackage
     from bundler.wheels.python import Python
     from bundler.wheels.read import Wheel
 

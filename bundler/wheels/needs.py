@@ -11,12 +11,12 @@ from typing import TYPE_CHECKING
 from packaging.utils import canonicalize_name
 from packaging.version import InvalidVersion, Version
 
-from bundler.lock.names import conda_names
+from bundler.wheels.names import conda_names
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
 
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.locked import LockedPackage
     from bundler.wheels.python import Python
     from bundler.wheels.read import Wheel
 

@@ -12,8 +12,8 @@ from packaging.utils import parse_wheel_filename
 from packaging.version import Version
 
 from bundler.errors import PrefixError
+from bundler.package.sitepackages import site_packages_of
 from bundler.platforms import MACHINES
-from bundler.sitepackages import site_packages_of
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping

@@ -14,9 +14,9 @@ from everywhere import everywhere
 from examplekit import ask, exposures, healthy, main_pid, older_channel, unit_complaints, users
 from exampleunits import example_units, too_exposed
 
-from bundler.bundle.verify import verify
 from bundler.machine import Machine, rootfs
 from bundler.progress import QuietProgress
+from bundler.reader.verify import verify
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterator

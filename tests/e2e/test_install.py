@@ -11,9 +11,9 @@ from installkit import COOKIE, Member, Spec, but, damaged, write_bundle
 from targetkit import Target, changes
 
 from bundler.config.project import Secret
+from bundler.installer.requirements import Requirements
 from bundler.machine import Machine, rootfs
 from bundler.resources import templates_dir
-from bundler.target.requirements import Requirements
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -368,7 +368,7 @@ def test_what_a_killed_run_has_left_is_cleared_away(target: Target) -> None:
 @pytest.mark.parametrize("way", ["wget", "bash"])
 def test_the_probe_of_a_small_machine(shared: Target, way: str) -> None:
     shared.sh("ln -sf /bin/busybox /usr/local/sbin/wget; mkdir -p /srv/www; echo yes >/srv/www/yes")
-    shared.machine.put("/srv/probe", (templates_dir() / "target/probe.sh").read_bytes())
+    shared.machine.put("/srv/probe", (templates_dir() / "share/probe.sh").read_bytes())
     shared.sh("systemd-run -q --unit=www busybox httpd -f -p 127.0.0.1:8080 -h /srv/www; sleep 0.5")
     said = {}
     for url in ("http://127.0.0.1:8080/yes", "http://127.0.0.1:8080/no", "http://127.0.0.1:8081/"):

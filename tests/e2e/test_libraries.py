@@ -11,7 +11,7 @@ from installkit import NEEDS, Spec
 from targetkit import Target
 
 from bundler.machine import Machine
-from bundler.target.libraries import HostLibrary, LibraryUser
+from bundler.units.libraries import HostLibrary, LibraryUser
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -13,9 +13,10 @@ from hypothesis import strategies as st
 from installkit import Spec, script
 
 from bundler.config.project import BundleConfig, load_config
+from bundler.installer.render import render_environment, render_install, render_unit
 from bundler.machine import Machine, rootfs
-from bundler.target.render import render_environment, render_install, render_unit
-from bundler.target.service import make_units, service_environment
+from bundler.units.context import UnitContext
+from bundler.units.service import make_units, service_environment
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -141,7 +142,7 @@ def lay(machine: Machine, config: BundleConfig) -> None:
     files = {f"config/{config.name}.env": render_environment(config.config, comment="Defaults")}
     files["config/activation.env"] = render_environment((), comment="What activation sets")
     for service in config.services:
-        entries = service_environment(config, service, RELEASE)
+        entries = service_environment(UnitContext(config=config, service=service, release=RELEASE))
         files[f"config/{service.unit}.env"] = render_environment(entries, comment="The service's own")
     for name, text in files.items():
         machine.put(f"{RELEASE}/{name}", text.encode())

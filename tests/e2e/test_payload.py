@@ -10,7 +10,7 @@ import pytest
 from bundlekit import build
 from differential import conda_packs, contents, differences
 
-from bundler.lock.lockfile import read_lock
+from bundler.lockfiles.condalock import read_lock
 from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:

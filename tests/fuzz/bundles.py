@@ -14,13 +14,13 @@ from fuzzkit import Target, bytes_like, texts_like, twisted
 from hypothesis import strategies as st
 
 from bundler.bundle.assemble import SUMS
-from bundler.bundle.diff import diff
 from bundler.bundle.index import read_manifest
-from bundler.bundle.inspect import inspect
-from bundler.bundle.read import OpenBundle, Piece
-from bundler.bundle.tree import read_tree
-from bundler.bundle.verify import _check_sums, verify
 from bundler.progress import QuietProgress
+from bundler.reader.diff import diff
+from bundler.reader.inspect import inspect
+from bundler.reader.open import OpenBundle, Piece
+from bundler.reader.tree import read_tree
+from bundler.reader.verify import _check_sums, verify
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -12,11 +12,12 @@ from hypothesis import strategies as st
 from bundler.config.overrides import Overrides
 from bundler.config.project import load_config
 from bundler.errors import BundlerError
-from bundler.lock.environment import check_environment
-from bundler.lock.quick import NotPlainError, plain_request
-from bundler.lock.userurls import user_urls
-from bundler.target.render import render_environment, render_unit
-from bundler.target.service import make_units, service_environment
+from bundler.installer.render import render_environment, render_unit
+from bundler.lock.environment.check import check_environment
+from bundler.lock.environment.userurls import user_urls
+from bundler.lock.freshness.quick import NotPlainError, plain_request
+from bundler.units.context import UnitContext
+from bundler.units.service import make_units, service_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -125,7 +126,9 @@ def _units(room: Path) -> None:
         for line in render_unit(unit).split("\n"):
             assert re.fullmatch(r"(#.*|\[[A-Z][a-z]+\]|[A-Z][A-Za-z0-9]+=.*|)", line), line
     for service in config.services:
-        render_environment(service_environment(config, service, RELEASE), comment="x")
+        render_environment(
+            service_environment(UnitContext(config=config, service=service, release=RELEASE)), comment="x"
+        )
 
 
 def _overrides(given: list[tuple[str, str, str]], room: Path) -> None:

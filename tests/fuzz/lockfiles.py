@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from bundler.config.lockfiles import Lockfiles
 from bundler.errors import BundlerError
 from bundler.fetch.channels import Access
-from bundler.lock import lockfile as condalock
-from bundler.lock.read import locked_categories, locked_platforms, read_lock
+from bundler.lockfiles import condalock
+from bundler.lockfiles.read import locked_categories, locked_platforms, read_lock
 
 if TYPE_CHECKING:
     from pathlib import Path

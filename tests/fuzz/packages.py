@@ -168,9 +168,9 @@ def _repodata(data: bytes, room: Path) -> None:
     """By our solver, from a directory."""
     from rattler import MatchSpec
 
-    from bundler.lock.solver import _action
-    from bundler.lock.solving import Question, SolveError, find_packages
-    from bundler.lock.sources import find_source
+    from bundler.lock.shim.conda import _action
+    from bundler.lock.solver.solving import Question, SolveError, find_packages
+    from bundler.lock.solver.sources import find_source
 
     (room / "channel" / "noarch").mkdir(parents=True)
     (room / "channel" / "noarch" / "repodata.json").write_bytes(data)

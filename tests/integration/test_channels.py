@@ -17,7 +17,7 @@ from tinychannel import File, index, make_package
 from bundler.errors import BundlerError, ConfigError, LockError
 from bundler.fetch.channels import Access
 from bundler.lock.condalock import LockRequest, read_lock, write_lockfile
-from bundler.lock.freshness import is_fresh
+from bundler.lock.freshness.condalock import is_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -233,7 +233,7 @@ def computed() -> float:
 
 @pytest.mark.parametrize(
     ("module", "late"),
-    [("bundler.prefix", ("pydantic", "urllib3", "installer")), ("bundler.lock.solver", ("pydantic",))],
+    [("bundler.prefix", ("pydantic", "urllib3", "installer")), ("bundler.lock.shim.conda", ("pydantic",))],
 )
 def test_nobody_waits_for_what_only_others_need(module: str, late: tuple[str, ...]) -> None:
     """conda-lock starts the solver for every platform; most builds have every archive and no wheel."""

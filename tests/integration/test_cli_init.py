@@ -17,7 +17,7 @@ from typing import TYPE_CHECKING
 import pytest
 from smallbundle import command
 
-from bundler.starting_points import DEFAULT, STARTING_POINTS
+from bundler.project_templates import DEFAULT, STARTING_POINTS
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

@@ -15,7 +15,7 @@ from tinychannel import index, make_package
 from bundler.cooldown import as_text
 from bundler.errors import ConfigError, LockError
 from bundler.lock.condalock import read_lock, write_lockfile
-from bundler.lock.freshness import is_fresh
+from bundler.lock.freshness.condalock import is_fresh
 from bundler.lock.request import LockRequest
 
 if TYPE_CHECKING:

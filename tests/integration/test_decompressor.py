@@ -15,11 +15,12 @@ from lockkit import lock_of, locked
 from tinychannel import File, Link, index, make_package
 from tooling import patchelf
 
-from bundler.bundle.verify import verify
-from bundler.lock.lockfile import TOOLS, read_lock
+from bundler.locked import TOOLS
+from bundler.lockfiles.condalock import read_lock
 from bundler.pack.decompressor import UnusableError, take_decompressor
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
+from bundler.reader.verify import verify
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:

@@ -18,7 +18,7 @@ from rattler.package import BuildString
 from rattler.platform import Subdir
 from rattler.virtual_package import GenericVirtualPackage
 
-from bundler.lock.lockfile import Lock, LockedPackage
+from bundler.locked import Lock, LockedPackage
 from bundler.pack.codecs import CODECS
 from bundler.pack.payload import PackOptions, make_payload
 from bundler.prefix import make_prefix

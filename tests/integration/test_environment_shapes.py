@@ -11,10 +11,10 @@ import pytest
 
 from bundler.errors import ConfigError
 from bundler.fetch.channels import ANYHOW
-from bundler.lock.environment import check_environment
-from bundler.lock.granted import whole_specs
-from bundler.lock.sources import find_source
-from bundler.lock.views import without_pip
+from bundler.lock.environment.check import check_environment
+from bundler.lock.environment.views import without_pip
+from bundler.lock.solver.granted import whole_specs
+from bundler.lock.solver.sources import find_source
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -18,7 +18,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping
     from pathlib import Path
 
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.locked import LockedPackage
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -124,7 +124,10 @@ def test_two_files_of_a_package_at_one_place(
         members[file] = File(content=b"x = 1\n")
         paths.append(entry(file, b"x = 1\n"))
     said = refused(python_package(tmp_path), package(tmp_path, "linked", members, *paths, info=info))
-    assert f"linked (linked-1.0-0.conda): the package has two files that would both be installed as {place}" in said
+    assert (
+        f"linked (linked-1.0-0.conda): the package has two files that would both be installed as installed as {place}"
+        in said
+    )
     assert (outside / "victim").read_text() == "mine"
 
 

@@ -21,7 +21,7 @@ from bundler.errors import ConfigError, LockError
 from bundler.fetch.archives import fetch_archives
 from bundler.fetch.channels import Access
 from bundler.lock.condalock import LockRequest, read_lock, write_lockfile
-from bundler.lock.lockfile import Lock
+from bundler.locked import Lock
 from bundler.progress import QuietProgress
 
 if TYPE_CHECKING:

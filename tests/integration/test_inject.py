@@ -17,9 +17,9 @@ from tinychannel import index, make_package
 
 from bundler.config.project import BundleConfig, load_config
 from bundler.errors import BundlerError, ConfigError, PrefixError
-from bundler.local.files import find_local, local_wheel_names
-from bundler.local.replace import with_local
-from bundler.lock.lockfile import Lock, LockedPackage
+from bundler.inject.files import find_local, local_wheel_names
+from bundler.inject.replace import with_local
+from bundler.locked import Lock, LockedPackage
 from bundler.pack.collect import collect
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress

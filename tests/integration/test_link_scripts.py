@@ -28,7 +28,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundler.linkscripts.run import Effects
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.locked import LockedPackage
 
 EVERYBODY = Consent(packages="all")
 NOBODY = Consent()

@@ -27,9 +27,9 @@ from bundler.errors import BundlerError, ConfigError, LockError, MissingToolErro
 from bundler.fetch.channels import Access
 from bundler.lock import runner
 from bundler.lock.condalock import LockRequest, read_lock, write_lockfile
-from bundler.lock.external import find_solver
-from bundler.lock.freshness import Freshness, freshness, is_fresh
-from bundler.lock.launcher import SolverSettings, write_launcher
+from bundler.lock.external.executable import find_solver
+from bundler.lock.freshness.condalock import Freshness, freshness, is_fresh
+from bundler.lock.shim.launcher import SolverSettings, write_launcher
 from bundler.platforms import MACHINES
 from bundler.progress import PlainProgress
 from bundler.resources import cache_dir

@@ -9,8 +9,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from bundler.lock.contents import content_hashes
-from bundler.lock.lockspec import UnknownError, read_lock_spec
+from bundler.lock.contenthash.contents import content_hashes
+from bundler.lock.contenthash.spec import UnknownError, read_lock_spec
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -176,7 +176,7 @@ def test_our_hashes_are_conda_locks(tmp_path: Path, seed: int, monkeypatch: pyte
 def test_each_conda_spec_is_read_as_conda_lock_reads_it(text: str) -> None:
     from conda_lock.src_parser.conda_common import conda_spec_to_versioned_dep  # type: ignore[import-untyped]
 
-    from bundler.lock.lockspec import _conda_spec
+    from bundler.lock.contenthash.spec import _conda_spec
 
     assert _conda_spec(text, "main") == conda_spec_to_versioned_dep(text, "main").model_dump()
 

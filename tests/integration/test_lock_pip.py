@@ -17,7 +17,7 @@ from tinychannel import index, make_package
 from bundler.errors import ConfigError, LockError
 from bundler.fetch.channels import Access
 from bundler.lock.condalock import write_lockfile
-from bundler.lock.freshness import is_fresh
+from bundler.lock.freshness.condalock import is_fresh
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

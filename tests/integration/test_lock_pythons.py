@@ -12,7 +12,7 @@ from pypikit import make_wheel
 from questionkit import Asker, encrypted
 
 from bundler.fetch.channels import Access
-from bundler.lock.pythons import Asker as PythonAsker
+from bundler.lock.pypi.pythons import Asker as PythonAsker
 from bundler.lock.unify import LockedWheel
 from bundler.resources import cache_dir
 

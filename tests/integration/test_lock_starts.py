@@ -11,9 +11,10 @@ import pytest
 from pipkit import Project, conda_lock_calls_it_fresh
 from pypikit import make_wheel
 
-from bundler.lock import condalock, rendered
-from bundler.lock.launcher import SolverSettings, write_launcher
+from bundler.lock import condalock
+from bundler.lock.contenthash import rendered
 from bundler.lock.request import checked_environment
+from bundler.lock.shim.launcher import SolverSettings, write_launcher
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -17,8 +17,8 @@ from bundler.config.platforms import PlatformTable
 from bundler.errors import ConfigError, LockError
 from bundler.fetch.channels import Access
 from bundler.lock.condalock import write_lockfile
-from bundler.lock.freshness import is_fresh
-from bundler.lock.lockfile import read_lock
+from bundler.lock.freshness.condalock import is_fresh
+from bundler.lockfiles.condalock import read_lock
 
 pytestmark = pytest.mark.network
 
@@ -236,7 +236,7 @@ def test_a_solver_of_ones_own_beside_uv(project: Project, pypi: Index, tmp_path:
     """conda-lock treats solvers by their name, so the one that listens in has it."""
     make_wheel(pypi.directory, "app", "1.0", requires=["leaf"])
     make_wheel(pypi.directory, "leaf", "1.0")
-    from bundler.lock.launcher import SolverSettings, write_launcher
+    from bundler.lock.shim.launcher import SolverSettings, write_launcher
 
     solver = shutil.copy(write_launcher(tmp_path, SolverSettings()), tmp_path / "conda-of-ours")
     found = project.asks_for("app", conda=("python", "leaf")).lock(project.request(solver=str(solver)))

@@ -16,12 +16,12 @@ from pypikit import Index, make_sdist, make_wheel, serve_index
 from rattler import LockFile
 from tinychannel import PLACEHOLDER, File, index, make_package
 
-from bundler.lock.lockfile import read_lock
+from bundler.lockfiles.condalock import read_lock
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.locked import LockedPackage
 
 pytestmark = [pytest.mark.network, pytest.mark.usefixtures("own_cache")]
 

@@ -17,7 +17,7 @@ from tinychannel import make_package
 
 from bundler.errors import ConfigError, LockError
 from bundler.lock.condalock import read_lock, write_lockfile
-from bundler.lock.freshness import freshness, is_fresh
+from bundler.lock.freshness.condalock import freshness, is_fresh
 from bundler.lock.request import LockRequest
 
 if TYPE_CHECKING:

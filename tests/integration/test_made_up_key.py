@@ -23,7 +23,7 @@ from bundler.config.reference import make_reference
 from bundler.config.schema import make_schema
 from bundler.errors import ConfigError
 from bundler.inputs import Inputs
-from bundler.lock.lockfile import Lock
+from bundler.locked import Lock
 
 REST = '[services.a]\\ncommand = ["x"]\\n'
 

@@ -33,7 +33,7 @@ def test_the_wheel_holds_the_package_the_templates_and_man_pages_and_nothing_els
     (wheel,) = built.glob("*.whl")
     names = set(zipfile.ZipFile(wheel).namelist())
     assert {f"bundler/{name}" for name in TEMPLATES} <= names
-    assert {"bundler/py.typed", "bundler/lock/names.json"} <= names
+    assert {"bundler/py.typed", "bundler/wheels/names.json"} <= names
     assert {name.split("/")[0].split("-")[0] for name in names} == {"bundler", "conda_bundler"}
     data = f"conda_bundler-{__version__}.data/data/share/man/man1"
     pages = man_pages(cli, "conda-bundler")

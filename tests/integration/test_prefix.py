@@ -31,7 +31,7 @@ if TYPE_CHECKING:
 
     from zipkit import Extra
 
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.locked import LockedPackage
 
 BAKED = "/opt/hello/releases/1.0-0123456789ab/env"
 

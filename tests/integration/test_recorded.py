@@ -25,7 +25,7 @@ from recordedkit import (
 )
 
 from bundler.errors import LockError
-from bundler.lock.uv import find_wheels
+from bundler.lock.pypi.uv import find_wheels
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

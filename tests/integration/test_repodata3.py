@@ -16,7 +16,7 @@ from tinychannel import File, make_package
 
 from bundler.fetch.channels import Access
 from bundler.lock.condalock import read_lock, write_lockfile
-from bundler.lock.freshness import is_fresh
+from bundler.lock.freshness.condalock import is_fresh
 from bundler.lock.request import LockRequest
 
 if TYPE_CHECKING:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 
     from prefixkit import Tree
 
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.locked import LockedPackage
     from bundler.sharing.shared import Shared
 
 

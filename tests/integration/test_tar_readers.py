@@ -14,17 +14,17 @@ from typing import TYPE_CHECKING
 import pytest
 from bundlekit import LEAST
 
-from bundler.bundle.read import open_bundle
-from bundler.bundle.tree import read_tree
 from bundler.errors import VerificationError
 from bundler.pack.members import LINK_MODE
-from bundler.pack.tar import DIRECTORY, END, HEADER, LINK, tar_header, tar_padding
+from bundler.reader.open import open_bundle
+from bundler.reader.tree import read_tree
+from bundler.tar.write import DIRECTORY, END, HEADER, LINK, tar_header, tar_padding
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-    from bundler.bundle.read import OpenBundle
+    from bundler.reader.open import OpenBundle
 
 TARS = ("tar", "busybox")
 MUTATED = 4000

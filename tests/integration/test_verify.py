@@ -20,11 +20,11 @@ from hypothesis import strategies as st
 from smallbundle import TOP, build, command, make_channel, make_project, put_segments, repack, reseal, segments_of
 
 from bundler.bundle.assemble import SUMS
-from bundler.bundle.read import open_bundle
-from bundler.bundle.verify import verify
 from bundler.errors import BundlerError, VerificationError
-from bundler.pack.tar import END, tar_header, tar_padding
 from bundler.progress import QuietProgress
+from bundler.reader.open import open_bundle
+from bundler.reader.verify import verify
+from bundler.tar.write import END, tar_header, tar_padding
 
 if TYPE_CHECKING:
     from collections.abc import Callable

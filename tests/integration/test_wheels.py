@@ -29,7 +29,7 @@ from bundler.wheels.python import glibc_of
 if TYPE_CHECKING:
     from pathlib import Path
 
-    from bundler.lock.lockfile import LockedPackage
+    from bundler.locked import LockedPackage
 
 
 @pytest.fixture(autouse=True)

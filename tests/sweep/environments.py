@@ -21,7 +21,7 @@ from uv import find_uv_bin
 
 from bundler.codemarks import look
 from bundler.pack.members import TreeEntry
-from bundler.target.contents import Contents, find_marks
+from bundler.units.contents import Contents, find_marks
 
 if TYPE_CHECKING:
     from collections.abc import Iterator

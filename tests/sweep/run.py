@@ -17,12 +17,12 @@ from bundlekit import build, install
 from examplekit import CHECKOUT, debian_channel
 
 from bundler.config.project import load_config
+from bundler.installer.render import render_unit
 from bundler.machine import Disk, Machine, rootfs
-from bundler.target.caches import cache_variables
-from bundler.target.contents import NOTHING, Contents
-from bundler.target.hardening import exemptions
-from bundler.target.render import render_unit
-from bundler.target.service import make_units
+from bundler.units.caches import cache_variables
+from bundler.units.contents import NOTHING, Contents
+from bundler.units.sandbox import exemptions
+from bundler.units.service import make_units
 from sweep.environments import PLACE, Environment, NotInstalledError, make_environment
 
 if TYPE_CHECKING:

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.errors import ConfigError, PackError
-from bundler.target.activation import Script, is_plain, read_activation, spec_variables
+from bundler.installer.activation import Script, is_plain, read_activation, spec_variables
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -6,7 +6,7 @@ import pytest
 from rattler import MatchSpec, PackageRecord
 from rattler.package import BuildString
 
-from bundler.lock.conditions import UnreadableConditionError, _Condition, plain_dependencies
+from bundler.lock.solver.conditions import UnreadableConditionError, _Condition, plain_dependencies
 
 VIRTUAL = ({"name": "__unix", "version": "0", "build": "0"}, {"name": "__glibc", "version": "2.28", "build": "0"})
 

@@ -11,8 +11,8 @@ import pytest
 from bundler.config.tables import LockTable
 from bundler.cooldown import as_text, date_for, parse_age
 from bundler.lock.cooldown import cutoff, cutoff_record, said_of_age
-from bundler.lock.dated import parse_date
 from bundler.lock.recorded import recorded, with_recorded
+from bundler.lock.solver.dated import parse_date
 
 if TYPE_CHECKING:
     from pathlib import Path

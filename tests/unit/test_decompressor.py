@@ -10,9 +10,10 @@ import pytest
 import yaml
 
 from bundler.errors import ConfigError
+from bundler.installer.requirements import Requirements
 from bundler.lock.decompressor import locked_decompressor, with_tools, without_tools
-from bundler.lock.lockfile import TOOLS, read_lock
-from bundler.target.requirements import Requirements
+from bundler.locked import TOOLS
+from bundler.lockfiles.condalock import read_lock
 
 if TYPE_CHECKING:
     from pathlib import Path

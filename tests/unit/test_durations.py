@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from bundler import progress
-from bundler.durations import parse_duration
+from bundler.commandline.durations import parse_duration
 from bundler.lock.watch import told_duration
 
 

@@ -9,7 +9,7 @@ import shlex
 import pytest
 
 from bundler.errors import LockError
-from bundler.lock.explain_external import explain_unreachable
+from bundler.lock.external.explain import explain_unreachable
 from bundler.lock.translate import conda_lock_warnings, translate_conda_lock
 from bundler.process import Finished, ToolFailed
 

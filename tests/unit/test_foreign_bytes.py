@@ -10,16 +10,16 @@ import pytest
 from tinychannel import File, write_archive
 
 from bundler.bundle.index import read_manifest
-from bundler.bundle.ustar import TarDamage, TarStream
 from bundler.config.lockfiles import Lockfiles
 from bundler.config.project import load_config
 from bundler.errors import BundlerError, ConfigError, LockError, PrefixError, VerificationError
-from bundler.local import files as local_files
-from bundler.lock import names
-from bundler.lock.environment import check_environment
-from bundler.lock.lockfile import locked_categories, read_lock
-from bundler.lock.plainyaml import load_yaml
-from bundler.lock.read import read_lock as read_any
+from bundler.inject import files as local_files
+from bundler.lock.environment.check import check_environment
+from bundler.lockfiles.condalock import locked_categories, read_lock
+from bundler.lockfiles.read import read_lock as read_any
+from bundler.plainyaml import load_yaml
+from bundler.tar.read import TarDamage, TarStream
+from bundler.wheels import names
 from bundler.wheels.read import read_wheel
 
 if TYPE_CHECKING:

@@ -9,10 +9,10 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.config.project import load_config
-from bundler.target.contents import Contents, Mark
-from bundler.target.hardening import confinement, exemptions, probe_confinement
-from bundler.target.render import render_unit
-from bundler.target.service import make_units
+from bundler.installer.render import render_unit
+from bundler.units.contents import Contents, Mark
+from bundler.units.sandbox import confinement, exemptions, probe_confinement
+from bundler.units.service import make_units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,7 +136,7 @@ def test_what_ordinary_programs_do_is_allowed(tmp_path: Path, profile: str) -> N
     assert "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK" in found  # getifaddrs
     assert not [line for line in found if line.startswith("ProcSubset=")]  # /proc/stat
     calls = [line for line in found if line.startswith("SystemCallFilter=")]
-    assert calls[-2:] == ["SystemCallFilter=~@privileged", "SystemCallFilter=@chown"]  # of one's own files
+    assert calls[-2:] == ["SystemCallFilter=~@privileged", "SystemCallFilter=@chown @setuid capset"]
 
 
 def test_off_is_off(tmp_path: Path) -> None:

@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.config.project import load_config
-from bundler.target.health import health_notes
+from bundler.units.health import health_notes
 
 if TYPE_CHECKING:
     from pathlib import Path

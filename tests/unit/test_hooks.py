@@ -8,8 +8,8 @@ import pytest
 
 from bundler.config.project import load_config
 from bundler.errors import ConfigError
-from bundler.target.render import render_unit
-from bundler.target.service import make_units
+from bundler.installer.render import render_unit
+from bundler.units.service import make_units
 
 if TYPE_CHECKING:
     from pathlib import Path

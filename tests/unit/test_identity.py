@@ -15,7 +15,7 @@ from bundler.config.model import BundleFile
 from bundler.config.platforms import PlatformTable
 from bundler.config.project import BundleConfig, load_config
 from bundler.inputs import Inputs
-from bundler.lock.lockfile import Lock
+from bundler.locked import Lock
 from bundler.pack.members import Member
 
 if TYPE_CHECKING:

@@ -12,9 +12,9 @@ from bundler.bundle.identity import identify
 from bundler.config.project import load_config
 from bundler.errors import ConfigError
 from bundler.inputs import read_inputs
-from bundler.lock.lockfile import Lock
+from bundler.lock.environment.userurls import user_urls
 from bundler.lock.request import checked_environment, lock_request
-from bundler.lock.userurls import user_urls
+from bundler.locked import Lock
 from bundler.progress import QuietProgress
 
 if TYPE_CHECKING:

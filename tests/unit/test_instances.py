@@ -8,13 +8,13 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.bundle.entries import ServiceEntry
-from bundler.bundle.units import UnitText
 from bundler.config.project import load_config
 from bundler.config.schema import make_schema
 from bundler.errors import ConfigError
-from bundler.target.installed import install_services, service_files
-from bundler.target.render import render_unit
-from bundler.target.service import make_units
+from bundler.installer.installed import install_services, service_files
+from bundler.installer.render import render_unit
+from bundler.units.read import UnitText
+from bundler.units.service import make_units
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -178,10 +178,7 @@ def test_how_a_service_reloads(tmp_path: Path, written: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        (
-            '"kill -HUP"',
-            "services.web.reload: 'kill -HUP' is not a signal; write one like \"SIGHUP\", or a command as a",
-        ),
+        ('"kill -HUP"', "'kill -HUP' is a command line; write the signal: reload = \"SIGHUP\""),
         ('"SIGKILL"', "services.web.reload: SIGKILL cannot be handled by a program"),
         ("5", "services.web.reload: is the number 5; it must be text in quotes or a list"),
         ("[]", "services.web.reload: must not be empty"),

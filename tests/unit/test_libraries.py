@@ -8,7 +8,7 @@ import pytest
 
 from bundler.elf import Elf
 from bundler.pack.members import LINK_MODE, TreeEntry
-from bundler.target.libraries import HostLibrary, LibraryUser, Rules, find_libraries
+from bundler.units.libraries import HostLibrary, LibraryUser, Rules, find_libraries
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

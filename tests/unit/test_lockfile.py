@@ -8,7 +8,8 @@ import pytest
 import yaml
 
 from bundler.errors import BundlerError, ConfigError, LockError
-from bundler.lock.lockfile import LockedPackage, locked_categories, locked_platforms, read_lock
+from bundler.locked import LockedPackage
+from bundler.lockfiles.condalock import locked_categories, locked_platforms, read_lock
 
 if TYPE_CHECKING:
     from pathlib import Path

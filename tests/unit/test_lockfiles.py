@@ -21,7 +21,7 @@ from bundler.config.lockfiles import (
 )
 from bundler.config.project import load_config
 from bundler.errors import BundlerError, ConfigError, LockError
-from bundler.lock.read import files_for, locked_platforms, read_lock
+from bundler.lockfiles.read import files_for, locked_platforms, read_lock
 
 if TYPE_CHECKING:
     from pathlib import Path

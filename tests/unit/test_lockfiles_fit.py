@@ -10,8 +10,8 @@ import yaml
 from bundler.config.lockfiles import Lockfiles
 from bundler.errors import ConfigError, StaleLockError
 from bundler.lock.condalock import LockRequest
-from bundler.lock.fit import find_fits
-from bundler.lock.fit.check import check_fits, refuse_foreign
+from bundler.lock.freshness import find_fits
+from bundler.lock.freshness.check import check_fits, refuse_foreign
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -8,7 +8,7 @@ import pytest
 
 from bundler.config.lockfiles import Lockfiles
 from bundler.errors import BundlerError, ConfigError, LockError
-from bundler.lock.read import files_for, locked_categories, read_lock
+from bundler.lockfiles.read import files_for, locked_categories, read_lock
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.lock.longform import MalformedSpecError, read_spec
+from bundler.lock.environment.longform import MalformedSpecError, read_spec
 
 MD5, SHA256 = "d" * 32, "e" * 64
 

@@ -24,15 +24,15 @@ from bundler.bundle.entries import (
     StartedEntry,
 )
 from bundler.bundle.index import Manifest, read_manifest
-from bundler.bundle.installer import install_script
+from bundler.bundle.scripts import install_script
 from bundler.config.tables import Secret
+from bundler.installer.render import InstallService, render_install
 from bundler.pack.archive import WrittenPart, WrittenSegment
 from bundler.pack.collect import Note
 from bundler.sharing.shared import Shared
-from bundler.target.hardening import Exemption
-from bundler.target.libraries import HostLibrary, LibraryUser
-from bundler.target.overrides import Replaced
-from bundler.target.render import InstallService, render_install
+from bundler.units.libraries import HostLibrary, LibraryUser
+from bundler.units.overrides import Replaced
+from bundler.units.sandbox import Exemption
 
 OLD = Path(__file__).parent / "manifests" / "0.1.0.json"
 """Of a bundle with a service of each kind, as it was written before the models wrote it."""

@@ -8,7 +8,7 @@ import pytest
 
 from bundler.config.project import load_config
 from bundler.errors import ConfigError
-from bundler.target.service import make_units
+from bundler.units.service import make_units
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 from installkit import SERVE, Spec, units
 
-from bundler.bundle.units import UnitText
-from bundler.target.newer import Newer, newer_directives
+from bundler.units.newer import Newer, newer_directives
+from bundler.units.read import UnitText
 
 if TYPE_CHECKING:
     from collections.abc import Iterable

@@ -7,13 +7,14 @@ import pytest
 
 from bundler.config.project import BundleConfig, load_config
 from bundler.errors import ConfigError
+from bundler.installer.render import render_unit
 from bundler.systemd.accumulating import LISTS, SINCE
 from bundler.systemd.directives import DIRECTIVES
 from bundler.systemd.values import check_value
-from bundler.target.contents import NOTHING
-from bundler.target.notes import override_notes
-from bundler.target.render import render_unit
-from bundler.target.service import make_units, overridden
+from bundler.units.contents import NOTHING
+from bundler.units.context import UnitContext
+from bundler.units.notes import override_notes
+from bundler.units.service import make_units, overridden
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -85,7 +86,12 @@ def test_one_more_environment_file_comes_before_the_operators_and_the_secrets(tm
         ("Unit", "After", '["", "a.service"]', ["a.service"]),
         ("Unit", "After", '["a.service", ""]', []),
         ("Unit", "ConditionPathExists", '"{state}/ready"', ["/var/lib/over/ready"]),
-        ("Service", "SystemCallFilter", '"@mount"', ["@system-service", "~@privileged", "@chown", "@mount"]),
+        (
+            "Service",
+            "SystemCallFilter",
+            '"@mount"',
+            ["@system-service", "~@privileged", "@chown @setuid capset", "@mount"],
+        ),
         ("Service", "SystemCallFilter", '["", "~@mount"]', ["~@mount"]),
         ("Service", "CapabilityBoundingSet", '"CAP_SYS_NICE"', ["", "CAP_SYS_NICE"]),
         ("Service", "CapabilityBoundingSet", '["", "CAP_SYS_NICE"]', ["CAP_SYS_NICE"]),
@@ -242,7 +248,7 @@ def test_what_is_taken_away_or_passed_over_is_told(tmp_path: Path) -> None:
 
 def test_the_manifest_has_what_is_taken_away(tmp_path: Path) -> None:
     config = config_of(tmp_path, 'Service = { UMask = "0027" }')
-    (gone,) = overridden(config, config.services[0], RELEASE, NOTHING)
+    (gone,) = overridden(UnitContext(config=config, service=config.services[0], release=RELEASE))
     assert json.loads(json.dumps(vars(gone))) == {
         "section": "Service",
         "directive": "UMask",

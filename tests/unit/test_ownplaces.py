@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from bundler.target.ownplaces import made_by_itself, nested
+from bundler.units.ownplaces import made_by_itself, nested
 
 STATE = ("StateDirectory", "hello")
 INSIDE = ("WorkingDirectory", "/var/lib/hello/a/b")

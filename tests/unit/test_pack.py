@@ -21,7 +21,7 @@ from bundler.pack.codecs import CODECS, Codec
 from bundler.pack.known import Known
 from bundler.pack.members import Declared, Member, link_member, member_from, parents
 from bundler.pack.segments import Segment, SegmentCache
-from bundler.pack.tar import DIRECTORY, END, LINK, REGULAR, tar_header
+from bundler.tar.write import DIRECTORY, END, LINK, REGULAR, tar_header
 
 GZIP = CODECS["gzip"]()
 

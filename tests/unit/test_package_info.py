@@ -250,5 +250,5 @@ def test_a_copy_whose_metadata_is_not_the_archives(copy: Path) -> None:
     (copy / "info/paths.json").write_text('{"paths": []}')
     with pytest.raises(BadCopy, match=r"info/paths\.json differs from"):
         check_copy(copy, INFO, ())
-    with pytest.raises(BadCopy, match=r"info/paths\.json is not in the part"):
+    with pytest.raises(BadCopy, match=r"info/paths\.json is not in the metadata part"):
         check_copy(copy, {"info/index.json": b"{}"}, ())

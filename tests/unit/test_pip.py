@@ -9,8 +9,8 @@ import pytest
 
 from bundler.errors import ConfigError, LockError
 from bundler.fetch.channels import Access
-from bundler.lock.lockfile import LockedPackage
-from bundler.lock.pip import check_wheels, pip_mistakes, repository_variables
+from bundler.lock.environment.pip import check_wheels, pip_mistakes, repository_variables
+from bundler.locked import LockedPackage
 
 HASH = "0" * 64
 

@@ -9,15 +9,15 @@ import pytest
 import yaml
 
 from bundler.errors import ConfigError
-from bundler.lock.indexes import find_source, secrets_of, written_url
-from bundler.lock.interpreter import best_wheel
-from bundler.lock.lockfile import Lock, LockedPackage
-from bundler.lock.pip import pip_texts
-from bundler.lock.requirements import is_readable, read_pip_list
-from bundler.lock.shown import filtered, hidden
+from bundler.lock.environment.pip import pip_texts
+from bundler.lock.environment.shown import filtered, hidden
+from bundler.lock.pypi.indexes import find_source, secrets_of, written_url
+from bundler.lock.pypi.wheelpart import _provided
 from bundler.lock.unify import UNSEEN, LockedWheel, Platform, unify, unseen_by_conda_lock
-from bundler.lock.wheelpart import _provided
+from bundler.locked import Lock, LockedPackage
+from bundler.wheels.interpreter import best_wheel
 from bundler.wheels.python import Python
+from bundler.wheels.requirements import is_readable, read_pip_list
 
 ENVIRONMENT = Path("environment.yml")
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 import pytest
 import yaml
 
-from bundler.lock import plainyaml
-from bundler.lock.plainyaml import load_yaml, load_yaml12
+from bundler import plainyaml
+from bundler.plainyaml import load_yaml, load_yaml12
 
 if TYPE_CHECKING:
     from collections.abc import Callable

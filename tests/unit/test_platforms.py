@@ -11,10 +11,10 @@ from bundler.config.platforms import PlatformTable, assumed
 from bundler.config.project import BundleConfig, Overrides, load_config
 from bundler.errors import ConfigError
 from bundler.fetch.archives import INDEX, Archive
-from bundler.lock.explain import without_candidates
-from bundler.lock.lockfile import Lock, LockedPackage
+from bundler.installer.requirements import Requirements, requirements
+from bundler.lock.solver.explain import without_candidates
+from bundler.locked import Lock, LockedPackage
 from bundler.platforms import MACHINES
-from bundler.target.requirements import Requirements, requirements
 
 if TYPE_CHECKING:
     from pathlib import Path

@@ -10,7 +10,7 @@ import pytest
 from bundler.config.overrides import Overrides
 from bundler.config.project import load_config
 from bundler.errors import ConfigError
-from bundler.lock.quick import NotPlainError, plain_request
+from bundler.lock.freshness.quick import NotPlainError, plain_request
 from bundler.lock.request import assumed_packages, injected_lockfiles, lock_request
 
 if TYPE_CHECKING:

@@ -12,7 +12,7 @@ import yaml
 from packaging.requirements import Requirement
 
 from bundler import __version__
-from bundler.lock.names import conda_names
+from bundler.wheels.names import conda_names
 
 if sys.version_info >= (3, 11):
     import tomllib

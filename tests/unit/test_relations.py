@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.lock.recorded import recorded, with_recorded
-from bundler.lock.relations import (
+from bundler.lock.solver.relations import (
     MAX_DEPTH,
     Followed,
     Relations,

@@ -6,8 +6,8 @@ import pytest
 import yaml
 
 from bundler.errors import ConfigError
-from bundler.lock.blanks import without_blanks
-from bundler.lock.selectors import resolved
+from bundler.lock.environment.blanks import without_blanks
+from bundler.lock.environment.selectors import resolved
 from bundler.platforms import MACHINES
 
 BOTH = ("linux-64", "linux-aarch64")

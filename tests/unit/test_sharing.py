@@ -12,7 +12,8 @@ from bundler.config.project import load_config
 from bundler.config.schema import make_schema
 from bundler.errors import ConfigError
 from bundler.fetch.archives import Archive
-from bundler.lock.lockfile import LockedPackage, read_lock
+from bundler.locked import LockedPackage
+from bundler.lockfiles.condalock import read_lock
 from bundler.sharing.conda import CondaFiles, conda_packages, link_order
 from bundler.sharing.owners import Owner, Owners, check_names, owners_line
 from bundler.sharing.places import Places

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING
 import pytest
 
 from bundler.config.project import load_config
-from bundler.target.contents import Contents
-from bundler.target.sisters import sister_notes
+from bundler.units.contents import Contents
+from bundler.units.sisters import sister_notes
 
 if TYPE_CHECKING:
     from pathlib import Path

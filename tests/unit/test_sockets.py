@@ -8,12 +8,12 @@ import pytest
 
 from bundler.config.project import BundleConfig, load_config
 from bundler.errors import ConfigError
-from bundler.target.contents import NOTHING
-from bundler.target.installed import install_services
-from bundler.target.notes import override_notes
-from bundler.target.render import render_unit
-from bundler.target.service import make_units
-from bundler.target.sockets import socket_notes
+from bundler.installer.installed import install_services
+from bundler.installer.render import render_unit
+from bundler.units.contents import NOTHING
+from bundler.units.notes import override_notes
+from bundler.units.service import make_units
+from bundler.units.sockets import socket_notes
 
 if TYPE_CHECKING:
     from pathlib import Path

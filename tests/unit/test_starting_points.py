@@ -13,8 +13,8 @@ import pytest
 from bundler.config.project import load_config
 from bundler.config.schema import make_schema
 from bundler.errors import ConfigError
+from bundler.project_templates import DEFAULT, STARTING_POINTS, bundle_name, start
 from bundler.resources import templates_dir
-from bundler.starting_points import DEFAULT, STARTING_POINTS, bundle_name, start
 
 if sys.version_info >= (3, 11):
     import tomllib

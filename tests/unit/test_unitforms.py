@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 from installkit import Spec, units
 
-from bundler.bundle.unitforms import is_as_written, root_commands
-from bundler.bundle.units import UnitText
+from bundler.reader.unitforms import is_as_written, root_commands
+from bundler.units.read import UnitText
 
 TABLES = """
 [services.hello]

@@ -6,8 +6,9 @@ import pytest
 
 from bundler.config.project import BundleConfig, load_config
 from bundler.errors import ConfigError
-from bundler.target.render import render_environment, render_unit
-from bundler.target.service import make_units, service_environment
+from bundler.installer.render import render_environment, render_unit
+from bundler.units.context import UnitContext
+from bundler.units.service import make_units, service_environment
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -156,7 +157,7 @@ def test_the_health_unit_asks_as_the_service(tmp_path: Path) -> None:
 
 def test_a_beam_service_does_not_listen_for_strangers(tmp_path: Path) -> None:
     config = config_with(tmp_path, 'command = ["/bin/sh"]\nprofile = "beam"\nenvironment = { X = "{app}/x" }')
-    variables = dict(service_environment(config, config.services[0], RELEASE))
+    variables = dict(service_environment(UnitContext(config=config, service=config.services[0], release=RELEASE)))
     assert variables == {"RELEASE_DISTRIBUTION": "none", "RELEASE_TMP": "/run/hello", "X": f"{RELEASE}/app/x"}
 
 
@@ -362,6 +363,19 @@ def test_who_is_not_to_be_started_again(tmp_path: Path, said: str) -> None:
         ('environment = { DB = "postgresql:///app", VERSION = "1.2.3", PATHS = "/a:/b:/c", TIME = "12:30:00" }', False),
         ('environment = { BIND = "0.0.0.0:80", B = "[::]:80", C = "::1", D = "::" }', False),
         ('health = { http = "http://127.0.0.1:${PORT}/?at=10.0.0.1" }', False),
+        ('environment = { DB_HOST = "db.example.com" }', True),
+        ('environment = { REDIS_HOST = "redis", SMTP_SERVER = "localhost" }', True),
+        ('environment = { BROKERS = "kafka1:9092,kafka2:9092" }', True),
+        ('environment = { DSN = "host=db.example.com port=5432" }', True),
+        ('environment = { DSN = "postgresql:///x?host=db.example.com" }', True),
+        ('environment = { DSN = "me:pw@tcp(db.example.com:3306)/x" }', True),
+        ('before_start = ["python", "wait.py", "db.example.com:5432"]', True),
+        ('before_start = ["python", "wait.py", "--db-host", "db.example.com"]', True),
+        ('unit = { Service = { Environment = "BIND=10.9.9.9" } }', True),
+        ('unit = { Service = { ExecStartPre = "/bin/true http://db.example.com/" } }', True),
+        ('environment = { DB_HOST = "localhost", DSN = "host=/run/postgresql", A = "::ffff:127.0.0.1" }', False),
+        ('environment = { APP = "web:app", IMAGE = "python:3.11", AT = "12:30", ALLOWED_HOSTS = "x.example" }', False),
+        ('environment = { MAIL = "me@example.com", HOST = "", DB_HOST = "${OTHER}", TRUSTED = "10.0.0.0/8" }', False),
         ('environment = { BIND = "10.0.0.1" }\nnetwork_online = false', False),
         ("network_online = true", True),
     ],
@@ -418,7 +432,7 @@ def beam(tmp_path: Path, release: str = "", service: str = "") -> tuple[list[str
     text = f'command = ["demo/bin/demo", "start"]\nprofile = "beam"\n{service}'
     config = config_with(tmp_path, text, extra=release)
     lines = render_unit(make_units(config, RELEASE, RELEASED)[0]).splitlines()
-    return lines, dict(service_environment(config, config.services[0], RELEASE))
+    return lines, dict(service_environment(UnitContext(config=config, service=config.services[0], release=RELEASE)))
 
 
 def test_a_release_is_started_without_its_cookie_on_the_command_line(tmp_path: Path) -> None:

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from bundler.bundle.ustar import TarDamage, TarStream
-from bundler.pack.tar import DIRECTORY, END, LINK, tar_header, tar_padding
+from bundler.tar.read import TarDamage, TarStream
+from bundler.tar.write import DIRECTORY, END, LINK, tar_header, tar_padding
 
 NAMES = ("a", "b/c", "d" * 99, "e" * 100, "f" * 101, "g" * 80 + "/" + "h" * 90, "i/" + "j" * 300, "ü", "new\nline")
 

@@ -1,0 +1,94 @@
+"""The manifest -> install.sh and manage: what they carry is the manifest's, for whoever builds and whoever verifies."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundler.bundle.assemble import INSTALL, SUMS
+from bundler.installer.render import (
+    InstallDecompressor,
+    InstallScript,
+    InstallService,
+)
+from bundler.installer.requirements import Requirements
+from bundler.pack.decompressor import TOOLS
+from bundler.platforms import RUNS_TOO
+from bundler.units.newer import newer_directives
+from bundler.units.read import UnitText
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from bundler.bundle.entries import DecompressorEntry
+    from bundler.bundle.index import Manifest
+
+__all__ = ["MADE_BY", "UNITS", "install_script"]
+
+MADE_BY = "conda-bundler "
+"""Before the version."""
+UNITS = "units/"
+"""Where a bundle has its units."""
+
+
+def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mapping[str, str]) -> InstallScript:
+    """``digests`` are those of the bundle's files; install.sh carries those of all but itself and SHA256SUMS.
+
+    ``units`` are the texts of those below :data:`UNITS`, by their paths in the bundle.
+    """
+    payload = manifest.payload
+    named = {path.removeprefix(UNITS): text for path, text in units.items()}
+    files = {path: digest for path, digest in digests.items() if path not in (INSTALL, SUMS, payload.path)}
+    return InstallScript(
+        name=manifest.name,
+        version=manifest.version,
+        description=manifest.description,
+        platform=manifest.platform,
+        needs=_requirements(manifest),
+        build_id=manifest.build_id,
+        release=manifest.release,
+        root=manifest.root,
+        user=manifest.name,
+        uid=manifest.uid,
+        tool_version=manifest.made_by.removeprefix(MADE_BY),
+        payload=payload.path,
+        payload_sha256=payload.sha256,
+        payload_parts=tuple((part.sha256, part.offset, part.length) for part in payload.parts),
+        tree_digest=manifest.tree_digest,
+        unpacked_sha256=payload.unpacked_sha256,
+        payload_codec=payload.codec,
+        payload_files=payload.installed_files,
+        payload_kib=payload.installed_kib,
+        longest=payload.longest,
+        clients=payload.clients,
+        units=tuple(sorted(path.removeprefix(UNITS) for path in files if path.startswith(UNITS))),
+        newer=newer_directives({path: UnitText.parse(path, text).directives for path, text in named.items()}),
+        networks=tuple(service.name for service in manifest.services if service.network is not None),
+        services=tuple(
+            InstallService(**started.model_dump()) for service in manifest.services for started in service.started
+        ),
+        secrets=tuple(entry.secret() for entry in manifest.secrets),
+        files=tuple((digest, path) for path, digest in sorted(files.items())),
+        decompressor=_decompressor(manifest.decompressor),
+    )
+
+
+def _requirements(manifest: Manifest) -> Requirements:
+    needs = manifest.requires
+    return Requirements(
+        machines=(needs.machine, *RUNS_TOO.get(manifest.platform, ())),
+        glibc=needs.glibc,
+        linux=needs.linux,
+        level=needs.archspec,
+        cuda=needs.cuda,
+        cuda_arch=needs.cuda_arch,
+        gpu=needs.gpu,
+        libraries=tuple(entry.library() for entry in needs.libraries),
+    )
+
+
+def _decompressor(brought: DecompressorEntry | None) -> InstallDecompressor:
+    if brought is None:
+        return InstallDecompressor()
+    return InstallDecompressor(
+        program=brought.program, directory=TOOLS, loader=brought.loader, glibc=brought.glibc, kib=brought.kib
+    )

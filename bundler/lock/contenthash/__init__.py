@@ -1,0 +1,1 @@
+"""conda-lock's content hash of an environment, and what goes into it."""

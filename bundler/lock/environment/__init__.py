@@ -1,0 +1,1 @@
+"""environment.yml: read, and checked before conda-lock sees it; what conda-lock is shown of it."""

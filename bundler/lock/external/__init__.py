@@ -1,0 +1,1 @@
+"""Solvers of the user's: conda, mamba, micromamba."""

@@ -1,0 +1,1 @@
+"""Solving with py-rattler: channels, specs, dates, conditions, and sentences for what fails."""

@@ -1,0 +1,82 @@
+"""Cooldowns that differ between channels. py-rattler 0.28 knows one date for all.
+
+So the channels that have another date than most are asked through us, and the times of their records are moved to the
+right side of the one date. No record is left out: that would let the next channel in where this one has priority.
+"""
+
+from __future__ import annotations
+
+from datetime import datetime, timedelta, timezone
+from typing import TYPE_CHECKING
+
+from rattler import Channel, Subdir
+
+from bundler.cooldown import date_for
+from bundler.fetch.channels import public_url
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from rattler import Gateway, PackageName, RepoDataRecord
+
+    from bundler.lock.solver.sources import Source
+
+__all__ = ["Dated", "common_date", "date_of", "parse_date"]
+
+_EVER = datetime(1970, 1, 2, tzinfo=timezone.utc)
+
+
+def parse_date(text: str) -> datetime:
+    """A date as lockfiles have it."""
+    return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
+
+
+def date_of(source: Source, dates: Mapping[str, str | None]) -> str | None:
+    """The date for a channel, which ``dates`` may name as environment.yml does, or by its URL."""
+    by_url = {Channel(place).base_url.rstrip("/"): date for place, date in dates.items()}
+    names = (public_url(source.given).rstrip("/"), public_url(source.public).rstrip("/"))
+    return date_for({**by_url, **dates}, *names)
+
+
+def common_date(found: Sequence[str | None], default: str | None) -> str | None:
+    """The date to give rattler, where channels have those in ``found``: None if none has any."""
+    return default if default and default in found else next(filter(None, found), None)
+
+
+class Dated:
+    """A channel of which nothing is taken that is newer than ``date`` (None: whatever its age), where rattler goes by
+    ``common``; in the form of a rattler source of records.
+    """
+
+    def __init__(
+        self, channel: Channel, subdirs: Sequence[Subdir], gateway: Gateway, *, date: str | None, common: str
+    ) -> None:
+        self._channel = channel
+        self._subdirs = subdirs
+        self._gateway = gateway
+        self._date = parse_date(date) if date else None
+        self._common = parse_date(common)
+
+    async def fetch_package_records(self, platform: Subdir, name: PackageName) -> list[RepoDataRecord]:
+        """The records, each older or newer than the common date as it is older or newer than this channel's."""
+        if platform not in self._subdirs:
+            return []
+        found = await self._gateway.query(
+            sources=[self._channel],
+            platforms=[platform],
+            specs=[name.normalized],
+            recursive=False,
+            channel_relations="disabled",
+        )
+        records = [record for channel in found for record in channel]
+        for record in records:
+            time = record.indexed_timestamp or record.timestamp
+            if self._date is None or (time and time <= self._date):
+                record.indexed_timestamp = _EVER
+            elif time:
+                record.indexed_timestamp = max(time, self._common + timedelta(seconds=1))
+        return records
+
+    def package_names(self, platform: Subdir) -> list[str]:
+        """None in advance: they are asked for one by one."""
+        return []

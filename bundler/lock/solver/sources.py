@@ -1,0 +1,226 @@
+"""Channels as they were given, as they stand in the lockfile, and as rattler asks them.
+
+rattler writes the URLs that it asks into its cache, credentials and all (its cache of shards does, in 0.28). So it only
+ever gets URLs without: tokens and passwords join a request on its way out. What rattler has in its own stores it adds
+itself.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from typing import TYPE_CHECKING
+from urllib.parse import urlsplit
+
+from rattler import Channel, Gateway
+from rattler.exceptions import GatewayError
+from rattler.networking import AddHeadersMiddleware, AuthenticationMiddleware, Client, MirrorMiddleware, RetryMiddleware
+from rattler.networking.middleware import GCSMiddleware, OciMiddleware, S3Middleware
+from rattler.repo_data.gateway import SourceConfig
+
+from bundler import __version__
+from bundler.errors import without_credentials
+from bundler.fetch.channels import VARIABLE, public_url, server_of
+from bundler.fetch.credentials import own_request
+from bundler.fetch.download import DownloadFailed
+from bundler.lock.solver.explain import explain_channel
+from bundler.resources import cache_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Mapping, Sequence
+
+    from rattler import Subdir
+    from rattler.networking.fetch_repo_data import CacheAction
+
+    from bundler.fetch.channels import Access
+    from bundler.fetch.download import Downloader
+
+__all__ = [
+    "Gateways",
+    "SilentChannelError",
+    "Source",
+    "blame",
+    "find_source",
+    "first_answering",
+    "make_gateway",
+    "make_gateways",
+    "public_text",
+    "public_url_of",
+]
+
+_TIMEOUT = 600  # seconds a request: enough for the largest repodata on a slow line, and an end to a server that hangs
+
+
+@dataclass(frozen=True, kw_only=True)
+class Source:
+    """A channel.
+
+    ``given`` is how the user names it, ``public`` what its packages' URLs begin with in the lockfile: any ``${NAME}``
+    stands in both, and is filled in in ``own``. It is asked at the first of ``addresses``, which are its mirrors' or
+    its own; the others are what else there is to try.
+    """
+
+    given: str
+    public: str
+    own: str
+    addresses: tuple[str, ...]
+
+    @property
+    def reached(self) -> Channel:
+        """As rattler knows it: without any credentials."""
+        return Channel(public_url(self.addresses[0]))
+
+    @property
+    def base(self) -> str:
+        """What rattler says that its packages' URLs begin with."""
+        return _base(self.addresses[0])
+
+    @property
+    def is_local(self) -> bool:
+        return self.addresses[0].startswith("file:")
+
+    def at(self, address: str) -> Source:
+        """The same with ``address`` in use, and those behind it left."""
+        return replace(self, addresses=self.addresses[self.addresses.index(address) :])
+
+    def elsewhere(self) -> Source | None:
+        """The same at its next address, if it has one."""
+        return replace(self, addresses=self.addresses[1:]) if self.addresses[1:] else None
+
+
+def find_source(given: str, variables: Mapping[str, str], access: Access) -> Source:
+    """The channel called ``given``. Raises :class:`rattler.exceptions.InvalidChannelError`."""
+    base = Channel(_filled(given, variables)).base_url.rstrip("/")
+    public = given.rstrip("/") if "$" in given else base
+    return Source(
+        given=given,
+        public=public,
+        own=_filled(public, variables),
+        addresses=tuple(_filled(url, variables) for url in access.addresses(public)),
+    )
+
+
+def _filled(url: str, variables: Mapping[str, str]) -> str:
+    return VARIABLE.sub(lambda name: variables.get(name[1], name[0]), url)
+
+
+class SilentChannelError(Exception):
+    """No server of a channel answers."""
+
+
+def first_answering(source: Source, downloader: Downloader) -> Source:
+    """``source`` at the first address that answers. Raises :class:`SilentChannelError`.
+
+    rattler would wait for a silent server as long as for a large file, and asks no second one.
+    """
+    looked = {f"{address}/noarch/repodata.json": address for address in source.addresses}
+    try:
+        return source.at(looked[downloader.answering(tuple(looked))])
+    except DownloadFailed as failed:
+        if failed.status:  # it answers: rattler says best what is wrong with it
+            return source
+        reason = f"channel {source.given} cannot be reached: {failed}"
+        raise SilentChannelError(public_text(reason, [source])) from failed
+
+
+@dataclass(frozen=True, kw_only=True)
+class Gateways:
+    """Where rattler gets repodata from: those ``apart`` each for itself, all other sources together."""
+
+    together: Gateway
+    apart: Mapping[Source, Gateway]
+
+    def of(self, source: Source) -> Gateway:
+        return self.apart.get(source, self.together)
+
+
+def make_gateways(sources: Sequence[Source], access: Access, cache_action: CacheAction = "cache-or-fetch") -> Gateways:
+    """For ``sources`` with their credentials.
+
+    rattler asks us for a request's headers by host and path alone. Where that could be another source's, on another
+    port or without TLS, the one with a password is asked apart from it.
+    """
+    apart = [source for source in sources if any(_is_mistakable(source, other) for other in sources)]
+    return Gateways(
+        together=make_gateway([source for source in sources if source not in apart], access, cache_action),
+        apart={source: make_gateway([source], access, cache_action) for source in apart},
+    )
+
+
+def _is_mistakable(source: Source, other: Source) -> bool:
+    """Whether the password of ``source`` would go to ``other``, which is on another server of the same host."""
+    asked, others = own_request(source.addresses[0]), public_url(other.addresses[0])
+    mine, theirs = urlsplit(f"{public_url(asked.url)}/"), urlsplit(f"{others}/")
+    return bool(
+        asked.authorization
+        and mine.hostname == theirs.hostname
+        and server_of(asked.url) != server_of(others)
+        and theirs.path.startswith(mine.path)
+    )
+
+
+def make_gateway(sources: Sequence[Source], access: Access, cache_action: CacheAction = "cache-or-fetch") -> Gateway:
+    """Where rattler gets repodata from: ``sources`` with their credentials, or nothing but its cache.
+
+    No source may be mistakable for another one (:func:`make_gateways`).
+    """
+    requests = [own_request(source.addresses[0]) for source in sources]
+    tokens = {f"{public_url(r.url)}/": [f"{r.url}/"] for r in requests if public_url(r.url) != r.url}
+    passwords = {urlsplit(f"{public_url(r.url)}/"): r.authorization for r in requests if r.authorization}
+
+    def headers(host: str, path: str) -> dict[str, str] | None:
+        found = (value for url, value in passwords.items() if url.hostname == host and path.startswith(url.path))
+        return {"Authorization": value} if (value := next(found, None)) else None
+
+    client = Client(
+        [
+            RetryMiddleware(access.retries),
+            AddHeadersMiddleware(headers),
+            AuthenticationMiddleware(),  # which leaves a request alone that has a password
+            MirrorMiddleware(tokens),
+            *(OciMiddleware(), GCSMiddleware(), S3Middleware()),
+        ],
+        user_agent=f"conda-bundler/{__version__}",
+        timeout=_TIMEOUT,
+    )
+    config = SourceConfig(cache_action="force-cache-only" if access.offline else cache_action)
+    return Gateway(cache_dir=cache_dir("repodata"), default_config=config, client=client)
+
+
+async def blame(
+    error: GatewayError, sources: Sequence[Source], platforms: Sequence[Subdir], access: Access
+) -> tuple[int | None, str]:
+    """The source that failed, by its number, and a sentence: the one that the error names, else the first that fails
+    by itself.
+    """
+    text = public_text(str(error), sources)
+    for number, source in enumerate(sources):
+        if f"{source.base}/" in str(error):
+            return number, explain_channel(text, channel=source.given)
+    for number, source in enumerate(sources):
+        try:
+            gateway = make_gateway([source], access)
+            await gateway.names(sources=[source.reached], platforms=platforms, channel_relations="disabled")
+        except GatewayError as failed:
+            return number, explain_channel(public_text(str(failed), sources), channel=source.given)
+    return None, explain_channel(text, channel=", ".join(source.given for source in sources))
+
+
+def public_url_of(url: str, sources: Iterable[Source]) -> str:
+    """A package's URL, as rattler tells it, as the lockfile has it: the channel's own, with its ``${NAME}``."""
+    for source in sources:
+        for base in map(_base, source.addresses):
+            if url.startswith(f"{base}/"):
+                return source.public + url.removeprefix(base)
+    return url
+
+
+def _base(address: str) -> str:
+    return Channel(public_url(address)).base_url.rstrip("/")
+
+
+def public_text(text: str, sources: Iterable[Source]) -> str:
+    """``text`` with channels as they were given, mirrors by their URL; where a credential stands, that stays unsaid."""
+    for source in sources:
+        for form in (source.own, own_request(source.own).url, _base(source.own)):
+            text = text.replace(form, source.given)
+    return without_credentials(text)

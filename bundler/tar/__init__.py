@@ -1,0 +1,1 @@
+"""Tars, written (write) and read (read) in one form."""

@@ -1,0 +1,42 @@
+"""Where packages keep what they could make again, and that they do not ask servers that are not there.
+
+Left to themselves they write beside their modules, which are read-only, into ``/tmp``, which is gone after a restart,
+or below the home directory, which is the service's state and is backed up. Variables only, and the first of all:
+whatever else sets one of them has the last word.
+"""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from bundler.units.unitfile import fill
+
+if TYPE_CHECKING:
+    from collections.abc import Set as AbstractSet
+
+__all__ = ["cache_variables"]
+
+_TORCH = ("libtorch", "pytorch", "torch")
+_CUDA = ("cuda-cudart", "cudatoolkit", "cupy", "jaxlib", "tensorflow")
+_HUB = ("huggingface-hub", "huggingface_hub")
+_VARIABLES: tuple[tuple[tuple[str, ...], str, str], ...] = (
+    (("fontconfig",), "XDG_CACHE_HOME", "{cache}"),
+    (_HUB, "HF_HUB_OFFLINE", "1"),  # a server has no network, and waits minutes for each file that it looks up
+    (_HUB, "HF_HOME", "{state}/.cache/huggingface"),  # models are no cache where they cannot be fetched again
+    (("matplotlib", "matplotlib-base"), "MPLCONFIGDIR", "{cache}/matplotlib"),
+    (("numba",), "NUMBA_CACHE_DIR", "{cache}/numba"),
+    (_TORCH, "TORCH_HOME", "{state}/.cache/torch"),  # models, too: wherever XDG_CACHE_HOME points
+    (_TORCH, "TORCHINDUCTOR_CACHE_DIR", "{cache}/torchinductor"),
+    (_TORCH, "TORCH_EXTENSIONS_DIR", "{cache}/torch_extensions"),
+    ((*_TORCH, "triton"), "TRITON_CACHE_DIR", "{cache}/triton"),
+    (("cupy",), "CUPY_CACHE_DIR", "{cache}/cupy"),
+    (("tensorflow-hub",), "TFHUB_CACHE_DIR", "{state}/.cache/tfhub"),  # in /tmp unless said
+    ((*_TORCH, *_CUDA), "CUDA_CACHE_PATH", "{cache}/cuda"),
+)
+"""Packages by conda's and PyPI's names, a variable and its value, which may hold ``{cache}`` and ``{state}``."""
+
+
+def cache_variables(packages: AbstractSet[str], name: str) -> tuple[tuple[str, str], ...]:
+    """The variables for the services of bundle ``name``, whose environment has ``packages``."""
+    where = {"cache": f"/var/cache/{name}", "state": f"/var/lib/{name}"}
+    return tuple((variable, fill(value, where)) for users, variable, value in _VARIABLES if packages & set(users))

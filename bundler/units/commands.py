@@ -1,0 +1,106 @@
+"""Command lines of units: programs found and made absolute, arguments filled in and quoted."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bundler.errors import ConfigError
+from bundler.systemd.words import split_words
+from bundler.units.environment import launcher
+from bundler.units.programs import SERVER_PROGRAMS, check_path, find_program, missing_program
+from bundler.units.unitfile import NUMBER, Lines, command_word, fill
+
+if TYPE_CHECKING:
+    from bundler.units.context import UnitContext
+
+__all__ = ["COMMANDS", "command_line", "health_command", "override_line", "programs", "reload_lines"]
+
+COMMANDS = frozenset({"ExecCondition", "ExecReload", "ExecStartPost", "ExecStartPre", "ExecStop", "ExecStopPost"})
+"""Directives whose lines are commands."""
+_PREFIXES = re.compile(r"[-@:+!|]*")
+
+
+def programs(context: UnitContext) -> Lines:
+    """What runs before the service starts, the service itself, and what has it reload."""
+    table = context.service.table
+
+    def line(key: str, words: tuple[str, ...]) -> str:
+        return command_line(context, words, context.key(key))
+
+    before = tuple(("ExecStartPre", line("before_start", words)) for words in table.before_start)
+    start = ("ExecStart", line("command", table.command))
+    if isinstance(table.reload, tuple):
+        return (*before, start, ("ExecReload", line("reload", table.reload)))
+    return (*before, start, *reload_lines(context))
+
+
+def reload_lines(context: UnitContext) -> Lines:
+    """``ExecReload=`` that sends a signal, by a shell of the server's: not every server has a program ``kill``."""
+    reload = context.service.table.reload
+    if not isinstance(reload, str):
+        return ()
+    return (("ExecReload", f'/bin/sh -c "kill -s {reload.removeprefix("SIG")} ${{MAINPID}}"'),)
+
+
+def health_command(context: UnitContext) -> str:
+    """The user's own health check; empty if ours is to ask."""
+    health = context.service.table.health
+    if health is None or not health.command:
+        return ""
+    return command_line(context, health.command, context.key("health.command"))
+
+
+def command_line(context: UnitContext, words: tuple[str, ...], where: str) -> str:
+    """A command line of systemd's; its first word is looked up in env/bin, then in app/.
+
+    Raises :class:`ConfigError`, naming the key ``where``, for a program that is in neither.
+    """
+    executables = context.executables or frozenset()
+    places = context.places | {"instance": NUMBER}
+    program, *arguments = (fill(word, places) for word in words)
+    found = find_program(program, context.release, executables)
+    if not found:
+        raise missing_program(program.removeprefix(f"{context.release}/"), where=where, executables=executables)
+    check_path(found, where=where)
+    line = (*launcher(context, found), found, *arguments)
+    return " ".join(command_word(word) for word in line)
+
+
+def override_line(context: UnitContext, line: str, where: str) -> str:
+    """A line of one of COMMANDS, its places filled in and its programs absolute (systemd.service(5), "Command lines").
+
+    A program's name alone is looked up as ``command`` does it; servers' own may stand by their names. Raises
+    :class:`ConfigError` for a program that is nowhere, and for one of the bundle's that is to run as root.
+    """
+    if not line:
+        return ""
+    filled = context.fill(line)
+    result, taken, first = "", 0, True
+    for word in split_words(filled):
+        if word.text == ";" and filled[word.start : word.end] == ";":
+            first = True
+            continue
+        if not first:
+            continue
+        first = False
+        prefix = _PREFIXES.match(word.text)
+        assert prefix is not None
+        name = word.text[prefix.end() :]
+        if not name:
+            raise ConfigError(f"{line!r} has no program", where=where, remedy="Write the program behind the prefix.")
+        if set(prefix[0]) & set("+!") and context.release in filled:
+            raise ConfigError(
+                f"{line!r} would run files of the bundle as root",
+                where=where,
+                remedy=f"Take the {prefix[0].strip('-@:|')} away: what is in a bundle runs as its own user.",
+            )
+        found = find_program(name.replace("%%", "%"), context.release, context.executables or frozenset())
+        check_path(name, where=where)
+        if found is None and name not in SERVER_PROGRAMS:
+            known = context.executables or frozenset()
+            raise missing_program(name.removeprefix(f"{context.release}/"), where=where, executables=known)
+        if found and not name.startswith("/"):
+            result += filled[taken : word.start] + prefix[0] + found.replace("%", "%%")
+            taken = word.end
+    return result + filled[taken:]

@@ -1,0 +1,95 @@
+"""What is in an environment that decides how its services run: the packages' names, and what their files say.
+
+Files decide, names only add: a package may be called anything, and a wheel brings what it likes.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from dataclasses import dataclass
+from fnmatch import fnmatchcase
+from typing import TYPE_CHECKING
+
+from bundler.codemarks import PACKED, PYTHON, WRAPPER
+from bundler.printable import counted, printable
+from bundler.units.libraries import is_loaded
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+    from bundler.pack.members import TreeEntry
+
+__all__ = ["NOTHING", "Contents", "Mark", "code_notes", "find_marks", "find_wrappers"]
+
+_TRAITS = {
+    "text relocations": "its loader has to write to its code (text relocations)",
+    "executable stack": "its loader has to make the stack executable",
+    "writable code": "it has code that can be written to while it is executed",
+    PACKED: "it unpacks its code into memory and then executes it (UPX)",
+    PYTHON: "it writes machine code into memory and executes it",
+}
+_TESTS = ("*/test/*", "*/tests/*")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mark:
+    """What says that memory has to be writable and executable (:mod:`bundler.codemarks`), and the files that say so,
+    by their paths below the release, sorted.
+    """
+
+    name: str
+    files: tuple[str, ...]
+
+    @property
+    def reason(self) -> str:
+        compiles = f"{self.name} compiles code while it runs, into memory that it writes and then executes"
+        return _TRAITS.get(self.name, compiles)
+
+    @property
+    def where(self) -> str:
+        """The first file, and how many more there are."""
+        more = len(self.files) - 1
+        return printable(self.files[0]) + (f" and {counted(more, 'more file')}" if more else "")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Contents:
+    """``packages`` are the names of all packages, conda's and wheels'; ``wrappers`` are shell scripts that stay the
+    main process of what they start, by their paths below the release.
+    """
+
+    packages: frozenset[str] = frozenset()
+    marks: tuple[Mark, ...] = ()
+    wrappers: frozenset[str] = frozenset()
+
+
+NOTHING = Contents()
+
+
+def find_marks(tree: Iterable[TreeEntry], platform: str) -> tuple[Mark, ...]:
+    """What files of a payload for ``platform`` say, sorted. Files that no process there loads say nothing."""
+    found: defaultdict[str, list[str]] = defaultdict(list)
+    for entry in tree:
+        if entry.marks and _counts(entry, platform):
+            for name in set(entry.marks) - {WRAPPER}:
+                found[name].append(entry.path)
+    return tuple(Mark(name=name, files=tuple(sorted(found[name]))) for name in sorted(found))
+
+
+def find_wrappers(tree: Iterable[TreeEntry]) -> frozenset[str]:
+    """The shell scripts of a payload that start something without making way for it."""
+    return frozenset(entry.path for entry in tree if WRAPPER in entry.marks)
+
+
+def _counts(entry: TreeEntry, platform: str) -> bool:
+    if entry.elf is None:
+        return not any(fnmatchcase(entry.path, pattern) for pattern in _TESTS)
+    return is_loaded(entry.path, entry.elf, platform)
+
+
+def code_notes(marks: Iterable[Mark]) -> tuple[str, ...]:
+    """What a build says of ``marks``, if there are any."""
+    lines = [f"\n    {mark.where}: {mark.reason}" for mark in marks]
+    if not lines:
+        return ()
+    return (f"services may have memory that is written and then executed (no MemoryDenyWriteExecute):{''.join(lines)}",)

@@ -1,0 +1,101 @@
+"""Directories inside those that are the service's: it makes them itself.
+
+systemd makes a ``StateDirectory=`` as root and gives it, and all that is in it, to the service's user. Inside a
+directory that is the service's already it may find a link there, which the service has put in its place, and give away
+what that leads to. So no directive names such a directory. The service's user makes it, and a working directory in one,
+before its programs: with ``ExecStartPre=``; or, where there are credentials, by each program's own command line, since
+systemd 247 starts no second program of a unit that has some.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bundler.units.unitfile import Lines, command_word
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["DIRECTORIES", "made_by_itself", "nested"]
+
+DIRECTORIES = {
+    "StateDirectory": "/var/lib",
+    "CacheDirectory": "/var/cache",
+    "LogsDirectory": "/var/log",
+    "RuntimeDirectory": "/run",
+}
+"""Where each directive makes its directories."""
+_CREDENTIALS = ("LoadCredential", "SetCredential", "ImportCredential")
+_PROGRAMS = ("ExecStartPre", "ExecStart")
+_MAKE = 'mkdir -p "$0" && exec "$@"'
+_ENTER = 'mkdir -p "$0" && cd "$0" && unset PWD OLDPWD && exec "$@"'
+_PREFIX = re.compile(r"[-@:+!|]*")
+
+
+def nested(words: Iterable[str]) -> tuple[str, ...]:
+    """Those of a directive's directories that are inside another of them."""
+    given = tuple(word.strip("/") for word in words)
+    return tuple(word for word in given if any(word.startswith(f"{other}/") for other in given))
+
+
+def made_by_itself(lines: Lines) -> Lines:
+    """The lines of a ``[Service]`` section of which systemd makes nothing in the service's own directories."""
+    outer, inner = _divided(lines)
+    given = next((value for key, value in reversed(lines) if key == "WorkingDirectory"), "")
+    work = given.removeprefix("-")
+    if not any(work.startswith(f"{path}/") for path in outer):
+        work = ""
+    places = tuple(dict.fromkeys((*inner, *filter(None, [work]))))
+    if not places:
+        return lines
+    kept = []
+    for key, value in lines:
+        if key in DIRECTORIES:
+            within = nested(value.split())
+            kept.append((key, " ".join(word for word in value.split() if word.strip("/") not in within)))
+        elif key == "WorkingDirectory" and work:
+            kept.append((key, f"-{work}"))  # it is not there yet when the first program starts
+        else:
+            kept.append((key, value))
+    if any(key.startswith(_CREDENTIALS) for key, _ in lines):
+        return tuple((key, _wrapped(value, places, work)) if key in _PROGRAMS else (key, value) for key, value in kept)
+    place = next(index for index, (key, _) in enumerate(kept) if key in _PROGRAMS)
+    make = " ".join(["/bin/mkdir -p", *map(_path, places)])
+    return (*kept[:place], ("ExecStartPre", make), *kept[place:])
+
+
+def _divided(lines: Lines) -> tuple[tuple[str, ...], tuple[str, ...]]:
+    """The paths of the directories that systemd makes, and of those inside one of them."""
+    outer: list[str] = []
+    inner: list[str] = []
+    for directive, base in DIRECTORIES.items():
+        words = [word.strip("/") for key, value in lines if key == directive for word in value.split()]
+        within = nested(words)
+        inner += [f"{base}/{word}" for word in within]
+        outer += [f"{base}/{word}" for word in words if word not in within]
+    return tuple(outer), tuple(inner)
+
+
+def _wrapped(command: str, places: tuple[str, ...], work: str) -> str:
+    """A command line that makes the directories first. What is to run as root, or is several commands, stays."""
+    prefix = _PREFIX.match(command)
+    assert prefix is not None
+    if set(prefix[0]) & set("@+!|") or re.search(r"(^|\s);(\s|$)", command):
+        return command
+    words: list[str] = []
+    for place in places:
+        script = _ENTER if place == work else _MAKE
+        words += ["/bin/sh", "-c", _literal(script, expands=":" not in prefix[0]), _path(place)]
+    return " ".join((f"{prefix[0]}{words[0]}", *words[1:], command[prefix.end() :]))
+
+
+def _path(place: str) -> str:
+    """A directory as a word. Where it comes from systemd fills in the same ``%i`` as in a command line."""
+    return _literal(place).replace("%%", "%")
+
+
+def _literal(text: str, *, expands: bool = True) -> str:
+    """A word of a command line in which systemd finds no variable; with a ``:`` in front it would look for none."""
+    word = command_word(text).replace("${", "$${")
+    return word if expands else word.replace("$$", "$")

@@ -1,0 +1,242 @@
+"""What confines a service, and which of it a service cannot stand, with the reason for each exception.
+
+What each directive breaks was tried on systemd 247, 252 and 257 (systemd.exec(5)). An exception comes from what the
+payload's files say of themselves, from a package's name, from the profile or from a key in bundle.toml; the manifest
+tells it, so that nobody has to guess.
+
+Three things that would lower the exposure by 0.1 are not among them, since ordinary programs need them: AF_NETLINK
+(getifaddrs), all of /proc (the number of processors, the time of boot), and calls that belong to root's rights, which
+programs make without having any: chown for their own files, setuid to the user that they are, capset to drop what they
+have not (ip, ping). All else of these the kernel refuses.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+    from bundler.config.services import Service
+    from bundler.units.contents import Contents
+
+__all__ = [
+    "GPU",
+    "HARDENING",
+    "WATCH",
+    "Exemption",
+    "confinement",
+    "exemptions",
+    "gpu_confinement",
+    "installer_confinement",
+    "probe_confinement",
+    "watch_confinement",
+]
+
+HARDENING = (
+    ("NoNewPrivileges", "yes"),
+    ("CapabilityBoundingSet", ""),
+    ("AmbientCapabilities", ""),
+    ("ProtectSystem", "strict"),
+    ("ProtectHome", "yes"),
+    ("PrivateTmp", "yes"),
+    ("PrivateMounts", "yes"),
+    ("PrivateDevices", "yes"),
+    ("PrivateUsers", "yes"),
+    ("ProtectProc", "invisible"),
+    ("ProtectClock", "yes"),
+    ("ProtectHostname", "yes"),
+    ("ProtectKernelLogs", "yes"),
+    ("ProtectKernelModules", "yes"),
+    ("ProtectKernelTunables", "yes"),
+    ("ProtectControlGroups", "yes"),
+    ("RestrictAddressFamilies", "AF_INET AF_INET6 AF_UNIX AF_NETLINK"),
+    ("RestrictNamespaces", "yes"),
+    ("RestrictRealtime", "yes"),
+    ("RestrictSUIDSGID", "yes"),
+    ("LockPersonality", "yes"),
+    ("RemoveIPC", "yes"),
+    ("KeyringMode", "private"),
+    ("DevicePolicy", "closed"),
+    ("SystemCallArchitectures", "native"),
+    ("SystemCallFilter", "@system-service"),
+    ("SystemCallFilter", "~@privileged"),
+    ("SystemCallFilter", "@chown @setuid capset"),
+    ("SystemCallErrorNumber", "EPERM"),
+    ("MemoryDenyWriteExecute", "yes"),
+    ("UMask", "0077"),
+)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Exemption:
+    """A directive that a service does without, or has in another form.
+
+    ``values`` stand in its place, a line each; none: it is left out. ``because`` names the file,
+    the package, or the key of bundle.toml as ``profile = "beam"``.
+    """
+
+    directive: str
+    values: tuple[str, ...] = ()
+    because: str
+    reason: str
+
+
+_COMPILES = "compiles code while it runs, into memory that it writes and then executes"
+
+# conda's names and PyPI's. They only add to what the files say.
+_PACKAGES: tuple[tuple[str, str, str], ...] = (
+    ("dotnet-runtime", "MemoryDenyWriteExecute", _COMPILES),
+    ("jax", "MemoryDenyWriteExecute", _COMPILES),
+    ("jaxlib", "MemoryDenyWriteExecute", _COMPILES),
+    ("libtorch", "MemoryDenyWriteExecute", _COMPILES),
+    ("llvmlite", "MemoryDenyWriteExecute", _COMPILES),
+    ("luajit", "MemoryDenyWriteExecute", _COMPILES),
+    ("nodejs", "MemoryDenyWriteExecute", _COMPILES),
+    ("numba", "MemoryDenyWriteExecute", _COMPILES),
+    ("openjdk", "MemoryDenyWriteExecute", _COMPILES),
+    ("pypy", "MemoryDenyWriteExecute", _COMPILES),
+    ("pytorch", "MemoryDenyWriteExecute", _COMPILES),
+    ("tensorflow", "MemoryDenyWriteExecute", _COMPILES),
+    ("tensorflow-base", "MemoryDenyWriteExecute", _COMPILES),
+    ("torch", "MemoryDenyWriteExecute", _COMPILES),
+)
+
+
+def exemptions(service: Service, contents: Contents) -> tuple[Exemption, ...]:
+    """What ``service`` does without, given what is in the environment; the first of a directive counts."""
+    if service.table.hardening == "off":
+        return ()
+    return (*_of_keys(service), *_of_profile(service), *_of_files(contents), *_of_packages(contents.packages))
+
+
+def confinement(service: Service, contents: Contents) -> tuple[tuple[str, str], ...]:
+    """The directives that confine ``service``."""
+    if service.table.hardening == "off":
+        return ()
+    return _without(exemptions(service, contents))
+
+
+def _without(exempt: Iterable[Exemption]) -> tuple[tuple[str, str], ...]:
+    """All that we have but for these; the first of a directive counts."""
+    instead: dict[str, Exemption] = {}
+    for exemption in exempt:
+        instead.setdefault(exemption.directive, exemption)
+    kept = [(key, value) for key, value in HARDENING if key not in instead]
+    given = [(key, value) for key, exemption in instead.items() for value in exemption.values]
+    return (*kept, *given)
+
+
+def _of_root(because: str, reason: str) -> tuple[Exemption, ...]:
+    """What a unit of root's own does without: no code of the bundle runs in it, and it speaks to systemd alone."""
+    return (
+        Exemption(directive="PrivateUsers", because=because, reason=f"{reason}; no code of the bundle"),
+        Exemption(
+            directive="RestrictAddressFamilies",
+            values=("AF_UNIX",),
+            because=because,
+            reason="it speaks to systemd alone",
+        ),
+    )
+
+
+WATCH = _of_root("watch", "it is root's, for only root may restart")
+"""What is other with the unit that restarts a service which has stopped answering. It is root's without root's rights:
+systemd asks who one is, not what one may."""
+
+
+def watch_confinement() -> tuple[tuple[str, str], ...]:
+    """For that unit."""
+    return _without(WATCH)
+
+
+INSTALLER = _of_root("install.sh", "it writes root's files and speaks to systemd as root")
+"""What is different for the units that run ``manage`` at boot, first-boot and recover. Rights that depend on the
+machine are added where the units are written (templates/lib/confinement.sh)."""
+
+
+_MAKES_DEVICES = "it makes the GPU's device files and loads the driver's modules"
+GPU = (
+    *_of_root("gpu = true", "only root makes devices"),
+    *(
+        Exemption(directive=directive, values=values, because="gpu = true", reason=_MAKES_DEVICES)
+        for directive, values in (
+            ("PrivateDevices", ()),
+            ("DevicePolicy", ()),
+            ("ProtectClock", ()),  # it allows the clock's device and so forbids all others
+            ("ProtectKernelModules", ()),
+            ("CapabilityBoundingSet", ("CAP_MKNOD CAP_SYS_MODULE CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE",)),
+            ("SystemCallFilter", ("@system-service", "~@privileged", "@chown", "@module")),
+        )
+    ),
+)
+"""What is different for the unit that makes the GPU's device files."""
+
+
+def gpu_confinement() -> tuple[tuple[str, str], ...]:
+    """For that unit; it needs no network."""
+    return (*_without(GPU), ("PrivateNetwork", "yes"), ("IPAddressDeny", "any"))
+
+
+def installer_confinement() -> tuple[tuple[str, str], ...]:
+    """For those units; they need no network."""
+    return (*_without(INSTALLER), ("PrivateNetwork", "yes"), ("IPAddressDeny", "any"))
+
+
+def probe_confinement(service: Service) -> tuple[tuple[str, str], ...]:
+    """For our own probe, which needs nothing of what the service may need."""
+    return () if service.table.hardening == "off" else HARDENING
+
+
+def _of_files(contents: Contents) -> Iterable[Exemption]:
+    return (
+        Exemption(directive="MemoryDenyWriteExecute", because=mark.where, reason=mark.reason) for mark in contents.marks
+    )
+
+
+def _of_packages(packages: frozenset[str]) -> Iterable[Exemption]:
+    return (
+        Exemption(
+            directive=directive,
+            because=package,
+            reason=f"{package} {reason}",
+        )
+        for package, directive, reason in _PACKAGES
+        if package in packages
+    )
+
+
+def _of_profile(service: Service) -> Iterator[Exemption]:
+    profile = service.table.profile
+    because = f'profile = "{profile}"'
+    if profile == "generic":
+        yield Exemption(
+            directive="MemoryDenyWriteExecute", because=because, reason="an unknown program may compile while it runs"
+        )
+
+
+def _of_keys(service: Service) -> Iterator[Exemption]:
+    if service.low_ports:
+        because = f"ports = {list(service.low_ports)}"
+        for directive in ("CapabilityBoundingSet", "AmbientCapabilities"):
+            yield Exemption(
+                directive=directive,
+                values=("CAP_NET_BIND_SERVICE",),
+                because=because,
+                reason="a port below 1024 is not for everybody to bind",
+            )
+        yield Exemption(
+            directive="PrivateUsers",
+            because=because,
+            reason="capabilities of a private user namespace bind no such port",
+        )
+    if service.table.gpu:
+        yield from (
+            Exemption(directive=directive, values=values, because="gpu = true", reason=reason)
+            for directive, values, reason in (
+                ("PrivateDevices", (), "the devices of the GPU are in /dev"),
+                ("DeviceAllow", ("char-nvidia* rw",), "NVIDIA's devices, and no other"),
+                ("MemoryDenyWriteExecute", (), "NVIDIA's driver compiles kernels while the service runs"),
+            )
+        )

@@ -1,0 +1,141 @@
+"""``services.<name>.socket`` -> a socket unit, what its service has of it, and whether the program takes it.
+
+systemd holds the socket: it is open while the service restarts or changes its release, and who connects meanwhile waits
+and is refused nothing (systemd.socket(5)). A port below 1024 needs no right of the service's own.
+
+A service with a socket may bind others all the same (no ``SocketBindDeny=``): exporters of metrics and distributed
+workers do.
+"""
+
+from __future__ import annotations
+
+from pathlib import PurePosixPath
+from typing import TYPE_CHECKING
+
+from bundler.units.addresses import service_addresses
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bundler.config.project import BundleConfig, Service
+    from bundler.units.context import UnitContext
+    from bundler.units.unitfile import Lines, Sections
+
+__all__ = ["socket_lines", "socket_notes", "socket_sections"]
+
+_BACKLOG = 4096
+"""Connections that may wait; the kernel allows no more by default (net.core.somaxconn)."""
+
+_TAKERS: dict[str, tuple[str, ...]] = {
+    "gunicorn": (),
+    "uvicorn": ("--fd", "3"),
+    "hypercorn": ("--bind", "fd://3"),
+    "daphne": ("--fd", "3"),
+}
+"""Programs that take a socket from systemd, and the words that tell them so; gunicorn needs none."""
+_OWN_OPENERS = {
+    "waitress-serve": "have a program of your own call waitress.serve(app, sockets=[socket.socket(fileno=3)])",
+    "jupyter": "leave socket out",
+    "jupyter-lab": "leave socket out",
+    "jupyter-notebook": "leave socket out",
+    "jupyter-server": "leave socket out",
+}
+"""Programs that open their address themselves, and what to do instead."""
+_SHORT = {"-b": "--bind"}
+
+
+def socket_sections(context: UnitContext) -> Sections:
+    """The socket unit. It is ordered like a service, not before all of them: it may need the bundle's user."""
+    service = context.service
+    address = service.socket
+    assert address is not None
+    lines = [("ListenStream", address.listen), ("Backlog", str(_BACKLOG))]
+    if address.of_one_network:
+        lines.append(("FreeBind", "yes"))
+    if address.path:
+        lines += _of_path(service, context.config, address.path)
+    else:  # who may connect is said of the unit that has opened the socket (systemd.resource-control(5))
+        lines += service_addresses(service)
+    return {
+        "Unit": (
+            ("Description", f"Socket of {context.description}"),
+            ("DefaultDependencies", "no"),
+            ("Requires", "sysinit.target"),
+            ("After", "sysinit.target"),
+            ("Conflicts", "shutdown.target"),
+            ("Before", "shutdown.target"),
+        ),
+        "Socket": tuple(lines),
+        "Install": (("WantedBy", "multi-user.target"),),
+    }
+
+
+def _of_path(service: Service, config: BundleConfig, path: str) -> Lines:
+    """The service's own directory has to be there, and to be its own, before the service is.
+
+    systemd's SocketUser= and SocketGroup= would follow a link that the service could lay there; chown -h follows none.
+    """
+    group = service.table.socket_group or config.name
+    own = (
+        ("User", config.name),
+        ("Group", config.name),
+        ("RuntimeDirectory", service.name),
+        ("RuntimeDirectoryPreserve", "yes"),
+        ("ExecStartPre", "/bin/true"),  # systemd makes the directory for a process
+    )
+    return (
+        *(own if path.startswith(f"/run/{service.name}/") else ()),
+        ("SocketMode", service.table.socket_mode or "0660"),
+        ("ExecStartPost", f"+/bin/chown -h {config.name}:{group} {path}"),
+        ("RemoveOnStop", "yes"),
+    )
+
+
+def socket_lines(service: Service) -> Lines:
+    """What the service's [Service] says of it. {runtime} stays when the service stops, if its socket is there."""
+    if not service.socket or not service.socket_unit:
+        return ()
+    inside = service.socket.path.startswith(f"/run/{service.name}/")
+    return (("Sockets", service.socket_unit), *((("RuntimeDirectoryPreserve", "yes"),) if inside else ()))
+
+
+def socket_notes(config: BundleConfig) -> tuple[str, ...]:
+    """What a build says of the services' sockets."""
+    return tuple(note for service in config.services if service.socket for note in _of_service(service))
+
+
+def _of_service(service: Service) -> Iterator[str]:
+    assert service.socket is not None
+    where = f"services.{service.name}"
+    if service.socket.variables:
+        named = ", ".join(f"${{{name}}}" for name in service.socket.variables)
+        yield (
+            f"{where}.socket is {service.socket.listen} on every server: a socket unit reads no settings, so {named}"
+            f" in a server's own settings does not move it; systemctl edit {service.socket_unit} does"
+        )
+    program, arguments = _program(service.table.command)
+    if program in _OWN_OPENERS:
+        yield f"{where}.command: {program} takes no socket from systemd; {_OWN_OPENERS[program]}"
+    elif program not in _TAKERS:
+        yield (
+            f"{where}.command: {program} has to take its socket from systemd (LISTEN_FDS, descriptor 3); a program that"
+            " opens its address itself fails with 'address already in use'"
+        )
+    elif not _has(arguments, _TAKERS[program]) and f"{program.upper()}_FD" not in service.table.environment:
+        yield f"{where}.command: {program} takes its socket only with {' '.join(_TAKERS[program])}"
+
+
+def _program(command: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
+    """The program's name and its arguments, behind an interpreter's ``-m``."""
+    name = PurePosixPath(command[0]).name
+    if name.startswith("python") and "-m" in command[:-1]:
+        place = command.index("-m") + 1
+        return command[place], command[place + 1 :]
+    return name, command[1:]
+
+
+def _has(arguments: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
+    """Whether the words are among the arguments, as two or with a ``=`` between."""
+    plain = [_SHORT.get(word, word) for word in arguments]
+    text = " ".join(word.replace("=", " ", 1) if word.startswith("--") else word for word in plain)
+    return not wanted or f" {' '.join(wanted)} " in f" {text} "

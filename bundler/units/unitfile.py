@@ -1,0 +1,64 @@
+"""Unit files as data, and how texts are written so that systemd reads what was meant."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+
+from bundler.config.fields import PLACE
+
+__all__ = ["NUMBER", "Lines", "Section", "Sections", "Unit", "command_word", "fill", "free_text", "given"]
+
+NUMBER = "\x01"
+"""In a word, where the number of an instance is to come: ``%i``, of which ``command_word`` would make ``%%i``."""
+
+Lines = tuple[tuple[str, str], ...]
+"""Directives in order; one may come more than once."""
+
+Sections = dict[str, Lines]
+"""A unit's sections by name, in order."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """``[name]`` and its directives."""
+
+    name: str
+    directives: Lines
+
+
+@dataclass(frozen=True, kw_only=True)
+class Unit:
+    """A unit file: its name, a comment for its head, its sections."""
+
+    name: str
+    comment: str
+    sections: tuple[Section, ...]
+
+
+def given(*lines: tuple[str, str | int | None]) -> Lines:
+    """Those directives that have a value."""
+    return tuple((key, str(value)) for key, value in lines if value)
+
+
+def fill(text: str, where: dict[str, str]) -> str:
+    """``{app}`` -> its path, ``{{app}}`` -> ``{app}``."""
+    return PLACE.sub(lambda found: found[1] or where[found[2]], text)
+
+
+def free_text(value: str) -> str:
+    """A free text in a unit: ``%`` begins a specifier there, and a backslash at its end takes in the next line.
+
+    A blank after it does not become part of the value (systemd.syntax(7)).
+    """
+    return value.replace("%", "%%") + (" " if value.endswith("\\") else "")
+
+
+def command_word(word: str) -> str:
+    """One argument of a command line (systemd.service(5), "Command lines").
+
+    ``${NAME}`` stays systemd's, to be expanded from the service's environment; any other ``$`` is literal.
+    """
+    escaped = word.replace("%", "%%").replace(NUMBER, "%i").replace("\\", "\\\\").replace('"', '\\"')
+    escaped = re.sub(r"\$(?!\{[A-Za-z_][A-Za-z0-9_]*\})", "$$", escaped)
+    return escaped if re.fullmatch(r"[\w@%+=:,./${}-]+", escaped, re.ASCII) else f'"{escaped}"'
