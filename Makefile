@@ -37,7 +37,7 @@ WORKERS ?= $(shell expr $$(nproc) \* 2)
 
 # What `make check` runs beside the unit tests: files of tests/integration whose tests take a moment each.
 QUICK := become_sh codemarks copied_sh decompressor_sh elf environment_shapes exec_sh external files_sh gpu_sh groups_sh \
-	hardware_sh harmless_sh instances_sh libraries_sh names_sh networks_sh secrets_sh settings_sh sockets_sh terminal tls \
+	hardware_sh harmless_sh instances_sh libraries_sh names_sh networks_sh records_sh secrets_sh settings_sh sockets_sh terminal tls \
 	watch_sh
 # The tests start thousands of Pythons, and each would compile all that it imports.
 unexport PYTHONDONTWRITEBYTECODE

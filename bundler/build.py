@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, TypeVar
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import decompressor_entry, make_manifest
-from bundler.bundle.scripts import UNITS, install_script
+from bundler.bundle.scripts import UNITS, install_script, launcher_texts
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
 from bundler.inject.replace import with_local
@@ -161,6 +161,7 @@ def _build_one(config: BundleConfig, lock: Lock, inputs: Inputs, options: BuildO
         files |= {"manifest.json": manifest.text().encode("utf-8", "backslashreplace")}
         files |= {path.name: path.read_bytes() for path in files_for(config.lockfiles, lock.platform)}
         files |= brought.files if brought else {}
+        files |= _launchers(manifest, files)
         files |= _installer(manifest, files)
         write_files(room, files)
         progress.step(f"Writing {identity.bundle_name}")
@@ -348,10 +349,19 @@ def _target_files(config: BundleConfig, identity: Identity, contents: Contents, 
     return {path: text.encode() for path, text in texts.items()}
 
 
+def _launchers(manifest: Manifest, files: dict[str, bytes]) -> dict[str, bytes]:
+    """What runs the services where there is no systemd."""
+    return {path: text.encode() for path, text in launcher_texts(manifest, _units(files)).items()}
+
+
+def _units(files: dict[str, bytes]) -> dict[str, str]:
+    return {path: content.decode() for path, content in files.items() if path.startswith(UNITS)}
+
+
 def _installer(manifest: Manifest, files: dict[str, bytes]) -> dict[str, bytes]:
     """manage, install.sh, which carries the digest of every other file, and SHA256SUMS, which people can check."""
     digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
-    units = {path: content.decode() for path, content in files.items() if path.startswith(UNITS)}
+    units = _units(files)
     manage = render_manage(install_script(manifest, digests, units)).encode()
     digests |= {MANAGE: hashlib.sha256(manage).hexdigest()}
     install = render_install(install_script(manifest, digests, units)).encode()

@@ -6,14 +6,14 @@ that they were not.
 
 What no digest in the bundle covers, the tar's own headers and the script at a ``.run``'s head, is covered by the
 ``.sha256`` beside it; where that is missing, both are compared with what conda-bundler writes. None of this says who
-made the bundle.
+made the bundle: signatures do (:mod:`bundler.signing`).
 """
 
 from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
@@ -21,6 +21,7 @@ from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, checksums
 from bundler.bundle.index import COPY_AGAIN
 from bundler.digests import file_sha256
 from bundler.errors import VerificationError
+from bundler.installer.launcher import LAUNCHERS
 from bundler.installer.render import carries, carries_its_digest
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, digest_list, tree_digest
@@ -38,6 +39,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundler.bundle.entries import PartEntry
+    from bundler.bundle.index import Manifest
     from bundler.progress import Progress
     from bundler.reader.open import OpenBundle
     from bundler.reader.tree import Tree
@@ -71,6 +73,12 @@ class Verification:
     checks: tuple[Check, ...]
     programs_compared: bool
     not_compared: tuple[str, ...]
+    signers: tuple[str, ...] = ()
+    """Who signed it, where that was asked for: principal and key."""
+
+    def signed_by(self, signers: Iterable[str]) -> Verification:
+        """The same, with those who signed the bundle."""
+        return replace(self, signers=tuple(signers))
 
     def lines(self) -> tuple[str, ...]:
         """For people."""
@@ -86,6 +94,7 @@ class Verification:
         )
         return (
             f"{self.bundle}: {self.name} {self.release} {said}",
+            *(f"  signed by {printable(signer)}" for signer in self.signers),
             *rows,
             f"  checked against the bundle's own checksums only: {', '.join(self.not_compared)}",
         )
@@ -231,7 +240,7 @@ def _check_programs(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Che
     """That install.sh and manage are ours; no check if another version has made them."""
     if not is_our_version(bundle.manifest):
         return
-    programs = {name: bundle.text(name) for name in (INSTALL, MANAGE)}
+    programs = {name: bundle.text(name) for name in (INSTALL, MANAGE, *bundle.below(LAUNCHERS.rstrip("/")))}
     units = {name: bundle.text(name) for name in bundle.below("units")}
     problems = [*differing_programs(bundle.manifest, digests, units, programs)]
     _refuse(
@@ -258,9 +267,9 @@ def _check_units(bundle: OpenBundle) -> Check:
 
 def _not_compared(bundle: OpenBundle) -> tuple[str, ...]:
     """What nothing but the bundle's own digests speaks for: the project's own, and what the manifest says of it."""
-    programs = () if is_our_version(bundle.manifest) else (INSTALL, MANAGE)
     project = {f"{path.partition('/')[0]}/" if "/" in path else path for path in bundle.pieces}
-    return (*programs, *sorted(project - {INSTALL, MANAGE, SUMS, bundle.manifest.payload.path}))
+    programs = () if is_our_version(bundle.manifest) else (INSTALL, MANAGE, *({LAUNCHERS} & project))
+    return (*programs, *sorted(project - {INSTALL, MANAGE, LAUNCHERS, SUMS, bundle.manifest.payload.path}))
 
 
 def _check_payload(bundle: OpenBundle, digests: dict[str, str]) -> Check:
@@ -313,9 +322,16 @@ def _check_tree(bundle: OpenBundle, tree: Tree) -> Check:
         problems.append(f"{DIGESTS} is missing")
     elif tree.digests != digest_list(entry for entry in entries if entry.path != DIGESTS):
         problems.append(f"{DIGESTS} does not match its files")
-    elif unpacked_sha256(entries, tree.directories) != manifest.payload.unpacked_sha256:
+    elif _compares_listing(manifest) and unpacked_sha256(entries, tree.directories) != manifest.payload.unpacked_sha256:
         problems.append("unpacks to different directories, modes or sizes than manifest.json says")
     _refuse(problems, bundle, inside=manifest.payload.path)
-    return Check(
-        name="tree", detail=f"{counted(len(entries), 'file or link', 'files and links')}, sha256 {manifest.tree_digest}"
+    detail = f"{counted(len(entries), 'file or link', 'files and links')}, sha256 {manifest.tree_digest}"
+    unlisted = (
+        "" if _compares_listing(manifest) else "; directories were not compared: its manifest does not cover them"
     )
+    return Check(name="tree", detail=detail + unlisted)
+
+
+def _compares_listing(manifest: Manifest) -> bool:
+    """Bundles of 0.1.0's first weeks have no digest of what they unpack to; ours always have one."""
+    return bool(manifest.payload.unpacked_sha256) or is_our_version(manifest)

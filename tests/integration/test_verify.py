@@ -21,6 +21,7 @@ from smallbundle import TOP, build, command, make_channel, make_project, put_seg
 
 from bundler.bundle.assemble import SUMS
 from bundler.errors import BundlerError, VerificationError
+from bundler.installer.launcher import launchers
 from bundler.progress import QuietProgress
 from bundler.reader.open import open_bundle
 from bundler.reader.verify import verify
@@ -76,16 +77,23 @@ def test_what_was_built_is_right(bundles: dict[str, Path], form: str) -> None:
     assert report["not_compared"] == ["conda-lock.yml", "config/", "manifest.json", "units/"]
 
 
+def rewrite(bundle: Path, unit: Path, text: str) -> None:
+    """Whoever changes a unit makes its launcher and all digests anew."""
+    unit.write_text(text)
+    for path, launcher in launchers([unit.name], {f"units/{unit.name}": text}).items():
+        if (bundle / path).exists():
+            (bundle / path).write_text(launcher)
+    reseal(bundle)
+
+
 def test_what_units_run_as_root_is_told_and_nothing_is_hidden_in_them(bundle: Path) -> None:
     """Digests speak for a command line that somebody has put there, too."""
     unit = next(path for path in sorted((bundle / "units").glob("*.service")) if "\nUser=small\n" in path.read_text())
     text = unit.read_text()
-    unit.write_text(text.replace("\nUser=", "\nExecStartPre=+/bin/sh -c id\nUser=", 1))
-    reseal(bundle)
+    rewrite(bundle, unit, text.replace("\nUser=", "\nExecStartPre=+/bin/sh -c id\nUser=", 1))
     told = {check.name: check.detail for check in verify(bundle, QUIET).checks}["units"]
     assert f"{unit.name}: ExecStartPre=+/bin/sh -c id" in told
-    unit.write_text(text.replace("\nUser=", "\n# a comment \\\nUser=", 1))
-    reseal(bundle)
+    rewrite(bundle, unit, text.replace("\nUser=", "\n# a comment \\\nUser=", 1))
     assert f"units/{unit.name} is not formatted the way conda-bundler writes units" in refused(bundle)
 
 
@@ -280,18 +288,36 @@ def test_a_program_that_was_changed_and_sealed_again(bundle: Path, name: str, sa
 
 
 @pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("launch/small", "id\n", "launch/small differs from the one that conda-bundler"),
+        ("launch/more", "id\n", "install.sh: it says something else of launch/more"),
+        ("launch/small", None, "launch/small is missing"),
+    ],
+)
+def test_launchers_are_those_of_the_services(bundle: Path, name: str, text: str | None, sentence: str) -> None:
+    """manage reads them as root."""
+    if text is None:
+        (bundle / name).unlink()
+    else:
+        (bundle / name).write_text(text)
+    reseal(bundle)
+    assert sentence in refused(bundle)
+
+
+@pytest.mark.parametrize(
     "row",
     [
-        "    \"$1\" small.service '' 0 0 ''; id",
-        '    "$1" small.service "$(id)"',
-        '    "$1" `id`',
+        "    as_service \"$1\" small.service '' 0 0 ''; id",
+        '    as_service "$1" small.service "$(id)"',
+        '    as_service "$1" `id`',
         "    id",
-        "    \"$1\" 'small.service\n}\nid\n'",
+        "    as_service \"$1\" 'small.service\n}\nid\n'",
     ],
 )
 def test_a_row_of_install_sh_that_is_more_than_values(bundle: Path, row: str) -> None:
     script = bundle / "install.sh"
-    head = "each_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL\n    :\n"
+    head = "each_service() { # UNIT\n    :\n"
     assert head in script.read_text()
     script.write_text(script.read_text().replace(head, f"{head}{row}\n", 1))
     reseal(bundle)
@@ -301,7 +327,7 @@ def test_a_row_of_install_sh_that_is_more_than_values(bundle: Path, row: str) ->
 def test_a_value_that_only_install_sh_has_is_the_manifests(bundle: Path) -> None:
     """What no header's name speaks of: who is started, and for how long it is waited."""
     script = bundle / "install.sh"
-    row = '    "$1" small.service small-health.service 5 30'
+    row = '    as_service "$1" small.service small-health.service 5 30'
     assert f"\n{row} " in script.read_text()
     script.write_text(script.read_text().replace(row, f"{row}0", 1))
     reseal(bundle)

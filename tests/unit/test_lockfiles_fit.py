@@ -59,7 +59,7 @@ def ask(path: Path, *, platform: str = "linux-64", environment: str | None = Non
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "is up to date", "sentence"),
+    ("old", "new", "fits", "sentence"),
     [
         ("", "", True, "is up to date with its manifest"),
         ('"3.11.*"', '{ version = "3.11.*", build = "*_cpython" }', True, "is up to date"),
@@ -162,7 +162,7 @@ test = [{ name = "testy" }]
 
 
 @pytest.mark.parametrize(
-    ("old", "new", "is up to date", "sentence"),
+    ("old", "new", "fits", "sentence"),
     [
         ("", "", True, "is up to date with its manifest"),
         (

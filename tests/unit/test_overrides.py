@@ -246,6 +246,25 @@ def test_what_is_taken_away_or_passed_over_is_told(tmp_path: Path) -> None:
     ]
 
 
+@pytest.mark.parametrize(
+    ("override", "told"),
+    [
+        (
+            'AmbientCapabilities = "CAP_NET_RAW"',
+            ["AmbientCapabilities: CAP_NET_RAW has no effect while PrivateUsers is"],
+        ),
+        ('AmbientCapabilities = "CAP_NET_RAW"\nPrivateUsers = false', ["PrivateUsers takes the place of"]),
+        ('DeviceAllow = ["", "char-ttyUSB rw"]', ["DeviceAllow: char-ttyUSB rw has no effect while PrivateDevices is"]),
+        ('DeviceAllow = "/dev/ttyUSB0 rw"\nPrivateDevices = "off"', ["PrivateDevices takes the place of"]),
+    ],
+)
+def test_rights_that_the_sandbox_takes_away_again_are_told(tmp_path: Path, override: str, told: list[str]) -> None:
+    found = notes(tmp_path, f"[services.over.unit.Service]\n{override}")
+    assert len(found) == len(told), found
+    for note, start in zip(found, told, strict=True):
+        assert note.startswith(f"services.over.unit.Service.{start}")
+
+
 def test_the_manifest_has_what_is_taken_away(tmp_path: Path) -> None:
     config = config_of(tmp_path, 'Service = { UMask = "0027" }')
     (gone,) = overridden(UnitContext(config=config, service=config.services[0], release=RELEASE))

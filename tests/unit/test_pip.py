@@ -44,7 +44,7 @@ def test_what_can_be_locked(text: str) -> None:
         ("--pre yes", "takes no value"),
         ("--index-url ../simple", "is not an http:// or https:// URL"),
         ("--extra-index-url https://me:secret@127.0.0.1/simple", "has a password, token or query in its URL: put"),
-        ("--find-links nowhere", "names no directory and not a URL"),
+        ("--find-links nowhere", "is neither a directory nor a URL"),
         ("--trusted-host 127.0.0.1", "is an unsupported option; supported"),
         ("flask --no-binary", "has an unsupported option; only"),
         ("torch==2.1 --index-url https://h/whl", "has --index-url after a requirement; write that as a separate entry"),
