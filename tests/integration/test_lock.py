@@ -474,7 +474,7 @@ def test_an_environment_that_is_not_utf_8(project: Project) -> None:
     project.environment.write_bytes("channels: [c]\ndependencies: [a]\n".encode("utf-16"))
     assert "is encoded in UTF-16, not UTF-8" in project.fails(ConfigError)
     project.environment.write_bytes("channels: [c]\ndependencies: [a] # \xe9\n".encode("latin-1"))
-    assert "is not UTF-8, but another encoding" in project.fails(ConfigError)
+    assert "is encoded in an unknown encoding, not UTF-8" in project.fails(ConfigError)
 
 
 @pytest.mark.parametrize(

@@ -33,7 +33,7 @@ def checked_encoding(data: bytes, name: str) -> bytes:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
-        found = found or "another encoding"
+        found = found or "an unknown encoding"
     if found is None:
         return data
     raise ConfigError(
