@@ -51,7 +51,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench check test test-all test-large sweep fuzz format lint docs reference requirements release clean
+.PHONY: bundle channel bench check test test-all test-large sweep fuzz format lint docs reference recording requirements release clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -92,7 +92,7 @@ test-large: .venv/.ready
 # Not a part of `make test`: some 15 GB of wheels from PyPI, unpacked in build/sweep.
 sweep: .venv/.ready
 	tests/tools
-	PYTHONPATH=tests:. $(BIN)/python -m sweep $(addprefix --groups=,$(GROUPS)) $(addprefix --projects=,$(PROJECTS))
+	PYTHONPATH=tests/support:tests:. $(BIN)/python -m sweep $(addprefix --groups=,$(GROUPS)) $(addprefix --projects=,$(PROJECTS))
 
 # Not a part of `make test`, which gives each target a few inputs. FUZZ=wheel: the targets whose name has that in it.
 fuzz: .venv/.ready
@@ -125,6 +125,10 @@ reference: .venv/.ready
 requirements: .venv/.ready
 	$(BIN)/uv pip compile --quiet --universal --python-version 3.10 --all-extras --generate-hashes $(UPGRADE) \
 		--custom-compile-command 'make requirements' --output-file requirements.txt pyproject.toml
+
+# The picture in README.md, from a run of its commands; as root, for `smoke` boots a machine.
+recording: .venv/.ready channel
+	$(BIN)/python ci/recording.py $(LOCAL)
 
 # Offline; the last lines say how to upload.
 release: .venv/.ready

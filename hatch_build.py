@@ -1,7 +1,12 @@
-"""Hatchling's hook: the wheel brings the man pages, made from the commands themselves."""
+"""Hatchling's hook: the wheel brings the man pages, made from the commands themselves, and the documentation.
+
+The documentation is only in a wheel that is built with its directory in CONDA_BUNDLER_SITE, as `make release` does:
+whoever installs from sources needs no tool to build it with.
+"""
 
 from __future__ import annotations
 
+import os
 import sys
 import tempfile
 from pathlib import Path
@@ -10,8 +15,8 @@ from typing import Any
 from hatchling.builders.hooks.plugin.interface import BuildHookInterface
 
 
-class ManPages(BuildHookInterface):  # type: ignore[type-arg]
-    """Puts them into share/man/man1 of whatever the wheel is installed in."""
+class Extras(BuildHookInterface):  # type: ignore[type-arg]
+    """Man pages go into share/man/man1 of whatever the wheel is installed in, the documentation into the package."""
 
     _room: tempfile.TemporaryDirectory[str]
 
@@ -28,6 +33,8 @@ class ManPages(BuildHookInterface):  # type: ignore[type-arg]
             path = Path(self._room.name, name)
             path.write_text(text, encoding="utf-8")
             build_data["shared_data"][str(path)] = f"share/man/man1/{name}"
+        if site := os.environ.get("CONDA_BUNDLER_SITE"):
+            build_data["force_include"][site] = "bundler/site"
 
     def finalize(self, version: str, build_data: dict[str, Any], artifact_path: str) -> None:
         """Called when the wheel is written."""

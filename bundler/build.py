@@ -17,7 +17,7 @@ from bundler.inject.replace import with_local
 from bundler.inputs import read_inputs
 from bundler.installer.activation import read_activation
 from bundler.installer.installed import service_files
-from bundler.installer.render import render_environment, render_install, render_manage, render_unit
+from bundler.installer.render import render_environment, render_install, render_manage, render_programs, render_unit
 from bundler.installer.requirements import requirements
 from bundler.linkscripts.consent import Consent
 from bundler.lock.condalock import write_lockfile
@@ -37,7 +37,9 @@ from bundler.prefix import forget, make_prefix
 from bundler.progress import QuietProgress
 from bundler.sharing.owners import Owners, check_names
 from bundler.units.caches import cache_variables
-from bundler.units.contents import Contents, code_notes, find_marks
+from bundler.units.commandnotes import command_notes
+from bundler.units.contents import Contents, code_notes, find_marks, find_wrappers
+from bundler.units.ending import ending_notes
 from bundler.units.health import health_notes
 from bundler.units.libraries import host_libraries, library_notes
 from bundler.units.notes import override_notes
@@ -96,7 +98,7 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     config = replace(config, access=replace(config.access, own=user_urls(inputs.environments, config.channels)))
     lockfiles = replace(config.lockfiles, injected=inputs.injected)
     _ensure_lockfile(config, inputs, options, progress)
-    for note in (*health_notes(config), *socket_notes(config)):
+    for note in (*health_notes(config), *socket_notes(config), *command_notes(config)):
         progress.step(f"note: {note}")
     locks = [read_lock(lockfiles, platform, config.categories) for platform in config.platforms]
     locks = [with_local(lock, inputs.local, f"{config.source}: bundle.inject", progress) for lock in locks]
@@ -247,9 +249,16 @@ def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress:
 
 def _contents(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, progress: Progress) -> Contents:
     """What decides how the services run, and what there is to say of that."""
-    contents = Contents(packages=lock.names, marks=find_marks(payload.tree, lock.platform))
+    contents = Contents(
+        packages=lock.names, marks=find_marks(payload.tree, lock.platform), wrappers=find_wrappers(payload.tree)
+    )
     overrides = override_notes(config, identity.release_dir, contents)
-    for note in (*code_notes(contents.marks), *overrides, *sister_notes(config, contents)):
+    for note in (
+        *code_notes(contents.marks),
+        *overrides,
+        *sister_notes(config, contents),
+        *ending_notes(config, contents),
+    ):
         progress.step(f"note: {note}")
     return contents
 
@@ -258,7 +267,12 @@ def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
     filters = Filters(exclude=config.bundle.exclude, include=config.bundle.include)
     codec = CODECS[options.compression or "gzip"]()
     return PackOptions(
-        codec=codec, bytecode=config.bundle.bytecode, filters=filters, bundle=config.name, jobs=options.jobs
+        codec=codec,
+        bytecode=config.bundle.bytecode,
+        filters=filters,
+        bundle=config.name,
+        programs=tuple(render_programs().items()),
+        jobs=options.jobs,
     )
 
 

@@ -298,6 +298,26 @@ def completion(shell: str, quiet: bool) -> Any:
 
 
 @_command
+@click.option("--no-open", is_flag=True, help="Print the address; open no browser.")
+def docs(no_open: bool, quiet: bool) -> Any:
+    """Open the documentation in a browser.
+
+    The documentation is part of the installation: it needs no network. Its address is printed; a browser is only opened
+    from a terminal.
+    """
+    from bundler.resources import documentation
+
+    url = documentation().as_uri()
+    if not no_open and _is_terminal():
+        click.launch(url)
+    return [url], {"url": url}
+
+
+def _is_terminal() -> bool:
+    return sys.stdout.isatty()
+
+
+@_command
 @click.option(
     "--for",
     "purposes",

@@ -10,6 +10,7 @@ those only if it can ask the kernel for memory at all.
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 
 from bundler.elf import read_elf, read_sections
@@ -19,8 +20,10 @@ if TYPE_CHECKING:
 
     from bundler.elf import Content, Elf
 
-__all__ = ["MARKS", "PYTHON", "code_marks", "look"]
+__all__ = ["MARKS", "PACKED", "PYTHON", "WRAPPER", "code_marks", "look"]
 
+PACKED = "UPX"
+"""A packed program, which unpacks its code into memory."""
 MARKS: tuple[tuple[str, bytes], ...] = (
     ("V8", b"interpreted_frames_native_stack"),
     ("HotSpot, Java's virtual machine", b"ReservedCodeCacheSize"),
@@ -52,6 +55,10 @@ MARKS: tuple[tuple[str, bytes], ...] = (
     ("MoarVM", b"MVM_JIT_DISABLE"),
     ("Chez Scheme", b"chez-scheme"),
     ("LIBXSMM", b"LIBXSMM_TARGET"),
+    ("wazero", b"tetratelabs/wazero/internal/engine/"),
+    ("Wasmer", b"wasmer_compiler"),
+    ("Steel Bank Common Lisp", b"SBCL_HOME"),
+    (PACKED, b"$Info: This file is packed with the UPX"),
 )
 """Engines, and a text that each has in its data or among its names; the first of a file counts."""
 
@@ -60,6 +67,13 @@ _MAPS_TWICE = ("AsmJit", b"beamasm_")
 without memory that is both."""
 
 PYTHON = "a Python module that makes memory executable"
+
+WRAPPER = "a shell script without exec"
+"""Says nothing of code: such a script stays the main process of the service that it starts (bundler.units.ending)."""
+_SHELL = re.compile(rb"#![ \t]*(?:\S*/env[ \t]+(?:-S[ \t]+)?)?(?:\S*/)?(?:ba|da|a|z|k|mk)?sh\b")
+_EXEC = re.compile(rb"(?:^|[;&|({]|\b(?:then|do|else))[ \t]*exec[ \t]+[^\s<>&0-9]", re.MULTILINE)
+
+_ALL_RIGHTS = re.compile(rb"\bmmap\((?:[^()]|\([^()]*\)){0,400}?\bprot\s*=\s*(?:0x)?7\b")
 
 _ASKS = (b"mmap\0", b"mmap64\0", b"mprotect\0", b"syscall\0", b"ffi_closure_alloc\0")
 """Functions by which memory can become executable, as they stand in a table of names."""
@@ -88,13 +102,24 @@ def code_marks(path: str, content: Content, elf: Elf | None) -> tuple[str, ...]:
     """
     if elf is not None:
         return (*elf.traits, *_engine(content))
-    return (PYTHON,) if path.endswith(".py") and _makes_executable(content[:]) else ()
+    if path.endswith(".py") or (path.endswith(".pyc") and "/__pycache__/" not in path):
+        return (PYTHON,) if _makes_executable(content[:]) else ()
+    return (WRAPPER,) if _is_wrapper(path, content) else ()
+
+
+def _is_wrapper(path: str, content: Content) -> bool:
+    is_script = content[:2] == b"#!" and _SHELL.match(bytes(content[:256]))
+    return bool(is_script or path.endswith(".sh")) and not _EXEC.search(bytes(content[:]))
 
 
 def _makes_executable(module: Content) -> bool:
-    """Whether a Python module has code of its own executed: constants alone (of a binding, a test) do nothing."""
+    """Whether a Python module has code of its own executed: constants alone (of a binding, a test) do nothing. Of one
+    that comes compiled alone the names are to be seen.
+    """
     text = bytes(module)
-    return b"PROT_EXEC" in text and (b"ctypes" in text or b"cffi" in text)
+    if b"PROT_EXEC" in text:
+        return any(way in text for way in (b"ctypes", b"cffi", b"import mmap", b"from mmap", b"\x04mmap"))
+    return bool(_ALL_RIGHTS.search(text))
 
 
 def _engine(content: Content) -> Iterator[str]:

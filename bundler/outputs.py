@@ -136,6 +136,10 @@ class _Completion(_Output):
     script: str
 
 
+class _Docs(_Output):
+    url: str
+
+
 class _Doctor(_Output):
     """``ready`` says for each purpose whether nothing that it needs is missing."""
 
@@ -180,6 +184,7 @@ OUTPUTS: dict[str, Any] = {
     "build": _Build,
     "completion": _Completion,
     "diff": _Diff,
+    "docs": _Docs,
     "doctor": _Doctor,
     "error": _Error,
     "init": _Init,

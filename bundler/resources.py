@@ -8,9 +8,9 @@ import stat
 from functools import cache
 from pathlib import Path
 
-from bundler.errors import ConfigError
+from bundler.errors import ConfigError, MissingToolError
 
-__all__ = ["cache_dir", "templates_digest", "templates_dir"]
+__all__ = ["cache_dir", "documentation", "templates_digest", "templates_dir"]
 
 _PACKAGE = Path(__file__).parent
 _OURS_ALONE = 0o700
@@ -25,6 +25,24 @@ def templates_dir() -> Path:
     if (checkout / "pyproject.toml").is_file() and (checkout / "templates").is_dir():
         return checkout / "templates"
     return _PACKAGE / "templates"
+
+
+def documentation() -> Path:
+    """The first page of the documentation: what ``make docs`` built in a checkout, else the copy in the wheel.
+
+    Raises MissingToolError if it was not built.
+    """
+    checkout = _PACKAGE.parent
+    is_checkout = (checkout / "zensical.toml").is_file()
+    page = (checkout / "build" / "site" if is_checkout else _PACKAGE / "site") / "index.html"
+    if not page.is_file():
+        raise MissingToolError(
+            "the documentation is not part of this installation",
+            remedy="Run `make docs` in the checkout."
+            if is_checkout
+            else "It was installed from sources. Install a released wheel, or run `make docs` in a checkout.",
+        )
+    return page
 
 
 @cache

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import contextlib
-import fcntl
 import os
 import shutil
 import stat
@@ -11,12 +10,13 @@ import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.atomic import hold_lock
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["entries", "files_below", "locked", "remove_tree", "scratch"]
+__all__ = ["entries", "files_below", "remove_tree", "scratch"]
 
 _OURS = "scratch-"
 
@@ -29,25 +29,14 @@ def scratch(room: str) -> Iterator[Path]:
     """
     parent = cache_dir(room)
     with contextlib.ExitStack() as held:
-        with locked(parent):  # nobody may see our directory before it is locked
+        with hold_lock(parent):  # nobody may see our directory before it is locked
             for left in parent.glob(f"{_OURS}*"):
-                with contextlib.suppress(OSError), locked(left, wait=False):
+                with contextlib.suppress(OSError), hold_lock(left, wait=False):
                     remove_tree(left)
             path = Path(tempfile.mkdtemp(prefix=_OURS, dir=parent))
-            held.enter_context(locked(path))
+            held.enter_context(hold_lock(path))
         held.callback(remove_tree, path)
         yield path
-
-
-@contextlib.contextmanager
-def locked(directory: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold a directory's lock. Raises BlockingIOError if somebody else has it and we do not ``wait``."""
-    descriptor = os.open(directory, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def files_below(root: Path) -> Iterator[str]:

@@ -7,9 +7,13 @@ success.
 from __future__ import annotations
 
 import hashlib
-import tempfile
 from contextlib import suppress
-from pathlib import Path
+from typing import TYPE_CHECKING
+
+from bundler.atomic import write_file
+
+if TYPE_CHECKING:
+    from pathlib import Path
 
 __all__ = ["read_sealed", "write_sealed"]
 
@@ -18,10 +22,8 @@ _DIGEST = hashlib.sha256().digest_size
 
 def write_sealed(path: Path, content: bytes) -> None:
     """Keep ``content``, or nothing if that cannot be."""
-    with suppress(OSError), tempfile.TemporaryDirectory(prefix=".", dir=path.parent) as room:
-        written = Path(room) / path.name
-        written.write_bytes(hashlib.sha256(content).digest() + content)
-        written.replace(path)
+    with suppress(OSError):
+        write_file(path, hashlib.sha256(content).digest() + content)
 
 
 def read_sealed(path: Path) -> bytes | None:

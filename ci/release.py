@@ -1,8 +1,8 @@
 #!/usr/bin/env python3
 """`make release`: from the tag of this very commit to everything that is published with it, in dist/release.
 
-sdist, wheel, SHA256SUMS and the version's section of the changelog. Nothing is fetched and nothing is uploaded: its
-last lines say how. Two runs on the same commit give the same bytes.
+sdist, wheel (with the documentation, for `conda-bundler docs`), SHA256SUMS and the version's section of the changelog.
+Nothing is fetched and nothing is uploaded: its last lines say how. Two runs on the same commit give the same bytes.
 """
 
 from __future__ import annotations
@@ -17,6 +17,7 @@ from pathlib import Path
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 GOAL = CHECKOUT / "dist" / "release"
+SITE = CHECKOUT / "build" / "site"
 
 
 def main() -> None:
@@ -26,7 +27,8 @@ def main() -> None:
     if GOAL.exists():
         shutil.rmtree(GOAL)
     GOAL.mkdir(parents=True)
-    env = os.environ | {"SOURCE_DATE_EPOCH": _git("log", "-1", "--format=%ct")}
+    subprocess.run([sys.executable, "-m", "zensical", "build", "--strict"], cwd=CHECKOUT, check=True, stdout=sys.stderr)
+    env = os.environ | {"SOURCE_DATE_EPOCH": _git("log", "-1", "--format=%ct"), "CONDA_BUNDLER_SITE": str(SITE)}
     for target in ("sdist", "wheel"):
         words = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(GOAL)]
         subprocess.run(words, cwd=CHECKOUT, env=env, check=True, stdout=sys.stderr)

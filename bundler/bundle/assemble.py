@@ -15,6 +15,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from bundler.atomic import sync_directory
 from bundler.errors import PackError
 from bundler.installer.render import RunScript, render_run
 from bundler.tar.write import DIRECTORY, END, tar_header, tar_padding
@@ -112,7 +113,7 @@ def _place_file(room: Path, identity: Identity, goal: Path, *, form: str) -> str
     sidecar.unlink(missing_ok=True)  # so that a kill between the renames leaves no sum that belongs to another file
     temporary.replace(goal)
     note.replace(sidecar)
-    _sync_directory(goal.parent)
+    sync_directory(goal.parent)
     return digest.hexdigest()
 
 
@@ -195,12 +196,4 @@ def _replace_directory(room: Path, goal: Path) -> None:
         shutil.rmtree(old)
     else:
         fresh.replace(goal)
-    _sync_directory(goal.parent)
-
-
-def _sync_directory(path: Path) -> None:
-    handle = os.open(path, os.O_RDONLY | os.O_DIRECTORY)
-    try:
-        os.fsync(handle)
-    finally:
-        os.close(handle)
+    sync_directory(goal.parent)

@@ -103,6 +103,13 @@ PAGES = {
         ),
         exits=(7, 8, 9),
     ),
+    "docs": Page(
+        examples=(
+            ("Read the documentation without a network", "conda-bundler docs"),
+            ("Print its address, for a browser of your own", "conda-bundler docs --no-open"),
+        ),
+        exits=(9,),
+    ),
     "doctor": Page(
         examples=(
             ("Check what building needs", "conda-bundler doctor"),

@@ -2,7 +2,7 @@
 
 A bundle's user is called as the bundle, its directories are ``/etc/<name>``, ``/var/lib/<name>`` and the like; a
 service's unit and ``/run/<service>`` are called as the service. From the base sets and the best known servers' packages
-of Debian, Ubuntu, RHEL and Fedora, SUSE and Arch.
+of Debian, Ubuntu, RHEL and Fedora, SUSE, Arch and Alpine.
 """
 
 from __future__ import annotations
@@ -11,15 +11,27 @@ __all__ = ["is_reserved", "is_reserved_service", "is_system"]
 
 _NAMES = frozenset(
     """
-    abrt adm alpm amavis apache apt at audio audit avahi backup bin bluetooth brlapi cdrom chrony cockpit-ws colord
-    crontab daemon dbus dhcpcd dialout dip disk dnsmasq docker dovecot dovenull exim fax flatpak floppy fprint ftp games
-    gdm geoclue git gnats group haproxy halt http input irc kmem kvm landscape libvirt lightdm list lock log
-    lp lpadmin lxd mail mailman man mem memcache memcached messagebus mongodb mysql named netdev network news nfsnobody
-    nginx nm-openvpn nobody nogroup ntp nvidia-persistenced openvpn operator optical pcp pipewire plugdev podman polkitd
-    pollinate postdrop postfix postgres power proc proxy pulse qemu rabbitmq redis render root rpc rpcuser rtkit rtkitd
-    sasl saned sambashare scanner sddm setroubleshoot sgx shadow shutdown squid src ssh sshd ssl-cert sssd staff statd
-    storage sudo sync sys syslog tape tcpdump tftp trusted tss tty unbound usbmux users utmp uucp uuidd video voice
-    wheel whoopsie wwwrun www www-data
+    abrt abuild adbusers adm alpm amanda amavis apache apcupsd apt arpwatch asterisk at audio audit avahi
+    avahi-autoipd backup bin bluetooth brlapi caddy cdrom cdrw ceph cgred chrony chronyd clamav clamilt clamscan
+    clamupdate clevis cockpit-ws cockpit-wsinstance colord couchdb courier cron crontab cups-pk-helper cyrus daemon
+    dbus debian-exim debian-spamd debian-tor dhcp dhcpcd dhcpd dialout dictd dip disk dnsmasq docker dovecot
+    dovenull ejabberd epmd etcd exim fax fetchmail flatpak floppy fprint freerad frr ftp ftpadmin fwupd-refresh
+    games ganglia gdm geoclue gerbera git gitolite gluster gnats gnome-initial-setup gpsd grafana group guest
+    hacluster halt haproxy hplip http i2psvc icecast icinga input insights irc jackuser jetty kamailio kernoops kmem
+    knot kvm landscape ldap libstoragemgmt libuuid libvirt lightdm list lldpd lock log logcheck lp lpadmin lxd lxdm
+    mail mailman mailnull man mem memcache memcached messagebus mongodb mosquitto mpd munge munin mysql mysqld
+    nagios named netdata netdev network news nfsnobody nginx nm-fortisslvpn nm-openconnect nm-openvpn nobody nogroup
+    nrpe nscd nsd ntp ntpsec nut nvidia-persistenced opendkim opendmarc openldap openvpn openvswitch operator
+    oprofile optical pcp pcscd pdns pegasus pesign pgbouncer ping pipewire pkcs11 plugdev podman polkitd pollinate
+    portage postdrop postfix postgres postgrey postmaster power privoxy proc proftpd prometheus proxy pulse
+    pulse-access pulse-rt puppet pvm qemu quagga rabbitmq radicale radiusd radvd readproc redis redis-sentinel
+    render rfkill root rpc rpcuser rslsync rspamd rtkit rtkitd salt sambashare saned sasl saslauth scanner screen
+    sddm setroubleshoot sgx shadow shutdown slapd slurm smmsp smmta snmp solr spamd speech-dispatcher sphinxsearch
+    squid squid3 src ssh sshd ssl ssl-cert sslh sssd staff stapdev stapsys stapusr statd storage stunnel stunnel4
+    sudo svn sync sys syslog tape tcpdump tftp tinyproxy tomcat tomcat10 tomcat8 tomcat9 tor toranon transmission
+    trusted tss tty turnserver unbound unscd uptimed usb usbmux usbmuxd users utempter utmp uucp uuidd varnish
+    vboxadd vboxusers vcache vcs vcsa vde2-net vdr video vmail vnstat voice vpopmail vscan vsftpd wheel whoopsie
+    wireshark wsdd www www-data wwwrun xfs zabbix znc
     """.split()  # noqa: SIM905 -- a list of names would be read by nobody
 )
 _PREFIXES = ("systemd-", "gnome-", "libvirt-", "debian-")

@@ -73,6 +73,8 @@ _TABLES = {
 """What can stand in the tables at the top."""
 _COMMANDS = frozenset({"command", "before_start", "reload", "before_switch", "after_switch", "back"})
 """Keys whose text is a command line, though it has to be a list of words."""
+_SHELLS = ("sh", "bash", "dash")
+"""Programs that a command line often begins with, and that a server has and few environments have."""
 _SHELL = re.compile(r"&&|\|\||[|;<>&`*?]|\$\(")
 
 Location = tuple["str | int", ...]
@@ -191,7 +193,11 @@ def _as_list(name: str, text: str) -> str:
     try:
         words = shlex.split(text)
     except ValueError:
+        words = []
+    if not words:
         return _EXAMPLES["command"]
+    if words[0] in _SHELLS:
+        words[0] = f"/bin/{words[0]}"
     return _toml([re.sub(r"\$([A-Za-z_][A-Za-z0-9_]*)", r"${\1}", word) for word in words])
 
 

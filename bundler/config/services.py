@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Schedule", "Service", "ServiceTable"]
 
+_KILL = re.compile(r"(?:/(?:usr/)?bin/)?kill +-(?:s +)?(?:SIG)?([A-Z][A-Z0-9]+)\b.*")
 _DIRECTORY = re.compile(r"(?:/|\{[a-z]+\}(?:/|$))[A-Za-z0-9._/+@{}-]*")
 
 
@@ -46,6 +47,8 @@ def _signal(value: str) -> str:
 
 
 def _reload(value: str) -> str:
+    if sent := _KILL.fullmatch(value):
+        raise ValueError(f'{value!r} is a command line; write the signal: reload = "SIG{sent[1]}"')
     if value not in signal.Signals.__members__:
         raise ValueError(f'{value!r} is no signal; write one like "SIGHUP", or a command as a list: ["argv", "..."]')
     if value in ("SIGKILL", "SIGSTOP"):

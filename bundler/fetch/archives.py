@@ -8,19 +8,15 @@ is not read again, since each of its files is compared with that.
 
 from __future__ import annotations
 
-import fcntl
 import functools
-import os
 import shutil
-import tempfile
 import threading
 from concurrent.futures import FIRST_EXCEPTION, ThreadPoolExecutor, wait
-from contextlib import contextmanager
 from dataclasses import dataclass
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 from urllib.parse import urlsplit
 
+from bundler.atomic import hold_lock, new_name
 from bundler.digests import file_sha256
 from bundler.errors import PrefixError
 from bundler.fetch.channels import ANYHOW, Access, public_url
@@ -31,7 +27,8 @@ from bundler.printable import counted
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator, Mapping
+    from collections.abc import Callable, Mapping
+    from pathlib import Path
 
     from bundler.fetch.download import Downloaded, Downloader
     from bundler.locked import Lock, LockedPackage
@@ -140,9 +137,7 @@ def _check_hashed(lock: Lock) -> None:
 def keep(path: Path, filename: str) -> str:
     """Put a file of this machine into the store, where :func:`fetch_archives` finds it by its sha256, returned."""
     room = cache_dir("archives")
-    handle, name = tempfile.mkstemp(prefix=".", dir=room)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = new_name(room / "kept")
     try:
         shutil.copyfile(path, temporary)
         sha256 = file_sha256(temporary)
@@ -230,7 +225,7 @@ class _Store:
         kept = _kept(package)
         if not _is_kept(package):
             kept.parent.mkdir(exist_ok=True)
-            with _alone(kept.parent):
+            with hold_lock(kept.parent):
                 if not _is_kept(package):  # another build may have brought it
                     self._bring(package, kept)
         info: dict[str, bytes] = {}
@@ -293,17 +288,6 @@ def _remedy(status: int, addresses: list[str]) -> str:
     if status in (404, 410) or all(url.startswith("file:") for url in addresses):
         return "If the channel has moved on since, lock again (conda-bundler lock)."
     return "Check the network and the channel; the build can be run again, what has come is kept."
-
-
-@contextmanager
-def _alone(directory: Path) -> Iterator[None]:
-    """Let one build at a time bring the same archive; the others wait for it."""
-    descriptor = os.open(directory, os.O_RDONLY)
-    try:
-        fcntl.flock(descriptor, fcntl.LOCK_EX)
-        yield
-    finally:
-        os.close(descriptor)
 
 
 def _info(path: Path, where: str) -> dict[str, bytes]:

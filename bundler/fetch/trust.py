@@ -1,7 +1,8 @@
 """Whose certificates are trusted, and through which proxy it goes: what the environment says, for all who download.
 
-OpenSSL, rattler and uv read ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``; requests, curl and pip have variables of their own,
-which companies set as well. The first of those that is set stands for ``SSL_CERT_FILE`` where that is not set.
+OpenSSL, rattler and uv read ``SSL_CERT_FILE`` and ``SSL_CERT_DIR``; requests, curl, pip, conda and others have
+variables of their own, which companies set as well. The first of those that names a file or a directory stands for
+``SSL_CERT_FILE`` where that is not set. What would turn the check off turns nothing off, and is named.
 """
 
 from __future__ import annotations
@@ -12,7 +13,21 @@ from pathlib import Path
 __all__ = ["adopt_certificates", "certificate_hint", "proxy_hint"]
 
 _OWN = ("SSL_CERT_FILE", "SSL_CERT_DIR")
-_OTHERS = ("REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
+_OTHERS = (
+    "REQUESTS_CA_BUNDLE",
+    "CURL_CA_BUNDLE",
+    "PIP_CERT",
+    "CONDA_SSL_VERIFY",
+    "MAMBA_SSL_VERIFY",
+    "NIX_SSL_CERT_FILE",
+    "GIT_SSL_CAINFO",
+    "AWS_CA_BUNDLE",
+    "CARGO_HTTP_CAINFO",
+    "NODE_EXTRA_CA_CERTS",
+)
+"""All but the last name everything that is trusted; Node's adds to its own."""
+_SWITCHES = frozenset({"", "0", "1", "false", "no", "off", "on", "system", "true", "truststore", "yes", "<system>"})
+"""Values of conda's and others' variables that are no path."""
 _ADOPTED: dict[str, str] = {}
 """Which variable of ours was taken from which other one."""
 
@@ -21,8 +36,9 @@ def adopt_certificates() -> None:
     """Set ``SSL_CERT_FILE`` (or ``SSL_CERT_DIR``) from what the others' variables name, for all children."""
     if any(os.environ.get(name) for name in _OWN):
         return
-    for name in _OTHERS:
-        if value := os.environ.get(name):
+    for name in _OTHERS[:-1]:
+        value = os.environ.get(name, "")
+        if value.lower() not in _SWITCHES:
             own = "SSL_CERT_DIR" if Path(value).is_dir() else "SSL_CERT_FILE"
             os.environ[own] = value
             _ADOPTED[own] = name
@@ -34,10 +50,13 @@ def certificate_hint() -> str:
     named = [(own, os.environ[own]) for own in _OWN if os.environ.get(own)]
     told = [_told(_ADOPTED.get(own, own), value) for own, value in named]
     ignored = [name for name in _OTHERS if os.environ.get(name) and name not in _ADOPTED.values()]
+    unused = f"; {' and '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} not read" if ignored else ""
     if not told:
-        return "trusted are this system's authorities; SSL_CERT_FILE or REQUESTS_CA_BUNDLE may name a file of others"
-    unused = f"; {' and '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} not read beside it" if ignored else ""
-    return f"trusted are the authorities of {' and '.join(told)}{unused}"
+        return (
+            "trusted are this system's authorities; SSL_CERT_FILE or REQUESTS_CA_BUNDLE may name a file of others"
+            f"{unused}"
+        )
+    return f"trusted are the authorities of {' and '.join(told)}{unused and f'{unused} beside it'}"
 
 
 def _told(name: str, value: str) -> str:

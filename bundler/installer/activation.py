@@ -2,7 +2,7 @@
 
 conda's order (conda/activate.py): ``CONDA_PREFIX`` and its like, the variables in ``etc/conda/env_vars.d/*.json``,
 those of ``conda-meta/state``, then the scripts in ``etc/conda/activate.d``. All but the scripts is data and is read
-here, so that the target needs nothing to read JSON with; ``templates/install/activation.sh`` runs the scripts there.
+here, so that the target needs nothing to read JSON with; ``templates/lib/activation.sh`` runs the scripts there.
 """
 
 from __future__ import annotations

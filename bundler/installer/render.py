@@ -17,6 +17,7 @@ from typing import TYPE_CHECKING
 import jinja2
 
 from bundler.elf import platform_bytes
+from bundler.installer.partials import partials_of
 from bundler.resources import templates_dir
 from bundler.units.sandbox import installer_confinement
 
@@ -28,6 +29,7 @@ if TYPE_CHECKING:
 
 __all__ = [
     "CLIENTS",
+    "PROGRAMS",
     "InstallDecompressor",
     "InstallScript",
     "InstallService",
@@ -38,12 +40,15 @@ __all__ = [
     "render_init",
     "render_install",
     "render_manage",
+    "render_programs",
     "render_run",
     "render_unit",
 ]
 
 CLIENTS = ("python", "erl")
 """The programs of an environment that the probe can ask with."""
+PROGRAMS = ("beam", "gpu", "probe", "watch")
+"""What a release brings along for its units to run, below ``share/``."""
 _PAGE = 4096
 
 
@@ -135,7 +140,7 @@ class RunScript:
 
 def render_install(script: InstallScript) -> str:
     """The text of install.sh. It carries its own digest: SHA-256 of itself with that value left empty."""
-    text = _templates().get_template("install/install.sh.j2").render(script=script)
+    text = _templates().get_template("install/install.sh.j2").render(script=script, partials=partials_of("install"))
     return text.replace(_own_line(""), _own_line(hashlib.sha256(text.encode()).hexdigest()), 1)
 
 
@@ -157,7 +162,7 @@ def _own_line(digest: str) -> str:
 
 def render_manage(script: InstallScript) -> str:
     """The text of manage. It knows the bundle, not the release: what a release consists of stands in the release."""
-    return _templates().get_template("manage/manage.j2").render(script=script)
+    return _templates().get_template("manage/manage.j2").render(script=script, partials=partials_of("manage"))
 
 
 def render_run(run: RunScript) -> bytes:
@@ -168,6 +173,16 @@ def render_run(run: RunScript) -> bytes:
         if len(text) <= offset:
             return text.ljust(offset, b"\n")
     raise AssertionError  # count has no end
+
+
+def render_programs() -> dict[str, bytes]:
+    """The text of each of PROGRAMS, which see."""
+    plain = {name: templates_dir() / "share" / f"{name}.sh" for name in PROGRAMS}
+    return {name: path.read_bytes() if path.is_file() else _program(name) for name, path in plain.items()}
+
+
+def _program(name: str) -> bytes:
+    return _templates().get_template(f"share/{name}.sh.j2").render().encode()
 
 
 def render_unit(unit: Unit) -> str:

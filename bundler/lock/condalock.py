@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import os
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import asdict, dataclass, field, replace
 from functools import partial
 from typing import TYPE_CHECKING
 
+from bundler.atomic import write_file
 from bundler.errors import ConfigError, LockError
 from bundler.fetch.channels import Access, variables_of
 from bundler.lock.contenthash.rendered import Rendered, read_here
@@ -272,17 +272,8 @@ def _tell(notes: Sequence[str], progress: Progress) -> None:
 def _replace(goal: Path, data: bytes) -> None:
     """Give ``goal`` new content at one stroke; a link stays a link, a file keeps its mode."""
     goal = goal.resolve()
-    temporary = goal.with_name(f".{goal.name}.{os.getpid()}")
     try:
-        try:
-            with temporary.open("wb") as file:
-                file.write(data)
-                if goal.exists():
-                    os.fchmod(file.fileno(), goal.stat().st_mode & 0o777)
-                file.flush()
-                os.fsync(file.fileno())
-            temporary.replace(goal)
-        finally:
-            temporary.unlink(missing_ok=True)
+        mode = goal.stat().st_mode & 0o777 if goal.exists() else None
+        write_file(goal, data, mode=mode, sync=True)
     except OSError as failed:
         raise LockError(f"cannot be written: {failed.strerror}", where=str(goal)) from failed

@@ -14,7 +14,6 @@ import os
 import re
 import shutil
 import sys
-import tempfile
 import time
 from contextlib import suppress
 from dataclasses import dataclass
@@ -31,6 +30,7 @@ from bundler.lock.request import OWN_SOLVER, assumed_packages, virtual_packages_
 from bundler.lock.shim.launcher import read_failure
 from bundler.lock.translate import translate_solver
 from bundler.resources import cache_dir
+from bundler.sealed import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Mapping
@@ -124,19 +124,16 @@ class Replay:
             "lockfile": lockfile,
             "warnings": list(part.warnings),
         }
-        with suppress(OSError), tempfile.TemporaryDirectory(dir=self.path.parent) as room:
-            written = Path(room) / self.path.name
-            written.write_text(json.dumps({"key": self.key, "digest": _digest(record), **record}), encoding="utf-8")
-            written.replace(self.path)
+        write_sealed(self.path, json.dumps({"key": self.key, **record}).encode())
+        with suppress(OSError):
             _remove_unused(self.path.parent)
 
     def _read(self) -> dict[str, Any] | None:
-        try:
-            record: dict[str, Any] = json.loads(self.path.read_bytes())
-            key, digest = record.pop("key"), record.pop("digest")
-        except (OSError, ValueError, KeyError, AttributeError, TypeError):
+        sealed = read_sealed(self.path)
+        if sealed is None:
             return None
-        return record if key == self.key and digest == _digest(record) else None
+        record: dict[str, Any] = json.loads(sealed)
+        return record if record.pop("key") == self.key else None
 
     def _ask(self, solver: Path, platform: str, asked: Mapping[str, Any], watch: Watch) -> bool:
         """Ask as conda-lock does; the answer is in the room, or the reason why there is none."""
@@ -206,10 +203,6 @@ def _distributions() -> list[str]:
     """conda-lock and all that is installed beside it, each with its version."""
     directory = Path(str(distribution("conda-lock").locate_file("")))
     return sorted(path.name for path in directory.glob("*.dist-info"))
-
-
-def _digest(record: Mapping[str, Any]) -> str:
-    return sha256_of([json.dumps(record, sort_keys=True).encode()])
 
 
 def _read_tree(directory: Path) -> dict[str, str]:

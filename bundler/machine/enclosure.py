@@ -16,11 +16,11 @@ import secrets
 from dataclasses import dataclass
 from pathlib import Path
 
+from bundler.atomic import hold_lock
 from bundler.errors import MissingToolError
 from bundler.machine import cgroups
 from bundler.machine.privileged import give_back
 from bundler.process import find_tool, start
-from bundler.scratch import locked
 
 __all__ = ["IN_MEMORY", "OWN_NAMESPACES", "PLAIN_UMASK", "RUNNING", "Disk", "Enclosure"]
 
@@ -127,7 +127,7 @@ class Enclosure:
     def _claim(self) -> int:
         """Make our directory and lock it for as long as we live; returns the lock's descriptor."""
         RUNNING.mkdir(mode=0o700, exist_ok=True)
-        with locked(RUNNING):  # nobody may see our directory before it is locked
+        with hold_lock(RUNNING):  # nobody may see our directory before it is locked
             _clear_leftovers()
             self.inner_disk.mkdir(parents=True)
             lock = os.open(self._home, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
@@ -158,7 +158,7 @@ class Enclosure:
 def _clear_leftovers() -> None:
     """Remove what machines have left whose process was killed: their lock is free."""
     for home in RUNNING.iterdir():
-        with contextlib.suppress(BlockingIOError, FileNotFoundError), locked(home, wait=False):
+        with contextlib.suppress(BlockingIOError, FileNotFoundError), hold_lock(home, wait=False):
             _remove(home)
 
 

@@ -2,16 +2,15 @@
 
 from __future__ import annotations
 
-import fcntl
 import hashlib
 import os
 import re
 import shlex
 import shutil
-from contextlib import contextmanager
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from bundler.atomic import hold_lock
 from bundler.digests import file_sha256
 from bundler.errors import ConfigError, MissingToolError, SmokeError
 from bundler.machine.enclosure import OWN_NAMESPACES, PLAIN_UMASK
@@ -21,7 +20,7 @@ from bundler.progress import QuietProgress
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Iterator
+    from collections.abc import Callable
 
     from bundler.progress import Progress
 
@@ -214,7 +213,7 @@ def _cached(key: str, make: Callable[[Path], None]) -> Path:
     goal = room / key
     if goal.is_dir():
         return goal
-    with _locked(room / f".{key}.lock"):
+    with hold_lock(room / f".{key}.lock"):
         if goal.is_dir():
             return goal
         partial = room / f".{key}.partial"
@@ -227,10 +226,3 @@ def _cached(key: str, make: Callable[[Path], None]) -> Path:
             raise
         partial.rename(goal)
     return goal
-
-
-@contextmanager
-def _locked(path: Path) -> Iterator[None]:
-    with path.open("ab") as file:
-        fcntl.flock(file, fcntl.LOCK_EX)
-        yield

@@ -1,4 +1,4 @@
-"""The tree that a payload unpacks to -> what ``templates/install/unpacked.sh`` finds there, whichever tar unpacked it.
+"""The tree that a payload unpacks to -> what ``templates/install/unpacked-listing.sh`` finds there.
 
 install.sh has the digest of this list, so that a tar that has read the payload otherwise than ``verify`` is noticed on
 the target. It has paths, kinds, modes, links' targets and the files' sizes; and the digest of the file that lists

@@ -199,7 +199,7 @@ def tree_digest(entries: Iterable[TreeEntry]) -> str:
 
 
 def digest_list(entries: Iterable[TreeEntry]) -> bytes:
-    """Every file's SHA-256, sorted by path, as ``templates/install/tree.sh`` lists it below the release.
+    """Every file's SHA-256, sorted by path, as ``templates/lib/tree.sh`` lists it below the release.
 
     That is sha256sum(1)'s line, but for names with control characters, backslashes or arrows.
     """

@@ -28,7 +28,7 @@ from bundler.pack.plain import check_written
 from bundler.pack.relocation import Found, find, longest, table
 from bundler.pack.segments import Segment, SegmentCache
 from bundler.printable import counted
-from bundler.resources import cache_dir, templates_dir
+from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Iterable, Iterator
@@ -45,13 +45,15 @@ __all__ = ["PackOptions", "Payload", "make_payload"]
 
 @dataclass(frozen=True, kw_only=True)
 class PackOptions:
-    """How the payload is written; nothing here but ``filters`` and ``bundle`` changes what is in it."""
+    """How the payload is written; nothing here but ``filters``, ``bundle`` and ``programs`` changes what is in it."""
 
     codec: Codec
     bytecode: BytecodeMode = "build"
     filters: Filters = EVERYTHING
     bundle: str = ""
     """Its name, for the marker that its environment is frozen; without it there is none."""
+    programs: tuple[tuple[str, bytes], ...] = ()
+    """What the target needs beside the environment, each a script below ``share/``."""
     cache_limit: int = 4 << 30
     """Bytes that kept segments may take."""
     jobs: int | None = None
@@ -122,7 +124,7 @@ def make_payload(
     """
     collected = collect(prefix, options.filters)
     frozen = frozen_marker(options.bundle, collected, options.filters) if options.bundle else ()
-    members = (*collected, *frozen, *app, *_share())
+    members = (*collected, *frozen, *app, *_share(options.programs))
     refuse_dangling(app, members)
     goal = room / f"payload{options.codec.suffix}"
     cache = SegmentCache(cache_dir("segments"), options.codec, limit=options.cache_limit)
@@ -219,9 +221,5 @@ def _directories(segments: Iterable[Segment]) -> Iterator[str]:
     return (member.path for segment in segments for member in segment.members if member.is_directory)
 
 
-def _share() -> list[Member]:
-    """What the target needs beside the environment, each a script: see its head."""
-    return [
-        Member(path=f"share/{name}", mode=0o755, content=(templates_dir() / "target" / f"{name}.sh").read_bytes())
-        for name in ("beam", "gpu", "probe", "watch")
-    ]
+def _share(programs: Iterable[tuple[str, bytes]]) -> list[Member]:
+    return [Member(path=f"share/{name}", mode=0o755, content=content) for name, content in programs]

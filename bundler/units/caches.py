@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["cache_variables"]
 
 _TORCH = ("libtorch", "pytorch", "torch")
+_CUDA = ("cuda-cudart", "cudatoolkit", "cupy", "jaxlib", "tensorflow")
 _HUB = ("huggingface-hub", "huggingface_hub")
 _VARIABLES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("fontconfig",), "XDG_CACHE_HOME", "{cache}"),
@@ -24,9 +25,13 @@ _VARIABLES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (_HUB, "HF_HOME", "{state}/.cache/huggingface"),  # models are no cache where they cannot be fetched again
     (("matplotlib", "matplotlib-base"), "MPLCONFIGDIR", "{cache}/matplotlib"),
     (("numba",), "NUMBA_CACHE_DIR", "{cache}/numba"),
+    (_TORCH, "TORCH_HOME", "{state}/.cache/torch"),  # models, too: wherever XDG_CACHE_HOME points
     (_TORCH, "TORCHINDUCTOR_CACHE_DIR", "{cache}/torchinductor"),
     (_TORCH, "TORCH_EXTENSIONS_DIR", "{cache}/torch_extensions"),
     ((*_TORCH, "triton"), "TRITON_CACHE_DIR", "{cache}/triton"),
+    (("cupy",), "CUPY_CACHE_DIR", "{cache}/cupy"),
+    (("tensorflow-hub",), "TFHUB_CACHE_DIR", "{state}/.cache/tfhub"),  # in /tmp unless said
+    ((*_TORCH, *_CUDA), "CUDA_CACHE_PATH", "{cache}/cuda"),
 )
 """Packages by conda's and PyPI's names, a variable and its value, which may hold ``{cache}`` and ``{state}``."""
 

@@ -61,7 +61,7 @@ def command_line(context: UnitContext, words: tuple[str, ...], where: str) -> st
     program, *arguments = (fill(word, places) for word in words)
     found = find_program(program, context.release, executables)
     if not found:
-        raise missing_program(program, where=where)
+        raise missing_program(program.removeprefix(f"{context.release}/"), where=where, executables=executables)
     check_path(found, where=where)
     line = (*launcher(context, found), found, *arguments)
     return " ".join(command_word(word) for word in line)
@@ -98,7 +98,8 @@ def override_line(context: UnitContext, line: str, where: str) -> str:
         found = find_program(name.replace("%%", "%"), context.release, context.executables or frozenset())
         check_path(name, where=where)
         if found is None and name not in SERVER_PROGRAMS:
-            raise missing_program(name.removeprefix(f"{context.release}/"), where=where)
+            known = context.executables or frozenset()
+            raise missing_program(name.removeprefix(f"{context.release}/"), where=where, executables=known)
         if found and not name.startswith("/"):
             result += filled[taken : word.start] + prefix[0] + found.replace("%", "%%")
             taken = word.end

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from fnmatch import fnmatchcase
 from typing import TYPE_CHECKING
 
-from bundler.codemarks import PYTHON
+from bundler.codemarks import PACKED, PYTHON, WRAPPER
 from bundler.printable import counted, printable
 from bundler.units.libraries import is_loaded
 
@@ -19,12 +19,13 @@ if TYPE_CHECKING:
 
     from bundler.pack.members import TreeEntry
 
-__all__ = ["NOTHING", "Contents", "Mark", "code_notes", "find_marks"]
+__all__ = ["NOTHING", "Contents", "Mark", "code_notes", "find_marks", "find_wrappers"]
 
 _TRAITS = {
     "text relocations": "its loader has to write to its code (text relocations)",
     "executable stack": "its loader has to make the stack executable",
     "writable code": "it has code that can be written to while it is executed",
+    PACKED: "it unpacks its code into memory and then executes it (UPX)",
     PYTHON: "it writes machine code into memory and executes it",
 }
 _TESTS = ("*/test/*", "*/tests/*")
@@ -53,10 +54,13 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """``packages`` are the names of all packages, conda's and wheels'."""
+    """``packages`` are the names of all packages, conda's and wheels'; ``wrappers`` are shell scripts that stay the
+    main process of what they start, by their paths below the release.
+    """
 
     packages: frozenset[str] = frozenset()
     marks: tuple[Mark, ...] = ()
+    wrappers: frozenset[str] = frozenset()
 
 
 NOTHING = Contents()
@@ -67,9 +71,14 @@ def find_marks(tree: Iterable[TreeEntry], platform: str) -> tuple[Mark, ...]:
     found: defaultdict[str, list[str]] = defaultdict(list)
     for entry in tree:
         if entry.marks and _counts(entry, platform):
-            for name in entry.marks:
+            for name in set(entry.marks) - {WRAPPER}:
                 found[name].append(entry.path)
     return tuple(Mark(name=name, files=tuple(sorted(found[name]))) for name in sorted(found))
+
+
+def find_wrappers(tree: Iterable[TreeEntry]) -> frozenset[str]:
+    """The shell scripts of a payload that start something without making way for it."""
+    return frozenset(entry.path for entry in tree if WRAPPER in entry.marks)
 
 
 def _counts(entry: TreeEntry, platform: str) -> bool:

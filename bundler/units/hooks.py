@@ -1,4 +1,4 @@
-"""``[hooks]`` -> units: oneshots that install.sh starts (templates/install/hooks.sh), as one of the services."""
+"""``[hooks]`` -> units: oneshots that install.sh starts (templates/lib/hooks.sh), as one of the services."""
 
 from __future__ import annotations
 

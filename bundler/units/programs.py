@@ -2,6 +2,9 @@
 
 from __future__ import annotations
 
+import difflib
+import json
+import re
 from typing import TYPE_CHECKING
 
 from bundler.errors import ConfigError
@@ -31,6 +34,16 @@ SERVER_PROGRAMS = {
 """Programs that servers have, and where: as every distribution has them, merged /usr or not."""
 
 
+_SHELLS_OWN = frozenset(
+    """
+    . alias case cd declare dirs do eval exec exit export fc for function if let local popd pushd read readonly return
+    set shift shopt source then trap typeset ulimit umask unalias unset until wait while { (
+    """.split()  # noqa: SIM905
+)
+_RUNNERS = frozenset("conda hatch mamba micromamba pdm pipenv pixi poetry pyenv rye uv virtualenv".split())  # noqa: SIM905
+_OTHER_USERS = frozenset("chpst doas gosu runuser setpriv setuidgid su su-exec sudo".split())  # noqa: SIM905
+
+
 def find_program(program: str, release: str, executables: AbstractSet[str]) -> str | None:
     """Its absolute path on the target; None if it is in neither place, or is to be in the release and is not.
 
@@ -39,6 +52,8 @@ def find_program(program: str, release: str, executables: AbstractSet[str]) -> s
     if program.startswith("/"):
         inside = program.removeprefix(f"{release}/")
         return program if inside == program or inside in executables else None
+    while program.startswith("./"):
+        program = program[2:].lstrip("/")
     candidates = (f"env/bin/{program}", f"app/{program}")
     return next((f"{release}/{candidate}" for candidate in candidates if candidate in executables), None)
 
@@ -57,7 +72,7 @@ def check_path(path: str, *, where: str) -> None:
         )
 
 
-def missing_program(program: str, *, where: str) -> ConfigError:
+def missing_program(program: str, *, where: str, executables: AbstractSet[str] = frozenset()) -> ConfigError:
     """The sentence for one that :func:`find_program` has not found."""
     if program in SERVER_PROGRAMS:
         return ConfigError(
@@ -68,6 +83,51 @@ def missing_program(program: str, *, where: str) -> ConfigError:
     return ConfigError(
         f"there is no program {program!r} in the environment's bin/ or among [files]",
         where=where,
-        remedy="Add the package that has it to the environment, or the file to [files] (and make it executable); for a"
+        remedy=_meant(program)
+        or _nearest(program, executables)
+        + "Add the package that has it to the environment, or the file to [files] (and make it executable); for a"
         " program of the server's own write its absolute path.",
     )
+
+
+def _meant(program: str) -> str:
+    """What to do about a first word that is no program's name; empty if it could be one."""
+    name, _, value = program.partition("=")
+    words = program.split()
+    meanings = (
+        (
+            bool(re.match(r"[A-Za-z_][A-Za-z0-9_]*=", program)),
+            f"A variable is set by environment = {{ {name} = {json.dumps(value)} }}; the first word is the program.",
+        ),
+        (
+            program.startswith(("~", "$")),
+            "Nothing expands ~ and $ in a program's path: {state} is the service's home, {app} has the [files].",
+        ),
+        (len(words) > 1, f"Each word is a string of its own: {json.dumps(words, ensure_ascii=False)}."),
+        (
+            program in _SHELLS_OWN,
+            (
+                f"{program!r} is a word of the shell's: write working_directory for cd, environment for export, or a"
+                ' command of a shell\'s: ["/bin/sh", "-c", "…"].'
+            ),
+        ),
+        (
+            program in _RUNNERS,
+            f"On a server the environment is active already: write what {program!r} is to run, and leave it out.",
+        ),
+        (
+            program in _OTHER_USERS,
+            (
+                f"Services run as the bundle's own user: leave {program!r} out. To run them as another one: install.sh"
+                " --user NAME."
+            ),
+        ),
+    )
+    return next((sentence for applies, sentence in meanings if applies), "")
+
+
+def _nearest(program: str, executables: AbstractSet[str]) -> str:
+    """``Did you mean …?``, or nothing if no program of the bundle's has a name like it."""
+    names = {path.removeprefix("env/bin/").removeprefix("app/"): path for path in sorted(executables)}
+    found = difflib.get_close_matches(program.lower(), names, n=1, cutoff=0.75)
+    return f"Did you mean {found[0]!r}? " if found else ""

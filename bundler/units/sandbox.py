@@ -5,8 +5,9 @@ payload's files say of themselves, from a package's name, from the profile or fr
 tells it, so that nobody has to guess.
 
 Three things that would lower the exposure by 0.1 are not among them, since ordinary programs need them: AF_NETLINK
-(getifaddrs), all of /proc (the number of processors, the time of boot), and chown, which a program calls for its own
-files; for others' the kernel refuses it.
+(getifaddrs), all of /proc (the number of processors, the time of boot), and calls that belong to root's rights, which
+programs make without having any: chown for their own files, setuid to the user that they are, capset to drop what they
+have not (ip, ping). All else of these the kernel refuses.
 """
 
 from __future__ import annotations
@@ -61,7 +62,7 @@ HARDENING = (
     ("SystemCallArchitectures", "native"),
     ("SystemCallFilter", "@system-service"),
     ("SystemCallFilter", "~@privileged"),
-    ("SystemCallFilter", "@chown"),
+    ("SystemCallFilter", "@chown @setuid capset"),
     ("SystemCallErrorNumber", "EPERM"),
     ("MemoryDenyWriteExecute", "yes"),
     ("UMask", "0077"),
@@ -152,7 +153,7 @@ def watch_confinement() -> tuple[tuple[str, str], ...]:
 
 INSTALLER = _of_root("install.sh", "it writes root's files and speaks to systemd as root")
 """What is different for the units that run ``manage`` at boot, first-boot and recover. Rights that depend on the
-machine are added where the units are written (templates/install/confined.sh)."""
+machine are added where the units are written (templates/lib/confinement.sh)."""
 
 
 _MAKES_DEVICES = "it makes the GPU's device files and loads the driver's modules"

@@ -10,6 +10,7 @@ from bundler.units.addresses import probe_addresses, service_addresses
 from bundler.units.commands import command_line, health_command, programs, reload_lines
 from bundler.units.contents import NOTHING
 from bundler.units.context import UnitContext
+from bundler.units.ending import stopping
 from bundler.units.environment import beam_variables, environment_directives, stopper
 from bundler.units.gpu import gpu_sections
 from bundler.units.health import health_sections, timer_sections, watch_sections
@@ -129,7 +130,7 @@ def _service_sections(context: UnitContext, commands: Lines) -> Sections:
             *commands,
             *socket_lines(service),
             *_ends(context),
-            *_stops(service),
+            *stopping(service, context.contents),
             *given(
                 ("MemoryMax", table.memory_max),
                 ("CPUQuota", table.cpu_quota),
@@ -176,19 +177,6 @@ def _ends(context: UnitContext) -> Lines:
         ("Restart", table.restart),
         ("RestartSec", str(table.restart_delay)),
         *given(("ExecStop", stopper(context)), ("TimeoutStartSec", patience), ("WatchdogSec", table.watchdog)),
-    )
-
-
-def _stops(service: Service) -> Lines:
-    """How it is ended. The main process is asked first, alone: it has the others finish what they do.
-
-    One process for which there is no memory left does not end the others.
-    """
-    table = service.table
-    return (
-        ("KillMode", "mixed"),
-        *given(("KillSignal", table.kill_signal), ("TimeoutStopSec", table.stop_timeout)),
-        ("OOMPolicy", "continue"),
     )
 
 

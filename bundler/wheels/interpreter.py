@@ -10,7 +10,6 @@ from __future__ import annotations
 
 import hashlib
 import json
-import os
 import shlex
 import sys
 from functools import lru_cache
@@ -20,6 +19,7 @@ from typing import TYPE_CHECKING, Any
 from packaging.tags import compatible_tags, cpython_tags
 from packaging.utils import parse_wheel_filename
 
+from bundler.atomic import write_file
 from bundler.platforms import MACHINES
 
 if TYPE_CHECKING:
@@ -63,10 +63,10 @@ def write_interpreter(directory: Path, python: Python, glibc: tuple[int, int]) -
     home.mkdir(parents=True, exist_ok=True)
     facts = json.dumps(_facts(python, glibc, str(path)))
     answer = home / "answer.py"
-    _write(answer, _ANSWER.replace("FACTS", repr(facts)), 0o644)
+    write_file(answer, _ANSWER.replace("FACTS", repr(facts)).encode(), mode=0o644)
     # /bin/sh, as an interpreter's path may be longer than a #! line can be, or have a space in it
     command = f"exec {shlex.quote(sys.executable)} -I -B {shlex.quote(str(answer))}"
-    _write(path, f'#!/bin/sh\n{command} "$@"\n', 0o755)
+    write_file(path, f'#!/bin/sh\n{command} "$@"\n'.encode(), mode=0o755)
     return path
 
 
@@ -85,14 +85,6 @@ def _facts(python: Python, glibc: tuple[int, int], path: str) -> dict[str, Any]:
         "sys_executable": path,
         "sys_base_executable": path,  # or uv would build with the Python behind us
     }
-
-
-def _write(path: Path, text: str, mode: int) -> None:
-    """Whole or not at all: another lock may be at it, too."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
-    temporary.write_text(text, encoding="utf-8")
-    temporary.chmod(mode)
-    temporary.replace(path)
 
 
 def best_wheel(filenames: Iterable[str], python: Python, glibc: tuple[int, int]) -> str | None:

@@ -19,6 +19,7 @@ from typing import TYPE_CHECKING
 
 from packaging.utils import canonicalize_name
 
+from bundler.atomic import write_file
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
@@ -103,6 +104,4 @@ def _parse(content: bytes) -> dict[str, str]:
 
 
 def _keep(goal: Path, names: Mapping[str, str]) -> None:
-    temporary = goal.with_name(f".{goal.name}.{os.getpid()}")
-    temporary.write_text(json.dumps(names), encoding="utf-8")
-    temporary.replace(goal)
+    write_file(goal, json.dumps(names).encode())

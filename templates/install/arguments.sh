@@ -42,10 +42,6 @@ version() {
     printf '%s\n' "$DESCRIPTION"
 }
 
-misuse() { # SENTENCE
-    die 2 "$1" "See: sh install.sh --help"
-}
-
 # --help and --version answer only after the self-check: a damaged script then cannot pass for a good one.
 parse_arguments() {
     if [ "${1-}" = --run ] && [ $# -ge 4 ]; then # said by the one-file bundle, which is the caller

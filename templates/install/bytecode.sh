@@ -28,6 +28,15 @@ compile_bytecode() {
     rm -rf "$BYTECODE" || die 12 "cannot remove $BYTECODE"
 }
 
+# What it sees of a directory that prepare_nobody was given.
+seen_by_nobody() { # in|out
+    case $NOBODY_ROOMED,$1 in
+        yes,*) printf '%s\n' "$NOBODY_DIR/$1" ;;
+        *,in) printf '%s\n' "$NOBODY_IN" ;;
+        *,out) printf '%s\n' "$NOBODY_OUT" ;;
+    esac
+}
+
 bytecode_place() { # below it: Python puts what it makes where the source's own path leads to
     if [ -n "$NOBODY_ROOMED" ]; then
         seen_by_nobody in

@@ -11,7 +11,7 @@ other_records() {
 # Ends a sentence: "… exists and " + "belongs to the bundle 'x'".
 whose() { # LINE of a record
     for other in $(other_records); do
-        if grep -qxF -e "$(as_recorded "$1")" "$other/owned"; then
+        if owns_in "$other" "$1"; then
             printf "belongs to the bundle '%s'\n" "${other##*/}"
             return 0
         fi
@@ -21,7 +21,7 @@ whose() { # LINE of a record
 
 whose_unit() { # FILE
     for other in $(other_records); do
-        if grep -q "^unit .*/$(pattern "$1")\$" "$other/owned"; then
+        if owned_in "$other" unit | grep -q "/$(pattern "$1")\$"; then
             printf "belongs to the bundle '%s'\n" "${other##*/}"
             return 0
         fi
@@ -75,7 +75,7 @@ is_own_run_dir() { # DIR
 # One root inside another would be removed with it.
 check_other_roots() {
     for other in $(other_records); do
-        other_root=$(sed -n 's/^root //p' "$other/owned" | tail -n 1)
+        other_root=$(owned_in "$other" root | tail -n 1)
         [ -n "$other_root" ] || continue
         case $PLACE/ in
             "$other_root"/?*) problem "$PLACE is inside $other_root, which belongs to the bundle '${other##*/}'" \
@@ -97,15 +97,15 @@ check_ports() {
     check_sockets
 }
 
-check_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
-    [ -n "$5" ] && [ -f "$BUNDLE/units/$(file_of "$2")" ] || return 0
+check_port() { # UNIT
+    [ -n "$service_url" ] && [ -f "$BUNDLE/units/$(file_of "$service_health")" ] || return 0
     port_unit=$1
-    unit_environment "$BUNDLE/units" "$2" "$BAKED_ROOT/releases/$RELEASE" "$BUNDLE"
-    expand "$5"
+    unit_environment "$BUNDLE/units" "$service_health" "$BAKED_ROOT/releases/$RELEASE" "$BUNDLE"
+    expand "$service_url"
     parse_url "$URL_EXPANDED" || return 0
     port_wanted=$URL_PORT
     PORTS_CHECKED="$PORTS_CHECKED $URL_PORT"
-    check_moved "$1" "$5"
+    check_moved "$1" "$service_url"
     port_owner=
     check_port_of_others
     [ -z "$port_owner" ] && [ "$SYSTEMD" = yes ] || return 0
@@ -118,20 +118,30 @@ check_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
     done
 }
 
+# Sets URL_FILES, as a unit's file names them; what is below OLD is below NEW yet.
+unit_environment() { # UNITS-DIR UNIT OLD NEW
+    URL_FILES=$(as_instance "$2" <"$1/$(file_of "$2")" | sed -n 's/^EnvironmentFile=-\{0,1\}//p' | while IFS= read -r unit_file; do
+        case $3,$unit_file in
+            ?*,"$3"/*) printf '%s%s\n' "$4" "${unit_file#"$3"}" ;;
+            *) printf '%s%s\n' "$IMAGE" "$unit_file" ;;
+        esac
+    done)
+}
+
 # Another bundle's port is taken whether it runs just now or not: it will, at the next boot.
 check_port_of_others() {
     for other in $(other_records); do
-        other_root=$IMAGE$(sed -n 's/^root //p' "$other/owned" | tail -n 1)
+        other_root=$IMAGE$(owned_in "$other" root | tail -n 1)
         other_release=$(readlink "$other_root/current" 2>/dev/null) || continue
         [ -f "$other_root/$other_release/inventory" ] || continue
-        each_entry_in "$other_root/$other_release/inventory" service check_other_port
+        each_entry "$other_root/$other_release" service as_service check_other_port
     done
 }
 
-check_other_port() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
-    [ -n "$5" ] && [ -f "$other_root/$other_release/units/$(file_of "$2")" ] || return 0
-    unit_environment "$other_root/$other_release/units" "$2" "" ""
-    expand "$5"
+check_other_port() { # UNIT
+    [ -n "$service_url" ] && [ -f "$other_root/$other_release/units/$(file_of "$service_health")" ] || return 0
+    unit_environment "$other_root/$other_release/units" "$service_health" "" ""
+    expand "$service_url"
     parse_url "$URL_EXPANDED" && [ "$URL_PORT" = "$port_wanted" ] || return 0
     port_owner=${other##*/}
     problem "the port $port_wanted of $port_unit is that of $1, which belongs to the bundle '${other##*/}'" \

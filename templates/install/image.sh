@@ -52,6 +52,18 @@ first_boot_confinement() {
     [ ! -s "$ROOT/releases/$RELEASE/config/activation.list" ] || confined_asks_nobody
 }
 
+# A file that not even its owner may read (/etc/shadow is one on Red Hat's), a group that root is not in.
+confined_makes_user() {
+    printf 'CapabilityBoundingSet=CAP_CHOWN CAP_DAC_OVERRIDE\n'
+}
+
+# Its number is not root's; its processes are ended, its home is given to it. What scripts of packages do is their own
+# affair: some compile while they run. setpriv calls capset before it gives its rights up.
+confined_asks_nobody() {
+    printf 'CapabilityBoundingSet=CAP_SETUID CAP_SETGID CAP_KILL CAP_CHOWN\n'
+    printf 'SystemCallFilter=@setuid capset\nMemoryDenyWriteExecute=no\n'
+}
+
 list_unit() { # UNIT
     printf '%s ' "$1"
 }

@@ -38,13 +38,13 @@ check() {
 
 install() {
     require_root
-    catch_signals
+    catch_signals undo drop_run
     take_lock
     choose_root
     preflight
     check_given_secrets
     verify_bundle
-    recover
+    recover_rotation
     ! is_pending || say "an earlier run did not come to its end; going on from there"
     if is_installed; then
         verify_payload
@@ -58,9 +58,9 @@ install() {
         install | rollback) install_from=$(transaction_value from) ;; # "current" may be ahead of what was finished
     esac
     if [ -n "$install_from" ]; then
-        change_over install upgraded
+        change_over install upgraded finish_image
     else
-        change_over install installed
+        change_over install installed finish_image
     fi
     prune
     [ -z "$BARE" ] || [ -z "$FROM" ] || warn "what runs is still $FROM" "Restart the services."
@@ -73,7 +73,7 @@ install() {
 choose_root() {
     set_places
     check_image
-    choose_account
+    choose_account "$ACCOUNT"
     chosen_now=$(owned root | tail -n 1)
     [ -d "$IMAGE$chosen_now" ] || chosen_now= # uninstalled
     if [ -n "$PREFIX" ] && [ -n "$chosen_now" ] && [ "$PREFIX" != "$chosen_now" ]; then
@@ -91,6 +91,18 @@ is_installed() {
     ! is_pending && [ "$(current_release)" = "$RELEASE" ] && is_complete "$RELEASE" || return 1
     check_same_release
     units_are_installed && manage_is_installed && is_intact "$RELEASE"
+}
+
+units_are_installed() {
+    units_differ=
+    each_unit_of "$RELEASE" compare_unit
+    [ -z "$units_differ" ]
+}
+
+compare_unit() { # UNIT
+    [ -n "$UNIT_DIR" ] || return 0
+    compare_file=$(file_of "$1")
+    cmp -s "$ROOT/releases/$RELEASE/units/$compare_file" "$UNIT_DIR/$compare_file" || units_differ=yes
 }
 
 # The build id is over all inputs: two trees with one id are a mistake, or somebody's trick.
@@ -124,14 +136,6 @@ put_release() {
     install_secrets
     install_config
     [ -n "$IMAGE" ] || install_user
-}
-
-install_manage() {
-    manage_is_installed || put "$ROOT/manage" 0755 <"$MANAGE"
-}
-
-manage_is_installed() {
-    cmp -s "$MANAGE" "$ROOT/manage"
 }
 
 tell() {

@@ -32,11 +32,11 @@ list_secret() { # NAME
     known_secrets="$known_secrets${known_secrets:+ }$1"
 }
 
-match_secret() { # NAME BYTES FORMAT LENGTH DELIVERY
+match_secret() { # NAME
     [ "$1" = "$given_name" ] || return 0
-    given_format=$3
-    given_length=$4
-    given_delivery=$5
+    given_format=$secret_format
+    given_length=$secret_length
+    given_delivery=$secret_delivery
 }
 
 install_secrets() {
@@ -86,6 +86,6 @@ check_credentials() { # SYSTEMD-VERSION
             "247 or later is needed; or build the bundle with delivery = \"environment\" for it."
 }
 
-note_credential() { # NAME BYTES FORMAT LENGTH DELIVERY
-    [ "$5" != credential ] || credentials_wanted=$1
+note_credential() { # NAME
+    [ "$secret_delivery" != credential ] || credentials_wanted=$1
 }

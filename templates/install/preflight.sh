@@ -192,8 +192,8 @@ check_clients() {
         problem "there is no program to ask$client_lacking with whether it is well" "Install $client_wanted."
 }
 
-check_client() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
-    case $5 in
+check_client() { # UNIT
+    case $service_url in
         '') return 0 ;;
         unix:*)
             ! have curl || return 0
@@ -203,7 +203,7 @@ check_client() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
             ! have timeout || ! have bash || return 0
             ;;
     esac
-    case $5 in
+    case $service_url in
         http:*)
             ! have curl || return 0
             ! have wget || ! have timeout || return 0
@@ -226,4 +226,9 @@ check_space() {
     [ "${space_inodes:-0}" -eq 0 ] || [ "$space_inodes" -ge "$space_need" ] ||
         problem "$space_near has $space_inodes inodes free; $space_need are needed" \
             "Remove files there, or make the filesystem with more inodes."
+}
+
+free_of() { # k|i DIR: free KiB, or free inodes; nothing where the filesystem does not count them
+    df "-P$1" "$2" 2>/dev/null |
+        sed -n '$s/^.*[[:space:]]\([0-9]\{1,\}\)[[:space:]]\{1,\}[0-9]\{1,\}%[[:space:]]\{1,\}\/.*$/\1/p'
 }

@@ -57,19 +57,6 @@ fit_units() { # DIR
     done
 }
 
-inventory_text() {
-    each_service list_service && each_secret list_secret_of || return 1
-    [ -z "$SERVICE_UID" ] || printf 'uid %s\n' "$SERVICE_UID"
-}
-
-list_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
-    printf 'service %s %s %s %s %s\n' "$1" "${2:--}" "$3" "$4" "${5:--}"
-}
-
-list_secret_of() { # NAME BYTES FORMAT LENGTH DELIVERY
-    printf 'secret %s %s %s %s %s\n' "$@"
-}
-
 stage_file() { # SHA256 PATH: what the release keeps of the bundle beside the payload
     case $2 in
         manifest.json) ;;
@@ -84,4 +71,8 @@ stage_file() { # SHA256 PATH: what the release keeps of the bundle beside the pa
 
 make_stage_dir() { # DIR
     [ -d "$1" ] || mkdir -p "$1" || die 12 "cannot make the directory $1"
+}
+
+flush_all() { # PATH: all of the filesystem that it is on
+    sync -f "$1" 2>/dev/null || sync
 }

@@ -39,10 +39,6 @@ bundle failed, and gone back.
 TEXT
 }
 
-misuse() { # SENTENCE
-    die 2 "$1" "See: manage --help"
-}
-
 parse_arguments() {
     while [ $# -gt 0 ]; do
         case $1 in

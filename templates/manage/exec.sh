@@ -3,7 +3,7 @@
 # A command as a service would run it. systemd makes a transient unit for it of what the service's own unit says,
 # drop-ins included: user, environment, credentials, directories, limits and confinement. Without systemd it is run as
 # bin/run-SERVICE runs the service. Secrets come from the files that the unit names and are on no command line. Of root's
-# terminal it gets nothing (relay.sh).
+# terminal it gets nothing (terminal-relay.sh).
 
 EXEC_CHILD=
 
@@ -21,7 +21,7 @@ exec_command() { # COMMAND ARGUMENT...
         *" $OPERAND@1 "*) OPERAND=$OPERAND@1 ;;
         *) die 2 "$NAME has no service '$OPERAND'" "It has:$exec_known" ;;
     esac
-    ! is_pending || refuse_in_between
+    refuse_unfinished
     run_unit=$ROOT/releases/$RELEASE/units/$(file_of "$OPERAND.service")
     exec_program=$(program_of "$1") || exit "$?"
     shift
@@ -38,14 +38,6 @@ exec_command() { # COMMAND ARGUMENT...
 
 know_service() { # UNIT
     exec_known="$exec_known ${1%.service}"
-}
-
-refuse_in_between() {
-    if [ -d "$RUN_DIR/work" ] && { [ -d "$RUN_DIR/lock.d" ] || { have flock && ! flock -n "$RUN_DIR/lock" true; }; }; then
-        die 13 "another install is running" "Wait until it has ended, then run this again."
-    fi
-    die 10 "an earlier run did not come to its end ($(transaction_value action) of $(transaction_value to))" \
-        "Run it again, or: $ROOT/manage rollback"
 }
 
 program_of() { # WORD: where a service's command would be looked up

@@ -27,7 +27,7 @@ main() {
 
 # What is asked for alone needs no lock and leaves nothing; what changes something holds the installer's lock.
 change() {
-    catch_signals
+    catch_signals : : # nothing is staged, and nothing was unpacked
     take_lock
     case $COMMAND in
         rollback) rollback ;;
@@ -46,7 +46,7 @@ change() {
 
 find_root() {
     set_places
-    choose_account
+    choose_account ""
     PLACE=$(owned root | tail -n 1)
     [ -n "$PLACE" ] || [ "$COMMAND" != uninstall ] || PLACE=$(left_root)
     if [ -z "$PLACE" ] && { [ "$COMMAND" != uninstall ] || [ ! -d "$RECORD" ]; }; then
@@ -63,20 +63,4 @@ need_release() {
     if [ -z "$RELEASE" ] || ! is_complete "$RELEASE"; then
         die 10 "there is no whole current release in $ROOT" "Install the bundle again."
     fi
-}
-
-finish_image() {
-    : # only install.sh writes into images
-}
-
-install_manage() {
-    : # this one deals with every release; going to an older one keeps it
-}
-
-undo() {
-    : # before the transaction nothing has been done that would have to be undone
-}
-
-drop_run() {
-    : # manage comes in no bundle of one file
 }

@@ -9,7 +9,7 @@ RELOADED=
 
 choose_services() {
     MEANT=$OPERAND
-    ! is_pending || refuse_change
+    refuse_unfinished
     need_release
     each_service_of "$RELEASE" choose_service
     if [ -z "$CHOSEN" ]; then
@@ -18,11 +18,6 @@ choose_services() {
         each_service_of "$RELEASE" know_service
         die 2 "$NAME has no service '$OPERAND'" "It has:$exec_known"
     fi
-}
-
-refuse_change() {
-    die 10 "an earlier run did not come to its end ($(transaction_value action) of $(transaction_value to))" \
-        "Run it again, or: $ROOT/manage rollback"
 }
 
 choose_service() { # UNIT

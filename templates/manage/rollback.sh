@@ -40,7 +40,7 @@ check_secrets_of() { # RELEASE
     each_secret_of "$1" check_secret
 }
 
-check_secret() { # NAME BYTES FORMAT LENGTH DELIVERY
-    [ -n "$(secret_value "$1" "$5")" ] || die 10 "secret $1 is missing from $ETC" "Install the release's bundle again."
-    place_secret "$1" "$5"
+check_secret() { # NAME
+    [ -n "$(secret_value "$1" "$secret_delivery")" ] || die 10 "secret $1 is missing from $ETC" "Install the release's bundle again."
+    place_secret "$1" "$secret_delivery"
 }

@@ -32,7 +32,7 @@ tell_release() {
             "$(transaction_value action)" "$(transaction_value to)" "$ROOT"
 }
 
-tell_service() { # UNIT HEALTH-UNIT
+tell_service() { # UNIT
     told_active=$(property "$1" ActiveState)
     told_enabled=$(enabled_with "$1")
     told_since=$(property "$1" ActiveEnterTimestamp)
@@ -43,7 +43,7 @@ tell_service() { # UNIT HEALTH-UNIT
     fi
     case $told_active,$told_enabled in
         unknown,*) ;;
-        active,*) tell_health "$1" "$2" ;;
+        active,*) tell_health "$1" "$service_health" ;;
         inactive,disabled | inactive,masked*) ;; # as the admin wants it
         inactive,static | activating,static) ;; # a job between two runs, or in one
         *) STATUS_WELL= ;;
@@ -60,6 +60,20 @@ tell_service() { # UNIT HEALTH-UNIT
             "${told_since:+, since $told_since}"
         tell_open "$1" "${1%.service}.socket"
     fi
+}
+
+# A target is enabled for what comes with it at boot. One that is off keeps its instances off.
+enabled_with() { # UNIT: as enablement
+    with_own=$(enablement "$1")
+    case $1,$with_own in
+        *@*,enabled*)
+            with_target=$(enablement "${1%%@*}.target")
+            case $with_target in
+                disabled | masked*) with_own=$with_target ;;
+            esac
+            ;;
+    esac
+    printf '%s\n' "$with_own"
 }
 
 tell_socket() { # UNIT SOCKET-UNIT: sets told_socket

@@ -96,6 +96,12 @@ remove_root() {
     remove_made_dirs
 }
 
+remove_launchers() {
+    [ -n "$BARE" ] && [ -d "$ROOT/bin" ] || return 0
+    rm -f "$ROOT"/bin/run-* || die 12 "cannot remove $ROOT/bin/run-*"
+    unclaim "bare $NAME"
+}
+
 # Nobody needs the record for this any more.
 remove_manage() {
     [ -n "$ROOT" ] || return 0
@@ -124,7 +130,7 @@ remove_traces() {
     for trace in $(owned_paths dir); do
         remove_tree "$trace"
     done
-    if owns "user $SERVICE_USER"; then
+    if [ -z "$IS_ACCOUNT" ] && owns_user; then
         remove_leavings
         remove_user
     fi

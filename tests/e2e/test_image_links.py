@@ -10,7 +10,8 @@ from typing import TYPE_CHECKING
 
 import pytest
 from everywhere import everywhere
-from installkit import SHELL_IDS, SHELLS, Spec, write_bundle
+from installkit import Spec, write_bundle
+from shellkit import SHELL_IDS, SHELLS
 
 if TYPE_CHECKING:
     from pathlib import Path

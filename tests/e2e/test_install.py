@@ -368,7 +368,7 @@ def test_what_a_killed_run_has_left_is_cleared_away(target: Target) -> None:
 @pytest.mark.parametrize("way", ["wget", "bash"])
 def test_the_probe_of_a_small_machine(shared: Target, way: str) -> None:
     shared.sh("ln -sf /bin/busybox /usr/local/sbin/wget; mkdir -p /srv/www; echo yes >/srv/www/yes")
-    shared.machine.put("/srv/probe", (templates_dir() / "target/probe.sh").read_bytes())
+    shared.machine.put("/srv/probe", (templates_dir() / "share/probe.sh").read_bytes())
     shared.sh("systemd-run -q --unit=www busybox httpd -f -p 127.0.0.1:8080 -h /srv/www; sleep 0.5")
     said = {}
     for url in ("http://127.0.0.1:8080/yes", "http://127.0.0.1:8080/no", "http://127.0.0.1:8081/"):

@@ -21,7 +21,7 @@ pytestmark = pytest.mark.e2e
 
 # The main process hands its work to another one, and waits for that when it is asked to end: gunicorn, celery.
 SERVICE = """\
-import json, os, pathlib, signal, site, socket, sys, time
+import ctypes, json, os, pathlib, signal, site, socket, struct, sys, time
 
 state = pathlib.Path(os.environ["STATE_DIRECTORY"])
 found = {"user site": site.ENABLE_USER_SITE, "interfaces": [name for _, name in socket.if_nameindex()]}
@@ -35,6 +35,14 @@ try:
     os.chown(path, 0, 0)
 except OSError as error:
     found["to root"] = error.strerror
+os.setuid(os.getuid()) # what drops rights that it has not: celery, ssh
+os.setresgid(*os.getresgid())
+header, none = ctypes.create_string_buffer(struct.pack("Ii", 0x20080522, 0)), ctypes.create_string_buffer(24)
+found["drops"] = ctypes.CDLL(None).capset(header, none) # ip, ping
+try:
+    os.setuid(0)
+except OSError as error:
+    found["to be root"] = error.strerror
 found["booted"] = any(line.startswith("btime ") for line in open("/proc/stat"))
 worker = os.fork()
 if worker == 0:
@@ -54,17 +62,40 @@ signal.signal(signal.SIGINT, end)
 while True:
     time.sleep(60)
 """
+# Behind a script that stays: a shell passes no signal on.
+START = "#!/bin/sh\npython $APP/worker.py\n"
+WORKER = """\
+import os, pathlib, signal, sys, time
+
+state = pathlib.Path(os.environ["STATE_DIRECTORY"])
+
+def end(*_):
+    time.sleep(2)
+    (state / "finished").touch()
+    sys.exit(0)
+
+signal.signal(signal.SIGTERM, end)
+(state / "ready").touch()
+while True:
+    time.sleep(60)
+"""
 CONFIG = """\
 [bundle]
 name = "ordinary"
 version = "1.0"
 [files]
 "service.py" = "service.py"
+"start" = "start"
+"worker.py" = "worker.py"
 [services.ordinary]
 command = ["python", "{app}/service.py"]
 kill_signal = "SIGINT"
 stop_timeout = 20
 health = { command = ["python", "-c", "pass"] }
+[services.wrapped]
+command = ["start"]
+environment = { APP = "{app}" }
+retry = false
 """
 EXPOSED = ("ordinary", "ordinary-health", "ordinary-watch", "recover", "user", "least")
 UNITS = "/usr/local/lib/systemd/system"
@@ -78,6 +109,9 @@ def machine(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFac
     (project / "environment.yml").write_text("channels: [nowhere]\ndependencies: [python]\n")
     (project / "bundle.toml").write_text(CONFIG)
     (project / "service.py").write_text(SERVICE)
+    (project / "start").write_text(START)
+    (project / "start").chmod(0o755)
+    (project / "worker.py").write_text(WORKER)
     bundle = build(project, channel_for(request.param), project / "dist")
     with Machine(rootfs(request.param)) as machine:
         install(machine, bundle)
@@ -113,6 +147,8 @@ def test_it_may_do_what_it_may_by_hand(machine: Machine) -> None:
         "interfaces": ["lo"],
         "mode": "0o140777",
         "to root": "Operation not permitted",
+        "drops": 0,
+        "to be root": "Operation not permitted",
         "booted": True,
     }
 
@@ -131,3 +167,9 @@ def test_what_it_has_begun_is_finished_when_it_is_stopped(machine: Machine) -> N
     machine.run("systemctl", "stop", "ordinary", check=True)
     assert machine.run("test", "-e", "/var/lib/ordinary/done").status == 0
     assert machine.run("systemctl", "show", "--property=Result", "--value", "ordinary").stdout == "success\n"
+
+
+def test_what_a_script_has_started_is_finished_as_well(machine: Machine) -> None:
+    assert until(lambda: machine.run("test", "-e", "/var/lib/ordinary/ready").status == 0)
+    machine.run("systemctl", "stop", "wrapped", check=True)
+    assert machine.run("test", "-e", "/var/lib/ordinary/finished").status == 0

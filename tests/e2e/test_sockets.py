@@ -9,7 +9,7 @@ import json
 import socket
 import sys
 import threading
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, NamedTuple
 
 import pytest
 from examplekit import exposure
@@ -20,7 +20,7 @@ from waiting import until
 from bundler.machine import Machine, rootfs
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterable, Iterator
     from pathlib import Path
 
     from bundler.machine import Answer
@@ -80,26 +80,34 @@ SECOND = but(SPEC, version="2.0")
 ILL = but(SPEC, version="3.0", serve="#!/bin/sh\nexit 1\n")
 MOVED = but(SPEC, version="4.0", tables=SPEC.tables.replace(":80", ":8080"))
 PLAIN = but(SPEC, version="5.0", tables=SPEC.tables.replace('socket = "127.0.0.1:80"\n', ""))
+LATER = but(PLAIN, version="6.0")
 UNITS = "/usr/local/lib/systemd/system"
 LEAST = 5000
 
-# Asks again and again, each time at a new connection, until there is a file; what went wrong is printed.
+# Asks again and again, each time at a new connection, until there is a file. Prints runs of the same end: the release
+# that answered, or what went wrong; how often; when the first of them began and when the last one was over.
 ASK = """
-import collections, pathlib, socket, sys
-end, least, found, count = pathlib.Path(sys.argv[1]), int(sys.argv[2]), collections.Counter(), 0
+import json, pathlib, socket, sys, time
+end, least, runs, count = pathlib.Path(sys.argv[1]), int(sys.argv[2]), [], 0
 while count < least or not end.exists():
     count += 1
+    begun = time.monotonic()
     try:
         with socket.create_connection(("127.0.0.1", 80), 30) as link:
             link.sendall(b"GET / HTTP/1.0\\r\\n\\r\\n")
             answer = b""
             while more := link.recv(1000):
                 answer += more
-            found[answer.split()[-1].decode().split("/")[4] if answer else "nothing"] += 1
+            found = answer.split()[-1].decode().split("/")[4] if answer else "nothing"
     except OSError as error:
-        found[type(error).__name__] += 1
-import json
-print(json.dumps(found))
+        found = type(error).__name__
+    if not runs or runs[-1][0] != found:
+        runs.append([found, 0, begun, 0])
+    runs[-1][1] += 1
+    runs[-1][3] = time.monotonic()
+    if len(sys.argv) > 3:
+        time.sleep(float(sys.argv[3]))
+print(json.dumps(runs))
 """
 
 
@@ -131,11 +139,20 @@ def answers(target: Target, port: int) -> bool:
     return target.machine.run("bash", "-c", ask).status == 0
 
 
-def asked_during(target: Target, spec: Spec) -> tuple[Answer, dict[str, int]]:
-    """The answer of an installation, and of what release answers were meanwhile, or what went wrong."""
+class Run(NamedTuple):
+    """Requests one after the other that all ended alike: answered by a release, or with an error's name."""
+
+    end: str
+    times: int
+    first: float
+    last: float
+
+
+def asked_during(target: Target, spec: Spec, *pause: str) -> tuple[Answer, list[Run]]:
+    """The answer of an installation, and what became of the requests meanwhile, each ``pause`` after the one before."""
     end, found = target.room / "end", []
     end.unlink(missing_ok=True)
-    words = (sys.executable, "-c", ASK, str(end), str(LEAST))
+    words = (sys.executable, "-c", ASK, str(end), str(LEAST), *pause)
     asking = threading.Thread(target=lambda: found.append(target.machine.run_on_its_network(*words, timeout=300)))
     target.bring(spec)
     asking.start()
@@ -144,20 +161,24 @@ def asked_during(target: Target, spec: Spec) -> tuple[Answer, dict[str, int]]:
     finally:
         end.touch()
         asking.join()
-    return installed, json.loads(found[0].stdout)
+    return installed, [Run(*run) for run in json.loads(found[0].stdout)]
 
 
-def test_nobody_is_refused_while_the_release_changes(target: Target, record_property: object) -> None:
+def ends(runs: Iterable[Run]) -> set[str]:
+    return {run.end for run in runs}
+
+
+def test_nobody_is_refused_while_the_release_changes(target: Target) -> None:
     good(target, SPEC)
     opened = shown(target, "web.socket", "ActiveEnterTimestampMonotonic")
     installed, found = asked_during(target, SECOND)
     assert installed.status == 0, installed.stderr
-    assert set(found) == {SPEC.release, SECOND.release}, found
-    assert sum(found.values()) >= LEAST, found
+    assert ends(found) == {SPEC.release, SECOND.release}, found
+    assert sum(run.times for run in found) >= LEAST, found
 
     failed, found = asked_during(target, ILL)  # and while it goes back
     assert failed.status == 14, failed.stderr
-    assert set(found) == {SECOND.release}, found
+    assert ends(found) == {SECOND.release}, found
     assert shown(target, "web.socket", "ActiveEnterTimestampMonotonic") == opened
     assert target.status()["healthy"]
 
@@ -167,6 +188,23 @@ def test_nobody_is_refused_while_the_release_changes(target: Target, record_prop
     units = target.sh(f"ls {UNITS}").split()
     verified = target.machine.run("systemd-analyze", "verify", *units)
     assert (verified.status, verified.stdout + verified.stderr) == (0, "")
+
+
+def test_without_a_socket_requests_are_refused_once_and_only_while_it_restarts(
+    target: Target, record_property: Callable[[str, object], None]
+) -> None:
+    """The figures in docs/reference/services.md; ``--junitxml FILE`` writes them down."""
+    good(target, PLAIN)
+    installed, found = asked_during(target, LATER, "0.001")
+    assert installed.status == 0, installed.stderr
+    refused = [run for run in found if run.end not in (PLAIN.release, LATER.release)]
+    assert ends(refused) <= {"ConnectionRefusedError", "ConnectionResetError", "nothing"}, found
+    assert [run.end for run in found if run not in refused] == [PLAIN.release, LATER.release], found
+    lost, asked = sum(run.times for run in refused), sum(run.times for run in found)
+    assert 0 < lost < asked >= LEAST, found
+    record_property("requests", asked)
+    record_property("refused", lost)
+    record_property("seconds without an answer", round(refused[-1].last - refused[0].first, 2))
 
 
 def test_a_path_is_its_groups_and_root_follows_no_link_there(target: Target) -> None:

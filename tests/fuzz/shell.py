@@ -7,15 +7,13 @@ import subprocess
 from typing import TYPE_CHECKING
 
 from fuzzkit import PATIENCE, Target, texts_like
-
-from bundler.resources import templates_dir
+from shellkit import with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 __all__ = ["TARGETS"]
 
-PARTS = ("harmless", "say", "places", "files", "inventory", "record", "instances", "settings", "environment")
 HEAD = """set -eu
 LC_ALL=C PROGRAM=test NAME=hello IMAGE= RELEASE=1.0-0123456789ab RECORD=$PWD/record WORK=$PWD/work ROOT=$PWD/root
 ETC=$PWD/etc SERVICE_USER=hello UNIT_DIR=/usr/local/lib/systemd/system
@@ -39,7 +37,7 @@ secret TOKEN hex 64
 TRANSACTION = (
     "action=install\nfrom=1.0-0123456789ab\nto=2.0-0123456789ab\nphase=switching\nunit hello.service enabled active\n"
 )
-INVENTORY = "service hello.service - 1 5 -\nsecret TOKEN 32 hex 64 environment\n"
+INVENTORY = "format 1\nservice hello.service - 1 5 -\nsecret TOKEN 32 hex 64 environment\n"
 SCRIPTS = {
     "owned": """
 owned root; owned_paths unit; owned release | sed 's/ .*//'
@@ -57,9 +55,10 @@ write_transaction switching
 drop_transaction
 """,
     "inventory": """
-told() { printf '%s|' "$@"; }
-each_entry_in "$PWD/record/inventory" service told
-each_entry_in "$PWD/record/inventory" secret told
+service() { printf '%s|' "$1" "$service_health" "$service_start" "$service_timeout" "$service_url"; }
+secret() { printf '%s|' "$1" "$secret_bytes" "$secret_format" "$secret_length" "$secret_delivery"; }
+each_entry "$PWD/record" service as_service service
+each_entry "$PWD/record" secret as_secret secret
 """,
 }
 _BROKEN = re.compile(
@@ -68,7 +67,7 @@ _BROKEN = re.compile(
 
 
 def _record(name: str) -> Target:
-    text = HEAD + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
+    text = with_functions(HEAD + SCRIPTS[name])
 
     def run(data: bytes, room: Path) -> None:
         for directory in ("record", "work", "root", "etc"):
@@ -76,7 +75,7 @@ def _record(name: str) -> Target:
         (room / "record" / "owned").write_text(OWNED)
         (room / "record" / name).write_bytes(data)
         script = room / "script"
-        script.write_text(text + SCRIPTS[name])
+        script.write_text(text)
         done = subprocess.run(["dash", script], capture_output=True, timeout=PATIENCE, check=False, cwd=room)
         said = done.stderr.decode("utf-8", "replace")
         assert not _BROKEN.search(said.replace(data.decode("utf-8", "replace"), "")), said
@@ -88,11 +87,11 @@ def _record(name: str) -> Target:
 
 def _settings(data: bytes, room: Path) -> None:
     """The operator's settings, as `manage status` and install.sh look at them."""
-    text = HEAD + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
     (room / "etc").mkdir()
     (room / "etc" / "hello.env").write_bytes(data)
     script = room / "script"
-    script.write_text(text + 'told() { printf "%s %s\\n" "$1" "$2"; }\neach_odd_setting "$ETC/hello.env" told\n')
+    told = 'told() { printf "%s %s\\n" "$1" "$2"; }\neach_odd_setting "$ETC/hello.env" told\n'
+    script.write_text(with_functions(HEAD + told))
     done = subprocess.run(["dash", script], capture_output=True, timeout=PATIENCE, check=False, cwd=room)
     assert done.returncode in (0, 12), done.stderr
     assert not _BROKEN.search(done.stderr.decode("utf-8", "replace")), done.stderr

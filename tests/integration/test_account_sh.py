@@ -6,15 +6,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
-PARTS = ("harmless", "say", "files", "inside", "record", "user", "account", "units", "clashes", "nobody", "hooks")
 PASSWD = """root:x:0:0::/root:/bin/sh
 toor:x:0:0::/root:/bin/sh
 nobody:x:65534:65534::/:/bin/false
@@ -41,11 +38,13 @@ def run(shell: tuple[str, ...], room: Path, script: str, *, owned: str = "") -> 
     for name, text in files.items():
         (room / name).parent.mkdir(parents=True, exist_ok=True)
         (room / name).write_text(text)
-    parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in PARTS)
-    head = f"set -eu\nPROGRAM=install.sh NAME=hello SERVICE_USER=hello SERVICE_UID= RELEASE=1 IMAGE={room} STATE=/x\n"
+    head = f"PROGRAM=install.sh NAME=hello SERVICE_USER=hello SERVICE_UID= RELEASE=1 IMAGE={room} STATE=/x\n"
     head += f"RECORD={room}/var/lib/conda-bundler/hello WORK={room} ROOT={room} UNIT_DIR= STAGE_NAME=\n"
     stubs = 'problem() { printf "%s\\n" "$1"; }\nmisuse() { printf "%s\\n" "$1"; exit 2; }\n'
-    done = subprocess.run([*shell, "-c", f"{head}{parts}{stubs}{script}"], capture_output=True, text=True, check=False)
+    stubs += 'chosen() { choose_account "$ACCOUNT"; }\n'
+    done = subprocess.run(
+        [*shell, "-c", with_functions(f"{head}{stubs}{script}")], capture_output=True, text=True, check=False
+    )
     return done.stdout + done.stderr
 
 
@@ -67,24 +66,24 @@ def run(shell: tuple[str, ...], room: Path, script: str, *, owned: str = "") -> 
     ],
 )
 def test_which_user_may_be_taken(shell: tuple[str, ...], tmp_path: Path, user: str, said: str) -> None:
-    assert run(shell, tmp_path, f"take_user '{user}'; choose_account; check_account") == said
+    assert run(shell, tmp_path, f"take_user '{user}'; chosen; check_account") == said
 
 
 @pytest.mark.parametrize(("user", "group"), [("svc.app", "svc"), ("odd", "2004"), ("hello", "hello")])
 def test_what_is_recorded(shell: tuple[str, ...], tmp_path: Path, user: str, group: str) -> None:
-    assert run(shell, tmp_path, f"take_user {user}; choose_account; user_line") == f"account {user} {group}\n"
-    assert run(shell, tmp_path, "choose_account; user_line") == "user hello\n"
-    told = run(shell, tmp_path, "choose_account; user_line; owns_user && check_account", owned="account odd 2004\n")
+    assert run(shell, tmp_path, f"take_user {user}; chosen; user_line") == f"account {user} {group}\n"
+    assert run(shell, tmp_path, "chosen; user_line") == "user hello\n"
+    told = run(shell, tmp_path, "chosen; user_line; owns_user && check_account", owned="account odd 2004\n")
     assert told == "account odd 2004\n"
 
 
 def test_the_record_holds(shell: tuple[str, ...], tmp_path: Path) -> None:
-    script = "take_user svc.app; choose_account; user_line; check_account"
+    script = "take_user svc.app; chosen; user_line; check_account"
     told = run(shell, tmp_path, script, owned="account odd 2004\n")
     assert told == ("account odd 2004\nservices of hello run as odd on this machine, and their state is that user's\n")
     told = run(shell, tmp_path, script, owned="user hello\n")
     assert told == "user hello\nservices of hello run as hello on this machine, and their state is that user's\n"
-    assert run(shell, tmp_path, "take_user hello; choose_account; check_account", owned="user hello\n") == ""
+    assert run(shell, tmp_path, "take_user hello; chosen; check_account", owned="user hello\n") == ""
 
 
 def test_units_are_fitted(shell: tuple[str, ...], tmp_path: Path) -> None:
@@ -96,9 +95,9 @@ def test_units_are_fitted(shell: tuple[str, ...], tmp_path: Path) -> None:
     (units / "a.socket").write_text(f"[Unit]\n[Socket]\n{chown.format('hello')}")
     (units / "b.socket").write_text(f"[Unit]\n[Socket]\n{chown.format('www-data')}")
     before = {path.name: path.read_text() for path in units.iterdir()}
-    assert run(shell, tmp_path, f"choose_account; fit_units_to_account {units}") == ""
+    assert run(shell, tmp_path, f"chosen; fit_units_to_account {units}") == ""
     assert {path.name: path.read_text() for path in units.iterdir()} == before
-    assert run(shell, tmp_path, f"take_user svc.app; choose_account; fit_units_to_account {units}") == ""
+    assert run(shell, tmp_path, f"take_user svc.app; chosen; fit_units_to_account {units}") == ""
     first = "[Unit]\nAfter=nss-user-lookup.target\n"
     assert {path.name: path.read_text() for path in units.iterdir()} == before | {
         "a.service": f"{first}After=x\n[Service]\nUser=svc.app\nGroup=svc\nEnvironment=A=hello\n",
@@ -125,7 +124,7 @@ def test_units_are_fitted(shell: tuple[str, ...], tmp_path: Path) -> None:
 )
 def test_which_number_may_be_had(shell: tuple[str, ...], tmp_path: Path, uid: str, owned: str, said: str) -> None:
     gone = "" if owned else "SERVICE_USER=newcomer;"
-    told = run(shell, tmp_path, f"{gone} SERVICE_UID={uid}; choose_account; check_uid", owned=owned)
+    told = run(shell, tmp_path, f"{gone} SERVICE_UID={uid}; chosen; check_uid", owned=owned)
     assert told == said.format(room=tmp_path)
 
 

@@ -7,6 +7,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+from shellkit import THREE_SHELLS, shell_id
 
 from bundler.config.project import AppFile
 from bundler.pack.app import app_members
@@ -15,8 +16,6 @@ from bundler.resources import templates_dir
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash", "busybox")
 # As Mix writes it: what follows exec is what ps shows.
 STOCK = """#!/bin/sh
 set -e
@@ -33,7 +32,7 @@ echo "node=$RELEASE_NODE"
 """
 
 
-@pytest.fixture(params=SHELLS, ids=SHELL_IDS)
+@pytest.fixture(params=THREE_SHELLS, ids=shell_id)
 def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return tuple(request.param)
 
@@ -53,7 +52,7 @@ def beam(
 ) -> tuple[subprocess.CompletedProcess[str], str]:
     """What it did, and the cookie that it has left."""
     variables = {"PATH": "/usr/bin:/bin", "HOME": str(home)} | env
-    script = templates_dir() / "target" / "beam.sh"
+    script = templates_dir() / "share" / "beam.sh"
     done = subprocess.run([*shell, script, *words], env=variables, capture_output=True, text=True, check=False)
     left = home / ".erlang.cookie"
     return done, left.read_text() if left.exists() else ""
@@ -161,7 +160,7 @@ def start(shell: tuple[str, ...], home: Path, *words: str) -> subprocess.Popen[s
     """A program that is deaf to the first SIGTERM, as a virtual machine that boots is; it has said that it listens."""
     deaf = "trap 'trap \"exit 7\" TERM' TERM; echo; while :; do sleep 0.1; done"
     env = {"PATH": "/usr/bin:/bin", "HOME": str(home), "RUNTIME_DIRECTORY": f"{home}:{home}/more"}
-    script = templates_dir() / "target" / "beam.sh"
+    script = templates_dir() / "share" / "beam.sh"
     line: list[str | Path] = [*shell, script, *words, "/bin/sh", "-c", deaf]
     program = subprocess.Popen(line, env=env, stdout=subprocess.PIPE, text=True)
     assert program.stdout
@@ -171,7 +170,7 @@ def start(shell: tuple[str, ...], home: Path, *words: str) -> subprocess.Popen[s
 
 def test_what_boots_is_told_to_stop_until_it_hears_it(shell: tuple[str, ...], tmp_path: Path) -> None:
     env = {"PATH": "/usr/bin:/bin", "RUNTIME_DIRECTORY": str(tmp_path)}
-    script = templates_dir() / "target" / "beam.sh"
+    script = templates_dir() / "share" / "beam.sh"
     with start(shell, tmp_path) as booting:
         beside = start(shell, tmp_path, "--beside")  # which is nobody that is stopped
         beside.kill()

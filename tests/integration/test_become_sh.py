@@ -8,14 +8,11 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARTS = ("install/say", "install/files", "install/instances", "install/environment", "manage/run", "manage/become")
 # Tells what root's part ends with; who is not root cannot become anybody.
 SETPRIV = """#!/bin/sh
 [ "${4-}" != true ] || exit 0
@@ -58,9 +55,9 @@ def become(shell: tuple[str, ...], room: Path, *steps: str) -> subprocess.Comple
     for name, text in (("oursetpriv", SETPRIV), ("show", SHOW)):
         (room / "bin" / name).write_text(text)
         (room / "bin" / name).chmod(0o755)
-    text = "".join((templates_dir() / f"{part}.sh").read_text() for part in PARTS)
-    text = text.replace("setpriv", "oursetpriv")  # busybox sh runs one of its own, whatever is in PATH
-    script = "\n".join(("set -eu", f"PROGRAM=manage OPERAND=hello NAME=hello RELEASE=1.0 ROOT={room}", text, *steps))
+    script = "\n".join((f"PROGRAM=manage OPERAND=hello NAME=hello RELEASE=1.0 ROOT={room}", *steps))
+    # busybox sh runs one of its own, whatever is in PATH
+    script = with_functions(script, of="manage").replace("setpriv", "oursetpriv")
     env = {"PATH": f"{room}/bin:/usr/sbin:/usr/bin:/sbin:/bin", "MANAGE_RUN": "yes", "LC_ALL": "C"}
     return subprocess.run([*shell, "-c", script], cwd=room, env=env, capture_output=True, text=True, check=False)
 

@@ -8,18 +8,12 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
+from shellkit import SHELL_IDS, SHELLS, with_functions
 from waiting import until
-
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARTS = (
-    *("install/harmless", "install/say", "install/files", "install/instances", "install/environment", "install/gate"),
-    *("manage/run", "manage/before", "manage/become"),
-)
 # Who is not root cannot become anybody.
 SETPRIV = '#!/bin/sh\nwhile [ "$1" != -- ]; do [ "$1" != true ] || exit 0; shift; done\nshift\nexec "$@"\n'
 pytestmark = pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
@@ -31,11 +25,10 @@ def script(room: Path, *lines: str) -> str:
     (room / "bin/oursetpriv").write_text(SETPRIV)
     (room / "bin/oursetpriv").chmod(0o755)
     (room / "unit").write_text("\n".join(("[Service]", "Type=exec", *lines, "")))
-    text = "".join((templates_dir() / f"{part}.sh").read_text() for part in PARTS)
-    text = text.replace("setpriv", "oursetpriv")  # busybox sh runs one of its own, whatever is in PATH
     values = f"PROGRAM=manage OPERAND=hello NAME=hello RELEASE=1.0 ROOT={room} run_unit={room}/unit"
     steps = (f"run_user=hello run_group=hello; run_variable ROOM {room}; run_variable A 'b  c'", "run_before; echo on")
-    return "\n".join(("set -eu", f"PATH={room}/bin:$PATH", values, text, *steps))
+    text = with_functions("\n".join((f"PATH={room}/bin:$PATH", values, *steps)), of="manage")
+    return text.replace("setpriv", "oursetpriv")  # busybox sh runs one of its own, whatever is in PATH
 
 
 def run(shell: tuple[str, ...], room: Path, *lines: str) -> subprocess.CompletedProcess[str]:

@@ -79,9 +79,29 @@ def outdate(runner: Runner) -> None:
     spec.write_text(spec.read_text().replace("tool <2", "tool >=2"))
 
 
-@pytest.mark.parametrize(("schema", "file"), [("vendor.github-actions", ACTION), ("vendor.github-workflows", WORKFLOW)])
+OURS = sorted((CHECKOUT / ".github" / "workflows").glob("*.yml"))
+
+
+@pytest.mark.parametrize(
+    ("schema", "file"),
+    [("vendor.github-actions", ACTION), *(("vendor.github-workflows", file) for file in (WORKFLOW, *OURS))],
+)
 def test_github_takes_it(schema: str, file: Path) -> None:
     check_schema(schema, file)
+
+
+def test_our_own_workflows_only_call_what_runs_on_a_laptop() -> None:
+    targets = re.search(r"^\.PHONY: (.+)", (CHECKOUT / "Makefile").read_text(), re.MULTILINE)
+    assert targets
+    found = [
+        run
+        for file in OURS
+        for run in re.findall(r"- run: (?:sudo )?(?:make (\S+)|\.ci/(run))$", file.read_text(), re.MULTILINE)
+    ]
+    made = [target for target, _ in found if target]
+    assert set(made) <= set(targets[1].split())
+    assert {"check", "test-all", "docs", "release"} <= set(made)
+    assert ("", "run") in found
 
 
 def test_gitlab_takes_it(tmp_path: Path) -> None:

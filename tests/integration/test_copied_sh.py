@@ -7,21 +7,16 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 MANAGE = b"#!/bin/sh\necho manage\n"
-PARTS = ("say", "files", "verify", "main")
-STEPS = """set -eu
-NAME=hello RELEASE=1.0 PROGRAM=install.sh RUN='' IMAGE='' PAYLOAD=payload
-BUNDLE=$1 WORK=$2 ROOT=$3 LOCKED=yes
-. "$4"
-each_file() { "$1" "$5" manage; }
-verify_file "$5" manage
+STEPS = """NAME=hello RELEASE=1.0 PROGRAM=install.sh RUN='' IMAGE='' PAYLOAD=payload
+BUNDLE=$1 WORK=$2 ROOT=$3 LOCKED=yes SUMS=
+each_file() { "$1" "$4" manage; }
+verify_file "$4" manage
 echo evil >"$BUNDLE/manage"
 install_manage
 manage_is_installed
@@ -33,10 +28,9 @@ def test_a_manage_that_was_swapped_after_the_check_is_not_installed(shell: tuple
     for name in ("bundle", "work", "root"):
         (tmp_path / name).mkdir()
     (tmp_path / "bundle/manage").write_bytes(MANAGE)
-    parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in PARTS)
-    (tmp_path / "parts").write_text(f"SUMS=\n{parts}")
     digest = hashlib.sha256(MANAGE).hexdigest()
-    places = [tmp_path / name for name in ("bundle", "work", "root", "parts")]
-    done = subprocess.run([*shell, "-c", STEPS, "sh", *places, digest], capture_output=True, text=True, check=False)
+    places = [str(tmp_path / name) for name in ("bundle", "work", "root")]
+    words = [*shell, "-c", with_functions(STEPS), "sh", *places, digest]
+    done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, "")
     assert (tmp_path / "root/manage").read_bytes() == MANAGE

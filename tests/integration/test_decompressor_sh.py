@@ -14,20 +14,12 @@ from typing import TYPE_CHECKING
 
 import pytest
 import zstandard
-
-from bundler.resources import templates_dir
+from shellkit import BUSYBOX, SHELLS_WITH_TOOLS, with_functions
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-SHELLS = (
-    pytest.param(("dash", False), id="dash"),
-    pytest.param(("bash", False), id="bash"),
-    pytest.param(("dash", True), id="dash-busybox-tools"),
-    pytest.param(("busybox sh", True), id="busybox-alone"),
-)
 _TOOLS = "cat chmod cp env grep gzip head mkdir rm sed sha256sum sh tail tr"
-_PARTIALS = ("say", "self-check", "files", "run", "verify", "decompressor", "unpack", "stage", "preflight", "hardware")
 _PROGRAM = "tools/bin/zstd.gz"
 _LIBRARY = "tools/lib/libother.so.1.gz"
 CONTENT = os.urandom(100_000) * 3
@@ -81,11 +73,10 @@ class Target:
             "DECOMPRESSOR_GLIBC": "",
             "PATH": f"{self.room}/bin",
         } | dict(values)
-        text = "set -eu\n" + "".join(f"{name}='{value}'\n" for name, value in header.items())
-        text += f"each_file() {{\n{listed}    :\n}}\n"
-        text += "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in _PARTIALS)
-        text += f"\nBUNDLE='{bundle}' STAGE='{self.room}/releases/.1.0.partial'\n{steps}\n"
-        (self.room / "script").write_text(text)
+        text = "".join(f"{name}='{value}'\n" for name, value in header.items())
+        script = f"{text}each_file() {{\n{listed}    :\n}}\n"
+        script += f"BUNDLE='{bundle}' STAGE='{self.room}/releases/.1.0.partial'\n{steps}\n"
+        (self.room / "script").write_text(with_functions(script, header=text))
         done = subprocess.run(
             [*self.shell.split(), self.room / "script"],
             input=stdin,
@@ -103,13 +94,13 @@ class _Done:
     stderr: str
 
 
-@pytest.fixture(params=SHELLS)
+@pytest.fixture(params=[pytest.param(one.values, id=one.id) for one in SHELLS_WITH_TOOLS])
 def target(request: pytest.FixtureRequest, tmp_path: Path) -> Target:
-    shell, busybox = request.param
+    shell, tools = request.param
     for name in ("bin", "releases", "bundle"):
         (tmp_path / name).mkdir()
     for tool in {*_TOOLS.split(), shell.partition(" ")[0]}:
-        found = shutil.which("busybox" if busybox and tool != "dash" else tool)
+        found = shutil.which("busybox" if tools == BUSYBOX and tool != "dash" else tool)
         (tmp_path / "bin" / tool).symlink_to(found or "/missing")
     return Target(tmp_path, shell)
 

@@ -226,11 +226,9 @@ def test_a_mirror_that_is_down_is_asked_first_only_once(server: ChannelServer, t
     archives = [make_package(tmp_path / "channel", f"p{number}", "1.0") for number in range(20)]
     with serve(tmp_path / "channel") as silent:
         silent.wrong[".conda"] = [Trouble(cut=0, stall=60)] * 99
-        before = time.monotonic()
         mirrors = (("https://channel.invalid", (silent.url(), server.url())),)
         found = fetch(*(at(one, "https://channel.invalid") for one in archives), mirrors=mirrors)
         assert found == [one.read_bytes() for one in archives]
-        assert time.monotonic() - before < 50
         assert len(silent.asked) <= 8
 
 

@@ -6,15 +6,11 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-
-from bundler.resources import templates_dir
+from shellkit import THREE_SHELLS, shell_id, with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash", "busybox")
-PARTS = ("install/say", "install/environment", "install/instances", "manage/exec")
 HEAD = """set -eu
 LC_ALL=C
 PROGRAM=test
@@ -57,7 +53,7 @@ LoadCredential=TOKEN:/etc/hello/credentials/TOKEN
 """
 
 
-@pytest.fixture(params=SHELLS, ids=SHELL_IDS)
+@pytest.fixture(params=THREE_SHELLS, ids=shell_id)
 def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return tuple(request.param)
 
@@ -65,9 +61,8 @@ def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
 def run(
     shell: tuple[str, ...], room: Path, script: str, *words: str, stdin: str = ""
 ) -> subprocess.CompletedProcess[str]:
-    text = HEAD + "".join((templates_dir() / f"{part}.sh").read_text() for part in PARTS)
     return subprocess.run(
-        [*shell, "-c", f"{text}\n{script}", "test", room, *words],
+        [*shell, "-c", with_functions(HEAD + script, of="manage"), "test", room, *words],
         input=stdin,
         capture_output=True,
         text=True,

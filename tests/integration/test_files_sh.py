@@ -8,15 +8,13 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-
-from bundler.resources import templates_dir
+from shellkit import Script, with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 SHELLS = ("dash", "bash")  # busybox sh runs its own tools
 _TOOLS = ("cat", "chmod", "date", "grep", "mv", "rm", "sed", "sync", "tr")
-_PARTIALS = ("say", "files", "record", "history", "config", "secrets")
 _ELSEWHERE = "each_service() { :; }\nmake_dir() { :; }\n"
 OLD = "first\nsecond\nthird\n"
 
@@ -29,6 +27,7 @@ class Write:
     file: str
     source: str
     expected: str
+    of: Script = "install"
 
 
 WRITES = {
@@ -41,7 +40,7 @@ WRITES = {
         "action=install\nfrom=\nto=1.0\nphase=begun\n" + OLD,
     ),
     "secrets": Write("TOKEN=new; write_variable KEY", "secrets.env", "secrets.env", OLD + "KEY=new\n"),
-    "secret before": Write("keep_old_secret KEY", "credential.before", "credentials/KEY", "KEY\n" + OLD),
+    "secret before": Write("keep_old_secret KEY", "credential.before", "credentials/KEY", "KEY\n" + OLD, "manage"),
     "settings": Write("install_config", "hello.env", "releases/1.0/config/hello.env", "#first\n#second\n#third\n"),
 }
 READ_WITH = [
@@ -58,10 +57,9 @@ def run(room: Path, shell: str, write: Write) -> subprocess.CompletedProcess[str
         if not (room / "bin" / name).exists():
             (room / "bin" / name).symlink_to(shutil.which(name) or "/missing")
     (room / write.source).write_text(OLD)
-    parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in _PARTIALS)
     values = f"NAME=hello PROGRAM=install.sh RELEASE=1.0 IMAGE= SETTINGS= SECRETS={room}/secrets.env\n"
     places = "".join(f"{name}='{room}'\n" for name in ("ROOT", "RECORD", "ETC", "WORK"))
-    (room / "script").write_text(f"set -eu\n{values}{places}{parts}{_ELSEWHERE}{write.steps}\n")
+    (room / "script").write_text(with_functions(f"{values}{places}{_ELSEWHERE}{write.steps}\n", of=write.of))
     return subprocess.run(
         [shutil.which(shell) or shell, str(room / "script")],
         capture_output=True,

@@ -8,7 +8,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
+from shellkit import SHELL_IDS, SHELLS
 
 from bundler.resources import templates_dir
 
@@ -50,7 +50,7 @@ def program(room: Path, name: str, text: str) -> None:
 
 
 def run(shell: tuple[str, ...], room: Path) -> subprocess.CompletedProcess[str]:
-    text = (templates_dir() / "target/gpu.sh").read_text()
+    text = (templates_dir() / "share/gpu.sh").read_text()
     for name, value in (("PROC", room / "proc"), ("DEV", room / "dev")):
         assert f"\n{name}=/{name.lower()}\n" in text
         text = text.replace(f"\n{name}=/{name.lower()}\n", f"\n{name}={value}\n")

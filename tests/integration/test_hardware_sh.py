@@ -7,10 +7,9 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 from bundler.platforms import LEVELS
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -46,13 +45,11 @@ class Here:
 
     def check(self, shell: tuple[str, ...], **header: str) -> str:
         """What is said, ending in the number of problems."""
-        names = ("say", "preflight", "gpu", "hardware")
-        parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in names)
         values = "".join(f"{key}='{value}'\n" for key, value in (NOTHING | header).items())
         path = self.room / "script"
         # a function, for busybox goes before PATH
         uname = f"uname() {{ {self.uname}; }}\n"
-        path.write_text(f"set -eu\nPROGRAM=install.sh\n{values}{parts}{uname}check_hardware\necho $PROBLEMS >&2\n")
+        path.write_text(with_functions(f"PROGRAM=install.sh\n{values}{uname}check_hardware\necho $PROBLEMS >&2\n"))
         # nobody else can reach the test's own directory
         mounts = "mount -t tmpfs none /proc/driver && cp -r bin nvidia /proc/driver && "
         if (self.room / "cpuinfo").exists():

@@ -5,14 +5,11 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 STARTS = (
     "set -eu\nLC_ALL=C\nexport LC_ALL\nNAME=hello RELEASE=1.0 PROGRAM=install.sh SECRETS=/none RECORD=/none ETC=/none\n"
 )
-PARTS = ("harmless", "say", "files", "secrets", "gate")
 EVIL = (
     (b"\x1b]0;title\x07", rb"\0033]0;title\0007"),
     (b"a\x1b[1A\x1b[2K\rb", rb"a\0033[1A\0033[2K\0015b"),
@@ -27,7 +24,7 @@ EVIL = (
 
 
 def run(shell: tuple[str, ...], script: str, *, stdin: bytes = b"", words: tuple[bytes, ...] = ()) -> bytes:
-    text = STARTS + "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in PARTS) + script
+    text = with_functions(STARTS + script)
     done = subprocess.run([*shell, "-c", text, "sh", *words], input=stdin, capture_output=True, check=True)
     return done.stdout + done.stderr
 

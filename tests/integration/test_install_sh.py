@@ -16,10 +16,11 @@ from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import COOKIE, NEEDS, SHELL_IDS, SHELLS, Spec, but, script, write_bundle
+from installkit import COOKIE, NEEDS, Spec, but, script, write_bundle
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 from bundler.config.project import Secret
-from bundler.installer.render import render_install, render_manage
+from bundler.installer.render import render_install, render_manage, render_programs
 from bundler.resources import templates_dir
 from bundler.units.libraries import HostLibrary, LibraryUser
 
@@ -94,8 +95,10 @@ def test_manage_is_the_same_for_all_of_these() -> None:
 
 
 @pytest.mark.parametrize("name", ["probe", "watch"])
-def test_shellcheck_has_nothing_to_say_about_what_the_target_runs(name: str) -> None:
-    subprocess.run(["shellcheck", "--shell=sh", "--severity=style", templates_dir() / f"target/{name}.sh"], check=True)
+def test_shellcheck_has_nothing_to_say_about_what_the_target_runs(name: str, tmp_path: Path) -> None:
+    path = tmp_path / name
+    path.write_bytes(render_programs()[name])
+    subprocess.run(["shellcheck", "--shell=sh", "--severity=style", path], check=True)
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
@@ -250,14 +253,13 @@ def test_the_self_check_holds_for_every_script(spec: Spec, tmp_path: Path) -> No
 @pytest.mark.skipif(os.geteuid() != 0, reason="mknod needs root")
 def test_devices_and_sockets_in_the_tree_are_refused(tmp_path: Path) -> None:
     """A machine in a container cannot make devices, so its tar never gets that far."""
-    names = ("say.sh", "files.sh", "plain-tree.sh")
-    parts = "".join((templates_dir() / "install" / name).read_text() for name in names)
+    script = with_functions('PROGRAM=install.sh STAGE="$1"; refuse_special_files')
     for kind in ("b", "c"):
         stage = tmp_path / kind
         (stage / "app").mkdir(parents=True)
         subprocess.run(["mknod", stage / "app/evil", kind, "1", "3"], check=True)
         done = subprocess.run(
-            ["sh", "-euc", f'{parts}\nPROGRAM=install.sh; STAGE="$1"; refuse_special_files', "sh", stage],
+            ["sh", "-c", script, "sh", stage],
             capture_output=True,
             text=True,
             check=False,
@@ -298,7 +300,7 @@ def probe(tmp_path: Path) -> Path:
     """The probe where a release has it, beside an environment with a Python."""
     path = tmp_path / "release/share/probe"
     path.parent.mkdir(parents=True)
-    shutil.copy(templates_dir() / "target/probe.sh", path)
+    shutil.copy(templates_dir() / "share/probe.sh", path)
     (tmp_path / "release/env/bin").mkdir(parents=True)
     (tmp_path / "release/env/bin/python").symlink_to("/usr/bin/python3")
     return path

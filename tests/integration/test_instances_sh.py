@@ -7,26 +7,21 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-
-from bundler.resources import templates_dir
+from shellkit import THREE_SHELLS, shell_id, with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash", "busybox")
-PARTS = ("say", "files", "inventory", "record", "units", "instances", "start")
 HEAD = "set -eu\nLC_ALL=C\nPROGRAM=test\nNAME=hello\nIMAGE=\nROOT=$1\nRECORD=$1\nWORK=$1\nRELEASE=1.0\nFROM=\n"
 
 
-@pytest.fixture(params=SHELLS, ids=SHELL_IDS)
+@pytest.fixture(params=THREE_SHELLS, ids=shell_id)
 def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return tuple(request.param)
 
 
 def run(shell: tuple[str, ...], room: Path, script: str) -> list[str]:
-    text = HEAD + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
-    words = [*shell, "-c", f"{text}\n{script}", "test", str(room)]
+    words = [*shell, "-c", with_functions(HEAD + script), "test", str(room)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert (done.returncode, done.stderr) == (0, ""), done.stderr
     return done.stdout.splitlines()

@@ -10,9 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -34,13 +32,11 @@ def place() -> Iterator[Path]:
 
 def remove(shell: tuple[str, ...], place: Path, cwd: Path, **header: str) -> str:
     """What ``remove_leavings`` says, run where its user may not be."""
-    names = ("install/harmless.sh", "install/say.sh", "install/nobody.sh", "manage/leavings.sh")
-    parts = "".join((templates_dir() / name).read_text() for name in names)
-    parts = parts.replace("/tmp /var/tmp /dev/shm", f"{place} {place}/none")
     values = {"IMAGE": "", "SERVICE_USER": "hello", "PROGRAM": "manage"} | header
     head = "".join(f"{key}='{value}'\n" for key, value in values.items())
     known = f"has_entry() {{ :; }}\nid() {{ echo {USER}; }}\n"
-    argv = [*shell, "-c", f"set -eu\n{head}{parts}{known}remove_leavings\n"]
+    text = with_functions(f"{head}{known}remove_leavings\n", of="manage")
+    argv = [*shell, "-c", text.replace("/tmp /var/tmp /dev/shm", f"{place} {place}/none")]
     return subprocess.run(argv, cwd=cwd, capture_output=True, text=True, check=True).stderr
 
 

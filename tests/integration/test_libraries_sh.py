@@ -7,16 +7,14 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 from bundler.elf import platform_bytes
 from bundler.platforms import MACHINES
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARTS = ("harmless", "say", "files", "environment", "preflight", "libraries")
 HERE = next(
     name for name, machine in MACHINES.items() if machine == subprocess.check_output(["uname", "-m"], text=True).strip()
 )
@@ -59,11 +57,10 @@ class Host:
     def check(self, *libraries: str, image: str = "") -> str:
         """What is said, ending in the number of problems. ``libraries`` are arguments for ``each_library``."""
         lines = [f"PROGRAM=install.sh NAME=hello IMAGE='{image}' ETC='{self.room}/etc/hello' LIBRARY_BYTES='{BYTES}'"]
-        lines += [(templates_dir() / "install" / f"{name}.sh").read_text() for name in PARTS]
         lines += [f"ldconfig() {{ {self.ldconfig}; }}", "each_library() {", ":"]
         lines += [f'"$1" {library}' for library in libraries]
         lines += ["}", "check_libraries", "echo $PROBLEMS >&2"]
-        (self.room / "script").write_text("set -eu\nLC_ALL=C\nexport LC_ALL\n" + "\n".join(lines) + "\n")
+        (self.room / "script").write_text(with_functions("\n".join(lines) + "\n"))
         words = [*self.shell, str(self.room / "script")]
         done = subprocess.run(words, capture_output=True, text=True, check=False, stdin=subprocess.DEVNULL)
         assert done.returncode == 0, done.stderr

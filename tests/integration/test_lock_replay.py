@@ -19,6 +19,7 @@ from bundler.lock import replay, runner
 from bundler.lock.condalock import LockRequest, write_lockfile
 from bundler.progress import QuietProgress
 from bundler.resources import cache_dir
+from bundler.sealed import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -264,15 +265,17 @@ def test_a_record_that_is_damaged_does_not_count(project: Project, started: list
     plain(project)
     first = locked(project.request())
     (record,) = cache_dir("conda-part").iterdir()
-    text = record.read_text()
-    document = json.loads(text)
-    damaged = [text[: len(text) // 2], "[]", text.replace("leaf-1.0", "leaf-1.1", 1), '{"key": 1}']
-    for number, one in enumerate([*damaged, json.dumps({**document, "key": "0" * 64})], 2):
-        assert one != text
-        record.write_text(one)
+    sealed, content = record.read_bytes(), read_sealed(record)
+    assert content
+    other = json.dumps({**json.loads(content), "key": "0" * 64}).encode()
+    write_sealed(record, other)
+    damaged = [sealed[: len(sealed) // 2], b"", sealed.replace(b"leaf-1.0", b"leaf-1.1", 1), record.read_bytes()]
+    for number, one in enumerate(damaged, 2):
+        assert one != sealed
+        record.write_bytes(one)
         assert locked(project.request()) == first
         assert len(started) == number
-        assert json.loads(record.read_text()) == document, "it is written anew"
+        assert record.read_bytes() == sealed, "it is written anew"
 
 
 def test_a_solver_that_dies_leaves_it_to_conda_lock(

@@ -5,9 +5,7 @@ from __future__ import annotations
 import subprocess
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 ENFORCED = "return 0"
 VERSION_1 = "return 1"
@@ -15,12 +13,9 @@ VERSION_1 = "return 1"
 
 def said(shell: tuple[str, ...], grep: str, **header: str) -> str:
     values = {"NETWORKS": "web, worker", "IMAGE": "", "SYSTEMD": "yes", "BARE": ""} | header
-    parts = "".join(
-        (templates_dir() / "install" / f"{name}.sh").read_text() for name in ("harmless", "say", "networks")
-    )
     text = "".join(f"{key}='{value}'\n" for key, value in values.items())
     # a function, for busybox goes before PATH
-    script = f"set -eu\nPROGRAM=install.sh\n{text}{parts}grep() {{ {grep}; }}\ncheck_networks\n"
+    script = with_functions(f"PROGRAM=install.sh\n{text}grep() {{ {grep}; }}\ncheck_networks\n")
     done = subprocess.run([*shell, "-c", script], capture_output=True, text=True, check=True)
     return done.stderr
 

@@ -6,9 +6,7 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -29,11 +27,9 @@ EXEC = "install.sh: warning: systemd 239 ignores Type=exec of web.service, which
 
 
 def said(shell: tuple[str, ...], version: str, image: str = "") -> str:
-    names = ("harmless", "say", "preflight", "newer")
-    parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in names)
-    script = f"set -eu\nPROGRAM=install.sh\nIMAGE='{image}'\n{parts}{ROWS}SYSTEMD_VERSION={version}\ncheck_newer\n"
+    script = f"PROGRAM=install.sh\nIMAGE='{image}'\n{ROWS}SYSTEMD_VERSION={version}\ncheck_newer\nexit $PROBLEMS"
     done = subprocess.run(
-        [*shell, "-c", f"{script}exit $PROBLEMS"], capture_output=True, text=True, check=False, timeout=60
+        [*shell, "-c", with_functions(script)], capture_output=True, text=True, check=False, timeout=60
     )
     assert done.returncode == done.stderr.count("error:"), done.stderr
     return done.stderr

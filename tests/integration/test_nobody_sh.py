@@ -9,16 +9,13 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
 pytestmark = pytest.mark.skipif(os.geteuid() != 0, reason="only root becomes others")
 
-PARTS = ("say", "files", "nobody", "bytecode", "environment", "activation")
 PYTHON = "/usr/bin/python3"  # one that everybody may run
 ROOMS = pytest.mark.parametrize("roomed", ["yes", ""], ids=["in a room", "without one"])
 # What a kernel that gives nobody namespaces of his own answers.
@@ -60,11 +57,10 @@ def room() -> Iterator[Path]:
 
 
 def run(shell: tuple[str, ...], room: Path, roomed: str, steps: str) -> subprocess.CompletedProcess[str]:
-    parts = "".join((templates_dir() / "install" / f"{part}.sh").read_text() for part in PARTS)
+    script = with_functions(f"{HEAD.format(room=room)}{'' if roomed else NO_ROOM}{steps}\n")
     for theirs, ours in OWN.items():
-        assert theirs in parts
-        parts = parts.replace(theirs, ours)
-    script = f"{HEAD.format(room=room)}{parts}{'' if roomed else NO_ROOM}{steps}\n"
+        assert theirs in script
+        script = script.replace(theirs, ours)
     words = [*shell, "-c", script]
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "ROOTS_OWN": "1"}
     return subprocess.run(words, env=env, cwd=room, capture_output=True, text=True, check=False)

@@ -9,15 +9,12 @@ from contextlib import closing
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
+from shellkit import SHELL_IDS, SHELLS, with_functions
 from terminalkit import Screen
-
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-PARTS = ("install/say", "install/nobody", "install/environment", "manage/become", "manage/relay", "manage/exec")
 STEPS = """set -eu
 PROGRAM=manage NAME=hello RELEASE=1.0 RUN_DIR=$1/run BARE=$2 room=$1
 control() { return 1; }
@@ -48,10 +45,9 @@ def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
 
 
 def screen_of(shell: tuple[str, ...], room: Path, bare: str, redirected: str, command: str) -> closing[Screen]:
-    parts = "".join((templates_dir() / f"{part}.sh").read_text() for part in PARTS)
     # "command -v" is the shell's own; what is run is a function
-    text = parts + STEPS.replace("command()", "the_command()") + "exec_child the_command\n"
-    (room / "script").write_text(text)
+    text = STEPS.replace("command()", "the_command()") + "exec_child the_command\n"
+    (room / "script").write_text(with_functions(text, of="manage"))
     (room / "command").write_text(command.replace("$ROOM", str(room)))
     (room / "in").write_text("from a file\n")
     script = (

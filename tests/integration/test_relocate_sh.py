@@ -11,13 +11,13 @@ from typing import TYPE_CHECKING, TypeAlias
 
 import pytest
 from lockkit import lock_of, locked
+from shellkit import BUSYBOX, GNU, SHELLS_WITH_TOOLS, with_functions
 from tinychannel import PLACEHOLDER, File, Link, make_package
 
 from bundler.pack.collect import Filters, collect
 from bundler.pack.relocation import find, table
 from bundler.prefix import make_prefix
 from bundler.progress import QuietProgress
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
@@ -38,16 +38,7 @@ NESTED = "/srv/opt/hello"  # holds the old root
 ROOTS = (SHORTER, LONGER, NESTED, "/opt/hello/below")
 LONGEST = len(PLACEHOLDER) - len(f"/releases/{RELEASE}/env")  # that the binaries below have room for
 
-GNU = ""
-BUSYBOX = "busybox"
-SHELLS = (
-    pytest.param("dash", GNU, id="dash"),
-    pytest.param("bash", GNU, id="bash"),
-    pytest.param("dash", BUSYBOX, id="dash-busybox-tools"),
-    pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
-)
 _APPLETS = "cat cp dd find grep mv od sed sh tr uname wc xargs"
-_PARTIALS = ("harmless", "say", "files", "hardware", "relocate")
 
 P = PLACEHOLDER.encode()
 STRINGS = b"\x7fELF\0" + P + b"\0%s:" + P + b"/lib:" + P + b"/lib64\n\n\0\xff\xfe " + P + b"/@\\0101 '\"%s\n\0tail\0"
@@ -182,13 +173,12 @@ def relocate(
     """Run relocate.sh on ``stage`` as install.sh does; ``kernel`` is what uname is to say."""
     room = stage.parent
     (room / "work").mkdir(exist_ok=True)
-    parts = [(templates_dir() / "install" / f"{name}.sh").read_text() for name in _PARTIALS]
-    settings = "set -eu\numask 077\nLC_ALL=C\nexport LC_ALL\nPROGRAM=install.sh\n"
+    settings = "umask 077\nPROGRAM=install.sh\n"
     settings += f"NAME=hello RELEASE={RELEASE} WORK='{room / 'work'}'\n"
     if kernel:
-        parts.append(f"uname() {{ echo {kernel}; }}\n")
+        settings += f"uname() {{ echo {kernel}; }}\n"
     script = room / "script.sh"
-    script.write_text(settings + "".join(parts) + 'relocate "$@"\necho done\n')
+    script.write_text(with_functions(settings + 'relocate "$@"\necho done\n'))
     environment = dict(os.environ)
     if tools == BUSYBOX:
         environment["PATH"] = str(applets(room))
@@ -209,7 +199,7 @@ def applets(room: Path) -> Path:
 
 
 @pytest.mark.parametrize("root", ROOTS)
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_what_the_linker_makes_for_that_root(linked: Linked, stage: Path, root: str, shell: str, tools: str) -> None:
     before = tree(stage)
     expected = stage.parent / "expected"
@@ -239,7 +229,7 @@ def test_the_longest_root_that_fits(linked: Linked, stage: Path) -> None:
     assert list(differing) == [b"env/bin/run"]
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_a_root_that_does_not_fit_is_refused_before_a_file_is_touched(stage: Path, shell: str, tools: str) -> None:
     before = tree(stage)
     done = relocate(stage, "/" + "r" * LONGEST, shell=shell, tools=tools)
@@ -290,7 +280,7 @@ def test_a_table_of_another_release_is_refused(small: Path) -> None:
     assert tree(small) == before
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_paths_of_any_bytes_and_files_that_are_read_only(small: Path, shell: str, tools: str) -> None:
     names = [bytes([byte]) for byte in range(1, 256) if byte not in b"/."]
     names.append(b"n" * 249)  # the longest that busybox's sed has a temporary name for
@@ -308,7 +298,7 @@ def test_paths_of_any_bytes_and_files_that_are_read_only(small: Path, shell: str
     }
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_binaries_by_names_of_any_bytes(small: Path, shell: str, tools: str) -> None:
     content = f"{release_dir(OLD)}/env/x".encode().ljust(300, b"\0")
     names = [b"lib/" + bytes([byte]) for byte in range(1, 256) if byte not in b"/."]
@@ -325,7 +315,7 @@ def test_binaries_by_names_of_any_bytes(small: Path, shell: str, tools: str) -> 
 
 
 @pytest.mark.parametrize("root", ROOTS)
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_units_and_settings_name_the_new_root(small: Path, root: str, shell: str, tools: str) -> None:
     unit = (
         "RequiresMountsFor={root} /var/lib/hello\nRequiresMountsFor={root}\n"

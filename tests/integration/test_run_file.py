@@ -9,7 +9,8 @@ import tarfile
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS, Member, Spec, write_bundle, write_run
+from installkit import Member, Spec, write_bundle, write_run
+from shellkit import SHELL_IDS, SHELLS
 
 if TYPE_CHECKING:
     from collections.abc import Callable

@@ -7,15 +7,13 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
+from shellkit import THREE_SHELLS, shell_id, with_functions
 
 from bundler.config.tables import SecretForm
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash", "busybox")
 ALPHABETS = {
     "hex": "0123456789abcdef",
     "base32": "ABCDEFGHIJKLMNOPQRSTUVWXYZ234567",
@@ -35,18 +33,15 @@ FORMS = (
 )
 
 
-@pytest.fixture(params=SHELLS, ids=SHELL_IDS)
+@pytest.fixture(params=THREE_SHELLS, ids=shell_id)
 def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return tuple(request.param)
 
 
 def run(shell: tuple[str, ...], script: str, room: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """Run ``script`` with what install.sh has of secrets."""
-    parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in ("say", "record", "secrets"))
-    head = f"set -eu\nLC_ALL=C\nPROGRAM=test\nRELEASE=\nIMAGE=\nRECORD={room}\n"
-    return subprocess.run(
-        [*shell, "-c", f"{head}{parts}\n{script}", "test", *words], capture_output=True, text=True, check=False
-    )
+    text = with_functions(f"PROGRAM=test\nRELEASE=\nIMAGE=\nRECORD={room}\n{script}")
+    return subprocess.run([*shell, "-c", text, "test", *words], capture_output=True, text=True, check=False)
 
 
 @pytest.mark.parametrize("form", FORMS, ids=repr)

@@ -6,15 +6,11 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-
-from bundler.resources import templates_dir
+from shellkit import THREE_SHELLS, shell_id, with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-SHELLS = (("dash",), ("bash", "--posix"), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash", "busybox")
-PARTS = ("say", "files", "environment", "settings", "ground")
 HEAD = "set -eu\nLC_ALL=C\nPROGRAM=test\nNAME=hello\nRELEASE=1.0\nETC=$1\n"
 TELL = 'tell() { printf "%s %s\\n" "$1" "$2"; }; each_odd_setting "$1/hello.env" tell'
 
@@ -33,26 +29,35 @@ CASES: dict[bytes, str] = {
     b'B=1\nA="x\nC=2\n': "2 the quote is not closed",
     b"A=1\r\nB=2\r\n": "1 it ends with CR LF",
     b"\xef\xbb\xbfA=1\n": "1 the file begins with a byte order mark",
+    b'A="x" # y\n': "1 what follows the closing quote is part of the value",
+    b"A='x' B=2\n": "1 what follows the closing quote is part of the value",
+    b"A='x'\"y\" # z\n": "1 what follows the closing quote is part of the value",
+    b'A="x\ny" # z\n': "2 what follows the closing quote is part of the value",
+    b"A=1; B=2\n": "1 the ; or && with what follows is part of the value",
+    b"A=1;\n": "1 the ; or && with what follows is part of the value",
+    b"A=1 && B=2\n": "1 the ; or && with what follows is part of the value",
+    b"A=$'x'\n": "1 systemd expands no $",
+    b"A=\xe2\x80\x9cx y\xe2\x80\x9d\n": "1 typographic quotes are part of the value",
+    b"A=1\nB=x\0y\n": "1 there is a NUL byte in the file; systemd ignores all of it",
     b"A=1\nB=\xff\xfe\n": "2 it is not UTF-8",
 }
 QUIET = (
     b'A=two words\nB=\'$C \\\'\nC="a\\$b"\nD=caf\xc3\xa9 \xe2\x82\xac \xf0\x9f\x8e\x89\n  E=1\nF=\nG=a#b\nH="a\nb=c"\n',
     b"# ends without one\nA=1",
+    b'A=\'x\'"y"\nB="a"b\nC=\'x\'  \nD={"k": "v w"}\nE=it\'s\nF=host=db port=5\nG=a;b=c\nH=x?a=1&b=2\nI=(1 2)\n',
     b"A=x\\\\\nB=5$\n",
     b"",
 )
 
 
-@pytest.fixture(params=SHELLS, ids=SHELL_IDS)
+@pytest.fixture(params=THREE_SHELLS, ids=shell_id)
 def shell(request: pytest.FixtureRequest) -> tuple[str, ...]:
     return tuple(request.param)
 
 
 def run(shell: tuple[str, ...], script: str, *words: str | Path) -> subprocess.CompletedProcess[str]:
-    text = HEAD + "".join((templates_dir() / f"install/{part}.sh").read_text() for part in PARTS)
-    return subprocess.run(
-        [*shell, "-c", f"{text}\n{script}", "test", *words], capture_output=True, text=True, check=False
-    )
+    text = with_functions(HEAD + script)
+    return subprocess.run([*shell, "-c", text, "test", *words], capture_output=True, text=True, check=False)
 
 
 def test_a_line_that_systemd_reads_otherwise_is_told(shell: tuple[str, ...], tmp_path: Path) -> None:

@@ -7,15 +7,12 @@ import subprocess
 from typing import TYPE_CHECKING
 
 import pytest
-from installkit import SHELL_IDS, SHELLS
-
-from bundler.resources import templates_dir
+from shellkit import SHELL_IDS, SHELLS, with_functions
 
 if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
-PARTS = ("say", "files", "environment", "record", "ports", "clashes", "sockets")
 # What systemd knows: web.socket is open at 127.0.0.1:8000 and at a path, api.socket is not.
 STUBS = r"""
 PROBLEMS=0
@@ -34,10 +31,9 @@ has_socket() { [ "$1 $2" = "1 77" ]; }
 
 def run(shell: tuple[str, ...], room: Path, script: str) -> str:
     """What ``script`` prints, on a machine that is in ``room``."""
-    parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in PARTS)
-    header = f"set -eu\nPROGRAM=install.sh NAME=hello IMAGE={room} SYSTEMD=yes BARE= SERVICE_USER=hello UNIT_DIR=\n"
+    header = f"PROGRAM=install.sh NAME=hello IMAGE={room} SYSTEMD=yes BARE= SERVICE_USER=hello UNIT_DIR=\n"
     places = f"ROOT={room}/opt/hello RECORD={room}/records/hello BUNDLE={room}/bundle ETC=/etc/hello WORK={room}\n"
-    text = f"{header}{places}{parts}{STUBS}RELEASE=2 FROM=1\n{script}\n"
+    text = with_functions(f"{header}{places}{STUBS}RELEASE=2 FROM=1\n{script}\n")
     return subprocess.run([*shell, "-c", text], capture_output=True, text=True, check=True).stdout
 
 

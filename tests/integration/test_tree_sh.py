@@ -13,23 +13,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from shellkit import BUSYBOX, GNU, SHELLS_WITH_TOOLS, Script, with_functions
 
 from bundler.pack.members import TreeEntry, digest_list
-from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-GNU, BUSYBOX = "gnu", "busybox"
-TARGETS = (
-    pytest.param("dash", GNU, id="dash"),
-    pytest.param("bash", GNU, id="bash"),
-    pytest.param("dash", BUSYBOX, id="dash-busybox-tools"),
-    pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
-)
 _TOOLS = ("cat", "find", "ls", "readlink", "sed", "sha256sum", "sort", "tr", "uniq", "sh")
-_PARTIALS = ("harmless", "say", "files", "tree")
 BUILT = 315532800  # the payload's one mtime
 FILES = {
     "env/bin/tool": b"#!/opt/x/bin/sh\n",
@@ -69,21 +61,16 @@ class Release:
         """What is told of the differences between what was listed ``then`` and what is there now."""
         (self.room / "then").write_bytes("".join(f"{line}\n" for line in then).encode("utf-8", "surrogateescape"))
         self.ask("tree_lines")
-        done = self.script(f"tell_differences '{self.room}/then' '{self.room}/list'")
+        done = self.script(f"tell_differences '{self.room}/then' '{self.room}/list'", of="manage")
         assert (done.returncode, done.stderr) == (0, b"")
         assert not re.search(rb"[\x00-\x09\x0b-\x1f\x7f]|\xc2[\x80-\x9f]", done.stdout)
         lines = [line.split(b" ", 1) for line in done.stdout.splitlines()]
         assert len({tuple(line) for line in lines}) == len(lines)
         return {(kind.decode(), read_back(path)) for kind, path in lines}
 
-    def script(self, command: str) -> subprocess.CompletedProcess[bytes]:
-        files = [
-            *(templates_dir() / "install" / f"{part}.sh" for part in _PARTIALS),
-            templates_dir() / "manage/check.sh",
-        ]
-        parts = "".join(file.read_text() for file in files)
-        head = f"set -eu\nPROGRAM=install.sh\nWORK='{self.room}'\n"
-        (self.room / "script").write_text(f"{head}{parts}\n{command}\n")
+    def script(self, command: str, *, of: Script = "install") -> subprocess.CompletedProcess[bytes]:
+        text = with_functions(f"PROGRAM=install.sh\nWORK='{self.room}'\n{command}\n", of=of)
+        (self.room / "script").write_text(text)
         words = [*self.shell.split(), str(self.room / "script")]
         env = {"PATH": str(self.room / "bin"), "LC_ALL": "C"}
         return subprocess.run(words, capture_output=True, check=False, env=env)
@@ -111,7 +98,7 @@ def make_release(room: Path, shell: str, tools: str) -> Release:
     return release
 
 
-@pytest.mark.parametrize(("shell", "tools"), TARGETS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_the_list_of_a_fresh_release_is_what_reading_it_all_gives(tmp_path: Path, shell: str, tools: str) -> None:
     release = make_release(tmp_path, shell, tools)
     assert release.ask("fresh_tree_lines") == release.ask("tree_lines")
@@ -123,7 +110,7 @@ def test_the_list_of_a_fresh_release_is_what_reading_it_all_gives(tmp_path: Path
     assert len([line for line in listed if "env/bin/tool" in line and not line.startswith("l")]) == 2
 
 
-@pytest.mark.parametrize(("shell", "tools"), TARGETS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_what_was_unpacked_is_not_read_again(tmp_path: Path, shell: str, tools: str) -> None:
     release = make_release(tmp_path, shell, tools)
     release.write("env/lib/a name with spaces", b"other bytes", mtime=BUILT)
@@ -159,7 +146,7 @@ def test_else_everything_is_read(tmp_path: Path, reason: str) -> None:
     assert release.ask("fresh_tree_lines") == release.ask("tree_lines")
 
 
-@pytest.mark.parametrize(("shell", "tools"), TARGETS[:3])  # busybox sh runs its own
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS[:3])  # busybox sh runs its own
 @pytest.mark.parametrize(
     ("function", "tool"),
     [
@@ -252,7 +239,7 @@ def random_names(random: random.Random) -> tuple[bytes, ...]:
     return tuple(sorted(names - {b".", b".."}))
 
 
-@pytest.mark.parametrize(("shell", "tools"), TARGETS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 @pytest.mark.parametrize("seed", [None, 1, 2])
 def test_whatever_the_names_the_list_of_a_fresh_release_is_what_reading_it_all_gives(
     tmp_path: Path, shell: str, tools: str, seed: int | None
@@ -270,7 +257,7 @@ def test_whatever_the_names_the_list_of_a_fresh_release_is_what_reading_it_all_g
 
 def test_whatever_the_names_the_list_is_the_same_whoever_made_it(tmp_path: Path) -> None:
     lists = []
-    for number, target in enumerate(TARGETS):
+    for number, target in enumerate(SHELLS_WITH_TOOLS):
         (tmp_path / str(number)).mkdir()
         shell, tools = target.values
         lists.append(make_nasty(tmp_path / str(number), str(shell), str(tools)).ask("tree_lines"))
@@ -332,7 +319,7 @@ LINK_CHANGES: dict[str, tuple[Callable[[bytes], None], str]] = {
 # Each change to each name, twice, by another shell each time.
 @pytest.mark.parametrize("number", range(2 * len(FILE_CHANGES)))
 def test_each_difference_is_told_by_the_path_that_has_it(tmp_path: Path, number: int) -> None:
-    shell, tools = TARGETS[(number + number // len(FILE_CHANGES)) % len(TARGETS)].values
+    shell, tools = SHELLS_WITH_TOOLS[(number + number // len(FILE_CHANGES)) % len(SHELLS_WITH_TOOLS)].values
     release = make_nasty(tmp_path, str(shell), str(tools))
     then = release.ask("fresh_tree_lines")
     assert release.told(then) == set()
@@ -345,7 +332,7 @@ def test_each_difference_is_told_by_the_path_that_has_it(tmp_path: Path, number:
     assert release.told(then) == expected
 
 
-@pytest.mark.parametrize(("shell", "tools"), TARGETS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_what_is_more_or_less_is_told(tmp_path: Path, shell: str, tools: str) -> None:
     release = make_nasty(tmp_path, shell, tools)
     then = release.ask("fresh_tree_lines")
@@ -360,7 +347,7 @@ def test_what_is_more_or_less_is_told(tmp_path: Path, shell: str, tools: str) ->
     assert release.told(then) == expected
 
 
-@pytest.mark.parametrize(("shell", "tools"), TARGETS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_another_owner_and_two_differences_of_one_file(tmp_path: Path, shell: str, tools: str) -> None:
     release = make_nasty(tmp_path, shell, tools)
     then = release.ask("fresh_tree_lines")

@@ -16,22 +16,12 @@ from pathlib import Path
 
 import pytest
 import zstandard
+from shellkit import BUSYBOX, GNU, SHELLS_WITH_TOOLS, with_functions
 from waiting import until
 
-from bundler.resources import templates_dir
-
-GNU = "gnu"
-BUSYBOX = "busybox"
-SHELLS = (
-    pytest.param("dash", GNU, id="dash"),
-    pytest.param("bash", GNU, id="bash"),
-    pytest.param("dash", BUSYBOX, id="dash-busybox-tools"),
-    pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
-)
 # busybox sh runs its own tar and sync, whatever is in PATH.
-WITH_OTHER_PROGRAMS = SHELLS[:3]
+WITH_OTHER_PROGRAMS = SHELLS_WITH_TOOLS[:3]
 _TOOLS = "cat dd df find grep gzip head mkdir mv rm rmdir sed sha256sum sh sleep sync tail tar tee tr"
-_PARTIALS = ("say", "self-check", "files", "run", "verify", "decompressor", "unpack", "plain-tree")
 # A zstd that was built without zlib cannot be had; this is how such a one answers to a gzip member.
 _ZSTD_WITHOUT_ZLIB = "#!/bin/sh\necho 'zstd: /*stdin*\\: gzip file cannot be uncompressed -- ignored' >&2\nexit 1\n"
 
@@ -84,7 +74,6 @@ class Target:
 
     def argv(self, payload: bytes, codec: str, steps: str, parts: str = "") -> list[str]:
         (self.room / "payload").write_bytes(payload)
-        partials = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in _PARTIALS)
         values = {
             "RELEASE": "1.0-0123456789ab",
             "NAME": "hello",
@@ -98,10 +87,10 @@ class Target:
             "ROOT": f"{self.room}",
             "PATH": f"{self.room}/bin",
         }
-        header = "set -eu\n" + "".join(f"{name}='{value}'\n" for name, value in values.items())
+        header = "".join(f"{name}='{value}'\n" for name, value in values.items())
         here = f"BUNDLE='{self.room}' STAGE='{self.stage}'\n"
         script = self.room / "script"
-        script.write_text(f"{header}{partials}\n{here}{steps}\n")
+        script.write_text(with_functions(f"{header}{here}{steps}\n", header=header))
         return [*self.shell.split(), str(script)]
 
     def run(
@@ -128,7 +117,7 @@ def make_target(room: Path, shell: str, tools: str, *more: str) -> Target:
     return Target(room, shell)
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 @pytest.mark.parametrize("codec", PAYLOADS)
 def test_every_codec_is_unpacked(tmp_path: Path, shell: str, tools: str, codec: str) -> None:
     target = make_target(tmp_path, shell, tools, *({codec} & {"zstd", "xz"}))
@@ -137,7 +126,7 @@ def test_every_codec_is_unpacked(tmp_path: Path, shell: str, tools: str, codec: 
     assert target.tree() == FILES
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_openssl_takes_the_digest_where_it_can(tmp_path: Path, shell: str, tools: str) -> None:
     target = make_target(tmp_path, shell, tools, "openssl")
     target.tool("sha256sum", "#!/bin/sh\nexit 1\n")
@@ -159,7 +148,7 @@ def test_an_openssl_that_is_none_is_not_asked(tmp_path: Path, answer: str) -> No
     assert target.tree() == FILES
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_zstd_reads_gzip_where_it_can(tmp_path: Path, shell: str, tools: str) -> None:
     target = make_target(tmp_path, shell, tools, "zstd")
     assert target.run(GZIP, "gzip", "gzip_reader").stdout == "zstd\n"
@@ -169,7 +158,7 @@ def test_zstd_reads_gzip_where_it_can(tmp_path: Path, shell: str, tools: str) ->
     assert target.tree() == FILES
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_gzip_reads_it_where_zstd_cannot(tmp_path: Path, shell: str, tools: str) -> None:
     target = make_target(tmp_path, shell, tools)
     assert target.run(GZIP, "gzip", "gzip_reader").stdout == "gzip\n"
@@ -253,7 +242,7 @@ def is_put_together(target: Target) -> bool:
     return found == {"share": b""} | expected and not any("partial" in name or "stage." in name for name in beside)
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 @pytest.mark.parametrize("codec", PAYLOADS)
 def test_parts_are_unpacked_and_put_together(tmp_path: Path, shell: str, tools: str, codec: str) -> None:
     target = make_target(tmp_path, shell, tools, *({codec} & {"zstd", "xz"}))
@@ -262,7 +251,7 @@ def test_parts_are_unpacked_and_put_together(tmp_path: Path, shell: str, tools: 
     assert (done.returncode, done.stderr, is_put_together(target)) == (0, "", True)
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_parts_are_read_from_where_they_lie_in_a_run(tmp_path: Path, shell: str, tools: str) -> None:
     target = make_target(tmp_path, shell, tools)
     parts = all_parts("gzip")
@@ -299,7 +288,7 @@ def test_each_part_is_a_whole_tar_to_who_unpacks_it(tmp_path: Path) -> None:
     assert [content[-1024:] for content in read] == [bytes(1024)] * 3
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 @pytest.mark.parametrize("number", range(3))
 def test_a_damaged_part_is_noticed_before_they_are_put_together(
     tmp_path: Path, shell: str, tools: str, number: int
@@ -313,7 +302,7 @@ def test_a_damaged_part_is_noticed_before_they_are_put_together(
     assert not (target.stage / "env/lib/two").exists()
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 @pytest.mark.parametrize("number", range(3))
 def test_a_part_that_cannot_be_read_is_refused(tmp_path: Path, shell: str, tools: str, number: int) -> None:
     """The digest is right: only the decompressor of that part can tell."""
@@ -324,7 +313,7 @@ def test_a_part_that_cannot_be_read_is_refused(tmp_path: Path, shell: str, tools
     assert (done.returncode, "payload cannot be unpacked" in done.stderr) == (12, True), done.stderr
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 @pytest.mark.parametrize("kind", ["directory", "file"])
 @pytest.mark.parametrize("linked", [0, 1])
 def test_no_part_writes_through_a_link_of_another(
@@ -356,7 +345,7 @@ BROKEN = {
 }
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 @pytest.mark.parametrize("reader", ["gzip", "zstd"])
 @pytest.mark.parametrize("broken", BROKEN.values(), ids=BROKEN.keys())
 def test_what_the_decompressor_refuses_is_not_installed(
@@ -367,7 +356,7 @@ def test_what_the_decompressor_refuses_is_not_installed(
     assert (done.returncode, "payload cannot be unpacked" in done.stderr) == (12, True), done.stderr
 
 
-@pytest.mark.parametrize(("shell", "tools"), SHELLS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_a_damaged_payload_is_named(tmp_path: Path, shell: str, tools: str) -> None:
     """The digest says who is to blame, whatever the decompressor and tar have said about it."""
     target = make_target(tmp_path, shell, tools, "zstd")

@@ -11,26 +11,18 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
+from shellkit import BUSYBOX, SHELLS_WITH_TOOLS, with_functions
 from smallbundle import build, make_channel, make_project
 
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, digest_list
-from bundler.resources import templates_dir
 from bundler.tar.write import DIRECTORY, END, LINK, tar_header, tar_padding
 
 if TYPE_CHECKING:
     from collections.abc import Callable
     from pathlib import Path
 
-GNU, BUSYBOX = "gnu", "busybox"
-TARGETS = (
-    pytest.param("dash", GNU, id="dash"),
-    pytest.param("bash", GNU, id="bash"),
-    pytest.param("dash", BUSYBOX, id="dash-busybox-tools"),
-    pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
-)
 _TOOLS = ("cat", "find", "ls", "readlink", "sed", "sha256sum", "sh", "sort", "stat", "tar", "tr", "uniq")
-_PARTIALS = ("say", "files", "tree", "unpacked")
 DIRECTORIES = ("app", "env", "env/bin", "env/empty", "env/new\nline", "share")
 FILES = {
     "app/empty": b"",
@@ -87,7 +79,6 @@ class Target:
 
     def check(self, expected: str) -> subprocess.CompletedProcess[str]:
         (self.room / "work").mkdir(exist_ok=True)
-        partials = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in _PARTIALS)
         values = {
             "PROGRAM": "install.sh",
             "NAME": "small",
@@ -96,8 +87,8 @@ class Target:
             "WORK": f"{self.room}/work",
             "STAGE": f"{self.stage}",
         }
-        head = "set -eu\n" + "".join(f"{name}='{value}'\n" for name, value in values.items())
-        (self.room / "script").write_text(f"{head}{partials}\ncheck_unpacked\n")
+        head = "".join(f"{name}='{value}'\n" for name, value in values.items())
+        (self.room / "script").write_text(with_functions(f"{head}check_unpacked\n"))
         words = [*self.shell.split(), str(self.room / "script")]
         env = {"PATH": str(self.room / "bin"), "LC_ALL": "C"}
         return subprocess.run(words, capture_output=True, text=True, check=False, env=env)
@@ -118,14 +109,14 @@ def make_target(room: Path, shell: str, tools: str, tar: bytes = b"") -> Target:
 EXPECTED = unpacked_sha256(entries(), DIRECTORIES)
 
 
-@pytest.mark.parametrize(("shell", "tools"), TARGETS)
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS)
 def test_what_tar_makes_of_what_was_built_is_what_was_built(tmp_path: Path, shell: str, tools: str) -> None:
     done = make_target(tmp_path, shell, tools).check(EXPECTED)
     assert (done.returncode, done.stderr) == (0, "")
 
 
 @pytest.mark.usefixtures("own_cache")
-@pytest.mark.parametrize(("shell", "tools"), TARGETS[1:3])
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS[1:3])
 def test_what_build_says_is_what_tar_makes_of_its_payload(tmp_path: Path, shell: str, tools: str) -> None:
     bundle = build(make_project(tmp_path / "project"), make_channel(tmp_path / "channel"), "dir")
     said = re.search(r"^UNPACKED_SHA256='?([0-9a-f]{64})", (bundle / "install.sh").read_text(), re.MULTILINE)
@@ -167,7 +158,7 @@ CHANGES: dict[str, tuple[Callable[[Path], object], str]] = {
 }
 
 
-@pytest.mark.parametrize(("shell", "tools"), TARGETS[1:3])
+@pytest.mark.parametrize(("shell", "tools"), SHELLS_WITH_TOOLS[1:3])
 @pytest.mark.parametrize("change", CHANGES)
 def test_whatever_else_is_there_is_refused(tmp_path: Path, shell: str, tools: str, change: str) -> None:
     target = make_target(tmp_path, shell, tools)

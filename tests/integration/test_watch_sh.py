@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 
 import pytest
 
-from bundler.resources import templates_dir
+from bundler.installer.render import render_programs
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -64,7 +64,7 @@ class World:
 
     def watch(self, again: str = "yes", *dependants: str) -> list[str]:
         """What it did, a line each."""
-        text = (templates_dir() / "target" / "watch.sh").read_text()
+        text = render_programs()["watch"].decode()
         for place in ("/run/conda-bundler", "/var/lib/conda-bundler"):
             text = text.replace(place, str(self.room / "run"))
         script = self.room / "watch"
@@ -122,6 +122,37 @@ def test_what_has_passed_since_it_failed_counts(world: World) -> None:
     ],
 )
 def test_what_somebody_wanted_so_stays_so(world: World, unit: str, properties: dict[str, str]) -> None:
+    world.tell(unit, **properties)
+    assert world.watch() == []
+
+
+NEVER = {
+    "ActiveState": "inactive",
+    "InactiveExitTimestampMonotonic": "0",
+    "ConditionTimestampMonotonic": "0",
+    "Job": "",
+}
+
+
+def test_what_could_not_be_started_for_what_it_requires_is_tried_again(world: World) -> None:
+    world.tell("web.service", **NEVER)
+    assert world.watch() == ["systemctl --no-block start web.service"]
+    assert world.watch("no") == []
+
+
+@pytest.mark.parametrize(
+    ("unit", "properties"),
+    [
+        ("web-watch.timer", {"ActiveState": "inactive"}),  # systemctl stop
+        ("web.service", {"UnitFileState": "disabled"}),
+        ("web.service", {"LoadState": "masked"}),
+        ("web.service", {"Job": "57"}),  # it waits for its turn
+        ("web.service", {"InactiveExitTimestampMonotonic": "90000000"}),  # it has run
+        ("web.service", {"ConditionTimestampMonotonic": "90000000"}),  # a condition of its own keeps it down
+    ],
+)
+def test_what_is_to_stay_down_is_not_tried(world: World, unit: str, properties: dict[str, str]) -> None:
+    world.tell("web.service", **NEVER)
     world.tell(unit, **properties)
     assert world.watch() == []
 

@@ -10,14 +10,12 @@ from contextlib import contextmanager
 from typing import TYPE_CHECKING
 
 import pytest
-
-from bundler.resources import templates_dir
+from shellkit import with_functions
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-PARTS = ("say", "files", "instances", "ports", "gate", "workers")
 # In the place of a control group: the session of the main process, which is MAIN.
 SESSION = """
 in_group() {
@@ -97,10 +95,9 @@ def main_process(*words: str) -> Iterator[int]:
 
 
 def looks(shell: tuple[str, ...], main: int, *, unit: Path | None = None) -> str:
-    parts = "".join((templates_dir() / "install" / f"{name}.sh").read_text() for name in PARTS)
     root = unit.parent.parent.parent.parent if unit else "/nowhere"
-    values = f"set -eu\nPROGRAM=install.sh NAME=web IMAGE= RELEASE=1 ROOT={root} MAIN={main}\n"
-    text = f"{values}{parts}{SESSION}{LOOKS}"
+    values = f"PROGRAM=install.sh NAME=web IMAGE= RELEASE=1 ROOT={root} MAIN={main}\n"
+    text = with_functions(f"{values}{SESSION}{LOOKS}")
     done = subprocess.run([*shell, "-c", text], capture_output=True, text=True, check=False, timeout=120)
     assert (done.returncode, done.stderr) == (0, "")
     return done.stdout.strip("\n")

@@ -23,6 +23,7 @@ from bundler.installer.render import (
     InstallService,
     render_install,
     render_manage,
+    render_programs,
     render_unit,
 )
 from bundler.installer.requirements import Requirements
@@ -30,7 +31,6 @@ from bundler.pack.codecs import CODECS
 from bundler.pack.decompressor import TOOLS
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, digest_list, parents
-from bundler.resources import templates_dir
 from bundler.units.contents import Contents
 from bundler.units.newer import newer_directives
 from bundler.units.read import UnitText
@@ -41,9 +41,6 @@ if TYPE_CHECKING:
 
     from bundler.config.project import BundleConfig
 
-# What install.sh, manage and the head of a .run must run under.
-SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
-SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
 PROGRAM = f"{TOOLS}/bin/zstd.gz"
 """The decompressor that a bundle brings."""
 COOKIE = Secret(name="RELEASE_COOKIE", bytes=32, format="hex")
@@ -285,10 +282,7 @@ def payload_members(spec: Spec) -> list[Member]:
         Member(name="env/bin/tool", content=b"#!/bin/sh\necho tool\n", mode=0o755),
         Member(name="env/bin/tool-link", kind=tarfile.SYMTYPE, link="tool"),
         Member(name="app/serve", content=spec.serve.encode(), mode=0o755),
-        *(
-            Member(name=f"share/{name}", content=(templates_dir() / "target" / f"{name}.sh").read_bytes())
-            for name in ("beam", "gpu", "probe", "watch")
-        ),
+        *(Member(name=f"share/{name}", content=content) for name, content in render_programs().items()),
         *(Member(name=f"app/hook-{hook}", content=text.encode(), mode=0o755) for hook, text in spec.hooks),
         Member(name="share/health", content=(spec.health or "exit 0\n").encode()),
         *spec.members,

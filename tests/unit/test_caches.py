@@ -15,6 +15,8 @@ from bundler.units.caches import cache_variables
         ("numba", {"NUMBA_CACHE_DIR": "/var/cache/api/numba"}),
         ("triton", {"TRITON_CACHE_DIR": "/var/cache/api/triton"}),
         ("matplotlib-base", {"MPLCONFIGDIR": "/var/cache/api/matplotlib"}),
+        ("cupy", {"CUPY_CACHE_DIR": "/var/cache/api/cupy", "CUDA_CACHE_PATH": "/var/cache/api/cuda"}),
+        ("tensorflow-hub", {"TFHUB_CACHE_DIR": "/var/lib/api/.cache/tfhub"}),
         ("fontconfig", {"XDG_CACHE_HOME": "/var/cache/api"}),
         ("huggingface-hub", {"HF_HUB_OFFLINE": "1", "HF_HOME": "/var/lib/api/.cache/huggingface"}),
         ("huggingface_hub", {"HF_HUB_OFFLINE": "1", "HF_HOME": "/var/lib/api/.cache/huggingface"}),
@@ -27,7 +29,9 @@ def test_what_a_package_is_told(package: str, variables: dict[str, str]) -> None
 def test_torch_keeps_what_it_compiles() -> None:
     for name in ("torch", "pytorch"):
         found = dict(cache_variables({name}, "api"))
-        assert found.keys() == {"TORCHINDUCTOR_CACHE_DIR", "TORCH_EXTENSIONS_DIR", "TRITON_CACHE_DIR"}
+        made = {"TORCHINDUCTOR_CACHE_DIR", "TORCH_EXTENSIONS_DIR", "TRITON_CACHE_DIR", "CUDA_CACHE_PATH"}
+        assert found.pop("TORCH_HOME") == "/var/lib/api/.cache/torch"
+        assert found.keys() == made
         assert all(value.startswith("/var/cache/api/") for value in found.values())
 
 

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import marshal
+
 import pytest
 
-from bundler.codemarks import PYTHON, code_marks
+from bundler.codemarks import PYTHON, WRAPPER, code_marks
 from bundler.elf import Elf
 from bundler.pack.members import TreeEntry
-from bundler.units.contents import Contents, Mark, code_notes, find_marks
+from bundler.units.contents import Contents, Mark, code_notes, find_marks, find_wrappers
 
 X86 = Elf(kind=(62, 2), dynamic=True)
 POLARS = b"import ctypes, mmap\nif libc.mprotect(at, size, mmap.PROT_READ | mmap.PROT_EXEC): raise RuntimeError\n"
@@ -51,6 +53,9 @@ def test_what_no_process_of_the_service_loads_says_nothing(unused: TreeEntry) ->
     [
         (POLARS, True),
         (b"from mmap import mmap, PROT_EXEC\nimport cffi\n", True),
+        (b"import mmap\nm = mmap.mmap(-1, 99, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)\n", True),
+        (b"m = mmap.mmap(-1, len(code), flags=f, prot=7)\n", True),
+        (b"m = mmap.mmap(-1, 99, prot=3)\nprot = 7\n", False),
         (b"UC_PROT_EXEC = 4\n", False),  # a binding's constant
         (b"import ctypes\nlibc.mprotect(at, size, PROT_READ)\n", False),
         (b"", False),
@@ -59,6 +64,36 @@ def test_what_no_process_of_the_service_loads_says_nothing(unused: TreeEntry) ->
 def test_a_module_that_makes_memory_executable(content: bytes, marked: bool) -> None:
     assert code_marks("env/lib/python3.11/site-packages/one/cpu.py", content, None) == ((PYTHON,) if marked else ())
     assert code_marks("env/share/one/cpu.txt", content, None) == ()
+
+
+def test_a_module_that_comes_compiled_alone() -> None:
+    source = "def f():\n import mmap\n return mmap.mmap(-1, 9, prot=mmap.PROT_READ | mmap.PROT_EXEC)\n"
+    compiled = marshal.dumps(compile(source, "x", "exec"))
+    assert code_marks("env/lib/one.pyc", compiled, None) == (PYTHON,)
+    assert code_marks("env/lib/__pycache__/one.cpython-311.pyc", compiled, None) == ()  # its source is there
+    assert code_marks("env/lib/two.pyc", marshal.dumps(compile("import mmap", "x", "exec")), None) == ()
+
+
+@pytest.mark.parametrize(
+    ("path", "content", "marked"),
+    [
+        ("app/start", b"#!/bin/sh\nset -e\npython -m hello\n", True),
+        ("app/start", b"#!/usr/bin/env bash\npython -m hello >log 2>&1\n", True),
+        ("app/start", b"#! /usr/bin/env -S bash -e\nexec 2>&1 >log\npython\n", True),
+        ("app/start.sh", b"python -m hello\n", True),
+        ("app/start", b"#!/bin/sh\ncd x && exec python -m hello\n", False),
+        ("app/start", b"#!/bin/sh\nif :; then\n\texec python\nfi\n", False),
+        ("app/start", b"#!/usr/bin/env python\n# exec\n", False),
+        ("app/start", b"#!/bin/shred\n", False),
+        ("app/start.txt", b"python\n", False),
+    ],
+)
+def test_a_script_that_stays_the_main_process(path: str, content: bytes, marked: bool) -> None:
+    marks = code_marks(path, content, None)
+    assert (marks == (WRAPPER,)) is marked
+    tree = [entry(path, *marks, elf=None)]
+    assert find_wrappers(tree) == ({path} if marked else set())
+    assert find_marks(tree, "linux-64") == ()
 
 
 def test_each_mark_is_told_in_a_line() -> None:

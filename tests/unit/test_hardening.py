@@ -136,7 +136,7 @@ def test_what_ordinary_programs_do_is_allowed(tmp_path: Path, profile: str) -> N
     assert "RestrictAddressFamilies=AF_INET AF_INET6 AF_UNIX AF_NETLINK" in found  # getifaddrs
     assert not [line for line in found if line.startswith("ProcSubset=")]  # /proc/stat
     calls = [line for line in found if line.startswith("SystemCallFilter=")]
-    assert calls[-2:] == ["SystemCallFilter=~@privileged", "SystemCallFilter=@chown"]  # of one's own files
+    assert calls[-2:] == ["SystemCallFilter=~@privileged", "SystemCallFilter=@chown @setuid capset"]
 
 
 def test_off_is_off(tmp_path: Path) -> None:

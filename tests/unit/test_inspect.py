@@ -59,7 +59,7 @@ def test_directives_are_read_back_as_they_were_meant(tmp_path: Path) -> None:
     assert [value for _, key, value in unit.directives if key == "SystemCallFilter"] == [
         "@system-service",
         "~@privileged",
-        "@chown",
+        "@chown @setuid capset",
     ]
 
 
@@ -69,7 +69,7 @@ def test_directives_are_read_back_as_they_were_meant(tmp_path: Path) -> None:
         ('ProtectSystem = "full"', ("ProtectSystem", "full, by default strict")),
         ('PrivateTmp = "no"', ("PrivateTmp", "no, by default yes")),
         ('CapabilityBoundingSet = "CAP_KILL"', ("CapabilityBoundingSet", "CAP_KILL, by default empty")),
-        ('SystemCallFilter = ["", "@system-service"]', ("SystemCallFilter", "@system-service, by default @system-service ~@privileged @chown")),  # noqa: E501
+        ('SystemCallFilter = ["", "@system-service"]', ("SystemCallFilter", "@system-service, by default @system-service ~@privileged @chown @setuid capset")),  # noqa: E501
     ],
 )  # fmt: skip
 def test_what_bundle_toml_loosens_is_an_exception(tmp_path: Path, override: str, stands: tuple[str, str]) -> None:

@@ -169,7 +169,7 @@ def test_how_a_service_reloads(tmp_path: Path, written: str, line: str) -> None:
 @pytest.mark.parametrize(
     ("written", "said"),
     [
-        ('"kill -HUP"', "services.web.reload: 'kill -HUP' is no signal; write one like \"SIGHUP\", or a command as a"),
+        ('"kill -HUP"', "'kill -HUP' is a command line; write the signal: reload = \"SIGHUP\""),
         ('"SIGKILL"', "services.web.reload: no program can act on SIGKILL"),
         ("5", "services.web.reload: is the number 5, and must be text in quotes or a list"),
         ("[]", "services.web.reload: must not be empty"),

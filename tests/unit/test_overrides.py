@@ -86,7 +86,12 @@ def test_one_more_environment_file_comes_before_the_operators_and_the_secrets(tm
         ("Unit", "After", '["", "a.service"]', ["a.service"]),
         ("Unit", "After", '["a.service", ""]', []),
         ("Unit", "ConditionPathExists", '"{state}/ready"', ["/var/lib/over/ready"]),
-        ("Service", "SystemCallFilter", '"@mount"', ["@system-service", "~@privileged", "@chown", "@mount"]),
+        (
+            "Service",
+            "SystemCallFilter",
+            '"@mount"',
+            ["@system-service", "~@privileged", "@chown @setuid capset", "@mount"],
+        ),
         ("Service", "SystemCallFilter", '["", "~@mount"]', ["~@mount"]),
         ("Service", "CapabilityBoundingSet", '"CAP_SYS_NICE"', ["", "CAP_SYS_NICE"]),
         ("Service", "CapabilityBoundingSet", '["", "CAP_SYS_NICE"]', ["CAP_SYS_NICE"]),

@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 PACKAGE = Path(bundler.__file__).parent
 
 LAYERS = (
-    ("cooldown", "digests", "locked", "plainyaml", "platforms", "printable", "systemd", "tar", "transfer"),
+    ("atomic", "cooldown", "digests", "locked", "plainyaml", "platforms", "printable", "systemd", "tar", "transfer"),
     ("elf", "errors", "progressjson", "sealed"),
     ("codemarks", "package", "process", "progress", "resources"),
     ("cage", "fetch", "machine", "scratch"),

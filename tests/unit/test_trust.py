@@ -12,7 +12,7 @@ from bundler.lock.solver.explain import explain_channel
 if TYPE_CHECKING:
     from pathlib import Path
 
-ALL = ("SSL_CERT_FILE", "SSL_CERT_DIR", "REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT")
+ALL = ("SSL_CERT_FILE", "SSL_CERT_DIR", *trust._OTHERS)
 
 
 @pytest.fixture(autouse=True)
@@ -23,7 +23,19 @@ def _nothing_is_set(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(trust, "_ADOPTED", {})
 
 
-@pytest.mark.parametrize("name", ["REQUESTS_CA_BUNDLE", "CURL_CA_BUNDLE", "PIP_CERT"])
+@pytest.mark.parametrize(
+    "name",
+    [
+        "REQUESTS_CA_BUNDLE",
+        "CURL_CA_BUNDLE",
+        "PIP_CERT",
+        "CONDA_SSL_VERIFY",
+        "NIX_SSL_CERT_FILE",
+        "GIT_SSL_CAINFO",
+        "AWS_CA_BUNDLE",
+        "CARGO_HTTP_CAINFO",
+    ],
+)
 def test_what_others_read_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Path, name: str) -> None:
     (tmp_path / "ca.pem").touch()
     monkeypatch.setenv(name, str(tmp_path / "ca.pem"))
@@ -47,6 +59,18 @@ def test_ours_wins_and_the_other_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
         "trusted are the authorities of SSL_CERT_FILE=/gone.pem, which does not exist; REQUESTS_CA_BUNDLE is not read"
         " beside it"
     )
+
+
+@pytest.mark.parametrize(
+    ("name", "value"),
+    [("CONDA_SSL_VERIFY", "false"), ("MAMBA_SSL_VERIFY", "<system>"), ("NODE_EXTRA_CA_CERTS", "/etc/company.pem")],
+)
+def test_what_is_not_read_is_named(monkeypatch: pytest.MonkeyPatch, name: str, value: str) -> None:
+    """Node's adds to its own authorities, and nothing turns the check off."""
+    monkeypatch.setenv(name, value)
+    adopt_certificates()
+    assert not any(os.environ.get(own) for own in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
+    assert certificate_hint().endswith(f"may name a file of others; {name} is not read")
 
 
 def test_with_none_the_variables_are_named() -> None:

@@ -9,18 +9,17 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import tempfile
-from contextlib import suppress
 from dataclasses import dataclass
 from importlib.metadata import PackageNotFoundError, version
-from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
 from bundler.resources import cache_dir
+from bundler.sealed import read_sealed, write_sealed
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
+    from pathlib import Path
 
 __all__ = ["Answer"]
 
@@ -42,17 +41,11 @@ class Answer:
 
     def known(self) -> bool:
         """Whether it was fresh with these very inputs."""
-        try:
-            return self.path.read_text(encoding="ascii") == self.key
-        except (OSError, UnicodeError):
-            return False
+        return read_sealed(self.path) == self.key.encode()
 
     def keep(self) -> None:
         """It is. A cache that cannot be written to costs the next build time, not this one its success."""
-        with suppress(OSError), tempfile.TemporaryDirectory(dir=self.path.parent) as room:
-            written = Path(room) / self.path.name
-            written.write_text(self.key, encoding="ascii")
-            written.replace(self.path)
+        write_sealed(self.path, self.key.encode())
 
 
 def _conda_lock() -> str:

@@ -10,7 +10,6 @@ there.
 from __future__ import annotations
 
 import json
-import os
 import re
 from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
@@ -22,6 +21,7 @@ from urllib.parse import unquote, urlsplit
 
 from packaging.specifiers import InvalidSpecifier, SpecifierSet
 
+from bundler.atomic import write_file
 from bundler.errors import LockError, PrefixError
 from bundler.fetch.archives import fetch_archives
 from bundler.fetch.channels import with_variables
@@ -219,7 +219,5 @@ def _read(path: Path) -> dict[str, str | None]:
 
 def _write(path: Path, known: Mapping[str, str | None]) -> None:
     """A cache that cannot be written to costs time later, nothing else."""
-    temporary = path.with_name(f".{path.name}.{os.getpid()}")
     with suppress(OSError):
-        temporary.write_text(json.dumps(known), encoding="utf-8")
-        temporary.replace(path)
+        write_file(path, json.dumps(known).encode())

@@ -1,0 +1,64 @@
+"""Files that are whole from the moment they have their name, and locks that a killed process does not leave behind."""
+
+from __future__ import annotations
+
+import contextlib
+import fcntl
+import os
+import secrets
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+    from pathlib import Path
+
+__all__ = ["hold_lock", "new_name", "sync_directory", "write_file"]
+
+
+def new_name(path: Path) -> Path:
+    """A name beside ``path`` that nobody else uses, for what is to be renamed to it."""
+    return path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}")
+
+
+def write_file(path: Path, content: bytes, *, mode: int | None = None, sync: bool = False) -> None:
+    """Give ``path`` this content, or leave it as it is; readers see the old file or the new one.
+
+    Without ``mode`` it has what the umask leaves; with ``sync`` the content is on disk before the name is.
+    Raises OSError.
+    """
+    temporary = new_name(path)
+    try:
+        with temporary.open("xb") as file:
+            if mode is not None:
+                os.fchmod(file.fileno(), mode)
+            file.write(content)
+            if sync:
+                file.flush()
+                os.fsync(file.fileno())
+        temporary.replace(path)
+    finally:
+        temporary.unlink(missing_ok=True)
+
+
+def sync_directory(path: Path) -> None:
+    """Have the names in a directory reach the disk. Raises OSError."""
+    descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+@contextlib.contextmanager
+def hold_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
+    """Hold the lock (flock(2)) of a directory, or of a file, which is made if it is not there.
+
+    Raises BlockingIOError if somebody else has it and we do not ``wait``.
+    """
+    flags = os.O_RDONLY | os.O_DIRECTORY if path.is_dir() else os.O_RDWR | os.O_CREAT
+    descriptor = os.open(path, flags | os.O_CLOEXEC | os.O_NOFOLLOW, 0o600)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX | (0 if wait else fcntl.LOCK_NB))
+        yield
+    finally:
+        os.close(descriptor)

@@ -1,0 +1,78 @@
+"""How a service is ended: whom systemd asks, with which signal, and for how long it waits (systemd.kill(5)).
+
+The main process is asked first, alone: it has its workers finish what they do. A shell does no such thing. It ends at
+once, passes nothing on, and what it has started would be killed a moment later, in the middle of its work. So where a
+shell stays the main process all of the service's processes are asked; a build says so, for ``exec`` is better.
+"""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from bundler.units.unitfile import fill
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+    from bundler.config.project import BundleConfig, Service
+    from bundler.units.contents import Contents
+    from bundler.units.unitfile import Lines
+
+__all__ = ["ending_notes", "stopping"]
+
+_SHELLS = frozenset({"ash", "bash", "dash", "ksh", "mksh", "sh", "zsh"})
+_SIMPLE = re.compile(r"[^;|&\n]*")
+"""One command: every shell lets it take the shell's own place."""
+_EXEC = re.compile(r"(?:^|[;&|({\n]|\b(?:then|do|else))[ \t]*exec[ \t]+[^\s<>&0-9]")
+
+
+def stopping(service: Service, contents: Contents) -> Lines:
+    """The lines of ``[Service]``. One process for which there is no memory left does not end the others."""
+    table = service.table
+    lines = (
+        ("KillMode", "control-group" if _staying(service, contents) else "mixed"),
+        ("KillSignal", table.kill_signal),
+        ("TimeoutStopSec", str(table.stop_timeout or "")),
+        ("OOMPolicy", "continue"),
+    )
+    return tuple((key, value) for key, value in lines if value)
+
+
+def ending_notes(config: BundleConfig, contents: Contents) -> Iterator[str]:
+    """A sentence for each service whose main process is a shell."""
+    for service in config.services:
+        staying = _staying(service, contents)
+        if staying:
+            yield (
+                f"services.{service.name}.command: {staying} stays the main process, which passes no signal on, so all"
+                " processes are asked to end at the same time. Write exec before its last command; then the program"
+                " itself is asked, and has its workers finish"
+            )
+
+
+def _staying(service: Service, contents: Contents) -> str:
+    """The shell, or the script, that stays the main process; empty if it is a program."""
+    if service.table.profile == "beam":
+        return ""  # its start scripts are known
+    program, *rest = (fill(word, {"app": "app", "env": "env", **_ELSEWHERE}) for word in service.table.command)
+    if program.rpartition("/")[2] not in _SHELLS:
+        return _wrapper(program, contents)
+    for index, word in enumerate(rest):
+        if re.fullmatch(r"-[a-z]*c", word):
+            text = rest[index + 1] if index + 1 < len(rest) else ""
+            return "" if _SIMPLE.fullmatch(text.strip()) or _EXEC.search(text) else program
+        if not word.startswith("-"):
+            return _wrapper(word, contents)
+    return ""
+
+
+_ELSEWHERE = dict.fromkeys(("root", "state", "cache", "runtime", "instance"), "")
+
+
+def _wrapper(program: str, contents: Contents) -> str:
+    """``program`` as a path below the release, if it is a script that stays."""
+    while program.startswith("./"):
+        program = program[2:]
+    candidates = (f"env/bin/{program}", f"app/{program}", program)
+    return next((path for path in candidates if path in contents.wrappers), "")

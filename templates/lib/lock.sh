@@ -1,0 +1,60 @@
+
+# --- lock ------------------------------------------------------------------------------------------------
+# One install at a time on a machine, whatever the bundle: they share systemd and /usr/local. How others see that there
+# is one: running.sh.
+
+WORK=$RUN_DIR/work # scratch of whoever holds the lock: 0700, in memory
+LOCKED=
+
+take_lock() {
+    [ -d "$RUN_DIR" ] || mkdir -m 0700 "$RUN_DIR" 2>/dev/null || :
+    if [ -L "$RUN_DIR" ] || [ ! -d "$RUN_DIR" ]; then
+        die 12 "cannot make $RUN_DIR" "See that /run is there, writable, and that nothing else has this name."
+    fi
+    chmod 0700 "$RUN_DIR" || die 12 "cannot change the mode of $RUN_DIR"
+    if have flock; then
+        [ ! -d "$RUN_DIR/lock" ] || die 12 "$RUN_DIR/lock is a directory" "Remove it."
+        exec 9>"$RUN_DIR/lock"
+        flock -n 9 || lock_is_taken ""
+    else
+        take_lock_directory
+    fi
+    LOCKED=yes
+    rm -rf /run/conda-bundler/work
+    mkdir -m 0700 "$WORK" || die 12 "cannot make $WORK"
+}
+
+lock_is_taken() { # WHO
+    die 13 "another install is running$1" \
+        "Wait until it has ended, then run this again. (If there is none: rm -r $RUN_DIR/lock.d)"
+}
+
+take_lock_directory() {
+    if ! mkdir "$RUN_DIR/lock.d" 2>/dev/null; then
+        [ -f "$RUN_DIR/lock.d/owner" ] || sleep 1 # its owner may be about to write its name
+        # Of several that find a dead owner one may take over, and looks again: another may just have done so.
+        mkdir "$RUN_DIR/lock.d/taking" 2>/dev/null || lock_is_taken ""
+        if lock_owner_lives; then
+            rmdir "$RUN_DIR/lock.d/taking"
+            lock_is_taken " (process $lock_pid)"
+        fi
+    fi
+    printf '%s %s\n' "$$" "$(started_at "$$")" >"$RUN_DIR/lock.d/owner"
+    [ ! -d "$RUN_DIR/lock.d/taking" ] || rmdir "$RUN_DIR/lock.d/taking"
+}
+
+drop_lock() {
+    [ -n "$LOCKED" ] || return 0
+    rm -rf /run/conda-bundler/work
+    if [ -d "$RUN_DIR/lock.d" ]; then
+        rm -f "$RUN_DIR/lock.d/owner"
+        rmdir "$RUN_DIR/lock.d"
+    fi
+    LOCKED=
+}
+
+# The lock's descriptor is closed for what may leave a process behind that would go on holding it.
+# Unpacking keeps it on purpose: if this script is killed, nobody may touch the stage while tar still writes.
+unlocked() { # COMMAND...
+    "$@" 9>&-
+}

@@ -1,0 +1,75 @@
+
+# --- our record ------------------------------------------------------------------------------------------
+# owned        what is ours, one "kind value" a line, written before the thing itself is made: a run that is
+#              killed in between leaves a claim too many, never a thing that nobody owns
+# transaction  there from the first change that others can see to the last (transaction.sh)
+#
+# Kinds: root user dir made unit given, and
+#     account NAME GROUP                          a user that is not ours, in the place of user NAME
+#     release RELEASE TREE-DIGEST LIST-DIGEST     what is in releases/, and how to tell that it is
+#     was UNIT ENABLED ACTIVE                     what the admin wanted of a unit that a release has dropped
+#     hooked RELEASE STATE                        how far its hooks have run
+#     instance UNIT                               one of a template, which is a unit
+#     bare NAME                                   installed with --no-systemd
+#     secret NAME FORMAT LENGTH                   what was made, or taken from the operator
+
+owns() { # LINE
+    owns_in "$RECORD" "$1"
+}
+
+# Read here, without a grep: a change asks this more than a hundred times.
+owns_in() { # RECORD LINE: ours, or another bundle's
+    owns_line=$2
+    [ -z "$IMAGE" ] || owns_line=$(as_recorded "$2")
+    [ -f "$1/owned" ] || return 1
+    while IFS= read -r owns_read; do
+        [ "$owns_read" != "$owns_line" ] || return 0
+    done <"$1/owned"
+    return 1
+}
+
+as_recorded() { # LINE
+    case $1 in
+        *" $IMAGE/"*) printf '%s %s\n' "${1%% *}" "$(seen "${1#* }")" ;;
+        *) printf '%s\n' "$1" ;;
+    esac
+}
+
+owned() { # KIND: every value of that kind
+    owned_in "$RECORD" "$1"
+}
+
+owned_in() { # RECORD KIND
+    [ ! -f "$1/owned" ] || sed -n "s|^$2 ||p" "$1/owned"
+}
+
+owned_paths() { # KIND
+    [ ! -f "$RECORD/owned" ] || sed -n "s|^$1 /|$IMAGE/|p" "$RECORD/owned"
+}
+
+claim() { # LINE...
+    claim_new=
+    for claim_line in "$@"; do
+        owns "$claim_line" || claim_new="$claim_new$(as_recorded "$claim_line")
+"
+    done
+    [ -n "$claim_new" ] || return 0
+    put "$RECORD/owned" 0600 owned_text
+}
+
+owned_text() {
+    print_file "$RECORD/owned" && printf '%s' "$claim_new"
+}
+
+# The line, and what begins with it as a word: "release 1.0-abc" has further words.
+unclaim() { # LINE
+    unclaim_line=$(as_recorded "$1")
+    [ -f "$RECORD/owned" ] || return 0
+    while read -r owned_line; do
+        case "$owned_line " in
+            "$unclaim_line "*) ;;
+            *) printf '%s\n' "$owned_line" ;;
+        esac
+    done <"$RECORD/owned" >"$WORK/kept"
+    cmp -s "$WORK/kept" "$RECORD/owned" || put "$RECORD/owned" 0600 <"$WORK/kept"
+}

@@ -1,0 +1,34 @@
+
+# --- what an earlier run has left -------------------------------------------------------------------------
+
+# Install and rollback go on from their record by themselves. This is for what must not begin in the middle.
+recover() {
+    recover_rotation
+    is_pending || return 0
+    case $(transaction_value action) in
+        install | rollback) recover_release ;;
+        uninstall | purge)
+            die 10 "an uninstall was interrupted" "Run it again: sh manage uninstall; or install the bundle again."
+            ;;
+    esac
+}
+
+recover_release() {
+    FROM=$(transaction_value from)
+    RESUMED=yes
+    if [ -z "$FROM" ] || ! is_complete "$FROM"; then
+        die 10 "the installation of $(transaction_value to) did not come to its end" "Run its install.sh again."
+    fi
+    say "an earlier run did not come to its end; going back to $FROM"
+    sed -n '/^unit /p' "$RECORD/transaction" >"$WORK/states"
+    (bring_back "$FROM") || die 14 "going back to $FROM did not work" "See: systemctl status"
+}
+
+# Between two releases there is none whose services could be dealt with.
+refuse_unfinished() {
+    is_pending || return 0
+    [ -n "$LOCKED" ] || ! install_is_running ||
+        die 13 "another install is running" "Wait until it has ended, then run this again."
+    die 10 "an earlier run did not come to its end ($(transaction_value action) of $(transaction_value to))" \
+        "Run it again, or: $ROOT/manage rollback"
+}

@@ -1,0 +1,149 @@
+"""One harness for all tests of install.sh's and manage's functions: the shells they run in, and what a script needs.
+
+A test says what it does with functions of the two scripts; which partials these are in, and what they call in turn, is
+found out here. A function that the test defines itself, in the place of ours, needs nothing of ours.
+"""
+
+from __future__ import annotations
+
+import re
+from functools import cache
+from typing import TYPE_CHECKING, Literal
+
+import pytest
+
+from bundler.installer.partials import partials_of
+from bundler.resources import templates_dir
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = [
+    "BUSYBOX",
+    "GNU",
+    "SHELLS",
+    "SHELLS_WITH_TOOLS",
+    "SHELL_IDS",
+    "THREE_SHELLS",
+    "Script",
+    "called_in",
+    "functions_of",
+    "shell_id",
+    "with_functions",
+]
+
+Script = Literal["install", "manage"]
+# What install.sh, manage and the head of a .run must run under.
+SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
+SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
+# Without the one that reads the same file in two ways, for what takes long.
+THREE_SHELLS = (SHELLS[0], SHELLS[1], SHELLS[3])
+# A shell, and whose tools it finds; busybox sh runs its own, whatever is in PATH.
+GNU, BUSYBOX = "gnu", "busybox"
+SHELLS_WITH_TOOLS = (
+    pytest.param("dash", GNU, id="dash"),
+    pytest.param("bash", GNU, id="bash"),
+    pytest.param("dash", BUSYBOX, id="dash-busybox-tools"),
+    pytest.param("busybox sh", BUSYBOX, id="busybox-alone"),
+)
+# What main alone calls: as words they are in records, too.
+_STEPS = {"check", "install", "look", "main", "plan", "rollback", "uninstall", "verify"}
+# What the frames and the header set that the partials' top level or messages read.
+_HEADER = """set -eu
+LC_ALL=C
+export LC_ALL
+PROGRAM=test HELP='test --help' NAME=hello RELEASE=1.0-0123456789ab SERVICE_USER=hello SERVICE_UID= PAYLOAD_CODEC=gzip
+"""
+
+
+def shell_id(shell: tuple[str, ...]) -> str:
+    """What a test's name says of it."""
+    return dict(zip(SHELLS, SHELL_IDS, strict=True))[shell]
+
+
+def with_functions(script: str, *, of: Script = "install", header: str = "") -> str:
+    """``script`` behind those partials of install.sh, or manage, that it calls, whole and in the scripts' order.
+
+    ``header`` are values that the partials' top level reads; all others the script sets itself, which comes later.
+    """
+    partials = functions_of(of)
+    bodies = {name: body for functions in partials.values() for name, body in functions.items()}
+    own = {*_functions(script), *re.findall(r"^ *(\w+)\(\)", script, re.MULTILINE)}
+    needed: set[str] = set()
+    called = called_in(script) - _STEPS
+    while called:
+        needed |= (found := (called & bodies.keys()) - own - needed)
+        called = {word for name in found for word in called_in(bodies[name])} - _STEPS
+    read = {name for one in (script, *map(bodies.__getitem__, needed)) for name in _READ.findall(one)}
+    read -= set(_SET.findall(f"{header}\n{script}"))
+    texts = {path: (templates_dir() / path).read_text("utf-8") for path in partials}
+    chosen = [
+        text for path, text in texts.items() if needed & partials[path].keys() or read & set(_BEGINS.findall(text))
+    ]
+    return f"{_HEADER}{header}\n{''.join(chosen)}\n{script}"
+
+
+# Variables of ours: those that are read, that a script sets, and that a partial's top level sets.
+_READ = re.compile(r"\$\{?\#?([A-Z][A-Z_]*)\b")
+_SET = re.compile(r"(?:^|(?<=[ ;]))([A-Z][A-Z_]*)=", re.MULTILINE)
+_BEGINS = re.compile(r"^([A-Z][A-Z_]*)=", re.MULTILINE)
+
+
+@cache
+def functions_of(of: Script) -> dict[str, dict[str, str]]:
+    """Each partial's functions and their bodies."""
+    return {path: _functions((templates_dir() / path).read_text("utf-8")) for path in partials_of(of)}
+
+
+def _functions(text: str, indent: str = "") -> dict[str, str]:
+    text = _DOCUMENT.sub(_quoted, text)
+    found = re.finditer(
+        rf"^{indent}(\w+)\(\) (?:[{{(](?: #[^\n]*)?\n(.*?)^{indent}[}})]$|\{{ ([^\n]*) \}}$)",
+        text,
+        re.MULTILINE | re.DOTALL,
+    )
+    return {match[1]: match[2] or match[3] for match in found}
+
+
+# A here-document, which is for people but for what it has in $(…).
+_DOCUMENT = re.compile(r"<<'?([A-Z]+)'?([^\n]*\n)(.*?)^\1$", re.MULTILINE | re.DOTALL)
+
+
+def _quoted(document: re.Match[str]) -> str:
+    return document[2].rstrip("\n") + ' "' + document[3].replace('"', "") + '"\n'
+
+
+def called_in(text: str) -> set[str]:
+    """What may be a function's name: no comment, no text in double quotes but for the commands in it."""
+    words = set(re.findall(r"(?<![\w./-])\w+(?![\w./=-])", "".join(_code(_DOCUMENT.sub(_quoted, text)))))
+    if '"env_$env_state"' in text:  # its states are functions, which it calls by a name that it puts together
+        words |= {name for partial in functions_of("install").values() for name in partial if name.startswith("env_")}
+    return words
+
+
+# One piece of shell text: where commands are, in double quotes, and in ${…}.
+_COMMANDS = r"""\\.|'[^']*'|(?:^|(?<=\s))\#[^\n]*|\$\(|\$\{|["(){}]|[^\\'"$(){}\#]+|."""
+_QUOTED = r"""\\.|\$\(|\$\{|"|[^\\"$]+|."""
+_EXPANSION = r"""\\.|'[^']*'|\$\(|\$\{|["}]|[^\\"$}']+|."""
+
+
+def _code(text: str) -> Iterator[str]:
+    """The text but for comments, and but for what is in double quotes and no command there."""
+    inside = [""]  # of what: a quote, an expansion ${…}, a command $(…) or its parentheses
+    place = 0
+    while place < len(text):
+        where = inside[-1]
+        pattern = {'"': _QUOTED, "${": _EXPANSION}.get(where, _COMMANDS)
+        found = re.compile(pattern, re.DOTALL | re.MULTILINE).match(text, place)
+        assert found
+        token, place = found[0], found.end()
+        if token in ("$(", "${") or (token == '"' and where != '"'):
+            inside.append(token)
+            yield " "
+        elif token == "(" and where in ("$(", "("):
+            inside.append("(")
+        elif (token, where) in ((")", "$("), (")", "("), ("}", "${"), ('"', '"')):
+            inside.pop()
+            yield " "
+        elif where not in ('"', "${") and not token.startswith("#"):
+            yield f" {token} " if token in "(){}" else token
