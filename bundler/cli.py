@@ -16,7 +16,7 @@ import click
 
 from bundler.commandline.group import NearChoice, cli
 from bundler.commandline.group import command as _command
-from bundler.commandline.options import BUNDLE, DIRECTORY, LOCK_TIMEOUT, load, overrides, project_options
+from bundler.commandline.options import BUNDLE, DIRECTORY, KEY_FILE, LOCK_TIMEOUT, load, overrides, project_options
 from bundler.fetch.trust import adopt_certificates
 from bundler.printable import counted
 
@@ -189,9 +189,10 @@ def _check_lock(directory: Path, given: Overrides, solver: str, timeout: float) 
 @click.option(
     "--dev-dependencies/--no-dev-dependencies", default=False, help="Include the dependencies of category dev."
 )
+@click.option("--sign-key", type=KEY_FILE, help="Sign the bundles with this SSH key, as `sign` does.")
 @click.option("--relock", is_flag=True, help="Lock again if the lockfile is out of date, instead of exiting with 4.")
 @LOCK_TIMEOUT
-def build(directory: Path, quiet: bool, output: Path, **options: Any) -> Any:
+def build(directory: Path, quiet: bool, output: Path, sign_key: Path | None, **options: Any) -> Any:
     """Build a bundle from a project.
 
     Locks first if there is no lockfile. An interrupted build leaves no partial bundle behind.
@@ -204,6 +205,11 @@ def build(directory: Path, quiet: bool, output: Path, **options: Any) -> Any:
     config = load(directory, options)
     choices = BuildOptions(output=output.resolve(), **options)
     bundles = run_build(config, choices, make_progress(quiet=quiet))
+    if sign_key:
+        from bundler.signing.bundles import sign_bundle
+
+        for bundle in bundles:
+            sign_bundle(bundle.path, sign_key)
     lines = [line for bundle in bundles for line in summary(bundle)]
     return lines, {"bundles": [bundle.document() for bundle in bundles]}
 
@@ -224,17 +230,55 @@ def inspect(bundle: Path, quiet: bool) -> Any:
 
 @_command
 @click.argument("bundle", type=BUNDLE)
-def verify(bundle: Path, quiet: bool) -> Any:
+@click.option(
+    "--allowed-signers",
+    "allowed",
+    type=KEY_FILE,
+    help="Also require a signature of somebody in this file (ssh-keygen's allowed signers).",
+)
+@click.option(
+    "--revoked-keys", "revoked", type=KEY_FILE, help="Ignore the signatures of these keys (ssh-keygen's KRL)."
+)
+@click.option(
+    "--signatures",
+    "threshold",
+    type=click.IntRange(min=1),
+    default=1,
+    show_default=True,
+    help="Require this many signers, each with a key of their own.",
+)
+def verify(bundle: Path, quiet: bool, allowed: Path | None, revoked: Path | None, threshold: int) -> Any:
     """Verify the integrity of a bundle.
 
     Compares all checksums in BUNDLE with its content, and install.sh and manage with this version's templates.
-    Exits with 7 and names what is wrong. Installs nothing.
+    Exits with 7 and names what is wrong. Installs nothing. With --allowed-signers it also says who signed the bundle.
     """
     from bundler.progress import make_progress
     from bundler.reader.verify import verify as compare
+    from bundler.signing.bundles import Trust, check_signed
 
-    verification = compare(bundle, make_progress(quiet=quiet))
+    if allowed is None and (revoked or threshold > 1):
+        raise click.UsageError("--revoked-keys and --signatures need --allowed-signers.")
+    signers = check_signed(bundle, Trust(allowed=allowed, revoked=revoked, threshold=threshold)) if allowed else ()
+    verification = compare(bundle, make_progress(quiet=quiet)).signed_by(map(str, signers))
     return verification.lines(), verification.document()
+
+
+@_command
+@click.argument("bundle", type=BUNDLE)
+@click.option(
+    "--key", type=KEY_FILE, required=True, help="Sign with this SSH key: a private key, or a public one in ssh-agent."
+)
+def sign(bundle: Path, quiet: bool, key: Path) -> Any:
+    """Sign a bundle with an SSH key.
+
+    Writes BUNDLE.statement, with the checksum of every file, and BUNDLE.statement.sig beside BUNDLE. Signing again with
+    another key adds a signature.
+    """
+    from bundler.signing.bundles import sign_bundle
+
+    signed = sign_bundle(bundle, key)
+    return signed.lines(), signed.document()
 
 
 @_command

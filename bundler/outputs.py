@@ -136,6 +136,13 @@ class _Completion(_Output):
     script: str
 
 
+class _Signed(_Output):
+    bundle: str
+    statement: str
+    signatures: str
+    count: int
+
+
 class _Docs(_Output):
     url: str
 
@@ -191,6 +198,7 @@ OUTPUTS: dict[str, Any] = {
     "inspect": _Inspect,
     "lock": _Lock,
     "progress": _Event,
+    "sign": _Signed,
     "smoke": SmokeReport,
     "verify": Verification,
 }

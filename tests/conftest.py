@@ -10,6 +10,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any, NoReturn
 
 import pytest
+from keeping import keep_machines
 from once import once
 from order import in_order
 from xdist.scheduler import LoadFileScheduling
@@ -44,6 +45,10 @@ class _FilesAndFaults(LoadFileScheduling):  # type: ignore[misc]
 
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Producer) -> LoadFileScheduling:
     return _FilesAndFaults(config, log)
+
+
+def pytest_configure(config: pytest.Config) -> None:
+    keep_machines(config)
 
 
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundler.bundle.assemble import INSTALL, SUMS
+from bundler.installer.launcher import launchers
 from bundler.installer.render import (
     InstallDecompressor,
     InstallScript,
@@ -22,7 +23,7 @@ if TYPE_CHECKING:
     from bundler.bundle.entries import DecompressorEntry
     from bundler.bundle.index import Manifest
 
-__all__ = ["MADE_BY", "UNITS", "install_script"]
+__all__ = ["MADE_BY", "UNITS", "install_script", "launcher_texts"]
 
 MADE_BY = "conda-bundler "
 """Before the version."""
@@ -70,6 +71,12 @@ def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mappin
         files=tuple((digest, path) for path, digest in sorted(files.items())),
         decompressor=_decompressor(manifest.decompressor),
     )
+
+
+def launcher_texts(manifest: Manifest, units: Mapping[str, str]) -> dict[str, str]:
+    """The launchers of services and hooks, by their paths in the bundle, made of the units (:func:`install_script`)."""
+    started = (one.unit for service in manifest.services for one in service.started)
+    return launchers((*started, *(hook.unit for hook in manifest.hooks)), units)
 
 
 def _requirements(manifest: Manifest) -> Requirements:

@@ -15,10 +15,11 @@ if TYPE_CHECKING:
     from bundler.config.overrides import Overrides
     from bundler.config.project import BundleConfig
 
-__all__ = ["BUNDLE", "DIRECTORY", "LOCK_TIMEOUT", "load", "overrides", "project_options"]
+__all__ = ["BUNDLE", "DIRECTORY", "KEY_FILE", "LOCK_TIMEOUT", "load", "overrides", "project_options"]
 
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 BUNDLE = click.Path(exists=True, path_type=Path)
+KEY_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
 
 

@@ -83,7 +83,19 @@ PAGES = {
         exits=(7, 9),
     ),
     "verify": Page(
-        examples=(("Verify a bundle after a copy", "conda-bundler verify hello-1.2.0-linux-64.tar"),),
+        examples=(
+            ("Verify a bundle after a copy", "conda-bundler verify hello-1.2.0-linux-64.tar"),
+            (
+                "Require the signatures of two of those who may sign",
+                "conda-bundler verify --allowed-signers allowed_signers --signatures 2 hello-1.2.0-linux-64.tar",
+            ),
+        ),
+        exits=(7, 9),
+    ),
+    "sign": Page(
+        examples=(
+            ("Sign a bundle with a key of yours", "conda-bundler sign --key id_ed25519 hello-1.2.0-linux-64.tar"),
+        ),
         exits=(7, 9),
     ),
     "diff": Page(

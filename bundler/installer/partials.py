@@ -33,7 +33,7 @@ INSTALL = (
 MANAGE = (
     *("arguments", "status", "recover", "rollback", "verify-release", "rotate-secret", "restart"),
     *("run-directories", "leftover-files", "uninstall", "first-boot"),
-    *("run", "before-start", "become-user", "terminal-relay", "exec", "main"),
+    *("run", "before-start", "old-releases", "become-user", "terminal-relay", "exec", "main"),
 )
 
 

@@ -23,6 +23,7 @@ from bundler.units.sandbox import installer_confinement
 
 if TYPE_CHECKING:
     from bundler.config.project import Secret
+    from bundler.installer.launcher import Launcher
     from bundler.installer.requirements import Requirements
     from bundler.units.newer import Newer
     from bundler.units.unitfile import Unit
@@ -39,6 +40,7 @@ __all__ = [
     "render_environment",
     "render_init",
     "render_install",
+    "render_launcher",
     "render_manage",
     "render_programs",
     "render_run",
@@ -173,6 +175,11 @@ def render_run(run: RunScript) -> bytes:
         if len(text) <= offset:
             return text.ljust(offset, b"\n")
     raise AssertionError  # count has no end
+
+
+def render_launcher(launcher: Launcher) -> str:
+    """What ``manage run`` runs for a service where there is no systemd."""
+    return _templates().get_template("launch/launcher.sh.j2").render(launcher=launcher)
 
 
 def render_programs() -> dict[str, bytes]:

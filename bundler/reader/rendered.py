@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING
 
 from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE
-from bundler.bundle.scripts import install_script
+from bundler.bundle.scripts import install_script, launcher_texts
 from bundler.installer.render import render_install, render_manage
 from bundler.platforms import MACHINES
 from bundler.printable import printable
@@ -36,21 +36,27 @@ def is_our_version(manifest: Manifest) -> bool:
 def differing_programs(
     manifest: Manifest, digests: Mapping[str, str], units: Mapping[str, str], programs: Mapping[str, str]
 ) -> Iterator[str]:
-    """A sentence for each of install.sh and manage that is not what we write of this manifest, digests and units."""
+    """A sentence for each of install.sh, manage and the launchers that is not what we write of all these."""
     if manifest.platform not in MACHINES:
-        yield f"the manifest names the platform {manifest.platform!r}, which conda-bundler {__version__} does not know"
+        yield f"unknown platform {manifest.platform!r} in the manifest (conda-bundler {__version__})"
         return
     script = install_script(manifest, digests, units)
     try:
-        written = ((INSTALL, render_install(script)), (MANAGE, render_manage(script)))
+        written = {INSTALL: render_install(script), MANAGE: render_manage(script), **launcher_texts(manifest, units)}
     except UnicodeEncodeError as error:
         character = error.object[error.start : error.end]
-        yield f"the manifest, or a file's name, has {character!r}, which {INSTALL} cannot have"
+        yield f"the manifest or a file name contains {character!r}, which is not allowed in {INSTALL}"
         return
-    for name, expected in written:
+    except ValueError as error:
+        yield f"a unit cannot be read: {error}"
+        return
+    for name in sorted(programs.keys() ^ written.keys()):
+        yield f"{name} is missing" if name in written else f"{name} is none of the files that this manifest names"
+    for name in sorted(programs.keys() & written.keys()):
+        expected = written[name]
         if programs[name] != expected:
             yield (
-                f"{name} is not the one that conda-bundler {__version__} writes of this manifest"
+                f"{name} differs from the one that conda-bundler {__version__} generates from this manifest"
                 f" ({_difference(programs[name], expected)})"
             )
 
@@ -60,7 +66,7 @@ def _difference(found: str, expected: str) -> str:
     lines = enumerate(zip_longest(found.split("\n"), expected.split("\n"), fillvalue=""), start=1)
     differing = [(number, one, other) for number, (one, other) in lines if one != other]
     number, one, other = next((line for line in differing if not line[2].startswith("SELF_SHA256=")), differing[0])
-    return f"line {number} is {_shown(one)} and not {_shown(other)}"
+    return f"line {number} is {_shown(one)} instead of {_shown(other)}"
 
 
 def _shown(line: str) -> str:

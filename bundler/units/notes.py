@@ -8,6 +8,7 @@ from bundler.systemd.accumulating import since
 from bundler.systemd.directives import DIRECTIVES
 from bundler.systemd.words import split_words
 from bundler.units.context import UnitContext
+from bundler.units.sandbox import is_on
 from bundler.units.service import overridden, service_environment
 
 if TYPE_CHECKING:
@@ -40,6 +41,7 @@ def _of_service(context: UnitContext) -> Iterator[str]:
             version = max((since(directive, line) for line in lines), default=0)
             if version > TESTED:
                 yield f"{where}.{section}.{directive}: systemd before {version} does not know it and passes over it"
+    yield from _in_vain(context)
     stronger = {name: "[config]" for name, _ in config.config}
     stronger |= dict.fromkeys(service.table.environment, f"services.{service.name}.environment")
     own = service_environment(context)
@@ -48,3 +50,15 @@ def _of_service(context: UnitContext) -> Iterator[str]:
         for name in (word.text.partition("=")[0] for word in split_words(line)):
             if name in stronger:
                 yield f"{where}.Service.Environment: {name} has no effect, {stronger[name]} sets it; set it there"
+
+
+def _in_vain(context: UnitContext) -> Iterator[str]:
+    """Rights that another directive of the sandbox takes away again."""
+    lines = context.service.table.unit.lines("Service")
+    for directive, other in (("AmbientCapabilities", "PrivateUsers"), ("DeviceAllow", "PrivateDevices")):
+        given = [line for line in lines.get(directive, ()) if line]
+        if given and is_on(context.service, context.contents, other):
+            yield (
+                f"{context.key('unit')}.Service.{directive}: {given[-1]} has no effect while {other} is on; if it is"
+                f" needed, set {other} = false as well"
+            )

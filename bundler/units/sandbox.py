@@ -30,6 +30,7 @@ __all__ = [
     "exemptions",
     "gpu_confinement",
     "installer_confinement",
+    "is_on",
     "probe_confinement",
     "watch_confinement",
 ]
@@ -116,6 +117,17 @@ def confinement(service: Service, contents: Contents) -> tuple[tuple[str, str], 
     if service.table.hardening == "off":
         return ()
     return _without(exemptions(service, contents))
+
+
+_NO = frozenset({"", "0", "no", "n", "false", "f", "off"})  # systemd's own words for it
+
+
+def is_on(service: Service, contents: Contents, directive: str) -> bool:
+    """Whether ``directive``, one that is yes or no, confines ``service`` in the end, its overrides included."""
+    given = service.table.unit.lines("Service").get(directive)
+    if given:
+        return given[-1].lower() not in _NO
+    return any(key == directive for key, _ in confinement(service, contents))
 
 
 def _without(exempt: Iterable[Exemption]) -> tuple[tuple[str, str], ...]:

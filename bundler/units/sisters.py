@@ -9,7 +9,7 @@ from __future__ import annotations
 from itertools import combinations
 from typing import TYPE_CHECKING
 
-from bundler.units.sandbox import confinement
+from bundler.units.sandbox import is_on
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -19,12 +19,10 @@ if TYPE_CHECKING:
 
 __all__ = ["sister_notes"]
 
-_NO = frozenset({"", "0", "no", "n", "false", "f", "off"})  # systemd's own words for it
-
 
 def sister_notes(config: BundleConfig, contents: Contents) -> tuple[str, ...]:
     """A sentence for each two services."""
-    reachable = [service for service in config.services if not _has_own_namespace(service, contents)]
+    reachable = [service for service in config.services if not is_on(service, contents, "PrivateUsers")]
     return tuple(note for one, other in combinations(reachable, 2) for note in _of_two(config, one, other))
 
 
@@ -42,10 +40,3 @@ def _of_two(config: BundleConfig, one: Service, other: Service) -> Iterator[str]
 def _secrets(config: BundleConfig, service: Service) -> frozenset[str]:
     every = frozenset(secret.name for secret in config.secrets)
     return every if service.table.secrets is None else every & frozenset(service.table.secrets)
-
-
-def _has_own_namespace(service: Service, contents: Contents) -> bool:
-    given = service.table.unit.lines("Service").get("PrivateUsers")
-    if given:
-        return given[-1].lower() not in _NO
-    return any(directive == "PrivateUsers" for directive, _ in confinement(service, contents))

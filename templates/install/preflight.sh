@@ -79,7 +79,8 @@ check_root() {
     elif [ -L "$ROOT/releases" ]; then
         problem "$ROOT/releases is a symbolic link" "Put a real directory there."
     fi
-    root_near=$(nearest "${ROOT%/*}")
+    root_near=$ROOT # it may be a volume of its own
+    is_directory "$ROOT" || root_near=$(nearest "${ROOT%/*}")
     check_parents "$root_near"
     [ -w "$root_near" ] || problem "$root_near cannot be written" "Mount it writable."
     case ,$(mount_options "$root_near"), in
@@ -144,8 +145,9 @@ check_directories() {
             problem "$directory is a symbolic link" "Remove it, or put a real directory there."
         elif { [ -e "$directory" ] || [ -L "$directory" ]; } && ! owns "dir $directory" &&
             ! is_prepared "$directory"; then
-            problem "$directory exists and $(whose "dir $directory")" \
-                "Move it away, or give the bundle another name. An empty directory of root's may stay, and $ETC/$NAME.env."
+            refuse_directory "$directory"
+        elif is_directory "$directory" && [ ! -w "$directory" ]; then
+            problem "$directory cannot be written" "Mount it writable."
         fi
     done
     for config_file in "$SECRETS" "$ETC/$NAME.env"; do
@@ -153,6 +155,25 @@ check_directories() {
             problem "$config_file is not a plain file" "Look at it and move it away."
         fi
     done
+}
+
+# A mount cannot be moved away: an empty one of which only the rights are wrong can be corrected where it is.
+refuse_directory() { # DIR
+    case $(whose "dir $1") in
+        belongs*) ;;
+        *)
+            if is_directory "$1" && is_bare "$1" && ! is_roots_alone "$1"; then
+                problem "$1 is empty, but can be changed by others than root" "Correct it: chown root $1; chmod 755 $1"
+                return 0
+            elif [ "$1" = "$ETC" ] && is_directory "$1"; then
+                problem "$1 was not made by this installer, and has more in it than $NAME.env of root's alone" \
+                    "Move the rest elsewhere, such as $1.d; chown root and chmod 644 $1/$NAME.env."
+                return 0
+            fi
+            ;;
+    esac
+    problem "$1 exists and $(whose "dir $1")" \
+        "Move it away, or give the bundle another name. An empty directory of root's may stay, and $ETC/$NAME.env."
 }
 
 # A unit of this name that is not ours, anywhere that systemd looks, a mask included. Once we own one, what the

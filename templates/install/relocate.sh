@@ -159,7 +159,7 @@ relocate_own_files() { # OLD-ROOT NEW-ROOT
     own_name='A-Za-z0-9._~'
     own_mark=$(printf '\001') # first the marks, then what they stand for: the new root may hold the old one
     own_mark_release=$(printf '\002')
-    for own_dir in units config; do
+    for own_dir in units config launch; do
         [ -d "$relocate_stage/$own_dir" ] || continue
         find "$relocate_stage/$own_dir" -type f -exec sed -i \
             -e "s|$own_release|$own_mark_release|g" \

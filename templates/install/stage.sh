@@ -60,7 +60,7 @@ fit_units() { # DIR
 stage_file() { # SHA256 PATH: what the release keeps of the bundle beside the payload
     case $2 in
         manifest.json) ;;
-        units/* | config/*) make_stage_dir "$STAGE/${2%/*}" ;;
+        units/* | config/* | launch/*) make_stage_dir "$STAGE/${2%/*}" ;;
         *) return 0 ;;
     esac
     if ! cp "$BUNDLE/$2" "$STAGE/$2" || ! chmod 0644 "$STAGE/$2"; then

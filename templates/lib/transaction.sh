@@ -86,6 +86,7 @@ state_before() { # enabled|active UNIT: prints nothing if there was no such unit
     state_line=$(sed -n "s/^unit $2 //p" "$WORK/states" | tail -n 1)
     if [ -z "$state_line" ]; then
         state_line=$(owned was | sed -n "s/^$2 //p" | tail -n 1)
+        [ "${state_line% }" != unknown ] || state_line= # 0.1.0 wrote it in images
         ! has_kin "$2" || state_line=$(kin_before "$2" "$state_line")
     fi
     case $1 in

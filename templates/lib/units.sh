@@ -67,10 +67,10 @@ install_units() { # RELEASE
     done
 }
 
-# What the admin wanted of it is kept, for a release that has it again.
+# What the admin wanted of it is kept, for a release that has it again. In an image nobody has wanted anything yet.
 drop_unit() { # PATH
     dropped_enabled=$(state_before enabled "${1##*/}")
-    if [ -n "$dropped_enabled" ]; then
+    if [ -n "$dropped_enabled" ] && [ -z "$IMAGE" ]; then
         dropped_active=$(state_before active "${1##*/}")
         unclaim "was ${1##*/}"
         claim "was ${1##*/} $dropped_enabled $dropped_active"

@@ -11,10 +11,9 @@ BECOME_MAKES= # directories, with blanks between
 BECOME_PLACE= # the working directory; empty: /
 BECOME_UMASK=0022
 
-become() {
+become() { # WORD...
     set -f
     become_script=$(become_steps)
-    eval "set -- $RUN_ARGUMENTS"
     set -- /bin/sh -c "$become_script" sh "$@"
     if have setpriv && setpriv --reuid 0 --clear-groups true 2>/dev/null; then
         set -- "$(command -v setpriv)" --reuid="$run_user" --regid="$run_group" --init-groups -- "$@"

@@ -26,9 +26,9 @@ exec_command() { # COMMAND ARGUMENT...
     exec_program=$(program_of "$1") || exit "$?"
     shift
     set -- "$exec_program" "$@"
-    case " $(directive ExecStart)" in # its directory may be made before it
-        *" /bin/sh $PLACE/releases/$RELEASE/share/beam "*) set -- /bin/sh "$PLACE/releases/$RELEASE/share/beam" --beside "$@" ;;
-    esac
+    if sed -n 's/^ExecStart=/ /p' "$run_unit" | grep -qF " /bin/sh $PLACE/releases/$RELEASE/share/beam "; then
+        set -- /bin/sh "$PLACE/releases/$RELEASE/share/beam" --beside "$@" # its directory may be made before it
+    fi
     if [ -n "$BARE" ]; then
         exec_bare "$@"
     else
@@ -130,15 +130,15 @@ double_dollars() { # WORD: sets exec_word
 # --- without
 
 exec_bare() { # WORD...
-    prepare_run
-    run_words "$@"
+    load_launcher
+    prepare_service
     if [ -n "${MANAGE_TERMINAL-}" ]; then
         run_variable TERM "$MANAGE_TERMINAL"
         trap - EXIT
-        become
+        become "$@"
     fi
     ! have setsid || BECOME_FIRST=setsid # what it leaves behind is to be found
-    exec_child become
+    exec_child become "$@"
 }
 
 # --- both

@@ -119,9 +119,8 @@ reload_bare() {
 
 reload_process() { # SERVICE
     OPERAND=$1 # whose unit is read
-    run_unit=$ROOT/releases/$RELEASE/units/$(file_of "$1.service")
-    reload_command=$(directive ExecReload)
-    if [ -z "$reload_command" ]; then
+    load_launcher
+    if [ -z "$RELOAD_LINE" ]; then
         cannot_reload "$1.service"
         return 0
     fi
@@ -135,9 +134,8 @@ reload_process() { # SERVICE
     RELOADED=yes
     (
         trap - EXIT
-        prepare_run
+        prepare_service
         run_variable MAINPID "$reload_pid"
-        command_words "$reload_command"
-        become
-    ) || die 12 "$1 does not reload: the command ended with status $?" "$reload_command"
+        reload_service
+    ) || die 12 "$1 does not reload: the command ended with status $?" "$RELOAD_LINE"
 }

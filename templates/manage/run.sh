@@ -1,44 +1,51 @@
 
-# --- run -------------------------------------------------------------------------------------------------
-# What bin/run-SERVICE runs where there is no systemd: the unit's environment, user, directories and command, as
-# systemd.exec(5) and systemd.service(5) have them. What confines a service is systemd's alone.
+# --- run --------------------------------------------------------------------------------------------------
+# What bin/run-SERVICE runs where there is no systemd. The release's launcher, launch/SERVICE, was made of the service's
+# unit when the bundle was built; it calls these for what systemd.exec(5) and systemd.service(5) would do with that:
+#     prepare_service   user, environment, directories
+#     before_service    what is to run before it
+#     start_service     the service itself, which replaces this process
+#     reload_service    the command that has it read its settings anew; RELOAD_LINE is empty if there is none
+# What confines a service is systemd's alone.
 
 RUN_NAMES=
 RUN_OWN= # the service's own directories
+RELOAD_LINE=
 
 run_service() {
     # Nothing of the caller's environment; nothing of ours stays either.
     [ -n "${MANAGE_RUN-}" ] || exec env -i MANAGE_RUN=yes /bin/sh "$0" run "$OPERAND"
     RELEASE=$(current_release)
-    run_unit=$ROOT/releases/$RELEASE/units/$(file_of "$OPERAND.service")
-    prepare_run
-    run_before
+    load_launcher
+    prepare_service
+    catch_stop
+    before_service
+    trap - HUP INT TERM
     note_process
-    command_words "$(directive ExecStart)"
-    become
+    start_service
 }
 
-# All but the words of the command.
-prepare_run() {
-    [ -f "$run_unit" ] || die 10 "there is no service $OPERAND" "See: $ROOT/bin"
-    run_user=$(directive User)
-    run_group=$(directive Group)
+load_launcher() { # of OPERAND
+    launcher=$ROOT/releases/$RELEASE/launch/$OPERAND
+    if [ -f "$launcher" ]; then
+        # shellcheck disable=SC1090 # templates/launch/launcher.sh.j2
+        . "$launcher"
+    else
+        read_unit
+    fi
+}
+
+# --- what launchers call
+
+run_as() { # USER GROUP UMASK
+    [ "$1" != "$NAME" ] || set -- "$SERVICE_USER" "$SERVICE_GROUP" "$3" # which may be one that the machine had before
+    run_user=$1
+    run_group=$2
+    BECOME_UMASK=$3
     id -u "$run_user" >/dev/null 2>&1 || die 10 "there is no user '$run_user'" "Install the bundle again."
     run_variable LANG C.UTF-8
     run_variable PATH "$PATH"
     run_user_variables
-    run_directories
-    run_environment
-    run_credentials
-    run_working_directory
-}
-
-directive() { # KEY: of [Service]; the last one counts, and an empty one takes back those before it
-    sed -n "/^\[Service\]/,/^\[[^S]/s/^$1=//p" "$run_unit" | as_instance "$OPERAND.service" | tail -n 1
-}
-
-directives() { # KEY
-    sed -n "/^\[Service\]/,/^\[[^S]/s/^$1=//p" "$run_unit" | as_instance "$OPERAND.service"
 }
 
 # The variable VARIABLE_x holds x until all is read: a name such as IFS must not meet this script.
@@ -65,25 +72,34 @@ run_user_variables() {
     esac
 }
 
+run_without() { # NAME: a variable that is taken away
+    RUN_NAMES=$(printf '%s\n' "$RUN_NAMES " | sed "s/ $1 / /; s/ \$//")
+    unset "VARIABLE_$1"
+}
+
+run_file() { # PATH [optional]: of variables
+    if [ -f "$1" ]; then
+        read_environment "$1" run_variable
+    elif [ $# -lt 2 ]; then
+        die 10 "$1 is missing" "Install the bundle again."
+    fi
+}
+
 # Root makes what is to be in a directory of root's, where nobody can put a link in its place. What is inside a
 # directory that is the service's its user makes, later.
-run_directories() {
-    for run_kind in STATE:/var/lib:State CACHE:/var/cache:Cache LOGS:/var/log:Logs RUNTIME:/run:Runtime; do
-        run_dirs=
-        run_base=${run_kind#*:}
-        run_words=$(directive "${run_kind##*:}Directory")
-        for run_dir in $run_words; do
-            run_dirs="$run_dirs${run_dirs:+:}${run_base%%:*}/$run_dir"
-            # shellcheck disable=SC2086 # words
-            if is_inside "$run_dir" $run_words; then
-                BECOME_MAKES="$BECOME_MAKES ${run_base%%:*}/$run_dir"
-            else
-                run_directory "${run_base%%:*}/$run_dir"
-                RUN_OWN="$RUN_OWN ${run_base%%:*}/$run_dir"
-            fi
-        done
-        [ -z "$run_dirs" ] || run_variable "${run_kind%%:*}_DIRECTORY" "$run_dirs"
+run_directories() { # VARIABLE ABOVE NAMES
+    run_dirs=
+    for run_dir in $3; do
+        run_dirs="$run_dirs${run_dirs:+:}$2/$run_dir"
+        # shellcheck disable=SC2086 # words
+        if is_inside "$run_dir" $3; then
+            BECOME_MAKES="$BECOME_MAKES $2/$run_dir"
+        else
+            run_directory "$2/$run_dir"
+            RUN_OWN="$RUN_OWN $2/$run_dir"
+        fi
     done
+    [ -z "$run_dirs" ] || run_variable "$1_DIRECTORY" "$run_dirs"
 }
 
 is_inside() { # PATH DIR...
@@ -117,165 +133,25 @@ run_directory() { # DIR
         die 12 "cannot give $1 to $run_user"
 }
 
-run_working_directory() {
-    BECOME_UMASK=$(directive UMask | grep . || echo 0022)
-    run_work=$(directive WorkingDirectory)
-    BECOME_PLACE=${run_work#-}
-    # shellcheck disable=SC2086 # words
-    ! is_inside "$BECOME_PLACE" $RUN_OWN || BECOME_MAKES="$BECOME_MAKES $BECOME_PLACE"
-}
-
-# Environment=, then the files, then what is taken away: systemd's order, wherever the lines stand.
-run_environment() {
-    run_lines=$(directives Environment)
-    while IFS= read -r run_line <&6; do
-        split_words "$run_line" assign
-    done 6<<LINES
-$run_lines
-LINES
-    run_files=$(directives EnvironmentFile)
-    while IFS= read -r run_file <&6; do
-        case $run_file in
-            '') ;;
-            -*) [ ! -f "${run_file#-}" ] || read_environment "${run_file#-}" run_variable ;;
-            *)
-                [ -f "$run_file" ] || die 10 "$run_file is missing" "Install the bundle again."
-                read_environment "$run_file" run_variable
-                ;;
-        esac
-    done 6<<LINES
-$run_files
-LINES
-    for run_name in $(directives UnsetEnvironment); do
-        RUN_NAMES=$(printf '%s\n' "$RUN_NAMES " | sed "s/ $run_name / /; s/ \$//")
-    done
-}
-
 # In memory, for the user's group to read: in a directory of root's nobody can lay a link.
-run_credentials() {
-    run_lines=$(directives LoadCredential)
-    [ -n "$run_lines" ] || return 0
+run_credential() { # NAME PATH
     run_credentials=/run/credentials/$OPERAND.service
     for run_dir in /run/credentials "$run_credentials"; do
         make_once "$run_dir"
     done
-    for run_line in $run_lines; do
-        [ -f "${run_line#*:}" ] || die 10 "${run_line#*:} is missing" "Install the bundle again."
-        put "$run_credentials/${run_line%%:*}" 0400 <"${run_line#*:}"
-        run_credential=$run_credentials/${run_line%%:*}
-        if [ -n "$IS_ACCOUNT" ]; then # others may be in its group
-            chown "$run_user" "$run_credential" || die 12 "cannot give $run_credential to $run_user"
-            continue
-        fi
-        if ! chgrp "$run_group" "$run_credential" || ! chmod 0440 "$run_credential"; then
-            die 12 "cannot give $run_credential to $run_group"
-        fi
-    done
     run_variable CREDENTIALS_DIRECTORY "$run_credentials"
+    [ -f "$2" ] || die 10 "$2 is missing" "Install the bundle again."
+    run_credential=$run_credentials/$1
+    put "$run_credential" 0400 <"$2"
+    if [ -n "$IS_ACCOUNT" ]; then # others may be in its group
+        chown "$run_user" "$run_credential" || die 12 "cannot give $run_credential to $run_user"
+    elif ! chgrp "$run_group" "$run_credential" || ! chmod 0440 "$run_credential"; then
+        die 12 "cannot give $run_credential to $run_group"
+    fi
 }
 
-assign() { # NAME=VALUE, % doubled
-    run_variable "${1%%=*}" "$(undoubled "${1#*=}" %)"
+run_in() { # DIR
+    BECOME_PLACE=$1
+    # shellcheck disable=SC2086 # words
+    ! is_inside "$BECOME_PLACE" $RUN_OWN || BECOME_MAKES="$BECOME_MAKES $BECOME_PLACE"
 }
-
-undoubled() { # TEXT CHARACTER
-    printf '%s\n' "$1" | sed "s/[$2][$2]/$2/g"
-}
-
-# Words as systemd has them: blanks between, quotes around, backslashes before.
-split_words() { # TEXT FUNCTION: calls it with each word
-    split_rest=$1
-    split_word=
-    split_any=
-    split_quote=
-    while [ -n "$split_rest" ]; do
-        split_tail=${split_rest#?}
-        split_char=${split_rest%"$split_tail"}
-        split_rest=$split_tail
-        case $split_quote,$split_char in
-            *,\\) split_escape ;;
-            ,' ' | ,"$ENV_TAB")
-                [ -z "$split_any" ] || "$2" "$split_word"
-                split_word=
-                split_any=
-                continue
-                ;;
-            ,\' | ,\") split_quote=$split_char ;;
-            "','" | '","') split_quote= ;;
-            *) split_word=$split_word$split_char ;;
-        esac
-        split_any=yes
-    done
-    [ -z "$split_any" ] || "$2" "$split_word"
-}
-
-split_escape() {
-    split_tail=${split_rest#?}
-    split_char=${split_rest%"$split_tail"}
-    split_rest=$split_tail
-    case $split_char in
-        n) split_char=$ENV_NEWLINE ;;
-        t) split_char=$ENV_TAB ;;
-        s) split_char=' ' ;;
-    esac
-    split_word=$split_word$split_char
-}
-
-# The words of the command, each as shell text in RUN_ARGUMENTS: ${NAME} is a variable's value, $NAME its words,
-# $$ a dollar, %% a percent sign.
-command_words() { # TEXT
-    RUN_ARGUMENTS=
-    split_words "${1#-}" command_word
-}
-
-command_word() { # WORD
-    case $1 in
-        '$'[A-Za-z_]*)
-            case ${1#?} in
-                *[!A-Za-z0-9_]*) ;;
-                *)
-                    RUN_ARGUMENTS="$RUN_ARGUMENTS \${VARIABLE_${1#?}-}"
-                    return 0
-                    ;;
-            esac
-            ;;
-    esac
-    word_rest=$1
-    word_text=
-    while [ -n "$word_rest" ]; do
-        case $word_rest in
-            '$$'*) word_part='$' word_rest=${word_rest#??} ;;
-            '%%'*) word_part=% word_rest=${word_rest#??} ;;
-            '${'*'}'*)
-                word_name=${word_rest#??}
-                word_name=${word_name%%\}*}
-                word_rest=${word_rest#*\}}
-                word_part=
-                case " $RUN_NAMES " in
-                    *" $word_name "*) eval "word_part=\$VARIABLE_$word_name" ;;
-                esac
-                ;;
-            *)
-                word_tail=${word_rest#?}
-                word_part=${word_rest%"$word_tail"}
-                word_rest=$word_tail
-                ;;
-        esac
-        word_text=$word_text$word_part
-    done
-    run_word "$word_text"
-}
-
-run_words() { # WORD...: as they are
-    RUN_ARGUMENTS=
-    for run_one in "$@"; do
-        run_word "$run_one"
-    done
-}
-
-run_word() { # WORD
-    RUN_COUNT=$((${RUN_COUNT:-0} + 1))
-    eval "ARGUMENT_$RUN_COUNT=\$1"
-    RUN_ARGUMENTS="$RUN_ARGUMENTS \"\$ARGUMENT_$RUN_COUNT\""
-}
-

@@ -72,9 +72,22 @@ remove_units() {
         remove_instance "$own_instance"
     done
     for own_unit in $(owned_paths unit); do
+        [ -z "$PURGE" ] || remove_stamp "${own_unit##*/}"
         remove_unit "$own_unit"
     done
+    if [ -n "$PURGE" ]; then # those of earlier releases
+        for own_unit in $(owned was | sed 's/ .*//'); do
+            remove_stamp "$own_unit"
+        done
+    fi
     load_units
+}
+
+# When a timer was last due, which systemd keeps for good.
+remove_stamp() { # UNIT
+    case $1 in
+        *.timer) rm -f "/var/lib/systemd/timers/stamp-$1" || die 12 "cannot remove /var/lib/systemd/timers/stamp-$1" ;;
+    esac
 }
 
 remove_releases() {

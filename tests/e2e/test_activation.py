@@ -182,10 +182,10 @@ def test_what_fails_is_told_and_stops_nothing(active: tuple[Machine, str]) -> No
     got = environment(machine)
     assert "c-fails.sh: it ended with status 7" in said
     assert got["BEFORE_EXIT"] == "yes"
-    assert "d-hangs.sh: it did not end within" in said
+    assert "d-hangs.sh: it did not finish within" in said
     assert "e-syntax.sh: " in said
     assert "f-floods.sh: " in said, said
-    assert "activation takes LANG away" in said
+    assert "activation unsets LANG" in said
     assert "activation sets BINARY to what no unit can hold" in said
     assert "activation sets CONTROL to what no unit can hold" in said
     assert not {"AFTER_EXIT", "BINARY", "CONTROL", "FROM_STATE"} & set(got)

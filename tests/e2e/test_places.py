@@ -146,6 +146,25 @@ def test_an_empty_directory_of_the_operators_can_be_the_root(target: Target) -> 
     assert target.install(OTHER, "--prefix", "/srv/empty", "--check").status == 0
 
 
+@pytest.mark.parametrize(
+    ("place", "mount", "said"),
+    [
+        ("/opt", "-t tmpfs -o mode=0755,noexec none", "programs cannot run below PLACE: it is mounted noexec"),
+        ("/opt", "-t tmpfs -o mode=0755,ro none", "PLACE cannot be written"),
+        ("/opt", "-t tmpfs none", "PLACE can be changed by others than root"),
+        ("/opt", "-t tmpfs -o mode=0755,uid=65534 none", "PLACE can be changed by others than root"),
+        ("/var/lib", "-t tmpfs -o mode=0755,ro none", "PLACE cannot be written"),
+        ("/var/lib", "-t tmpfs none", "PLACE is empty, but can be changed by others than root"),
+    ],
+)
+def test_a_volume_that_will_not_do(unchanged: Target, place: str, mount: str, said: str) -> None:
+    volume = f"{place}/{OTHER.name}"
+    unchanged.sh(f"mkdir {volume}; mount {mount} {volume}")
+    refused = unchanged.install(OTHER)
+    unchanged.sh(f"umount {volume}; rmdir {volume}")
+    assert (refused.status, said.replace("PLACE", volume) in refused.stderr) == (10, True), refused.stderr
+
+
 # --- dry run
 
 
@@ -365,9 +384,13 @@ def test_the_launcher_sets_what_the_unit_sets(tmp_path: Path, suite: str, shell:
         target.sh("STRAY=x setsid /opt/hello/manage run hello >/dev/null 2>&1 & sleep 2")
         modes = target.sh("stat -c '%a %U' /var/lib/hello/environment /var/cache/hello-more")
         by_launcher = environment(target)
+        assert target.sh("rm /opt/hello/current/launch/hello && pkill -u hello; ls /opt/hello/current/launch") == ""
+        target.sh("STRAY=x setsid /opt/hello/manage run hello >/dev/null 2>&1 & sleep 2")
+        by_unit = environment(target)  # as of a release of conda-bundler 0.1, which had no launchers
     assert modes == "600 hello\n755 hello"
     assert by_systemd["JOINED"] == "onetwo"  # so that the comparison is about something
     assert by_launcher == by_systemd
+    assert by_unit == by_systemd
 
 
 def environment(target: Target) -> dict[str, str]:

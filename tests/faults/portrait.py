@@ -159,12 +159,12 @@ def _serving(machine: Machine, block: str) -> Serving:
 def _one_release(machine: Machine, pid: str) -> str:
     """The release that a process is of; all that it has must be of the same one.
 
-    It has the unit's (RELEASE), that of the release's own environment file (MARK, its version) and that on its command
-    line.
+    It has the unit's (RELEASE, or a path in it), that of the release's own environment file (MARK, its version) and
+    that on its command line.
     """
     lines = (machine.read(f"/proc/{pid}/environ") or b"").decode().split("\0")
     environment = dict(line.split("=", 1) for line in lines if "=" in line)
-    release, mark = environment.get("RELEASE", "").rpartition("/")[2], environment.get("MARK", "")
+    release, mark = _release_in(f"{environment.get('RELEASE', '')}/"), environment.get("MARK", "")
     argv = _release_in(" ".join((machine.read(f"/proc/{pid}/cmdline") or b"").decode().split("\0")))
     return release if release == argv and release.startswith(mark) else f"a mixture: {release}, {mark}, {argv}"
 

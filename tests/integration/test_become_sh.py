@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
 import pytest
-from shellkit import SHELL_IDS, SHELLS, with_functions
+from shellkit import SHELL_IDS, SHELLS, WAYS, Way, with_functions, write_service
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -72,9 +72,8 @@ def test_roots_part_has_nothing_of_the_service(shell: tuple[str, ...], tmp_path:
         f"BECOME_PLACE={tmp_path}/state/work/x BECOME_UMASK=0027",
         f"run_variable ROOM {tmp_path}",
         *(f"run_variable {name} {value}" for name, value in quoted.items()),
-        f"run_words {tmp_path}/bin/show \"it's\" '$x' ''",
         f"export ROOM={tmp_path}",  # for the program in setpriv's place
-        "become",
+        f"become {tmp_path}/bin/show \"it's\" '$x' ''",
     )
     assert (done.returncode, done.stderr) == (0, "")
     place, *root = (tmp_path / "as-root").read_text().splitlines()
@@ -92,7 +91,7 @@ def test_roots_part_has_nothing_of_the_service(shell: tuple[str, ...], tmp_path:
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
 def test_what_the_user_cannot_do_ends_it(shell: tuple[str, ...], tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    steps = (f"export ROOM={tmp_path}; run_user=hello run_group=hello", f"run_words {tmp_path}/bin/show", "become")
+    steps = (f"export ROOM={tmp_path}; run_user=hello run_group=hello", f"become {tmp_path}/bin/show")
     done = become(shell, tmp_path, f"BECOME_MAKES={tmp_path}/file/x", *steps)
     assert (done.returncode, f"manage: error: cannot make {tmp_path}/file/x" in done.stderr) == (12, True)
     (tmp_path / "bin/oursetpriv").unlink()
@@ -104,6 +103,8 @@ def test_what_the_user_cannot_do_ends_it(shell: tuple[str, ...], tmp_path: Path)
 
 
 UNIT = """[Service]
+User=root
+Group=root
 StateDirectory=hello hello/a/b
 RuntimeDirectory=x/y hello
 WorkingDirectory=-/run/hello/work
@@ -112,14 +113,14 @@ UMask=0077
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
-def test_who_makes_which_directory(shell: tuple[str, ...], tmp_path: Path) -> None:
-    (tmp_path / "unit").write_text(UNIT)
+@pytest.mark.parametrize("way", WAYS)
+def test_who_makes_which_directory(shell: tuple[str, ...], tmp_path: Path, way: Way) -> None:
+    write_service(tmp_path, UNIT, way)
     done = become(
         shell,
         tmp_path,
-        f"run_unit={tmp_path}/unit run_user=hello",
         'run_directory() { echo "root: $1"; }',
-        "run_directories; run_working_directory",
+        "load_launcher; prepare_service",
         'echo "user:$BECOME_MAKES"; echo "$BECOME_PLACE $BECOME_UMASK $VARIABLE_STATE_DIRECTORY"',
     )
     assert (done.returncode, done.stderr) == (0, "")

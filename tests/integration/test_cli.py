@@ -143,7 +143,7 @@ def test_links_of_files_are_refused_before_anything_is_locked(project: Path) -> 
     assert done.returncode == 6
     assert not (project / "conda-lock.yml").exists()
     assert done.stderr.startswith(
-        "error: files.model: snapshot/model\\x1b[2J is a link to ../blob, which is not in the"
+        "error: files.model: snapshot/model\\x1b[2J is a symbolic link to ../blob, which is not in the"
     )
     assert json.loads(done.stdout)["error"]["where"] == "files.model"
     way = done.stderr.partition("under [files]: ")[2]

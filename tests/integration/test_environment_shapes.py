@@ -79,59 +79,62 @@ READ = [
 ]  # fmt: skip
 
 REFUSED = [
-    ("", "holds nothing, where a mapping"),
-    ("# nothing\n", "holds nothing, where a mapping"),
+    ("", "holds nothing; expected a mapping"),
+    ("# nothing\n", "holds nothing; expected a mapping"),
     (TWO.encode("utf-16"), "is not UTF-8, but UTF-16\n"),
-    (TWO.encode("utf-16-le"), "is not UTF-8, but UTF-16LE"),
-    (TWO.encode("utf-16-be"), "is not UTF-8, but UTF-16BE"),
-    (TWO.encode("utf-32"), "is not UTF-8, but UTF-32"),
+    (TWO.encode("utf-16-le"), "is encoded in UTF-16LE, not UTF-8"),
+    (TWO.encode("utf-16-be"), "is encoded in UTF-16BE, not UTF-8"),
+    (TWO.encode("utf-32"), "is encoded in UTF-32, not UTF-8"),
     (f"# caf\xe9\n{TWO}".encode("latin-1"), "is not UTF-8, but another encoding"),
-    (f"{C}dependencies:\n\t- a\n", "YAML takes no tabs"),
-    (f"{C}dependencies:\n-\ta\n", "YAML takes no tabs"),
-    (f"{C}dependencies:\n- a # [win]\n- b # [osx]\n", "names no package for linux-64, as selectors leave out all"),
+    (f"{C}dependencies:\n\t- a\n", "YAML does not allow tabs"),
+    (f"{C}dependencies:\n-\ta\n", "YAML does not allow tabs"),
+    (f"{C}dependencies:\n- a # [win]\n- b # [osx]\n", "has no package for linux-64: selectors skip all"),
     (f"{C}dependencies: [{{}}]\n", "entry 1 of `dependencies:` is an empty mapping"),
     (f"{C}dependencies: [conda-forge:a >=1]\n", "has a single colon; write `conda-forge::a >=1`"),
     (f"{C}dependencies: ['conda-forge: a']\n", "write `conda-forge::a`"),
     (f"{C}dependencies: [a===1.2]\n", "has `===`, which is pip's; write `a==1.2`"),
     (f"{C}dependencies:\n-a\n-b\n", "not YAML"),
-    (f"{TWO}---\n{TWO}", "holds several YAML documents"),
+    (f"{TWO}---\n{TWO}", "contains several YAML documents; only"),
     (f"{TWO}dependencies: [c]\n", "has `dependencies:` in lines 2 and 5"),
     (f"{C}dependencies: [{{{{ name }}}}]\n", "is a template"),
     ("{% set v = 1 %}\n" + TWO, "is a template"),
-    ("[project]\nname = 'x'\ndependencies = ['a']\n", "is TOML, no environment.yml"),
-    ("# c\n\nname = 'x'\n", "is TOML, no environment.yml"),
+    ("[project]\nname = 'x'\ndependencies = ['a']\n", "is TOML, not an environment.yml"),
+    ("# c\n\nname = 'x'\n", "is TOML, not an environment.yml"),
     ("version = 1\n[[package]]\nname = 'x'\n", "is a uv.lock or a pylock.toml, no environment.yml"),
-    ("requests==2.31\nflask[async]>=2 # web\n", "is a list of requirements for pip"),
-    ("-r base.txt\nflask\n", "is a list of requirements for pip"),
+    ("requests==2.31\nflask[async]>=2 # web\n", "is a pip requirements file, not an"),
+    ("-r base.txt\nflask\n", "is a pip requirements file, not an"),
     ("# conda\n@EXPLICIT\nhttps://h/linux-64/a-1-0.conda\n", "is an @EXPLICIT file"),
-    ("version: 1\nmetadata: {}\npackage: []\n", "is a conda-lock lockfile; name it as [bundle] lockfile"),
-    (f"{C}dependencies: {{python: 3.10}}\n", "is not a list of packages; write each behind a `- `"),
+    ("version: 1\nmetadata: {}\npackage: []\n", "is a conda-lock lockfile; set it as [bundle] lockfile"),
+    (f"{C}dependencies: {{python: 3.10}}\n", "is not a list of packages; write each after `- `"),
     (f"{C}dependencies: python\n", "is not a list of packages"),
     (f"{C}dependencies:\n", "is not a list of packages"),
-    (f'{C}dependencies: ["", ~]\n', "names no package"),
+    (f'{C}dependencies: ["", ~]\n', "has no package"),
     ("channel: [c]\ndependency: [a]\n", "has no `dependencies:` (it has `channel:`, `dependency:`)"),
     ("channels: conda-forge\ndependencies: [a]\n", "`channels:` is not a list"),
     ("channels: [nodefaults, c, nodefaults]\ndependencies: [a]\n", "names nodefaults twice"),
-    (f"category: [dev]\n{TWO}", "`category:` is ['dev'], and has to be one name"),
-    (f"{TWO}pip: [x]\n", "write it in that list, as `- pip:`"),
+    (f"category: [dev]\n{TWO}", "`category:` is ['dev'], and must be a single name"),
+    (f"{TWO}pip: [x]\n", "is a top-level key; move it into `dependencies:` as `- pip:`"),
     (f"{C}dependencies:\n- python: 3.10\n", "entry 1 of `dependencies:` is a mapping, `python: …`"),
     (f"{C}dependencies:\n- a\n- 3.10\n", "entry 2 of `dependencies:` is neither a package nor a `pip:` list: 3.1"),
     (f"{C}dependencies: [[a, b]]\n", "entry 1 of `dependencies:` is neither"),
-    (f"{C}dependencies: &d [a, *d]\n", "not YAML: an anchor is inside itself"),
+    (f"{C}dependencies: &d [a, *d]\n", "not YAML: an anchor refers to itself"),
     (f"{C}dependencies: [yes]\n", "entry 1 of `dependencies:` is neither"),
-    (f"{C}dependencies:\n- npm: [x]\n", "nothing but conda packages and wheels"),
+    (f"{C}dependencies:\n- npm: [x]\n", "only conda packages and wheels"),
     (f"{C}dependencies:\n- python\n- pip: requests\n", "entry 2 of `dependencies:` is `pip:` with 'requests'"),
     (f"{C}dependencies:\n- python\n- pip: [1.0]\n", "is `pip:` with [1.0]"),
     (f"{C}dependencies:\n- python\n- pip: [{{requests: 2}}]\n", "is `pip:` with [{'requests': 2}]"),
     (f"{C}dependencies:\n- sel(linux): a\n  sel(win): b\n", "has several keys: sel(linux), sel(win)"),
-    (f"{C}dependencies:\n- sel(linux64): a\n", "has the selector `sel(linux64)`; write one of sel(unix), sel(linux)"),
+    (
+        f"{C}dependencies:\n- sel(linux64): a\n",
+        "has the unknown selector `sel(linux64)`; use one of sel(unix), sel(linux)",
+    ),
     (f"{C}dependencies:\n- sel(not win): a\n", "has the selector `sel(not win)`"),
-    (f"{C}dependencies:\n- sel(linux): [a]\n", "has ['a'] behind `sel(linux):`; write one package"),
+    (f"{C}dependencies:\n- sel(linux): [a]\n", "has ['a'] after `sel(linux):`; write one package"),
     (f"{C}dependencies:\n- sel(linux):\n", "has None behind `sel(linux):`"),
     (f"{C}dependencies:\n- a\n- sel(linux): a >=2\n", "asks for a as `a` and as `a >=2`"),
     (f"{C}dependencies: ['defaults::a']\n", "write `pkgs/main::a`"),
     (f"{C}dependencies: [./a.conda]\n", "is a file"),
-    (f"{C}dependencies:\n- sel(linux): a[\n", "bracket without its other one"),
+    (f"{C}dependencies:\n- sel(linux): a[\n", "bracket"),
 ]
 
 
@@ -169,7 +172,7 @@ def test_what_is_refused(tmp_path: Path, text: str | bytes, sentence: str) -> No
 def test_a_platform_for_which_nothing_is_left(tmp_path: Path) -> None:
     path = tmp_path / "environment.yml"
     path.write_text(f"{C}dependencies:\n- a # [linux64]\n- b # [win]\n")
-    with pytest.raises(ConfigError, match="names no package for linux-aarch64, as selectors leave out all"):
+    with pytest.raises(ConfigError, match="has no package for linux-aarch64: selectors skip all"):
         check_environment([path], ("linux-64", "linux-aarch64"))
 
 
@@ -184,9 +187,9 @@ def test_channels_of_nothing_are_none(tmp_path: Path) -> None:
     [
         (f"x-common: [a]\nname: x\nplatforms: [linux-64, osx-64]\n{TWO}", []),
         (f"platforms: [linux-aarch64]\n{TWO}", ["`platforms:` has linux-aarch64; what is locked for is linux-64"]),
-        (f"extra: 1\n{TWO}", ["`extra:` means nothing here"]),
-        (f"{TWO}- sel(win): c\n", ["c is left out by its selector sel(win), for it is for other systems than Linux"]),
-        ("channels: [defaults]\ndependencies: [a]\n", ["the channel `defaults` is Anaconda's"]),
+        (f"extra: 1\n{TWO}", ["`extra:` is unknown here"]),
+        (f"{TWO}- sel(win): c\n", ["c is skipped: its selector sel(win) is not for Linux"]),
+        ("channels: [defaults]\ndependencies: [a]\n", ["the channel `defaults` belongs to Anaconda"]),
     ],
 )
 def test_what_is_told(tmp_path: Path, text: str, notes: list[str]) -> None:

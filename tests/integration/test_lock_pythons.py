@@ -43,9 +43,9 @@ def test_an_upper_bound_is_gone_by_as_pip_does(asker: Asker, pypi: Index) -> Non
     assert asker.files("user", kept={"app": "2.0"})[0] == "app-1.0-py3-none-any.whl"
     assert asker.files("app", python="3.10.4") == ["app-3.0-py3-none-any.whl"]
     said = asker.fails("user", "app >=2")
-    assert "the environment has Python 3.11.7 on linux-64, and no set of packages for it is left without:" in said
+    assert "the environment has Python 3.11.7 on linux-64, and these packages do not support it:" in said
     assert "\n    app 3.0 is for Python <3.11.7\n    app 2.0 is for Python" in said
-    assert "Ask for another Python in environment.yml, or loosen a version" in said
+    assert "Request another Python in environment.yml, or relax a version" in said
     assert "app 2.0 is for Python" in asker.fails("app ==2.0")
 
 
@@ -135,7 +135,7 @@ def test_a_wheel_named_by_its_url_is_the_one_whose_digest_stands_there(
     with encrypted(tmp_path) as url:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
         said = asker.fails(f"app @ {url}/{wheel.name}#sha256={'0' * 64}")
-        assert f"{wheel.name} is not the file that `pip:` names: sha256 is {digest}, its URL says 000" in said
+        assert f"{wheel.name} does not match the file that `pip:` names: sha256 is {digest}, its URL says 000" in said
         assert "Find out which of the two is right" in said
         right = f"app @ {url}/{wheel.name}#sha256={digest}"
         assert asker.files(right) == [wheel.name]

@@ -135,11 +135,11 @@ def test_an_index_that_does_not_answer(silent: str, temporary: Path, tmp_path: P
     channel = make_channel(tmp_path / "channel").as_uri()
     wheels = (f"--index-url {silent}/simple", "app")
     steps = Told()
-    with pytest.raises(LockError, match="it was still asking package indexes for wheels, for linux-64"):
+    with pytest.raises(LockError, match="it was still querying package indexes for wheels for linux-64"):
         write_lockfile(request_for(tmp_path, channel=channel, wheels=wheels, timeout=2 * enough), steps)
     assert list(temporary.iterdir()) == []
     assert "solving for linux-64" in steps.waited
-    assert "asking package indexes for wheels, for linux-64" in steps.waited
+    assert "querying package indexes for wheels for linux-64" in steps.waited
 
 
 class Told(Steps):

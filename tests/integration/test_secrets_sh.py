@@ -111,7 +111,7 @@ def test_a_secret_that_cannot_be_read_is_not_made_anew(
     places = f"SECRETS={tmp_path}/secrets.env ETC={tmp_path} GIVEN= SECRETS_ADDED=\n"
     reads = f'sed() {{ case $* in *"{tmp_path}/{unread}"*) return 4 ;; esac; command sed "$@"; }}\n'
     made = "put() { echo made; }\nmake_dir() { :; }\n"
-    done = run(shell, f"{places}{reads}{made}add_secret KEY 32 hex 64 {delivery}; echo kept", tmp_path)
+    done = run(shell, f"{places}{reads}{made}as_secret add_secret KEY 32 hex 64 {delivery}; echo kept", tmp_path)
     assert (done.returncode, done.stdout) == (12, "")
     assert f"cannot read {tmp_path}/{unread}" in done.stderr
 

@@ -17,7 +17,7 @@ TELL = 'tell() { printf "%s %s\\n" "$1" "$2"; }; each_odd_setting "$1/hello.env"
 CASES: dict[bytes, str] = {
     b"export A=1\n": "1 systemd ignores a line with export",
     b"A = 1\n": "1 there are blanks beside the =",
-    b"A=1\nnonsense\n": "2 it is no NAME=value",
+    b"A=1\nnonsense\n": "2 it is not of the form NAME=value",
     b"1A=x\n": "1 what is before the = is no name",
     b"A-B=x\n": "1 what is before the = is no name",
     b"A=/x/$HOME\n": "1 systemd expands no $",
@@ -99,3 +99,30 @@ def test_places_that_the_operator_has_prepared(shell: tuple[str, ...], tmp_path:
     (etc / "hello.env").chmod(0o640)
     (etc / "other").touch()
     assert run(shell, test, etc, etc).stdout.split() == ["no"]
+
+
+def test_what_is_to_be_done_with_a_place_that_is_not_taken(shell: tuple[str, ...], tmp_path: Path) -> None:
+    """An empty volume stays where it is: it cannot be moved away, and only its rights are wrong."""
+    etc, mine, volume = (tmp_path / name for name in ("etc", "mine", "volume"))
+    for place in (etc, mine, volume):
+        place.mkdir(mode=0o755)
+    (etc / "hello.env").touch()
+    (etc / "tls.pem").touch()
+    (mine / "data").touch()
+    (volume / "lost+found").mkdir()
+    volume.chmod(0o1777)  # what a tmpfs has
+    script = "SECRETS=$1/none RECORD=$1/none; owns() { return 1; }; other_records() { :; }; DIRECTORIES=$2; "
+    for place, said in (
+        (
+            volume,
+            f"{volume} is empty, but can be changed by others than root\n  Correct it: chown root {volume}; chmod 7",
+        ),
+        (
+            etc,
+            f"{etc} was not made by this installer, and has more in it than hello.env of root's alone\n  Move the rest",
+        ),
+        (mine, f"{mine} exists and was not made by this installer\n  Move it away, or give the bundle another name."),
+    ):
+        done = run(shell, f"{script} check_directories", etc, place)
+        assert said in done.stderr
+        assert done.stderr.count("error:") == 1

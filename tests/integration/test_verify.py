@@ -21,6 +21,7 @@ from smallbundle import TOP, build, command, make_channel, make_project, put_seg
 
 from bundler.bundle.assemble import SUMS
 from bundler.errors import BundlerError, VerificationError
+from bundler.installer.launcher import launchers
 from bundler.progress import QuietProgress
 from bundler.reader.open import open_bundle
 from bundler.reader.verify import verify
@@ -76,17 +77,24 @@ def test_what_was_built_is_right(bundles: dict[str, Path], form: str) -> None:
     assert report["not_compared"] == ["conda-lock.yml", "config/", "manifest.json", "units/"]
 
 
+def rewrite(bundle: Path, unit: Path, text: str) -> None:
+    """Whoever changes a unit makes its launcher and all digests anew."""
+    unit.write_text(text)
+    for path, launcher in launchers([unit.name], {f"units/{unit.name}": text}).items():
+        if (bundle / path).exists():
+            (bundle / path).write_text(launcher)
+    reseal(bundle)
+
+
 def test_what_units_run_as_root_is_told_and_nothing_is_hidden_in_them(bundle: Path) -> None:
     """Digests speak for a command line that somebody has put there, too."""
     unit = next(path for path in sorted((bundle / "units").glob("*.service")) if "\nUser=small\n" in path.read_text())
     text = unit.read_text()
-    unit.write_text(text.replace("\nUser=", "\nExecStartPre=+/bin/sh -c id\nUser=", 1))
-    reseal(bundle)
+    rewrite(bundle, unit, text.replace("\nUser=", "\nExecStartPre=+/bin/sh -c id\nUser=", 1))
     told = {check.name: check.detail for check in verify(bundle, QUIET).checks}["units"]
     assert f"{unit.name}: ExecStartPre=+/bin/sh -c id" in told
-    unit.write_text(text.replace("\nUser=", "\n# a comment \\\nUser=", 1))
-    reseal(bundle)
-    assert f"units/{unit.name} is not written as conda-bundler writes units" in refused(bundle)
+    rewrite(bundle, unit, text.replace("\nUser=", "\n# a comment \\\nUser=", 1))
+    assert f"units/{unit.name} is not formatted the way conda-bundler writes units" in refused(bundle)
 
 
 @pytest.mark.parametrize("form", ["tar", "run"])
@@ -158,7 +166,7 @@ def test_a_sum_beside_it_that_is_anothers(bundles: dict[str, Path], tmp_path: Pa
     file = alone(bundles["tar"], tmp_path)
     sidecar = tmp_path / f"{file.name}.sha256"
     sidecar.write_text(f"{'0' * 64}  {file.name}\n")
-    assert f"{sidecar.name} beside it has another digest" in refused(file)
+    assert f"{sidecar.name} next to it has a different checksum" in refused(file)
     shutil.copy(f"{bundles['tar']}.sha256", sidecar)
     assert verify(file, QUIET).checks[0].name == sidecar.name
 
@@ -207,7 +215,7 @@ def test_what_is_missing_and_what_is_extra_is_named(bundle: Path) -> None:
     message = refused(bundle)
     assert "units/other.service is missing" in message
     for name in ("stray", "config/link", "empty", "pipe"):
-        assert f"{name} is not among the bundle's files" in message
+        assert f"{name} is not part of the bundle" in message
 
 
 def test_sums_that_are_written_otherwise(bundle: Path) -> None:
@@ -244,7 +252,7 @@ def test_install_sh_that_speaks_of_another_bundle(bundle: Path, said: str, inste
     script.write_text(script.read_text().replace(f"\n{said}", f"\n{instead}", 1))
     reseal(bundle)
     message = refused(bundle)
-    assert "install.sh is not the one that conda-bundler" in message
+    assert "install.sh differs from the one that conda-bundler" in message
     assert instead in message
 
 
@@ -254,7 +262,7 @@ def test_install_sh_that_passes_over_a_file(bundle: Path) -> None:
     (line,) = (line for line in lines if line.endswith(" manage\n") and line.startswith('    "$1"'))
     script.write_text("".join(other for other in lines if other != line))
     reseal(bundle)
-    assert "it says something else of manage than SHA256SUMS does" in refused(bundle)
+    assert "its checksum of manage differs from the one in SHA256SUMS" in refused(bundle)
 
 
 @pytest.mark.parametrize("name", ["install.sh", "manage"])
@@ -276,32 +284,50 @@ def test_a_program_that_was_changed_and_sealed_again(bundle: Path, name: str, sa
     program.write_text(program.read_text().replace(said, instead, 1))
     reseal(bundle)
     message = refused(bundle)
-    assert f"{name} is not the one that conda-bundler" in message
+    assert f"{name} differs from the one that conda-bundler" in message
+
+
+@pytest.mark.parametrize(
+    ("name", "text", "sentence"),
+    [
+        ("launch/small", "id\n", "launch/small differs from the one that conda-bundler"),
+        ("launch/more", "id\n", "install.sh: it says something else of launch/more"),
+        ("launch/small", None, "launch/small is missing"),
+    ],
+)
+def test_launchers_are_those_of_the_services(bundle: Path, name: str, text: str | None, sentence: str) -> None:
+    """manage reads them as root."""
+    if text is None:
+        (bundle / name).unlink()
+    else:
+        (bundle / name).write_text(text)
+    reseal(bundle)
+    assert sentence in refused(bundle)
 
 
 @pytest.mark.parametrize(
     "row",
     [
-        "    \"$1\" small.service '' 0 0 ''; id",
-        '    "$1" small.service "$(id)"',
-        '    "$1" `id`',
+        "    as_service \"$1\" small.service '' 0 0 ''; id",
+        '    as_service "$1" small.service "$(id)"',
+        '    as_service "$1" `id`',
         "    id",
-        "    \"$1\" 'small.service\n}\nid\n'",
+        "    as_service \"$1\" 'small.service\n}\nid\n'",
     ],
 )
 def test_a_row_of_install_sh_that_is_more_than_values(bundle: Path, row: str) -> None:
     script = bundle / "install.sh"
-    head = "each_service() { # UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL\n    :\n"
+    head = "each_service() { # UNIT\n    :\n"
     assert head in script.read_text()
     script.write_text(script.read_text().replace(head, f"{head}{row}\n", 1))
     reseal(bundle)
-    assert "install.sh is not the one that conda-bundler" in refused(bundle)
+    assert "install.sh differs from the one that conda-bundler" in refused(bundle)
 
 
 def test_a_value_that_only_install_sh_has_is_the_manifests(bundle: Path) -> None:
     """What no header's name speaks of: who is started, and for how long it is waited."""
     script = bundle / "install.sh"
-    row = '    "$1" small.service small-health.service 5 30'
+    row = '    as_service "$1" small.service small-health.service 5 30'
     assert f"\n{row} " in script.read_text()
     script.write_text(script.read_text().replace(row, f"{row}0", 1))
     reseal(bundle)
@@ -337,7 +363,7 @@ def test_install_sh_of_another_version_names_these_files(bundle: Path, name: str
     lines = [line for line in script.read_text().splitlines(keepends=True) if not line.endswith(f" {name}\n")]
     script.write_text("".join(lines))
     reseal(bundle)
-    assert f"it says something else of {name} than SHA256SUMS does" in refused(bundle)
+    assert f"its checksum of {name} differs from the one in SHA256SUMS" in refused(bundle)
 
 
 def test_secrets_that_are_not_the_manifests(bundle: Path) -> None:
@@ -360,7 +386,7 @@ def test_programs_of_another_version_are_not_compared_and_it_is_said(bundle: Pat
     report = verify(bundle, QUIET)
     assert not report.programs_compared
     assert report.not_compared[:2] == ("install.sh", "manage")
-    assert "its programs were not compared" in report.lines()[0]
+    assert "its scripts were not compared, because another" in report.lines()[0]
     assert "install.sh, manage" in report.lines()[-1]
 
 
@@ -372,7 +398,7 @@ def test_segments_that_are_not_the_payloads(bundle: Path) -> None:
         reseal(bundle, payload={"segments": [segments[0], segments[1] | change, *segments[2:]]})
         assert "segment" in refused(bundle)
     reseal(bundle, payload={"segments": segments[:-1]})
-    assert "its segments are not all of it" in refused(bundle)
+    assert "its segments do not cover all of it" in refused(bundle)
     reseal(bundle, payload={"segments": segments})
     verify(bundle, QUIET)
 
@@ -386,12 +412,12 @@ def test_parts_that_are_not_the_payloads(bundle: Path) -> None:
         reseal(bundle, payload={"parts": [parts[0], parts[1] | change]})
         assert "the part at" in refused(bundle)
     reseal(bundle, payload={"parts": parts[:1]})
-    assert "its parts are not all of it" in refused(bundle)
+    assert "its parts do not cover all of it" in refused(bundle)
 
 
 def test_another_tree_than_the_manifests(bundle: Path) -> None:
     reseal(bundle, tree_digest="0" * 64)
-    assert "unpacks to another tree" in refused(bundle)
+    assert "unpacks to different files" in refused(bundle)
 
 
 def test_a_payload_written_anew_is_right_as_long_as_it_is_plain(bundle: Path) -> None:
@@ -415,7 +441,10 @@ def test_no_part_or_segment_begins_within_a_file(bundle: Path, cut: str) -> None
     offset = sum(map(len, segments[:-1])) + len(first)
     reseal(bundle, payload={"unpacked_size": 1 << 20, "parts": []})
     put_segments(bundle, put, parts=(0, offset))
-    says = {"a part": f"the part at {offset} begins within a segment", "a segment": "cannot be unpacked: it is cut off"}
+    says = {
+        "a part": f"the part at offset {offset} starts inside a segment",
+        "a segment": "cannot be unpacked: it is truncated",
+    }
     assert says[cut] in refused(bundle)
 
 
@@ -427,7 +456,7 @@ def test_each_segment_is_whole_frames_and_nothing_else(tmp_path: Path, codec: st
     segments = segments_of(bundle)
     skippable = b"\x50\x2a\x4d\x18\x04\0\0\0skip"
     bad = {
-        "cut off": segments[1][:-1],
+        "truncated": segments[1][:-1],
         "without its checksum": segments[1][:-4],
         "padded": segments[1] + bytes(4),
         "begun": segments[1] + segments[2][:9],
@@ -438,7 +467,7 @@ def test_each_segment_is_whole_frames_and_nothing_else(tmp_path: Path, codec: st
         assert "cannot be unpacked" in refused(bundle), name
     # The cut one and what is cut off, each with its digest: one stream to whoever reads it as one.
     put_segments(bundle, [segments[0], segments[1][:-3], segments[1][-3:] + segments[2], *segments[3:]])
-    assert "cannot be unpacked: a frame is cut off" in refused(bundle)
+    assert "cannot be unpacked: a frame is truncated" in refused(bundle)
     put_segments(bundle, segments)
     verify(bundle, QUIET)
 
@@ -447,18 +476,18 @@ def test_each_segment_is_whole_frames_and_nothing_else(tmp_path: Path, codec: st
 def test_a_tar_ends_once_and_nothing_is_behind_it(bundle: Path, where: str) -> None:
     segments, end = segments_of(bundle), gzip.compress(END, mtime=0)
     put_segments(bundle, [*segments[:-1], *((end, segments[-1]) if where == "in the midst" else (segments[-1] + end,))])
-    assert {"in the midst": "in its midst", "behind the end": "behind its end"}[where] in refused(bundle)
+    assert {"in the midst": "in its midst", "behind the end": "data after its end"}[where] in refused(bundle)
 
 
 def test_the_payload_has_the_list_of_its_digests(bundle: Path) -> None:
     """Without it the target would take whatever is unpacked for what was built."""
     repack(bundle, lambda members: members.__delitem__(-1))
-    assert "share/digests is not in it" in refused(bundle)
+    assert "share/digests is missing" in refused(bundle)
 
 
 def test_what_install_sh_compares_with_is_the_payloads(bundle: Path) -> None:
     reseal(bundle, payload={"unpacked_sha256": "0" * 64, "parts": []})
-    assert "unpacks to other directories, modes or sizes than manifest.json says" in refused(bundle)
+    assert "unpacks to different directories, modes or sizes than manifest.json says" in refused(bundle)
 
 
 def entry(
@@ -482,8 +511,11 @@ EVIL = {
     ".": (entry("app/./evil"), "leads out"),
     "beside": (entry("evil"), "beside env/"),
     "twice": (entry("app/data/text"), "twice"),
-    "a link that leaves it": (entry("app/evil", kind=tarfile.SYMTYPE, link="../../etc/passwd"), "leaves the release"),
-    "an absolute link": (entry("app/evil", kind=tarfile.SYMTYPE, link="/etc/passwd"), "leaves the release"),
+    "a link that leaves it": (
+        entry("app/evil", kind=tarfile.SYMTYPE, link="../../etc/passwd"),
+        "to a path outside the release",
+    ),
+    "an absolute link": (entry("app/evil", kind=tarfile.SYMTYPE, link="/etc/passwd"), "to a path outside the release"),
     "through a link": (entry("app/data/link/evil"), "no directory"),
     "an old GNU long name": (entry("././@LongLink", kind=b"L"), "something that no bundle has"),
 }
@@ -504,7 +536,7 @@ def test_a_payload_that_unpacks_to_more_than_is_said(bundle: Path) -> None:
 
     repack(bundle, more)
     reseal(bundle, payload={"unpacked_size": 1000})
-    assert "more bytes than its manifest says" in refused(bundle)
+    assert "more bytes than the manifest says" in refused(bundle)
 
 
 def test_a_list_of_digests_that_lies(bundle: Path) -> None:
@@ -515,7 +547,7 @@ def test_a_list_of_digests_that_lies(bundle: Path) -> None:
         members[at] = (members[at][0], members[at][1].replace(b"  ./env/bin/tool", b"  ./env/bin/fool"))
 
     repack(bundle, lie)
-    assert "share/digests in it does not list its files" in refused(bundle)
+    assert "share/digests does not match its files" in refused(bundle)
 
 
 def test_a_tar_that_somebody_packed_again(bundle: Path, tmp_path: Path) -> None:
@@ -537,7 +569,7 @@ def test_a_member_that_is_in_the_tar_twice(bundles: dict[str, Path], tmp_path: P
         info = tarfile.TarInfo(f"{TOP}/install.sh")
         info.size = 4
         new.addfile(info, io.BytesIO(b"evil"))
-    assert "install.sh is in it twice" in refused(file)
+    assert "install.sh appears twice" in refused(file)
 
 
 def test_nothing_is_written(bundles: dict[str, Path], tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -17,6 +17,7 @@ from bundler.bundle.identity import Identity
 from bundler.config.project import Secret, load_config
 from bundler.installer.activation import Activation
 from bundler.installer.installed import install_services, service_files
+from bundler.installer.launcher import launchers
 from bundler.installer.render import (
     InstallDecompressor,
     InstallScript,
@@ -131,6 +132,7 @@ def write_bundle(spec: Spec, directory: Path) -> Path:
         f"config/{spec.name}.env": f"# Defaults\n{spec.config}",
         **{f"config/{name}": text for name, text in environments(spec).items()},
         **{f"units/{name}": text for name, text in units(spec).items()},
+        **launchers(started_units(spec), {f"units/{name}": text for name, text in units(spec).items()}),
         "manage": render_manage(script(spec, sha256, {})),
     }
     for name, text in files.items():
@@ -184,6 +186,12 @@ def script(
         files=tuple((digest, path) for path, digest in sorted(digests.items())),
         decompressor=InstallDecompressor(program=PROGRAM, directory=TOOLS) if spec.tools else InstallDecompressor(),
     )
+
+
+def started_units(spec: Spec) -> tuple[str, ...]:
+    """Services and hooks."""
+    hooks = (f"{spec.name}-hook-{hook}.service" for hook, _ in spec.hooks)
+    return (*(service.unit for service in services(spec)), *hooks)
 
 
 def networks(spec: Spec) -> tuple[str, ...]:

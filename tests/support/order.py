@@ -36,6 +36,7 @@ MINUTES = {
     "tests/e2e/test_services.py": 4,
     "tests/e2e/test_sockets.py": 4,
     "tests/e2e/test_upgrade.py": 4,
+    "tests/e2e/test_upgrade_from_released.py": 4,
     "tests/integration/test_build.py": 2,
     "tests/integration/test_bytecode.py": 10,
     "tests/integration/test_channel.py": 3,

@@ -12,11 +12,13 @@ from typing import TYPE_CHECKING, Literal
 
 import pytest
 
+from bundler.installer.launcher import launchers
 from bundler.installer.partials import partials_of
 from bundler.resources import templates_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
+    from pathlib import Path
 
 __all__ = [
     "BUSYBOX",
@@ -25,14 +27,20 @@ __all__ = [
     "SHELLS_WITH_TOOLS",
     "SHELL_IDS",
     "THREE_SHELLS",
+    "WAYS",
     "Script",
+    "Way",
     "called_in",
     "functions_of",
     "shell_id",
     "with_functions",
+    "write_service",
 ]
 
 Script = Literal["install", "manage"]
+Way = Literal["launcher", "unit"]
+WAYS: tuple[Way, ...] = ("launcher", "unit")
+"""How a release says to `manage run` what a service is: releases of conda-bundler 0.1 have units alone."""
 # What install.sh, manage and the head of a .run must run under.
 SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
 SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
@@ -77,16 +85,32 @@ def with_functions(script: str, *, of: Script = "install", header: str = "") -> 
     read = {name for one in (script, *map(bodies.__getitem__, needed)) for name in _READ.findall(one)}
     read -= set(_SET.findall(f"{header}\n{script}"))
     texts = {path: (templates_dir() / path).read_text("utf-8") for path in partials}
-    chosen = [
-        text for path, text in texts.items() if needed & partials[path].keys() or read & set(_BEGINS.findall(text))
-    ]
-    return f"{_HEADER}{header}\n{''.join(chosen)}\n{script}"
+    more = {path for path in partials if needed & partials[path].keys()}
+    chosen: set[str] = set()
+    while more:
+        chosen |= more
+        # what their top level reads has to be there before the script sets anything
+        read |= {name for path in more for line in _TOP.findall(texts[path]) for name in _READ.findall(line)}
+        more = {path for path, text in texts.items() if read & set(_BEGINS.findall(text))} - chosen
+    return "\n".join((f"{_HEADER}{header}", *(text for path, text in texts.items() if path in chosen), script))
 
 
 # Variables of ours: those that are read, that a script sets, and that a partial's top level sets.
 _READ = re.compile(r"\$\{?\#?([A-Z][A-Z_]*)\b")
 _SET = re.compile(r"(?:^|(?<=[ ;]))([A-Z][A-Z_]*)=", re.MULTILINE)
 _BEGINS = re.compile(r"^([A-Z][A-Z_]*)=", re.MULTILINE)
+_TOP = re.compile(r"^[A-Z][A-Z_]*=.*", re.MULTILINE)
+
+
+def write_service(root: Path, unit: str, way: Way) -> None:
+    """hello.service of release 1.0 below ``root``."""
+    release = root / "releases/1.0"
+    files = (
+        {"units/hello.service": unit} if way == "unit" else launchers(["hello.service"], {"units/hello.service": unit})
+    )
+    for name, text in files.items():
+        (release / name).parent.mkdir(parents=True, exist_ok=True)
+        (release / name).write_text(text)
 
 
 @cache

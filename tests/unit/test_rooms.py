@@ -27,7 +27,7 @@ LAYERS = (
     ("installer",),
     ("bundle", "inputs", "project_templates"),
     ("build", "reader"),
-    ("smoke",),
+    ("signing", "smoke"),
     ("doctor", "outputs"),
     ("cli",),
     ("__main__", "condaplugin"),

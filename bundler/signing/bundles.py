@@ -1,0 +1,144 @@
+"""Signing a bundle, and finding out who signed one: the statement and its signatures lie beside it."""
+
+from __future__ import annotations
+
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any
+
+from bundler.atomic import write_file
+from bundler.digests import file_sha256
+from bundler.errors import ConfigError, VerificationError
+from bundler.printable import counted, printable
+from bundler.reader.open import open_bundle, translated
+from bundler.signing import ssh
+from bundler.signing.statement import SIGNATURES, STATEMENT, Statement, make_statement, read_statement
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bundler.signing.ssh import Signer
+
+__all__ = ["Signed", "Trust", "check_signed", "sign_bundle"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signed:
+    """What signing has written."""
+
+    bundle: str
+    statement: str
+    signatures: str
+    count: int
+
+    def lines(self) -> tuple[str, ...]:
+        """For people."""
+        return (f"{self.signatures}: {counted(self.count, 'signature')} of {self.statement}",)
+
+    def document(self) -> dict[str, Any]:
+        """For ``--json``."""
+        return asdict(self)
+
+
+@dataclass(frozen=True, kw_only=True)
+class Trust:
+    """Whose signatures count (ssh-keygen's files of allowed signers and of revoked keys), and how many are needed."""
+
+    allowed: Path
+    revoked: Path | None = None
+    threshold: int = 1
+
+
+def sign_bundle(path: Path, key: Path) -> Signed:
+    """Write the statement of a bundle beside it, and a signature of it, beside those that it has.
+
+    Raises what :func:`~bundler.reader.open.open_bundle` and :func:`~bundler.signing.ssh.sign` raise.
+    """
+    path = path.resolve()
+    content = make_statement(open_bundle(path)).text().encode()
+    statement, signatures = _beside(path)
+    known = signatures.read_text(encoding="ascii", errors="replace") if _is_same(statement, content) else ""
+    known += ssh.sign(content, key)
+    try:
+        write_file(statement, content, sync=True)
+        write_file(signatures, known.encode("ascii", "replace"), sync=True)
+    except OSError as failed:
+        raise ConfigError(f"cannot be written: {failed.strerror}", where=str(statement)) from failed
+    return Signed(
+        bundle=str(path),
+        statement=str(statement),
+        signatures=str(signatures),
+        count=known.count("-----BEGIN SSH SIGNATURE-----"),
+    )
+
+
+def check_signed(path: Path, trust: Trust) -> tuple[Signer, ...]:
+    """Those who signed the bundle as it lies there. Raises :class:`VerificationError` if they are too few.
+
+    First the signatures of the statement are looked at, then the bundle is compared with it byte for byte; nothing in
+    it is read before that.
+    """
+    path = path.resolve()
+    statement, signatures = _beside(path)
+    said, content = read_statement(statement)
+    try:
+        signed = signatures.read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        signed = ""
+    except OSError as failed:
+        raise VerificationError(f"cannot be read: {failed.strerror}", where=str(signatures)) from failed
+    found = ssh.signers(content, signed, trust.allowed, revoked=trust.revoked)
+    if len(found) < trust.threshold:
+        names = ", ".join(signer.principal for signer in found) or "nobody"
+        raise VerificationError(
+            f"signed by {printable(names)} of those who may sign; {trust.threshold} must have",
+            where=str(signatures),
+            remedy=f"Who may sign, and until when, is in {trust.allowed}. Get the bundle from somebody who may.",
+        )
+    _compare(said, path)
+    return found
+
+
+def _compare(said: Statement, path: Path) -> None:
+    """Raise :class:`VerificationError` if there is anything but what the statement says, or less."""
+    wanted = dict(said.files)
+    if not path.is_dir():
+        with translated(path):
+            _refuse_others({path.name: wanted.get(path.name, "")}, {path.name: file_sha256(path)}, path)
+    there = make_statement(open_bundle(path))
+    if path.is_dir():  # the .tar that it came in need not be here any more
+        wanted = {name: digest for name, digest in wanted.items() if "/" in name}
+        _refuse_others(wanted, dict(there.files), path)
+    if (said.name, said.release, said.platform) != (there.name, there.release, there.platform):
+        raise VerificationError(
+            f"the statement is of another bundle: {said.name} {said.release} {said.platform}", where=str(path)
+        )
+
+
+def _refuse_others(wanted: Mapping[str, str], found: Mapping[str, str], path: Path) -> None:
+    problems = [f"{name} is not in the statement" for name in found if not wanted.get(name)]
+    problems += [f"{name} is missing" for name in wanted.keys() - found.keys()]
+    problems += [f"{name} was changed" for name in found if wanted.get(name) and wanted[name] != found[name]]
+    if problems:
+        raise VerificationError(
+            printable("; ".join(sorted(problems)[:5])),
+            where=str(path),
+            remedy="The bundle is not what was signed. Copy it again, or get it from somebody whom you trust.",
+        )
+
+
+def _beside(path: Path) -> tuple[Path, Path]:
+    """The statement and the signatures of a bundle. A directory that was unpacked from a .tar has that one's."""
+    for ending in ("", ".tar", ".run") if path.is_dir() else ("",):
+        statement = path.with_name(f"{path.name}{ending}{STATEMENT}")
+        if statement.exists():
+            return statement, path.with_name(f"{path.name}{ending}{SIGNATURES}")
+    return path.with_name(f"{path.name}{STATEMENT}"), path.with_name(f"{path.name}{SIGNATURES}")
+
+
+def _is_same(statement: Path, content: bytes) -> bool:
+    signatures = statement.with_name(statement.name.removesuffix(STATEMENT) + SIGNATURES)
+    try:
+        return statement.read_bytes() == content and signatures.is_file()
+    except OSError:
+        return False

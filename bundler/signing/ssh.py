@@ -1,0 +1,92 @@
+"""SSH signatures by ssh-keygen(1), which every server has, in the namespace ``conda-bundler``.
+
+Keys may be ed25519, ecdsa or rsa, on a security key (``sk-``), or in an agent (the public key's file is given then).
+Who may sign stands in a file of allowed signers: principals, key, ``valid-after=`` and ``valid-before=``, as
+ssh-keygen(1) describes under "ALLOWED SIGNERS".
+"""
+
+from __future__ import annotations
+
+import re
+import tempfile
+from dataclasses import dataclass
+from pathlib import Path
+
+from bundler.errors import ConfigError, VerificationError
+from bundler.process import ToolFailed, find_tool, run
+
+__all__ = ["NAMESPACE", "Signer", "sign", "signers"]
+
+NAMESPACE = "conda-bundler"
+_BLOCK = re.compile(r"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+-----END SSH SIGNATURE-----\n?")
+_MANY = 64
+"""Signatures that are looked at."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Signer:
+    """Who signed: the principal in the file of allowed signers, and the fingerprint of the key."""
+
+    principal: str
+    key: str
+
+    def __str__(self) -> str:
+        return f"{self.principal} ({self.key})"
+
+
+def sign(content: bytes, key: Path) -> str:
+    """The armored signature of ``content``. ssh-keygen asks on the terminal for a passphrase or a touch.
+
+    Raises :class:`ConfigError` if the key cannot sign, :class:`MissingToolError` without ssh-keygen.
+    """
+    program = find_tool("ssh-keygen", package="openssh-client", purpose="signing a bundle")
+    if not key.is_file():
+        raise ConfigError("there is no such key", where=str(key), remedy="Make one: ssh-keygen -t ed25519 -f KEY")
+    with tempfile.TemporaryDirectory() as room:
+        signed = Path(room) / "statement"
+        signed.write_bytes(content)
+        try:
+            run([program, "-Y", "sign", "-q", "-f", key, "-n", NAMESPACE, signed])
+        except ToolFailed as failed:
+            raise ConfigError(
+                f"the key cannot sign: {failed.tail(2)}",
+                where=str(key),
+                remedy="Give a private key, or the public key of one that ssh-agent holds.",
+            ) from failed
+        return Path(f"{signed}.sig").read_text(encoding="ascii")
+
+
+def signers(content: bytes, signatures: str, allowed: Path, *, revoked: Path | None = None) -> tuple[Signer, ...]:
+    """Those who signed ``content`` and may, each once, however many keys they have; nobody else's signature counts.
+
+    Raises :class:`VerificationError` if a file cannot be read, :class:`MissingToolError` without ssh-keygen.
+    """
+    program = find_tool("ssh-keygen", package="openssh-client", purpose="verifying a signature")
+    for path in filter(None, (allowed, revoked)):
+        if not path.is_file():
+            raise VerificationError("there is no such file", where=str(path))
+    found: list[Signer] = []
+    with tempfile.TemporaryDirectory() as room:
+        signed, signature = Path(room) / "statement", Path(room) / "signature"
+        signed.write_bytes(content)
+        for block in _BLOCK.findall(signatures)[:_MANY]:
+            signature.write_text(block, encoding="ascii")
+            signer = _of_block(program, signed, signature, allowed, revoked)
+            if signer and not any(signer.principal == other.principal or signer.key == other.key for other in found):
+                found.append(signer)
+    return tuple(found)
+
+
+def _of_block(program: str, signed: Path, signature: Path, allowed: Path, revoked: Path | None) -> Signer | None:
+    """Who made one signature, if he may sign now: ssh-keygen looks at validity, namespace and revocation."""
+    words: list[str | Path] = [program, "-Y", "find-principals", "-f", allowed, "-s", signature]
+    for line in run(words, check=False).stdout.splitlines():
+        principal = line.split(",")[0]
+        words = [program, "-Y", "verify", "-f", allowed, "-I", principal, "-n", NAMESPACE, "-s", signature]
+        with signed.open("rb") as content:
+            words += ["-r", revoked] if revoked else []
+            done = run(words, check=False, stdin=content)
+        key = re.search(r"with (\S+) key (\S+)", done.stdout)
+        if done.status == 0 and key:
+            return Signer(principal=principal, key=f"{key[1]} {key[2]}")
+    return None

@@ -1,0 +1,95 @@
+"""The statement: one small text with the digest of every file of a bundle. It is what is signed.
+
+::
+
+    # conda-bundler statement 1
+    # bundle hello 1.2.0-3f2a9c1d8e4b linux-64
+    <sha256>  hello-1.2.0-linux-64.tar
+    <sha256>  hello-1.2.0-linux-64/install.sh
+    …
+
+Its lines are those of sha256sum(1), which passes over what begins with ``#``: ``sha256sum -c --ignore-missing`` checks
+the bundle as it was carried, or its directory once it is unpacked. The first digest is of the .tar or .run itself, and
+so of the tar's own headers and a script's head; a bundle that is a directory has only those of its files.
+"""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import TYPE_CHECKING
+
+from bundler.digests import file_sha256
+from bundler.errors import VerificationError
+from bundler.printable import printable
+from bundler.reader.open import translated
+
+if TYPE_CHECKING:
+    from pathlib import Path
+
+    from bundler.reader.open import OpenBundle
+
+__all__ = ["SIGNATURES", "STATEMENT", "Statement", "make_statement", "read_statement"]
+
+STATEMENT = ".statement"
+"""What the name of a statement ends with, after that of its bundle."""
+SIGNATURES = ".statement.sig"
+"""The same for its signatures, of which one file may have several."""
+_FORMAT = "# conda-bundler statement 1"
+_BUNDLE = re.compile(r"# bundle ([a-z][a-z0-9-]{0,30}) ([0-9A-Za-z._+~-]{1,60}) (linux-[a-z0-9]+)")
+_FILE = re.compile(r"([0-9a-f]{64})  ([^\n\\]+)")
+_LARGEST = 1 << 20
+_SIGN_AGAIN = "Sign the bundle: conda-bundler sign"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Statement:
+    """``release`` is version and build id; ``files`` are SHA-256 by path, sorted, the bundle's own file first."""
+
+    name: str
+    release: str
+    platform: str
+    files: tuple[tuple[str, str], ...]
+
+    def text(self) -> str:
+        """What is signed, byte for byte."""
+        lines = (f"{digest}  {path}" for path, digest in self.files)
+        return "\n".join([_FORMAT, f"# bundle {self.name} {self.release} {self.platform}", *lines, ""])
+
+
+def make_statement(bundle: OpenBundle) -> Statement:
+    """Of a bundle as it lies there; every byte of it is read. Raises what :func:`open_bundle` raises."""
+    manifest = bundle.manifest
+    with translated(bundle.path):
+        whole = () if bundle.form == "dir" else ((bundle.path.name, file_sha256(bundle.path)),)
+        inside = tuple((f"{bundle.top}/{path}", bundle.pieces[path].sha256()) for path in sorted(bundle.pieces))
+    return Statement(name=manifest.name, release=manifest.release, platform=manifest.platform, files=(*whole, *inside))
+
+
+def read_statement(path: Path) -> tuple[Statement, bytes]:
+    """A statement, and its very bytes. Raises :class:`VerificationError` for what is none."""
+    try:
+        with path.open("rb") as file:
+            content = file.read(_LARGEST + 1)
+    except FileNotFoundError as missing:
+        raise VerificationError("there is no statement", where=str(path), remedy=_SIGN_AGAIN) from missing
+    except OSError as failed:
+        raise VerificationError(f"cannot be read: {failed.strerror}", where=str(path)) from failed
+    text = content.decode("utf-8", "replace")
+    first, _, rest = text.partition("\n")
+    about, _, files = rest.partition("\n")
+    bundle = _BUNDLE.fullmatch(about)
+    found = [_FILE.fullmatch(line) for line in files.removesuffix("\n").split("\n")]
+    if first != _FORMAT or bundle is None or not all(found) or not text.endswith("\n") or len(content) > _LARGEST:
+        raise VerificationError("not a conda-bundler statement", where=str(path), remedy=_SIGN_AGAIN)
+    statement = Statement(
+        name=bundle[1],
+        release=bundle[2],
+        platform=bundle[3],
+        files=tuple((line[2], line[1]) for line in found if line),
+    )
+    if statement.text().encode() != content or len({path for path, _ in statement.files}) != len(statement.files):
+        raise VerificationError(
+            f"not a conda-bundler statement: {printable(path.name)} is not written as one", where=str(path)
+        )
+    return statement, content
