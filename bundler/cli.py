@@ -77,8 +77,8 @@ def init(directory: Path, quiet: bool, starting_point: str) -> Any:
     metavar="[SUBJECT]",
     type=NearChoice(
         [
-            *("bundle.toml", "build", "completion", "diff", "doctor", "error", "init", "inspect", "lock", "progress"),
-            *("smoke", "verify"),
+            *("bundle.toml", "build", "completion", "diff", "docs", "doctor", "error", "init", "inspect", "lock"),
+            *("progress", "sign", "smoke", "verify"),
         ]
     ),
 )
