@@ -13,6 +13,7 @@ from rattler import Channel, Subdir
 
 from bundler.cooldown import date_for
 from bundler.fetch.channels import public_url
+from bundler.lock.solver.sources import Asked
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -43,7 +44,7 @@ def common_date(found: Sequence[str | None], default: str | None) -> str | None:
     return default if default and default in found else next(filter(None, found), None)
 
 
-class Dated:
+class Dated(Asked):
     """A channel of which nothing is taken that is newer than ``date`` (None: whatever its age), where rattler goes by
     ``common``; in the form of a rattler source of records.
     """
@@ -51,24 +52,13 @@ class Dated:
     def __init__(
         self, channel: Channel, subdirs: Sequence[Subdir], gateway: Gateway, *, date: str | None, common: str
     ) -> None:
-        self._channel = channel
-        self._subdirs = subdirs
-        self._gateway = gateway
+        super().__init__(channel, gateway, subdirs)
         self._date = parse_date(date) if date else None
         self._common = parse_date(common)
 
     async def fetch_package_records(self, platform: Subdir, name: PackageName) -> list[RepoDataRecord]:
         """The records, each older or newer than the common date as it is older or newer than this channel's."""
-        if platform not in self._subdirs:
-            return []
-        found = await self._gateway.query(
-            sources=[self._channel],
-            platforms=[platform],
-            specs=[name.normalized],
-            recursive=False,
-            channel_relations="disabled",
-        )
-        records = [record for channel in found for record in channel]
+        records = await super().fetch_package_records(platform, name)
         for record in records:
             time = record.indexed_timestamp or record.timestamp
             if self._date is None or (time and time <= self._date):
@@ -76,7 +66,3 @@ class Dated:
             elif time:
                 record.indexed_timestamp = max(time, self._common + timedelta(seconds=1))
         return records
-
-    def package_names(self, platform: Subdir) -> list[str]:
-        """None in advance: they are asked for one by one."""
-        return []

@@ -13,14 +13,13 @@ from typing import TYPE_CHECKING
 from rattler import Subdir
 from rattler.exceptions import GatewayError
 
-from bundler.lock.solver.sources import make_gateway
+from bundler.lock.solver.sources import Asked, make_gateway
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
     from pathlib import Path
 
-    from rattler import Channel, Gateway, PackageName, RepoDataRecord
+    from rattler import Channel
     from rattler.repo_data.source import RepoDataSource
 
     from bundler.fetch.channels import Access
@@ -78,33 +77,8 @@ def queried(source: Source, platform: str, gateways: Gateways, access: Access) -
     """What to give the solver for ``source``."""
     subdirs = asked_subdirs(source, platform, access)
     if len(subdirs) == 1 or source in gateways.apart:
-        return _Asked(source.reached, gateways.of(source), subdirs)
+        return Asked(source.reached, gateways.of(source), subdirs)
     return source.reached
-
-
-class _Asked:
-    """A channel that is asked through us, in the form of a rattler source of records."""
-
-    def __init__(self, channel: Channel, gateway: Gateway, subdirs: Sequence[Subdir]) -> None:
-        self._channel = channel
-        self._gateway = gateway
-        self._subdirs = subdirs
-
-    async def fetch_package_records(self, platform: Subdir, name: PackageName) -> list[RepoDataRecord]:
-        if platform not in self._subdirs:
-            return []
-        found = await self._gateway.query(
-            sources=[self._channel],
-            platforms=[platform],
-            specs=[name.normalized],
-            recursive=False,
-            channel_relations="disabled",
-        )
-        return [record for channel in found for record in channel]
-
-    def package_names(self, platform: Subdir) -> list[str]:
-        """None in advance: they are asked for one by one."""
-        return []
 
 
 async def _has(source: Source, subdir: str, access: Access) -> bool:

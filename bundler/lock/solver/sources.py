@@ -28,13 +28,14 @@ from bundler.resources import cache_dir
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping, Sequence
 
-    from rattler import Subdir
+    from rattler import PackageName, RepoDataRecord, Subdir
     from rattler.networking.fetch_repo_data import CacheAction
 
     from bundler.fetch.channels import Access
     from bundler.fetch.download import Downloader
 
 __all__ = [
+    "Asked",
     "Gateways",
     "SilentChannelError",
     "Source",
@@ -224,3 +225,29 @@ def public_text(text: str, sources: Iterable[Source]) -> str:
         for form in (source.own, own_request(source.own).url, _base(source.own)):
             text = text.replace(form, source.given)
     return without_credentials(text)
+
+
+class Asked:
+    """A channel that is asked through us, in the form of a rattler source of records."""
+
+    def __init__(self, channel: Channel, gateway: Gateway, subdirs: Sequence[Subdir]) -> None:
+        self._channel = channel
+        self._gateway = gateway
+        self._subdirs = subdirs
+
+    async def fetch_package_records(self, platform: Subdir, name: PackageName) -> list[RepoDataRecord]:
+        """What the channel has of one package."""
+        if platform not in self._subdirs:
+            return []
+        found = await self._gateway.query(
+            sources=[self._channel],
+            platforms=[platform],
+            specs=[name.normalized],
+            recursive=False,
+            channel_relations="disabled",
+        )
+        return [record for channel in found for record in channel]
+
+    def package_names(self, platform: Subdir) -> list[str]:
+        """None in advance: they are asked for one by one."""
+        return []
