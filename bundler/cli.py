@@ -255,11 +255,14 @@ def verify(bundle: Path, quiet: bool, allowed: Path | None, revoked: Path | None
     """
     from bundler.progress import make_progress
     from bundler.reader.verify import verify as compare
-    from bundler.signing.bundles import Trust, check_signed
 
-    if allowed is None and (revoked or threshold > 1):
+    signers: tuple[Any, ...] = ()
+    if allowed:
+        from bundler.signing.bundles import Trust, check_signed
+
+        signers = check_signed(bundle, Trust(allowed=allowed, revoked=revoked, threshold=threshold))
+    elif revoked or threshold > 1:
         raise click.UsageError("--revoked-keys and --signatures need --allowed-signers.")
-    signers = check_signed(bundle, Trust(allowed=allowed, revoked=revoked, threshold=threshold)) if allowed else ()
     verification = compare(bundle, make_progress(quiet=quiet)).signed_by(map(str, signers))
     return verification.lines(), verification.document()
 

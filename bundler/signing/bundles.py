@@ -57,8 +57,7 @@ def sign_bundle(path: Path, key: Path) -> Signed:
     path = path.resolve()
     content = make_statement(open_bundle(path)).text().encode()
     statement, signatures = _beside(path)
-    known = signatures.read_text(encoding="ascii", errors="replace") if _is_same(statement, content) else ""
-    known += ssh.sign(content, key)
+    known = _signatures_of(content, statement, signatures) + ssh.sign(content, key)
     try:
         write_file(statement, content, sync=True)
         write_file(signatures, known.encode("ascii", "replace"), sync=True)
@@ -79,7 +78,7 @@ def check_signed(path: Path, trust: Trust) -> tuple[Signer, ...]:
     it is read before that.
     """
     path = path.resolve()
-    statement, signatures = _beside(path)
+    statement, signatures = _statement_of(path)
     said, content = read_statement(statement)
     try:
         signed = signatures.read_text(encoding="ascii", errors="replace")
@@ -102,13 +101,15 @@ def check_signed(path: Path, trust: Trust) -> tuple[Signer, ...]:
 def _compare(said: Statement, path: Path) -> None:
     """Raise :class:`VerificationError` if there is anything but what the statement says, or less."""
     wanted = dict(said.files)
-    if not path.is_dir():
+    if path.is_dir():  # the .tar that it came in need not be here any more
+        bundle = open_bundle(path)
+        inside = {name: digest for name, digest in wanted.items() if "/" in name}
+        _refuse_others(inside, dict(make_statement(bundle).files), path)
+    else:
         with translated(path):
             _refuse_others({path.name: wanted.get(path.name, "")}, {path.name: file_sha256(path)}, path)
-    there = make_statement(open_bundle(path))
-    if path.is_dir():  # the .tar that it came in need not be here any more
-        wanted = {name: digest for name, digest in wanted.items() if "/" in name}
-        _refuse_others(wanted, dict(there.files), path)
+        bundle = open_bundle(path)
+    there = bundle.manifest
     if (said.name, said.release, said.platform) != (there.name, there.release, there.platform):
         raise VerificationError(
             f"the statement is of another bundle: {said.name} {said.release} {said.platform}", where=str(path)
@@ -127,18 +128,21 @@ def _refuse_others(wanted: Mapping[str, str], found: Mapping[str, str], path: Pa
         )
 
 
-def _beside(path: Path) -> tuple[Path, Path]:
-    """The statement and the signatures of a bundle. A directory that was unpacked from a .tar has that one's."""
-    for ending in ("", ".tar", ".run") if path.is_dir() else ("",):
-        statement = path.with_name(f"{path.name}{ending}{STATEMENT}")
-        if statement.exists():
-            return statement, path.with_name(f"{path.name}{ending}{SIGNATURES}")
-    return path.with_name(f"{path.name}{STATEMENT}"), path.with_name(f"{path.name}{SIGNATURES}")
+def _beside(path: Path, ending: str = "") -> tuple[Path, Path]:
+    """Where the statement and the signatures of a bundle lie; with ``ending``, those of a directory's .tar or .run."""
+    return path.with_name(f"{path.name}{ending}{STATEMENT}"), path.with_name(f"{path.name}{ending}{SIGNATURES}")
 
 
-def _is_same(statement: Path, content: bytes) -> bool:
-    signatures = statement.with_name(statement.name.removesuffix(STATEMENT) + SIGNATURES)
+def _statement_of(path: Path) -> tuple[Path, Path]:
+    """The same; a directory that was unpacked from a signed .tar or .run need have none of its own."""
+    endings = ("", ".tar", ".run") if path.is_dir() else ("",)
+    there = (_beside(path, ending) for ending in endings if _beside(path, ending)[0].exists())
+    return next(there, _beside(path))
+
+
+def _signatures_of(content: bytes, statement: Path, signatures: Path) -> str:
+    """Those that this very statement has already."""
     try:
-        return statement.read_bytes() == content and signatures.is_file()
+        return signatures.read_text(encoding="ascii", errors="replace") if statement.read_bytes() == content else ""
     except OSError:
-        return False
+        return ""

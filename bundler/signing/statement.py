@@ -21,7 +21,6 @@ from typing import TYPE_CHECKING
 
 from bundler.digests import file_sha256
 from bundler.errors import VerificationError
-from bundler.printable import printable
 from bundler.reader.open import translated
 
 if TYPE_CHECKING:
@@ -75,21 +74,16 @@ def read_statement(path: Path) -> tuple[Statement, bytes]:
         raise VerificationError("there is no statement", where=str(path), remedy=_SIGN_AGAIN) from missing
     except OSError as failed:
         raise VerificationError(f"cannot be read: {failed.strerror}", where=str(path)) from failed
-    text = content.decode("utf-8", "replace")
+    try:
+        text = content.decode() if len(content) <= _LARGEST else ""
+    except UnicodeDecodeError:
+        text = ""
     first, _, rest = text.partition("\n")
-    about, _, files = rest.partition("\n")
+    about, _, lines = rest.partition("\n")
     bundle = _BUNDLE.fullmatch(about)
-    found = [_FILE.fullmatch(line) for line in files.removesuffix("\n").split("\n")]
-    if first != _FORMAT or bundle is None or not all(found) or not text.endswith("\n") or len(content) > _LARGEST:
+    files = [_FILE.fullmatch(line) for line in lines.removesuffix("\n").split("\n")]
+    found = tuple((line[2], line[1]) for line in files if line)
+    is_one = first == _FORMAT and len(dict(found)) == len(files) and lines.endswith("\n")
+    if bundle is None or not is_one:
         raise VerificationError("not a conda-bundler statement", where=str(path), remedy=_SIGN_AGAIN)
-    statement = Statement(
-        name=bundle[1],
-        release=bundle[2],
-        platform=bundle[3],
-        files=tuple((line[2], line[1]) for line in found if line),
-    )
-    if statement.text().encode() != content or len({path for path, _ in statement.files}) != len(statement.files):
-        raise VerificationError(
-            f"not a conda-bundler statement: {printable(path.name)} is not written as one", where=str(path)
-        )
-    return statement, content
+    return Statement(name=bundle[1], release=bundle[2], platform=bundle[3], files=found), content

@@ -231,6 +231,15 @@ def test_files_of_a_directory(unpacked: Path, people: People) -> None:
     assert f"{TOP}/conda-lock.yml is missing" in refused(unpacked, people.trust())
 
 
+def test_signing_a_directory_leaves_the_statement_of_its_tar_alone(tar: Path, people: People) -> None:
+    key = people.key("release@example.org")
+    sign_bundle(tar, key)
+    subprocess.run(["tar", "-xf", tar.name], cwd=tar.parent, check=True)
+    sign_bundle(tar.parent / TOP, key)
+    assert check_signed(tar, people.trust())
+    assert check_signed(tar.parent / TOP, people.trust())
+
+
 def test_another_bundles_statement(bundles: dict[str, Path], unpacked: Path, tmp_path: Path, people: People) -> None:
     other = Path(shutil.copytree(unpacked, tmp_path / "other" / TOP))
     for ending in (".statement", ".statement.sig"):
@@ -253,13 +262,17 @@ def test_another_bundles_statement(bundles: dict[str, Path], unpacked: Path, tmp
         lambda text: text.replace("\n", "\r\n"),
         lambda text: "",
         lambda text: text + "#" * (1 << 20),
+        lambda text: text + f"{'0' * 64}  {'x' * ((1 << 20) - len(text) - 66)}\n",  # one byte too many
+        lambda text: text.replace("install.sh", "install\udcff.sh"),
+        lambda text: text.replace("install.sh", "install\\.sh"),
+        lambda text: "\n".join(text.splitlines()[:2]) + "\n",
     ],
 )
 def test_what_is_no_statement(tar: Path, people: People, change: object) -> None:
     sign_bundle(tar, people.key("release@example.org"))
     path = tar.with_name(f"{tar.name}.statement")
     assert callable(change)
-    path.write_text(change(path.read_text()), newline="")
+    path.write_text(change(path.read_text()), newline="", errors="surrogateescape")
     with pytest.raises(VerificationError, match="not a conda-bundler statement"):
         read_statement(path)
     assert "not a conda-bundler statement" in refused(tar, people.trust())
