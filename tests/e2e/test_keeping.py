@@ -38,10 +38,11 @@ def test_it(machine):
 
 
 def pytest_on(room: Path, *options: str, **environment: str) -> subprocess.Popen[str]:
+    """A pytest that does not take itself for a worker of the one that runs this."""
     words = [sys.executable, "-m", "pytest", "-q", "-p", "no:cacheprovider", *options]
     return subprocess.Popen(
         [*words, "-c", str(CHECKOUT / "pyproject.toml"), "--rootdir", str(CHECKOUT), str(room)],
-        env=os.environ | environment,
+        env={name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")} | environment,
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         stdin=subprocess.DEVNULL,

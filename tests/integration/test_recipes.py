@@ -179,7 +179,8 @@ def apply(recipe: Recipe, copy: Path, *, without: str = "") -> None:
 
 def holds(recipe: Recipe, copy: Path) -> str:
     """Empty if it does; else what was said."""
-    environment = os.environ | {
+    plain = {name: value for name, value in os.environ.items() if not name.startswith("PYTEST_")}
+    environment = plain | {
         "PYTHONPATH": os.pathsep.join(map(str, (copy, copy / "tests" / "support", copy / "tests"))),
         "FUZZ_SECONDS": "1",
         "PYTHONDONTWRITEBYTECODE": "1",
