@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
 import functools
 import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
+from bundler.about.read import facts_of
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
+from bundler.bundle.entries import SbomEntry
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import decompressor_entry, make_manifest
+from bundler.bundle.sbom import SBOM, bundle_sbom
 from bundler.bundle.scripts import UNITS, install_script, launcher_texts
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
@@ -19,6 +23,7 @@ from bundler.installer.activation import read_activation
 from bundler.installer.installed import service_files
 from bundler.installer.render import render_environment, render_install, render_manage, render_programs, render_unit
 from bundler.installer.requirements import requirements
+from bundler.licenses.gate import check_licenses
 from bundler.linkscripts.consent import Consent
 from bundler.lock.condalock import write_lockfile
 from bundler.lock.decompressor import locked_decompressor
@@ -48,7 +53,7 @@ from bundler.units.sisters import sister_notes
 from bundler.units.sockets import socket_notes
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Iterator
     from contextlib import AbstractContextManager
     from pathlib import Path
 
@@ -142,9 +147,14 @@ def _build_one(config: BundleConfig, lock: Lock, inputs: Inputs, options: BuildO
             consent=_consent(config),
         )
         payload, archives, activation, libraries = _from_whole_cache(
-            lambda: _pack(linking(lock, baked=identity.baked_prefix), config, inputs, room, options, progress), progress
+            lambda: _pack(
+                _licensed(linking(lock, baked=identity.baked_prefix), config, brought, progress),
+                *(config, inputs, room, options, progress),
+            ),
+            progress,
         )
         needs = requirements(config, lock, archives, libraries)
+        sbom = bundle_sbom(config, identity, lock, brought, payload.tree_digest)
         contents = _contents(config, identity, lock, payload, progress)
         manifest = make_manifest(
             config=config,
@@ -154,13 +164,14 @@ def _build_one(config: BundleConfig, lock: Lock, inputs: Inputs, options: BuildO
             decompressor=decompressor_entry(brought, _needs(config, brought).glibc) if brought else None,
             archives=archives,
             needs=needs,
+            sbom=SbomEntry(path=SBOM, sha256=hashlib.sha256(sbom).hexdigest()),
         )
         files = _target_files(config, identity, contents, payload)
         files |= {path: text.encode() for path, text in activation.files().items()}
         # JSON has an escape for each byte of a name that is not UTF-8.
         files |= {"manifest.json": manifest.text().encode("utf-8", "backslashreplace")}
         files |= {path.name: path.read_bytes() for path in files_for(config.lockfiles, lock.platform)}
-        files |= brought.files if brought else {}
+        files |= {SBOM: sbom, **(brought.files if brought else {})}
         files |= _launchers(manifest, files)
         files |= _installer(manifest, files)
         write_files(room, files)
@@ -229,6 +240,20 @@ def _pack(
         payload = make_payload(prefix, inputs.app, room, _pack_options(config, options), progress)
         activation = _activation(config, inputs, prefix, payload, progress)
         return payload, prefix.archives, activation, _libraries(config, prefix, payload, progress)
+
+
+@contextlib.contextmanager
+def _licensed(
+    linked: AbstractContextManager[Prefix], config: BundleConfig, brought: Decompressor | None, progress: Progress
+) -> Iterator[Prefix]:
+    """The same prefix, if all that will be in the bundle may be there."""
+    with linked as prefix:
+        packages = dict.fromkeys((*prefix.lock.packages, *(brought.packages if brought else ())))
+        facts = ((package, facts_of(package)) for package in packages)
+        said = ((package, about.license if about else "") for package, about in facts)
+        for note in check_licenses(config.tables.licenses.policy(), said, where=config.source):
+            progress.step(f"note: {note}")
+        yield prefix
 
 
 def _activation(

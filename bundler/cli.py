@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 
 __all__ = ["cli", "main"]
 
+_EXIT_FOUND = 7
 _EXIT_SMOKE = 8
 _EXIT_MISSING = 9
 
@@ -77,8 +78,8 @@ def init(directory: Path, quiet: bool, starting_point: str) -> Any:
     metavar="[SUBJECT]",
     type=NearChoice(
         [
-            *("bundle.toml", "build", "completion", "diff", "docs", "doctor", "error", "init", "inspect", "lock"),
-            *("progress", "sign", "smoke", "verify"),
+            *("audit", "bundle.toml", "build", "completion", "diff", "docs", "doctor", "error", "init", "inspect"),
+            *("lock", "progress", "sbom", "sign", "smoke", "verify"),
         ]
     ),
 )
@@ -282,6 +283,73 @@ def sign(bundle: Path, quiet: bool, key: Path) -> Any:
 
     signed = sign_bundle(bundle, key)
     return signed.lines(), signed.document()
+
+
+@_command
+@click.argument("bundle", type=BUNDLE, metavar="BUNDLE|LOCKFILE")
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+@click.option("--platform", metavar="SUBDIR", help="Take this platform of a lockfile; default: linux-64.")
+def sbom(bundle: Path, quiet: bool, output: Path | None, platform: str | None) -> Any:
+    """Print the SBOM of a bundle or lockfile.
+
+    CycloneDX, as JSON: every package with its package URLs, digests, license and dependencies. A bundle has its own; of
+    a lockfile it is made of what the cache has of its packages.
+    """
+    from bundler.inventory import take_inventory, write_document
+    from bundler.progress import make_progress
+
+    inventory = take_inventory(bundle, platform)
+    for note in inventory.notes:
+        make_progress(quiet=quiet).step(f"note: {note}")
+    document = json.loads(inventory.document)
+    if output is None:
+        lines = inventory.document.decode().splitlines()
+    else:
+        write_document(output, inventory.document)
+        lines = [f"{output}: CycloneDX {document['specVersion']}, {counted(len(document['components']), 'component')}"]
+    return lines, {"output": str(output) if output else None, "notes": list(inventory.notes), "sbom": document}
+
+
+@_command
+@click.argument("bundle", type=BUNDLE, metavar="BUNDLE|LOCKFILE")
+@click.option(
+    "--db",
+    "database",
+    type=click.Path(exists=True, path_type=Path),
+    required=True,
+    help="Compare with this dump of OSV's database: a zip file or a directory.",
+)
+@click.option(
+    "--ignore",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    help="Read from this TOML file which advisories do not apply, and why.",
+)
+@click.option(
+    "--fail-on",
+    type=NearChoice(["any", "low", "medium", "high", "critical", "never"]),
+    default="any",
+    show_default=True,
+    help="Exit with 7 for vulnerabilities of this severity or higher; one that is unknown counts as high as any.",
+)
+@click.option("--require-coverage", is_flag=True, help="Exit with 7 also if a component is not covered.")
+@click.option(
+    "--sarif", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write SARIF 2.1.0 to this file, too."
+)
+@click.option("--platform", metavar="SUBDIR", help="Take this platform of a lockfile; default: linux-64.")
+def audit(bundle: Path, quiet: bool, **options: Any) -> Any:
+    """Look for known vulnerabilities, offline.
+
+    Compares the projects of PyPI in BUNDLE or LOCKFILE, those in conda packages too, with a dump of OSV's database.
+    What the dump says nothing of is listed as not covered.
+    """
+    from bundler.audit.command import AuditOptions
+    from bundler.audit.command import audit as run_audit
+    from bundler.progress import make_progress
+
+    choices = AuditOptions(**options)
+    found = run_audit(bundle, choices, make_progress(quiet=quiet))
+    document = found.document(choices.fail_on, require_coverage=choices.require_coverage)
+    return found.lines(), document, _EXIT_FOUND if document["failed"] else 0
 
 
 @_command

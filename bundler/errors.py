@@ -17,6 +17,7 @@ __all__ = [
     "BundlerError",
     "ConfigError",
     "DamagedCacheError",
+    "LicenseError",
     "LockError",
     "MissingToolError",
     "PackError",
@@ -111,6 +112,10 @@ class VerificationError(BundlerError):
     """A bundle is not what its manifest says."""
 
     exit_code = 7
+
+
+class LicenseError(VerificationError):
+    """A package's license is not one that bundle.toml lets into the bundle."""
 
 
 class SmokeError(BundlerError):

@@ -11,6 +11,7 @@ from typing import Annotated, Any, Literal, TypeAlias
 from pydantic import BaseModel, ConfigDict, Field, TypeAdapter
 from pydantic.json_schema import GenerateJsonSchema
 
+from bundler.audit.report import GATES, Audit
 from bundler.bundle.entries import Count, PackageEntry, PayloadEntry, RequiresEntry
 from bundler.bundle.index import Manifest
 from bundler.commandline.group import output_id
@@ -95,6 +96,14 @@ class _Inspect(Manifest):
     size: Count
     units: list[_Unit]
     files: list[_File]
+
+
+class _Sbom(_Output):
+    """`sbom`: the SBOM, and the file that it was written to, if it was."""
+
+    output: str | None
+    notes: list[str]
+    sbom: Annotated[dict[str, Any], Field(description="CycloneDX, whose own schema describes it.")]
 
 
 class _Change(_Output):
@@ -188,6 +197,7 @@ class _Event(_Output):
 
 _Lock: TypeAlias = _Locked | _Checked
 OUTPUTS: dict[str, Any] = {
+    "audit": Audit,
     "build": _Build,
     "completion": _Completion,
     "diff": _Diff,
@@ -198,12 +208,20 @@ OUTPUTS: dict[str, Any] = {
     "inspect": _Inspect,
     "lock": _Lock,
     "progress": _Event,
+    "sbom": _Sbom,
     "sign": _Signed,
     "smoke": SmokeReport,
     "verify": Verification,
 }
 """By command; ``error`` is what any of them prints when it fails, ``progress`` a line of ``--progress json``."""
 _PROPERTIES: dict[str, dict[str, dict[str, Any]]] = {
+    "audit": {
+        "": {
+            "fail_on": {"enum": list(GATES)},
+            "require_coverage": {"type": "boolean"},
+            "failed": {"type": "boolean"},
+        }
+    },
     "verify": {"": {"verified": {"const": True}}},
     "inspect": {
         PackageEntry.__name__: {"channel": {"type": "string"}, "packed": {"type": "integer", "minimum": 0}},

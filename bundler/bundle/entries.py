@@ -36,6 +36,7 @@ __all__ = [
     "PartEntry",
     "PayloadEntry",
     "RequiresEntry",
+    "SbomEntry",
     "ScriptEntry",
     "SecretEntry",
     "SegmentEntry",
@@ -313,6 +314,13 @@ class DecompressorEntry(Entry):
 
     def __str__(self) -> str:
         return ", ".join(f"{one.name} {one.version} {one.build}".rstrip() for one in self.packages)
+
+
+class SbomEntry(Entry):
+    """The bundle's SBOM: where it lies in the bundle, and its digest."""
+
+    path: str
+    sha256: str
 
 
 class LibraryUserEntry(Entry):

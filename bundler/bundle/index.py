@@ -20,6 +20,7 @@ from bundler.bundle.entries import (
     PackageEntry,
     PayloadEntry,
     RequiresEntry,
+    SbomEntry,
     ScriptEntry,
     SecretEntry,
     SegmentEntry,
@@ -63,6 +64,7 @@ class Manifest(Entry):
     services: tuple[ServiceEntry, ...]
     hooks: tuple[HookEntry, ...] = ()
     packages: tuple[PackageEntry, ...]
+    sbom: SbomEntry | None = None
     notes: tuple[NoteEntry, ...] = ()
     shared: tuple[SharedEntry, ...] = ()
     link_scripts: tuple[ScriptEntry, ...] = ()

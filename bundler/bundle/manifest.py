@@ -17,6 +17,7 @@ from bundler.bundle.entries import (
     PartEntry,
     PayloadEntry,
     RequiresEntry,
+    SbomEntry,
     ScriptEntry,
     SecretEntry,
     SegmentEntry,
@@ -62,6 +63,7 @@ def make_manifest(  # noqa: PLR0913 -- what a build consists of
     decompressor: DecompressorEntry | None,
     archives: tuple[Archive, ...],
     needs: Requirements,
+    sbom: SbomEntry | None,
 ) -> Manifest:
     """The manifest of the bundle that these make."""
     return Manifest(
@@ -96,6 +98,7 @@ def make_manifest(  # noqa: PLR0913 -- what a build consists of
             for hook in config.hooks
         ),
         packages=tuple(map(_package, archives)),
+        sbom=sbom,
         notes=tuple(map(NoteEntry.of, payload.notes)),
         shared=tuple(map(SharedEntry.of, payload.shared)),
         link_scripts=tuple(

@@ -73,7 +73,8 @@ PAGES = {
                 "conda-bundler build --environment env.yml --name api --bundle-version 1.0 --command 'python -m api'",
             ),
         ),
-        exits=(3, 4, 5, 6, 9),
+        exits=(3, 4, 5, 6, 7, 9),
+        special=((7, "[licenses] refuses a package"),),
     ),
     "inspect": Page(
         examples=(
@@ -97,6 +98,24 @@ PAGES = {
             ("Sign a bundle with a key of yours", "conda-bundler sign --key id_ed25519 hello-1.2.0-linux-64.tar"),
         ),
         exits=(7, 9),
+    ),
+    "sbom": Page(
+        examples=(
+            ("Take out a bundle's SBOM", "conda-bundler sbom hello-1.2.0-linux-64.tar -o hello.cdx.json"),
+            ("Of a lockfile, before anything is built", "conda-bundler sbom conda-lock.yml"),
+        ),
+        exits=(3, 5, 6, 7, 9),
+    ),
+    "audit": Page(
+        examples=(
+            ("Compare a bundle with a dump that was carried in", "conda-bundler audit hello.tar --db PyPI-all.zip"),
+            (
+                "In CI: fail from severity high on, and write SARIF",
+                "conda-bundler audit conda-lock.yml --db all.zip --fail-on high --sarif audit.sarif",
+            ),
+        ),
+        exits=(3, 5, 6, 7, 9),
+        special=((7, "vulnerabilities were found; or not a bundle, or a damaged one"),),
     ),
     "diff": Page(
         examples=(

@@ -15,6 +15,7 @@ from bundler.config import patterns
 from bundler.config.fields import Inside, Line, Model, Name, NotInBuildId, Setting, Variable
 from bundler.config.files import FilesTable
 from bundler.config.hooks import HooksTable
+from bundler.config.licenses import LicensesTable
 from bundler.config.platforms import Platform, PlatformTable
 from bundler.config.services import ServiceTable
 from bundler.config.tables import ChannelsTable, LockTable, ReleaseTable, SecretForm
@@ -55,6 +56,8 @@ class BundleTable(Model):
     """The version, part of the release's name. Required here or as ``--bundle-version``."""
     description: Line = ""
     """A line of text for people, which the units show as well. The name unless said."""
+    author: Line = ""
+    """Who makes the bundle, such as a company: the author of its SBOM."""
     platforms: Annotated[
         tuple[Platform, ...] | None, NotInBuildId("each platform's bundle is built by itself, with its own build id")
     ] = Field(default=None, min_length=1)
@@ -119,6 +122,11 @@ class BundleFile(Model):
     """How channels are reached."""
     lock: Annotated[LockTable, NotInBuildId("how packages are found; those that are locked count")] = LockTable()
     """Which packages may be locked."""
+    licenses: Annotated[LicensesTable, NotInBuildId("what may be built; the packages count")] = LicensesTable()
+    """What the bundle may hold, by its license: SPDX identifiers, such as ``GPL-3.0-only``. `build` exits with 7 and
+    lists the packages that are refused. A package under ``A OR B`` is fine if one of them is; ``GPL-2.0-or-later`` is
+    the choice between that version and each later one; a license ``WITH`` an exception is one of its own, which
+    ``deny`` of the license alone does not mean."""
     hooks: HooksTable = HooksTable()
     """Programs that run when a release takes over or is left."""
     services: Annotated[dict[Name, ServiceTable], _BY_NAME] = Field(default_factory=dict)

@@ -35,7 +35,7 @@ if TYPE_CHECKING:
     from bundler.package.info import Entry, Index
     from bundler.progress import Progress, Transfer
 
-__all__ = ["INDEX", "Archive", "fetch_archives", "index_of", "keep", "subdir_of"]
+__all__ = ["INDEX", "Archive", "fetch_archives", "index_of", "keep", "kept_archive", "subdir_of"]
 
 _AT_A_TIME = 8
 
@@ -149,6 +149,12 @@ def keep(path: Path, filename: str) -> str:
     finally:
         temporary.unlink(missing_ok=True)
     return sha256
+
+
+def kept_archive(package: LockedPackage) -> Path | None:
+    """Where the package's archive lies if the store has it; nobody has looked whether it is damaged."""
+    path = _kept(package) if package.sha256 else None
+    return path if path is not None and path.is_file() else None
 
 
 def index_of(path: Path, *, where: str) -> bytes:

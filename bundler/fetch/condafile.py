@@ -22,10 +22,10 @@ import zstandard
 from bundler.printable import printable
 
 if TYPE_CHECKING:
-    from collections.abc import Collection, Iterator
+    from collections.abc import Callable, Collection, Iterator
     from pathlib import Path
 
-__all__ = ["NotAPackage", "read_members", "unpackable"]
+__all__ = ["NotAPackage", "read_matching", "read_members", "unpackable"]
 
 _HEADER = struct.Struct("<4s5H3I2H")
 """A member's own header (APPNOTE.TXT, 4.3.7): signature, version, flags, method, time, date, CRC-32, compressed size,
@@ -59,6 +59,26 @@ def read_members(path: Path, names: Collection[str]) -> dict[str, bytes]:
                 found[member.name] = content.read()
                 if len(found) == len(names):
                     break
+    return found
+
+
+def read_matching(path: Path, largest: Callable[[str], int]) -> dict[str, bytes]:
+    """The files below ``info/`` of which as many bytes as ``largest`` says may be read; of a larger one nothing is.
+
+    ``largest`` is asked with each path, and says 0 for what is not wanted. Raises :class:`NotAPackage`.
+    """
+    found: dict[str, bytes] = {}
+    left = _MOST_SAID
+    with _translated(), path.open("rb") as file, _info(file, path.name) as tar:
+        for member in tar:
+            most = largest(member.name) if member.isfile() else 0
+            if not most:
+                continue
+            content = tar.extractfile(member) if member.size <= most else None
+            left -= member.size if content is not None else 0
+            if left < 0:
+                raise NotAPackage(f"info/ unpacks to more than {_MOST_SAID >> 20} MiB")
+            found[member.name] = content.read() if content is not None else b""
     return found
 
 

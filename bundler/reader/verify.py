@@ -117,6 +117,7 @@ def verify(path: Path, progress: Progress) -> Verification:
         checks += [_check_sums(bundle, digests), _check_installer(bundle, digests)]
         checks += _check_programs(bundle, digests)
         checks.append(_check_units(bundle))
+        checks += _check_sbom(bundle, digests)
         checks.append(_check_payload(bundle, digests))
         progress.step(f"Reading {manifest.payload.path}")
         checks.append(_check_tree(bundle, read_tree(bundle)))
@@ -254,6 +255,15 @@ def _check_units(bundle: OpenBundle) -> Check:
     told = "; ".join(printable(one).replace(f"{bundle.manifest.release_dir}/", "") for one in root) or "nothing"
     form = f", written as conda-bundler {__version__} writes them" if ours else ""
     return Check(name="units", detail=f"{counted(len(units), 'unit')}{form}; as root they run {told}")
+
+
+def _check_sbom(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Check]:
+    said = bundle.manifest.sbom
+    if said is None:
+        return
+    if digests.get(said.path) != said.sha256:
+        _refuse([f"{said.path} is not the SBOM that manifest.json names"], bundle)
+    yield Check(name=said.path, detail="the SBOM that manifest.json names")
 
 
 def _not_compared(bundle: OpenBundle) -> tuple[str, ...]:

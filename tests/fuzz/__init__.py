@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from fuzz import bundles, configs, lockfiles, packages, shell
+from fuzz import bundles, configs, lockfiles, packages, shell, trust
 
 __all__ = ["TARGETS"]
 
-TARGETS = (*lockfiles.TARGETS, *packages.TARGETS, *bundles.TARGETS, *configs.TARGETS, *shell.TARGETS)
+TARGETS = (*lockfiles.TARGETS, *packages.TARGETS, *bundles.TARGETS, *configs.TARGETS, *shell.TARGETS, *trust.TARGETS)

@@ -61,7 +61,7 @@ def test_inspect_tells_what_is_in_it(bundles: dict[str, Path], form: str) -> Non
     assert told["config"] == {"PORT": "8000", "MODE": "fast"}
     assert told["options"] == {
         "exclude": ["*.left-out"], "include": [], "categories": ["main"], "owners": [], "link_scripts": [],
-        "bytecode": "build", "libraries": [],
+        "bytecode": "build", "libraries": [], "author": "",
     }  # fmt: skip
     assert [secret["name"] for secret in told["secrets"]] == ["API_TOKEN", "RELEASE_COOKIE"]
     assert [(note["kind"], note["path"]) for note in told["notes"]] == [

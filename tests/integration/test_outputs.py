@@ -91,6 +91,11 @@ def test_a_project_from_lock_to_diff(room: Path) -> None:
 
     assert answer("inspect", tar)["$schema"] == "urn:conda-bundler:output:inspect:1"
     assert answer("verify", tar)["verified"] is True
+    assert answer("sbom", tar)["sbom"]["bomFormat"] == "CycloneDX"
+    affected = {"package": {"ecosystem": "PyPI", "name": "x"}, "versions": ["1"]}
+    (room / "x.json").write_text(json.dumps({"id": "X-1", "affected": [affected]}))
+    audit = answer("audit", tar, "--db", room / "x.json", "--require-coverage", status=7)
+    assert {one["component"] for one in audit["uncovered"]} == {"library", "tool", "twin"}
     assert answer("diff", tar, tar)["different"] is False
     config = (project / "bundle.toml").read_text()
     other = make_project(room / "newer", environment="tool >=2", config=config.replace("fast", "slow"))

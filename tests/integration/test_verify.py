@@ -72,9 +72,18 @@ def test_what_was_built_is_right(bundles: dict[str, Path], form: str) -> None:
     assert (report["verified"], report["form"], report["name"]) == (True, form, "small")
     seen = [check["name"] for check in report["checks"]]
     sidecar = [] if form == "dir" else [f"{TOP}.{form}.sha256"]
-    assert seen == [*sidecar, "SHA256SUMS", "install.sh", "programs", "units", "payload.tar.gz", "tree"]
+    assert seen == [
+        *sidecar,
+        "SHA256SUMS",
+        "install.sh",
+        "programs",
+        "units",
+        "sbom.cdx.json",
+        "payload.tar.gz",
+        "tree",
+    ]
     assert report["programs_compared"]
-    assert report["not_compared"] == ["conda-lock.yml", "config/", "manifest.json", "units/"]
+    assert report["not_compared"] == ["conda-lock.yml", "config/", "manifest.json", "sbom.cdx.json", "units/"]
 
 
 def rewrite(bundle: Path, unit: Path, text: str) -> None:

@@ -68,13 +68,16 @@ def make_package(  # noqa: PLR0913 -- a package has this many sides, and each is
     site_packages: str | None = None,
     extra_depends: Mapping[str, Sequence[str]] | None = None,
     flags: Sequence[str] = (),
+    license: str = "",  # noqa: A002 -- as index.json has it
+    info: Mapping[str, bytes] | None = None,
 ) -> Path:
     """Write ``<channel_dir>/<subdir>/<name>-<version>-<build><extension>`` and return its path.
 
     ``files`` are paths in the prefix; with ``python`` (noarch only) those below ``site-packages/`` and
     ``python-scripts/`` go where the environment's own Python wants them, and ``entry_points`` (``"cmd = mod:func"``)
     become scripts. ``timestamp`` is in milliseconds. ``site_packages`` is where a Python says that it wants them (CEP
-    17), ``extra_depends`` and ``flags`` are those of CEPs 44 and 45. Call :func:`index` when all packages are there.
+    17), ``extra_depends`` and ``flags`` are those of CEPs 44 and 45, ``info`` are more files below ``info/``. Call
+    :func:`index` when all packages are there.
     """
     contents = {path: _as_file(content) for path, content in (files or {}).items()}
     about: dict[str, Any] = {
@@ -92,21 +95,24 @@ def make_package(  # noqa: PLR0913 -- a package has this many sides, and each is
         about["timestamp"] = timestamp
     if extra_depends:
         about["extra_depends"] = {name: list(specs) for name, specs in extra_depends.items()}
+    if license:
+        about["license"] = license
     if flags:
         about["flags"] = list(flags)
     if site_packages is not None:
         about["python_site_packages_path"] = site_packages
-    info = {
+    said = {
         "info/index.json": _json(about),
         "info/about.json": _json({"summary": f"{name}, for tests"}),
         "info/paths.json": _json(_paths(contents)),
         "info/files": "".join(f"{path}\n" for path in sorted(contents)).encode(),
     }
+    said |= {f"info/{path}": content for path, content in (info or {}).items()}
     if python:
         noarch = {"type": "python", "entry_points": list(entry_points)}
-        info["info/link.json"] = _json({"package_metadata_version": 1, "noarch": noarch})
+        said["info/link.json"] = _json({"package_metadata_version": 1, "noarch": noarch})
     archive = channel_dir / subdir / f"{name}-{version}-{build}{extension}"
-    write_archive(archive, {path: File(content=content) for path, content in info.items()} | contents)
+    write_archive(archive, {path: File(content=content) for path, content in said.items()} | contents)
     return archive
 
 

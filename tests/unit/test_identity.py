@@ -52,7 +52,7 @@ VALUES: tuple[Any, ...] = (
     *("other", "1.9", "generic", "notify", "always", "off", "8G", "50%", "SIGINT", "0600", "15min", "{cache}"),
     *("none", "sname", "flexible", "install", "base32", "credential", "follow", "x86_64_v3", "10.0.0.7", "3d"),
     *("http://127.0.0.1:9/", "127.0.0.1:9"),
-    *(["other"], [443], ["linux-aarch64"], ["10.0.0.0/8"], {"OTHER": "x"}, {"lib/x": "optional"}),
+    *(["other"], ["MIT"], [443], ["linux-aarch64"], ["10.0.0.0/8"], {"OTHER": "x"}, {"lib/x": "optional"}),
     *({"LimitNOFILE": "9"}, {"After": "x"}, {"OnBootSec": "9"}, {"Alias": "x.service"}, {"Backlog": "9"}),
     *({"https://a.example": ["https://b.example"]}, {"other": {"command": ["x"]}}, {"OTHER": {"bytes": 16}}),
     *({PLATFORM: {}}, {"app": "src"}, {"on_calendar": "weekly"}, {"tcp": "127.0.0.1:9"}),
@@ -129,7 +129,7 @@ def test_every_key_changes_the_build_id_or_is_declared_not_to(config: BundleConf
         after = build_id(replace(config, tables=change.whole))
         assert (after == before) == change.marked, change.key
         seen[change.key] = seen.get(change.key, False) or not change.marked
-    nested = {"bundle", "release", "channels", "lock", "hooks", "unit"}
+    nested = {"bundle", "release", "channels", "lock", "licenses", "hooks", "unit"}
     every = {
         f"{model.__name__}.{name}"
         for model in tables()

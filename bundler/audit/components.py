@@ -1,0 +1,91 @@
+"""An SBOM of ours -> what in it a dump can be asked about, and what not."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+from packageurl import PackageURL
+from packaging.utils import canonicalize_name
+
+from bundler.sbom.components import ROLE
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator
+
+__all__ = ["Found", "Holder", "components_of"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Holder:
+    """A package as it was locked."""
+
+    name: str
+    version: str
+    file: str
+
+    def __str__(self) -> str:
+        return f"{self.name} {self.version}"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Found:
+    """A component, and the packages that it is, or is in. ``project`` is empty for what is not of PyPI.
+
+    ``by_name``: that it is this project is only judged by a conda package's name.
+    """
+
+    name: str
+    version: str
+    project: str
+    holders: tuple[Holder, ...]
+    by_name: bool = False
+
+
+def components_of(document: bytes) -> tuple[Found, ...]:
+    """Each package, and each thing in one; a conda package in which something of PyPI was found is that."""
+    sbom = json.loads(document)
+    components = {one["bom-ref"]: one for one in sbom["components"]}
+    inside = {
+        edge["ref"]: [ref for ref in edge.get("dependsOn", ()) if _said(components.get(ref, {}), ROLE) == "inside"]
+        for edge in sbom["dependencies"]
+    }
+    holders: dict[str, list[Holder]] = {}
+    for reference, one in components.items():
+        if _said(one, ROLE) == "inside":
+            continue
+        holder = Holder(name=one["name"], version=one.get("version", ""), file=_said(one, "conda-bundler:file"))
+        parts = inside.get(reference, [])
+        of_pypi = any(_project(components[part]) for part in parts)
+        for part in parts if of_pypi or _project(one) else ():
+            holders.setdefault(part, []).append(holder)
+        if _project(one) or not of_pypi:
+            holders.setdefault(reference, []).append(holder)
+    return tuple(_found(components[reference], tuple(ones)) for reference, ones in sorted(holders.items()))
+
+
+def _found(one: dict[str, Any], holders: tuple[Holder, ...]) -> Found:
+    return Found(
+        name=one["name"],
+        version=one.get("version", ""),
+        project=_project(one),
+        holders=holders,
+        by_name=_said(one, "conda-bundler:evidence") == "name",
+    )
+
+
+def _project(one: dict[str, Any]) -> str:
+    try:
+        purl = PackageURL.from_string(one.get("purl", ""))
+    except ValueError:
+        return ""
+    return canonicalize_name(purl.name) if purl.type == "pypi" else ""
+
+
+def _said(one: dict[str, Any], name: str) -> str:
+    return next(_values(one, name), "")
+
+
+def _values(one: dict[str, Any], name: str) -> Iterator[str]:
+    return (str(said.get("value", "")) for said in one.get("properties", ()) if said.get("name") == name)

@@ -1,0 +1,1 @@
+"""Licenses: what packages say of theirs -> SPDX expressions, and what bundle.toml says of these."""
