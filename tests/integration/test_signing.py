@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import os
 import shutil
@@ -11,7 +12,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 
 import pytest
-from smallbundle import TOP, build, command, make_channel, make_project
+from smallbundle import TOP, build, command, make_channel, make_project, reseal
 
 from bundler.errors import BundlerError, ConfigError, VerificationError
 from bundler.signing.bundles import Trust, check_signed, sign_bundle
@@ -231,6 +232,16 @@ def test_files_of_a_directory(unpacked: Path, people: People) -> None:
     assert f"{TOP}/conda-lock.yml is missing" in refused(unpacked, people.trust())
 
 
+def test_another_sbom_in_a_bundle_that_was_sealed_again(unpacked: Path, people: People) -> None:
+    sbom = unpacked / "sbom.cdx.json"
+    sbom.write_text(sbom.read_text().replace("tool", "toil"))
+    reseal(unpacked, sbom={"path": sbom.name, "sha256": hashlib.sha256(sbom.read_bytes()).hexdigest()})
+    assert command("verify", unpacked).returncode == 0, "all that speaks for it is the signature"
+    assert f"{TOP}/sbom.cdx.json was changed" in refused(unpacked, people.trust())
+    sbom.unlink()
+    assert f"{TOP}/sbom.cdx.json is missing" in refused(unpacked, people.trust())
+
+
 def test_signing_a_directory_leaves_the_statement_of_its_tar_alone(tar: Path, people: People) -> None:
     key = people.key("release@example.org")
     sign_bundle(tar, key)
@@ -286,7 +297,8 @@ def test_a_statement_is_the_same_every_time(tar: Path, people: People) -> None:
     assert path.read_bytes() == first
     statement, _ = read_statement(path)
     assert (statement.name, statement.platform) == ("small", "linux-64")
-    assert {f"{TOP}/install.sh", f"{TOP}/manifest.json", tar.name} <= {name for name, _ in statement.files}
+    inside = {f"{TOP}/{name}" for name in ("install.sh", "manifest.json", "sbom.cdx.json")}
+    assert {*inside, tar.name} <= {name for name, _ in statement.files}
 
 
 def test_signing_another_bundle_drops_the_signatures_of_the_one_before(tar: Path, people: People) -> None:
