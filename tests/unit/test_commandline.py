@@ -82,7 +82,9 @@ def test_examples_parse(line: str, tmp_path: Path, monkeypatch: pytest.MonkeyPat
     lines = re.findall(r"conda-bundler ([^&>)]*)", line.replace(".config/fish/completions/conda-bundler.fish", ""))
     assert lines
     for words in map(shlex.split, lines):
-        for bundle in (tmp_path / word for word in words if word.endswith((".tar", "_signers", "_ed25519"))):
+        for bundle in (
+            tmp_path / word for word in words if word.endswith((".tar", ".zip", "-lock.yml", "_signers", "_ed25519"))
+        ):
             bundle.parent.mkdir(exist_ok=True)
             bundle.touch()
         name, *rest = words
