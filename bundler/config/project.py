@@ -166,8 +166,8 @@ def load_config(directory: Path, overrides: Overrides | None = None) -> BundleCo
         document, source = {"bundle": {}}, "command line"
     else:
         raise ConfigError(
-            f"there is no {CONFIG_NAME} in {directory}",
-            remedy="Name its directory, or give --environment, --name, --bundle-version and --command.",
+            f"no {CONFIG_NAME} in {directory}",
+            remedy="Give the project's directory, or pass --environment, --name, --bundle-version and --command.",
         )
     _apply(overrides, document)
     try:
@@ -210,9 +210,9 @@ def _resolve(parsed: BundleFile, *, directory: Path, source: str, overrides: Ove
     bundle = parsed.bundle
     if bundle.version is None:
         raise ConfigError(
-            "bundle.version: there is no version",
+            "bundle.version: version is required",
             where=source,
-            remedy="Set it, or pass --bundle-version (a tag, in CI).",
+            remedy="Set it in bundle.toml, or pass --bundle-version (in CI: the tag).",
         )
     platforms = chosen_platforms(bundle.platforms or tuple(parsed.platforms), overrides.platforms, source)
     lockfiles = _lockfiles(bundle, parsed.platforms, directory, source)
@@ -271,7 +271,7 @@ def _check(config: BundleConfig) -> None:
     if config.virtual_packages and not config.virtual_packages.is_file():
         problems.append(f"--virtual-packages: no such file: {config.virtual_packages}")
     if not config.services:
-        problems.append("services: there is none; a bundle needs at least one [services.<name>] table (or --command)")
+        problems.append("services: a bundle needs at least one [services.<name>] table (or --command)")
     problems += [*_platform_mistakes(config), *inconsistencies(config)]
     if problems:
         raise ConfigError(_joined(problems), where=config.source)
@@ -281,17 +281,17 @@ def _platform_mistakes(config: BundleConfig) -> list[str]:
     problems = []
     for name, table in config.platform_tables:
         if name not in config.project_platforms:
-            problems.append(f"platforms.{name}: bundle.platforms does not name it")
+            problems.append(f"platforms.{name}: bundle.platforms does not list this platform")
         if table.archspec and name != "linux-64":
-            problems.append(f"platforms.{name}.archspec: only linux-64 has these levels")
+            problems.append(f"platforms.{name}.archspec: only linux-64 has microarchitecture levels")
     if not config.environments:
         return problems
     environment = config.environments[0]
     beside = [path for path in map(environment.with_name, VIRTUAL_PACKAGES) if path.exists()]
     if config.platform_tables and beside and not config.virtual_packages:
-        problems.append(f"platforms: {beside[0].name} beside {environment.name} says it too; keep one of them")
+        problems.append(f"platforms: {beside[0].name} beside {environment.name} sets the same value; keep one of them")
     return problems
 
 
 def _joined(problems: Sequence[str]) -> str:
-    return problems[0] if len(problems) == 1 else "\n  - ".join([f"{len(problems)} mistakes:", *problems])
+    return problems[0] if len(problems) == 1 else "\n  - ".join([f"{len(problems)} problems:", *problems])

@@ -56,8 +56,8 @@ def check_socket(value: str) -> str:
     """Raises ValueError for what can be no address, whatever its variables are."""
     if not any(pattern.fullmatch(value) for pattern in (_ADDRESS, _RUNTIME, _RUN)):
         raise ValueError(
-            "not an address to listen at; write 127.0.0.1:8000, [::1]:8000, 8000 for every address, or the path of a"
-            " Unix socket: {runtime}/web.sock, or one below /run"
+            "not an address to listen on; write 127.0.0.1:8000, [::1]:8000, 8000 for all addresses, or the path of a "
+            "Unix socket: {runtime}/web.sock, or one below /run"
         )
     return value
 
@@ -76,13 +76,14 @@ def resolve_socket(value: str, service: str, settings: Mapping[str, str]) -> Soc
     filled = _VARIABLE.sub(lambda found: settings[found[1]], value)
     host, _, port = filled.rpartition(":")
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise ValueError(f"{port!r} is not a port; write one from 1 to 65535")
+        raise ValueError(f"{port!r} is not a port number from 1 to 65535")
     if host:
         try:
             address = ipaddress.ip_address(host.strip("[]"))
         except ValueError:
             raise ValueError(
-                f"{host!r} is not an address, and systemd looks up no names for a socket; write 127.0.0.1 or its like"
+                f"{host!r} is not an IP address, and systemd does not resolve host names for sockets; write an "
+                "address such as 127.0.0.1"
             ) from None
         host = f"[{address}]" if address.version == 6 else str(address)
     return SocketAddress(host=host, port=int(port), variables=variables)
@@ -91,7 +92,9 @@ def resolve_socket(value: str, service: str, settings: Mapping[str, str]) -> Soc
 def _path(path: str, service: str) -> SocketAddress:
     own = f"/run/{service}/"
     if path.startswith(own) and "/" in path.removeprefix(own):
-        raise ValueError("a socket is in {runtime} itself, and not in a directory there, which the service could move")
+        raise ValueError(
+            "a socket must be directly in {runtime}, not in a subdirectory, which the service could replace"
+        )
     if len(path) > _LONGEST:
         raise ValueError(f"{path} is too long for a Unix socket: {len(path)} bytes, maximum {_LONGEST}")
     return SocketAddress(path=path)
@@ -111,6 +114,6 @@ def socket_problems(config: BundleConfig) -> list[str]:
             problems.append(f"{where}: {error}")
             continue
         if address.listen in taken:
-            problems.append(f"{where}: services.{taken[address.listen]} has the same one, {address.listen}")
+            problems.append(f"{where}: services.{taken[address.listen]} has the same socket, {address.listen}")
         taken.setdefault(address.listen, service.name)
     return problems

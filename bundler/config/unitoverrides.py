@@ -27,7 +27,7 @@ def _directive_of(section: str) -> AfterValidator:
     def check(name: str) -> str:
         if name not in known:
             others = [other for other, names in DIRECTIVES.items() if name in names]
-            hint = f"; it belongs into [{others[0]}]" if others else nearest(name, known)
+            hint = f"; it belongs in [{others[0]}]" if others else nearest(name, known)
             raise ValueError(f"[{section}] has no directive {name!r}{hint}")
         return name
 
@@ -84,19 +84,19 @@ class UnitOverrides(Model):
 
 
 _RESERVED = {
-    "ExecStart": "what is started is services.{name}.command",
+    "ExecStart": "use services.{name}.command",
     "Type": 'set services.{name}.type, "exec" or "notify", or a schedule for a job',
-    "User": "services run as the bundle's own user, which its state belongs to",
+    "User": "services run as the bundle's own user, who owns its state",
     "Group": "services run as the bundle's own user and group; SupplementaryGroups adds to them",
-    "DynamicUser": "services run as the bundle's own user, which its state belongs to",
+    "DynamicUser": "services run as the bundle's own user, who owns its state",
 }
 _SOCKETS = {
     **{
-        directive: "where it listens is services.{name}.socket"
+        directive: "use services.{name}.socket"
         for directive in sorted(DIRECTIVES["Socket"])
         if directive.startswith("Listen")
     },
-    "Service": "it is opened for services.{name}",
+    "Service": "it is always opened for services.{name}",
     "SocketUser": "a socket belongs to the bundle's own user",
     "SocketGroup": "set services.{name}.socket_group",
     "SocketMode": "set services.{name}.socket_mode",
@@ -124,14 +124,14 @@ def _of_service(config: BundleConfig, service: Service) -> Iterator[str]:
             where = f"services.{service.name}.unit.{section}.{directive}"
             reserved = {"Service": _RESERVED, "Socket": _SOCKETS}.get(section, {})
             if directive in reserved:
-                yield f"{where}: is not for an override: " + reserved[directive].format(name=service.name)
+                yield f"{where}: cannot be overridden: " + reserved[directive].format(name=service.name)
                 continue
             problems = [*_of_lines(section, directive, lines), *_of_ours(config, service, directive, lines)]
             yield from (f"{where}: {problem}" for problem in problems)
     if service.table.schedule and service.table.unit.last("Service", "Restart", "no") in ("always", "on-success"):
         yield (
-            f"services.{service.name}.unit.Service.Restart: systemd refuses a job that is to run again whenever it has"
-            " ended; write on-failure, or let the schedule do it"
+            f"services.{service.name}.unit.Service.Restart: systemd does not allow always for a job; use on-failure, "
+            "or leave repetition to the schedule"
         )
 
 
@@ -139,7 +139,7 @@ def _of_lines(section: str, directive: str, lines: tuple[str, ...]) -> Iterator[
     """What systemd would not take of them."""
     values = [PLACE.sub(lambda found: found[1] or "/place", line) for line in lines if line]
     if not accumulates(section, directive) and len(values) > 1:
-        yield "takes one value, of several lines the last one would count; write one"
+        yield "takes a single value: with several lines, only the last one would apply"
     for value in values:
         try:
             if directive.startswith("Exec") and not directive.endswith(("Paths", "Path", "Type")):
@@ -155,9 +155,9 @@ def _of_ours(config: BundleConfig, service: Service, directive: str, lines: tupl
     """What our own lines of the same directive need."""
     secrets = {secret.name for secret in config.secrets}
     if "" in lines and directive in _LISTED:
-        yield f"{_LISTED[directive]} is made by it and cannot be taken away; leave the empty string out"
+        yield f"{_LISTED[directive]} is created by it and cannot be removed; remove the empty string"
     if "" in lines and directive in ("LoadCredential", "UnsetEnvironment") and secrets:
-        yield f"which secrets it gets is for services.{service.name}.secrets to say; leave the empty string out"
+        yield f"services.{service.name}.secrets decides which secrets it gets; remove the empty string"
     try:
         words = [word.text for line in lines for word in split_words(line)]
     except ValueError:
@@ -166,17 +166,17 @@ def _of_ours(config: BundleConfig, service: Service, directive: str, lines: tupl
         for word in words:
             if word != config.name and not word.startswith(f"{config.name}/"):
                 yield (
-                    f"{word!r} may be another program's; systemd would give it to this service. Write"
+                    f"{word!r} may belong to another program, and systemd would hand it over to this service; write"
                     f" {config.name}/{word.strip('/')}"
                 )
     if directive in _LISTED:
         yield from _of_directories(config, service, directive, words)
     if directive == "Environment":
         named = [word.partition("=")[0] for word in words]
-        yield from (f"{name} is a secret as well" for name in named if name in secrets)
+        yield from (f"{name} is also a secret" for name in named if name in secrets)
     if directive in ("LoadCredential", "SetCredential", "LoadCredentialEncrypted", "SetCredentialEncrypted"):
         named = [line.partition(":")[0] for line in lines]
-        yield from (f"{name} is a secret as well" for name in named if name in secrets)
+        yield from (f"{name} is also a secret" for name in named if name in secrets)
 
 
 def _of_directories(config: BundleConfig, service: Service, directive: str, words: list[str]) -> Iterator[str]:
@@ -187,11 +187,11 @@ def _of_directories(config: BundleConfig, service: Service, directive: str, word
         others |= {word for line in other.table.unit.lines("Service").get(directive, ()) for word in line.split()}
     for word in words:
         if word.startswith(f"{own}/") and ":" in word:
-            yield f"{word!r} is inside the service's own directory; a link there is for the service to make"
+            yield f"{word!r} is inside the service's own directory; create the link from the service itself"
         elif directive == "RuntimeDirectory" and not word.startswith(f"{own}/"):
             inside = [other for other in sorted(others - {own}) if word.startswith(f"{other}/")]
             yield from (
-                f"{word!r} is inside /run/{other}, which is a service's; systemd would follow a link that it has put"
-                f" there. Write {own}/{word.rpartition('/')[2]}"
+                f"{word!r} is inside /run/{other}, which a service can write to, and systemd would follow a symbolic "
+                f"link planted there; write {own}/{word.rpartition('/')[2]}"
                 for other in inside
             )
