@@ -5,11 +5,11 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Literal
 
 import pytest
 from examplekit import CHECKOUT
-from playwright.sync_api import Browser, Page, sync_playwright
+from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from bundler.commandline.website import served
 
@@ -19,8 +19,9 @@ if TYPE_CHECKING:
 CHROMIUM = shutil.which("chromium")
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
-PHONE = {"width": 390, "height": 844}
-DESKTOP = {"width": 1280, "height": 800}
+PHONE = ViewportSize(width=390, height=844)
+DESKTOP = ViewportSize(width=1280, height=800)
+Screen = tuple[ViewportSize, Literal["light", "dark"]]
 PAGES = ("index.html", "tutorial.html", "reference/bundle-toml.html", "zh/index.html", "zh/how-to/air-gap.html")
 
 
@@ -64,8 +65,8 @@ class Visit:
 
 @pytest.fixture
 def visit(browser: Browser, address: str, request: pytest.FixtureRequest) -> Iterator[Visit]:
-    size, scheme = getattr(request, "param", (DESKTOP, "light"))
-    with browser.new_context(viewport=size, color_scheme=scheme) as context:
+    screen: Screen = getattr(request, "param", (DESKTOP, "light"))
+    with browser.new_context(viewport=screen[0], color_scheme=screen[1]) as context:
         yield Visit(context.new_page(), address)
 
 
