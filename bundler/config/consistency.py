@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundler.config.instances import instance_problems
+from bundler.config.overrideproblems import override_problems
 from bundler.config.reserved import is_reserved, is_reserved_service, is_system
-from bundler.config.sockets import socket_problems
-from bundler.config.unitoverrides import override_problems
+from bundler.config.sockets import resolve_socket
 from bundler.systemd.directives import nearest
 
 if TYPE_CHECKING:
-    from bundler.config.project import BundleConfig
+    from bundler.config.bundleconfig import BundleConfig
 
 __all__ = ["inconsistencies"]
 
@@ -23,7 +23,7 @@ def inconsistencies(config: BundleConfig) -> list[str]:
         *_taken_name(config),
         *(f"config.{name}: is also a secret" for name, _ in config.config if name in secrets),
         *(problem for service in config.services for problem in service.problems()),
-        *socket_problems(config),
+        *_sockets(config),
         *override_problems(config),
         *instance_problems(config),
         *_names(config),
@@ -32,6 +32,25 @@ def inconsistencies(config: BundleConfig) -> list[str]:
         *_circles(config),
         *_unnamed_nodes(config),
     ]
+
+
+def _sockets(config: BundleConfig) -> list[str]:
+    """What is wrong with the sockets of all services."""
+    settings, problems = dict(config.config), []
+    taken: dict[str, str] = {}
+    for service in config.services:
+        if service.table.socket is None:
+            continue
+        where = f"services.{service.name}.socket"
+        try:
+            address = resolve_socket(service.table.socket, service.name, settings)
+        except ValueError as error:
+            problems.append(f"{where}: {error}")
+            continue
+        if address.listen in taken:
+            problems.append(f"{where}: services.{taken[address.listen]} has the same socket, {address.listen}")
+        taken.setdefault(address.listen, service.name)
+    return problems
 
 
 def _taken_name(config: BundleConfig) -> list[str]:

@@ -11,7 +11,7 @@ from bundler.systemd.directives import DIRECTIVES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundler.config.project import BundleConfig
+    from bundler.config.bundleconfig import BundleConfig
     from bundler.config.services import Service
 
 __all__ = ["VARIABLE", "instance_problems", "numbered"]

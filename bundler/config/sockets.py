@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bundler.config.project import BundleConfig
-
-__all__ = ["SocketAddress", "check_socket", "resolve_socket", "socket_problems"]
+__all__ = ["SocketAddress", "check_socket", "resolve_socket"]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _VALUE = r"(?:[0-9A-Za-z.]|\$\{[A-Za-z_][A-Za-z0-9_]*\})+"
@@ -98,22 +96,3 @@ def _path(path: str, service: str) -> SocketAddress:
     if len(path) > _LONGEST:
         raise ValueError(f"{path} is too long for a Unix socket: {len(path)} bytes, maximum {_LONGEST}")
     return SocketAddress(path=path)
-
-
-def socket_problems(config: BundleConfig) -> list[str]:
-    """What is wrong with the sockets of all services."""
-    settings, problems = dict(config.config), []
-    taken: dict[str, str] = {}
-    for service in config.services:
-        if service.table.socket is None:
-            continue
-        where = f"services.{service.name}.socket"
-        try:
-            address = resolve_socket(service.table.socket, service.name, settings)
-        except ValueError as error:
-            problems.append(f"{where}: {error}")
-            continue
-        if address.listen in taken:
-            problems.append(f"{where}: services.{taken[address.listen]} has the same socket, {address.listen}")
-        taken.setdefault(address.listen, service.name)
-    return problems
