@@ -12,6 +12,7 @@
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
 #   make sweep GROUPS=web,data               some groups of them; GROUPS=learning PROJECTS=ray: some projects
 #   make reference                           writes docs/reference/bundle-toml.md again, after a change to bundle.toml's keys
+#   make messages                            writes tests/unit/messages.txt again, after a change to what people read
 #   make requirements                        writes requirements.txt anew, after a change to pyproject.toml
 #   make release                             sdist, wheel, checksums and changes of the tagged commit -> dist/release
 #   make fuzz FUZZ_SECONDS=600               other bytes for every parser of foreign ones; a minute in all, unless said
@@ -51,7 +52,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench check test test-all test-large sweep fuzz format lint docs reference recording requirements release clean
+.PHONY: bundle channel bench check test test-all test-large sweep fuzz format lint docs reference messages recording requirements release clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -113,6 +114,10 @@ docs: .venv/.ready
 reference: .venv/.ready
 	$(BIN)/python -m bundler.config.reference >build/reference.md
 	mv build/reference.md docs/reference/bundle-toml.md
+
+messages: .venv/.ready
+	$(BIN)/python tests/messages.py >build/messages.txt
+	mv build/messages.txt tests/unit/messages.txt
 
 # Every file that is installed has one of the digests in requirements.txt, hatchling's among them, which builds our own.
 .venv/.ready: pyproject.toml requirements.txt

@@ -74,8 +74,8 @@ if TYPE_CHECKING:
 
 _T = TypeVar("_T")
 _NO_ZSTD = {
-    CONDA_LOCK: "no package zstd is locked (`conda-bundler lock` adds it if the channels have one)",
-    EXPLICIT: "an @EXPLICIT file does not say what a program depends on, so no zstd can be brought",
+    CONDA_LOCK: "the lockfile has no zstd package (`conda-bundler lock` adds it if a channel has one)",
+    EXPLICIT: "an @EXPLICIT file lists no dependencies, so the bundle cannot include a zstd program",
 }
 """Why a bundle has no decompressor, by what its lockfile is."""
 
@@ -189,7 +189,7 @@ def _from_whole_cache(use: Callable[[], _T], progress: Progress) -> _T:
             if forgotten.issuperset(damage.packages):
                 raise
             forgotten.update(damage.packages)
-            progress.step(f"{damage.message} ({damage.where}); unpacking that anew")
+            progress.step(f"{damage.message} ({damage.where}); unpacking it again")
             for package in damage.packages:
                 forget(package)
 
@@ -203,15 +203,15 @@ def _decompressor(
     try:
         tools = locked_decompressor(lock)
         if tools is None:
-            raise UnusableError(_NO_ZSTD.get(kind_of(lock.path), "no package zstd is locked"))
+            raise UnusableError(_NO_ZSTD.get(kind_of(lock.path), "the lockfile has no zstd package"))
         # What is brought runs wherever it is; so short a prefix fits every package.
         brought = _from_whole_cache(
             lambda: _take(make_prefix(tools, identity.root, QuietProgress(), config.access)), progress
         )
         if not options.compression and not requirements(config, lock, ()).covers(_needs(config, brought)):
-            raise UnusableError("the locked package zstd asks more of a server than the environment does")
+            raise UnusableError("the locked zstd package has stricter server requirements than the environment")
     except UnusableError as reason:
-        instead = "servers must have zstd" if options.compression else "the payload is compressed with gzip"
+        instead = "servers must have zstd installed" if options.compression else "the payload is compressed with gzip"
         progress.step(f"note: {reason}; {instead}")
         return None
     return brought
@@ -262,7 +262,7 @@ def _activation(
     shipped = {entry.path for entry in payload.tree}
     activation = read_activation(prefix.path, prefix.baked, shipped=shipped, variables=inputs.variables)
     for name in activation.unset:
-        progress.step(f"note: activation takes {name} away; services get it only where you set it")
+        progress.step(f"note: activation unsets {name}; services get it only if you set it yourself")
     return activation.below(cache_variables(prefix.lock.names, config.name))
 
 
@@ -310,7 +310,9 @@ def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> Bu
     """
     if config.bundle.bytecode != "build" or runs_here(platform):
         return config
-    progress.step(f"note: bytecode for {platform} is made on the target, for this machine cannot run its Python")
+    progress.step(
+        f"note: bytecode for {platform} is compiled on the server, because this machine cannot run that Python"
+    )
     return config.with_bundle(bytecode="install")
 
 
@@ -339,8 +341,9 @@ def _check_not_empty(config: BundleConfig, lock: Lock) -> None:
     found = locked_categories(config.lockfiles, lock.platform)
     others = ", ".join(f"{name} ({count})" for name, count in sorted(found.items()) if count)
     raise ConfigError(
-        f"the environment is empty: no package is locked for {lock.platform} in category {', '.join(config.categories)}"
-        + (f"; there are packages in {others}" if others else ", nor in any other"),
+        f"the environment is empty: no packages are locked for {lock.platform} in category "
+        f"{', '.join(config.categories)}"
+        + (f"; these categories have packages: {others}" if others else " or in any other"),
         where=str(lock.path),
         remedy="Name a category in bundle.toml (bundle.categories) or with --category."
         if others

@@ -193,7 +193,7 @@ def run_caged(
     """
     limits = limits or Limits()
     mode = "root" if _root_can_cage() else "user"
-    unshare = find_tool("unshare", package="util-linux", purpose="running packages' code in a cage")
+    unshare = find_tool("unshare", package="util-linux", purpose="running packages' code in a sandbox")
     namespaces = _NAMESPACES if mode == "root" else ("--user", "--map-root-user", *_NAMESPACES)
     token = secrets.token_hex(8)
     words = [unshare, *namespaces, "sh", "-c", _KEEPER, "sh"]
@@ -206,7 +206,7 @@ def run_caged(
                 words, env={"PATH": SYSTEM_PATH}, cwd=Path("/"), stdin=pipe, check=False, timeout=limits.seconds + 60
             )
     except ToolFailed as stuck:
-        raise _impossible(f"it did not end: {stuck.tail()}") from stuck
+        raise _impossible(f"it did not finish: {stuck.tail()}") from stuck
     finally:
         os.close(holding)
     said = done.stderr.splitlines()
@@ -265,9 +265,9 @@ def _options(source: Path, *, writable: bool) -> str:
 
 def _impossible(reason: str) -> MissingToolError:
     return MissingToolError(
-        f"packages' code can only run in a cage, and this machine cannot make one: {reason}",
+        f"packages' code runs only in a sandbox, and this machine cannot create one: {reason}",
         where="cage",
-        remedy="It takes Linux namespaces: build as root or where users may create user namespaces (sysctl "
+        remedy="This requires Linux namespaces: build as root or where users may create user namespaces (sysctl "
         "user.max_user_namespaces, kernel.unprivileged_userns_clone, kernel.apparmor_restrict_unprivileged_userns); "
-        "in a container, run that one privileged.",
+        "in a container, run it privileged.",
     )

@@ -413,18 +413,24 @@ def completion(shell: str, quiet: bool) -> Any:
 
 
 @_command
-@click.option("--no-open", is_flag=True, help="Print the address; open no browser.")
+@click.option("--no-open", is_flag=True, help="Print where its first page is; open no browser.")
 def docs(no_open: bool, quiet: bool) -> Any:
     """Open the documentation in a browser.
 
-    The documentation is part of the installation: it needs no network. Its address is printed; a browser is only opened
-    from a terminal.
+    The documentation is part of the installation: it needs no network. In a terminal it is served on a port of
+    127.0.0.1, so that its search works, until Ctrl-C. Elsewhere the file of its first page is printed.
     """
     from bundler.resources import documentation
 
-    url = documentation().as_uri()
+    page = documentation()
     if not no_open and _is_terminal():
-        click.launch(url)
+        from bundler.commandline.website import served
+
+        with served(page.parent) as address:
+            click.echo(f"{address} until Ctrl-C", err=True)
+            click.launch(address)
+            signal.pause()
+    url = page.as_uri()
     return [url], {"url": url}
 
 

@@ -166,7 +166,7 @@ def _control_groups() -> str:
     for group in planned("doctor"):
         if not os.access(group.parent, os.W_OK):
             raise MissingToolError(
-                f"{group.parent} is not writable", remedy="Run as root; in a container, run that one privileged."
+                f"{group.parent} is not writable", remedy="Run as root; in a container, run it privileged."
             )
     return "writable"
 

@@ -79,7 +79,7 @@ class LockError(BundlerError):
 
 
 class StaleLockError(BundlerError):
-    """The lockfile does not belong to the environment spec any more."""
+    """The lockfile is out of date with the environment spec."""
 
     exit_code = 4
 
@@ -95,9 +95,10 @@ class DamagedCacheError(PrefixError):
 
     def __init__(self, path: str, *, packages: tuple[str, ...]) -> None:
         super().__init__(
-            f"{printable(path)} as it was unpacked is not what the package declares",
+            f"{printable(path)} in the package cache does not match its package's checksum",
             where=", ".join(packages),
-            remedy="Take another build of the package; or, if that one is right, see who writes to the package cache.",
+            remedy="Use another build of the package; if the package is correct, find out which program writes to the "
+            "package cache.",
         )
         self.packages = packages
 

@@ -46,7 +46,7 @@ def _load(data: bytes, kind: Any) -> Any:
     try:
         return _loaded(data, kind)
     except RecursionError:
-        raise ValueError("it is nested too deeply") from None
+        raise ValueError("it is too deeply nested") from None
     except TypeError as error:  # what PyYAML makes of some tags and keys
         raise ValueError(str(error)) from error
 
@@ -69,7 +69,7 @@ def _built(data: bytes, kind: Any) -> Any:
         if node is None:
             return None
         if _size(node, {}) > _MOST_TIMES * len(data):
-            raise ValueError("its anchors stand for far more than it holds")
+            raise ValueError("its anchors expand to too much data")
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -92,7 +92,7 @@ def _size(node: Any, known: dict[int, int]) -> int:
         size = 1 + sum(_size(one, known) for item in inner for one in (item if pairs else (item,)))
         known[id(node)] = size
     elif size == 0:
-        raise ValueError("an anchor is inside itself")
+        raise ValueError("an anchor refers to itself")
     return size
 
 

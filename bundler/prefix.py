@@ -92,7 +92,7 @@ def make_prefix(
 
     ``baked`` is the absolute path that the files carry, ``owners`` says whose file is used where packages have
     different ones, ``consent`` whose link scripts may run. Raises :class:`PrefixError` if an archive cannot be had or
-    is not what the lockfile says, or if packages do not go together, :class:`PackError` if ``baked`` does not fit a
+    is not what the lockfile says, or if packages conflict, :class:`PackError` if ``baked`` does not fit a
     package's placeholder, and what running link scripts raises.
     """
     check_wheels(lock.packages, lock.path)
@@ -136,7 +136,7 @@ def _plan(archives: tuple[Archive, ...], lock: Lock, progress: Progress) -> tupl
         python = environment_python(archives, lock.platform)
         wheels = plan_wheels(archives, python)
         for sentence in unmet((one.wheel for one in wheels if not one.package.injected), lock.packages, python):
-            progress.step(f"note: {sentence}; if the package index said otherwise, lock again")
+            progress.step(f"note: {sentence}; if the package index disagrees, lock again")
     if any(archive.package.injected for archive in archives):
         from bundler.inject.check import check_local
 
@@ -170,10 +170,10 @@ def _install(prefix: Prefix) -> None:
         if taken := [file for file in wheel.written if file in made]:
             done = made[taken[0]]
             raise PrefixError(
-                f"{taken[0]}: the {done.script} script of {done.package} has made a file that this wheel brings",
+                f"{taken[0]}: the {done.script} script of {done.package} created a file that this wheel also contains",
                 where=wheel.package.name,
-                remedy="Take the wheel's project as a conda package, or leave the script's file out: "
-                f'exclude = ["{taken[0]}"] below [bundle] keeps the wheel\'s.',
+                remedy="Use a conda package instead of the wheel, or exclude the script's file: "
+                f'exclude = ["{taken[0]}"] under [bundle] keeps the wheel\'s file.',
             )
     install_wheels(prefix.wheels, prefix.path, prefix.baked)
 
@@ -197,20 +197,20 @@ def _checked(archive: Archive) -> tuple[Entry, ...]:
         subdir = subdir_of(index.document, package.platform)
     except BadInfo as error:
         raise PrefixError(
-            f"not a conda package: its metadata cannot be used: {error}",
+            f"not a conda package: invalid metadata: {error}",
             where=_named(archive),
-            remedy="Nothing was linked. Take another build of the package, and tell its makers.",
+            remedy="Nothing was linked. Use another build of the package, and report the problem to its maintainers.",
         ) from error
     if (index.name, index.version) != (package.name, package.version) or index.dist != unquote(package.dist):
         raise PrefixError(
-            f"the archive holds {index.name} {index.version} {index.build}, the lockfile says "
+            f"the archive contains {index.name} {index.version} {index.build}, but the lockfile says "
             f"{package.name} {package.version} {package.build}",
             where=package.filename,
-            remedy="The lockfile was edited by hand, or the archive has another's name; lock again.",
+            remedy="The lockfile was edited by hand, or the archive is misnamed; lock again.",
         )
     if subdir not in (package.platform, "noarch"):
         raise PrefixError(
-            f"the archive is built for {printable(subdir)}, the lockfile says {package.platform}",
+            f"the archive was built for {printable(subdir)}, but the lockfile says {package.platform}",
             where=package.filename,
             remedy="The channel has it in the wrong place, or the lockfile was edited by hand; lock again.",
         )
@@ -223,8 +223,8 @@ def _check_room(archive: Archive, entries: Iterable[Entry], baked: str) -> None:
         if entry.placeholder is None or entry.mode != "binary" or len(entry.placeholder) >= len(baked):
             continue
         raise PackError(
-            f"{printable(entry.path)} has room for a prefix of {len(entry.placeholder)} bytes, "
-            f"{baked} has {len(baked)}",
+            f"prefix too long for {printable(entry.path)}: {len(entry.placeholder)} bytes available, "
+            f"{baked} needs {len(baked)}",
             where=archive.package.name,
-            remedy="Give the bundle a shorter name or version, or take a newer build of the package.",
+            remedy="Use a shorter bundle name or version, or a newer build of the package.",
         )

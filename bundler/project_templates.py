@@ -31,9 +31,9 @@ def start(directory: Path, starting_point: str) -> tuple[Path, ...]:
     taken = [str(path.relative_to(directory)) for path in files if path.exists() or path.is_symlink()]
     if taken:
         raise ConfigError(
-            f"there already: {', '.join(taken)}",
+            f"already exists: {', '.join(taken)}",
             where=str(directory),
-            remedy="Nothing was written. Name another directory, or move these away.",
+            remedy="Nothing was written. Choose another directory, or move these files away.",
         )
     try:
         for path, text in files.items():
@@ -50,9 +50,9 @@ def bundle_name(directory: Path) -> str:
     name = plain[:_LONGEST].rstrip("-")
     if not re.match(NAME, name):
         raise ConfigError(
-            f"no bundle can be called after it; a name is like {NAME}",
+            f"cannot be used as a bundle's name; names match {NAME}",
             where=str(directory),
-            remedy="Name a directory that is called as the bundle is to be: conda-bundler init my-service",
+            remedy="Choose a directory with a valid bundle name: conda-bundler init my-service",
         )
     return name
 

@@ -83,13 +83,14 @@ def _check_owner(directory: Path) -> None:
     if status.st_uid != 0:
         wrong = f"it belongs to another user (uid {status.st_uid})"
     elif status.st_mode & (stat.S_IWGRP | stat.S_IWOTH):
-        wrong = f"other users can write to it (mode {stat.S_IMODE(status.st_mode):04o})"
+        wrong = f"it is writable by other users (mode {stat.S_IMODE(status.st_mode):04o})"
     else:
         return
     raise ConfigError(
-        f"root does not use this cache: {wrong}",
+        f"refusing to use this cache as root: {wrong}",
         where=str(directory),
-        remedy="What is in it may be anybody's. Remove it, or set CONDA_BUNDLER_CACHE to a directory of root's own.",
+        remedy="Other users may have changed its contents. Remove it, or set CONDA_BUNDLER_CACHE to a directory owned "
+        "by root.",
     )
 
 

@@ -102,13 +102,14 @@ def read_manifest(content: bytes, *, where: str) -> Manifest:
     try:
         document = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise VerificationError(f"its manifest.json is damaged: {error}", where=where, remedy=COPY_AGAIN) from error
+        raise VerificationError(f"manifest.json is corrupted: {error}", where=where, remedy=COPY_AGAIN) from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
         raise VerificationError(
-            f"its manifest has schema {schema}, and this conda-bundler knows {SCHEMA}",
+            f"manifest.json has schema version {schema}; this conda-bundler supports version {SCHEMA}",
             where=where,
-            remedy=f"It was made by {document.get('made_by', 'a later version')}: use that, or a later one.",
+            remedy=f"The bundle was built by {document.get('made_by', 'a later version')}: use that version or a "
+            "later one.",
         )
     try:
         return Manifest.model_validate(document)
@@ -116,5 +117,5 @@ def read_manifest(content: bytes, *, where: str) -> Manifest:
         first = error.errors()[0]
         key = ".".join(str(part) for part in first["loc"]) or "all of it"
         raise VerificationError(
-            f"its manifest.json is not one: {key}: {first['msg']}", where=where, remedy=COPY_AGAIN
+            f"manifest.json is invalid: {key}: {first['msg']}", where=where, remedy=COPY_AGAIN
         ) from error

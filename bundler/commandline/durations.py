@@ -19,5 +19,5 @@ def parse_duration(text: str) -> float:
     else:
         seconds = 0
     if not 0 < seconds <= _LONGEST:
-        raise ValueError(f"{text!r} is no duration up to a week: 10 (minutes), 10m, 90s, 1h30m")
+        raise ValueError(f"{text!r} is not a duration of at most a week: 10 (minutes), 10m, 90s, 1h30m")
     return seconds

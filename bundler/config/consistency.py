@@ -5,13 +5,13 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundler.config.instances import instance_problems
+from bundler.config.overrideproblems import override_problems
 from bundler.config.reserved import is_reserved, is_reserved_service, is_system
-from bundler.config.sockets import socket_problems
-from bundler.config.unitoverrides import override_problems
+from bundler.config.sockets import resolve_socket
 from bundler.systemd.directives import nearest
 
 if TYPE_CHECKING:
-    from bundler.config.project import BundleConfig
+    from bundler.config.bundleconfig import BundleConfig
 
 __all__ = ["inconsistencies"]
 
@@ -21,9 +21,9 @@ def inconsistencies(config: BundleConfig) -> list[str]:
     secrets = {secret.name for secret in config.secrets}
     return [
         *_taken_name(config),
-        *(f"config.{name}: is a secret as well" for name, _ in config.config if name in secrets),
+        *(f"config.{name}: is also a secret" for name, _ in config.config if name in secrets),
         *(problem for service in config.services for problem in service.problems()),
-        *socket_problems(config),
+        *_sockets(config),
         *override_problems(config),
         *instance_problems(config),
         *_names(config),
@@ -34,27 +34,46 @@ def inconsistencies(config: BundleConfig) -> list[str]:
     ]
 
 
+def _sockets(config: BundleConfig) -> list[str]:
+    """What is wrong with the sockets of all services."""
+    settings, problems = dict(config.config), []
+    taken: dict[str, str] = {}
+    for service in config.services:
+        if service.table.socket is None:
+            continue
+        where = f"services.{service.name}.socket"
+        try:
+            address = resolve_socket(service.table.socket, service.name, settings)
+        except ValueError as error:
+            problems.append(f"{where}: {error}")
+            continue
+        if address.listen in taken:
+            problems.append(f"{where}: services.{taken[address.listen]} has the same socket, {address.listen}")
+        taken.setdefault(address.listen, service.name)
+    return problems
+
+
 def _taken_name(config: BundleConfig) -> list[str]:
     if not is_reserved(config.name):
         return []
     has = f"directories called {config.name!r}" if is_system(config.name) else f"a user or group {config.name!r}"
-    taken = f"bundle.name: servers have {has} already"
-    return [f"{taken}; give the bundle another name, such as my-{config.name}"]
+    taken = f"bundle.name: servers already have {has}"
+    return [f"{taken}; choose a different name, such as my-{config.name}"]
 
 
 def _names(config: BundleConfig) -> list[str]:
     """Services whose unit is another's timer or health check, or the system's, or one of ours."""
     ours = {f"{config.name}-{unit}" for unit in ("recover", "first-boot")}
     taken = [
-        f"services.{service.name}: servers have a unit {service.unit} or a directory /run/{service.name} of their own; "
-        f"give the service another name, such as {config.name}-{service.name}"
+        f"services.{service.name}: servers already have a unit {service.unit} or a directory /run/{service.name}; "
+        f"choose a different name, such as {config.name}-{service.name}"
         for service in config.services
         if is_reserved_service(service.name) or service.name in ours
     ]
     owner = {unit: service.name for service in config.services for unit in service.units if unit != service.unit}
     owner |= {hook.unit: hook.service.name for hook in config.hooks}
     return taken + [
-        f"services.{service.name}: this name is taken by a unit of services.{owner[service.unit]}"
+        f"services.{service.name}: this name is used by a unit of services.{owner[service.unit]}"
         for service in config.services
         if service.unit in owner
     ]
@@ -68,7 +87,7 @@ def _hooks(config: BundleConfig) -> list[str]:
     if table.service and table.service not in names:
         return [f"hooks.service: there is no service {table.service!r}{nearest(table.service, names)}"]
     if not table.service and len(names) > 1:
-        return [f"hooks.service: is missing; which service are they to run as: {', '.join(sorted(names))}?"]
+        return [f"hooks.service: is required: which service should hooks run as, {', '.join(sorted(names))}?"]
     return []
 
 
@@ -79,7 +98,7 @@ def _references(config: BundleConfig) -> list[str]:
     problems: list[str] = []
     for service in config.services:
         where, table = f"services.{service.name}", service.table
-        problems += [f"{where}.environment.{key}: is a secret as well" for key in table.environment if key in secrets]
+        problems += [f"{where}.environment.{key}: is also a secret" for key in table.environment if key in secrets]
         problems += [
             f"{where}.{key}: there is no service {name!r}{nearest(name, names)}"
             for key in ("after", "wants", "requires")
@@ -103,7 +122,7 @@ def _circles(config: BundleConfig) -> list[str]:
             break
         for name in free:
             del before[name]
-    return [f"services: they wait for each other in a circle: {', '.join(sorted(before))}"] if before else []
+    return [f"services: dependency cycle: {', '.join(sorted(before))}"] if before else []
 
 
 def _unnamed_nodes(config: BundleConfig) -> list[str]:
@@ -112,9 +131,9 @@ def _unnamed_nodes(config: BundleConfig) -> list[str]:
         return []
     named = {name for name, _ in config.config}
     return [
-        f"release.listen: with every address, services.{service.name} does not know its node's name; set RELEASE_NODE"
-        " in its environment or in [config], such as hello@10.0.0.5, or leave listen to each server's operator"
-        " (ERL_DIST_LISTEN), which names the node as well"
+        f"release.listen: services.{service.name} cannot derive its node name from 0.0.0.0; set RELEASE_NODE in its "
+        "environment or in [config], such as hello@10.0.0.5, or let each server's operator set ERL_DIST_LISTEN, which "
+        "also names the node"
         for service in config.services
         if service.table.profile == "beam" and "RELEASE_NODE" not in named | set(service.table.environment)
     ]

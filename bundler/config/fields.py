@@ -42,7 +42,7 @@ PLACE = re.compile(r"\{(\{[a-z]+\})\}|(?<!\$)\{([a-z]+)\}")
 
 def _one_line(value: str) -> str:
     if any(ord(char) < 32 or ord(char) == 127 for char in value):
-        raise ValueError("control characters and line breaks are not allowed here")
+        raise ValueError("must not contain control characters or line breaks")
     return value
 
 
@@ -51,7 +51,8 @@ def check_places(value: str) -> str:
     if unknown:
         places = " ".join(f"{{{name}}}" for name in PLACES)
         raise ValueError(
-            f"unknown place {{{unknown[0]}}}; there are {places}, and {{{{{unknown[0]}}}}} is the word in braces itself"
+            f"unknown placeholder {{{unknown[0]}}}; known ones: {places}, and {{{{{unknown[0]}}}}} for the word in "
+            "braces itself"
         )
     return value
 

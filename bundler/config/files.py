@@ -23,7 +23,8 @@ def _pattern(value: str) -> str:
     pattern = value.removeprefix("./").rstrip("/")
     if pattern in ("", ".") or pattern.startswith(("/", "!")):
         raise ValueError(
-            "must be a pattern of paths below the source, such as 'tests/*'; it cannot be absolute or begin with '!'"
+            "must be a pattern of paths relative to the source, such as 'tests/*'; it must not be absolute or start "
+            "with '!'"
         )
     return pattern
 

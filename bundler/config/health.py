@@ -22,7 +22,7 @@ _TCP = re.compile(rf"{_HOST}:{_PORT}|{_SOCKET}")
 def _http_url(value: str) -> str:
     if not _HTTP.fullmatch(value):
         raise ValueError(
-            "not a health URL; write it like http://127.0.0.1:${PORT}/healthz or unix:{runtime}/web.sock:/healthz"
+            "not a health check URL; write it like http://127.0.0.1:${PORT}/healthz or unix:{runtime}/web.sock:/healthz"
         )
     return value
 
@@ -69,9 +69,11 @@ class Health(Model):
     def _one_kind(self) -> Health:
         kinds = [kind for kind in ("http", "tcp", "command", "notify") if getattr(self, kind) is not None]
         if len(kinds) != 1:
-            raise ValueError(f"needs one of http, tcp, command and notify; it has {' and '.join(kinds) or 'none'}")
+            raise ValueError(
+                f"needs exactly one of http, tcp, command and notify; it has {' and '.join(kinds) or 'none'}"
+            )
         if self.http is None and (self.status is not None or self.body is not None):
-            raise ValueError("status and body belong to http")
+            raise ValueError("status and body apply only to http")
         return self
 
     @property

@@ -11,7 +11,7 @@ from bundler.systemd.directives import DIRECTIVES
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundler.config.project import BundleConfig
+    from bundler.config.bundleconfig import BundleConfig
     from bundler.config.services import Service
 
 __all__ = ["VARIABLE", "instance_problems", "numbered"]
@@ -32,12 +32,12 @@ def instance_problems(config: BundleConfig) -> list[str]:
     problems = [problem for service in config.services for problem in _of_service(config, service)]
     if any(service.numbers for service in config.services):
         problems += [
-            f"config.{name}: is the number of each instance; give the setting another name"
+            f"config.{name}: is reserved for the instance number; rename the setting"
             for name in (VARIABLE,)
             if name in dict(config.config) or name in {secret.name for secret in config.secrets}
         ]
     problems += [
-        f"hooks.{hook.key}: {{{INSTANCE}}} means nothing here, for a hook runs once; write the number"
+        f"hooks.{hook.key}: {{{INSTANCE}}} is not allowed here, because a hook runs only once; write the number"
         for hook in config.hooks
         if any(_names_it(word) for word in hook.table.command)
     ]
@@ -55,11 +55,11 @@ def _of_service(config: BundleConfig, service: Service) -> Iterator[str]:
         )
         return
     if VARIABLE in table.environment:
-        yield f"{where}.environment.{VARIABLE}: is the number of each instance; give the variable another name"
+        yield f"{where}.environment.{VARIABLE}: is reserved for the instance number; rename the variable"
     if table.profile == "beam" and config.release.distribution != "none":
         yield (
-            f"{where}.instances: its Erlang nodes would have one name and one port;"
-            ' set release.distribution = "none", or write a service for each'
+            f"{where}.instances: its Erlang nodes would share one name and port; "
+            'set release.distribution = "none", or define one service per node'
         )
     yield from _address_problems(service)
 
@@ -73,13 +73,13 @@ def _address_problems(service: Service) -> Iterator[str]:
     own = {name for name, value in service.table.environment.items() if _names_it(value)}
     if f"{{{INSTANCE}}}" not in health.url and not own & set(_NAMED.findall(health.url)):
         yield (
-            f"{key}: all instances would be asked at the same address; put {{{INSTANCE}}} into it (127.0.0.1:900"
-            f"{{{INSTANCE}}}), or a variable that has it in services.{service.name}.environment"
+            f"{key}: all instances would share this health check address; put {{{INSTANCE}}} into it (127.0.0.1:900"
+            f"{{{INSTANCE}}}), or a variable that contains it in services.{service.name}.environment"
         )
     for number in service.numbers:
         port = _PORT.match(numbered(health.url, number))
         if port and int(port[1]) > 65535:
-            yield f"{key}: instance {number} would be asked at port {port[1]}; the highest is 65535"
+            yield f"{key}: instance {number} would be checked at port {port[1]}; the maximum is 65535"
             return
 
 

@@ -47,10 +47,12 @@ class Kind:
     wheels: bool = False
 
 
-CONDA_LOCK = Kind("conda-lock.yml", "Write it anew: conda-bundler lock")
+CONDA_LOCK = Kind("conda-lock.yml", "Lock again: conda-bundler lock")
 PIXI = Kind("pixi.lock", "Write it with pixi: pixi lock")
 EXPLICIT = Kind("@EXPLICIT file", "Write it with conda: conda list --explicit --sha256")
-PYLOCK = Kind("pylock.toml", "Write it with the tool that did: uv export --format pylock.toml, pip lock", wheels=True)
+PYLOCK = Kind(
+    "pylock.toml", "Write it with the tool that created it: uv export --format pylock.toml, pip lock", wheels=True
+)
 UV = Kind("uv.lock", "Write it with uv: uv lock", wheels=True)
 
 _NAMES = (
@@ -130,28 +132,28 @@ def sort_lockfiles(paths: Iterable[Path], *, where: str) -> Lockfiles:
     wheels = tuple(path for path in paths if kinds[path].wheels)
     if not conda:
         raise ConfigError(
-            f"bundle.lockfile: {wheels[0].name} has wheels alone, but not the Python that they are for",
+            f"bundle.lockfile: {wheels[0].name} has only wheels, and no Python for them",
             where=where,
             remedy=f'Name a lockfile with conda\'s Python, too: lockfile = ["conda-lock.yml", "{wheels[0].name}"]',
         )
     if len(wheels) > 1:
         raise ConfigError(
-            f"bundle.lockfile: {' and '.join(path.name for path in wheels)} both have the wheels; one file is for all "
-            "platforms",
+            f"bundle.lockfile: {' and '.join(path.name for path in wheels)} both contain the wheels; use one file for "
+            "all platforms",
             where=where,
         )
     if len(conda) > 1 and any(kinds[path] is not EXPLICIT for path in conda):
         others = ", ".join(f"{path.name} ({kinds[path].name})" for path in conda)
         raise ConfigError(
-            f"bundle.lockfile: only @EXPLICIT files, of a platform each, can be several; there are {others}",
+            f"bundle.lockfile: only @EXPLICIT files, one per platform, may be listed together; found {others}",
             where=where,
         )
     names = Counter(path.name for path in paths)
     if odd := [name for name in names if not _PLAIN.fullmatch(name)]:
-        raise ConfigError(f"bundle.lockfile: {odd[0]!r} is no name that a bundle can have a file under", where=where)
+        raise ConfigError(f"bundle.lockfile: {odd[0]!r} is not a valid file name in a bundle", where=where)
     if twice := [name for name, count in names.items() if count > 1 or _RESERVED.fullmatch(name)]:
         raise ConfigError(
-            f"bundle.lockfile: a bundle has its lockfiles by their names, and cannot have one more {twice[0]}",
+            f"bundle.lockfile: two lockfiles have the same name: {twice[0]}",
             where=where,
         )
     return Lockfiles(conda=conda, wheels=wheels[0] if wheels else None)

@@ -22,10 +22,8 @@ def _range(value: str) -> str:
     except ValueError as error:
         reason = str(error)
     if "host bits" in reason:
-        raise ValueError(
-            f"{value} is an address inside a range; the range is {ipaddress.ip_network(value, strict=False)}"
-        )
-    raise ValueError(f"{value!r} is not a range of addresses, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8")
+        raise ValueError(f"{value} has host bits set; the range is {ipaddress.ip_network(value, strict=False)}")
+    raise ValueError(f"{value!r} is not an IP address or range, such as 10.0.0.0/8, 192.0.2.7 or fd00::/8")
 
 
 _Range = Annotated[Line, AfterValidator(_range)]

@@ -35,11 +35,13 @@ def chosen_platforms(named: tuple[str, ...], asked: tuple[str, ...], source: str
     """The platforms that the command line asks for, or else all that bundle.toml names. Raises :class:`ConfigError`."""
     if ALL in asked and source != CONFIG_NAME:
         raise ConfigError(
-            f"--platform {ALL} means those that {CONFIG_NAME} names, and there is none",
+            f"--platform {ALL} requires a {CONFIG_NAME} that lists platforms, and there is none",
             where=source,
             remedy="Give each of them: --platform linux-64 --platform linux-aarch64",
         )
     if unknown := [name for name in asked if name != ALL and name not in MACHINES]:
-        raise ConfigError(f"there is no platform {unknown[0]!r}; there are {', '.join(MACHINES)}", where="--platform")
+        raise ConfigError(
+            f"unknown platform {unknown[0]!r}; known platforms: {', '.join(MACHINES)}", where="--platform"
+        )
     wanted = [name for one in asked or (ALL,) for name in ((named or ("linux-64",)) if one == ALL else (one,))]
     return tuple(dict.fromkeys(wanted))

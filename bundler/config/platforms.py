@@ -16,7 +16,7 @@ __all__ = ["Platform", "PlatformTable", "assumed"]
 
 def _known(value: str) -> str:
     if value not in MACHINES:
-        raise ValueError(f"there is no platform {value!r}; there are {', '.join(MACHINES)}")
+        raise ValueError(f"unknown platform {value!r}; known platforms: {', '.join(MACHINES)}")
     return value
 
 

@@ -1,4 +1,4 @@
-"""bundle.toml and the command line -> :class:`BundleConfig`.
+"""bundle.toml and the command line -> :class:`~bundler.config.bundleconfig.BundleConfig`.
 
 The file's format is design section 3. All mistakes are reported at once, each with its key's path.
 """
@@ -7,24 +7,20 @@ from __future__ import annotations
 
 import os
 import sys
-from dataclasses import dataclass, field, replace
-from functools import cached_property
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
+from bundler.config.bundleconfig import BundleConfig
 from bundler.config.consistency import inconsistencies
-from bundler.config.fields import NotInBuildId
 from bundler.config.files import AppFile, FileTable
-from bundler.config.hooks import Hook, named_hooks
-from bundler.config.lockfiles import Lockfiles, sort_lockfiles
+from bundler.config.lockfiles import sort_lockfiles
 from bundler.config.model import BundleFile
 from bundler.config.overrides import CONFIG_NAME, Overrides, chosen_platforms
-from bundler.config.platforms import PlatformTable
 from bundler.config.sentences import sentences
-from bundler.config.services import Service, ServiceTable
-from bundler.config.sockets import resolve_socket
-from bundler.config.tables import ReleaseTable, Secret, SecretForm
+from bundler.config.services import Service
+from bundler.config.tables import ReleaseTable, Secret
 from bundler.errors import ConfigError
 from bundler.platforms import VIRTUAL_PACKAGES
 
@@ -37,119 +33,11 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from bundler.config.hooks import HooksTable
+    from bundler.config.lockfiles import Lockfiles
     from bundler.config.model import BundleTable
-    from bundler.fetch.channels import Access
+    from bundler.config.platforms import PlatformTable
 
 __all__ = ["AppFile", "BundleConfig", "FileTable", "Overrides", "ReleaseTable", "Secret", "Service", "load_config"]
-
-
-_LOCATION = NotInBuildId("location").metadata
-_FOR_LOCKING = NotInBuildId("how packages are found; those that are locked count").metadata
-
-
-@dataclass(frozen=True, kw_only=True)
-class BundleConfig:
-    """Everything that a build is told, checked, with absolute paths.
-
-    ``tables`` is bundle.toml with the command line laid over it. A field beside it says in its metadata why it is no
-    part of the build id (:class:`~bundler.config.fields.NotInBuildId`).
-    """
-
-    tables: BundleFile
-    directory: Path = field(metadata=_LOCATION)
-    source: str = field(metadata=NotInBuildId("presentation").metadata)
-    """What to call the configuration in messages: ``bundle.toml``, or ``command line``."""
-    platforms: tuple[str, ...] = field(metadata=NotInBuildId("each platform's bundle is a build of its own").metadata)
-    """Those that are asked for."""
-    project_platforms: tuple[str, ...] = field(metadata=_FOR_LOCKING)
-    """Those that the lockfile is for: what bundle.toml names, and what is asked for."""
-    environments: tuple[Path, ...] = field(metadata=_LOCATION)
-    lockfiles: Lockfiles = field(metadata=_LOCATION)
-    channels: tuple[str, ...] = field(metadata=_FOR_LOCKING)
-    """Replaces the environment spec's channels if it is not empty."""
-    access: Access = field(metadata=NotInBuildId("how archives are fetched, each of which has one digest").metadata)
-    virtual_packages: Path | None = field(metadata=_FOR_LOCKING)
-    """What the target has, for the solver, instead of ``platform_tables``."""
-
-    @property
-    def bundle(self) -> BundleTable:
-        """``[bundle]``."""
-        return self.tables.bundle
-
-    @property
-    def name(self) -> str:
-        return self.bundle.name
-
-    @property
-    def version(self) -> str:
-        """:func:`load_config` has seen to it that there is one."""
-        return self.bundle.version or ""
-
-    @property
-    def description(self) -> str:
-        return self.bundle.description or self.name
-
-    @property
-    def categories(self) -> tuple[str, ...]:
-        return self.bundle.categories
-
-    @property
-    def platform_tables(self) -> tuple[tuple[str, PlatformTable], ...]:
-        return tuple(sorted(self.tables.platforms.items()))
-
-    @property
-    def files(self) -> tuple[AppFile, ...]:
-        return tuple(AppFile.of(to, entry, self.directory) for to, entry in sorted(self.tables.files.items()))
-
-    @property
-    def config(self) -> tuple[tuple[str, str], ...]:
-        return tuple(self.tables.config.items())
-
-    @property
-    def secrets(self) -> tuple[Secret, ...]:
-        forms = {"RELEASE_COOKIE": SecretForm(), **self.tables.secrets}
-        return tuple(form.named(name) for name, form in sorted(forms.items()) if form)
-
-    @property
-    def release(self) -> ReleaseTable:
-        return self.tables.release
-
-    @property
-    def hooks_table(self) -> HooksTable:
-        return self.tables.hooks
-
-    @property
-    def hooks(self) -> tuple[Hook, ...]:
-        """What is run when a release takes over, or is left."""
-        return named_hooks(self.name, self.hooks_table, self.services)
-
-    @cached_property
-    def services(self) -> tuple[Service, ...]:
-        return tuple(_service(name, table, self.tables.config) for name, table in self.tables.services.items())
-
-    @property
-    def spec_name(self) -> str:
-        """What to call the environment spec in messages."""
-        return ", ".join(path.name for path in self.environments) or self.lockfiles.told
-
-    @property
-    def lockfile(self) -> Path:
-        """The one with the conda packages, or the first of them: what `conda-bundler lock` writes, if it is its own."""
-        return self.lockfiles.conda[0]
-
-    @property
-    def root(self) -> str:
-        """Where the bundle lives on the target unless the operator says otherwise."""
-        return f"/opt/{self.name}"
-
-    def platform_table(self, platform: str) -> PlatformTable:
-        """What ``[platforms.<name>]`` says, or what stands for it."""
-        return self.tables.platforms.get(platform, PlatformTable())
-
-    def with_bundle(self, **keys: object) -> BundleConfig:
-        """The same with other values of ``[bundle]``, which are not checked again."""
-        return replace(self, tables=self.tables.model_copy(update={"bundle": self.bundle.model_copy(update=keys)}))
 
 
 def load_config(directory: Path, overrides: Overrides | None = None) -> BundleConfig:
@@ -166,8 +54,8 @@ def load_config(directory: Path, overrides: Overrides | None = None) -> BundleCo
         document, source = {"bundle": {}}, "command line"
     else:
         raise ConfigError(
-            f"there is no {CONFIG_NAME} in {directory}",
-            remedy="Name its directory, or give --environment, --name, --bundle-version and --command.",
+            f"no {CONFIG_NAME} in {directory}",
+            remedy="Give the project's directory, or pass --environment, --name, --bundle-version and --command.",
         )
     _apply(overrides, document)
     try:
@@ -210,9 +98,9 @@ def _resolve(parsed: BundleFile, *, directory: Path, source: str, overrides: Ove
     bundle = parsed.bundle
     if bundle.version is None:
         raise ConfigError(
-            "bundle.version: there is no version",
+            "bundle.version: version is required",
             where=source,
-            remedy="Set it, or pass --bundle-version (a tag, in CI).",
+            remedy="Set it in bundle.toml, or pass --bundle-version (in CI: the tag).",
         )
     platforms = chosen_platforms(bundle.platforms or tuple(parsed.platforms), overrides.platforms, source)
     lockfiles = _lockfiles(bundle, parsed.platforms, directory, source)
@@ -232,14 +120,6 @@ def _resolve(parsed: BundleFile, *, directory: Path, source: str, overrides: Ove
         access=parsed.channels.access(offline=overrides.offline),
         virtual_packages=overrides.virtual_packages,
     )
-
-
-def _service(name: str, table: ServiceTable, settings: Mapping[str, str]) -> Service:
-    try:
-        socket = resolve_socket(table.socket, name, settings) if table.socket else None
-    except ValueError:
-        socket = None  # the consistency check says why
-    return Service(name=name, table=table, socket=socket)
 
 
 def _lockfiles(bundle: BundleTable, platforms: Mapping[str, PlatformTable], directory: Path, source: str) -> Lockfiles:
@@ -271,7 +151,7 @@ def _check(config: BundleConfig) -> None:
     if config.virtual_packages and not config.virtual_packages.is_file():
         problems.append(f"--virtual-packages: no such file: {config.virtual_packages}")
     if not config.services:
-        problems.append("services: there is none; a bundle needs at least one [services.<name>] table (or --command)")
+        problems.append("services: a bundle needs at least one [services.<name>] table (or --command)")
     problems += [*_platform_mistakes(config), *inconsistencies(config)]
     if problems:
         raise ConfigError(_joined(problems), where=config.source)
@@ -281,17 +161,17 @@ def _platform_mistakes(config: BundleConfig) -> list[str]:
     problems = []
     for name, table in config.platform_tables:
         if name not in config.project_platforms:
-            problems.append(f"platforms.{name}: bundle.platforms does not name it")
+            problems.append(f"platforms.{name}: bundle.platforms does not list this platform")
         if table.archspec and name != "linux-64":
-            problems.append(f"platforms.{name}.archspec: only linux-64 has these levels")
+            problems.append(f"platforms.{name}.archspec: only linux-64 has microarchitecture levels")
     if not config.environments:
         return problems
     environment = config.environments[0]
     beside = [path for path in map(environment.with_name, VIRTUAL_PACKAGES) if path.exists()]
     if config.platform_tables and beside and not config.virtual_packages:
-        problems.append(f"platforms: {beside[0].name} beside {environment.name} says it too; keep one of them")
+        problems.append(f"platforms: {beside[0].name} beside {environment.name} sets the same value; keep one of them")
     return problems
 
 
 def _joined(problems: Sequence[str]) -> str:
-    return problems[0] if len(problems) == 1 else "\n  - ".join([f"{len(problems)} mistakes:", *problems])
+    return problems[0] if len(problems) == 1 else "\n  - ".join([f"{len(problems)} problems:", *problems])

@@ -126,7 +126,7 @@ def _sentence(key: Location, details: list[ErrorDetails]) -> str:
         return " or ".join(dict.fromkeys(_of_value(key, detail) for detail in others))
     given = details[0]["input"]
     wanted = list(dict.fromkeys(_wanted(detail) for detail in details))
-    return f"is {_given(given)}, and must be {' or '.join(wanted)}{_correction(key, given, wanted)}"
+    return f"is {_given(given)}; it must be {' or '.join(wanted)}{_correction(key, given, wanted)}"
 
 
 def _of_value(key: Location, detail: ErrorDetails) -> str:
@@ -138,12 +138,12 @@ def _of_value(key: Location, detail: ErrorDetails) -> str:
         return "is missing"
     if kind == "string_pattern_mismatch":
         example = _EXAMPLES.get(str(key[-1]))
-        return f"{given!r} does not fit {context['pattern']}" + (f"; write it like {example}" if example else "")
+        return f"{given!r} does not match {context['pattern']}" + (f"; write it like {example}" if example else "")
     if kind in ("too_short", "string_too_short"):
         return "must not be empty"
     for name, words in (("ge", "at least"), ("gt", "more than"), ("le", "at most"), ("lt", "less than")):
         if name in context:
-            return f"{given} does not do: it must be {words} {context[name]:g}"
+            return f"{given} is out of range: it must be {words} {context[name]:g}"
     return str(detail["msg"]).removeprefix("Value error, ")
 
 
@@ -189,7 +189,7 @@ def _as_list(name: str, text: str) -> str:
     if name not in _COMMANDS:
         return _toml([text])
     if _SHELL.search(text):
-        return _toml(["/bin/sh", "-c", text]) + " (without a shell nothing reads && | > * and the like)"
+        return _toml(["/bin/sh", "-c", text]) + " (&&, |, > and * work only in a shell)"
     try:
         words = shlex.split(text)
     except ValueError:

@@ -31,7 +31,7 @@ _DIRECTORY = re.compile(r"(?:/|\{[a-z]+\}(?:/|$))[A-Za-z0-9._/+@{}-]*")
 
 def _directory(value: str) -> str:
     if not _DIRECTORY.fullmatch(value) or ".." in value.split("/"):
-        raise ValueError("not a directory; write /srv/data or {state}/notebooks, without '..' and blanks")
+        raise ValueError("not a valid directory; write /srv/data or {state}/notebooks, without '..' or spaces")
     return value
 
 
@@ -42,7 +42,7 @@ def _span(value: str) -> str:
 
 def _signal(value: str) -> str:
     if value not in signal.Signals.__members__:
-        raise ValueError(f"there is no signal {value!r}; write it like SIGINT")
+        raise ValueError(f"unknown signal {value!r}; write it like SIGINT")
     return value
 
 
@@ -50,9 +50,9 @@ def _reload(value: str) -> str:
     if sent := _KILL.fullmatch(value):
         raise ValueError(f'{value!r} is a command line; write the signal: reload = "SIG{sent[1]}"')
     if value not in signal.Signals.__members__:
-        raise ValueError(f'{value!r} is no signal; write one like "SIGHUP", or a command as a list: ["argv", "..."]')
+        raise ValueError(f'{value!r} is not a signal; write one like "SIGHUP", or a command as a list: ["argv", "..."]')
     if value in ("SIGKILL", "SIGSTOP"):
-        raise ValueError(f"no program can act on {value}; write a signal that it reloads on, like SIGHUP")
+        raise ValueError(f"{value} cannot be handled by a program; use the signal that it reloads on, such as SIGHUP")
     return value
 
 
@@ -292,23 +292,23 @@ class Service:
                 "instances",
                 "short_lived_workers",
             } & table.model_fields_set
-            yield from (f"{where}.{key}: a job with a schedule has none" for key in sorted(excluded))
+            yield from (f"{where}.{key}: not allowed for a job with a schedule" for key in sorted(excluded))
         elif table.unit.Timer:
-            yield f"{where}.unit.Timer: there is no timer without a schedule"
+            yield f"{where}.unit.Timer: requires a schedule: without one there is no timer"
         if table.unit.Socket and not table.socket:
-            yield f"{where}.unit.Socket: there is no socket unit without {where}.socket"
+            yield f"{where}.unit.Socket: requires {where}.socket"
         if table.schedule and table.unit.Install:
-            yield f"{where}.unit.Install: its timer is what is enabled"
+            yield f"{where}.unit.Install: not allowed for a job: its timer is enabled instead"
         if not table.schedule and self.kind != "notify":
             if table.health and table.health.notify:
-                yield f'{where}.health.notify: needs type = "notify"'
+                yield f'{where}.health.notify: requires type = "notify"'
             if table.watchdog:
-                yield f'{where}.watchdog: needs type = "notify"'
+                yield f'{where}.watchdog: requires type = "notify"'
         if not table.socket or "/" not in table.socket:
             own = [key for key in ("socket_mode", "socket_group") if getattr(table, key)]
-            yield from (f"{where}.{key}: is for a socket that is a path, such as {{runtime}}/web.sock" for key in own)
+            yield from (f"{where}.{key}: applies only to a Unix socket, such as {{runtime}}/web.sock" for key in own)
         if table.socket is not None and table.instances:
-            yield f"{where}.socket: a socket is for one process; leave it out, or instances"
+            yield f"{where}.socket: socket and instances are mutually exclusive"
         yield from self._limit_problems(where)
         yield from self._network_problems(where)
 
@@ -316,15 +316,23 @@ class Service:
         """A health check that its network keeps away."""
         network, health = self.table.network, self.table.health
         if network == "none" and self.socket and not self.socket.path:
-            yield f'{where}.network: "none" lets nobody connect to {self.socket.listen}; use "loopback", or a path'
+            yield (
+                f'{where}.network: "none" prevents connections to {self.socket.listen}; use "loopback", or a Unix '
+                "socket"
+            )
         if network is None or health is None or not health.host:
             return
         if network == "none":
-            yield f'{where}.network: "none" lets nobody ask {health.url}; use "loopback", or health.command'
+            yield (
+                f'{where}.network: "none" prevents the health check of {health.url}; use "loopback", or health.command'
+            )
             return
         address = literal_address(health.host)
         if address and not allows(() if network == "loopback" else network, address):
-            yield f"{where}.network: it does not include {address}, where health asks; add it, or ask at 127.0.0.1"
+            yield (
+                f"{where}.network: it does not include {address}, the health check's address; add it, or check "
+                "127.0.0.1"
+            )
 
     def _limit_problems(self, where: str) -> Iterator[str]:
         """A start limit that an override has put out of reach."""
@@ -340,6 +348,6 @@ class Service:
             return  # said of the directive itself
         if 0 < interval <= burst * delay:  # 0 turns it off: whoever writes that knows
             yield (
-                f"{where}.unit: the start limit can never trip: {burst} starts with {delay:g} s between them take"
-                f" longer than StartLimitIntervalSec={interval:g}"
+                f"{where}.unit: the start limit can never be reached: {burst} starts {delay:g} s apart take longer "
+                f"than StartLimitIntervalSec={interval:g}"
             )

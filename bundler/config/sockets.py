@@ -13,9 +13,7 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-    from bundler.config.project import BundleConfig
-
-__all__ = ["SocketAddress", "check_socket", "resolve_socket", "socket_problems"]
+__all__ = ["SocketAddress", "check_socket", "resolve_socket"]
 
 _VARIABLE = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _VALUE = r"(?:[0-9A-Za-z.]|\$\{[A-Za-z_][A-Za-z0-9_]*\})+"
@@ -56,8 +54,8 @@ def check_socket(value: str) -> str:
     """Raises ValueError for what can be no address, whatever its variables are."""
     if not any(pattern.fullmatch(value) for pattern in (_ADDRESS, _RUNTIME, _RUN)):
         raise ValueError(
-            "not an address to listen at; write 127.0.0.1:8000, [::1]:8000, 8000 for every address, or the path of a"
-            " Unix socket: {runtime}/web.sock, or one below /run"
+            "not an address to listen on; write 127.0.0.1:8000, [::1]:8000, 8000 for all addresses, or the path of a "
+            "Unix socket: {runtime}/web.sock, or one below /run"
         )
     return value
 
@@ -76,13 +74,14 @@ def resolve_socket(value: str, service: str, settings: Mapping[str, str]) -> Soc
     filled = _VARIABLE.sub(lambda found: settings[found[1]], value)
     host, _, port = filled.rpartition(":")
     if not re.fullmatch(r"[0-9]{1,5}", port) or not 1 <= int(port) <= 65535:
-        raise ValueError(f"{port!r} is not a port; write one from 1 to 65535")
+        raise ValueError(f"{port!r} is not a port number from 1 to 65535")
     if host:
         try:
             address = ipaddress.ip_address(host.strip("[]"))
         except ValueError:
             raise ValueError(
-                f"{host!r} is not an address, and systemd looks up no names for a socket; write 127.0.0.1 or its like"
+                f"{host!r} is not an IP address, and systemd does not resolve host names for sockets; write an "
+                "address such as 127.0.0.1"
             ) from None
         host = f"[{address}]" if address.version == 6 else str(address)
     return SocketAddress(host=host, port=int(port), variables=variables)
@@ -91,26 +90,9 @@ def resolve_socket(value: str, service: str, settings: Mapping[str, str]) -> Soc
 def _path(path: str, service: str) -> SocketAddress:
     own = f"/run/{service}/"
     if path.startswith(own) and "/" in path.removeprefix(own):
-        raise ValueError("a socket is in {runtime} itself, and not in a directory there, which the service could move")
+        raise ValueError(
+            "a socket must be directly in {runtime}, not in a subdirectory, which the service could replace"
+        )
     if len(path) > _LONGEST:
         raise ValueError(f"{path} is too long for a Unix socket: {len(path)} bytes, maximum {_LONGEST}")
     return SocketAddress(path=path)
-
-
-def socket_problems(config: BundleConfig) -> list[str]:
-    """What is wrong with the sockets of all services."""
-    settings, problems = dict(config.config), []
-    taken: dict[str, str] = {}
-    for service in config.services:
-        if service.table.socket is None:
-            continue
-        where = f"services.{service.name}.socket"
-        try:
-            address = resolve_socket(service.table.socket, service.name, settings)
-        except ValueError as error:
-            problems.append(f"{where}: {error}")
-            continue
-        if address.listen in taken:
-            problems.append(f"{where}: services.{taken[address.listen]} has the same one, {address.listen}")
-        taken.setdefault(address.listen, service.name)
-    return problems

@@ -65,10 +65,10 @@ class SecretForm(Model):
     @model_validator(mode="after")
     def _is_enough(self) -> Self:
         if self.bytes is not None and self.length is not None:
-            raise ValueError("bytes and length cannot be had together")
+            raise ValueError("bytes and length are mutually exclusive")
         least = math.ceil(_ENOUGH / _BITS[self.format])
         if self.length is not None and self.length < least:
-            raise ValueError(f"{self.length} characters of {self.format} can be guessed; the least is {least}")
+            raise ValueError(f"{self.length} characters of {self.format} are too short; minimum {least}")
         return self
 
     def named(self, name: str) -> Secret:
@@ -87,7 +87,7 @@ def _address(value: str) -> str:
     try:
         return str(ipaddress.IPv4Address(value))
     except ValueError:
-        raise ValueError("not an IPv4 address, such as 127.0.0.1, or 0.0.0.0 for every one") from None
+        raise ValueError("not an IPv4 address; write one such as 127.0.0.1, or 0.0.0.0 for all addresses") from None
 
 
 class ReleaseTable(Model):
@@ -103,11 +103,11 @@ class ReleaseTable(Model):
 
 def _channel_address(value: str) -> str:
     if not (value.startswith("file:///") or is_http_url(value)):
-        raise ValueError(f"{without_credentials(value)!r} is no URL: https://…, http://… or file:///…")
+        raise ValueError(f"{without_credentials(value)!r} is not a URL; write https://…, http://… or file:///…")
     if has_secret(value):
         raise ValueError(
-            "a password or token stands in a URL, or a query; write the name of an environment variable in its place "
-            "(https://${TOKEN}@…), or keep it in netrc, the keyring or rattler's auth file"
+            "the URL contains a password, token or query; use an environment variable instead "
+            "(https://${TOKEN}@…), or store the credentials in netrc, the keyring or rattler's auth file"
         )
     return value.rstrip("/")
 
@@ -123,7 +123,7 @@ def _age(value: str) -> str:
 
 def _place(value: str) -> str:
     if has_secret(value):
-        raise ValueError("a password or token stands in a URL, or a query; leave it out here")
+        raise ValueError("the URL contains a password, token or query; remove it")
     return value.rstrip("/")
 
 

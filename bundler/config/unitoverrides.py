@@ -1,24 +1,15 @@
-"""``[services.*] unit``: directives of systemd's beside ours. What is ours alone to set, and what it may not be."""
+"""``[services.*] unit``: directives of systemd's beside ours."""
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 from pydantic import AfterValidator, BeforeValidator, Field
 
-from bundler.config.fields import PLACE, Line, Model, check_places
-from bundler.systemd.accumulating import accumulates, is_whole
+from bundler.config.fields import Line, Model, check_places
 from bundler.systemd.directives import DIRECTIVES, nearest
-from bundler.systemd.values import check_value
-from bundler.systemd.words import check_specifiers, split_words
 
-if TYPE_CHECKING:
-    from collections.abc import Iterator
-
-    from bundler.config.project import BundleConfig
-    from bundler.config.services import Service
-
-__all__ = ["UnitOverrides", "override_problems"]
+__all__ = ["UnitOverrides"]
 
 
 def _directive_of(section: str) -> AfterValidator:
@@ -27,7 +18,7 @@ def _directive_of(section: str) -> AfterValidator:
     def check(name: str) -> str:
         if name not in known:
             others = [other for other, names in DIRECTIVES.items() if name in names]
-            hint = f"; it belongs into [{others[0]}]" if others else nearest(name, known)
+            hint = f"; it belongs in [{others[0]}]" if others else nearest(name, known)
             raise ValueError(f"[{section}] has no directive {name!r}{hint}")
         return name
 
@@ -81,117 +72,3 @@ class UnitOverrides(Model):
         """What the directive has in the end, as far as it has one value."""
         given = self.section(section).get(directive, default)
         return given if isinstance(given, str) else (*given, "")[-1]
-
-
-_RESERVED = {
-    "ExecStart": "what is started is services.{name}.command",
-    "Type": 'set services.{name}.type, "exec" or "notify", or a schedule for a job',
-    "User": "services run as the bundle's own user, which its state belongs to",
-    "Group": "services run as the bundle's own user and group; SupplementaryGroups adds to them",
-    "DynamicUser": "services run as the bundle's own user, which its state belongs to",
-}
-_SOCKETS = {
-    **{
-        directive: "where it listens is services.{name}.socket"
-        for directive in sorted(DIRECTIVES["Socket"])
-        if directive.startswith("Listen")
-    },
-    "Service": "it is opened for services.{name}",
-    "SocketUser": "a socket belongs to the bundle's own user",
-    "SocketGroup": "set services.{name}.socket_group",
-    "SocketMode": "set services.{name}.socket_mode",
-    "Accept": "one process takes all connections",
-    "MaxConnections": "systemd does not count the connections that one process takes",
-    "MaxConnectionsPerSource": "systemd does not count the connections that one process takes",
-}
-_LISTED = {
-    "StateDirectory": "{state}",
-    "CacheDirectory": "{cache}",
-    "LogsDirectory": "its logs' directory",
-    "RuntimeDirectory": "{runtime}",
-}
-"""Directories that ours begin with, and the place that is lost without it."""
-
-
-def override_problems(config: BundleConfig) -> list[str]:
-    """What the overrides of all services may not say: what only we can set, and what systemd would not take."""
-    return [problem for service in config.services for problem in _of_service(config, service)]
-
-
-def _of_service(config: BundleConfig, service: Service) -> Iterator[str]:
-    for section in DIRECTIVES:
-        for directive, lines in service.table.unit.lines(section).items():
-            where = f"services.{service.name}.unit.{section}.{directive}"
-            reserved = {"Service": _RESERVED, "Socket": _SOCKETS}.get(section, {})
-            if directive in reserved:
-                yield f"{where}: is not for an override: " + reserved[directive].format(name=service.name)
-                continue
-            problems = [*_of_lines(section, directive, lines), *_of_ours(config, service, directive, lines)]
-            yield from (f"{where}: {problem}" for problem in problems)
-    if service.table.schedule and service.table.unit.last("Service", "Restart", "no") in ("always", "on-success"):
-        yield (
-            f"services.{service.name}.unit.Service.Restart: systemd refuses a job that is to run again whenever it has"
-            " ended; write on-failure, or let the schedule do it"
-        )
-
-
-def _of_lines(section: str, directive: str, lines: tuple[str, ...]) -> Iterator[str]:
-    """What systemd would not take of them."""
-    values = [PLACE.sub(lambda found: found[1] or "/place", line) for line in lines if line]
-    if not accumulates(section, directive) and len(values) > 1:
-        yield "takes one value, of several lines the last one would count; write one"
-    for value in values:
-        try:
-            if directive.startswith("Exec") and not directive.endswith(("Paths", "Path", "Type")):
-                check_specifiers(value)
-                split_words(value)
-            elif not is_whole(directive, value):
-                check_value(section, directive, value)
-        except ValueError as error:
-            yield str(error)
-
-
-def _of_ours(config: BundleConfig, service: Service, directive: str, lines: tuple[str, ...]) -> Iterator[str]:
-    """What our own lines of the same directive need."""
-    secrets = {secret.name for secret in config.secrets}
-    if "" in lines and directive in _LISTED:
-        yield f"{_LISTED[directive]} is made by it and cannot be taken away; leave the empty string out"
-    if "" in lines and directive in ("LoadCredential", "UnsetEnvironment") and secrets:
-        yield f"which secrets it gets is for services.{service.name}.secrets to say; leave the empty string out"
-    try:
-        words = [word.text for line in lines for word in split_words(line)]
-    except ValueError:
-        return  # said already
-    if directive in _LISTED and directive != "RuntimeDirectory":
-        for word in words:
-            if word != config.name and not word.startswith(f"{config.name}/"):
-                yield (
-                    f"{word!r} may be another program's; systemd would give it to this service. Write"
-                    f" {config.name}/{word.strip('/')}"
-                )
-    if directive in _LISTED:
-        yield from _of_directories(config, service, directive, words)
-    if directive == "Environment":
-        named = [word.partition("=")[0] for word in words]
-        yield from (f"{name} is a secret as well" for name in named if name in secrets)
-    if directive in ("LoadCredential", "SetCredential", "LoadCredentialEncrypted", "SetCredentialEncrypted"):
-        named = [line.partition(":")[0] for line in lines]
-        yield from (f"{name} is a secret as well" for name in named if name in secrets)
-
-
-def _of_directories(config: BundleConfig, service: Service, directive: str, words: list[str]) -> Iterator[str]:
-    """What the service could not make itself, as it has to inside its own directories (bundler.units.ownplaces)."""
-    own = service.name if directive == "RuntimeDirectory" else config.name
-    others = {other.name for other in config.services}
-    for other in config.services:
-        others |= {word for line in other.table.unit.lines("Service").get(directive, ()) for word in line.split()}
-    for word in words:
-        if word.startswith(f"{own}/") and ":" in word:
-            yield f"{word!r} is inside the service's own directory; a link there is for the service to make"
-        elif directive == "RuntimeDirectory" and not word.startswith(f"{own}/"):
-            inside = [other for other in sorted(others - {own}) if word.startswith(f"{other}/")]
-            yield from (
-                f"{word!r} is inside /run/{other}, which is a service's; systemd would follow a link that it has put"
-                f" there. Write {own}/{word.rpartition('/')[2]}"
-                for other in inside
-            )

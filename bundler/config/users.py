@@ -18,7 +18,7 @@ _FREE = ((100, 59999), (65536, 524287))
 def _uid(value: int) -> int:
     if not any(lowest <= value <= highest for lowest, highest in _FREE):
         spans = " or ".join(f"{lowest} to {highest}" for lowest, highest in _FREE)
-        raise ValueError(f"{value} is reserved: for root, a distribution or containers; write one from {spans}")
+        raise ValueError(f"{value} is reserved for root, the distribution or containers; use one from {spans}")
     return value
 
 

@@ -128,9 +128,9 @@ def _check_hashed(lock: Lock) -> None:
     unhashed = [package.name for package in lock.packages if not package.sha256]
     if unhashed:
         raise PrefixError(
-            f"no sha256 for {', '.join(unhashed)}; what cannot be verified is not installed",
+            f"no sha256 for {', '.join(unhashed)}: packages that cannot be verified are not installed",
             where=str(lock.path),
-            remedy="Lock again (conda-bundler lock) with a channel whose repodata has sha256 sums.",
+            remedy="Lock again (conda-bundler lock) with a channel whose repodata has sha256 checksums.",
         )
 
 
@@ -181,9 +181,9 @@ def _check_at_hand(lock: Lock, access: Access) -> None:
         are = "is" if len(missing) == 1 else "are"
         raise PrefixError(
             f"{len(missing)} of {counted(len(lock.packages), 'package')} {are} not in the cache, and --offline "
-            f"forbids to fetch what is missing:{listed}",
+            f"prevents downloading them:{listed}",
             where=str(lock.path),
-            remedy=f"Build it once with a network, or copy {cache_dir('archives')} from a machine that has.",
+            remedy=f"Build once with network access, or copy {cache_dir('archives')} from a machine that has built it.",
         )
 
 
@@ -253,11 +253,13 @@ class _Store:
             part.unlink()
             if not found.pieced:  # else once more, all from one answer
                 addresses.remove(found.url)
-                wrong.append(f"sha256 is {found.sha256}, the lockfile says {package.sha256} ({public_url(found.url)})")
+                wrong.append(
+                    f"sha256 is {found.sha256}, but the lockfile says {package.sha256} ({public_url(found.url)})"
+                )
         raise PrefixError(
             "; ".join(wrong),
             where=package.name,
-            remedy="The archive was changed after it was locked. Find out why; if it is right, lock again.",
+            remedy="The archive has changed since it was locked. Find out why; if the change is intended, lock again.",
         )
 
     def _addresses(self, package: LockedPackage) -> list[str]:
@@ -283,17 +285,17 @@ class _Store:
             raise PrefixError(
                 f"cannot be written: {error.strerror or error}",
                 where=str(part.parent),
-                remedy="Make room there, or name another place for the caches: CONDA_BUNDLER_CACHE.",
+                remedy="Free some space there, or set CONDA_BUNDLER_CACHE to another directory for the caches.",
             ) from error
 
 
 def _remedy(status: int, addresses: list[str]) -> str:
     hosts = ", ".join(dict.fromkeys(urlsplit(url).hostname or url for url in addresses))
     if status in (401, 403):
-        return f"Give the credentials for {hosts} in netrc, the keyring or rattler's auth file (RATTLER_AUTH_FILE)."
+        return f"Provide credentials for {hosts} in netrc, the keyring or rattler's auth file (RATTLER_AUTH_FILE)."
     if status in (404, 410) or all(url.startswith("file:") for url in addresses):
-        return "If the channel has moved on since, lock again (conda-bundler lock)."
-    return "Check the network and the channel; the build can be run again, what has come is kept."
+        return "If the channel no longer has the locked package, lock again (conda-bundler lock)."
+    return "Check the network and the channel, then build again; completed downloads are kept."
 
 
 def _info(path: Path, where: str) -> dict[str, bytes]:

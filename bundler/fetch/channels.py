@@ -38,7 +38,7 @@ class Access:
     """How channels are reached.
 
     ``mirrors`` are pairs of what a URL begins with and what is asked in its place, one after the other. A request is
-    tried again ``retries`` times, and given up when nothing came for ``read_timeout`` seconds. ``offline``: nothing but
+    tried again ``retries`` times, and given up when nothing comes for ``read_timeout`` seconds. ``offline``: only
     caches and local files. ``own`` are the URLs of channels and package indexes as the user gives them: with those of
     mirrors they are all that may name environment variables, and whose servers get stored credentials.
     """
@@ -89,10 +89,10 @@ class Access:
             if rest != whole and rest[:1] in ("", "/") and "$" not in rest:
                 return begin
         raise ConfigError(
-            f"the URL {without_credentials(url)} names an environment variable, as no URL of a channel, mirror or "
-            "package index of yours does",
+            f"the URL {without_credentials(url)} contains an environment variable that none of your channels, mirrors "
+            "or package indexes uses",
             where=where,
-            remedy="Find out where it comes from. If the variable is to be sent there, name that URL with it in "
+            remedy="Find out where the URL comes from. To send the variable there, use it in that URL in "
             "environment.yml, in bundle.toml ([channels] mirrors) or with --channel.",
         )
 
@@ -130,7 +130,7 @@ def variables_of(url: str, *, where: str) -> dict[str, str]:
         raise ConfigError(
             f"{without_credentials(url)} needs the environment variable {missing[0]}, which is not set",
             where=where,
-            remedy=f"Set {missing[0]} where conda-bundler runs: no file has its value.",
+            remedy=f"Set {missing[0]} in conda-bundler's environment; its value is not stored in any file.",
         )
     return {name: os.environ[name] for name in names}
 

@@ -55,7 +55,7 @@ def read_members(path: Path, names: Collection[str]) -> dict[str, bytes]:
             if member.name in names and (content := tar.extractfile(member)) is not None:
                 left -= member.size
                 if left < 0:
-                    raise NotAPackage(f"{member.name} unpacks to more than {_MOST_SAID >> 20} MiB")
+                    raise NotAPackage(f"{member.name} unpacks to more than {_MOST_SAID >> 20} MiB of metadata")
                 found[member.name] = content.read()
                 if len(found) == len(names):
                     break

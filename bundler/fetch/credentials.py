@@ -99,7 +99,7 @@ class Credentials:
             return {}
         except (OSError, ValueError) as error:
             reason = error.strerror if isinstance(error, OSError) else "it is not JSON"  # never what is in it
-            raise ConfigError(f"the credentials in it cannot be read: {reason}", where=str(path)) from None
+            raise ConfigError(f"cannot read its credentials: {reason}", where=str(path)) from None
         return document if isinstance(document, dict) else {}
 
 
@@ -135,7 +135,7 @@ def _from_netrc(host: str) -> Any:
     except (OSError, netrc.NetrcParseError) as error:
         where = named or "~/.netrc"
         reason = error.strerror if isinstance(error, OSError) else f"line {error.lineno} is wrong"
-        raise ConfigError(f"the credentials in it cannot be read: {reason}", where=where) from None
+        raise ConfigError(f"cannot read its credentials: {reason}", where=where) from None
     if host not in hosts:  # nor does rattler know of `default`, which would give every server the password
         return None
     user, account, password = hosts[host]

@@ -57,9 +57,9 @@ _LONGEST_PAUSE = 120  # seconds; a server that wants more is given up
 _ENOUGH = 1 << 16  # bytes that an attempt must bring for the count of attempts to begin anew
 _OVERLOADED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _WORDS = {
-    ResponseError: "it is redirected in circles",
-    NameResolutionError: "there is no server of that name",
-    ProxyError: "the proxy does not answer",
+    ResponseError: "redirect loop",
+    NameResolutionError: "unknown host name",
+    ProxyError: "the proxy does not respond",
     SSLError: "its certificate is not trusted",
 }
 _REDIRECTS = urllib3.Retry(
@@ -150,17 +150,17 @@ class Downloader:
             _check_status(response)
             said = re.fullmatch(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", response.headers.get("Content-Range", ""))
             if response.status != 206 or said is None:
-                raise DownloadFailed("the server sends no pieces of files", status=response.status)
+                raise DownloadFailed("the server does not support partial downloads", status=response.status)
             wanted = int(said[2]) + 1 - int(said[1])
             if not 0 < wanted <= most:
-                raise DownloadFailed("it would be too much to read")
+                raise DownloadFailed("the response is too large")
             data = response.read(wanted)
         except HTTPError as error:
             raise _TryAgain(self._reason(error, urlsplit(url).scheme)) from error
         finally:
             response.close()  # the rest of the answer would be the next one's beginning
         if len(data) != wanted:
-            raise _TryAgain("it was cut short")
+            raise _TryAgain("the download was truncated")
         return data, int(said[3])
 
     def _rounds(self, urls: Sequence[str], attempt: Callable[[str], _T], size: Callable[[], int] = lambda: 0) -> _T:
@@ -233,7 +233,7 @@ class Downloader:
         except BaseException as error:
             response.close()  # the rest of the answer would be the next one's beginning
             if isinstance(error, ChangedFile):
-                raise _TryAgain("the file on the server has changed meanwhile") from error
+                raise _TryAgain("the file on the server changed during the download") from error
             raise
         finally:
             self._coming.discard(response)
@@ -292,9 +292,12 @@ class Downloader:
         """In a few words, and never in urllib3's own, in which URLs stand."""
         cause = _cause(error)
         if isinstance(cause, IncompleteRead):
-            return f"it was cut short: {counted(cause.partial, 'byte')} came, {cause.expected} more were promised"
+            return (
+                f"the download was truncated: {counted(cause.partial, 'byte')} received, {cause.expected} more were "
+                "promised"
+            )
         if isinstance(cause, TimeoutError) and not isinstance(cause, NewConnectionError):
-            return f"nothing came for {counted(float(self._timeout.read_timeout or 0), 'second')}"
+            return f"no data received for {counted(float(self._timeout.read_timeout or 0), 'second')}"
         said = next((words for kind, words in _WORDS.items() if isinstance(cause, kind)), None)
         hint = certificate_hint() if isinstance(cause, SSLError) else ""
         hint = proxy_hint(scheme) if isinstance(cause, ProxyError) else hint
@@ -351,9 +354,9 @@ def _check_status(response: BaseHTTPResponse) -> None:
     status = response.status
     if status in (200, 206):
         return
-    answered = f"the server answers {status} {response.reason or ''}".strip()
+    answered = f"the server responded with {status} {response.reason or ''}".strip()
     if status in _OVERLOADED:
         pause = _retry_after(urllib3.Retry(), response)
-        later = f" and asks to come back in {counted(round(pause), 'second')}" if pause > _LONGEST_PAUSE else ""
+        later = f" and asks to retry in {counted(round(pause), 'second')}" if pause > _LONGEST_PAUSE else ""
         raise _TryAgain(answered + later, response)
     raise DownloadFailed(answered, status=status)

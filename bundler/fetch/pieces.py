@@ -71,7 +71,7 @@ class _Pieces(io.RawIOBase):
         else:
             data, size = self._ask(f"{first}-{last - 1}")
             if size != self._size or len(data) > last - first or not data:
-                raise DownloadFailed("the file on the server has changed meanwhile")
+                raise DownloadFailed("the file on the server changed during the download")
         into[: len(data)] = data
         self._place += len(data)
         return len(data)

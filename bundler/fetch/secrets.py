@@ -68,15 +68,13 @@ def written_out(url: str, *, of: str, where: str) -> ConfigError:
     host = re.split(r"[/:?#]", rest)[0]
     if "?" in url:
         return ConfigError(
-            f"the URL of {of} on {scheme}://{host} has a query, whose values may be secret and would be in the "
-            "lockfile",
+            f"the URL of {of} on {scheme}://{host} has a query string, which may contain secrets and would be stored "
+            "in the lockfile",
             where=where,
-            remedy="Leave the query out. A token goes before the host, as the name of an environment variable: "
-            "https://${TOKEN}@…",
+            remedy="Remove the query string. Put a token before the host as an environment variable: https://${TOKEN}@…",
         )
     return ConfigError(
-        f"a password or token stands in the URL of {of} on {scheme}://{host}, and would so be in the lockfile",
+        f"the URL of {of} on {scheme}://{host} contains a password or token, which would be stored in the lockfile",
         where=where,
-        remedy="Write the name of an environment variable in its place: https://${USER_NAME}:${PASSWORD}@…, "
-        "https://${TOKEN}@…",
+        remedy="Use environment variables instead: https://${USER_NAME}:${PASSWORD}@…, https://${TOKEN}@…",
     )

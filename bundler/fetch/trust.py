@@ -50,21 +50,21 @@ def certificate_hint() -> str:
     named = [(own, os.environ[own]) for own in _OWN if os.environ.get(own)]
     told = [_told(_ADOPTED.get(own, own), value) for own, value in named]
     ignored = [name for name in _OTHERS if os.environ.get(name) and name not in _ADOPTED.values()]
-    unused = f"; {' and '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} not read" if ignored else ""
+    unused = f"; {' and '.join(ignored)} {'is' if len(ignored) == 1 else 'are'} ignored" if ignored else ""
     if not told:
         return (
-            "trusted are this system's authorities; SSL_CERT_FILE or REQUESTS_CA_BUNDLE may name a file of others"
+            "this system's certificate authorities are trusted; set SSL_CERT_FILE or REQUESTS_CA_BUNDLE to trust others"
             f"{unused}"
         )
-    return f"trusted are the authorities of {' and '.join(told)}{unused and f'{unused} beside it'}"
+    return f"the certificate authorities of {' and '.join(told)} are trusted{unused}"
 
 
 def _told(name: str, value: str) -> str:
     path = Path(value)
     if not path.exists():
-        return f"{name}={value}, which does not exist"
+        return f"{name}={value}, which does not exist,"
     if not os.access(path, os.R_OK):
-        return f"{name}={value}, which cannot be read"
+        return f"{name}={value}, which cannot be read,"
     return f"{name}={value}"
 
 

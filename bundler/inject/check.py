@@ -38,9 +38,9 @@ def check_local(archives: Iterable[Archive], wheels: Mapping[str, Wheel], python
     problems = environment.problems()
     if problems:
         raise PrefixError(
-            "what is injected does not go with what is locked:" + "".join(f"\n    {problem}" for problem in problems),
+            "injected packages conflict with the lockfile:" + "".join(f"\n    {problem}" for problem in problems),
             where="bundle.inject",
-            remedy="Ask for what is missing in environment.yml and lock again, or inject that, too.",
+            remedy="Add what is missing to environment.yml and lock again, or inject it as well.",
         )
 
 
@@ -90,9 +90,9 @@ class _Environment:
             name = name_at_conda(requirement.name)
             other = self._by_name.get(name)
             if other is None:
-                yield name, f"needs {requirement}, which is not there"
+                yield name, f"requires {requirement}, which is missing"
             elif not _satisfied(requirement, other.package.version):
-                yield name, f"needs {requirement}; there is {_told(other)}"
+                yield name, f"requires {requirement}, but found {_told(other)}"
 
     def _requirements(
         self, wheel: Wheel, extras: frozenset[str], seen: frozenset[tuple[str, str]] = frozenset()
@@ -113,7 +113,7 @@ class _Environment:
     def _of_conda(self, archive: Archive) -> Iterator[tuple[str, str]]:
         """The same for a conda package, and what must not be beside it."""
         index = self._indexes[archive.package.key]
-        for key, verb in (("depends", "needs"), ("constrains", "goes only with")):
+        for key, verb in (("depends", "requires"), ("constrains", "is only compatible with")):
             for text in index.get(key, ()):
                 spec = _spec(text)
                 if spec is None or text.startswith("__"):  # what the target has: its preflight looks at that
@@ -121,9 +121,9 @@ class _Environment:
                 name = canonicalize_name(spec.name.normalized)
                 other = self._by_name.get(name)
                 if other is None and key == "depends":
-                    yield name, f"{verb} {text}, which is not there"
+                    yield name, f"{verb} {text}, which is missing"
                 elif other is not None and not spec.matches(self._record(other, spec.name.normalized)):
-                    yield name, f"{verb} {text}; there is {_told(other)}"
+                    yield name, f"{verb} {text}, but found {_told(other)}"
 
     def _record(self, archive: Archive, asked: str) -> PackageRecord:
         """A package as conda sees it; a wheel has the name that it was asked for by."""

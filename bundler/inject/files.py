@@ -77,7 +77,7 @@ def find_local(config: BundleConfig) -> tuple[LocalFile, ...]:
     for pattern in config.bundle.inject:
         matches = _matches(config.directory, pattern)
         if not matches:
-            mistakes.append(f"{pattern!r} names no file; build the package first, or take the pattern out")
+            mistakes.append(f"{pattern!r} matches no file; build the package first, or remove the pattern")
         for told in matches:
             path = (config.directory / told).resolve()
             try:
@@ -123,7 +123,7 @@ def _read(path: Path, told: str) -> LocalFile:
         words = [*(index[key] for key in ("name", "version", "build")), subdir_of(index, "")]
         depends = tuple(index.get("depends", ()))
     except (AttributeError, LookupError, TypeError) as error:
-        raise ConfigError(f"not a conda package: its index.json says no {error}") from error
+        raise ConfigError(f"not a conda package: its index.json has no {error}") from error
     if not _all_plain(words) or not all(isinstance(spec, str) for spec in depends):
         raise ConfigError(f"not a conda package: its index.json says {words}")
     name, version, build, subdir = words

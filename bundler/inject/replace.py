@@ -66,12 +66,12 @@ def _choose(name: str, files: Sequence[LocalFile], lock: Lock, where: str) -> _C
     fitting = [file for file in files if not reasons[file.told]]
     if not fitting:
         said = "".join(f"\n    {told} {reason}" for told, reason in reasons.items())
-        raise ConfigError(f"no file of {name} is for this environment on {lock.platform}:{said}", where=where)
+        raise ConfigError(f"no file of {name} fits this environment on {lock.platform}:{said}", where=where)
     if len(fitting) > 1:
         raise ConfigError(
-            f"more than one file of {name} would do on {lock.platform}: {', '.join(file.told for file in fitting)}",
+            f"more than one file of {name} matches on {lock.platform}: {', '.join(file.told for file in fitting)}",
             where=where,
-            remedy="Remove the old ones, or name just one of them.",
+            remedy="Remove the old ones, or list only one of them.",
         )
     return _Chosen(file=fitting[0], replaced=tuple(p for p in lock.packages if _is_same(p, fitting[0])))
 
@@ -83,7 +83,7 @@ def _misfit(file: LocalFile, lock: Lock) -> str:
         return other_python(file.depends, lock) if right else f"is for {file.subdir}"
     locked = next((package for package in lock.packages if package.key == "python"), None)
     if locked is None:
-        return "needs a Python, and the environment has none"
+        return "requires Python, but the environment has none"
     try:
         check_fit(file.wheel, Python.of({"version": locked.version, "build": locked.build}, lock.platform))
     except PrefixError as error:

@@ -33,7 +33,7 @@ if TYPE_CHECKING:
 __all__ = ["forget", "is_unpacked", "link", "unpack"]
 
 _START = "import sys; sys.path[:] = sys.argv[1:]; from bundler.linking.worker import main; main()"
-_OTHER_BUILD = "Take another build of the package."
+_OTHER_BUILD = "Use another build of the package."
 
 
 def is_unpacked(archive: Archive) -> bool:
@@ -44,7 +44,7 @@ def is_unpacked(archive: Archive) -> bool:
         return False
     try:
         if _note(dist).read_text(encoding="ascii") != archive.package.sha256:
-            raise BadCopy(str(copy), "is of another archive")
+            raise BadCopy(str(copy), "belongs to a different archive")
         check_copy(copy, archive.info, archive.entries())
     except (BadCopy, OSError, UnicodeError):
         forget(dist)
@@ -81,7 +81,7 @@ def _take(archive: Archive, unpacked: Path) -> None:
         check_copy(unpacked, archive.info, archive.entries())
     except BadCopy as error:
         raise PrefixError(
-            f"the archive is not what it declares: {error}", where=_named(archive), remedy=_OTHER_BUILD
+            f"the archive does not match its metadata: {error}", where=_named(archive), remedy=_OTHER_BUILD
         ) from error
     for left in (_note(index.dist), _locked(index.dist)):
         left.unlink(missing_ok=True)
@@ -117,9 +117,9 @@ def forget(dist: str) -> None:
         pass
     except OSError as error:
         raise PrefixError(
-            f"a damaged copy cannot be removed: {error.strerror or error}",
+            f"cannot remove a corrupted copy: {error.strerror or error}",
             where=str(copy),
-            remedy="Remove it by hand; it will be unpacked anew.",
+            remedy="Remove it by hand; it will be unpacked again.",
         ) from error
 
 
@@ -139,8 +139,8 @@ def _ask(
         raise PrefixError(
             f"{counted(len(archives), 'package')} could not be {doing}: the linker crashed ({how}){said}",
             where=where,
-            remedy="One of the packages has something that the linker does not stand: take another build of it. "
-            "And report this: it is a bug of the linker, py-rattler.",
+            remedy="One of the packages crashes the linker: use another build of it, and report the crash as a bug in "
+            "py-rattler.",
         )
     answer = json.loads(done.stdout)
     if not answer:

@@ -49,7 +49,7 @@ class Consent:
                 raise ConfigError(
                     f"no package {name!r} is locked" + (f"; did you mean {close[0]!r}?" if close else ""),
                     where=self.where,
-                    remedy="Name conda packages of the lockfile, by their exact names.",
+                    remedy="Use the exact names of conda packages in the lockfile.",
                 )
 
     def check_scripts(self, locked: Collection[str], scripted: Collection[str]) -> None:
@@ -59,7 +59,7 @@ class Consent:
                 raise ConfigError(
                     f"{name} has neither a pre-link nor a post-link script",
                     where=self.where,
-                    remedy=f"Packages that have one: {', '.join(sorted(scripted)) or 'none'}.",
+                    remedy=f"Packages with link scripts: {', '.join(sorted(scripted)) or 'none'}.",
                 )
 
     def _named(self) -> tuple[str, ...]:
@@ -71,7 +71,7 @@ NO_CONSENT = Consent()
 
 def without(name: str) -> str:
     """What to do, for the end of a sentence, so that the scripts of ``name`` are not run."""
-    return f'leave {name} out of bundle.link_scripts (where that is "all", name the others)'
+    return f'remove {name} from bundle.link_scripts (if that is "all", list the other packages instead)'
 
 
 def _quoted(name: str) -> str:

@@ -69,7 +69,7 @@ class Effects:
             for verb, paths in (("added", self.added), ("changed", self.changed), ("removed", self.removed))
             if paths
         ]
-        return f"{self.package}: its {self.script} script was run; {', '.join(counts) or 'nothing has changed'}"
+        return f"{self.package}: ran its {self.script} script: {', '.join(counts) or 'nothing has changed'}"
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -146,9 +146,9 @@ def refuse_foreign(packages: Iterable[str], platform: str, where: str) -> None:
     names = ", ".join(packages)
     if names and not runs_here(platform):
         raise MissingToolError(
-            f"the link scripts of {names} cannot be run: they are for {platform}, which this machine is not",
+            f"the link scripts of {names} are for {platform} and cannot run on this machine",
             where=where,
-            remedy=f"Build for {platform} on such a machine, or {without('them')}.",
+            remedy=f"Build on a {platform} machine, or {without('them')}.",
         )
 
 
@@ -219,7 +219,7 @@ class _Run:
         ended = run_caged(["bash", "-x", path], binds=[prefix, *binds], env=env, cwd=directory, limits=LIMITS)
         messages = last_lines(self.tree.take(MESSAGES, _LONGEST_MESSAGE), 100)
         if ended.status != 0:
-            late = f"did not end within {counted(LIMITS.seconds, 'second')}"
+            late = f"did not finish within {counted(LIMITS.seconds, 'second')}"
             raise PackError(
                 f"its {kind} script {late if ended.late else f'failed with status {ended.status}'}",
                 where=package.name,
@@ -269,10 +269,11 @@ def _compare(
             whose = [done.package for done in effects if path in (*done.added, *done.changed, *done.removed)]
             package = (whose or sorted({done.package for done in effects}))[-1]
             raise PackError(
-                f"its link script does not do the same every time: {path} differs between two runs",
+                f"its link script is not reproducible: {path} differs between two runs",
                 where=package,
-                remedy="The same inputs have to be the same bundle; the time or a random number is no input. If the "
-                f'file is not needed, leave it out (exclude = ["{path}"] under [bundle]); else {without(package)}.',
+                remedy="Builds must be reproducible, so link scripts must not use the time or random numbers. If the "
+                "file is "
+                f'not needed, exclude it (exclude = ["{path}"] under [bundle]); otherwise {without(package)}.',
             )
 
 

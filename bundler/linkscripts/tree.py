@@ -104,7 +104,7 @@ class WorkingTree:
                 (self.path / path).unlink()  # the build makes its own, without timestamps
                 continue
             if path.startswith("conda-meta/") and path.endswith(".json"):
-                raise _refused(package, path, "is a package's own record, or would be one")
+                raise _refused(package, path, "is reserved for conda's package records")
             before = self._before(path, declared)
             content = self._content(path, package) if path in after else None
             if content != before:
@@ -147,7 +147,7 @@ class WorkingTree:
     def _content(self, path: str, package: str) -> Content:
         """What is at ``path`` now. Raises :class:`PackError` for what cannot be packed."""
         if not path.isprintable():
-            raise _refused(package, path, "has a name with characters that cannot be printed")
+            raise _refused(package, path, "has a name with unprintable characters")
         if path.endswith("/"):
             return Content()
         place = self.path / path
@@ -167,7 +167,7 @@ class WorkingTree:
         target = _target(self.path / path)
         where = posixpath.normpath(posixpath.join(self._baked, posixpath.dirname(path), target))
         if where != self._baked and not where.startswith(f"{self._baked}/"):
-            raise _refused(package, path, f"is a link that leaves the environment, to {printable(target)}")
+            raise _refused(package, path, f"is a symbolic link to a path outside the environment: {printable(target)}")
 
     def _make_parents(self, path: str) -> None:
         parent = posixpath.dirname(path)
@@ -183,9 +183,7 @@ class WorkingTree:
             place.mkdir(mode=0o755)
         except FileExistsError:
             if not stat.S_ISDIR(place.lstat().st_mode):
-                raise PackError(
-                    "a pre-link script has put something else where a package has a directory", where=path
-                ) from None
+                raise PackError("a pre-link script replaced a package's directory", where=path) from None
             return
         place.chmod(0o755)  # whatever the umask
         if self._owner is not None:
@@ -247,9 +245,9 @@ def _target(link: Path) -> str:
 
 def _refused(package: str, path: str, reason: str) -> PackError:
     return PackError(
-        f"its link script has written {printable(path)}, which {reason}",
+        f"its link script wrote {printable(path)}, which {reason}",
         where=package,
-        remedy=f"This cannot be packed: take another build of {package}, or {without(package)}.",
+        remedy=f"It cannot be packed: use another build of {package}, or {without(package)}.",
     )
 
 
@@ -261,5 +259,5 @@ def _translated(path: Path) -> Iterator[None]:
         raise PackError(
             f"the environment cannot be copied for its link scripts: {error.strerror or error}",
             where=str(path),
-            remedy="Make room there, or name another place for the caches: CONDA_BUNDLER_CACHE.",
+            remedy="Free some space there, or set CONDA_BUNDLER_CACHE to another directory for the caches.",
         ) from error

@@ -117,9 +117,9 @@ def _check_update(request: LockRequest, update: tuple[str, ...]) -> tuple[Lock, 
     names = {package.name for lock in locks for package in lock.packages}
     if strangers := [name for name in update if name not in names]:
         raise ConfigError(
-            f"no package {', '.join(strangers)} is locked for {', '.join(request.platforms)}, so none can be updated",
+            f"cannot update {', '.join(strangers)}: not locked for {', '.join(request.platforms)}",
             where=str(request.lockfile),
-            remedy="To add a package, name it in environment.yml and lock without --update.",
+            remedy="To add a package, add it to environment.yml and lock without --update.",
         )
     return locks
 
@@ -260,7 +260,7 @@ def _relations(work: CondaLock, progress: Progress) -> dict[str, str | None]:
     """What the lockfile says of channels that were taken in, of which ``progress`` is told."""
     followed = read_followed(work.room.relations) if work.request.relations else None
     told = dict.fromkeys(one for found in (followed or {}).values() for one in found)
-    _tell([f"packages may also come from channel {one}" for one in told], progress)
+    _tell([f"packages may also come from related channel {one}" for one in told], progress)
     return relations_record(followed, recorded(work.room.lockfile))
 
 

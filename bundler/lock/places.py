@@ -27,10 +27,11 @@ def check_places(said: str, environment: Environment) -> None:
     strangers = [place for place in from_text(said) if place != DEFAULT and place not in known]
     if strangers:
         raise ConfigError(
-            f"lock.exclude_newer: {', '.join(map(without_credentials, strangers))} is no channel or package index of "
-            "the environment",
+            f"lock.exclude_newer: {', '.join(map(without_credentials, strangers))} is not a channel or package index "
+            "of the environment",
             where="bundle.toml",
-            remedy=f"There are {', '.join(map(without_credentials, known))}; `{DEFAULT}` is for all that have no key.",
+            remedy=f"There are {', '.join(map(without_credentials, known))}; `{DEFAULT}` applies to all without a key "
+            "of their own.",
         )
 
 

@@ -123,13 +123,13 @@ def checked_environment(request: LockRequest) -> Environment:
         raise ConfigError("its directory does not exist", where=str(request.lockfile))
     if request.solver != OWN_SOLVER and request.access.mirrors:
         raise ConfigError(
-            f"channels.mirrors mean nothing to the solver {request.solver}, which has settings of its own for that",
-            remedy="Leave --solver out, or the mirrors.",
+            f"channels.mirrors are ignored by solver {request.solver}, which has its own mirror settings",
+            remedy="Remove --solver or the mirrors.",
         )
     if request.solver != OWN_SOLVER and request.exclude_newer:
         raise ConfigError(
-            f"lock.exclude_newer is ignored by the solver {request.solver}",
-            remedy="Leave --solver out, or exclude_newer.",
+            f"lock.exclude_newer is ignored by solver {request.solver}",
+            remedy="Remove --solver or exclude_newer.",
         )
     environment = check_environment(
         request.environments,
@@ -149,16 +149,16 @@ def _refuse_unknown_to(request: LockRequest, environment: Environment) -> None:
     """An external solver gets no more of a spec than conda-lock passes on, and knows nothing of channels' relations."""
     if request.relations:
         raise ConfigError(
-            f"channels.relations is ignored by the solver {request.solver}",
-            remedy="Leave --solver out, or relations.",
+            f"channels.relations is ignored by solver {request.solver}",
+            remedy="Remove --solver or relations.",
         )
     specs = [spec for platform in request.platforms for spec in environment.long_specs(platform).values()]
     if lost := list(dict.fromkeys(f"`{spec.text}` ({', '.join(spec.unseen)})" for spec in specs)):
         raise ConfigError(
-            f"has what does not reach the solver {request.solver}, as conda-lock passes on name, version, build and "
-            f"channel alone: {', '.join(lost)}",
+            f"has constraints that conda-lock does not pass on to solver {request.solver} (only name, version, build "
+            f"and channel): {', '.join(lost)}",
             where=f"{request.where}: dependencies",
-            remedy="Leave --solver out, or name the package by version and build.",
+            remedy="Omit --solver, or specify the package by version and build only.",
         )
 
 

@@ -21,7 +21,7 @@ __all__ = ["CHANNELS_CHANGED", "conda_lock_warnings", "translate_conda_lock", "t
 CHANNELS_CHANGED = "The channel configuration has changed"
 _REMEDIES = {
     "channel": "Check the channel's name, the network and the proxy settings.",
-    "relations": "Name the channels that you want there, and take `relations` out of [channels] in bundle.toml.",
+    "relations": "List the channels that you want there, and remove `relations` from [channels] in bundle.toml.",
 }
 
 
@@ -35,13 +35,13 @@ def translate_solver(failure: Failure, where: str) -> BundlerError:
         return LockError(
             failure.message,
             where=where,
-            remedy=f"Lock it once with a network, or copy {cache_dir('repodata')} from a machine that has.",
+            remedy=f"Lock once with network access, or copy {cache_dir('repodata')} from a machine that has locked it.",
         )
     if failure.kind == "spec":
         return ConfigError(failure.message, where=f"{where}: dependencies")
     if failure.kind == "platform":
         return ConfigError(failure.message, remedy="Platforms are linux-64, linux-aarch64 and the like.")
-    return LockError(f"the solver broke down: {failure.message}", where=where, remedy="Please report it.")
+    return LockError(f"internal solver error: {failure.message}", where=where, remedy="Please report it.")
 
 
 def translate_conda_lock(
@@ -49,7 +49,7 @@ def translate_conda_lock(
 ) -> BundlerError:
     """The failure of conda-lock itself, of which there is nothing but a traceback, or of another ``solver``."""
     text = without_credentials(failed.finished.stderr.strip())
-    last = text.splitlines()[-1] if text else f"it exited with {failed.finished.status}, without a word"
+    last = text.splitlines()[-1] if text else f"it exited with {failed.finished.status} and no output"
     if spec := re.search(r"^RuntimeError: Failed to turn `(.*)` into a MatchSpec", text, re.MULTILINE):
         reasons = re.findall(r"InvalidMatchSpec: Invalid spec '.*?': (.*)", text)
         reason = f": {reasons[0]}" if reasons else ""
@@ -63,13 +63,14 @@ def translate_conda_lock(
         return channels
     if "spec_for_name[name]" in text and last.startswith("KeyError"):
         return ConfigError(
-            f"{last.removeprefix('KeyError: ')} is not named in it; conda-lock can update no other with this solver",
+            f"{last.removeprefix('KeyError: ')} is not named in it; conda-lock can update only listed packages with "
+            "this solver",
             where=where,
-            remedy="Name it in `dependencies:`, or leave --solver out.",
+            remedy="Add it to `dependencies:`, or omit --solver.",
         )
     if answer := _translate_solution(text, where, solver):
         return answer
-    return LockError(f"conda-lock failed: {last}", where=where, remedy="With --debug you see all that it printed.")
+    return LockError(f"conda-lock failed: {last}", where=where, remedy="Run with --debug to see its full output.")
 
 
 def _translate_solution(text: str, where: str, solver: str) -> LockError | None:
@@ -77,7 +78,8 @@ def _translate_solution(text: str, where: str, solver: str) -> LockError | None:
         return LockError(
             unreachable,
             where=where,
-            remedy=f"Check the channel's name, the network and the proxy settings; {solver} has its own for these.",
+            remedy=f"Check the channel's name, the network and the proxy settings; {solver} has its own settings for "
+            "these.",
         )
     if unsatisfiable := re.search(
         r"Could not lock the environment for platform ([\w-]+):?\s+(.*?)(?:\n    Command:|\Z)", text, re.DOTALL
@@ -95,22 +97,22 @@ def conda_lock_warnings(stderr: str) -> tuple[str, ...]:
 def _translate_channels(text: str, where: str) -> BundlerError | None:
     if "ChannelAggregationError" in text:
         return ConfigError(
-            "the lists of channels (or pip-repositories) in these files contradict each other",
+            "these files have contradictory lists of channels (or pip-repositories)",
             where=where,
-            remedy="Write the same list in each, or in one alone.",
+            remedy="Use the same list in each file, or a list in only one of them.",
         )
     if CHANNELS_CHANGED in text:
         return ConfigError(
-            "its channels have changed since it was locked, so that single packages cannot be updated",
+            "cannot update single packages: the channels have changed since the lockfile was written",
             where=where,
-            remedy="Lock it anew, without --update.",
+            remedy="Lock again without --update.",
         )
     return None
 
 
 def _unsatisfiable(platform: str, reason: str, where: str) -> LockError:
     return LockError(
-        f"no set of packages satisfies it on {platform}:\n{indent(reason, '    ')}",
+        f"cannot be solved for {platform}:\n{indent(reason, '    ')}",
         where=where,
-        remedy="Loosen a version in it, or add a channel that has what is missing.",
+        remedy="Relax a version constraint, or add a channel that has the missing package.",
     )

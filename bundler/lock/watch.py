@@ -66,10 +66,10 @@ class Watch:
 
     def _late(self) -> LockError:
         return LockError(
-            f"not locked within {told_duration(self._seconds)}; it was still {self.doing()}",
+            f"timed out after {told_duration(self._seconds)}, while {self.doing()}",
             where=self._where,
             remedy="Allow more time (--lock-timeout 30m). If a channel or index does not answer, check the network and "
-            "the proxy settings; if it is the solver, name versions in environment.yml so that it has less to try.",
+            "the proxy settings; if the solver is slow, pin versions in environment.yml.",
         )
 
 

@@ -83,7 +83,8 @@ def where_programs_run() -> Path:
     directory = cache_dir("lock") if is_noexec(usual) else usual
     if is_noexec(directory):
         raise MissingToolError(
-            f"no program may be run from {usual} or {directory}", remedy="Set TMPDIR to a directory where one may."
+            f"programs cannot run from {usual} or {directory}",
+            remedy="Set TMPDIR to a directory on a file system that allows it.",
         )
     return directory
 

@@ -56,24 +56,24 @@ def _url_problems(url: str, manager: str) -> Iterator[str]:
     if not _URL.fullmatch(url):
         scheme = urlsplit(url).scheme if url.isprintable() and "[" not in url else ""
         if scheme not in ("", "http", "https", "file"):
-            yield f"{shown} is neither http, https nor file"
+            yield f"{shown} is not an http, https or file URL"
         yield f"{shown!r} is not the URL of a file"
     if "?" in url:
-        yield f"{shown} has a query, whose values may be secret; take it from a server that needs none"
+        yield f"{shown} has a query string, which may contain secrets; use a server that does not need one"
     if has_secret(url):
         yield (
-            f"a password or token stands in the URL {shown}; write the name of an environment variable in its place "
-            "(${TOKEN}), or take it out: credentials are also found in netrc and rattler's stores"
+            f"the URL {shown} contains a password or token; use an environment variable "
+            "(${TOKEN}), or remove it: credentials are also read from netrc and rattler's stores"
         )
     if not _is_splittable(url):
         yield f"{shown!r} is not the URL of a file"
     parts = [unquote(part) for part in urlsplit(url).path.split("/")]
     if any(part in (".", "..") or "/" in part or "\\" in part for part in parts):
-        yield f"{shown} leads out of its own directory"
+        yield f"{shown} points outside its directory"
     if not _FILE.fullmatch(parts[-1]) or not parts[-1].endswith(_ENDINGS[manager]):
         yield f"{shown!r} is not a file {' or '.join(_ENDINGS[manager])}"
     if manager == "conda" and not (parts[2:] and _FILE.fullmatch(parts[-2])):
-        yield f"{shown} is not in a channel's directory of a platform"
+        yield f"{shown} is not in a platform directory of a channel"
 
 
 def _is_splittable(url: str) -> bool:
@@ -93,7 +93,7 @@ def checked(package: LockedPackage, *, unhashed: str = "", as_locked: bool = Fal
     read, as something else may take its place.
     """
     if not _NAME.fullmatch(package.name):
-        raise BadEntry(f"{package.name!r} is not the name of a package")
+        raise BadEntry(f"{package.name!r} is not a package name")
     if not _VERSION.fullmatch(package.version):
         raise BadEntry(f"{package.name}: {package.version!r} is not a version")
     if not _PLATFORM.fullmatch(package.platform):
@@ -125,7 +125,7 @@ def _check_file(package: LockedPackage) -> None:
 def _check_source(package: LockedPackage) -> None:
     """What is never downloaded; but it is shown, and what stands in its place depends on its name."""
     if not package.url.isprintable() or has_secret(package.url.removeprefix("git+")):
-        raise BadEntry(f"{package.name}: {without_credentials(package.url)!r} is not a URL that can be kept")
+        raise BadEntry(f"{package.name}: {without_credentials(package.url)!r} is not a URL that a lockfile may contain")
 
 
 def _is_called(package: LockedPackage) -> bool:
@@ -154,4 +154,4 @@ def refuse(problems: Iterable[str], *, where: str, remedy: str) -> None:
         raise LockError(told[0], where=where, remedy=remedy)
     lines = [*told[:_MOST], *([f"and {len(told) - _MOST} more"] if len(told) > _MOST else [])]
     listed = "".join(f"\n    {one}" for one in lines)
-    raise LockError(f"{counted(len(told), 'package')} cannot be taken:{listed}", where=where, remedy=remedy)
+    raise LockError(f"{counted(len(told), 'package')} cannot be used:{listed}", where=where, remedy=remedy)

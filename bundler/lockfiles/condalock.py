@@ -26,7 +26,7 @@ __all__ = [
     "read_metadata",
 ]
 
-_LOCK_AGAIN = "Write it anew: conda-bundler lock"
+_LOCK_AGAIN = "Lock again: conda-bundler lock"
 _TEXTS = ("name", "version", "manager", "platform", "url")
 """Keys of an entry that are texts."""
 
@@ -52,7 +52,7 @@ def read_lock(path: Path, platform: str, categories: Collection[str] | None = No
         raise ConfigError(
             f"not locked for {platform}, only for {', '.join(platforms) or 'no platform at all'}",
             where=str(path),
-            remedy="Name it in bundle.toml (bundle.platforms) and lock again: conda-bundler lock",
+            remedy="Add it to bundle.platforms in bundle.toml and lock again: conda-bundler lock",
         )
     entries = document.get("package")
     if not isinstance(entries, list):
@@ -63,9 +63,10 @@ def read_lock(path: Path, platform: str, categories: Collection[str] | None = No
     wanted = known if categories is None else {"main", *categories}
     if strangers := wanted - known:
         raise ConfigError(
-            f"no package is locked in category {', '.join(sorted(strangers))}; there are {', '.join(sorted(known))}",
+            f"no package is locked in category {', '.join(sorted(strangers))}; locked categories: "
+            f"{', '.join(sorted(known))}",
             where=str(path),
-            remedy="A category is what an environment.yml says of itself (`category: dev`); lock again with that file.",
+            remedy="A category is declared in an environment.yml (`category: dev`); lock again with that file.",
         )
     packages: dict[tuple[str, str], LockedPackage] = {}
     for entry in entries:
@@ -118,7 +119,7 @@ def _load(path: Path) -> dict[str, Any]:
     try:
         document = load_yaml(path.read_bytes())
     except FileNotFoundError as missing:
-        raise ConfigError("there is no such lockfile", where=str(path), remedy=_LOCK_AGAIN) from missing
+        raise ConfigError("no such lockfile", where=str(path), remedy=_LOCK_AGAIN) from missing
     except OSError as failed:
         raise ConfigError(f"cannot be read: {failed.strerror}", where=str(path)) from failed
     except (yaml.YAMLError, ValueError) as damaged:
@@ -135,7 +136,7 @@ def _load(path: Path) -> dict[str, Any]:
     entries = document.get("package")
     if isinstance(entries, list) and any(isinstance(one, dict) and "optional" not in one for one in entries):
         raise LockError(
-            "written by a conda-lock before 1.0: its packages do not say whether they are optional",
+            "written by conda-lock before 1.0, which did not record optional packages",
             where=str(path),
             remedy="Lock again: conda-bundler lock",
         )
@@ -153,7 +154,7 @@ def _platforms(document: dict[str, Any], path: Path) -> tuple[str, ...]:
 def _package(entry: Any, path: Path) -> LockedPackage:
     name = entry.get("name", "?") if isinstance(entry, dict) else "?"
     if wrong := next(_damages(entry), None) if isinstance(entry, dict) else f"it is {entry!r}":
-        raise LockError(f"its entry for package {name} is damaged: {wrong}", where=str(path), remedy=_LOCK_AGAIN)
+        raise LockError(f"its entry for package {name} is invalid: {wrong}", where=str(path), remedy=_LOCK_AGAIN)
     hashes, depends = entry["hash"], entry.get("dependencies") or {}
     package = LockedPackage(
         name=entry["name"],
@@ -181,27 +182,27 @@ def _damages(entry: dict[str, Any]) -> Iterator[str]:
         if key not in entry:
             yield f"it has no `{key}`"
         elif key in _TEXTS and not isinstance(entry[key], str):
-            yield f"`{key}` is {entry[key]!r}, no text"
+            yield f"`{key}` is {entry[key]!r}, not a string"
     if entry.get("manager") not in ("conda", "pip"):
         yield f"`manager` is {entry.get('manager')!r}, neither conda nor pip"
     hashes = entry.get("hash")
     if not isinstance(hashes, dict):
-        yield f"`hash` is {hashes!r}, no table"
+        yield f"`hash` is {hashes!r}, not a table"
         return
     for key in ("sha256", "md5"):
         if not isinstance(hashes.get(key), (str, type(None))):
-            yield f"`{key}` is {hashes[key]!r}, no text"
+            yield f"`{key}` is {hashes[key]!r}, not a string"
     if not isinstance(entry.get("category", "main"), str):
-        yield f"`category` is {entry['category']!r}, no text"
+        yield f"`category` is {entry['category']!r}, not a string"
     elif not is_category(entry.get("category", "main")):
-        yield f"`category` is {entry['category']!r}, no name"
+        yield f"`category` is {entry['category']!r}, not a name"
     yield from _dependency_damages(entry.get("dependencies") or {})
 
 
 def _dependency_damages(dependencies: Any) -> Iterator[str]:
     if not isinstance(dependencies, dict):
-        yield f"`dependencies` is {dependencies!r}, no table"
+        yield f"`dependencies` is {dependencies!r}, not a table"
         return
     for name, spec in dependencies.items():
         if not isinstance(name, str) or not isinstance(spec, str):
-            yield f"`dependencies` has {name!r}: {spec!r}, which are no texts"
+            yield f"`dependencies` has {name!r}: {spec!r}, which are not strings"

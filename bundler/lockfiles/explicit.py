@@ -24,7 +24,7 @@ __all__ = ["explicit_platform", "read_explicit"]
 _HEADER = re.compile(r"#\s*platform:\s*(\S+)\s*")
 _PIP = re.compile(r"#\s*pip\s+(\S+?)\s*(?:@|===?)\s*(\S+)(?:\s+--hash=(\S+))?\s*")
 _DIGEST = re.compile(r"(?:sha256:)?([0-9a-f]{64})|(?:md5:)?([0-9a-f]{32})")
-_REMEDY = "Write it with `conda list --explicit --sha256`, or take the conda-lock.yml itself if conda-lock has made it."
+_REMEDY = "Write it with `conda list --explicit --sha256`, or use the conda-lock.yml itself if conda-lock wrote it."
 
 
 def explicit_platform(path: Path) -> str:
@@ -37,11 +37,11 @@ def explicit_platform(path: Path) -> str:
     subdirs = {parts[-2] for parts in places if len(parts) > 2} - {"noarch"}
     if len(subdirs) == 1:
         return subdirs.pop()
-    told = f"packages of {', '.join(sorted(subdirs))}" if subdirs else "packages of no platform (noarch) alone"
+    told = f"packages of {', '.join(sorted(subdirs))}" if subdirs else "only noarch packages"
     raise LockError(
-        f"it does not say which platform it is for, and has {told}",
+        f"it does not name its platform, and contains {told}",
         where=str(path),
-        remedy="Write the platform at its head: # platform: linux-64",
+        remedy="Write the platform in its first lines: # platform: linux-64",
     )
 
 
@@ -58,7 +58,7 @@ def read_explicit(path: Path, platform: str) -> tuple[LockedPackage, ...]:
         if package is None:
             continue
         if packages.setdefault((package.name, package.manager), package).url != package.url:
-            problems.append(f"{package.name}: is there twice, as {packages[package.name, package.manager].filename}")
+            problems.append(f"{package.name}: is listed twice, as {packages[package.name, package.manager].filename}")
     refuse(problems, where=str(path), remedy=_REMEDY)
     return tuple(packages[key] for key in sorted(packages))
 
@@ -91,7 +91,7 @@ def _package(line: str, platform: str) -> LockedPackage | None:
     package = LockedPackage(
         name=name, version=rest[0], manager="conda", platform=platform, url=url, sha256=sha256, md5=md5, depends=()
     )
-    return checked(package, unhashed="it has an MD5 alone, which anybody can forge" if md5 else "")
+    return checked(package, unhashed="it has only an MD5, which can be forged" if md5 else "")
 
 
 def _wheel(name: str, url: str, fragment: str, platform: str) -> LockedPackage:

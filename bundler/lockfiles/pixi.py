@@ -41,9 +41,9 @@ class PixiLock:
         if not isinstance(found, dict):
             names = ", ".join(sorted(map(str, self.document["environments"]))) or "none at all"
             raise ConfigError(
-                f"there is no environment {self.environment!r}; there is {names}",
+                f"no environment {self.environment!r}; available: {names}",
                 where=str(path),
-                remedy='Name one of them in bundle.toml: lockfile_environment = "…" (bundle.lockfile_environment).',
+                remedy='Set one of them in bundle.toml: lockfile_environment = "…" (bundle.lockfile_environment).',
             )
         self._lists = _dict(found.get("packages") or {}, "its environment's packages", path)
         subdirs = {}
@@ -64,21 +64,23 @@ class PixiLock:
         names = self._platforms.get(platform, [])
         if len(names) > 1 and platform not in names:
             raise ConfigError(
-                f"has several platforms for {platform}: {', '.join(names)}; a bundle is for one of them",
+                f"has several platforms for {platform}: {', '.join(names)}; a bundle supports only one of them",
                 where=str(self.path),
-                remedy="Give the environment a platform of that name in pixi's manifest, and lock again: pixi lock",
+                remedy="Keep one of these platforms in pixi's manifest, and lock again: pixi lock",
             )
         name = platform if platform in names else names[0]
         known: dict[tuple[str, str], Mapping[str, Any]] = {}
         for entry in _list(self.document.get("packages") or [], "`packages`", self.path):
             reference = _reference(entry, self.path)
             if known.setdefault(reference, entry) != entry:
-                raise LockError(f"says two things of {reference[1]!r}", where=str(self.path), remedy=PIXI.remedy)
+                raise LockError(f"contradicts itself about {reference[1]!r}", where=str(self.path), remedy=PIXI.remedy)
         found = []
         for reference in _list(self._lists[name], f"the packages of {name}", self.path):
             key = _reference(reference, self.path)
             if key not in known:
-                raise LockError(f"says nothing of {key[1]!r}, which it lists", where=str(self.path), remedy=PIXI.remedy)
+                raise LockError(
+                    f"has no entry for {key[1]!r}, which it lists", where=str(self.path), remedy=PIXI.remedy
+                )
             found.append(known[key])
         return found
 
@@ -106,12 +108,12 @@ def read_pixi(
             continue
         first = packages.setdefault((package.name, package.manager), package)
         if first.url != package.url:
-            problems.append(f"{package.name}: is there twice, as {first.filename} and as {package.filename}")
+            problems.append(f"{package.name}: is listed twice, as {first.filename} and as {package.filename}")
     refuse(
         problems,
         where=str(path),
-        remedy=f"Take released packages with sha256 sums and lock again (pixi lock); of a project that is only source, "
-        f"{BUILD_IT}.",
+        remedy=f"Use released packages with sha256 checksums and lock again (pixi lock); for a project that has only "
+        f"source, {BUILD_IT}.",
     )
     return tuple(packages[key] for key in sorted(packages))
 
@@ -128,7 +130,7 @@ def _load(path: Path) -> dict[str, Any]:
         raise LockError(
             f"a pixi.lock of version {document['version']}; this conda-bundler reads versions 6 and 7",
             where=str(path),
-            remedy="Write it with a pixi of today: pixi lock"
+            remedy="Lock again with a current pixi: pixi lock"
             if document["version"] < _VERSIONS[0]
             else "Update conda-bundler, or write it with an older pixi.",
         )
@@ -138,13 +140,13 @@ def _load(path: Path) -> dict[str, Any]:
 
 def _dict(value: Any, what: str, path: Path) -> dict[str, Any]:
     if not isinstance(value, dict):
-        raise LockError(f"not a pixi.lock: {what} is no table", where=str(path), remedy=PIXI.remedy)
+        raise LockError(f"not a pixi.lock: {what} is not a table", where=str(path), remedy=PIXI.remedy)
     return value
 
 
 def _list(value: Any, what: str, path: Path) -> list[Any]:
     if not isinstance(value, list):
-        raise LockError(f"not a pixi.lock: {what} is no list", where=str(path), remedy=PIXI.remedy)
+        raise LockError(f"not a pixi.lock: {what} is not a list", where=str(path), remedy=PIXI.remedy)
     return value
 
 
@@ -160,18 +162,18 @@ def _check_texts(entry: Mapping[str, Any], place: str) -> None:
     """Without quotes YAML reads the version 1.10 as the number 1.1."""
     for key in ("name", "version", "sha256", "md5"):
         if not isinstance(entry.get(key), str | None):
-            raise BadEntry(f"{without_credentials(place)}: `{key}` is {entry[key]!r}, no text")
+            raise BadEntry(f"{without_credentials(place)}: `{key}` is {entry[key]!r}, not a string")
     for key in ("depends", "requires_dist"):
         listed = entry.get(key) or ()
         if strange := [one for one in listed if not isinstance(one, str)] if isinstance(listed, list) else []:
-            raise BadEntry(f"{without_credentials(place)}: `{key}` has {strange[0]!r}, no text")
+            raise BadEntry(f"{without_credentials(place)}: `{key}` has {strange[0]!r}, not a string")
 
 
 def _conda(entry: Mapping[str, Any], platform: str) -> LockedPackage:
     url = entry["conda"]
     _check_texts(entry, url)
     if "://" not in url:
-        raise BadEntry(f"{url}: is built by pixi from source, and is no package yet")
+        raise BadEntry(f"{url}: is built from source by pixi, and is not a package yet")
     parts = dist_of(unquote(url.rsplit("/", 1)[-1])).rsplit("-", 2)
     if len(parts) != 3:
         raise BadEntry(f"{without_credentials(url)!r} is not the URL of a conda package")
@@ -187,16 +189,14 @@ def _conda(entry: Mapping[str, Any], platform: str) -> LockedPackage:
             md5=_text(entry.get("md5")),
             depends=tuple(sorted(map(str, depends))) if isinstance(depends, list) else (),
         ),
-        unhashed="it has an MD5 alone, which anybody can forge; its channel gives no sha256"
-        if entry.get("md5")
-        else "",
+        unhashed="it has only an MD5, which can be forged, and its channel has no sha256" if entry.get("md5") else "",
     )
 
 
 def _wheel(entry: Mapping[str, Any], platform: str, injected: frozenset[str]) -> LockedPackage | None:
     """None if what has the name is injected."""
     if built := next((entry[kind] for kind in _SOURCES if kind in entry), None):
-        raise BadEntry(f"{built}: is built by pixi from source, and is no package yet")
+        raise BadEntry(f"{built}: is built from source by pixi, and is not a package yet")
     url = entry["pypi"]
     _check_texts(entry, url)
     name = str(canonicalize_name(str(entry.get("name") or url)))
@@ -222,11 +222,11 @@ def _wheel(entry: Mapping[str, Any], platform: str, injected: frozenset[str]) ->
 def _source(url: str) -> str:
     """Why there is no wheel at ``url``; empty if there is one."""
     if url.startswith(("git+", "direct+git+")):
-        return "comes from a repository"
+        return "comes from a source repository"
     if "://" not in url:
-        return "is a file or directory of this machine"
+        return "is a local file or directory"
     if not unquote(urlsplit(url).path).endswith(".whl"):
-        return "there is no wheel of it, only source"
+        return "no wheel available, only source"
     return ""
 
 

@@ -51,7 +51,7 @@ def read_pylock(path: Path, target: Target, categories: Collection[str]) -> tupl
                 continue
             package = _package(entry, target)
             if package and packages.setdefault(package.name, package) is not package:
-                raise BadEntry(f"{package.name}: is there twice for {target.python}")
+                raise BadEntry(f"{package.name}: is listed twice for {target.python}")
         except BadEntry as bad:
             problems.append(bad)
         except (AttributeError, KeyError, TypeError) as error:
@@ -81,9 +81,9 @@ def _check_environments(document: Mapping[str, Any], target: Target, path: Path)
     markers = document.get("environments") or ()
     if markers and not any(target.wants(marker) for marker in markers):
         raise ConfigError(
-            f"was made for other environments than {target.python}: {'; '.join(map(str, markers))}",
+            f"was locked for environments other than {target.python}: {'; '.join(map(str, markers))}",
             where=str(path),
-            remedy="Lock it for this one, too.",
+            remedy="Lock it for this one as well.",
         )
 
 
@@ -98,9 +98,9 @@ def _package(entry: Mapping[str, Any], target: Target) -> LockedPackage | None:
     _check_python(entry, name, target)
     if "vcs" in entry:
         place = entry["vcs"].get("url") or entry["vcs"].get("path")
-        return target.lacks(name, f"comes from a repository ({without_credentials(str(place))})")
+        return target.lacks(name, f"comes from a source repository ({without_credentials(str(place))})")
     if "directory" in entry:
-        return target.lacks(name, f"is a directory of this machine ({entry['directory'].get('path')})")
+        return target.lacks(name, f"is a local directory ({entry['directory'].get('path')})")
     return target.choose(name, version, _files(entry, name, target), _depends(entry))
 
 
@@ -109,7 +109,7 @@ def _check_python(entry: Mapping[str, Any], name: str, target: Target) -> None:
     asked = entry.get("requires-python")
     try:
         if not target.takes_python(asked):
-            raise BadEntry(f"{name} is for Python {asked}; the conda packages bring {target.python}")
+            raise BadEntry(f"{name} requires Python {asked}; the conda packages provide {target.python}")
     except InvalidSpecifier as error:
         raise BadEntry(f"{name}: its `requires-python` is wrong: {error}") from error
 
@@ -119,7 +119,7 @@ def _files(entry: Mapping[str, Any], name: str, target: Target) -> Iterator[File
     archive = entry.get("archive")
     for wheel in [*(entry.get("wheels") or ()), *([archive] if archive else ())]:
         if "url" not in wheel:
-            target.lacks(name, f"is a file of this machine ({wheel.get('path')})")
+            target.lacks(name, f"is a local file ({wheel.get('path')})")
             continue
         file = File(url=str(wheel["url"]), sha256=(wheel.get("hashes") or {}).get("sha256"))
         if wheel is not archive or file.name.endswith(".whl"):

@@ -39,12 +39,15 @@ def read_lock(
     wanted = known if categories is None else {_MAIN, *categories}
     if strangers := wanted - known:
         raise ConfigError(
-            f"nothing is locked in category {', '.join(sorted(strangers))}; there are {', '.join(sorted(known))}",
+            f"no package is locked in category {', '.join(sorted(strangers))}; locked categories: "
+            f"{', '.join(sorted(known))}",
             where=", ".join(map(str, lockfiles.files)),
-            remedy="A pixi.lock has environments instead (bundle.lockfile_environment), an @EXPLICIT file just one."
+            remedy="A pixi.lock has environments instead (bundle.lockfile_environment), an @EXPLICIT file has neither."
             if kind_of(path) is not CONDA_LOCK and not lockfiles.wheels
-            else "It is one of environment.yml (`category: dev`), or an extra or dependency group of the project; lock "
-            "again with it.",
+            else (
+                "It must be a category in environment.yml (`category: dev`), or an extra or dependency group of the "
+                "project; lock again with it."
+            ),
         )
     conda = _conda_packages(lockfiles, path, platform, wanted, tools=tools)
     if not lockfiles.wheels:
@@ -80,7 +83,7 @@ def _platforms(lockfiles: Lockfiles, path: Path) -> tuple[str, ...]:
     if kind is CONDA_LOCK:
         return condalock.locked_platforms(path)
     if not path.is_file():
-        raise ConfigError("there is no such lockfile", where=str(path), remedy=kind.remedy)
+        raise ConfigError("no such lockfile", where=str(path), remedy=kind.remedy)
     return pixi_platforms(path, lockfiles.environment) if kind is PIXI else (explicit_platform(path),)
 
 
@@ -93,12 +96,14 @@ def _conda_file(lockfiles: Lockfiles, platform: str) -> Path:
     if len(found) == 1:
         return found[0]
     if found:
-        raise ConfigError(f"are both for {platform}", where=", ".join(map(str, found)), remedy="Name one of them.")
+        raise ConfigError(
+            f"are both locked for {platform}", where=", ".join(map(str, found)), remedy="Keep one of them."
+        )
     known = ", ".join(name for platforms in places.values() for name in platforms) or "no platform at all"
     raise ConfigError(
         f"not locked for {platform}, only for {known}",
         where=", ".join(map(str, places)),
-        remedy=f"Lock it for {platform}, too. {kind_of(lockfiles.conda[0]).remedy}",
+        remedy=f"Lock it for {platform} as well. {kind_of(lockfiles.conda[0]).remedy}",
     )
 
 
@@ -136,9 +141,9 @@ def _wheels(
     locked = next((package for package in conda if package.key == "python"), None)
     if locked is None:
         raise ConfigError(
-            f"there is no Python for the wheels of {path.name}",
+            f"no Python for the wheels of {path.name}",
             where=str(lockfiles.conda[0]),
-            remedy="Name python among the conda packages, and lock again.",
+            remedy="Add python to the conda packages, and lock again.",
         )
     try:
         python = Python.of({"version": locked.version, "build": locked.build}, locked.platform)
@@ -159,8 +164,8 @@ def _together(
     if twice := sorted(name for name, number in count.items() if number > 1):
         told = [f"{one.name} {one.version}" for one in packages.values() if one.key in twice]
         raise ConfigError(
-            f"lock different wheels of the same projects: {', '.join(sorted(told))}",
+            f"lock different wheels for the same projects: {', '.join(sorted(told))}",
             where=" and ".join(path.name for path in lockfiles.files),
-            remedy="Let one of them have these projects.",
+            remedy="Keep these projects in one of them.",
         )
     return tuple(packages[key] for key in sorted(packages, key=lambda key: (key[0], key[1])))

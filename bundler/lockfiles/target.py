@@ -31,7 +31,7 @@ else:
 
 __all__ = ["File", "NoWheel", "Target", "load_toml", "remedy_for"]
 
-_TAKE_ANOTHER = f"Nobody's code is run to build a wheel here. Take another version and lock again, or {BUILD_IT}."
+_TAKE_ANOTHER = f"conda-bundler does not build from source. Use another version and lock again, or {BUILD_IT}."
 
 
 class NoWheel(BadEntry):
@@ -90,9 +90,10 @@ class Target:
             raise LockError(f"`requires-python` is wrong: {error}", where=str(path), remedy=kind.remedy) from error
         if not fits:
             raise ConfigError(
-                f"is for Python {specifier}; the conda packages bring {self.python}",
+                f"requires Python {specifier}; the conda packages provide {self.python}",
                 where=str(path),
-                remedy="Ask for such a Python where the conda packages are locked, or lock the wheels for this one.",
+                remedy="Request a matching Python where the conda packages are locked, or lock the wheels for this "
+                "one.",
             )
 
     def choose(self, name: str, version: str, files: Iterable[File], depends: Iterable[str]) -> LockedPackage | None:
@@ -107,7 +108,7 @@ class Target:
                 name,
                 f"{version}: no wheel fits {self.python} with glibc {self.glibc[0]}.{self.glibc[1]}: {', '.join(named)}"
                 if named
-                else f"{version}: there is no wheel, only source",
+                else f"{version}: no wheel available, only source",
             )
         return checked(
             LockedPackage(
@@ -135,7 +136,7 @@ def load_toml(path: Path, kind: Kind) -> Mapping[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8-sig"))
     except FileNotFoundError as missing:
-        raise ConfigError("there is no such lockfile", where=str(path), remedy=kind.remedy) from missing
+        raise ConfigError("no such lockfile", where=str(path), remedy=kind.remedy) from missing
     except OSError as failed:
         raise ConfigError(f"cannot be read: {failed.strerror}", where=str(path)) from failed
     except (ValueError, RecursionError) as damaged:  # no TOML, no UTF-8, numbers too large, too deep

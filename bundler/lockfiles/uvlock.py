@@ -58,13 +58,13 @@ def load_uv(path: Path) -> Mapping[str, Any]:
         raise LockError(
             f"a uv.lock of version {document['version']}; this conda-bundler reads version 1",
             where=str(path),
-            remedy=f"Write a file of a format that does not change: {_EXPORT}",
+            remedy=f"Export it to a stable format: {_EXPORT}",
         )
     if document.get("conflicts"):
         raise ConfigError(
-            "has extras or groups that are mutually exclusive (tool.uv.conflicts), which only uv can tell apart",
+            "has extras or groups that are mutually exclusive (tool.uv.conflicts), which only uv can resolve",
             where=str(path),
-            remedy=f"Let uv choose, and name its pylock.toml: {_EXPORT} --extra …",
+            remedy=f"Let uv resolve them, and use its pylock.toml: {_EXPORT} --extra …",
         )
     return document
 
@@ -78,13 +78,13 @@ def root_of(document: Mapping[str, Any], path: Path) -> Mapping[str, Any]:
             return found
     members = _members(document)
     raise ConfigError(
-        f"is of a workspace without a project of its own; its members are {', '.join(members)}"
+        f"belongs to a workspace without a root project; its members are {', '.join(members)}"
         if members
-        else "has no project beside it: it is a script's, or was moved",
+        else "has no project next to it: it belongs to a script, or was moved",
         where=str(path),
-        remedy=f"Let uv choose the member, and name its pylock.toml: {_EXPORT} --package {members[0]}"
+        remedy=f"Let uv export one member, and use its pylock.toml: {_EXPORT} --package {members[0]}"
         if members
-        else f"Let uv write a pylock.toml, and name that: {_EXPORT}",
+        else f"Let uv export a pylock.toml, and use that: {_EXPORT}",
     )
 
 
@@ -154,7 +154,7 @@ class _Walk:
         try:
             package = _package(entry, self.target)
             if package and self.packages.setdefault(package.name, package).version != package.version:
-                raise BadEntry(f"{package.name}: two versions of it are wanted for {self.target.python}")
+                raise BadEntry(f"{package.name}: two versions of it are required for {self.target.python}")
         except BadEntry as bad:
             self.problems.append(bad)
 
@@ -163,9 +163,9 @@ def _package(entry: Mapping[str, Any], target: Target) -> LockedPackage | None:
     """None for one that is injected."""
     name, source = str(canonicalize_name(str(entry["name"]))), entry["source"]
     if "git" in source:
-        return target.lacks(name, f"comes from a repository ({without_credentials(str(source['git']))})")
+        return target.lacks(name, f"comes from a source repository ({without_credentials(str(source['git']))})")
     if local := [str(source[kind]) for kind in (*_LOCAL, "path") if kind in source]:
-        return target.lacks(name, f"is a file or directory of this machine ({local[0]})")
+        return target.lacks(name, f"is a local file or directory ({local[0]})")
     depends = (str(one["name"]) for one in entry.get("dependencies", ()))
     return target.choose(name, str(entry.get("version", "")), _files(entry, name, target), depends)
 
@@ -174,7 +174,7 @@ def _files(entry: Mapping[str, Any], name: str, target: Target) -> Iterator[File
     for wheel in entry.get("wheels", ()):
         url = wheel.get("url") or (entry["source"].get("url") if "filename" not in wheel else None)
         if not url:
-            target.lacks(name, f"is a file of this machine ({wheel.get('path') or wheel.get('filename')})")
+            target.lacks(name, f"is a local file ({wheel.get('path') or wheel.get('filename')})")
             continue
         algorithm, _, digest = str(wheel.get("hash", "")).partition(":")
         yield File(url=str(url), sha256=digest if algorithm == "sha256" else None)

@@ -227,13 +227,13 @@ class Machine:
             raise SmokeError(
                 f"cannot copy {source} to {target} on the machine: {_reason(failed)}",
                 where=f"machine {self.name}",
-                remedy="Is there room on its disk for the bundle and what it installs?",
+                remedy="Check that its disk has enough space for the bundle and the installation.",
             ) from failed
 
     def start(self) -> None:
         """Boot it and wait until systemd has started all that it starts at boot."""
         if self._nspawn is not None and not self._nspawn.ended():
-            raise SmokeError("the machine is running already", where=f"machine {self.name}")
+            raise SmokeError("the machine is already running", where=f"machine {self.name}")
         self._forget()
         nspawn = find_tool("systemd-nspawn", package="systemd-container", purpose="booting a throwaway machine")
         home = self._home
@@ -354,9 +354,9 @@ class Machine:
         ended = nspawn.ended()
         self.kill()
         raise self._failed(
-            "systemd-nspawn ended before it was up"
+            "systemd-nspawn exited before the machine was up"
             if ended
-            else f"it did not come up within {self._boot_timeout:g} s; systemd says {state or 'nothing'}"
+            else f"it did not boot within {self._boot_timeout:g} s; systemd reports {state or 'nothing'}"
         )
 
     def _failed(self, what: str) -> SmokeError:
@@ -364,7 +364,7 @@ class Machine:
         return SmokeError(
             what,
             where=f"machine {self.name}",
-            remedy="\n  ".join(("The end of its console:", *tail)) if tail else None,
+            remedy="\n  ".join(("Last lines of its console:", *tail)) if tail else None,
         )
 
     def _close(self) -> None:
@@ -381,7 +381,7 @@ class Machine:
 
 def _reason(failed: ToolFailed | SmokeError | OSError) -> str:
     if isinstance(failed, ToolFailed):
-        return failed.tail(1) or "it exists already"
+        return failed.tail(1) or "it already exists"
     return (failed.message if isinstance(failed, SmokeError) else failed.strerror) or "unknown"
 
 

@@ -25,8 +25,8 @@ def planned(name: str) -> tuple[Path, ...]:
     parents = parse_hierarchies(Path("/proc/self/mountinfo").read_text(), Path("/proc/self/cgroup").read_text())
     if not parents:
         raise MissingToolError(
-            "no cgroup hierarchy is mounted that systemd could use",
-            remedy="Mount cgroup2 on /sys/fs/cgroup; in a container, run that one privileged.",
+            "no cgroup hierarchy that systemd can use is mounted",
+            remedy="Mount cgroup2 on /sys/fs/cgroup; in a container, run it privileged.",
         )
     return tuple(parent / name for parent in parents)
 
@@ -63,7 +63,7 @@ def make(groups: Sequence[Path]) -> None:
         except OSError as refused:
             raise MissingToolError(
                 f"cannot make the control group {group}: {refused.strerror}",
-                remedy="In a container, run that one privileged, so that /sys/fs/cgroup is writable.",
+                remedy="In a container, run it privileged, so that /sys/fs/cgroup is writable.",
             ) from refused
 
 

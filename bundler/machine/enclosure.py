@@ -144,7 +144,7 @@ class Enclosure:
         raise MissingToolError(
             f"the machine's disk cannot be mounted: {said.strip() or 'no answer'}",
             where=f"machine {self.name}",
-            remedy="It takes tmpfs, overlayfs and namespaces: in a container, run that one privileged.",
+            remedy="This requires tmpfs, overlayfs and namespaces; run a container privileged.",
         )
 
     def _clear(self) -> None:

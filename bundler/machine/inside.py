@@ -140,7 +140,7 @@ def _open(root: Path, target: str, flags: int, *, mode: int = 0) -> int:
         raise SmokeError(f"too many levels of symbolic links: {target}")
     if number == errno.ENOSYS:
         raise MissingToolError(
-            "this kernel cannot resolve a path inside of a machine (openat2)",
-            remedy="Boot Linux 5.6 or newer; in a container, run that one privileged.",
+            "this kernel does not support openat2, which is required to access a machine's files",
+            remedy="Boot Linux 5.6 or newer; in a container, run it privileged.",
         )
     raise OSError(number, os.strerror(number), target)

@@ -67,7 +67,7 @@ def rootfs(source: str | Path = "bookworm", *, include: tuple[str, ...] = (), pr
     if isinstance(source, Path):
         return _given(source, progress)
     if source not in SUITES:
-        raise ConfigError(f"no such suite: {source}", where="--suite", remedy=f"Known: {', '.join(SUITES)}.")
+        raise ConfigError(f"no such suite: {source}", where="--suite", remedy=f"Known suites: {', '.join(SUITES)}.")
     return _of_suite(source, tuple(sorted({*include} - {*_PACKAGES})), progress)
 
 
@@ -93,7 +93,7 @@ def _check_packages(source: str | Path, include: tuple[str, ...]) -> None:
             raise ConfigError(
                 f"{name!r} is not the name of a Debian package",
                 where="--include",
-                remedy="Give one name each time, such as --include nginx --include redis-server.",
+                remedy="Give one name per option, such as --include nginx --include redis-server.",
             )
     if include and isinstance(source, Path):
         raise ConfigError(

@@ -60,7 +60,7 @@ def own_users() -> Users:
     if not Path("/proc/self/ns/user").exists() or not limit.exists():
         return Users(why="this kernel has no user namespaces")
     if limit.read_text().strip() == "0":
-        return Users(why="user namespaces are switched off (sysctl user.max_user_namespaces)")
+        return Users(why="user namespaces are disabled (sysctl user.max_user_namespaces)")
     mapped = [parse_ranges(Path(f"/proc/self/{kind}_map").read_text(), " ") for kind in ("uid", "gid")]
     given = [one for name in ("subuid", "subgid") for one in parse_ranges(_text(Path("/etc", name)), ":")]
     for _ in range(_TRIES):
@@ -70,7 +70,7 @@ def own_users() -> Users:
             any(_overlap(ours, one) for one in given) or _is_somebodys(base)
         ):
             return Users(base=base)
-    return Users(why="this container has too few user ids for a machine's own")
+    return Users(why="this container has too few user IDs for a machine")
 
 
 def parse_ranges(text: str, separator: str) -> tuple[range, ...]:

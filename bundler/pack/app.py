@@ -60,11 +60,11 @@ def refuse_dangling(app: Iterable[Member], members: Iterable[Member]) -> None:
     if wrong:
         raise PackError(
             _listed(
-                f"{counted(len(wrong), 'link')} of [files] with nothing in the environment to lead to:",
+                f"{counted(len(wrong), 'link')} of [files] that lead to missing files in the environment:",
                 wrong,
             ),
             where="files",
-            remedy="The packages do not have these files, or bundle.exclude leaves them out. Mend or remove the links.",
+            remedy="The packages do not contain these files, or bundle.exclude excludes them. Fix or remove the links.",
         )
 
 
@@ -152,10 +152,12 @@ def _links(walk: Walk, walks: list[Walk], release: _Release) -> Iterator[Mistake
         target = walk.members[path].link
         follow = not _is_endless(source)
         if found is None:
-            why = "is left out" if _is_left_out(walk, source) else "is not in the bundle"
-            yield Mistake(file=walk.file, path=below, sentence=f"is a link to {target}, which {why}", follow=follow)
+            why = "is excluded" if _is_left_out(walk, source) else "is not in the bundle"
+            yield Mistake(
+                file=walk.file, path=below, sentence=f"is a symbolic link to {target}, which {why}", follow=follow
+            )
         elif found not in release.open_to and not _is_same(source, found, walks):
-            sentence = f"is a link to {target}, which is {found} on the server, and something else here"
+            sentence = f"is a symbolic link to {target}, which is {found} on the server, but a different file here"
             yield Mistake(file=walk.file, path=below, sentence=sentence, follow=follow)
 
 
@@ -193,13 +195,15 @@ def _collisions(walks: list[Walk], release: _Release) -> Iterator[Mistake]:
             for parent in map(str, PurePosixPath(path).parents):
                 above = owners.get(parent)
                 if above is not None and not above.members[parent].is_directory:
-                    yield _collision(walk, above, path, f"would be below {parent}, which is no directory")
+                    yield _collision(walk, above, path, f"would be below {parent}, which is not a directory")
 
 
 def _collision(one: Walk, other: Walk, path: str, sentence: str) -> Mistake:
     if not one.below(path) and path in other.members and other.below(path):
         one, other = other, one  # only in a directory can something be left out
-    return Mistake(file=one.file, path=one.below(path), sentence=f"{sentence}: files.{other.file.target} makes it, too")
+    return Mistake(
+        file=one.file, path=one.below(path), sentence=f"{sentence}: files.{other.file.target} provides it as well"
+    )
 
 
 def _notes(walk: Walk) -> Iterator[str]:
@@ -207,10 +211,12 @@ def _notes(walk: Walk) -> Iterator[str]:
     where = f"files.{walk.file.target}"
     if sentence := walk.suspects.sentence():
         line = walk.file.line(exclude=walk.suspects.patterns())
-        yield f"{where} ships {sentence}. To leave them out, write under [files]: {line}"
+        yield f"{where} contains {sentence}. To exclude them, write under [files]: {line}"
     more = sum(size * (number - 1) for size, number in walk.copies.values())
     if more > _WORTH_TELLING:
-        yield f"{where} ships files more than once, since several links lead to them: {more / 1e6:.0f} MB more"
+        yield (
+            f"{where} contains some files more than once, because several links lead to them: {more / 1e6:.0f} MB more"
+        )
 
 
 def _refusal(walks: Mapping[AppFile, Walk], mistakes: list[Mistake]) -> PackError:
@@ -219,7 +225,7 @@ def _refusal(walks: Mapping[AppFile, Walk], mistakes: list[Mistake]) -> PackErro
         where, told = f"files.{files[0].target}", [str(mistake) for mistake in mistakes]
     else:
         where, told = "files", [f"files.{mistake.file.target}: {mistake}" for mistake in mistakes]
-    message = told[0] if len(told) == 1 else _listed(f"{len(told)} mistakes:", told)
+    message = told[0] if len(told) == 1 else _listed(f"{len(told)} problems:", told)
     remedies = [_remedy(walks[file], [mistake for mistake in mistakes if mistake.file == file]) for file in files]
     return PackError(message, where=where, remedy="\n  ".join(remedies))
 
@@ -242,10 +248,10 @@ def _remedy(walk: Walk, mistakes: list[Mistake]) -> str:
     if follow:
         exclude |= {glob.escape(walk.below(path)): None for path, source in walk.links.items() if _is_endless(source)}
     if not follow and not exclude:
-        return f"Mend files.{walk.file.target}, or remove it."
-    do = "To ship what the links lead to" if follow else "Mend that; or, to leave it out"
+        return f"Fix files.{walk.file.target}, or remove it."
+    do = "To include the link targets" if follow else "Fix this; or, to exclude it"
     if follow and exclude:
-        do += " and leave out the rest"
+        do += " and exclude the rest"
     more = f" and {len(exclude) - _SHOWN} more to exclude" if len(exclude) > _SHOWN else ""
     line = walk.file.line(links="follow" if follow else None, exclude=tuple(exclude)[:_SHOWN])
     return f"{do}, write under [files]: {line}{more}"

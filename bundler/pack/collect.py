@@ -69,15 +69,15 @@ class Note:
     def __str__(self) -> str:
         path, package = printable(self.path), printable(self.package)
         if self.kind == "clobber":
-            return f"{path}: {package}'s is left out, {printable(self.owner)} has this file too"
+            return f"{path}: {printable(self.owner)}'s copy is used instead of {package}'s"
         if self.kind == "baked":
             return (
-                f"{path}: it has the release's path in it, written by the link script of {package}, and "
-                "install.sh --prefix cannot change that in a binary file"
+                f"{path}: the link script of {package} wrote the release's path into this binary file, where "
+                "install.sh --prefix cannot change it"
             )
         return (
-            f"{package}: its {self.kind} script is not run ({path}); "
-            f"to run it at build, put this line below [bundle]: {self.remedy}"
+            f"{package}: its {self.kind} script ({path}) was not run; to run it at build time, add this line under "
+            f"[bundle]: {self.remedy}"
         )
 
 

@@ -73,7 +73,9 @@ class Compiler:
         why = "there is none"
         for tree, place, archives in places:
             if os.path.lexists(tree / "bin" / "python"):
-                recipe = f"caged bytecode of {sorted(str(archive.package.sha256) for archive in archives)}"
+                recipe = (
+                    f"bytecode compiled in a sandbox by {sorted(str(archive.package.sha256) for archive in archives)}"
+                )
                 tag, why = _ask(tree, place)
                 if tag:
                     return cls(tree=tree, place=place, tag=tag, recipe=recipe)
@@ -103,12 +105,12 @@ class Compiler:
         words = ["sh", "-c", _LOOP, "sh", f"{self.place}/bin/python", _PROGRAM]
         ended = run_caged(words, binds=binds, env=_ENV, cwd=_EMPTY, limits=limits)
         if ended.late or ended.status != 0:
-            reason = f"did not end within {limits.seconds:.0f} seconds" if ended.late else f"status {ended.status}"
+            reason = f"did not finish within {limits.seconds:.0f} seconds" if ended.late else f"status {ended.status}"
             said = "".join(f"\n    {line}" for line in last_lines(ended.output, 5))
             raise PackError(
                 f"compiling {counted(count, 'module')} failed: {reason}{said}",
                 where="the environment's Python",
-                remedy='Build on a machine with more memory, or let the target compile: bytecode = "install".',
+                remedy='Build on a machine with more memory, or compile on the server: bytecode = "install".',
             )
         return tuple(tuple(_taken(output, number, sources, self.tag)) for number, sources in enumerate(jobs))
 
@@ -139,7 +141,7 @@ def _ask(tree: Path, place: str) -> tuple[str, str]:
     tag = ended.output.strip()
     if ended.status == 0 and tag.replace("-", "").replace("_", "").isalnum():
         return tag, ""
-    return "", f"it does not run here: {' '.join(last_lines(ended.output, 1)) or f'status {ended.status}'}"
+    return "", f"it does not run: {' '.join(last_lines(ended.output, 1)) or f'status {ended.status}'}"
 
 
 def _taken(output: Path, number: int, sources: tuple[str, ...], tag: str) -> Iterator[tuple[str, Path]]:

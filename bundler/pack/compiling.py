@@ -54,7 +54,9 @@ class BytecodePlan:
             self.mode = "none"
         elif isinstance(compiler, str) and wanted == "build":
             self.mode = "install"
-            self.note = f"bytecode is made on the target; the environment's Python cannot make it here: {compiler}"
+            self.note = (
+                f"bytecode is compiled on the server, because the environment's Python cannot run here: {compiler}"
+            )
         self.recipe = self._compiler.recipe if self._compiler and self.mode == "build" else ""
         pythons = [archive.package for archive in prefix.archives if archive.package.key == "python"]
         tags = [cache_tag(python.version, python.build) for python in pythons]

@@ -79,7 +79,7 @@ def take_decompressor(prefix: Prefix) -> Decompressor:
         if elf is None or not elf.is_for(prefix.lock.platform):
             raise UnusableError(f"{place} of package zstd is not a program or library for {prefix.lock.platform}")
         if elf.interpreter and not _LOADER.fullmatch(elf.interpreter):
-            raise UnusableError(f"{place} of package zstd is started by {elf.interpreter!r}, not by glibc's loader")
+            raise UnusableError(f"{place} of package zstd uses the loader {elf.interpreter!r}, not glibc's")
         loader = loader or elf.interpreter
         pending += _libraries(elf, place, members)
     owners = {dist for member in taken.values() if member.declared for dist in member.declared.copies}
@@ -132,9 +132,9 @@ def _libraries(elf: Elf, place: str, members: Mapping[str, Member]) -> Iterator[
         found = (posixpath.normpath(posixpath.join(directory, name)) for directory in searched)
         library = next((path for path in found if path in members), None)
         if library is None:
-            raise UnusableError(f"{place} of package zstd does not find {name} by its own search path")
+            raise UnusableError(f"{place} of package zstd does not find {name} through its own search path")
         if not _PLAIN.fullmatch(library):
-            raise UnusableError(f"{place} of package zstd needs a library of an odd name: {library!r}")
+            raise UnusableError(f"{place} of package zstd requires a library with an invalid name: {library!r}")
         yield library
 
 
@@ -143,5 +143,5 @@ def _directory(entry: str, place: str) -> str:
     directory, relative = _ORIGIN.subn(lambda _: posixpath.dirname(place), entry, count=1)
     directory = posixpath.normpath(directory)
     if not relative or not entry.startswith("$") or "$" in directory or directory.startswith(("/", "..")):
-        raise UnusableError(f"{place} of package zstd looks for libraries in {entry!r}, outside of what is brought")
+        raise UnusableError(f"{place} of package zstd searches for libraries in {entry!r}, outside the included files")
     return directory

@@ -25,7 +25,7 @@ def frozen_marker(bundle: str, members: Iterable[Member], filters: Filters) -> t
     if (left_out and not taken_in) or any(member.path == f"env/{_PATH}" for member in members):
         return ()
     message = (
-        f"This environment belongs to the bundle {bundle}, whose releases are never changed.\n"
+        f"This environment belongs to the bundle {bundle}; its releases must not be modified.\n"
         "To change it, edit the project's environment.yml, build a new bundle with conda-bundler, and install that."
     )
     return (Member(path=f"env/{_PATH}", mode=0o644, content=json.dumps({"message": message}).encode() + b"\n"),)

@@ -184,12 +184,12 @@ class TreeEntry:
 
 def changed(path: str) -> PackError:
     """What is to be said of a file that was written to meanwhile."""
-    return PackError("changed while it was packed", where=path)
+    return PackError("changed while it was being packed", where=path)
 
 
 def _unreadable(path: str, error: OSError) -> PackError:
     """What is to be said of a file that was there when it was looked for."""
-    return PackError(f"cannot be read any more: {error.strerror or error}", where=path, remedy="Build again.")
+    return PackError(f"can no longer be read: {error.strerror or error}", where=path, remedy="Build again.")
 
 
 def tree_digest(entries: Iterable[TreeEntry]) -> str:
@@ -254,9 +254,9 @@ def member_from(
         raise PackError(
             f"has a setuid, setgid or sticky bit (mode {stat.S_IMODE(mode):o})",
             where=path,
-            remedy="A service's files need none: remove the bit, or leave the file out.",
+            remedy="Services do not need it: remove the bit, or exclude the file.",
         )
-    raise PackError("is a device, a FIFO or a socket", where=path, remedy="Leave it out.")
+    raise PackError("is a device, a FIFO or a socket", where=path, remedy="Exclude it.")
 
 
 def parents(paths: list[str]) -> list[Member]:
@@ -275,8 +275,8 @@ def link_member(path: str, target: str, *, package: str | None = None) -> Member
     where = os.path.normpath(PurePosixPath(path).parent / target)
     if target.startswith("/") or where.startswith("../") or where == "..":
         raise PackError(
-            f"is a symbolic link that leaves the release: {printable(target)}",
+            f"is a symbolic link to a path outside the release: {printable(target)}",
             where=path,
-            remedy="Replace it by the file itself, or by a relative link to something in the bundle.",
+            remedy="Replace it with the file itself, or with a relative link to a path in the bundle.",
         )
     return Member(path=path, mode=LINK_MODE, link=target, package=package)

@@ -79,23 +79,23 @@ class PlainTree:
     def _check_place(self, path: str) -> None:
         parts = path.split("/")
         if not _NOWHERE.isdisjoint(parts) or "\0" in path:
-            raise NotPlain(f"holds a name that leads out of it, or nowhere: {path!r}", path)
+            raise NotPlain(f"contains an empty name or one that points outside: {path!r}", path)
         if parts[0] not in _TOPS:
             raise _beside(path)
         if path in self._others or path in self._directories:
             raise NotPlain(f"holds {_shown(path)} twice", path)
         if len(parts) > 1 and not self._part and path.rpartition("/")[0] not in self._directories:
-            raise NotPlain(f"holds {_shown(path)} below something that is no directory", path)
+            raise NotPlain(f"holds {_shown(path)} below a path that is not a directory", path)
 
 
 def _beside(path: str) -> NotPlain:
-    return NotPlain(f"holds something beside env/, app/ and share/: {_shown(path)}", path)
+    return NotPlain(f"contains something other than env/, app/ and share/: {_shown(path)}", path)
 
 
 def _mode(path: str, mode: int) -> NotPlain:
     if mode & 0o7000:
         return NotPlain(f"holds {_shown(path)} with a setuid, setgid or sticky bit (mode {mode:o})", path)
-    return NotPlain(f"holds {_shown(path)} with mode {mode:o}; there should be 644 and 755 only", path)
+    return NotPlain(f"holds {_shown(path)} with mode {mode:o}; only 644 and 755 are allowed", path)
 
 
 def _shown(path: str) -> str:
@@ -121,7 +121,7 @@ def check_written(segments: Iterable[Segment], written: WrittenArchive) -> None:
             raise _wrong(problem.message, dict.fromkeys((*others, name))) from problem
     listed = digest_list(entry for entry in written.tree if entry.path != DIGESTS)
     if not any(entry.path == DIGESTS and entry.digest == sha256_of([listed]) for entry in written.tree):
-        raise _wrong(f"holds a {DIGESTS} that does not list its files", names[-1:])
+        raise _wrong(f"holds a {DIGESTS} that does not match its files", names[-1:])
 
 
 def _add(tree: PlainTree, entry: TreeEntry) -> None:
@@ -139,6 +139,6 @@ def _wrong(message: str, segments: Iterable[str]) -> PackError:
     return PackError(
         f"the payload {message}",
         where=", ".join(segments),
-        remedy="No such bundle can be installed, and none was written. Leave the file out (bundle.exclude), or take "
-        "another build of the package; and report this, for it is a mistake of conda-bundler's.",
+        remedy="No bundle was written, because it could not be installed. Exclude the file (bundle.exclude), or use "
+        "another build of the package; and report this bug in conda-bundler.",
     )

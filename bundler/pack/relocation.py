@@ -128,9 +128,9 @@ def _strings(path: str, content: Content, prefix: bytes, placeholder: int) -> It
         # Had the linker padded less, a longer prefix would run into what follows.
         if placeholder < len(prefix) or content[end : start + room] != bytes(start + room - end):
             raise PackError(
-                f"the string at byte {start} has not the room of its placeholder ({placeholder} bytes)",
+                f"the string at byte {start} is shorter than its placeholder ({placeholder} bytes)",
                 where=path,
-                remedy="The package declares another placeholder than it was built with: take another build of it.",
+                remedy="The package declares a different placeholder than it was built with: use another build of it.",
             )
         yield CString(offset=start, room=room, parts=parts)
         start = content.find(prefix, end)

@@ -56,7 +56,7 @@ _FILES = (
 )
 _EITHER = (
     _Kind(
-        plural="droppings of editors and desktops",
+        plural="editor and desktop leftovers",
         names=("*.swp", "*.swo", "*~", "#*#", ".#*", ".DS_Store", ".idea", ".vscode", ".ipynb_checkpoints"),
     ),
 )

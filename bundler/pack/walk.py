@@ -119,7 +119,9 @@ class Walk:
     def _directory(self, source: Path, below: str, status: os.stat_result, above: tuple[tuple[int, int], ...]) -> None:
         this = (status.st_dev, status.st_ino)
         if this in above:
-            self.refuse(below, f"is a link to a directory that it is in itself ({_chain(source)}): a loop without end")
+            self.refuse(
+                below, f"is a symbolic link to one of its parent directories ({_chain(source)}): an endless loop"
+            )
             return
         self.suspects.directory(source, below)
         names = sorted(child.name for child in source.iterdir())
@@ -157,11 +159,11 @@ def _target(link: Path) -> str:
 def reason(source: Path, error: OSError) -> str:
     """What is to be said of a file that cannot be had."""
     if error.errno == errno.ELOOP:
-        return f"is a loop of links ({_chain(source)})"
+        return f"is a loop of symbolic links ({_chain(source)})"
     if error.errno == errno.ENOENT:
         if source.is_symlink():
-            return f"is a link to something that does not exist ({_chain(source)})"
-        return "vanished while [files] was read"
+            return f"is a broken symbolic link ({_chain(source)})"
+        return "disappeared while [files] was being read"
     return f"cannot be read: {error.strerror or error}"
 
 

@@ -33,7 +33,7 @@ _KINDS: Mapping[str, tuple[_Found, ...]] = {
 }
 _DECLARED = {"hardlink": "a file", "softlink": "a link", "directory": "a directory", "either": "a file or link"}
 _FOUND = {
-    None: "missing, or below a link",
+    None: "missing or behind a symbolic link",
     "file": "a file",
     "link": "a link",
     "directory": "a directory",
@@ -56,10 +56,10 @@ def check_copy(copy: Path, info: Mapping[str, bytes], entries: Iterable[Entry]) 
     try:
         for name, content in info.items():
             if tree.kind(name) != "file" or (copy / name).read_bytes() != content:
-                raise BadCopy(name, "is not what it is in the package's archive")
+                raise BadCopy(name, "differs from the package's archive")
         for name in DECIDING if PATHS in info else (*DECIDING, *OLD):
             if name not in info and tree.kind(name) is not None:
-                raise BadCopy(name, "is not in the part of the archive that has the metadata")
+                raise BadCopy(name, "is not in the metadata part of the archive")
         for entry in entries:
             _check(copy, entry, tree.kind(entry.path))
     except OSError as error:
@@ -72,7 +72,7 @@ def _check(copy: Path, entry: Entry, found: _Found | None) -> None:
     if found not in _KINDS[entry.kind]:
         raise BadCopy(entry.path, f"is declared as {_DECLARED[entry.kind]}, but is {_FOUND[found]}")
     if entry.placeholder is not None and entry.sha256 and file_sha256(copy / entry.path) != entry.sha256:
-        raise BadCopy(entry.path, "does not have the sha256 that the package declares")
+        raise BadCopy(entry.path, "does not match the package's sha256")
 
 
 class _Tree:
@@ -82,7 +82,7 @@ class _Tree:
         self._root = os.fspath(root)
         self._directories: dict[str, dict[str, _Found]] = {}
         if not stat.S_ISDIR(os.lstat(root).st_mode):
-            raise BadCopy(self._root, "is no directory")
+            raise BadCopy(self._root, "is not a directory")
 
     def kind(self, path: str) -> _Found | None:
         directory, _, name = path.rpartition("/")

@@ -86,7 +86,7 @@ def read_index(info: Mapping[str, bytes]) -> Index:
     name, version, build = (_text(document, key) for key in ("name", "version", "build"))
     for key, text, grammar in (("name", name, _NAME), ("version", version, _VERSION), ("build", build, _BUILD)):
         if not grammar.fullmatch(text):
-            raise BadInfo(f"{INDEX}: {key} is {text!r}, which cannot be part of a file name")
+            raise BadInfo(f"{INDEX}: {key} is {text!r}, which is not allowed in a file name")
     noarch = document.get("noarch")
     if noarch not in (None, False, True, "python", "generic"):
         raise BadInfo(f"{INDEX}: noarch is {noarch!r}, neither python nor generic")
@@ -115,7 +115,7 @@ def read_entries(info: Mapping[str, bytes]) -> tuple[Entry, ...]:
             parents.add(parent)
             other = found.get(parent)
             if other is not None and other.kind != "directory":
-                raise BadInfo(f"{file} names {path!r} below {parent!r}, which is no directory")
+                raise BadInfo(f"{file} names {path!r} below {parent!r}, which is not a directory")
     return tuple(found.values())
 
 
@@ -135,7 +135,7 @@ def _once(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
     """Of a key that is there twice one reader takes the first, another the last."""
     found = dict(pairs)
     if len(found) != len(pairs):
-        raise ValueError("a key is there twice")
+        raise ValueError("duplicate key")
     return found
 
 
@@ -205,7 +205,7 @@ def _entry(one: Mapping[str, Any]) -> Entry:
     if placeholder is None:
         mode = None
     elif kind != "hardlink":
-        raise BadInfo(f"{PATHS}: {path!r} is a {kind}, and has a prefix placeholder as only files can")
+        raise BadInfo(f"{PATHS}: {path!r} is a {kind}, which cannot have a prefix placeholder")
     elif mode not in ("text", "binary") or not _is_placeholder(placeholder):
         raise BadInfo(f"{PATHS}: the prefix placeholder of {path!r} is {placeholder!r} (file_mode {mode!r})")
     return Entry(path, cast("Kind", kind), sha256.lower(), placeholder, mode)

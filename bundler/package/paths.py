@@ -31,7 +31,7 @@ def checked_path(path: object) -> str:
     if not _NOWHERE.isdisjoint(parts) or "\0" in path or "\\" in path or not path.isascii():
         _look_closely(path, parts)
     if parts[0] in _LINKERS:
-        raise BadPath("only the linker writes to")
+        raise BadPath("is reserved for the linker")
     return path
 
 
@@ -39,13 +39,13 @@ def _look_closely(path: str, parts: list[str]) -> None:
     if not path:
         raise BadPath("is empty")
     if "\0" in path:
-        raise BadPath("has a NUL in it")
+        raise BadPath("contains a NUL character")
     if re.search(r"[\ud800-\udfff]", path):
         raise BadPath("is not UTF-8")
     if path.startswith("/"):
         raise BadPath("is absolute")
     if ".." in re.split(r"[/\\]", path):
-        raise BadPath("has .. in it")
+        raise BadPath("contains '..'")
     if not _NOWHERE.isdisjoint(parts):
         raise BadPath("is not normalized")
 

@@ -90,7 +90,7 @@ class Difference:
             *(["  other bytes in the environment, from the same packages"] if not self._named else []),
             *_section("bundle", self.options),
             *_section("packages", self.packages),
-            *_section("files of several packages", self.shared),
+            *_section("files provided by several packages", self.shared),
             *_section("defaults", self.config),
             *_section("secrets", self.secrets),
             *_section("app/", self.app, values=False),

@@ -95,14 +95,14 @@ def _begin(source: BinaryIO, data: bytes, magic: bytes) -> bytes:
     while len(data) < len(magic) and (chunk := source.read(_CHUNK)):
         data += chunk
     if data and not data.startswith(magic):
-        raise TarDamage("there is something between its frames, or behind them")
+        raise TarDamage("unexpected data between or after its frames")
     return data
 
 
 def _more(source: BinaryIO) -> bytes:
     chunk = source.read(_CHUNK)
     if not chunk:
-        raise TarDamage("a frame is cut off")
+        raise TarDamage("a frame is truncated")
     return chunk
 
 
@@ -124,18 +124,18 @@ def _zstd_frame(source: BinaryIO) -> bytes:
     if not head:
         return b""
     if not head.startswith(_ZSTD):
-        raise TarDamage("there is something between its frames, or behind them")
+        raise TarDamage("unexpected data between or after its frames")
     frame = bytearray(head)
     _take(source, frame, zstandard.frame_header_size(bytes(frame.ljust(_ZSTD_HEADER, b"\0"))) - len(frame))
     said = zstandard.get_frame_parameters(bytes(frame))
     if said.dict_id or not said.has_checksum or not 0 < said.content_size <= _LARGEST:
-        raise TarDamage("it has a frame that conda-bundler does not write")
+        raise TarDamage("it has a frame that conda-bundler would not write")
     last = False
     while not last:
         block = int.from_bytes(_take(source, frame, 3), "little")
         last, kind, size = bool(block & 1), block >> 1 & 3, block >> 3
         if kind == _ZSTD_RESERVED or size > _ZSTD_BLOCK or len(frame) > _LARGEST + _CHUNK:
-            raise TarDamage("it has a frame that conda-bundler does not write")
+            raise TarDamage("it has a frame that conda-bundler would not write")
         _take(source, frame, 1 if kind == _ZSTD_RLE else size)
     _take(source, frame, 4)  # its checksum
     return bytes(frame)
@@ -144,7 +144,7 @@ def _zstd_frame(source: BinaryIO) -> bytes:
 def _take(source: BinaryIO, frame: bytearray, size: int) -> bytes:
     taken = source.read(size)
     if len(taken) != size:
-        raise TarDamage("a frame is cut off")
+        raise TarDamage("a frame is truncated")
     frame += taken
     return taken
 

@@ -27,10 +27,12 @@ _SHARED = 20
 _TOOLS = {"gzip": ("gzip",), "zstd": ("zstd",), "xz": ("xz",), "none": ()}
 """What the target decompresses with, by the payload's codec."""
 _NOTES = {
-    "clobber": "{package}'s is left out: {owner} has this file too",
-    "pre-link": "{package}'s pre-link script, which was not run",
-    "post-link": "{package}'s post-link script, which was not run",
-    "baked": "{package}'s link script has written the release's path into it; wrong with install.sh --prefix",
+    "clobber": "{owner}'s copy is used instead of {package}'s",
+    "pre-link": "{package}'s pre-link script was not run",
+    "post-link": "{package}'s post-link script was not run",
+    "baked": (
+        "{package}'s link script wrote the release's path into this file; it will be wrong with install.sh --prefix"
+    ),
 }
 
 
@@ -51,18 +53,20 @@ class Inspection:
         return [
             printable(f"{manifest.name} {manifest.version} for {manifest.platform}: {manifest.description}"),
             *columns(self._summary()),
-            *_section("libraries that the server must have", columns(self._libraries())),
+            *_section("required libraries on the server", columns(self._libraries())),
             *_section("services", self._services()),
-            *_section("hooks, run when this release takes over or is left", self._hooks()),
+            *_section("hooks, run before and after a switch of releases", self._hooks()),
             *_section("units", self._units()),
-            *_section("defaults, for the operator to override", columns(list(manifest.config.items()))),
-            *_section("secrets, made on the target", columns([(one.name, one.form()) for one in manifest.secrets])),
+            *_section("default settings", columns(list(manifest.config.items()))),
+            *_section(
+                "secrets, generated on the server", columns([(one.name, one.form()) for one in manifest.secrets])
+            ),
             *_section(f"packages: {len(manifest.packages)}", self._packages()),
             *_section("largest files", columns(self._largest(), right={1})),
             *_section("notes", columns([(note.path, _note(note)) for note in manifest.notes])),
-            *_section("files of several packages", self._shared()),
-            *_section("link scripts, run at build", columns(self._scripts())),
-            *_section("files of the bundle", columns([(name, size(count)) for name, count in self.files], right={1})),
+            *_section("files provided by several packages", self._shared()),
+            *_section("link scripts that ran at build time", columns(self._scripts())),
+            *_section("bundle files", columns([(name, size(count)) for name, count in self.files], right={1})),
         ]
 
     def document(self) -> dict[str, Any]:
@@ -101,13 +105,13 @@ class Inspection:
         compiled = payload.bytecode or "unknown"
         return [
             ("bundle", f"{self.bundle} ({self.form}, {size(self.size)})"),
-            ("release", f"{manifest.release}, made by {manifest.made_by}"),
+            ("release", f"{manifest.release}, built by {manifest.made_by}"),
             ("root", f"{manifest.root}; {manifest.release_dir}"),
             ("size", f"{size(payload.size)} packed ({payload.codec}), {size(payload.unpacked_size)} unpacked"),
             ("", f"{counted(payload.files, 'file or link', 'files and links')}, bytecode: {compiled}"),
-            ("needs", ", ".join(manifest.requires.lines())),
+            ("requires", ", ".join(manifest.requires.lines())),
             ("", f"sh, {', '.join(self._tools())}, and coreutils, grep and sed, or busybox"),
-            *([("brings", self._brings())] if manifest.decompressor else []),
+            *([("includes", self._brings())] if manifest.decompressor else []),
             ("tree", f"sha256 {manifest.tree_digest}"),
         ]
 
@@ -116,7 +120,7 @@ class Inspection:
 
     def _brings(self) -> str:
         codec, brought = self.manifest.payload.codec, self.manifest.decompressor
-        return printable(f"{brought.program if brought else ''}, for a server without {codec}: {brought}")
+        return printable(f"{brought.program if brought else ''}, included for servers without {codec}: {brought}")
 
     def _libraries(self) -> list[tuple[str, str, str]]:
         rows = []
@@ -170,7 +174,7 @@ class Inspection:
         for unit in self.units:
             like = seen.get(unit.confinement)
             if not unit.is_service or like:
-                lines.append(f"  {unit.name}" + (f": confined like {like}" if like and unit.is_service else ""))
+                lines.append(f"  {unit.name}" + (f": sandboxed like {like}" if like and unit.is_service else ""))
             else:
                 seen[unit.confinement] = unit.name
                 lines += self._confinement(unit)
@@ -181,7 +185,7 @@ class Inspection:
         rows = [(key, ": ".join(filter(None, (how, self._reason(unit, key))))) for key, how in exceptions]
         said = " ".join(f"{key}={value}".replace(" ", ",") for key, value in unit.confinement)
         return [
-            f"  {unit.name}: confined {'but for' if exceptions else 'as by default'}",
+            f"  {unit.name}: sandboxed{', except' if exceptions else ' with the defaults'}",
             *columns(rows, indent="    ! "),
             *textwrap.wrap(said, _WIDTH, initial_indent="    ", subsequent_indent="    "),
         ]
@@ -217,7 +221,7 @@ class Inspection:
     def _shared(self) -> list[str]:
         """Those that differ first: there are more of them in the manifest than anyone reads."""
         shared = sorted(self.manifest.shared, key=lambda one: (one.same, not one.chosen))
-        more = [("", f"and {len(shared) - _SHARED} more: inspect --json")] if len(shared) > _SHARED else []
+        more = [("", f"and {len(shared) - _SHARED} more: use inspect --json")] if len(shared) > _SHARED else []
         return columns([*((one.path, _told(one)) for one in shared[:_SHARED]), *more])
 
     def _scripts(self) -> list[tuple[str, str]]:
@@ -257,7 +261,7 @@ def _section(heading: str, lines: Iterable[str]) -> list[str]:
 
 def _override(entry: OverrideEntry) -> str:
     now = " ".join(entry.now) or "nothing"
-    return f"{entry.directive}: {now}, in the place of {' '.join(entry.ours)}"
+    return f"{entry.directive}: {now}, instead of {' '.join(entry.ours)}"
 
 
 def _exceptions(unit: UnitText) -> tuple[tuple[str, str], ...]:
@@ -276,8 +280,8 @@ def _note(note: NoteEntry) -> str:
 
 def _told(one: SharedEntry) -> str:
     others = ", ".join(map(described, one.others))
-    chosen = ", by bundle.owners" if one.chosen else ""
-    return f"{described(one.owner)}{chosen}; {'the same' if one.same else 'another'} in {others}"
+    chosen = ", chosen by bundle.owners" if one.chosen else ""
+    return f"{described(one.owner)}{chosen}; {'the same file' if one.same else 'a different file'} in {others}"
 
 
 def _user(user: LibraryUserEntry) -> str:
@@ -288,4 +292,4 @@ def _user(user: LibraryUserEntry) -> str:
 def _origin(package: PackageEntry) -> str:
     last = package.channel.rsplit("/", 1)[-1]
     origin = f"{last}/{package.subdir}" if package.subdir else f"{last}, a wheel"
-    return f"{origin}, in place of {', '.join(package.replaces)}" if package.replaces else origin
+    return f"{origin}, replaces {', '.join(package.replaces)}" if package.replaces else origin

@@ -124,7 +124,7 @@ class OpenBundle:
         with translated(self.path), piece.open() as file:
             content = file.read()
         if len(content) != piece.size:
-            raise VerificationError(f"{name} is cut off", where=str(self.path), remedy=COPY_AGAIN)
+            raise VerificationError(f"{name} is truncated", where=str(self.path), remedy=COPY_AGAIN)
         return content
 
     def text(self, name: str) -> str:
@@ -142,11 +142,11 @@ def translated(path: Path) -> Iterator[None]:
     try:
         yield
     except PermissionError as error:
-        raise MissingToolError("may not be read by this user", where=str(error.filename or path)) from error
+        raise MissingToolError("permission denied", where=str(error.filename or path)) from error
     except OSError as error:
         raise VerificationError(f"cannot be read: {error.strerror or error}", where=str(path)) from error
     except TarDamage as error:
-        raise VerificationError(f"not a whole bundle: {error}", where=str(path), remedy=COPY_AGAIN) from error
+        raise VerificationError(f"incomplete bundle: {error}", where=str(path), remedy=COPY_AGAIN) from error
 
 
 def open_bundle(path: Path) -> OpenBundle:
@@ -159,9 +159,9 @@ def open_bundle(path: Path) -> OpenBundle:
         bundle = _directory(path) if path.is_dir() else _file(path)
     if bundle is None or MANIFEST not in bundle.pieces:
         raise VerificationError(
-            f"not a bundle: there is no {MANIFEST} in it" if bundle else "not a bundle: neither a tar nor a .run",
+            f"not a bundle: it has no {MANIFEST}" if bundle else "not a bundle: neither a tar nor a .run file",
             where=str(path),
-            remedy="Give the .tar or .run that `conda-bundler build` has made, or the directory in it.",
+            remedy="Give the .tar or .run file that `conda-bundler build` wrote, or the directory unpacked from it.",
         )
     _ = bundle.manifest
     return bundle
@@ -212,14 +212,14 @@ def _pieces(file: BinaryIO, path: Path, begin: int) -> tuple[str, dict[str, Piec
         top, _, name = member.path.partition("/")
         tops.add(top)
         if member.kind == LINK or (not name and member.kind != DIRECTORY):
-            raise TarDamage(f"{member.path} is a link, or not below its directory")
+            raise TarDamage(f"{member.path} is a symbolic link or is outside the bundle's directory")
         if member.kind == DIRECTORY:
             continue
         if name in pieces:
-            raise TarDamage(f"{name} is in it twice")
+            raise TarDamage(f"{name} appears twice")
         pieces[name] = Piece(file=path, offset=begin + stream.offset, size=member.size)
         if begin + stream.offset + member.size > size:
-            raise TarDamage(f"it is cut off in {name}")
+            raise TarDamage(f"it is truncated in {name}")
     if len(tops) != 1:
-        raise TarDamage(f"it has {len(tops)} directories at its top instead of one")
+        raise TarDamage(f"it has {len(tops)} top-level directories instead of one")
     return tops.pop(), pieces

@@ -38,14 +38,14 @@ def differing_programs(
 ) -> Iterator[str]:
     """A sentence for each of install.sh, manage and the launchers that is not what we write of all these."""
     if manifest.platform not in MACHINES:
-        yield f"the manifest names the platform {manifest.platform!r}, which conda-bundler {__version__} does not know"
+        yield f"unknown platform {manifest.platform!r} in the manifest (conda-bundler {__version__})"
         return
     script = install_script(manifest, digests, units)
     try:
         written = {INSTALL: render_install(script), MANAGE: render_manage(script), **launcher_texts(manifest, units)}
     except UnicodeEncodeError as error:
         character = error.object[error.start : error.end]
-        yield f"the manifest, or a file's name, has {character!r}, which {INSTALL} cannot have"
+        yield f"the manifest or a file name contains {character!r}, which is not allowed in {INSTALL}"
         return
     except ValueError as error:
         yield f"a unit cannot be read: {error}"
@@ -56,7 +56,7 @@ def differing_programs(
         expected = written[name]
         if programs[name] != expected:
             yield (
-                f"{name} is not the one that conda-bundler {__version__} writes of this manifest"
+                f"{name} differs from the one that conda-bundler {__version__} generates from this manifest"
                 f" ({_difference(programs[name], expected)})"
             )
 
@@ -66,7 +66,7 @@ def _difference(found: str, expected: str) -> str:
     lines = enumerate(zip_longest(found.split("\n"), expected.split("\n"), fillvalue=""), start=1)
     differing = [(number, one, other) for number, (one, other) in lines if one != other]
     number, one, other = next((line for line in differing if not line[2].startswith("SELF_SHA256=")), differing[0])
-    return f"line {number} is {_shown(one)} and not {_shown(other)}"
+    return f"line {number} is {_shown(one)} instead of {_shown(other)}"
 
 
 def _shown(line: str) -> str:

@@ -25,7 +25,7 @@ def size(count: int) -> str:
 def difference(old: int, new: int) -> str:
     """Two sizes, and by how much the second is larger."""
     sign = "+" if new > old else "-"
-    return f"{size(new)}, as before" if new == old else f"{size(old)} -> {size(new)} ({sign}{size(abs(new - old))})"
+    return f"{size(new)}, unchanged" if new == old else f"{size(old)} -> {size(new)} ({sign}{size(abs(new - old))})"
 
 
 def columns(rows: Sequence[Sequence[str]], *, indent: str = "  ", right: Iterable[int] = ()) -> list[str]:

@@ -30,7 +30,7 @@ if TYPE_CHECKING:
 
 __all__ = ["Tree", "app_tree", "read_tree"]
 
-_BUILT_WRONG = "This bundle was not built as it should be: do not install it."
+_BUILT_WRONG = "The bundle was built incorrectly: do not install it."
 
 
 class Tree:
@@ -63,7 +63,7 @@ class Tree:
                 self._add(member, stream)
                 end = stream.offset + len(tar_padding(member.size))
             if last and stream.offset != end + len(END):
-                raise TarDamage("there is something behind its end")
+                raise TarDamage("there is data after its end")
 
     def _add(self, member: TarMember, stream: TarStream) -> None:
         if member.kind == DIRECTORY:
@@ -72,7 +72,7 @@ class Tree:
             self._entries[member.path] = self._entry(member, stream)
         self._mtime = member.mtime if self._mtime is None else self._mtime
         if not member.is_as_written(LINK_MODE if member.kind == LINK else member.mode, self._mtime):
-            raise TarDamage(f"the header of {member.path} is not as conda-bundler writes it")
+            raise TarDamage(f"the header of {member.path} differs from what conda-bundler writes")
 
     def _entry(self, member: TarMember, stream: TarStream) -> TreeEntry:
         if member.kind == LINK:
@@ -81,7 +81,7 @@ class Tree:
         self._plain.add_file(member.path, member.mode)
         self._room -= member.size
         if self._room < 0:
-            self._refuse("holds more bytes than its manifest says", COPY_AGAIN)
+            self._refuse("contains more bytes than the manifest says", COPY_AGAIN)
         digest, kept = hashlib.sha256(), []
         for chunk in stream.content():
             digest.update(chunk)
@@ -123,7 +123,7 @@ def app_tree(bundle: OpenBundle) -> tuple[TreeEntry, ...]:
         return ()
     if bundle.payload.sha256(segment.offset, segment.length) != segment.sha256:
         where = f"{bundle.path}: {bundle.manifest.payload.path}"
-        raise VerificationError("app/ in it is not what was built", where=where, remedy=COPY_AGAIN)
+        raise VerificationError("app/ does not match its checksum", where=where, remedy=COPY_AGAIN)
     tree = Tree(bundle, part=True)
     with bundle.payload.open(segment.offset, segment.length) as source:
         tree.fill(source)

@@ -85,15 +85,18 @@ class Verification:
         width = max(len(check.name) for check in self.checks)
         rows = (f"  {check.name:<{width}}  {check.detail}" for check in self.checks)
         said = (
-            f"is whole, and its programs are those that conda-bundler {__version__} writes"
+            f"is intact, and its scripts match conda-bundler {__version__}"
             if self.programs_compared
-            else f"is whole; its programs were not compared: they are not of this conda-bundler ({__version__})"
+            else (
+                "is intact; its scripts were not compared, because another conda-bundler built it (this is "
+                f"{__version__})"
+            )
         )
         return (
             f"{self.bundle}: {self.name} {self.release} {said}",
             *(f"  signed by {printable(signer)}" for signer in self.signers),
             *rows,
-            f"  compared with the bundle's own digests only: {', '.join(self.not_compared)}",
+            f"  checked against the bundle's own checksums only: {', '.join(self.not_compared)}",
         )
 
     def document(self) -> dict[str, Any]:
@@ -136,7 +139,7 @@ def verify(path: Path, progress: Progress) -> Verification:
 def _refuse(problems: Sequence[str], bundle: OpenBundle, *, inside: str = "", remedy: str = COPY_AGAIN) -> None:
     """Raise :class:`VerificationError` if there is a problem, with all of them."""
     if problems:
-        many = "\n  - ".join([f"{len(problems)} things are wrong:", *problems])
+        many = "\n  - ".join([f"{len(problems)} problems:", *problems])
         where = f"{bundle.path}: {inside}" if inside else str(bundle.path)
         raise VerificationError(problems[0] if len(problems) == 1 else many, where=where, remedy=remedy)
 
@@ -146,17 +149,19 @@ def _check_outside(bundle: OpenBundle) -> Check:
     sidecar = bundle.path.with_name(f"{bundle.path.name}.sha256")
     if not sidecar.is_file():
         _check_form(bundle)
-        return Check(name=bundle.path.name, detail=f"written as conda-bundler does; there is no {sidecar.name}")
+        return Check(
+            name=bundle.path.name, detail=f"written as conda-bundler writes it; no {sidecar.name} to compare with"
+        )
     digest = file_sha256(bundle.path)
     if sidecar.read_bytes() != f"{digest}  {bundle.path.name}\n".encode():
-        sentence = f"{sidecar.name} beside it has another digest, or another name; the file's is {digest}"
+        sentence = f"{sidecar.name} next to it has a different checksum or file name; the file's checksum is {digest}"
         _refuse([sentence], bundle)
     return Check(name=sidecar.name, detail=f"sha256 {digest}")
 
 
 def _check_form(bundle: OpenBundle) -> None:
     """Every byte between the files' contents, against what our own writer makes of the same files."""
-    remedy = "Put its .sha256 file beside it, or unpack it (tar -xf; sh FILE --extract DIR) and verify the directory."
+    remedy = "Put its .sha256 file next to it, or unpack it (tar -xf; sh FILE --extract DIR) and verify the directory."
     with bundle.path.open("rb") as file:
         head = file.read(bundle.tar)
         stream, entry, end = TarStream(file, seekable=True), (0, 0), 0
@@ -165,11 +170,11 @@ def _check_form(bundle: OpenBundle) -> None:
             program = member.kind == DIRECTORY or member.path.endswith((f"/{INSTALL}", f"/{MANAGE}"))
             mtime = member.mtime if mtime is None else mtime
             if not member.is_as_written(0o755 if program else 0o644, mtime):
-                _refuse([f"the header of {member.path} is not as it was written"], bundle, remedy=remedy)
+                _refuse([f"the header of {member.path} was changed"], bundle, remedy=remedy)
             entry = (stream.offset - len(member.header), stream.offset)
             end = stream.offset + member.size + len(tar_padding(member.size)) + len(END)
         if stream.offset != end:
-            _refuse([f"has {counted(stream.offset - end, 'byte')} behind its end"], bundle, remedy=remedy)
+            _refuse([f"has {counted(stream.offset - end, 'byte')} after its end"], bundle, remedy=remedy)
     if bundle.form == "run":
         _check_starter(bundle, head, entry=entry, tar_size=end)
 
@@ -189,8 +194,10 @@ def _check_starter(bundle: OpenBundle, head: bytes, *, entry: tuple[int, int], t
         )
     )
     if head != ours:
-        sentence = f"the script at its head is not the one that conda-bundler {__version__} writes"
-        remedy = "Put its .sha256 file beside it: that says whether it is another version's, or damaged."
+        sentence = f"the script at its head differs from the one that conda-bundler {__version__} writes"
+        remedy = (
+            "Put its .sha256 file next to it: the checksum tells whether another version built it or it is corrupted."
+        )
         _refuse([sentence], bundle, remedy=remedy)
 
 
@@ -203,31 +210,31 @@ def _check_sums(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     text = bundle.read(SUMS)
     found = [(line, _LINE.fullmatch(line)) for line in text.decode("utf-8", "backslashreplace").splitlines()]
     listed = {match[2]: match[1] for _, match in found if match}
-    problems = [f"{SUMS} has a line that is no digest and name: {line!r}" for line, match in found if not match]
-    problems += [f"{name} is not among the bundle's files" for name in bundle.odd]
+    problems = [f"{SUMS} has an invalid line: {line!r}" for line, match in found if not match]
+    problems += [f"{name} is not part of the bundle" for name in bundle.odd]
     problems += [
-        f"{name} is not among the bundle's files: {SUMS} does not list it" for name in sorted(digests.keys() - listed)
+        f"{name} is not part of the bundle: {SUMS} does not list it" for name in sorted(digests.keys() - listed)
     ]
-    problems += [f"{name} is missing: {SUMS} lists it" for name in sorted(listed.keys() - digests)]
+    problems += [f"{name} is missing, but {SUMS} lists it" for name in sorted(listed.keys() - digests)]
     changed = sorted(name for name in listed.keys() & digests if listed[name] != digests[name])
-    problems += [f"{name} is not the file that {SUMS} lists" for name in changed]
+    problems += [f"{name} does not match its checksum in {SUMS}" for name in changed]
     if not problems and text != checksums(digests):
-        problems = [f"{SUMS} is not as it was written"]
+        problems = [f"{SUMS} was changed"]
     _refuse(problems, bundle)
-    return Check(name=SUMS, detail=f"{counted(len(digests), 'file')}, each with its digest, and no other")
+    return Check(name=SUMS, detail=f"{counted(len(digests), 'file')}, all matching their checksums")
 
 
 def _check_installer(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     """install.sh: its own digest, and that it speaks of these files."""
-    problems = [] if carries_its_digest(bundle.read(INSTALL)) else ["its own digest is another"]
+    problems = [] if carries_its_digest(bundle.read(INSTALL)) else ["self-checksum mismatch"]
     text, others = bundle.text(INSTALL), {name: digest for name, digest in digests.items() if name != INSTALL}
     problems += [
-        f"it says something else of {name} than {SUMS} does"
+        f"its checksum of {name} differs from the one in {SUMS}"
         for name, digest in others.items()
         if not carries(text, name, digest)
     ]
     _refuse(problems, bundle, inside=INSTALL)
-    return Check(name=INSTALL, detail=f"its own digest, and those of {counted(len(others), 'file')}, agree with {SUMS}")
+    return Check(name=INSTALL, detail=f"its own checksum and those of {counted(len(others), 'file')} match {SUMS}")
 
 
 def _check_programs(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Check]:
@@ -238,10 +245,12 @@ def _check_programs(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Che
     units = {name: bundle.text(name) for name in bundle.below("units")}
     problems = [*differing_programs(bundle.manifest, digests, units, programs)]
     _refuse(
-        problems, bundle, remedy="Do not run it: it was changed, and the digests made anew. Build the bundle again."
+        problems,
+        bundle,
+        remedy="Do not run it: it was changed and its checksums were regenerated. Build the bundle again.",
     )
     writer = f"conda-bundler {__version__}"
-    yield Check(name="programs", detail=f"{INSTALL} and {MANAGE} are those that {writer} writes of this manifest")
+    yield Check(name="programs", detail=f"{INSTALL} and {MANAGE} match what {writer} generates from this manifest")
 
 
 def _check_units(bundle: OpenBundle) -> Check:
@@ -250,11 +259,11 @@ def _check_units(bundle: OpenBundle) -> Check:
     units = [UnitText.parse(name, text) for name, text in texts.items()]
     ours = is_our_version(bundle.manifest)
     odd = [unit.name for unit in units if ours and not is_as_written(unit, texts[unit.name])]
-    _refuse([f"units/{name} is not written as conda-bundler writes units" for name in odd], bundle)
+    _refuse([f"units/{name} is not formatted the way conda-bundler writes units" for name in odd], bundle)
     root = [f"{unit.name}: {command}" for unit in units for command in root_commands(unit)]
     told = "; ".join(printable(one).replace(f"{bundle.manifest.release_dir}/", "") for one in root) or "nothing"
     form = f", written as conda-bundler {__version__} writes them" if ours else ""
-    return Check(name="units", detail=f"{counted(len(units), 'unit')}{form}; as root they run {told}")
+    return Check(name="units", detail=f"{counted(len(units), 'unit')}{form}; commands run as root: {told}")
 
 
 def _check_sbom(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Check]:
@@ -280,23 +289,24 @@ def _check_payload(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     others = [name for name in bundle.pieces if name.startswith("payload.") and name != said.path]
     problems += [f"{name} is a second payload" for name in others]
     if (bundle.payload.size, digests[said.path]) != (said.size, said.sha256):
-        problems.append("is not the one that manifest.json names")
+        problems.append("does not match its checksum in manifest.json")
     runs: dict[str, list[tuple[str, PartEntry]]] = {"segments": [(f"segment {one.name}", one) for one in said.segments]}
     if said.parts:
         begins = {segment.offset for segment in said.segments}
         problems += [
-            f"the part at {one.offset} begins within a segment" for one in said.parts if one.offset not in begins
+            f"the part at offset {one.offset} starts inside a segment" for one in said.parts if one.offset not in begins
         ]
         runs["parts"] = [(f"the part at {one.offset}", one) for one in said.parts]
     problems += [gap for what, run in runs.items() for gap in _gaps(what, run, said.size)]
     _refuse(problems, bundle, inside=said.path)
     for name, one in itertools.chain(*runs.values()):
         if bundle.payload.sha256(one.offset, one.length) != one.sha256:
-            problems.append(f"{name} is not the one that manifest.json names")
+            problems.append(f"{name} does not match its checksum in manifest.json")
     _refuse(problems, bundle, inside=said.path)
     return Check(
         name=said.path,
-        detail=f"{counted(said.size, 'byte')} in {counted(len(said.segments), 'segment')}, each with its digest",
+        detail=f"{counted(said.size, 'byte')} in {counted(len(said.segments), 'segment')}, all matching their "
+        "checksums",
     )
 
 
@@ -305,25 +315,25 @@ def _gaps(what: str, run: Iterable[tuple[str, PartEntry]], size: int) -> Iterato
     where = 0
     for name, one in run:
         if one.offset != where:
-            yield f"{name} does not begin where the one before it ends"
+            yield f"{name} does not start where the previous one ends"
         where = one.offset + one.length
     if where != size:
-        yield f"its {what} are not all of it"
+        yield f"its {what} do not cover all of it"
 
 
 def _check_tree(bundle: OpenBundle, tree: Tree) -> Check:
     """What the payload unpacks to, against the manifest and the list that it brings."""
     manifest, entries, problems = bundle.manifest, tree.entries, []
     if tree_digest(entries) != manifest.tree_digest:
-        problems.append("unpacks to another tree than manifest.json says")
+        problems.append("unpacks to different files than manifest.json lists")
     if (len(entries), sum(entry.size for entry in entries)) != (manifest.payload.files, manifest.payload.unpacked_size):
-        problems.append("unpacks to another number of files or bytes than manifest.json says")
+        problems.append("unpacks to a different number of files or bytes than manifest.json says")
     if tree.digests is None:
-        problems.append(f"{DIGESTS} is not in it")
+        problems.append(f"{DIGESTS} is missing")
     elif tree.digests != digest_list(entry for entry in entries if entry.path != DIGESTS):
-        problems.append(f"{DIGESTS} in it does not list its files")
+        problems.append(f"{DIGESTS} does not match its files")
     elif _compares_listing(manifest) and unpacked_sha256(entries, tree.directories) != manifest.payload.unpacked_sha256:
-        problems.append("unpacks to other directories, modes or sizes than manifest.json says")
+        problems.append("unpacks to different directories, modes or sizes than manifest.json says")
     _refuse(problems, bundle, inside=manifest.payload.path)
     detail = f"{counted(len(entries), 'file or link', 'files and links')}, sha256 {manifest.tree_digest}"
     unlisted = (

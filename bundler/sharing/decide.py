@@ -56,9 +56,9 @@ def _check_twins(package: CondaFiles) -> None:
     twin = next(package.twins(), None)
     if twin is not None:
         raise PrefixError(
-            f"the package has two files that would both be {plain(twin)}",
+            f"the package has two files that would both be installed as {plain(twin)}",
             where=f"{package.key} ({package.archive.package.filename})",
-            remedy="Take another build of it, and tell its makers.",
+            remedy="Use another build of it, and report the problem to its maintainers.",
         )
 
 
@@ -201,13 +201,13 @@ def _clash(lines: Sequence[str], open_ones: Sequence[_Open], owners: Owners) -> 
     listed = [*lines, *(f"{plain(path)}: {_listed(holders)}" for path, holders, _ in open_ones)]
     shown = "".join(f"\n    {line}" for line in listed[:_SHOWN])
     more = f"\n    and {len(listed) - _SHOWN} more" if len(listed) > _SHOWN else ""
-    remedies = ["Leave one of the two packages out, or take another build of it."] if lines else []
+    remedies = ["Remove one of the two packages, or use another build of it."] if lines else []
     if open_ones:
         verb = "change owners to" if owners.entries else "add"
         line = owners_line(owners, _proposal(open_ones))
         remedies.append(f"Say whose file is to be used: in [bundle] of bundle.toml, {verb}\n    {line}")
     return PrefixError(
-        f"{'packages have different files of one name' if open_ones else 'packages do not go together'}:{shown}{more}",
+        f"{'packages have different files with the same name' if open_ones else 'packages conflict'}:{shown}{more}",
         where="the environment",
         remedy="\n  ".join(remedies),
     )
@@ -249,9 +249,9 @@ def _check(owners: Owners, paths: Mapping[str, tuple[str, ...]], environment: _E
     for entry in owners.unused(paths):
         meant = [key for key in environment.keys if entry.means(key)]
         if not meant:
-            yield f"note: bundle.owners: {entry}: there is no {entry.package} in this environment"
+            yield f"note: bundle.owners: {entry}: no package {entry.package} in this environment"
         elif any(entry.matches(path) for key in meant for path in environment.files(key)):
-            yield f"note: bundle.owners: {entry} is not needed: it decides about no file that several packages have"
+            yield f"note: bundle.owners: {entry} has no effect: no other package provides this file"
         else:
             mistakes.append(_nothing(entry, paths))
     if mistakes:

@@ -80,10 +80,10 @@ def trespass(found: Iterable[tuple[str, str]]) -> PrefixError:
     shown = "".join(f"\n    {line}" for line in lines[:_SHOWN])
     more = f"\n    and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
     return PrefixError(
-        f"packages have files where only Python's own may be:{shown}{more}",
+        f"packages contain files in directories reserved for Python itself:{shown}{more}",
         where="the environment",
-        remedy="Python would run them in place of its own, for root as well. Take other builds of these packages, or "
-        "leave them out; a package's own modules belong in site-packages.",
+        remedy="Python would run them instead of its own, even as root. Use other builds of these packages, or remove "
+        "them; a package's modules belong in site-packages.",
     )
 
 
@@ -95,7 +95,7 @@ def check_effects(interpreter: Interpreter | None, effects: Iterable[Effects]) -
         for path in (*done.added, *done.changed):
             if interpreter.reserves(path):
                 raise PackError(
-                    f"its link script has written {plain(path)}, where only Python's own files may be",
+                    f"its link script wrote {plain(path)}, in a directory reserved for Python itself",
                     where=done.package,
-                    remedy=f"Python would run it, for root as well. Take another build, or {without(done.package)}.",
+                    remedy=f"Python would run it, even as root. Use another build, or {without(done.package)}.",
                 )

@@ -101,18 +101,18 @@ def check_names(config: BundleConfig, lockfiles: Lockfiles, locks: Iterable[Lock
     everywhere = (read_lock(lockfiles, platform) for platform in config.project_platforms)
     keys |= {package.key for lock in everywhere for package in lock.packages}
     mistakes = [
-        f"{one}: there is no package {one.package} in the environment"
+        f"{one}: no package {one.package} in the environment"
         + nearest(one.package, frozenset(name_of(key) for key in keys))
         for one in entries
         if not any(map(one.means, keys))
     ]
     if mistakes:
-        raise mistaken(mistakes, remedy="Name a package of the lockfile, or take the entry out.")
+        raise mistaken(mistakes, remedy="Name a package in the lockfile, or remove the entry.")
 
 
 def mistaken(mistakes: Sequence[str], *, remedy: str) -> ConfigError:
     """All that is wrong with the table."""
-    told = mistakes[0] if len(mistakes) == 1 else "\n    ".join([f"{len(mistakes)} mistakes:", *mistakes])
+    told = mistakes[0] if len(mistakes) == 1 else "\n    ".join([f"{len(mistakes)} problems:", *mistakes])
     return ConfigError(told, where=OWNERS, remedy=remedy)
 
 

@@ -25,7 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["rounds", "set_aside", "settle"]
 
 _ASIDE = "__clobbers__"
-_BUG = "Take another build of the package, and report this: it is a bug of conda-bundler."
+_BUG = "Use another build of the package, and report this: it is a bug in conda-bundler."
 
 
 @dataclass(frozen=True)
@@ -105,7 +105,7 @@ def settle(prefix: Path, archives: Iterable[Archive], shared: Iterable[Shared]) 
 def _check_there(places: Iterable[Path], one: Shared) -> None:
     if not all(map(os.path.lexists, places)):
         names = ", ".join((one.owner, *one.others))
-        raise PrefixError(f"the linker did not write {one.path} for each of them", where=names, remedy=_BUG)
+        raise PrefixError(f"the linker did not write every {one.path}", where=names, remedy=_BUG)
 
 
 def _move(source: Path, goal: Path) -> None:
@@ -136,7 +136,7 @@ def _check(prefix: Path, expected: Collection[str]) -> None:
         if (path.is_symlink() or not path.is_dir()) and name not in expected:
             package, _, file = name.removeprefix(f"{_ASIDE}/").partition("/")
             raise PrefixError(
-                f"the linker did not use its {file}, and no other package has a file there",
+                f"the linker did not use its {file}, and no other package provides it",
                 where=package,
                 remedy=_BUG,
             )

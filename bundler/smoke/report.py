@@ -124,8 +124,8 @@ class SmokeReport:
     def warning(self) -> str:
         """What the machine is not, without users of its own."""
         return (
-            f"  no boundary: {self.open_because}, so root on the machine has rights of this host's root; "
-            "smoke only bundles that you trust"
+            f"  not isolated: {self.open_because}, so root on the machine is root on this host; smoke only bundles "
+            "that you trust"
         )
 
     def document(self) -> dict[str, Any]:

@@ -102,7 +102,7 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
             _start(machine, services)
         reports = []
         for service in services:
-            progress.step(f"Asking {service.unit}")
+            progress.step(f"Checking {service.unit}")
             reports.append(_inspect(machine, service, hidden))
         report = SmokeReport(
             bundle=str(bundle),
@@ -118,7 +118,7 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
         if options.shell:
             for line in report.lines():
                 progress.step(line)
-            progress.step(f"A root shell on {machine.name}; the machine is removed when the shell ends")
+            progress.step(f"A root shell on {machine.name}; exit the shell to remove the machine")
             machine.shell()
         return report
 
@@ -127,7 +127,7 @@ def _check_architecture(manifest: Manifest) -> None:
     wanted, here = manifest.requires.machine, os.uname().machine
     if wanted != here:
         raise SmokeError(
-            f"the bundle is for {wanted} and this machine is {here}",
+            f"the bundle is for {wanted}, but this machine is {here}",
             where=manifest.name,
             remedy="Run smoke on a machine of that architecture.",
         )
@@ -145,9 +145,9 @@ def disk_for(bundle: int, unpacked: int) -> Disk:
     free = shutil.disk_usage(directory).free
     if free < needed:
         raise SmokeError(
-            f"the machine's disk needs {needed / 1e9:.1f} GB, and {free / 1e9:.1f} GB are free",
+            f"the machine's disk needs {needed / 1e9:.1f} GB, but only {free / 1e9:.1f} GB are free",
             where=str(directory),
-            remedy="Make room there, or set CONDA_BUNDLER_CACHE to a directory on a larger file system.",
+            remedy="Free some space there, or set CONDA_BUNDLER_CACHE to a directory on a larger file system.",
         )
     return Disk(size=str(2 * needed), directory=directory)  # a sparse file, and ext4 takes some for itself
 

@@ -29,23 +29,23 @@ _NAMESPACES = frozenset({"cgroup", "ipc", "net", "mnt", "pid", "user", "uts", "t
 
 def one_of(value: str, words: frozenset[str]) -> None:
     if value not in words:
-        raise ValueError(f"{value!r} is none of {', '.join(sorted(words))}")
+        raise ValueError(f"{value!r} is not one of {', '.join(sorted(words))}")
 
 
 def yes_or_no(value: str, also: frozenset[str] = frozenset()) -> None:
     if value.lower() not in _YES_OR_NO and value not in also:
-        raise ValueError(f"{value!r} is none of {', '.join(['yes', 'no', *sorted(also)])}")
+        raise ValueError(f"{value!r} is not one of {', '.join(['yes', 'no', *sorted(also)])}")
 
 
 def whole_number(value: str, lowest: int, highest: int) -> None:
     if not re.fullmatch(r"[+-]?[0-9]+", value) or not lowest <= int(value) <= highest:
-        raise ValueError(f"{value!r} is no whole number from {lowest} to {highest}")
+        raise ValueError(f"{value!r} is not a whole number from {lowest} to {highest}")
 
 
 def absolute_path(value: str) -> None:
     check_specifiers(value)
     if not value.startswith(("/", "%")):
-        raise ValueError(f"{value!r} is no absolute path; write /… or a place, such as {{state}}/x")
+        raise ValueError(f"{value!r} is not an absolute path; write /… or a placeholder, such as {{state}}/x")
 
 
 def environment_file(value: str) -> None:
@@ -77,7 +77,7 @@ def directories(value: str) -> None:
     for word in split_words(value):
         check_specifiers(word.text)
         if word.text.startswith("/") or not word.text or ".." in word.text.split("/"):
-            raise ValueError(f"{word.text!r} is no name below systemd's own directory: it has no / before and no '..'")
+            raise ValueError(f"{word.text!r} is not a valid name: it must be relative, without '..'")
 
 
 def unit_names(value: str) -> None:
@@ -85,7 +85,7 @@ def unit_names(value: str) -> None:
         check_specifiers(word.text)
         if not _UNIT.fullmatch(word.text):
             hint = f"; write {word.text}.service" if re.fullmatch(r"[A-Za-z0-9_@-]+", word.text) else ""
-            raise ValueError(f"{word.text!r} is no name of a unit{hint}")
+            raise ValueError(f"{word.text!r} is not a unit name{hint}")
 
 
 def mount_points(value: str) -> None:
@@ -98,14 +98,14 @@ def assignments(value: str) -> None:
     for word in split_words(value):
         name, equals, _ = word.text.partition("=")
         if not equals or not _NAME.fullmatch(name):
-            hint = ' (a value with blanks is quoted as a whole: "NAME=a b")' if not equals else ""
-            raise ValueError(f"{word.text!r} is no NAME=value{hint}")
+            hint = ' (quote a value with spaces as a whole: "NAME=a b")' if not equals else ""
+            raise ValueError(f"{word.text!r} is not of the form NAME=value{hint}")
 
 
 def variable_names(value: str) -> None:
     for word in split_words(value):
         if not _NAME.fullmatch(word.text.partition("=")[0]):
-            raise ValueError(f"{word.text!r} is no name of a variable")
+            raise ValueError(f"{word.text!r} is not a variable name")
 
 
 def span(value: str) -> None:
@@ -114,7 +114,7 @@ def span(value: str) -> None:
 
 def size(value: str) -> None:
     if not _SIZE.fullmatch(value):
-        raise ValueError(f"{value!r} is no size; write it like 512M, 8G, 50% or infinity")
+        raise ValueError(f"{value!r} is not a size; write it like 512M, 8G, 50% or infinity")
 
 
 def limit_of_bytes(value: str) -> None:
@@ -125,7 +125,7 @@ def limit_of_bytes(value: str) -> None:
 def limit(value: str) -> None:
     parts = value.split(":", 1)
     if not all(re.fullmatch(r"[0-9]+|infinity", part) for part in parts):
-        raise ValueError(f"{value!r} is no limit; write it like 65536, 1024:65536 or infinity")
+        raise ValueError(f"{value!r} is not a limit; write it like 65536, 1024:65536 or infinity")
     soft, hard = (float(part.replace("infinity", "inf")) for part in (parts[0], parts[-1]))
     if soft > hard:
         raise ValueError(f"{value!r} has a soft limit that is higher than the hard one")
@@ -138,12 +138,12 @@ def limit_of_time(value: str) -> None:
 
 def tasks(value: str) -> None:
     if not re.fullmatch(r"[1-9][0-9]*|[0-9]+(\.[0-9]+)?%|infinity", value):
-        raise ValueError(f"{value!r} is no number of tasks; write it like 200, 50% or infinity")
+        raise ValueError(f"{value!r} is not a number of tasks; write it like 200, 50% or infinity")
 
 
 def quota(value: str) -> None:
     if not re.fullmatch(r"[0-9]+(\.[0-9]+)?%", value) or not float(value[:-1]):
-        raise ValueError(f"{value!r} is no share of a processor; write it like 80% or 200%")
+        raise ValueError(f"{value!r} is not a CPU quota; write it like 80% or 200%")
 
 
 def weight(value: str) -> None:
@@ -156,12 +156,12 @@ def signal_name(value: str) -> None:
     if name not in signal.Signals.__members__ and not re.fullmatch(
         r"[1-9]|[1-5][0-9]|6[0-4]|(SIG)?RTM(IN|AX)([+-][0-9]+)?", value
     ):
-        raise ValueError(f"there is no signal {value!r}; write it like SIGINT")
+        raise ValueError(f"unknown signal {value!r}; write it like SIGINT")
 
 
 def mode(value: str) -> None:
     if not re.fullmatch(r"0?[0-7]{1,4}", value):
-        raise ValueError(f"{value!r} is no mode in octal digits; write it like 0027")
+        raise ValueError(f"{value!r} is not an octal mode; write it like 0027")
 
 
 def _names_of(known: frozenset[str], what: str) -> Callable[[str], None]:
@@ -191,20 +191,20 @@ def system_calls(value: str) -> None:
     for word in split_words(value.removeprefix("~")):
         name, colon, number = word.text.partition(":")
         if name.startswith("@") and name not in CALL_GROUPS:
-            raise ValueError(f"{name!r} is no group of system calls{nearest(name, CALL_GROUPS)}")
+            raise ValueError(f"{name!r} is not a system call group{nearest(name, CALL_GROUPS)}")
         if not name.startswith("@") and name not in SYSTEM_CALLS:
             group = f"@{name}" if f"@{name}" in CALL_GROUPS else ""
             hint = f"; did you mean the group {group}?" if group else nearest(name, SYSTEM_CALLS)
-            raise ValueError(f"{name!r} is no system call; systemd would ignore it{hint}")
+            raise ValueError(f"{name!r} is not a system call; systemd would ignore it{hint}")
         if colon and not value.startswith("~"):
-            raise ValueError(f"{word.text!r} has an error number; only what ~ denies can have one")
+            raise ValueError(f"{word.text!r} has an error number, which only entries denied with ~ can have")
         if colon:
             error_number(number)
 
 
 def error_number(value: str) -> None:
     if value != "kill" and value not in errno.errorcode.values() and not re.fullmatch(r"[1-9][0-9]{0,3}", value):
-        raise ValueError(f"{value!r} is no error number; write it like EPERM")
+        raise ValueError(f"{value!r} is not an error number; write it like EPERM")
 
 
 def addresses(value: str) -> None:
@@ -214,7 +214,7 @@ def addresses(value: str) -> None:
         try:
             ipaddress.ip_network(word.text, strict=False)
         except ValueError:
-            raise ValueError(f"{word.text!r} is no address or network; write it like 10.0.0.0/8 or any") from None
+            raise ValueError(f"{word.text!r} is not an address or network; write it like 10.0.0.0/8 or any") from None
 
 
 def output(value: str) -> None:
@@ -222,16 +222,16 @@ def output(value: str) -> None:
     if colon and kind in ("file", "append", "truncate"):
         absolute_path(rest)
     elif not re.fullmatch(r"inherit|null|tty|(journal|kmsg)(\+console)?|socket|fd(:.+)?", value):
-        raise ValueError(f"{value!r} is no output; write it like journal, null or append:{{state}}/log")
+        raise ValueError(f"{value!r} is not an output; write it like journal, null or append:{{state}}/log")
 
 
 def documentation(value: str) -> None:
     for word in split_words(value):
         if not _URI.fullmatch(word.text):
-            raise ValueError(f"{word.text!r} is no URL; write https://…, http://…, file:/…, info:… or man:…")
+            raise ValueError(f"{word.text!r} is not a URL; write https://…, http://…, file:/…, info:… or man:…")
 
 
 def credential(value: str) -> None:
     name, _, _ = value.partition(":")
     if not re.fullmatch(r"[!-9;-~]+", name) or "/" in name:
-        raise ValueError(f"{name!r} is no name of a credential; write it like NAME:/path")
+        raise ValueError(f"{name!r} is not a credential name; write it like NAME:/path")

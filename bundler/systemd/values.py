@@ -43,7 +43,7 @@ _RANGES = {
 def check_value(section: str, directive: str, value: str) -> None:
     """Raises ValueError if systemd would not take ``value``, not empty, for ``directive``; places are filled in."""
     if value.endswith("\\"):
-        raise ValueError(f"{value!r} ends with a backslash, which would take in the next line; write it twice")
+        raise ValueError(f"{value!r} ends with a backslash, which would join the next line; write it twice")
     check = _CHECKS.get(directive)
     if check:
         check(value)

@@ -52,7 +52,7 @@ def split_words(value: str) -> tuple[SplitWord, ...]:
 def _escape(value: str, position: int) -> tuple[str, int]:
     """What the escape behind a backslash stands for, and where it ends."""
     if position >= len(value):
-        raise ValueError(f"{value!r} ends with a backslash, which would take in the next line; write it twice")
+        raise ValueError(f"{value!r} ends with a backslash, which would join the next line; write it twice")
     if code := _CODE.match(value, position):
         digits = code[1] or code[3] or code[4]
         return chr(int(digits, 16) if digits else int(code[2], 8)), code.end()
@@ -64,4 +64,4 @@ def check_specifiers(value: str) -> None:
     """Raises ValueError for a ``%`` before a letter that makes no specifier; elsewhere it is literal."""
     for found in re.finditer(r"%([A-Za-z%])", value):
         if found[1] not in _SPECIFIERS:
-            raise ValueError(f"%{found[1]} in {value!r} is no specifier of systemd's; for a percent sign write %%")
+            raise ValueError(f"%{found[1]} in {value!r} is not a systemd specifier; for a percent sign write %%")

@@ -93,7 +93,7 @@ class TarStream:
             return None
         if header == _EMPTY:
             if self._part:
-                raise TarDamage("it has an empty header in its midst")
+                raise TarDamage("it has an empty header in the middle")
             self._end()
             return None
         _check(header)
@@ -102,7 +102,7 @@ class TarStream:
         if _kind(header) == _PAX:
             size = _number(header, 124, 136)
             if size > _MOST_RECORDS:
-                raise TarDamage("it has a header that is too large")
+                raise TarDamage("a header is too large")
             data = self._take(size)
             records = _records(data)
             self._padding(size)
@@ -114,15 +114,15 @@ class TarStream:
     def _end(self) -> None:
         """Nothing but zeros, and at least a second block of them."""
         if self._take(BLOCK) != _EMPTY:
-            raise TarDamage("it has an empty header in its midst")
+            raise TarDamage("it has an empty header in the middle")
         while rest := self._source.read(_CHUNK):
             self.offset += len(rest)
             if rest.strip(b"\0"):
-                raise TarDamage("there is something behind its end")
+                raise TarDamage("there is data after its end")
 
     def _padding(self, size: int) -> None:
         if self._take(len(tar_padding(size))).strip(b"\0"):
-            raise TarDamage("there is something between its members")
+            raise TarDamage("unexpected data between its members")
 
     def _take(self, size: int, *, may_end: bool = False) -> bytes:
         pieces, left = [], size
@@ -131,7 +131,7 @@ class TarStream:
             if not piece:
                 if may_end and left == size:
                     return b""
-                raise TarDamage("it is cut off")
+                raise TarDamage("it is truncated")
             pieces.append(piece)
             left -= len(piece)
         self.offset += size
@@ -140,9 +140,9 @@ class TarStream:
 
 def _check(block: bytes) -> None:
     if block[257:265] not in (_POSIX, _GNU):
-        raise TarDamage("a header is not one of a tar")
+        raise TarDamage("a header is not a tar header")
     if sum(block) - sum(block[148:156]) + 8 * ord(" ") != _number(block, 148, 156):
-        raise TarDamage("a header is damaged")
+        raise TarDamage("a header is corrupted")
 
 
 def _member(block: bytes, records: dict[bytes, bytes], header: bytes) -> TarMember:
@@ -155,14 +155,14 @@ def _member(block: bytes, records: dict[bytes, bytes], header: bytes) -> TarMemb
     if kind not in _KINDS:
         raise TarDamage(f"{path} is {_REFUSED.get(kind, 'something that no bundle has')}")
     if kind == LINK and not link:
-        raise TarDamage(f"{path} is a link to nothing")
+        raise TarDamage(f"{path} is a symbolic link without a target")
     size = _number(block, 124, 136)
     if b"size" in records:
         if not records[b"size"].isdigit() or len(records[b"size"]) > _MOST_DIGITS:
-            raise TarDamage("a header has a number that is none")
+            raise TarDamage("a header has an invalid number")
         size = int(records[b"size"])
     if size and kind != REGULAR:
-        raise TarDamage(f"{path} has a size that it cannot have")
+        raise TarDamage(f"{path} has an invalid size")
     if kind == DIRECTORY:
         path = path.removesuffix("/")
     return TarMember(
@@ -184,7 +184,7 @@ def _kind(block: bytes) -> bytes:
 def _number(block: bytes, begin: int, end: int) -> int:
     digits = block[begin:end].strip(b" \0")
     if digits.strip(b"01234567"):
-        raise TarDamage("a header has a number that is none")
+        raise TarDamage("a header has an invalid number")
     return int(digits or b"0", 8)
 
 
@@ -198,6 +198,6 @@ def _records(data: bytes) -> dict[bytes, bytes]:
         key, equals, value = record[len(digits) + 1 : -1].partition(b"=")
         whole = len(record) == length and record.endswith(b"\n") and equals
         if not whole or b"\0" in value or key.startswith(b"GNU.sparse"):
-            raise TarDamage("a header has a record that is none")
+            raise TarDamage("a header has an invalid record")
         found[key] = value
     return found

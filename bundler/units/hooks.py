@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING
 from bundler.units.network import needs_network
 
 if TYPE_CHECKING:
-    from bundler.config.hooks import Hook
+    from bundler.config.namedhooks import Hook
     from bundler.config.project import BundleConfig
     from bundler.units.unitfile import Lines, Sections
 

@@ -26,7 +26,7 @@ from bundler.units.unitfile import Lines, Section, Sections, Unit, fill, given
 if TYPE_CHECKING:
     from collections.abc import Set as AbstractSet
 
-    from bundler.config.hooks import Hook
+    from bundler.config.namedhooks import Hook
     from bundler.config.project import BundleConfig, Service
     from bundler.units.contents import Contents
 

@@ -43,7 +43,7 @@ _ADDED = {"INSTALLER": b"conda-bundler\n", "REQUESTED": b""}
 _LINKERS = ("conda-meta/", "__clobbers__/")
 _PYTHON = b"#!python"
 _PIECE = 1 << 20
-_OTHER_BUILD = "Take another build of it, or a conda package."
+_OTHER_BUILD = "Use another build of it, or a conda package."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -85,7 +85,7 @@ def _get(url: str) -> bytes:
         while chunk := answer.read1(1 << 20):
             content += chunk
             if time.monotonic() > deadline or len(content) > _LARGEST:
-                raise TimeoutError("it takes too long")
+                raise TimeoutError("timed out")
     return content
 
 

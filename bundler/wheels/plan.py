@@ -31,7 +31,8 @@ def plan_wheels(archives: Iterable[Archive], python: Python) -> tuple[Plan, ...]
         locked = archive.package
         if (wheel.name, wheel.version) != (canonicalize_name(locked.name), Version(locked.version)):
             raise PrefixError(
-                f"the archive holds {wheel.name} {wheel.version}, the lockfile says {locked.name} {locked.version}",
+                f"the archive contains {wheel.name} {wheel.version}, but the lockfile says {locked.name} "
+                f"{locked.version}",
                 where=locked.filename,
                 remedy="The lockfile was edited by hand; lock again.",
             )
@@ -46,7 +47,7 @@ def environment_python(archives: Iterable[Archive], platform: str) -> Python:
         if (archive.package.manager, archive.package.name) == ("conda", "python"):
             return Python.of(archive.index().document, platform)
     raise PrefixError(
-        "there is no Python for the wheels",
+        "no Python for the wheels",
         where=platform,
-        remedy="Name python among the conda packages of environment.yml.",
+        remedy="Add python to the conda packages in environment.yml.",
     )

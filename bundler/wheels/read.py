@@ -42,7 +42,7 @@ _MOST_READ = 64 << 20
 """Bytes of a file that is read at once: the RECORD of half a million files. Some kilobytes can unpack to gigabytes."""
 _MOST_METADATA = 4 << 20
 """Bytes of a METADATA that is read from a server."""
-_REMEDY = "Take another build of it, or a conda package."
+_REMEDY = "Use another build of it, or a conda package."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -119,7 +119,7 @@ def check_fit(wheel: Wheel, python: Python) -> None:
         raise PrefixError(
             f"needs Python {wheel.requires_python}; the environment has {python}",
             where=wheel.where,
-            remedy="Take a version of it that is for this Python, or ask for another Python in environment.yml.",
+            remedy="Take a version of it that is for this Python, or request another Python in environment.yml.",
         )
 
 
@@ -139,7 +139,7 @@ def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
         is_directory = entry.filename.endswith("/")
         regular = is_directory or stat.S_IFMT(mode) in _REGULAR
         if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\\" in name:
-            return f"holds a name that leads out of it, or nowhere: {entry.filename!r}"
+            return f"contains an empty name or one that points outside: {entry.filename!r}"
         if _CONTROL.search(name):
             return f"holds a name with control characters: {entry.filename!r}"
         if name in seen:

@@ -20,7 +20,7 @@ if TYPE_CHECKING:
 
 __all__ = ["BUILD_IT", "PipList", "Requirement", "is_readable", "is_without_secret", "read_pip_list"]
 
-BUILD_IT = "build a wheel of it and name that in bundle.toml ([bundle] inject)"
+BUILD_IT = "build a wheel of it and add that to bundle.toml ([bundle] inject)"
 _OPTION = re.compile(r"(--[a-z][a-z-]*|-[a-zA-Z])[ =]*(.*)", re.DOTALL)
 _LONG = {"-r": "--requirement", "-c": "--constraint", "-i": "--index-url", "-f": "--find-links", "-e": "--editable"}
 _FLAGS = ("--no-index", "--pre", "--prefer-binary")
@@ -123,9 +123,9 @@ def _read_option(text: str, place: _Place, found: PipList) -> str:
     name = _LONG.get(parsed[1], parsed[1]) if parsed else ""
     value = parsed[2].strip().strip("\"'") if parsed else ""
     if name == "--editable":
-        return f"is an editable project, which cannot be shipped: {BUILD_IT}"
+        return f"is an editable project, which cannot be bundled: {BUILD_IT}"
     if name not in (*_FLAGS, *_VALUES):
-        return f"is an option that is not supported; {', '.join((*_VALUES, *_FLAGS))} are"
+        return f"is an unsupported option; supported: {', '.join((*_VALUES, *_FLAGS))}"
     if (name in _VALUES) != bool(value):
         return "lacks a value" if name in _VALUES else "takes no value"
     if name in ("--requirement", "--constraint"):
@@ -142,18 +142,15 @@ def _read_option(text: str, place: _Place, found: PipList) -> str:
 def _read_index(name: str, value: str, place: _Place, found: PipList) -> str:
     if not is_http_url(value):
         if name != "--find-links":
-            return "is no http:// or https:// URL"
+            return "is not an http:// or https:// URL"
         if not value.isprintable():
-            return "names no directory and no URL"
+            return "is neither a directory nor a URL"
         path = place.directory / value.removeprefix("file://")
         if not path.is_dir():
-            return "names no directory and no URL"
+            return "is neither a directory nor a URL"
         value = path.resolve().as_uri()
     elif not is_without_secret(value):
-        return (
-            "has a password or token in its URL, or a query: write the name of an environment variable before the "
-            "host, ${TOKEN}@"
-        )
+        return "has a password, token or query in its URL: put an environment variable before the host, ${TOKEN}@"
     if name == "--index-url":
         found.index_url = value
     else:
@@ -163,12 +160,12 @@ def _read_index(name: str, value: str, place: _Place, found: PipList) -> str:
 
 def _read_file(value: str, place: _Place, found: PipList, *, constraint: bool) -> str:
     if re.match(r"https?://", value):
-        return "names a file on the network: keep a copy of it beside environment.yml, and name that"
+        return "is a remote file: keep a copy of it next to environment.yml, and use that"
     if not value.isprintable():
         return "names no file"
     path = (place.directory / value.removeprefix("file://")).resolve()
     if path in place.above:
-        return "names a file that names itself"
+        return "is a file that includes itself"
     try:
         lines = tuple(_lines(path.read_text(encoding="utf-8-sig")))
     except OSError as failed:
@@ -200,7 +197,7 @@ def _read_requirement(text: str, place: _Place, found: PipList) -> str:
     from packaging.requirements import Requirement as Parsed
 
     if _PATH.match(text) or (text.partition(";")[0].strip().endswith(".whl") and "://" not in text):
-        return f"is a file of this machine: {BUILD_IT}"
+        return f"is a local file: {BUILD_IT}"
     hashes = tuple(_HASH.findall(text))
     bare = _HASH.sub("", text).strip()
     if reason := _not_pips(bare):
@@ -208,7 +205,7 @@ def _read_requirement(text: str, place: _Place, found: PipList) -> str:
     try:
         url = bare if re.match(r"(\w+\+)?(https?|ssh|git)://", bare) else Parsed(bare).url
     except InvalidRequirement as invalid:
-        return f"is no requirement: {str(invalid).splitlines()[0]}"
+        return f"is not a requirement: {str(invalid).splitlines()[0]}"
     if url and (reason := _url_reason(url)):
         return reason
     if place.constraint:
@@ -221,10 +218,10 @@ def _not_pips(text: str) -> str:
     """What people write in a requirement that pip does not take there."""
     if option := re.search(r"\s(--[a-z-]+|-[a-zA-Z])(?=[\s=]|$)", text):
         if _LONG.get(option[1], option[1]) in (*_VALUES, *_FLAGS):
-            return f"has {option[1]} behind a requirement; write that as an entry of its own"
-        return "has an option that is not supported; --hash=sha256:… is"
+            return f"has {option[1]} after a requirement; write that as a separate entry"
+        return "has an unsupported option; only --hash=sha256:… is supported"
     if re.fullmatch(r"[\w.-]+(\[[^\]]*\])?\s*=\s*[^=\s].*", text):
-        return "is no requirement: one `=` is conda's; write `==`"
+        return "is not a requirement: a single `=` is conda syntax; write `==`"
     return ""
 
 
@@ -235,7 +232,7 @@ def _add(bare: str, url: str | None, hashes: tuple[str, ...], place: _Place, fou
     try:
         name = parse_wheel_filename(unquote(urlsplit(url).path.rpartition("/")[2]))[0] if url else Parsed(bare).name
     except InvalidWheelFilename as invalid:
-        return f"names no wheel: {invalid}"
+        return f"is not a wheel: {invalid}"
     found.requirements.append(
         Requirement(text=bare, name=canonicalize_name(name), category=place.category, url=url, hashes=hashes)
     )
@@ -245,15 +242,15 @@ def _add(bare: str, url: str | None, hashes: tuple[str, ...], place: _Place, fou
 def _url_reason(text: str) -> str:
     text = text.partition(" ;")[0]
     if _PATH.match(text):
-        return f"is a file of this machine: {BUILD_IT}"
+        return f"is a local file: {BUILD_IT}"
     url = urlsplit(text if is_http_url(text) else "")
     if url.scheme != "https" or not url.path.endswith(".whl"):
-        return f"is the URL of no wheel (https://….whl): {BUILD_IT}"
+        return f"is not the URL of a wheel (https://….whl): {BUILD_IT}"
     if url.username is not None or url.query:
         return (
-            "has credentials in its URL, or a query, which would be in the lockfile: take it from an index "
+            "has credentials or a query in its URL, which would be stored in the lockfile: use an index "
             "(`pip-repositories:`)"
         )
     if not re.search(r"\bsha256=[0-9a-f]{64}\b", url.fragment):
-        return "has no hash: write #sha256=… behind the URL"
+        return "has no hash: add #sha256=… to the URL"
     return ""

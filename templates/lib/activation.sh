@@ -86,7 +86,7 @@ run_activation() { # KIND PATH
     start_activation "$ACTIVATION_PLACE/$2" >"$WORK/activation/said" 2>&1 3>"$WORK/activation/environ" ||
         activation_status=$?
     activation_why="it ended with status $activation_status"
-    [ "$activation_status" -ne 137 ] || activation_why="it did not end within $ACTIVATION_SECONDS seconds, or was killed"
+    [ "$activation_status" -ne 137 ] || activation_why="it did not finish within $ACTIVATION_SECONDS seconds, or was killed"
     activation_said=$(head_of "$WORK/activation/said")
     activation_why="$activation_why${activation_said:+: $activation_said}"
     if ! take_activation; then

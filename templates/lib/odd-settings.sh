@@ -69,7 +69,7 @@ odd_setting() {
             esac
             ;;
         *=*) odd_assignment "${odd_text%%=*}" "${odd_text#*=}" ;;
-        *) "$odd_sink" "$odd_line" "it is no NAME=value; systemd ignores it" ;;
+        *) "$odd_sink" "$odd_line" "it is not of the form NAME=value; systemd ignores it" ;;
     esac
 }
 
@@ -93,7 +93,7 @@ odd_assignment() { # NAME VALUE
     case $odd_name in
         export[" $ENV_TAB"]*) "$odd_sink" "$odd_line" "systemd ignores a line with export; write NAME=value alone" ;;
         '' | [0-9]* | *[!A-Za-z0-9_]*)
-            "$odd_sink" "$odd_line" "what is before the = is no name of a variable; systemd ignores the line"
+            "$odd_sink" "$odd_line" "what is before the = is not a variable name; systemd ignores the line"
             ;;
         *)
             [ -z "$odd_blank" ] ||

@@ -31,7 +31,7 @@ run_before_start() { # SECONDS MAY-FAIL LINE WORD...: no seconds are no limit
     BEFORE_PID=
     [ "$before_status" != 0 ] && [ -z "$before_may_fail" ] || return 0
     if [ -n "$before_limit" ] && [ $(($(seconds) - before_since)) -ge "$before_limit" ]; then
-        complain error "$OPERAND is not started: $before_text did not end within $before_limit s"
+        complain error "$OPERAND is not started: $before_text did not finish within $before_limit s"
     else
         complain error "$OPERAND is not started: $before_text failed (status $before_status)"
     fi

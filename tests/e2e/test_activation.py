@@ -182,7 +182,7 @@ def test_what_fails_is_told_and_stops_nothing(active: tuple[Machine, str]) -> No
     got = environment(machine)
     assert "c-fails.sh: it ended with status 7" in said
     assert got["BEFORE_EXIT"] == "yes"
-    assert "d-hangs.sh: it did not end within" in said
+    assert "d-hangs.sh: it did not finish within" in said
     assert "e-syntax.sh: " in said
     assert "f-floods.sh: " in said, said
     assert "activation takes LANG away" in said

@@ -69,7 +69,7 @@ def test_one_that_hangs_is_ended(shell: tuple[str, ...], tmp_path: Path, way: Wa
     done = run(shell, way, tmp_path, "TimeoutStartSec=1", "ExecStartPre=/bin/sleep 300")
     assert done.returncode in (124, 137, 143)  # as the timeout program of the day says it
     assert time.monotonic() - started < 120
-    assert done.stderr.endswith("manage: error: hello is not started: /bin/sleep 300 did not end within 1 s\n")
+    assert done.stderr.endswith("manage: error: hello is not started: /bin/sleep 300 did not finish within 1 s\n")
 
 
 @EITHER_WAY

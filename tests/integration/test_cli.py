@@ -122,7 +122,9 @@ def test_an_environment_of_no_package_names_the_categories_that_have_some(projec
     spec.write_text(f"category: dev\n{spec.read_text()}")
     done = command("build", ".", cwd=project)
     assert done.returncode == 2
-    assert "no package is locked for linux-64 in category main; there are packages in dev (1)\n" in done.stderr
+    assert (
+        "no packages are locked for linux-64 in category main; these categories have packages: dev (1)\n" in done.stderr
+    )
     assert "bundle.categories" in done.stderr
     assert not (project / "dist").exists()
     assert command("build", ".", "--category", "dev", cwd=project).returncode == 0
@@ -131,7 +133,7 @@ def test_an_environment_of_no_package_names_the_categories_that_have_some(projec
     )
     done = command("build", ".", cwd=project)
     assert done.returncode == 2
-    assert "no package is locked for linux-64 in category main, nor in any other" in done.stderr
+    assert "no packages are locked for linux-64 in category main or in any other" in done.stderr
 
 
 def test_links_of_files_are_refused_before_anything_is_locked(project: Path) -> None:
@@ -143,7 +145,7 @@ def test_links_of_files_are_refused_before_anything_is_locked(project: Path) -> 
     assert done.returncode == 6
     assert not (project / "conda-lock.yml").exists()
     assert done.stderr.startswith(
-        "error: files.model: snapshot/model\\x1b[2J is a link to ../blob, which is not in the"
+        "error: files.model: snapshot/model\\x1b[2J is a symbolic link to ../blob, which is not in the"
     )
     assert json.loads(done.stdout)["error"]["where"] == "files.model"
     way = done.stderr.partition("under [files]: ")[2]

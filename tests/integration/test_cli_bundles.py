@@ -105,7 +105,7 @@ def test_inspect_for_people(bundles: dict[str, Path]) -> None:
     assert "None" not in done.stdout
     for words in (
         "small 1.0 for linux-64",
-        "needs    x86_64, glibc 2.17 or later, systemd 239 or later",
+        "requires  x86_64, glibc 2.17 or later, systemd 239 or later",
         "env/bin/tool",
         "MemoryMax=1G",
         "http://127.0.0.1:${PORT}/",
@@ -186,7 +186,7 @@ def test_diff_of_an_app_that_is_damaged(bundles: dict[str, Path], newer: Path, t
     payload[segment["offset"] + segment["length"] // 2] ^= 1
     (bundle / "payload.tar.gz").write_bytes(payload)
     done = command("diff", bundle, newer)
-    assert (done.returncode, "app/ in it is not what was built" in done.stderr) == (7, True)
+    assert (done.returncode, "app/ does not match its checksum" in done.stderr) == (7, True)
 
 
 @pytest.mark.parametrize("verb", ["inspect", "verify", "diff"])
@@ -203,12 +203,12 @@ def test_what_cannot_be_read_is_a_sentence(bundles: dict[str, Path], tmp_path: P
     (tmp_path / "text.tar").write_text("hello")
     (tmp_path / "directory").mkdir()
     cases = (
-        ("later", 7, "its manifest has schema 2", "It was made by conda-bundler 9"),
-        ("other", 7, "its manifest.json is not one: schema", "Copy the bundle again"),
-        ("none", 7, "its manifest.json is damaged", "Copy the bundle again"),
-        ("cut.tar", 7, "it is cut off", "Copy the bundle again"),
+        ("later", 7, "manifest.json has schema version 2", "was built by conda-bundler 9"),
+        ("other", 7, "manifest.json is invalid: schema", "Copy the bundle again"),
+        ("none", 7, "manifest.json is corrupted", "Copy the bundle again"),
+        ("cut.tar", 7, "it is truncated", "Copy the bundle again"),
         ("text.tar", 7, "neither a tar nor a .run", "conda-bundler build"),
-        ("directory", 7, "there is no manifest.json", "conda-bundler build"),
+        ("directory", 7, "it has no manifest.json", "conda-bundler build"),
         ("nowhere", 2, "does not exist", ""),
     )
     for name, status, says, remedy in cases:

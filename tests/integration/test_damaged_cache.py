@@ -174,5 +174,5 @@ def test_a_package_that_declares_something_else_than_it_holds_is_refused(tmp_pat
     words = [sys.executable, "-m", "bundler", "build", str(tmp_path)]
     done = subprocess.run(words, capture_output=True, text=True, check=False)
     assert done.returncode == 5
-    assert "share/plain as it was unpacked is not what the package declares" in done.stderr
+    assert "share/plain in the package cache does not match its package's checksum" in done.stderr
     assert not list((tmp_path / "dist").glob("*"))

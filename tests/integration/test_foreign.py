@@ -110,7 +110,7 @@ def test_no_python_of_another_machine_is_run(bundles: dict[str, Path], channel: 
     assert list(channel.parent.glob("ran-*")) == []
     said = bundles["linux-64"].parent.with_suffix(".stderr").read_text()
     # What is said of one that was tried; such a script is no Python.
-    assert said.count("it does not run here") == (os.uname().machine in ("x86_64", "aarch64", "s390x"))
+    assert said.count("it does not run") == (os.uname().machine in ("x86_64", "aarch64", "s390x"))
     for platform in ("linux-aarch64", "linux-s390x"):
         assert manifest_of(bundles[platform])["payload"]["bytecode"] == "install"
         files = payload_of(bundles[platform])
@@ -176,7 +176,7 @@ def test_a_package_of_another_machine_in_the_channel(tmp_path: Path) -> None:
     repodata.write_text(json.dumps(document))
     project = make_project(tmp_path / "p", tables=ARM, dependencies="native")
     done = run("build", project, f"--channel={channel.as_uri()}")
-    assert (done.returncode, "is built for linux-64, the lockfile says linux-aarch64" in done.stderr) == (5, True)
+    assert (done.returncode, "was built for linux-64, but the lockfile says linux-aarch64" in done.stderr) == (5, True)
 
 
 @pytest.mark.network

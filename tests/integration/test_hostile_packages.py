@@ -124,7 +124,7 @@ def test_two_files_of_a_package_at_one_place(
         members[file] = File(content=b"x = 1\n")
         paths.append(entry(file, b"x = 1\n"))
     said = refused(python_package(tmp_path), package(tmp_path, "linked", members, *paths, info=info))
-    assert f"linked (linked-1.0-0.conda): the package has two files that would both be {place}" in said
+    assert f"linked (linked-1.0-0.conda): the package has two files that would both be installed as {place}" in said
     assert (outside / "victim").read_text() == "mine"
 
 
@@ -136,7 +136,7 @@ def test_metadata_that_the_other_part_of_the_archive_brings(tmp_path: Path, outs
     about = b'{"name": "aaa", "version": "1.0", "build": "0", "build_number": 0, "subdir": "linux-64", "depends": []}'
     good = {"info/index.json": about, "info/paths.json": b'{"paths": []}', "info/link.json": b"{}"}
     write_archive(archive, {path: File(content=text) for path, text in (good | {"./info/paths.json": evil}).items()})
-    assert "info/paths.json is not what it is in the package's archive" in refused(locked(archive))
+    assert "info/paths.json differs from the package's archive" in refused(locked(archive))
     assert [path.name for path in outside.iterdir()] == ["victim"]
 
 
@@ -154,7 +154,7 @@ def test_a_file_of_the_machine_is_not_packed(
         evil = package(tmp_path, "evil", {"doc": Link(str(tmp_path / "secret"))}, entry("doc", digest, **more))
     for _ in range(2):
         said = refused(evil)
-        assert said.startswith("evil (evil-1.0-0.conda): the archive is not what it declares: ")
+        assert said.startswith("evil (evil-1.0-0.conda): the archive does not match its metadata: ")
         assert "declared as a file, but is " in said
 
 
@@ -162,7 +162,7 @@ def test_a_file_that_gets_the_prefix_has_its_declared_digest_before(tmp_path: Pa
     more = {"prefix_placeholder": PLACEHOLDER, "file_mode": "text"}
     members = {"doc": File(content=f"evil {PLACEHOLDER}".encode())}
     said = refused(package(tmp_path, "evil", members, entry("doc", b"good", **more)))
-    assert "doc does not have the sha256 that the package declares" in said
+    assert "doc does not match the package's sha256" in said
 
 
 def test_a_crash_of_the_linker_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -171,7 +171,7 @@ def test_a_crash_of_the_linker_is_a_sentence(tmp_path: Path, monkeypatch: pytest
     monkeypatch.setattr(linking, "_START", "import os, sys; sys.stderr.write('panicked at\\n'); os.abort()")
     said = refused(fine)
     assert "linux-64: 1 package could not be linked: the linker crashed (SIGABRT)\n    panicked at" in said
-    assert "take another build" in said
+    assert "use another build" in said
     with pytest.raises(PrefixError) as caught:
         install(package(tmp_path, "other", {"x": File(content=b"x")}, entry("x", b"x")))
     assert caught.value.exit_code == 5
@@ -207,8 +207,8 @@ SHADOWS = (
 def test_only_python_has_files_where_python_looks_first(tmp_path: Path, path: str) -> None:
     python = python_package(tmp_path)
     said = refused(python, conda(tmp_path, "evil", files={path: b"evil"}))
-    assert f"only Python's own may be:\n    {path}: evil (conda)\n" in said
-    assert "leave them out" in said
+    assert f"reserved for Python itself:\n    {path}: evil (conda)\n" in said
+    assert "remove them from" in said
     where = f"app-1.0.data/data/{path}"
     if "__pycache__" not in path:  # a wheel's is not installed
         assert f"    {path}: app (wheel)\n" in refused(python, wheel(tmp_path, files={"app.py": b"", where: b"evil"}))

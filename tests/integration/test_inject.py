@@ -173,7 +173,7 @@ def test_a_pattern_that_names_nothing(project: Project) -> None:
     (project.path / "dist" / "bad.conda").write_bytes(b"")
     said = project.refused(ConfigError, "build/*.whl", "dist/*")
     assert said.startswith("bundle.toml: bundle.inject: ")
-    assert "'build/*.whl' names no file; build the package first" in said
+    assert "'build/*.whl' matches no file; build the package first" in said
     assert "dist/app-1.0.tar.gz: is neither a wheel nor a conda package" in said
     assert "dist/bad.whl: not a wheel" in said
     assert "dist/bad.conda: not a conda package" in said
@@ -201,7 +201,7 @@ def test_no_file_fits(project: Project) -> None:
     wheel(project, tag="cp312-cp312-manylinux_2_17_x86_64")
     wheel(project, version="1.1", requires_python=">=3.12")
     said = project.refused(ConfigError)
-    assert "no file of app is for this environment on linux-64:" in said
+    assert "no file of app fits this environment on linux-64:" in said
     assert "app-1.0-cp312-cp312-manylinux_2_17_x86_64.whl is for cp312-cp312-manylinux_2_17_x86_64; the env" in said
     assert "app-1.1-py3-none-any.whl needs Python >=3.12" in said
     shutil.rmtree(project.path / "dist")
@@ -216,12 +216,12 @@ def test_more_than_one_file_fits(project: Project) -> None:
     for version in ("1.0", "1.1"):
         wheel(project, version=version)
     said = project.refused(ConfigError)
-    assert "would do on linux-64: dist/app-1.0-py3-none-any.whl, dist/app-1.1-py3-none-any.whl" in said
+    assert "matches on linux-64: dist/app-1.0-py3-none-any.whl, dist/app-1.1-py3-none-any.whl" in said
     assert "Remove the old ones" in said
     shutil.rmtree(project.path / "dist")
     wheel(project)
     conda(project, "app")
-    assert "more than one file of app would do" in project.refused(ConfigError)
+    assert "more than one file of app matches" in project.refused(ConfigError)
 
 
 def test_the_same_file_by_two_patterns_is_one(project: Project) -> None:
@@ -232,7 +232,7 @@ def test_the_same_file_by_two_patterns_is_one(project: Project) -> None:
 def test_wheels_need_a_python(project: Project) -> None:
     project.locked.clear()
     wheel(project)
-    assert "needs a Python, and the environment has none" in project.refused(ConfigError)
+    assert "requires Python, but the environment has none" in project.refused(ConfigError)
 
 
 def test_what_a_wheel_needs_is_there(project: Project) -> None:
@@ -258,17 +258,17 @@ def test_what_a_wheel_needs_is_not_there(project: Project) -> None:
     project.lock_conda("stem", "1.0", depends=["python"])
     wheel(project, requires=["leaf[more]<2", "missing", "stem>=2", "here; platform_machine == 'x86_64'"])
     said = project.refused(PrefixError)
-    assert "what is injected does not go with what is locked:" in said
+    assert "injected packages conflict with the lockfile:" in said
     for problem in (
         "app 1.0 needs leaf[more]<2; there is leaf 2.0",
         'app 1.0 needs twig>=2; extra == "more"; there is twig 1.0',
-        'app 1.0 needs gone; extra == "more", which is not there',
-        "app 1.0 needs missing, which is not there",
+        'app 1.0 requires gone; extra == "more", which is missing',
+        "app 1.0 requires missing, which is missing",
         "app 1.0 needs stem>=2; there is stem 1.0",
-        'app 1.0 needs here; platform_machine == "x86_64", which is not there',
+        'app 1.0 requires here; platform_machine == "x86_64", which is missing',
     ):
         assert problem in said
-    assert "Ask for what is missing in environment.yml and lock again" in said
+    assert "Add what is missing to environment.yml and lock again" in said
 
 
 def test_what_needs_a_replaced_package_can_live_with_it(project: Project) -> None:
@@ -300,9 +300,9 @@ def test_what_a_conda_package_needs(project: Project) -> None:
     for problem in (
         "tool 1.0 needs leaf <2; there is leaf 2.0",
         "tool 1.0 needs leaf 2.0 h2_*; there is leaf 2.0",
-        "tool 1.0 needs missing, which is not there",
+        "tool 1.0 requires missing, which is missing",
         "tool 1.0 needs twig >=2; there is twig 1.0",
-        "tool 1.0 goes only with leaf >3; there is leaf 2.0",
+        "tool 1.0 is only compatible with leaf >3, but found leaf 2.0",
     ):
         assert problem in said
 
@@ -379,7 +379,7 @@ def test_a_build_that_is_refused_leaves_nothing(project: Project, tmp_path: Path
     wheel(project, scripts={"start": "app:main"})
     assert "bin/start: python (conda) and app (wheel)" in fails(5)["message"]
     wheel(project, requires=["missing"])
-    assert "app 1.0 needs missing, which is not there" in fails(5)["message"]
+    assert "app 1.0 requires missing, which is missing" in fails(5)["message"]
 
 
 def _build(project: Project, channel: Path, output: Path) -> dict[str, Any]:

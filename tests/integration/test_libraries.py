@@ -192,7 +192,7 @@ def test_verify_holds_install_sh_to_the_manifest(bundle: Path, tmp_path: Path) -
         reseal(bundle)
         done = command("verify", bundle)
         assert done.returncode == 7, change
-        assert "install.sh is not the one that" in done.stderr
+        assert "install.sh differs from the one that" in done.stderr
 
 
 def test_separate_debug_information_needs_nothing(compiled: Callable[..., bytes], tmp_path: Path) -> None:

@@ -90,7 +90,7 @@ def test_the_bundle_says_what_scripts_have_done(room: Path) -> None:
     project = make_project(room, SCRIPT, '["eager"]')
     done = build(project)
     assert done.returncode == 0, done.stderr
-    assert "eager: its post-link script was run; 3 files added (etc/eager.conf, " in done.stderr
+    assert "eager: ran its post-link script: 3 files added (etc/eager.conf, " in done.stderr
     assert "  eager: eager is ready" in done.stderr
     assert "is not run" not in done.stderr
     bundle = project / "dist" / "small-1.0-linux-64"
@@ -112,10 +112,10 @@ def test_the_bundle_says_what_scripts_have_done(room: Path) -> None:
         }
     ]
     assert [(note["kind"], note["path"]) for note in manifest["notes"]] == [("baked", "share/cache")]
-    assert "note: share/cache: it has the release's path in it" in done.stderr
+    assert "note: share/cache: the link script of" in done.stderr
     assert command("verify", bundle).returncode == 0
     told = command("inspect", bundle).stdout
-    assert "link scripts, run at build" in told
+    assert "link scripts that ran at build time" in told
     assert "eager, post-link  added etc/eager.conf" in told
     assert json.loads(command("inspect", "--json", bundle).stdout)["link_scripts"] == manifest["link_scripts"]
 
@@ -147,7 +147,7 @@ def test_consent_is_an_input_of_the_build_id(room: Path) -> None:
         done = build(project)
         assert done.returncode == 0, done.stderr
         found[scripts] = json.loads((project / "dist" / "small-1.0-linux-64" / "manifest.json").read_text())["build_id"]
-        note = 'put this line below [bundle]: link_scripts = ["eager"]'
+        note = 'add this line under [bundle]: link_scripts = ["eager"]'
         assert (note in done.stderr) == (scripts == "[]")
     assert len(set(found.values())) == 3
 
@@ -163,7 +163,7 @@ def test_consent_is_an_input_of_the_build_id(room: Path) -> None:
             "ln -s /etc/shadow $PREFIX/x",
             '"all"',
             6,
-            "eager: its link script has written x, which is a link that leaves",
+            "eager: its link script wrote x, which is a symbolic link to a path outside",
         ),
         ("date +%N >$PREFIX/x", '"all"', 6, "x differs between two runs"),
     ],

@@ -306,7 +306,7 @@ def test_what_is_nothing_is_passed_over(project: Project) -> None:
 
 def test_a_package_that_is_named_twice(project: Project) -> None:
     _write(project, "  - leaf >=1\n  - app\n  - leaf <2\n")
-    assert "asks for leaf as `leaf >=1` and as `leaf <2`; write once what has to hold" in project.fails(ConfigError)
+    assert "requires leaf as `leaf >=1` and as `leaf <2`; combine them" in project.fails(ConfigError)
     _write(project, "  - leaf >=1\n  - leaf>=1\n")
     assert set(project.lock()) == {"leaf"}
     _write(project, "  - leaf 1.0  # [linux64]\n  - leaf >=1  # [aarch64]\n  - leaf >=1  # [aarch64]\n")
@@ -329,9 +329,9 @@ def test_a_file_of_virtual_packages_goes_before_the_tables(project: Project) -> 
 def test_what_is_built_for_another_platform_only(project: Project) -> None:
     project.lockfile.write_text("as it was")
     said = project.asks_for("native", "leaf").fails(LockError, platforms=("linux-s390x",))
-    assert "The channels have native for linux-64, linux-aarch64, not for linux-s390x." in said
+    assert "The channels have native for linux-64, linux-aarch64, but not for linux-s390x." in said
     said = project.asks_for("native 1.1").fails(LockError)
-    assert "The channels have native ==1.1 for linux-aarch64, not for linux-64." in said
+    assert "The channels have native ==1.1 for linux-aarch64, but not for linux-64." in said
     assert "The channels have" not in project.asks_for("leaf >=9").fails(LockError)
 
 
@@ -372,8 +372,8 @@ def test_a_channel_on_the_network(project: Project, tmp_path: Path) -> None:
 def test_a_channel_that_does_not_answer_is_named(project: Project, channel: Path) -> None:
     with _serve(channel) as server:
         nowhere, closed = server.url("nowhere"), server.url("closed")
-        assert f"there is no channel {nowhere}" in project.asks_for("leaf", channels=(nowhere,)).fails(LockError)
-        assert f"channel {closed} refuses access (401 Unauthorized)" in project.asks_for(
+        assert f"no channel {nowhere}" in project.asks_for("leaf", channels=(nowhere,)).fails(LockError)
+        assert f"channel {closed} denies access (401 Unauthorized)" in project.asks_for(
             "leaf", channels=(str(channel), closed)
         ).fails(LockError)
     said = project.asks_for("leaf", channels=(NOBODY_LISTENS,)).fails(LockError)
@@ -382,12 +382,12 @@ def test_a_channel_that_does_not_answer_is_named(project: Project, channel: Path
 
 
 def test_a_channel_that_is_none_is_named(project: Project, channel: Path, tmp_path: Path) -> None:
-    assert "there is no channel /nowhere: " in project.asks_for("leaf", channels=("/nowhere",)).fails(LockError)
+    assert "no channel /nowhere: " in project.asks_for("leaf", channels=("/nowhere",)).fails(LockError)
     damaged = tmp_path / "damaged"
     (damaged / "noarch").mkdir(parents=True)
     (damaged / "noarch" / "repodata.json").write_text('{"packages": {"leaf')
     said = project.asks_for("leaf", channels=(str(channel), str(damaged))).fails(LockError)
-    assert f"channel {damaged} is damaged" in said
+    assert f"channel {damaged} is corrupted" in said
 
 
 def test_a_file_without_channels_gets_the_default(
@@ -397,7 +397,7 @@ def test_a_file_without_channels_gets_the_default(
     request = replace(project.request, default_channel=channel.as_uri())
     write_lockfile(request, PlainProgress())
     assert project.locked() == {"leaf": "3.0"}
-    assert f"no file names `channels:`, so packages are taken from {channel.as_uri()}" in capsys.readouterr().err
+    assert f"no file has `channels:`, so packages come from {channel.as_uri()}" in capsys.readouterr().err
     assert is_fresh(request)
     assert not is_fresh(replace(request, default_channel="file:///elsewhere"))
     project.environment.write_text("channels: []\ndependencies: [leaf]\n")
@@ -450,8 +450,14 @@ def test_credentials_stay_in_the_environment(
 @pytest.mark.parametrize(
     ("url", "sentence"),
     [
-        (f"https://me:{SECRET}@127.0.0.1/c", "a password or token stands in the URL of a channel on https://127.0.0.1"),
-        (f"https://127.0.0.1/t/{SECRET}/c", "a password or token stands in the URL of a channel on https://127.0.0.1"),
+        (
+            f"https://me:{SECRET}@127.0.0.1/c",
+            "the URL of a channel on https://127.0.0.1 contains a password or token",
+        ),
+        (
+            f"https://127.0.0.1/t/{SECRET}/c",
+            "the URL of a channel on https://127.0.0.1 contains a password or token",
+        ),
         ("https://127.0.0.1/t/${NOT_SET}/c", "needs the environment variable NOT_SET, which is not set"),
     ],
 )
@@ -466,24 +472,24 @@ def test_a_credential_in_a_url_would_be_shipped_with_the_lockfile(project: Proje
 
 def test_an_environment_that_is_not_utf_8(project: Project) -> None:
     project.environment.write_bytes("channels: [c]\ndependencies: [a]\n".encode("utf-16"))
-    assert "is not UTF-8, but UTF-16" in project.fails(ConfigError)
+    assert "is encoded in UTF-16, not UTF-8" in project.fails(ConfigError)
     project.environment.write_bytes("channels: [c]\ndependencies: [a] # \xe9\n".encode("latin-1"))
-    assert "is not UTF-8, but another encoding" in project.fails(ConfigError)
+    assert "is encoded in an unknown encoding, not UTF-8" in project.fails(ConfigError)
 
 
 @pytest.mark.parametrize(
     ("text", "sentence"),
     [
         ("a: [", "not YAML"),
-        ("- python", "holds a list, where a mapping"),
-        ("What is this?", "holds a text, where a mapping"),
-        ("", "holds nothing, where a mapping"),
+        ("- python", "holds a list; expected a mapping"),
+        ("What is this?", "holds a text; expected a mapping"),
+        ("", "holds nothing; expected a mapping"),
         ("channels: [c]", "has no `dependencies:`"),
         ("channels: [c]\ndependencies: python", "`dependencies:` is not a list of packages"),
-        ("channels: [c]\ndependencies: []", "`dependencies:` names no package"),
+        ("channels: [c]\ndependencies: []", "`dependencies:` lists no packages"),
         (
             "channels: [c]\ndependencies: [a]\ndependencies: [b]",
-            "has `dependencies:` in lines 2 and 3; of two the last",
+            "has `dependencies:` in lines 2 and 3; only the last one",
         ),
         ("channels: [c]\ndependencies: [!!python/tuple [a]]", "not plain YAML"),
         (
@@ -494,10 +500,10 @@ def test_an_environment_that_is_not_utf_8(project: Project) -> None:
             "channels: [c]\ndependencies: [a, {pip: flask}]",
             "entry 2 of `dependencies:` is `pip:` with 'flask', which is no list of texts",
         ),
-        ("dependencies: [a]", "names no `channels:`"),
+        ("dependencies: [a]", "has no `channels:`"),
         ("channels: c\ndependencies: [a]", "`channels:` is not a list of names or URLs"),
         ("channels: [nodefaults]\ndependencies: [a]", "`channels:` is empty"),
-        ("{}", "has no `dependencies:`; names no `channels:`"),
+        ("{}", "has no `dependencies:`; has no `channels:`"),
     ],
 )
 def test_what_is_no_environment_is_refused_before_anything_runs(
@@ -512,7 +518,7 @@ def test_what_is_no_environment_is_refused_before_anything_runs(
 
 def test_files_that_are_not_there(project: Project) -> None:
     missing = project.path / "nowhere" / "environment.yml"
-    assert project.fails(ConfigError, environments=(missing,)) == f"{missing}: there is no such file"
+    assert project.fails(ConfigError, environments=(missing,)) == f"{missing}: no such file"
     assert "cannot be read: Is a directory" in project.fails(ConfigError, environments=(project.path,))
     assert "its directory does not exist" in project.fails(ConfigError, lockfile=project.path / "nowhere" / "lock.yml")
     assert "no platform" in project.fails(ConfigError, platforms=())
@@ -522,12 +528,12 @@ def test_files_that_are_not_there(project: Project) -> None:
 def test_a_malformed_spec_is_named(project: Project, spec: str) -> None:
     project.lockfile.write_text("as it was")
     said = project.asks_for("leaf", spec).fails(ConfigError)
-    assert said.startswith(f"{project.environment}: dependencies: `{spec}` is no match spec: ")
+    assert said.startswith(f"{project.environment}: dependencies: `{spec}` is not a valid match spec: ")
     assert "invalid" in said
 
 
 def test_a_platform_that_is_none(project: Project) -> None:
-    assert "linux-64bit is no conda platform" in project.fails(ConfigError, platforms=("linux-64bit",))
+    assert "linux-64bit is not a conda platform" in project.fails(ConfigError, platforms=("linux-64bit",))
 
 
 @pytest.mark.parametrize(
@@ -543,7 +549,7 @@ def test_the_solvers_reasons_reach_the_user(
 ) -> None:
     project.lockfile.write_text("as it was")
     said = project.asks_for(*dependencies).fails(LockError)
-    assert said.startswith(f"{project.environment}: no set of packages satisfies it")
+    assert said.startswith(f"{project.environment}: cannot be solved for")
     for reason in reasons:
         assert reason in said
 
@@ -589,18 +595,18 @@ def test_an_update_of_one_platform_leaves_the_others(project: Project) -> None:
 
 
 def test_what_cannot_be_updated(project: Project, old_leaf: Path) -> None:
-    assert f"{project.lockfile}: there is no such lockfile" in project.fails(ConfigError, "leaf")
+    assert f"{project.lockfile}: no such lockfile" in project.fails(ConfigError, "leaf")
     project.asks_for("leaf").lock()
     assert "no package twig, bark is locked for linux-64" in project.fails(ConfigError, "twig", "leaf", "bark")
     said = project.asks_for("leaf", channels=(str(old_leaf),)).fails(ConfigError, "leaf")
-    assert "its channels have changed since it was locked" in said
+    assert "cannot update single packages: the channels have changed since the lockfile was written" in said
     project.lockfile.write_text("- not a lockfile")
     assert "not a conda-lock lockfile" in project.fails(LockError, "leaf")
 
 
 def test_fresh_and_stale(project: Project, channel: Path, old_leaf: Path) -> None:
     both = ("linux-64", "linux-aarch64")
-    assert not is_fresh(project.request), "there is no lockfile"
+    assert not is_fresh(project.request), "no lockfile"
     project.lock(platforms=both)
     before = project.lockfile.read_bytes(), project.lockfile.stat().st_mtime_ns
     assert is_fresh(replace(project.request, platforms=both))
@@ -684,7 +690,7 @@ def test_a_lockfile_of_conda_lock_with_what_it_assumes_itself(project: Project, 
 
 def test_what_cannot_be_checked_is_not_stale(project: Project) -> None:
     project.lock()
-    with pytest.raises(ConfigError, match="is no match spec"):
+    with pytest.raises(ConfigError, match="is not a valid match spec"):
         is_fresh(project.asks_for("app ==").request)
     project.lockfile.write_text("- not a lockfile")
     with pytest.raises(LockError, match="not a conda-lock lockfile"):
@@ -692,7 +698,7 @@ def test_what_cannot_be_checked_is_not_stale(project: Project) -> None:
 
 
 def test_a_solver_that_is_not_there(project: Project) -> None:
-    assert "there is no solver no-such-conda" in project.fails(MissingToolError, solver="no-such-conda")
+    assert "solver not found: no-such-conda" in project.fails(MissingToolError, solver="no-such-conda")
 
 
 @pytest.mark.parametrize(
@@ -734,7 +740,7 @@ def test_a_solver_of_ones_own(project: Project, tmp_path: Path, monkeypatch: pyt
     assert project.lock("app", solver=str(conda)) == {"app": "2.0", "leaf": "3.0", "twig": "1.0"}
     assert "'twig' is not named in it" in project.fails(ConfigError, "twig", solver=str(conda))
     said = project.asks_for("broken").fails(LockError, solver=str(conda))
-    assert "no set of packages satisfies it on linux-64" in said
+    assert "cannot be solved for linux-64" in said
     assert "leaf >=9, for which no candidates were found." in said
 
 

@@ -47,11 +47,11 @@ def test_a_yanked_version_is_taken_if_it_is_pinned_and_that_is_told(asker: Asker
     for pinned in (asker.solve("app ==2.0"), asker.solve("app", kept={"app": "2.0"})):
         assert [wheel.version for wheel in pinned.wheels] == ["2.0"]
         (note,) = pinned.notes
-        assert note.startswith("app 2.0 was withdrawn from its package index (yanked: broken); it is locked because")
+        assert note.startswith("app 2.0 was yanked from its package index: broken; it is locked because")
     for pip in ("app >=2", "user"):
         said = asker.fails(pip)
         assert "app==2.0 was yanked (reason: broken)" in said
-        assert "- app 2.0 was withdrawn from its package index; `app==2.0` in `pip:` takes it anyway" in said
+        assert "- app 2.0 was yanked from its package index; `app==2.0` in `pip:` selects it anyway" in said
 
 
 def test_pre_releases_are_taken_only_when_asked_for(asker: Asker, pypi: Index) -> None:
@@ -73,7 +73,7 @@ def test_what_markers_leave_out_is_not_looked_for(asker: Asker, pypi: Index) -> 
     assert asker.files(*pip) == ["app-1.0-py3-none-any.whl"]
     said = asker.fails("app", python="3.10.4")
     assert "all versions of app depend on nowhere (if python_full_version < '3.11')" in said
-    assert "- no package index that is asked has a file of nowhere" in said
+    assert "- none of the package indexes has a file of nowhere" in said
     assert "gone" in asker.fails("app", gone, platform="linux-aarch64")
 
 
@@ -81,7 +81,7 @@ def test_an_extra_that_does_not_exist_is_told(asker: Asker, pypi: Index) -> None
     make_wheel(pypi.directory, "app", "1.0")
     found = asker.solve("app[fast]")
     assert [wheel.name for wheel in found.wheels] == ["app"]
-    assert found.notes == ("app 1.0 has no extra fast, so nothing is locked for it",)
+    assert found.notes == ("app 1.0 has no extra fast; it is ignored",)
 
 
 def test_the_first_index_wins_and_that_is_told(asker: Asker, pypi: Index, other: Index) -> None:
@@ -101,7 +101,7 @@ def test_the_first_index_wins_and_that_is_told(asker: Asker, pypi: Index, other:
     for pin in ("torch ==2.5.0", "torch ==2.5.0+cu124", "torch <2.6"):
         assert asker.files(pin, indexes=indexes)[1].startswith("torch-2.5.0")
     said = asker.fails("torch ==2.6.0", indexes=indexes)
-    assert f"- the first index that has a project decides: for torch that is the one on 127.0.0.1:{other.port}" in said
+    assert f"- the first index that has a project is used: for torch that is 127.0.0.1:{other.port}" in said
     assert "there is no version of torch==2.5.0+cu118" in asker.fails("torch ==2.5.0+cu118", indexes=indexes)
 
 
@@ -131,7 +131,7 @@ def test_what_is_for_newer_pythons_only(asker: Asker, pypi: Index) -> None:
         assert "asking==1.0 requires Python >=3.12" in said
         assert "asking==1.0, asking==2.0, so all of" in said, "uv's lists are in one line"
         assert "- the environment has Python 3.11.7 on linux-64" in said
-        assert "ask for another Python in environment.yml" in said
+        assert "request another Python in environment.yml" in said
     make_wheel(pypi.directory, "asking", "0.9", requires_python=">=3.8")
     assert "asking-0.9-py3-none-any.whl" in asker.files("user")
 
@@ -139,11 +139,11 @@ def test_what_is_for_newer_pythons_only(asker: Asker, pypi: Index) -> None:
 @pytest.mark.parametrize(
     ("status", "said"),
     [
-        (401, "does not let us in (HTTP 401)"),
-        (403, "does not let us in (HTTP 403)"),
-        (410, "answers with 410"),
-        (500, "answers with 500"),
-        (503, "answers with 503"),
+        (401, "failed (HTTP 401)"),
+        (403, "failed (HTTP 403)"),
+        (410, "responded with 410"),
+        (500, "responded with 500"),
+        (503, "responded with 503"),
     ],
 )
 def test_an_index_that_refuses_is_not_passed_over(
@@ -160,8 +160,12 @@ def test_an_index_that_refuses_is_not_passed_over(
 @pytest.mark.parametrize(
     ("kind", "page", "said"),
     [
-        ("text/html", b"<html><a href='/login'>Please log in</a></html>", "has a page without any file of it"),
-        ("text/html", b"", "has a page without any file of it"),
+        (
+            "text/html",
+            b"<html><a href='/login'>Please log in</a></html>",
+            "has a page without any files of it; it may be",
+        ),
+        ("text/html", b"", "has a page without any files of it; it may be"),
         ("text/plain", b"hello", "is of the type text/plain"),
         ("application/json", b"{}", "is of the type application/json"),
         ("application/vnd.pypi.simple.v1+json", b"<html>", "cannot be read: expected value at line 1 column 1"),
@@ -172,7 +176,7 @@ def test_an_answer_that_is_no_indexs(asker: Asker, pypi: Index, kind: str, page:
     pypi.pages["app"] = (200, kind, page)
     failure = asker.fails("app")
     assert said in failure
-    assert f"127.0.0.1:{pypi.port}" in failure or "the first package index that answers for app" in failure
+    assert f"127.0.0.1:{pypi.port}" in failure or "the first package index that responds for app" in failure
 
 
 @pytest.mark.parametrize(
@@ -181,7 +185,7 @@ def test_an_answer_that_is_no_indexs(asker: Asker, pypi: Index, kind: str, page:
         (b"<html>error</html>", "- the metadata of app 1.0 cannot be used: Metadata field Name not found"),
         (_HEAD + b"Requires-Dist: x ==== 1\n", "- the metadata of app 1.0 cannot be used: no such comparison"),
         (_HEAD + b"Requires-Python: new\n", "- the metadata of app 1.0 cannot be used: Failed to parse version"),
-        (_HEAD.replace(b"app", b"cuckoo"), "a wheel of app on a package index is not what it is called: the name"),
+        (_HEAD.replace(b"app", b"cuckoo"), "a wheel of app on a package index has inconsistent metadata: the name"),
     ],
 )
 def test_metadata_that_is_broken(asker: Asker, pypi: Index, metadata: bytes, said: str) -> None:
@@ -218,13 +222,13 @@ def test_conflicts_name_who_asks_and_what_conda_brings(asker: Asker, pypi: Index
     assert asker.files("app", conda={"lib": "1.0"}) == ["app-1.0-py3-none-any.whl"]
     said = asker.fails("deep", conda={"lib": "1.0"})
     assert "deep depend on app>=2" in said
-    assert "- conda brings lib 1.0, and no wheel is taken beside it" in said
+    assert "- conda provides lib 1.0, so no wheel of it is used" in said
     (asker.directory / "bounds.txt").write_text("lib <2\n")
     said = asker.fails("deep", "-c bounds.txt")
     assert "app>=2.0 depends on lib>=2.0" in said
     assert "all versions of deep depend on app>=2 and `pip:` asks for deep" in said
-    assert "- a file of constraints (`-c`) asks for lib <2" in said
-    assert "Loosen one of these versions" in said
+    assert "- a constraints file (`-c`) requires lib <2" in said
+    assert "Relax one of these version constraints, request" in said
 
 
 def test_a_source_is_named_with_who_wants_it(asker: Asker, pypi: Index) -> None:
@@ -232,9 +236,9 @@ def test_a_source_is_named_with_who_wants_it(asker: Asker, pypi: Index) -> None:
     make_sdist(pypi.directory, "old", "1.0")
     make_wheel(pypi.directory, "lib", "2.0")
     said = asker.fails("app")
-    assert "old==1.0 has no wheel, only source" in said
+    assert "old==1.0 has only source, no wheel" in said
     assert "all versions of app depend on old" in said
-    assert "- nobody's code is run to build a wheel of old 1.0 here" in said
+    assert "- conda-bundler does not build wheels of old 1.0 from source" in said
 
 
 def test_wheels_named_by_their_urls(asker: Asker, pypi: Index, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -251,8 +255,8 @@ def test_wheels_named_by_their_urls(asker: Asker, pypi: Index, tmp_path: Path, m
             assert app.url == pip.removeprefix("app @ ").partition("#")[0]
         said = asker.fails(f"{named.replace('1.0', '2.0')}#sha256={digest}")
         assert "app-2.0%2Bcu124-py3-none-any.whl of `pip:` cannot be downloaded: 127.0.0.1:" in said
-        assert "answers with 404" in said
-        with pytest.raises(LockError, match=r"`pip:` names newer-1\.0-cp312-\S+, which does not fit Python 3\.11\.7"):
+        assert "responded with 404" in said
+        with pytest.raises(LockError, match=r"`pip:` names newer-1\.0-cp312-\S+, which does not match Python 3\.11\.7"):
             asker.solve(f"newer @ {url}/{newer.name}#sha256={'0' * 64}")
         right = hashlib.sha256(newer.read_bytes()).hexdigest()
         assert asker.solve(f"newer @ {url}/{newer.name}#sha256={right}", python="3.12.1").wheels

@@ -43,10 +43,10 @@ def test_an_upper_bound_is_gone_by_as_pip_does(asker: Asker, pypi: Index) -> Non
     assert asker.files("user", kept={"app": "2.0"})[0] == "app-1.0-py3-none-any.whl"
     assert asker.files("app", python="3.10.4") == ["app-3.0-py3-none-any.whl"]
     said = asker.fails("user", "app >=2")
-    assert "the environment has Python 3.11.7 on linux-64, and no set of packages for it is left without:" in said
-    assert "\n    app 3.0 is for Python <3.11.7\n    app 2.0 is for Python" in said
-    assert "Ask for another Python in environment.yml, or loosen a version" in said
-    assert "app 2.0 is for Python" in asker.fails("app ==2.0")
+    assert "the environment has Python 3.11.7 on linux-64, and these packages do not support it:" in said
+    assert "\n    app 3.0 requires Python <3.11.7\n    app 2.0 requires Python" in said
+    assert "Request another Python in environment.yml, or relax a version" in said
+    assert "app 2.0 requires Python" in asker.fails("app ==2.0")
 
 
 def test_what_an_index_says_is_asked_for_once(asker: Asker, pypi: Index) -> None:
@@ -59,7 +59,7 @@ def test_what_an_index_says_is_asked_for_once(asker: Asker, pypi: Index) -> None
         (cache_dir("requires-python") / "known.json").write_text(damaged)
         assert asker.files("app") == ["app-1.0-py3-none-any.whl"]
     make_wheel(pypi.directory, "app", "1.0", requires_python="<3.11")
-    assert "app 1.0 is for Python <3.11" in asker.fails("app"), "another file of the same name"
+    assert "app 1.0 requires Python <3.11" in asker.fails("app"), "another file of the same name"
 
 
 def test_of_an_index_without_metadata_files_or_pieces_nothing_is_known(asker: Asker, pypi: Index) -> None:
@@ -135,11 +135,13 @@ def test_a_wheel_named_by_its_url_is_the_one_whose_digest_stands_there(
     with encrypted(tmp_path) as url:
         monkeypatch.setenv("SSL_CERT_FILE", str(tmp_path / "certificate.pem"))
         said = asker.fails(f"app @ {url}/{wheel.name}#sha256={'0' * 64}")
-        assert f"{wheel.name} is not the file that `pip:` names: sha256 is {digest}, its URL says 000" in said
+        assert (
+            f"{wheel.name} does not match the file that `pip:` names: sha256 is {digest}, but its URL says 000" in said
+        )
         assert "Find out which of the two is right" in said
         right = f"app @ {url}/{wheel.name}#sha256={digest}"
         assert asker.files(right) == [wheel.name]
         assert (cache_dir("archives") / digest / wheel.name).read_bytes() == wheel.read_bytes(), "the build has it"
         said = asker.fails(f"old @ {url}/{old.name}#sha256={hashlib.sha256(old.read_bytes()).hexdigest()}")
-        assert "left without:\n    old 1.0 is for Python <3.11" in said
+        assert "do not support it:\n    old 1.0 requires Python <3.11" in said
         assert asker.files(f"app @ {url}/{wheel.name}#sha256={'0' * 64}", injected=frozenset({"app"}))

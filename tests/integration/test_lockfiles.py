@@ -196,7 +196,7 @@ def test_an_explicit_file(tmp_path: Path, locked: Path, expected: dict[str, byte
     done = run("diff", "--exit-code", "--json", before, bundle, cwd=tmp_path)
     assert not json.loads(done.stdout).get("packages"), done.stdout
     done = run("build", "--format", "dir", "--output-dir", tmp_path / "packed", cwd=tmp_path)
-    assert "an @EXPLICIT file does not say what a program depends on, so no zstd can be brought" in done.stderr
+    assert "an @EXPLICIT file lists no dependencies, so the bundle cannot include a zstd program" in done.stderr
     assert (tmp_path / "packed" / bundle.name / "payload.tar.gz").is_file()
 
 
@@ -225,13 +225,13 @@ def test_wheels_beside_a_conda_lock_yml(tmp_path: Path, channel: Path, pypi: Ind
     assert "env/lib/python3.11/site-packages/fast.py" in found
     assert found["env/lib/python3.11/site-packages/fast.py"] == b"x86_64"
     done = run("lock", "--check", cwd=tmp_path)
-    assert (done.returncode, done.stdout.count("fits its manifest")) == (0, 1), done.stderr
+    assert (done.returncode, done.stdout.count("is up to date with its manifest")) == (0, 1), done.stderr
     manifest = tmp_path / "pyproject.toml"
     manifest.write_text(manifest.read_text().replace(">=1", ">=2"))
     for words in (("lock", "--check"), ("build",)):
         done = run(*words, cwd=tmp_path)
         assert done.returncode == 4, done.stderr
-        assert "pyproject.toml asks for app-lib>=2; it was locked for app-lib>=1" in done.stderr
+        assert "pyproject.toml requires app-lib>=2; it was locked for app-lib>=1" in done.stderr
     assert (tmp_path / "uv.lock").read_bytes() == before
 
 
@@ -243,7 +243,7 @@ def test_what_uv_would_build_is_injected(tmp_path: Path, locked: Path, pypi: Ind
     (tmp_path / "bundle.toml").write_text(CONFIG.format(names))
     done = run("build", cwd=tmp_path)
     assert done.returncode == 3, done.stderr
-    assert "sourcy 1.0: there is no wheel, only source" in done.stderr
+    assert "sourcy 1.0: no wheel available, only source" in done.stderr
     assert "Traceback" not in done.stderr
     make_wheel(tmp_path / "built", "sourcy", "1.0", files={"sourcy.py": b""})
     found = tree(build(tmp_path, f'{names}\ninject = ["built/*.whl"]'))
@@ -257,14 +257,14 @@ def test_a_lockfile_of_another_tool_is_not_written(tmp_path: Path, locked: Path)
     for words in (("lock",), ("lock", "--update", "tool")):
         done = run(*words, cwd=tmp_path)
         assert done.returncode == 2
-        assert "which conda-bundler reads but does not write" in done.stderr
+        assert "conda-bundler can read it, but not write" in done.stderr
     done = run("lock", "--check", "--json", cwd=tmp_path)
     assert done.returncode == 0
     assert json.loads(done.stdout)["fresh"] is None
     (tmp_path / "pixi.toml").write_text('[dependencies]\ntool = "2.*"\n')
     done = run("build", cwd=tmp_path)
     assert done.returncode == 4
-    assert "pixi.toml asks for tool 2.*; 1.0 0 is locked" in done.stderr
+    assert "pixi.toml requires tool 2.*, but 1.0 0 is locked" in done.stderr
     assert "pixi lock" in done.stderr
     assert (tmp_path / "pixi.lock").read_bytes() == before
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.toml", "pixi.lock", "pixi.toml"]
@@ -280,4 +280,4 @@ def test_an_archive_that_is_not_what_was_locked(tmp_path: Path, locked: Path) ->
     (tmp_path / "bundle.toml").write_text(CONFIG.format('"conda.lock"'))
     done = run("build", cwd=tmp_path)
     assert done.returncode == 5
-    assert f"sha256 is {tool.sha256}, the lockfile says {'0' * 64}" in done.stderr
+    assert f"sha256 is {tool.sha256}, but the lockfile says {'0' * 64}" in done.stderr

@@ -133,16 +133,20 @@ def test_keys_that_conda_lock_cannot_read(channel: Path, request_: LockRequest) 
 @pytest.mark.parametrize(
     ("entry", "kind", "sentence"),
     [
-        ("placed[subdir=linux-64]", ConfigError, "placed-1.0-n_1.conda, is in noarch; name the build that is wanted"),
-        ("extended[extras=[cuda]]", ConfigError, "extended-1.0-0.conda has no extra cuda (there is gpu)"),
-        ("counted[md5=12]", ConfigError, "`counted[md5=12]` is no match spec"),
+        ("placed[subdir=linux-64]", ConfigError, "placed-1.0-n_1.conda, is in noarch; specify the build as well"),
+        ("extended[extras=[cuda]]", ConfigError, "extended-1.0-0.conda has no extra cuda (available: gpu)"),
+        ("counted[md5=12]", ConfigError, "`counted[md5=12]` is not a valid match spec"),
         ("counted[build_number=7]", LockError, "counted"),
         (
             "other::counted[build_number=1]",
             ConfigError,
-            "channel other is not among those that packages are taken from",
+            "channel other is not one of the channels in use",
         ),
-        ("https://h/c/noarch/counted-1.0-h_1.conda", ConfigError, "the channel https://h/c is not among"),
+        (
+            "https://h/c/noarch/counted-1.0-h_1.conda",
+            ConfigError,
+            "the channel https://h/c is not one of the channels in use",
+        ),
     ],
 )
 def test_what_the_solver_cannot_give(
@@ -162,5 +166,5 @@ def test_an_external_solver_would_not_hear_of_them(channel: Path, request_: Lock
         write_lockfile(replace(asked, solver="conda"))
     said = refused.value.format_message()
     assert "`counted[build_number=1,md5=x]` (build_number, md5)" in said
-    assert "Leave --solver out" in said
+    assert "Omit --solver to use the built-in solver" in said
     assert "selected" not in said

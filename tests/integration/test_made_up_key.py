@@ -77,7 +77,7 @@ def test_all_that_has_to_know_a_key_knows_it_by_its_declaration(copy: Path) -> N
     row = '| `colour` | `"red"`, `"blue"` | `"red"` | What nobody needs a bundle to have. |'
     assert row in told["reference"].splitlines()
     assert told["default"] == told["red"] != told["blue"]
-    assert told["green"] == 'bundle.colour: is the text \'green\', and must be "red" or "blue"'
+    assert told["green"] == 'bundle.colour: is the text \'green\'; it must be "red" or "blue"'
     assert told["number"].startswith("bundle.colour: is the number 1")
 
     page = (CHECKOUT / "docs" / "reference" / "bundle-toml.md").read_text()

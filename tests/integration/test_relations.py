@@ -115,7 +115,7 @@ def test_what_is_followed_is_told_and_recorded(channels: Path, server: ChannelSe
     assert found["only-forge"] == f"{base}/forge/noarch/only-forge-1.0-0.conda"
     assert found["leaf"] == f"{base}/main/noarch/leaf-1.0-0.conda", "what is overridden comes behind"
     told = f"{base}/forge (behind {base}/main, which names it)"
-    assert f"note: packages may also come from channel {told}" in steps.told
+    assert f"note: packages may also come from related channel {told}" in steps.told
     metadata = yaml.safe_load(request.lockfile.read_text())["metadata"]
     assert metadata["custom_metadata"]["conda-bundler.channel-relations.linux-64"] == told
     assert [channel["url"] for channel in metadata["channels"]] == [f"{base}/main"]
@@ -160,10 +160,10 @@ def test_what_lies_below_a_channel_does_not_get_its_password(channels: Path, tmp
 @pytest.mark.parametrize(
     ("reference", "said"),
     [
-        ("https://evil.example/x", "which is no path on its server"),
-        ("../nowhere", "there is no channel .*/nowhere.* names it"),
-        ("../../../x", "which is no path on its server"),
-        ("../forge", "in a circle"),
+        ("https://evil.example/x", "which is not a path on its server"),
+        ("../nowhere", "no channel .*/nowhere.* names it"),
+        ("../../../x", "which is not a path on its server"),
+        ("../forge", "form a cycle"),
     ],
 )
 def test_what_cannot_be_followed_is_a_sentence(
@@ -178,11 +178,11 @@ def test_what_cannot_be_followed_is_a_sentence(
 def test_a_directory_is_not_followed_out_of(channels: Path, tmp_path: Path) -> None:
     say(channels / "main", base="../hostile")
     request = request_for(tmp_path, (channels / "main").as_uri(), "tool", relations=True)
-    with pytest.raises(LockError, match="channels on disk are not followed") as raised:
+    with pytest.raises(LockError, match="channels are not followed") as raised:
         write_lockfile(request)
-    assert "take `relations` out of [channels]" in str(raised.value.remedy)
+    assert "remove `relations` from [channels]" in str(raised.value.remedy)
 
 
 def test_another_solver_knows_nothing_of_it(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"channels.relations is ignored by the solver mamba"):
+    with pytest.raises(ConfigError, match=r"channels.relations is ignored by solver mamba"):
         write_lockfile(request_for(tmp_path, "http://127.0.0.1:9/x", "tool", relations=True, solver="mamba"))

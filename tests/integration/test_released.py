@@ -60,4 +60,4 @@ def test_a_bundle_of_this_version_may_not_leave_the_digest_out(tmp_path: Path) -
     bundle = build(make_project(tmp_path / "project"), make_channel(tmp_path / "channel"), "dir")
     reseal(bundle, payload={"unpacked_sha256": ""})
     done = command("verify", bundle)
-    assert (done.returncode, "unpacks to other directories" in done.stderr) == (7, True), done.stderr
+    assert (done.returncode, "unpacks to different directories" in done.stderr) == (7, True), done.stderr

@@ -17,9 +17,9 @@ TELL = 'tell() { printf "%s %s\\n" "$1" "$2"; }; each_odd_setting "$1/hello.env"
 CASES: dict[bytes, str] = {
     b"export A=1\n": "1 systemd ignores a line with export",
     b"A = 1\n": "1 there are blanks beside the =",
-    b"A=1\nnonsense\n": "2 it is no NAME=value",
-    b"1A=x\n": "1 what is before the = is no name",
-    b"A-B=x\n": "1 what is before the = is no name",
+    b"A=1\nnonsense\n": "2 it is not of the form NAME=value",
+    b"1A=x\n": "1 what is before the = is not a variable name",
+    b"A-B=x\n": "1 what is before the = is not a variable name",
     b"A=/x/$HOME\n": "1 systemd expands no $",
     b'\n\nA="$B"\n': "3 systemd expands no $",
     b'A="x\n$B"\n': "2 systemd expands no $",

@@ -374,8 +374,8 @@ def test_a_kept_segment_is_of_the_files_that_are_used(python: LockedPackage, tmp
 @pytest.mark.parametrize(
     ("owners", "said"),
     [
-        ({"bin/run": "rivel"}, "note: bundle.owners: \"bin/run\" = \"rivel\": there is no rivel in this environment"),
-        ({f"{SITE}/app.py": "app"}, "is not needed: it decides about no file that several packages have"),
+        ({"bin/run": "rivel"}, "note: bundle.owners: \"bin/run\" = \"rivel\": no package rivel in this environment"),
+        ({f"{SITE}/app.py": "app"}, "has no effect: no other package provides this file"),
         ({f"{SITE}/*": "app", f"{SITE}/shared.py": "rival"}, None),
     ],
 )  # fmt: skip
@@ -398,7 +398,7 @@ def test_an_owner_without_anything_to_decide_is_told(
         ({f"{SITE}/shared.py": "third"}, r"third has no such file; app \(wheel\), rival \(wheel\) have one"),
         ({f"{SITE}/shard.py": "app"}, rf"app has no such file; did you mean {SITE}/shared.py\?"),
         ({"lib/python3.12/*": "app"}, r"app has no such file$"),
-        ({"a": "app", "b": "app"}, r"bundle.owners: 2 mistakes:$"),  # each in a line of its own
+        ({"a": "app", "b": "app"}, r"bundle.owners: 2 problems:$"),  # each in a line of its own
     ],
 )
 def test_an_owner_that_has_no_such_file_is_a_mistake(

@@ -338,7 +338,7 @@ def flipped(content: bytes, position: int) -> bytes:
 
 # With the digest that belongs to it: only the decompressor can tell.
 BROKEN = {
-    "cut off": GZIP[: len(GZIP) // 2],
+    "truncated": GZIP[: len(GZIP) // 2],
     "in a member": flipped(GZIP, 50_000),
     "a checksum": flipped(GZIP, len(gzip.compress(BLOCKS[0], mtime=0)) - 8),
     "not gzip at all": TAR,

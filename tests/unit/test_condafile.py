@@ -158,5 +158,5 @@ def test_metadata_that_unpacks_to_more_than_memory_holds_is_refused(
     assert len(read_members(archive, NAMES)) == 2
     for sizes in ({"paths": (1 << 20) + 1}, {"index": 1 << 19, "paths": 1 << 20}):
         write(**sizes)
-        with pytest.raises(NotAPackage, match=r"info/paths\.json unpacks to more than 1 MiB"):
+        with pytest.raises(NotAPackage, match=r"info/paths\.json unpacks to more than 1 MiB of metadata"):
             read_members(archive, NAMES)

@@ -60,7 +60,7 @@ def test_all_mistakes_at_once_each_with_its_key(project: Path) -> None:
     message = refused(project, text)
     assert "bundle.nmae: unknown key" in message
     assert "bundle.name: is missing" in message
-    assert "services.hello.command.1: control characters" in message
+    assert "services.hello.command.1: must not contain control characters" in message
 
 
 @pytest.mark.parametrize("name", ["a/b", "../x", "Hello", "", "a b", "x" * 32, "-x", "1x", "x;y"])
@@ -71,13 +71,13 @@ def test_a_bad_name_is_refused(project: Path, name: str) -> None:
 @pytest.mark.parametrize("name", ["www-data", "postgres", "docker", "render", "systemd-x", "kvm"])
 def test_the_name_of_a_user_that_servers_have_is_refused(project: Path, name: str) -> None:
     said = refused(project, GOOD.replace('name = "hello"', f'name = "{name}"'))
-    assert f"give the bundle another name, such as my-{name}" in said
+    assert f"choose a different name, such as my-{name}" in said
 
 
 @pytest.mark.parametrize("uid", [0, 33, 99, 60000, 61184, 65534, 65535, 524288, 4294967295, -1])
 def test_a_number_that_is_not_for_bundles_is_refused(project: Path, uid: int) -> None:
     said = refused(project, GOOD.replace('name = "hello"', f'name = "hello"\nuid = {uid}'))
-    assert f"bundle.uid: {uid} is reserved: for root, a distribution or containers" in said
+    assert f"bundle.uid: {uid} is reserved for root, the distribution or containers" in said
 
 
 @pytest.mark.parametrize("uid", [100, 999, 1234, 59999, 65536, 524287])
@@ -106,7 +106,7 @@ def test_a_bad_version_is_refused(project: Path, version: str) -> None:
 )
 def test_a_health_url_that_is_none_is_refused(project: Path, url: str) -> None:
     message = refused(project, GOOD.replace("http://127.0.0.1:${PORT}/healthz", url))
-    assert "services.hello.health.http: not a health URL" in message
+    assert "services.hello.health.http: not a health check URL" in message
 
 
 @pytest.mark.parametrize("url", ["http://[::1]:80/x", "http://${HOST}:${PORT}", "http://localhost/a?b=c"])
@@ -127,12 +127,12 @@ def test_missing_files_are_named_with_their_key(project: Path) -> None:
         project, GOOD.replace('= "src"', '= "gone"').replace("[config]", "[config]\nRELEASE_COOKIE = 'x'")
     )
     assert "files.hello: no such file or directory" in message
-    assert "config.RELEASE_COOKIE: is a secret as well" in message
+    assert "config.RELEASE_COOKIE: is also a secret" in message
 
 
 def test_an_unknown_place_is_refused_and_a_doubled_brace_is_not(project: Path) -> None:
     table = '[services.hello]\nenvironment = { X = "%s" }'
-    assert "unknown place {ap}" in refused(project, GOOD.replace("[services.hello]", table % "{ap}/x"))
+    assert "unknown placeholder {ap}" in refused(project, GOOD.replace("[services.hello]", table % "{ap}/x"))
     (project / "bundle.toml").write_text(GOOD.replace("[services.hello]", table % "{{levelname}}"))
     assert load_config(project).services[0].table.environment == {"X": "{{levelname}}"}
 
@@ -163,28 +163,34 @@ def test_a_health_name_that_is_taken(project: Path) -> None:
             'unit = { Service = { MemoryMx = "1G" } }',
             "Service.MemoryMx: [Service] has no directive 'MemoryMx'; did you",
         ),
-        ('unit = { Service = { RequiresMountsFor = "/x" } }', "it belongs into [Unit]"),
+        ('unit = { Service = { RequiresMountsFor = "/x" } }', "it belongs in [Unit]"),
         ('unit = { Path = { PathExists = "/x" } }', "hello.unit.Path: unknown key"),
-        ('unit = { Timer = { OnCalendar = "daily" } }', "hello.unit.Timer: there is no timer without a schedule"),
+        (
+            'unit = { Timer = { OnCalendar = "daily" } }',
+            "hello.unit.Timer: requires a schedule: without one there is no timer",
+        ),
         ('after = ["helo"]', "services.hello.after: there is no service 'helo'; did you mean hello?"),
         ('wants = ["other"]', "services.hello.wants: there is no service 'other'"),
-        ('requires = ["hello"]', "they wait for each other in a circle: hello"),
+        ('requires = ["hello"]', "dependency cycle: hello"),
         ('secrets = ["RELEASE_COKIE"]', "services.hello.secrets: there is no secret 'RELEASE_COKIE'; did you mean"),
         ("ports = [0]", "services.hello.ports.0"),
         ("ports = [65536]", "services.hello.ports.0"),
-        ('working_directory = "work"', "services.hello.working_directory: not a directory"),
-        ('working_directory = "{state}/../etc"', "services.hello.working_directory: not a directory"),
+        ('working_directory = "work"', "services.hello.working_directory: not a valid directory"),
+        ('working_directory = "{state}/../etc"', "services.hello.working_directory: not a valid directory"),
         ('working_directory = "{stat}/x"', "services.hello.working_directory: unknown place"),
         ('tasks_max = "many"', "services.hello.tasks_max"),
-        ("watchdog = 5", 'services.hello.watchdog: needs type = "notify"'),
+        ("watchdog = 5", 'services.hello.watchdog: requires type = "notify"'),
         ('schedule = { on_calendar = "dayly" }', "services.hello.schedule: not a calendar event: 'dayly'"),
         ('schedule = { on_calendar = "daily", randomized_delay = "x" }', "schedule.randomized_delay: not a span"),
-        ('schedule = { on_calendar = "daily" }\nrestart = "always"', "hello.restart: a job with a schedule has none"),
+        (
+            'schedule = { on_calendar = "daily" }\nrestart = "always"',
+            "hello.restart: not allowed for a job with a schedule",
+        ),
         ('type = "forking"', "services.hello.type"),
         ('hardening = "some"', "services.hello.hardening"),
         (
             'unit = { Unit = { StartLimitIntervalSec = "10" }, Service = { RestartSec = "5" } }',
-            "services.hello.unit: the start limit can never trip: 5 starts with 5 s between them take longer than",
+            "services.hello.unit: the start limit can never be reached: 5 starts 5 s apart take longer than",
         ),
         ('unit = { Service = { RestartSec = "soon" } }', "services.hello.unit.Service.RestartSec: not a span of time"),
     ],
@@ -197,9 +203,9 @@ def test_a_service_that_cannot_be_is_refused_by_its_key(project: Path, table: st
 @pytest.mark.parametrize(
     ("health", "said"),
     [
-        ("{}", "services.hello.health: needs one of http, tcp, command and notify; it has none"),
+        ("{}", "services.hello.health: needs exactly one of http, tcp, command and notify; it has none"),
         ('{ http = "http://a/", tcp = "a:1" }', "it has http and tcp"),
-        ('{ tcp = "a:1", body = "x" }', "status and body belong to http"),
+        ('{ tcp = "a:1", body = "x" }', "status and body apply only to http"),
         ('{ tcp = "127.0.0.1" }', "services.hello.health.tcp: not an address to connect to"),
         ('{ http = "http://a/", status = 99 }', "services.hello.health.status"),
         ("{ command = [] }", "services.hello.health.command"),
@@ -219,12 +225,12 @@ def test_a_start_limit_that_is_turned_off_is_the_users_own(project: Path) -> Non
 def test_services_that_wait_in_a_circle(project: Path) -> None:
     circle = '[services.a]\ncommand = ["x"]\nafter = ["b"]\n[services.b]\ncommand = ["x"]\nrequires = ["c"]\n'
     circle += '[services.c]\ncommand = ["x"]\nwants = ["a"]\n[services.d]\ncommand = ["x"]\nafter = ["hello"]\n'
-    assert "in a circle: a, b, c" in refused(project, GOOD + circle)
+    assert "dependency cycle: a, b, c" in refused(project, GOOD + circle)
 
 
 @pytest.mark.parametrize("name", ["hello-watch", "hello-health"])
 def test_a_name_that_the_health_check_needs(project: Path, name: str) -> None:
-    assert f"services.{name}: this name is taken" in refused(project, GOOD + f'[services.{name}]\ncommand = ["x"]\n')
+    assert f"services.{name}: this name is used" in refused(project, GOOD + f'[services.{name}]\ncommand = ["x"]\n')
 
 
 def test_broken_toml_names_the_file(project: Path) -> None:
@@ -239,7 +245,7 @@ def test_the_command_line_does_without_a_bundle_toml(tmp_path: Path) -> None:
     config = load_config(tmp_path, overrides)
     assert config.services[0].table.command == ("python", "-m", "http.server")
     assert config.source == "command line"
-    with pytest.raises(ConfigError, match="no version"):
+    with pytest.raises(ConfigError, match="version is required"):
         load_config(tmp_path, Overrides(environments=(tmp_path / "environment.yml",), name="lone", command=("x",)))
 
 
@@ -276,10 +282,10 @@ def test_forms_of_secrets(project: Path, form: str, made: tuple[object, ...]) ->
     ("form", "said"),
     [
         ("{ bytes = 15 }", "it must be at least 16"),
-        ("{ length = 31 }", "the least is 32"),
-        ('{ format = "base32", length = 25 }', "the least is 26"),
-        ('{ format = "alphanumeric", length = 21 }', "the least is 22"),
-        ("{ bytes = 32, length = 64 }", "cannot be had together"),
+        ("{ length = 31 }", "are too short; minimum 32"),
+        ('{ format = "base32", length = 25 }', "are too short; minimum 26"),
+        ('{ format = "alphanumeric", length = 21 }', "are too short; minimum 22"),
+        ("{ bytes = 32, length = 64 }", "are mutually exclusive"),
         ('{ format = "base64" }', "KEY"),
         ('{ delivery = "argv" }', "KEY"),
     ],
@@ -294,7 +300,7 @@ def test_a_services_secrets_are_the_bundles(project: Path) -> None:
     text = GOOD.replace("command =", 'secrets = ["NONE"]\nenvironment = { RELEASE_COOKIE = "x" }\ncommand =')
     message = refused(project, text)
     assert "services.hello.secrets: there is no secret 'NONE'" in message
-    assert "services.hello.environment.RELEASE_COOKIE: is a secret as well" in message
+    assert "services.hello.environment.RELEASE_COOKIE: is also a secret" in message
 
 
 @pytest.mark.parametrize(
@@ -338,19 +344,19 @@ read_timeout = 2.5
 @pytest.mark.parametrize(
     ("line", "said"),
     [
-        ('mirrors = { "forge" = ["file:///m"] }', "is no URL"),
-        ('mirrors = { "https://127.0.0.1/c" = ["../mirror"] }', "is no URL"),
+        ('mirrors = { "forge" = ["file:///m"] }', "is not a URL"),
+        ('mirrors = { "https://127.0.0.1/c" = ["../mirror"] }', "is not a URL"),
         ('mirrors = { "https://127.0.0.1/c" = [] }', "channels.mirrors.https://127.0.0.1/c"),
         (
             'mirrors = { "https://127.0.0.1/c" = ["https://me:s3cret@127.0.0.2"] }',
-            "a password or token stands",
+            "the URL contains a password, token or query",
         ),
-        ('mirrors = { "https://me:s3cret@127.0.0.1" = ["file:///m"] }', "a password or token stands"),
+        ('mirrors = { "https://me:s3cret@127.0.0.1" = ["file:///m"] }', "the URL contains a password, token or query"),
         (
             'mirrors = { "https://127.0.0.1/c" = ["https://127.0.0.2/t/s3cret/c"] }',
-            "a password or token stands",
+            "the URL contains a password, token or query",
         ),
-        ('mirrors = { "ftp://me:s3cret@127.0.0.1" = ["file:///m"] }', "is no URL"),
+        ('mirrors = { "ftp://me:s3cret@127.0.0.1" = ["file:///m"] }', "is not a URL"),
         ('priority = "disabled"', "channels.priority"),
         ("retries = -1", "channels.retries"),
         ("read_timeout = 0", "channels.read_timeout"),
@@ -365,12 +371,15 @@ def test_channels_that_cannot_be_reached_so(project: Path, line: str, said: str)
 @pytest.mark.parametrize("name", ["systemd", "conda-bundler", "credentials", "dbus", "systemd-mine", "nginx", "cron"])
 def test_a_service_is_not_called_as_the_system_is(project: Path, name: str) -> None:
     said = refused(project, GOOD + f'[services.{name}]\ncommand = ["python"]\n')
-    assert f"services.{name}: servers have a unit {name}.service or a directory /run/{name} of their own" in said
+    assert (
+        f"services.{name}: servers already have a unit {name}.service or a directory /run/{name}; choose a different"
+        in said
+    )
 
 
 def test_a_service_is_not_called_as_a_unit_of_install_sh(project: Path) -> None:
     for name in ("hello-recover", "hello-first-boot"):
-        assert f"services.{name}: servers have a unit" in refused(
+        assert f"services.{name}: servers already have a unit" in refused(
             project, GOOD + f'[services.{name}]\ncommand = ["python"]\n'
         )
 
@@ -378,5 +387,5 @@ def test_a_service_is_not_called_as_a_unit_of_install_sh(project: Path) -> None:
 @pytest.mark.parametrize("name", ["conda-bundler", "systemd", "dbus", "credentials"])
 def test_a_bundle_is_not_called_as_the_system_is(project: Path, name: str) -> None:
     said = refused(project, GOOD.replace('name = "hello"', f'name = "{name}"'))
-    assert "bundle.name: servers have" in said
+    assert "bundle.name: servers already have" in said
     assert f"such as my-{name}" in said

@@ -44,7 +44,7 @@ def test_a_package_without_a_script() -> None:
     consent = Consent(packages=("graphviz", "zlib"))
     with pytest.raises(ConfigError, match="zlib has neither a pre-link nor a post-link script") as caught:
         consent.check_scripts(LOCKED, {"graphviz"})
-    assert caught.value.remedy == "Packages that have one: graphviz."
+    assert caught.value.remedy == "Packages with link scripts: graphviz."
     consent.check_scripts({"graphviz"}, {"graphviz"})  # zlib is another platform's
 
 

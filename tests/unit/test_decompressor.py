@@ -79,7 +79,7 @@ def test_no_environment_has_them(tmp_path: Path) -> None:
     assert read_lock(path, "linux-64").names == {"app", "lint"}
     assert read_lock(path, "linux-64", ()).names == {"app"}
     assert read_lock(path, "linux-64", tools=True).names == {"app", "lint", "zstd"}
-    with pytest.raises(ConfigError, match="there are dev, main"):
+    with pytest.raises(ConfigError, match="locked categories: dev, main"):
         read_lock(path, "linux-64", (TOOLS,))
 
 

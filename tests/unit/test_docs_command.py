@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import signal
 from typing import TYPE_CHECKING
+from urllib.error import URLError
+from urllib.request import urlopen
 
 import click
 import fastjsonschema
@@ -59,10 +62,21 @@ def test_a_checkout_has_its_own(installed: Path) -> None:
 def test_a_terminal_gets_a_browser(
     installed: Path, opened: list[str], monkeypatch: pytest.MonkeyPatch, words: tuple[str, ...], count: int
 ) -> None:
-    page = site(installed / "site")
+    site(installed / "site").write_text("the first page")
     monkeypatch.setattr("bundler.cli._is_terminal", lambda: True)
-    assert CliRunner().invoke(cli, ["docs", *words]).exit_code == 0
-    assert opened == [page.as_uri()] * count
+    answers: list[bytes] = []
+
+    def look() -> None:  # while it is served
+        answers.extend(urlopen(url).read() for url in opened)
+
+    monkeypatch.setattr(signal, "pause", look)
+    done = CliRunner().invoke(cli, ["docs", *words])
+    assert done.exit_code == 0
+    assert answers == [b"the first page"] * count
+    assert [line.removesuffix(" until Ctrl-C") for line in done.stderr.splitlines()] == opened
+    for url in opened:
+        with pytest.raises(URLError):
+            urlopen(url)
 
 
 @pytest.mark.parametrize(

@@ -93,7 +93,9 @@ def test_a_snapshot_of_links_is_refused_and_the_remedy_ships_the_files(tmp_path:
     (tmp_path / "hub/blobs/5678").chmod(0o755)
     error = refused(tmp_path, '"model" = "hub/snapshots/abc"')
     assert error.where == "files.model"
-    assert error.message == ("hub/snapshots/abc/config.json is a link to ../../blobs/5678, which is not in the bundle")
+    assert error.message == (
+        "hub/snapshots/abc/config.json is a symbolic link to ../../blobs/5678, which is not in the bundle"
+    )
     assert ways_out(error) == ['"model" = { source = "hub/snapshots/abc", links = "follow" }']
     assert packed(tmp_path, *ways_out(error)) == {"model/config.json": "{}"}
     (member,) = app_members(configured(tmp_path, *ways_out(error)).files)
@@ -111,7 +113,7 @@ def test_a_snapshot_of_links_is_refused_and_the_remedy_ships_the_files(tmp_path:
 def test_a_source_that_is_itself_a_link(tmp_path: Path, source: str, shipped: dict[str, str]) -> None:
     make(tmp_path, {"real/a": "text", "real/b/c": "deep", "one": "-> real/a", "two": "-> one", "all": "-> real"})
     error = refused(tmp_path, f'"x" = "{source}"')
-    assert f"{source} is a link to " in error.message
+    assert f"{source} is a symbolic link to " in error.message
     assert packed(tmp_path, *ways_out(error)) == shipped
 
 
@@ -148,7 +150,7 @@ def test_a_link_from_one_entry_to_another_counts_by_where_it_points_in_the_relea
     assert packed(tmp_path, *entries) == {"bin/run": "-> ../lib/run.sh", "lib/run.sh": "x"}
     make(tmp_path, {"tree/lib/run.sh": "another"})
     error = refused(tmp_path, *entries)
-    assert "which is app/lib/run.sh on the server, and something else here" in error.message
+    assert "which is app/lib/run.sh on the server, but a different file here" in error.message
     assert packed(tmp_path, *ways_out(error), entries[1])["bin/run"] == "another"
 
 
@@ -156,10 +158,10 @@ def test_a_link_from_one_entry_to_another_counts_by_where_it_points_in_the_relea
     ("tree", "sentence"),
     [
         ({"l": "-> ../secret"}, "which is not in the bundle"),
-        ({"l": "-> /etc/hostname"}, "is a link to /etc/hostname, which is not in the bundle"),
+        ({"l": "-> /etc/hostname"}, "is a symbolic link to /etc/hostname, which is not in the bundle"),
         ({"d/l": "-> ../../secret"}, "which is not in the bundle"),
-        ({"d/l": "-> ../m", "m": "-> ../secret"}, "2 mistakes:"),
-        ({"l": "-> .git/HEAD", ".git/HEAD": "x"}, "which is left out"),
+        ({"d/l": "-> ../m", "m": "-> ../secret"}, "2 problems:"),
+        ({"l": "-> .git/HEAD", ".git/HEAD": "x"}, "which is excluded"),
         ({"l": "-> ../sib", "../sib/x": "x"}, "which is not in the bundle"),
     ],
 )
@@ -177,11 +179,11 @@ def test_a_link_that_leads_out_can_be_followed(tmp_path: Path, tree: dict[str, s
 @pytest.mark.parametrize(
     ("tree", "sentence"),
     [
-        ({"l": "-> nothing"}, "src/l is a link to something that does not exist (l -> nothing)"),
+        ({"l": "-> nothing"}, "src/l is a broken symbolic link (l -> nothing)"),
         ({"l": "-> m", "m": "-> /no/where"}, "(l -> m -> /no/where)"),
-        ({"l": "-> m", "m": "-> l"}, "src/l is a loop of links (l -> m -> l)"),
-        ({"d/l": "-> l"}, "src/d/l is a loop of links (l -> l)"),
-        ({"[x]*": "-> nothing"}, "src/[x]* is a link to something"),
+        ({"l": "-> m", "m": "-> l"}, "src/l is a loop of symbolic links (l -> m -> l)"),
+        ({"d/l": "-> l"}, "src/d/l is a loop of symbolic links (l -> l)"),
+        ({"[x]*": "-> nothing"}, "src/[x]* is a broken symbolic link"),
     ],
 )
 def test_a_link_to_nothing_can_only_be_left_out(
@@ -198,7 +200,7 @@ def test_a_directory_that_is_in_itself_is_not_followed_for_ever(tmp_path: Path, 
     make(tmp_path / "src", {"d/a": "x", **tree})
     entry = '"s" = { source = "src", links = "follow" }'
     error = refused(tmp_path, entry)
-    assert "is a link to a directory that it is in itself (" in error.message
+    assert "is a symbolic link to one of its parent directories (" in error.message
     assert packed(tmp_path, *ways_out(error))["s/d/a"] == "x"
 
 
@@ -206,7 +208,7 @@ def test_what_would_never_end_is_left_out_of_what_is_followed(tmp_path: Path) ->
     """As links both are well, and to follow them is the way out for another."""
     make(tmp_path, {"blob": "x", "src/m": "-> ../blob", "src/d/self": "-> .", "src/d/a": "y", "src/up": "-> .."})
     error = refused(tmp_path, '"s" = "src"')
-    assert "2 mistakes:" in error.message
+    assert "2 problems:" in error.message
     assert packed(tmp_path, *ways_out(error)) == {"s/m": "x", "s/d/a": "y"}
     (tmp_path / "src/m").unlink()
     error = refused(tmp_path, '"s" = "src"')
@@ -218,9 +220,9 @@ def test_a_source_that_is_a_loop_or_leads_to_nothing(tmp_path: Path) -> None:
     make(tmp_path, {"loop": "-> loop", "gone": "-> nothing"})
     for links in ("keep", "follow"):
         error = refused(tmp_path, f'"a" = {{ source = "loop", links = "{links}" }}', '"b" = "gone"')
-        assert "files.a: loop is a loop of links (loop -> loop)" in error.message
-        assert "files.b: gone is a link to something that does not exist (gone -> nothing)" in error.message
-        assert error.remedy == "Mend files.a, or remove it.\n  Mend files.b, or remove it."
+        assert "files.a: loop is a loop of symbolic links (loop -> loop)" in error.message
+        assert "files.b: gone is a broken symbolic link (gone -> nothing)" in error.message
+        assert error.remedy == "Fix files.a, or remove it.\n  Fix files.b, or remove it."
 
 
 def test_what_is_followed_has_its_own_path_and_is_excluded_by_that(tmp_path: Path) -> None:
@@ -249,12 +251,12 @@ def test_a_pattern_that_would_match_nothing_is_a_mistake(tmp_path: Path, pattern
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ('{ source = "src", links = "copy" }', "files.s.links: is the text 'copy', and must be"),
+        ('{ source = "src", links = "copy" }', "files.s.links: is the text 'copy'; it must be"),
         ('{ links = "follow" }', "files.s.source: is missing"),
         ('{ source = "src", excludes = [] }', "files.s.excludes: unknown key"),
         ('{ source = "../src" }', "files.s.source: must be a relative path without '..'"),
         ('"/src"', "files.s: must be a relative path without '..'"),
-        ("7", "files.s: is the number 7, and must be text in quotes"),
+        ("7", "files.s: is the number 7; it must be text in quotes"),
     ],
 )
 def test_what_is_wrong_with_an_entry_is_told_by_its_key(tmp_path: Path, entry: str, sentence: str) -> None:
@@ -276,10 +278,10 @@ def test_one_path_twice_in_two_spellings(tmp_path: Path) -> None:
         (
             {"a/f": "1", "b": "2"},
             ('"x" = "a"', '"x/f" = "b"'),
-            "a/f would be app/x/f: files.x/f makes it, too",
+            "a/f would be app/x/f: files.x/f provides it as well",
             {"x/f"},
         ),
-        ({"a": "1", "b/f": "2"}, ('"x" = "a"', '"x/y" = "b"'), "is no directory: files.x makes it, too", None),
+        ({"a": "1", "b/f": "2"}, ('"x" = "a"', '"x/y" = "b"'), "is not a directory: files.x provides it as well", None),
         ({"a/y": "1", "b/f": "2"}, ('"x" = "a"', '"x/y" = "b"'), "b/f would be below app/x/y, which is no", {"x/y"}),
         (
             {"a/y": "-> z", "a/z/g": "1", "b/f": "2"},
@@ -324,8 +326,8 @@ def test_what_is_no_file_and_what_cannot_be_read(tmp_path: Path, monkeypatch: py
         patch.setattr(Path, "iterdir", while_gone_goes)
         error = refused(tmp_path, '"s" = "src"')
     assert error.message.splitlines() == [
-        "4 mistakes:",
-        "  - src/gone vanished while [files] was read",
+        "4 problems:",
+        "  - src/gone disappeared while [files] was being read",
         "  - src/pipe is a device, a FIFO or a socket",
         "  - src/secret cannot be read: Permission denied",
         "  - src/suid has a setuid, setgid or sticky bit (mode 4755)",
@@ -337,7 +339,7 @@ def test_at_most_ten_are_shown(tmp_path: Path) -> None:
     make(tmp_path / "src", {f"l{n:02}": "-> nothing" for n in range(25)})
     error = refused(tmp_path, '"s" = "src"')
     lines = error.message.splitlines()
-    assert (len(lines), lines[0], lines[-1]) == (12, "25 mistakes:", "  - and 15 more")
+    assert (len(lines), lines[0], lines[-1]) == (12, "25 problems:", "  - and 15 more")
     assert error.remedy is not None
     assert error.remedy.endswith("and 15 more to exclude")
 
@@ -366,7 +368,7 @@ def test_what_is_rarely_meant_for_a_server_is_told_and_shipped(tmp_path: Path) -
     members = app_members(configured(tmp_path, '"w" = "web"').files, heard)
     assert len(members) == 19
     (note,) = heard.lines
-    assert note.startswith("note: files.w ships ")
+    assert note.startswith("note: files.w contains ")
     assert ".venv/lib" not in note
     line = note.partition("under [files]: ")[2]
     assert packed(tmp_path, line).keys() == {
@@ -398,7 +400,9 @@ def test_bytes_that_are_shipped_twice_are_told(tmp_path: Path) -> None:
     make(tmp_path, {"blobs/1": "x" * LARGE, **{f"s/{n}": "-> ../blobs/1" for n in range(3)}})
     heard = Heard()
     app_members(configured(tmp_path, '"s" = { source = "s", links = "follow" }').files, heard)
-    assert heard.lines == ["note: files.s ships files more than once, since several links lead to them: 13 MB more"]
+    assert heard.lines == [
+        "note: files.s contains some files more than once, because several links lead to them: 13 MB more"
+    ]
 
 
 def test_a_link_into_the_environment_has_to_be_there(tmp_path: Path) -> None:

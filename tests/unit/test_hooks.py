@@ -54,9 +54,9 @@ def test_what_is_run_before_each_start(tmp_path: Path, written: str, lines: list
             '"python -m x"',
             r'services.web.before_start: .* must be a list; write before_start = \["python", "-m", "x"\]',
         ),
-        ('[["python"], "x y"]', r"services.web.before_start.1: is the text 'x y', .*; write \[\"x\", \"y\"\]"),
+        ('[["python"], "x y"]', r"services.web.before_start.1: is the text 'x y'; .*; write \[\"x\", \"y\"\]"),
         ('"python -m x && y"', r'write before_start = \["/bin/sh", "-c", "python -m x && y"\]'),
-        ("5", "services.web.before_start: is the number 5, and must be a list"),
+        ("5", "services.web.before_start: is the number 5; it must be a list"),
         ("[[]]", "services.web.before_start.0: "),
         ('["gone"]', "there is no program 'gone'"),
     ],
@@ -111,7 +111,7 @@ def test_a_hook_runs_as_the_service_that_is_named(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (f'{WEB}{JOBS}[hooks]\nback = ["python"]\n', "hooks.service: is missing; .*: jobs, web"),
+        (f'{WEB}{JOBS}[hooks]\nback = ["python"]\n', "hooks.service: is required: .* jobs, web"),
         (f'{WEB}[hooks]\nservice = "wep"\nback = ["python"]\n', "hooks.service: there is no service 'wep'"),
         (f'{WEB}[hooks]\nservice = "web"\n', "hooks.service: there is no hook"),
         (f'{WEB}[hooks]\nback = "python x"\n', r'hooks.back: .* must be a list; write back = \["python", "x"\]'),
@@ -119,12 +119,12 @@ def test_a_hook_runs_as_the_service_that_is_named(tmp_path: Path) -> None:
             f'{WEB}[hooks]\nback = {{ command = "x" }}\n',
             r'hooks.back.command: .* must be a list; write command = \["x"\]',
         ),
-        (f"{WEB}[hooks]\nback = 5\n", "hooks.back: is the number 5, and must be a list"),
+        (f"{WEB}[hooks]\nback = 5\n", "hooks.back: is the number 5; it must be a list"),
         (f'{WEB}[hooks]\nback = {{ command = ["python"], timeout = 0 }}\n', "hooks.back.timeout: "),
         (f'{WEB}[hooks]\nbefore = ["python"]\n', "hooks.before: unknown key"),
         (
             f'[services.hello-hook-back]\ncommand = ["python"]\n{WEB}[hooks]\nservice = "web"\nback = ["python"]\n',
-            "services.hello-hook-back: this name is taken",
+            "services.hello-hook-back: this name is used",
         ),
     ],
 )

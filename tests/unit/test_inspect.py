@@ -115,7 +115,7 @@ def test_a_key_of_a_later_version_is_passed_over() -> None:
 
 
 def test_a_later_schema_is_refused_with_what_can_read_it() -> None:
-    with pytest.raises(VerificationError, match="schema 2") as caught:
+    with pytest.raises(VerificationError, match="schema version 2") as caught:
         read_manifest(json.dumps({"schema": 2, "made_by": "conda-bundler 9"}).encode(), where="x.tar")
     assert caught.value.where == "x.tar"
     assert "conda-bundler 9" in (caught.value.remedy or "")
@@ -124,8 +124,8 @@ def test_a_later_schema_is_refused_with_what_can_read_it() -> None:
 @pytest.mark.parametrize(
     ("content", "says"),
     [
-        (b"", "damaged"),
-        (b"\xff", "damaged"),
+        (b"", "corrupted"),
+        (b"\xff", "corrupted"),
         (b"[]", "all of it"),
         (b'{"schema": "1"}', "made_by"),
         (json.dumps(LEAST | {"packages": [{"name": "a"}]}).encode(), "packages.0.version"),
@@ -178,7 +178,7 @@ def test_sizes(count: int, told: str) -> None:
 def test_differences() -> None:
     assert difference(1000, 3000) == "1.0 kB -> 3.0 kB (+2.0 kB)"
     assert difference(3000, 1000) == "3.0 kB -> 1.0 kB (-2.0 kB)"
-    assert difference(1000, 1000) == "1.0 kB, as before"
+    assert difference(1000, 1000) == "1.0 kB, unchanged"
 
 
 def test_columns() -> None:

@@ -120,28 +120,37 @@ def test_others_name_the_target_and_a_hook_runs_as_the_first(tmp_path: Path) -> 
 @pytest.mark.parametrize(
     ("text", "said"),
     [
-        (WORKER.replace("3", "0"), "services.worker.instances: 0 does not do: it must be at least 1"),
-        (WORKER.replace("3", "65"), "services.worker.instances: 65 does not do: it must be at most 64"),
+        (WORKER.replace("3", "0"), "services.worker.instances: 0 is out of range: it must be at least 1"),
+        (WORKER.replace("3", "65"), "services.worker.instances: 65 is out of range: it must be at most 64"),
         (
             WORKER + 'schedule = { on_calendar = "daily" }\n',
-            "services.worker.instances: a job with a schedule has none",
+            "services.worker.instances: not allowed for a job with a schedule",
         ),
-        (WORKER + 'environment = { INSTANCE = "x" }\n', "services.worker.environment.INSTANCE: is the number of each"),
-        (f'{WORKER}[config]\nINSTANCE = "x"\n', "config.INSTANCE: is the number of each instance"),
-        (WORKER + 'health = { tcp = "127.0.0.1:9000" }\n', "services.worker.health.tcp: all instances would be asked"),
-        (WORKER + 'health = { http = "http://127.0.0.1:${PORT}/" }\n', "health.http: all instances would be asked at"),
+        (
+            WORKER + 'environment = { INSTANCE = "x" }\n',
+            "services.worker.environment.INSTANCE: is reserved for the instance number; rename",
+        ),
+        (f'{WORKER}[config]\nINSTANCE = "x"\n', "config.INSTANCE: is reserved for the instance number; rename"),
+        (
+            WORKER + 'health = { tcp = "127.0.0.1:9000" }\n',
+            "services.worker.health.tcp: all instances would share this health check",
+        ),
+        (
+            WORKER + 'health = { http = "http://127.0.0.1:${PORT}/" }\n',
+            "health.http: all instances would share this health check",
+        ),
         (
             WORKER.replace("3", "12") + 'health = { tcp = "127.0.0.1:900{instance}" }\n',
-            "services.worker.health.tcp: instance 10 would be asked at port 90010; the highest is 65535",
+            "services.worker.health.tcp: instance 10 would be checked at port 90010; the maximum is 65535",
         ),
-        (WORKER + 'profile = "beam"\n[release]\ndistribution = "sname"\n', "its Erlang nodes would have one name"),
+        (WORKER + 'profile = "beam"\n[release]\ndistribution = "sname"\n', "its Erlang nodes would share one name"),
         (
             PLAIN + 'environment = { A = "{instance}" }\n',
             "services.web.environment.A: {instance} is for a service with",
         ),
         (PLAIN + 'health = { tcp = "127.0.0.1:900{instance}" }\n', "services.web.health.tcp: {instance} is for"),
         (PLAIN + 'unit = { Service = { Nice = "{instance}" } }\n', "services.web.unit.Service.Nice: {instance} is for"),
-        (f'{WORKER}[hooks]\nback = ["tool", "{{instance}}"]\n', "hooks.back: {instance} means nothing here"),
+        (f'{WORKER}[hooks]\nback = ["tool", "{{instance}}"]\n', "hooks.back: {instance} is not allowed here"),
     ],
 )
 def test_what_cannot_be(tmp_path: Path, text: str, said: str) -> None:
@@ -170,8 +179,8 @@ def test_how_a_service_reloads(tmp_path: Path, written: str, line: str) -> None:
     ("written", "said"),
     [
         ('"kill -HUP"', "'kill -HUP' is a command line; write the signal: reload = \"SIGHUP\""),
-        ('"SIGKILL"', "services.web.reload: no program can act on SIGKILL"),
-        ("5", "services.web.reload: is the number 5, and must be text in quotes or a list"),
+        ('"SIGKILL"', "services.web.reload: SIGKILL cannot be handled by a program"),
+        ("5", "services.web.reload: is the number 5; it must be text in quotes or a list"),
         ("[]", "services.web.reload: must not be empty"),
         ('["nowhere"]', "services.web.reload"),
     ],

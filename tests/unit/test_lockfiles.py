@@ -117,15 +117,15 @@ def test_two_platforms_of_one_subdir_are_not_told_apart(tmp_path: Path) -> None:
 
 def test_another_environment_is_asked_for_by_name(tmp_path: Path) -> None:
     path = write(tmp_path / "pixi.lock", pixi(6, [ZLIB], default=[str(ZLIB["conda"])]))
-    with pytest.raises(ConfigError, match="no environment 'prod'; there is default") as raised:
+    with pytest.raises(ConfigError, match="no environment 'prod'; available: default") as raised:
         read_lock(Lockfiles(conda=(path,), environment="prod"), "linux-64")
     assert "lockfile_environment" in (raised.value.remedy or "")
 
 
 SOURCES = [
-    ({"pypi": "./"}, "app: is a file or directory of this machine (./)"),
-    ({"pypi": "git+https://git.example.org/app?rev=1#abc"}, "app: comes from a repository"),
-    ({"pypi": f"{C}/app-1.0.tar.gz", "sha256": SHA}, "app: there is no wheel of it, only source"),
+    ({"pypi": "./"}, "app: is a local file or directory (./)"),
+    ({"pypi": "git+https://git.example.org/app?rev=1#abc"}, "app: comes from a source repository"),
+    ({"pypi": f"{C}/app-1.0.tar.gz", "sha256": SHA}, "app: no wheel available, only source"),
 ]
 
 
@@ -143,7 +143,7 @@ def test_what_is_no_wheel_is_refused_or_injected(tmp_path: Path, place: dict[str
 @pytest.mark.parametrize(
     ("entry", "sentence"),
     [
-        ({**ZLIB, "sha256": None}, "zlib: it has an MD5 alone"),
+        ({**ZLIB, "sha256": None}, "zlib: it has only an MD5"),
         ({**ZLIB, "sha256": None, "md5": None}, "zlib: it has no sha256"),
         ({**ZLIB, "sha256": "../../OUTSIDE/dir"}, "zlib: '../../OUTSIDE/dir' is not a sha256"),
         ({**ZLIB, "md5": "x"}, "zlib: 'x' is not an md5"),
@@ -152,19 +152,22 @@ def test_what_is_no_wheel_is_refused_or_injected(tmp_path: Path, place: dict[str
             "osx-64/zlib-1.3-h1_0.conda is not for linux-64",
         ),
         ({**ZLIB, "name": "openssl"}, "openssl: zlib-1.3-h1_0.conda is not a file of openssl 1.3"),
-        ({**ZLIB, "name": "a\x1b[31m"}, r"'a\x1b[31m' is not the name of a package"),
+        ({**ZLIB, "name": "a\x1b[31m"}, r"'a\x1b[31m' is not a package name"),
         ({**ZLIB, "depends": ["x\n\x1b"]}, "is not a dependency"),
-        ({**ZLIB, "conda": "../child"}, "../child: is built by pixi from source"),
-        ({"source": "child[87dc] @ ."}, "child[87dc] @ .: is built by pixi from source"),
-        ({"conda_source": "child[87dc] @ .", "build": "0"}, "child[87dc] @ .: is built by pixi from source"),
-        ({**ZLIB, "conda": f"{C}/linux-64/..%2Fzlib-1.3-0.conda"}, "'../zlib' is not the name of a package"),
-        ({**ZLIB, "conda": f"{C}/linux-64/x/../../zlib-1.3-0.conda"}, "leads out of its own directory"),
+        ({**ZLIB, "conda": "../child"}, "../child: is built from source by pixi"),
+        ({"source": "child[87dc] @ ."}, "child[87dc] @ .: is built from source by pixi"),
+        ({"conda_source": "child[87dc] @ .", "build": "0"}, "child[87dc] @ .: is built from source by pixi"),
+        ({**ZLIB, "conda": f"{C}/linux-64/..%2Fzlib-1.3-0.conda"}, "'../zlib' is not a package name"),
+        ({**ZLIB, "conda": f"{C}/linux-64/x/../../zlib-1.3-0.conda"}, "points outside its directory"),
         ({**ZLIB, "conda": f"{C}/noarch/...conda"}, "is not the URL of a conda package"),
         ({**ZLIB, "conda": f"{C}/linux-64/zlib-1.3-0%0A.conda"}, "is not a file .conda or .tar.bz2"),
         ({**ZLIB, "conda": f"{C}/linux-64/zlib-1.3-0 x.conda"}, "is not the URL of a file"),
-        ({**ZLIB, "conda": "ftp://x.example/linux-64/zlib-1.3-0.conda"}, "is neither http, https nor file"),
-        ({**ZLIB, "conda": "https://me:s3cret@x.example/linux-64/zlib-1.3-h1_0.conda"}, "a password or token stands"),
-        ({**H11, "pypi": "https://x.example/%2Ftmp%2Fh11-0.14.0-py3-none-any.whl"}, "leads out of its own directory"),
+        ({**ZLIB, "conda": "ftp://x.example/linux-64/zlib-1.3-0.conda"}, "is not an http, https or file URL"),
+        (
+            {**ZLIB, "conda": "https://me:s3cret@x.example/linux-64/zlib-1.3-h1_0.conda"},
+            "contains a password or token",
+        ),
+        ({**H11, "pypi": "https://x.example/%2Ftmp%2Fh11-0.14.0-py3-none-any.whl"}, "points outside its directory"),
         ({**H11, "version": "1 0"}, "h11: '1 0' is not a version"),
         ({**H11, "sha256": None}, "h11: it has no sha256"),
     ],
@@ -179,12 +182,12 @@ def test_what_is_wrong_with_an_entry_is_said(tmp_path: Path, entry: dict[str, An
 
 def test_what_a_pixi_lock_says_twice(tmp_path: Path) -> None:
     path, place = tmp_path / "pixi.lock", str(ZLIB["conda"])
-    assert f"says two things of '{place}'" in fails(
+    assert f"contradicts itself about '{place}'" in fails(
         write(path, pixi(6, [ZLIB, {**ZLIB, "md5": "0" * 32}], default=[place]))
     )
     other = place.replace("1.3", "1.4")
     said = fails(write(path, pixi(6, [ZLIB, {**ZLIB, "conda": other}], default=[place, other])))
-    assert "zlib: is there twice, as zlib-1.3-h1_0.conda and as zlib-1.4-h1_0.conda" in said
+    assert "zlib: is listed twice, as zlib-1.3-h1_0.conda and as zlib-1.4-h1_0.conda" in said
     write(path, pixi(6, [ZLIB, ZLIB], default=[place, place]))
     assert len(read_lock(Lockfiles.of(path), "linux-64").packages) == 1
 
@@ -210,11 +213,11 @@ def test_a_variable_stands_for_a_credential(tmp_path: Path) -> None:
         ("version: 4\nenvironments: {}", "a pixi.lock of version 4; this conda-bundler reads versions 6 and 7"),
         ("version: 5\nenvironments: {}", "a pixi.lock of version 5"),
         ("version: 8\nenvironments: {}", "Update conda-bundler"),
-        ("version: 6\nenvironments: []", "`environments` is no table"),
-        ("version: 6\nenvironments: {default: {packages: []}}", "is no table"),
-        ("version: 6\nenvironments: {default: {packages: {linux-64: [{conda: x}]}}}", "says nothing of 'x'"),
+        ("version: 6\nenvironments: []", "`environments` is not a table"),
+        ("version: 6\nenvironments: {default: {packages: []}}", "is not a table"),
+        ("version: 6\nenvironments: {default: {packages: {linux-64: [{conda: x}]}}}", "has no entry for 'x'"),
         ("version: 6\nenvironments: {default: {packages: {linux-64: [y]}}}", "neither conda nor pypi"),
-        ("version: 6\nenvironments: {default: {packages: {linux-64: {}}}}", "is no list"),
+        ("version: 6\nenvironments: {default: {packages: {linux-64: {}}}}", "is not a list"),
     ],
 )
 def test_what_is_no_pixi_lock_is_said(tmp_path: Path, text: str, sentence: str) -> None:
@@ -245,7 +248,7 @@ def test_the_platform_of_an_explicit_file(tmp_path: Path) -> None:
     assert "not locked for linux-64, only for osx-64" in fails(
         write(path, HEAD.replace("linux-64", "osx-64") + LINES), ConfigError
     )
-    assert "does not say which platform it is for, and has packages of no platform" in fails(
+    assert "does not name its platform, and contains only noarch packages" in fails(
         write(path, f"@EXPLICIT\n{C}/noarch/tzdata-2026a-0.conda#{SHA}\n")
     )
 
@@ -260,22 +263,22 @@ def test_explicit_files_of_several_platforms(tmp_path: Path) -> None:
     assert read_lock(lockfiles, "linux-aarch64").path == paths[1]
     assert files_for(lockfiles, "linux-aarch64") == (paths[1],)
     write(paths[1], HEAD + LINES)
-    with pytest.raises(ConfigError, match="are both for linux-64"):
+    with pytest.raises(ConfigError, match="are both locked for linux-64"):
         read_lock(lockfiles, "linux-64")
 
 
 @pytest.mark.parametrize(
     ("line", "sentence"),
     [
-        (f"{C}/linux-64/zlib-1.3-0.conda#{MD5}", "zlib: it has an MD5 alone, which anybody can forge"),
+        (f"{C}/linux-64/zlib-1.3-0.conda#{MD5}", "zlib: it has only an MD5, which can be forged"),
         (f"{C}/linux-64/zlib-1.3-0.conda", "zlib: it has no sha256"),
         (f"{C}/linux-64/zlib-1.3-0.conda#sha256:xyz", "'sha256:xyz' is neither a sha256 nor an md5"),
         (f"{C}/osx-64/zlib-1.3-0.conda#{SHA}", "is not for linux-64"),
-        (f"http://x.example/linux-64/../zlib-1.3-0.conda#{SHA}", "leads out of its own directory"),
+        (f"http://x.example/linux-64/../zlib-1.3-0.conda#{SHA}", "points outside its directory"),
         (f"/srv/linux-64/zlib-1.3-0.conda#{SHA}", "is not the URL of a file"),
         (f"zlib=1.3=0#{SHA}", "is not the URL of a conda package"),
-        (f"{C}/linux-64/zlib-1.3-0.conda#{SHA}\n{C}/linux-64/zlib-1.4-0.conda#{SHA}", "zlib: is there twice"),
-        (f"https://x.example/t/s3cret/linux-64/zlib-1.3-0.conda#{SHA}", "a password or token stands"),
+        (f"{C}/linux-64/zlib-1.3-0.conda#{SHA}\n{C}/linux-64/zlib-1.4-0.conda#{SHA}", "zlib: is listed twice"),
+        (f"https://x.example/t/s3cret/linux-64/zlib-1.3-0.conda#{SHA}", "contains a password or token"),
         ("# pip app @ git+https://git.example.org/app", "is not the URL of a wheel"),
         (f"# pip h11 @ {C}/h11-1.0-py3-none-any.whl", "h11: it has no sha256"),
     ],
@@ -290,11 +293,11 @@ def test_what_is_wrong_with_a_line_is_said(tmp_path: Path, line: str, sentence: 
 def test_all_that_is_wrong_is_said_at_once(tmp_path: Path) -> None:
     lines = [f"{C}/linux-64/{name}-1-0.conda#{MD5}\n" for name in "abcdefghijklmn"]
     said = fails(write(tmp_path / "explicit.lock", HEAD + "".join(lines[:2])))
-    assert "2 packages cannot be taken:\n    a: it has an MD5" in said
-    assert "\n    b: it has an MD5" in said
+    assert "2 packages cannot be used:\n    a: it has only an MD5" in said
+    assert "\n    b: it has only an MD5" in said
     said = fails(write(tmp_path / "explicit.lock", HEAD + "".join(lines)))
-    assert "14 packages cannot be taken:\n    a: it has" in said
-    assert "\n    l: it has an MD5 alone, which anybody can forge\n    and 2 more\n" in said
+    assert "14 packages cannot be used:\n    a: it has" in said
+    assert "\n    l: it has only an MD5, which can be forged\n    and 2 more\n" in said
 
 
 @pytest.mark.parametrize(
@@ -322,14 +325,14 @@ def test_which_kind_a_file_is(tmp_path: Path, name: str, text: str | None, kind:
 @pytest.mark.parametrize(
     ("names", "sentence"),
     [
-        ('"uv.lock"', "uv.lock has wheels alone"),
-        ('["conda-lock.yml", "uv.lock", "pylock.toml"]', "uv.lock and pylock.toml both have the wheels"),
+        ('"uv.lock"', "uv.lock has only wheels, and no"),
+        ('["conda-lock.yml", "uv.lock", "pylock.toml"]', "uv.lock and pylock.toml both contain the wheels"),
         ('["conda-lock.yml", "pixi.lock"]', "only @EXPLICIT files"),
-        ('["a/conda-linux-64.lock", "b/conda-linux-64.lock"]', "cannot have one more conda-linux-64.lock"),
-        ('"locks/manifest.json"', "cannot have one more manifest.json"),
-        ('"locks/payload.tar.zst"', "cannot have one more payload"),
-        ('"locks/my lock.yml"', "'my lock.yml' is no name that a bundle can have a file under"),
-        ('"locks/.."', r"'\.\.' is no name"),
+        ('["a/conda-linux-64.lock", "b/conda-linux-64.lock"]', "have the same name: conda-linux-64.lock"),
+        ('"locks/manifest.json"', "have the same name: manifest.json"),
+        ('"locks/payload.tar.zst"', "have the same name: payload"),
+        ('"locks/my lock.yml"', "'my lock.yml' is not a valid file name in a bundle"),
+        ('"locks/.."', r"'\.\.' is not a valid file name"),
         ("[]", "must not be empty"),
     ],
 )
@@ -362,7 +365,7 @@ def test_the_lockfiles_of_a_project(tmp_path: Path) -> None:
 
 def test_a_pixi_lock_has_no_categories(tmp_path: Path) -> None:
     path = write(tmp_path / "pixi.lock", pixi(6, [ZLIB], default=[str(ZLIB["conda"])]))
-    with pytest.raises(ConfigError, match="nothing is locked in category dev; there are main") as raised:
+    with pytest.raises(ConfigError, match="no package is locked in category dev; locked categories: main") as raised:
         read_lock(Lockfiles.of(path), "linux-64", ("main", "dev"))
     assert "bundle.lockfile_environment" in (raised.value.remedy or "")
 
@@ -380,11 +383,11 @@ def test_words_of_yaml_1_1_are_words_to_pixi(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("entry", "key", "value", "said"),
     [
-        (H11, "version", 1.1, "`version` is 1.1, no text"),
-        (H11, "name", True, "`name` is True, no text"),
-        (H11, "requires_dist", [1], "`requires_dist` has 1, no text"),
-        (ZLIB, "sha256", int("1" * 64), f"`sha256` is {'1' * 64}, no text"),
-        (ZLIB, "depends", [None], "`depends` has None, no text"),
+        (H11, "version", 1.1, "`version` is 1.1, not a string"),
+        (H11, "name", True, "`name` is True, not a string"),
+        (H11, "requires_dist", [1], "`requires_dist` has 1, not a string"),
+        (ZLIB, "sha256", int("1" * 64), f"`sha256` is {'1' * 64}, not a string"),
+        (ZLIB, "depends", [None], "`depends` has None, not a string"),
     ],
 )
 def test_what_is_no_text_in_a_pixi_lock(

@@ -61,29 +61,29 @@ def ask(path: Path, *, platform: str = "linux-64", environment: str | None = Non
 @pytest.mark.parametrize(
     ("old", "new", "fits", "sentence"),
     [
-        ("", "", True, "fits its manifest"),
-        ('"3.11.*"', '{ version = "3.11.*", build = "*_cpython" }', True, "fits"),
+        ("", "", True, "is up to date with its manifest"),
+        ('"3.11.*"', '{ version = "3.11.*", build = "*_cpython" }', True, "is up to date"),
         (
             '"3.11.*"',
             '"3.12.*"',
             False,
-            "pixi.toml asks for python 3.12.*; 3.11.7 h1_0_cpython is locked (for linux-64)",
+            "pixi.toml requires python 3.12.*, but 3.11.7 h1_0_cpython is locked (for linux-64)",
         ),
-        ('"3.11.*"', '{ version = "3.11.*", build = "*_pypy" }', False, "asks for python 3.11.* *_pypy; 3.11.7"),
-        ("[pypi", '[target.linux.dependencies]\nnew = "*"\n[pypi', False, "asks for new *, which is not locked"),
-        ("[pypi", '[target.linux-64.dependencies]\nnew = "*"\n[pypi', False, "asks for new *, which is not locked"),
-        ("[pypi", '[target.linux-aarch64.dependencies]\nnew = "*"\n[pypi', True, "fits"),
-        ("[pypi", '[target.win-64.dependencies]\nnew = "*"\n[pypi', True, "fits"),
-        (">=0.14", ">=0.15", False, "asks for h11>=0.15 from PyPI; 0.14.0 is locked"),
-        ("h11", "H11_", False, "asks for h11- from PyPI, which is not locked"),
-        ('h11 = ">=0.14"', "", False, "does not ask for h11, sniffio any more"),
-        ('h11 = ">=0.14"', 'h11 = { path = "." }', True, "fits"),
-        ('python = "3.11.*"', 'zlib = "1.3"', False, "does not ask for python any more"),
-        ('"3.11.*"', '"3.11.*"\nmine = { path = "." }', True, "fits"),
-        ('python = "3.11.*"', 'mine = { path = "." }', True, "fits"),
-        ('"3.11.*"', "7", False, "asks for python 7; 3.11.7"),
-        ('"3.11.*"', '">>3"', None, "is no match spec"),
-        ('">=0.14"', "3", None, "what pixi.toml asks for cannot be read"),
+        ('"3.11.*"', '{ version = "3.11.*", build = "*_pypy" }', False, "requires python 3.11.* *_pypy, but 3.11.7"),
+        ("[pypi", '[target.linux.dependencies]\nnew = "*"\n[pypi', False, "requires new *, which is not locked"),
+        ("[pypi", '[target.linux-64.dependencies]\nnew = "*"\n[pypi', False, "requires new *, which is not locked"),
+        ("[pypi", '[target.linux-aarch64.dependencies]\nnew = "*"\n[pypi', True, "is up to date"),
+        ("[pypi", '[target.win-64.dependencies]\nnew = "*"\n[pypi', True, "is up to date"),
+        (">=0.14", ">=0.15", False, "requires h11>=0.15 from PyPI, but 0.14.0 is locked"),
+        ("h11", "H11_", False, "requires h11- from PyPI, which is not locked"),
+        ('h11 = ">=0.14"', "", False, "no longer requires h11, sniffio"),
+        ('h11 = ">=0.14"', 'h11 = { path = "." }', True, "is up to date"),
+        ('python = "3.11.*"', 'zlib = "1.3"', False, "no longer requires python"),
+        ('"3.11.*"', '"3.11.*"\nmine = { path = "." }', True, "is up to date"),
+        ('python = "3.11.*"', 'mine = { path = "." }', True, "is up to date"),
+        ('"3.11.*"', "7", False, "requires python 7, but 3.11.7"),
+        ('"3.11.*"', '">>3"', None, "is not a valid match spec"),
+        ('">=0.14"', "3", None, "cannot read the dependencies of pixi.toml"),
         ("[workspace]", "[workspace", None, "pixi.toml cannot be read"),
     ],
 )
@@ -94,18 +94,18 @@ def test_pixi(pixi: Path, old: str, new: str, fits: bool | None, sentence: str) 
 
 def test_pixi_in_pyproject(pixi: Path) -> None:
     manifest = pixi.with_name("pyproject.toml")
-    assert ask(pixi) == (None, "may fit or not: there is no pixi.toml beside it")
+    assert ask(pixi) == (None, "cannot be checked: no pixi.toml next to it")
     manifest.write_text("[project]\nname = 'x'\n")
     assert ask(pixi) == (
         None,
-        "may fit or not: there is no pixi.toml beside it, and pyproject.toml has no [tool.pixi]",
+        "cannot be checked: no pixi.toml next to it, and pyproject.toml has no [tool.pixi]",
     )
     text = "[project]\nname = 'x'\ndependencies = ['h11>=0.14', 'winny; sys_platform == \"win32\"']\n"
     text += "[tool.pixi.dependencies]\npython = '*'\n"
     manifest.write_text(text)
     assert ask(pixi)[0] is True
     manifest.write_text(text.replace(">=0.14", ">=1"))
-    assert "pyproject.toml asks for h11>=1 from PyPI" in ask(pixi)[1]
+    assert "pyproject.toml requires h11>=1 from PyPI" in ask(pixi)[1]
 
 
 def test_an_environment_of_pixi(pixi: Path) -> None:
@@ -115,10 +115,10 @@ def test_an_environment_of_pixi(pixi: Path) -> None:
     manifest.write_text(PIXI + table.format("1.3.*", "false"))
     assert ask(pixi, environment="prod")[0] is True
     manifest.write_text(PIXI + table.format("2.*", "false"))
-    assert "asks for zlib 2.*; 1.3 h1_4" in ask(pixi, environment="prod")[1]
+    assert "requires zlib 2.*, but 1.3 h1_4" in ask(pixi, environment="prod")[1]
     assert ask(pixi)[0] is True, "another environment's"
     manifest.write_text(PIXI + table.format("1.3.*", "true"))
-    assert "does not ask for h11, python, sniffio any more" in ask(pixi, environment="prod")[1]
+    assert "no longer requires h11, python, sniffio" in ask(pixi, environment="prod")[1]
     manifest.write_text(PIXI)
     assert ask(pixi, environment="prod")[0] is None
 
@@ -127,7 +127,7 @@ def test_a_platform_that_is_not_locked(pixi: Path) -> None:
     pixi.with_name("pixi.toml").write_text(PIXI)
     assert ask(pixi, platform="linux-aarch64") == (
         False,
-        "does not fit any more: it is not locked for linux-aarch64",
+        "is out of date: not locked for linux-aarch64",
     )
 
 
@@ -164,23 +164,28 @@ test = [{ name = "testy" }]
 @pytest.mark.parametrize(
     ("old", "new", "fits", "sentence"),
     [
-        ("", "", True, "fits its manifest"),
+        ("", "", True, "is up to date with its manifest"),
         (
             ">=1, <2",
             ">=1, <3",
             False,
-            "pyproject.toml asks for app-lib[fast]<3,>=1; it was locked for app-lib[fast]<2,>=1",
+            "pyproject.toml requires app-lib[fast]<3,>=1; it was locked for app-lib[fast]<2,>=1",
         ),
-        ("[fast]", "", False, "asks for app-lib<2,>=1"),
+        ("[fast]", "", False, "requires app-lib<2,>=1"),
         ('"cuda==1.0"', "", False, "it was locked for cuda==1.0 (gpu)"),
-        ('"ruff"', '"ruff", "mypy"', False, "asks for mypy (dev)"),
-        ("; sys_platform=='win32'", "; os_name=='nt'", True, "fits"),
+        ('"ruff"', '"ruff", "mypy"', False, "requires mypy (dev)"),
+        ("; sys_platform=='win32'", "; os_name=='nt'", True, "is up to date"),
         ('gpu = ["cuda==1.0"]', "", False, "it was locked for cuda==1.0 (gpu)"),
-        ("'win32'\"]", "'win32'\", \"cuda==1.0; extra == 'gpu'\"]", True, "fits"),
-        ('version = "0.1"', 'dynamic = ["dependencies"]', None, "leaves its dependencies to the build"),
-        ("winny;", "winny !!", None, "what pyproject.toml asks for cannot be read"),
+        ("'win32'\"]", "'win32'\", \"cuda==1.0; extra == 'gpu'\"]", True, "is up to date"),
+        ('version = "0.1"', 'dynamic = ["dependencies"]', None, "declares its dependencies as dynamic"),
+        ("winny;", "winny !!", None, "cannot read the dependencies of pyproject.toml"),
         ('"test" }', '"dev" }', None, "includes itself"),
-        ("[dependency-groups]", "[tool.uv.sources]\napp-lib = { git = 'x' }\n[dependency-groups]", True, "fits"),
+        (
+            "[dependency-groups]",
+            "[tool.uv.sources]\napp-lib = { git = 'x' }\n[dependency-groups]",
+            True,
+            "is up to date",
+        ),
     ],
 )
 def test_uv(tmp_path: Path, old: str, new: str, fits: bool | None, sentence: str) -> None:
@@ -196,17 +201,19 @@ def test_uv_writes_no_versions_of_what_comes_from_elsewhere(tmp_path: Path) -> N
     (tmp_path / "pyproject.toml").write_text(PYPROJECT + sources)
     assert ask(tmp_path / "uv.lock")[0] is True
     (tmp_path / "pyproject.toml").write_text(PYPROJECT)
-    assert "asks for app-lib[fast]<2,>=1" in ask(tmp_path / "uv.lock")[1]
+    assert "requires app-lib[fast]<2,>=1" in ask(tmp_path / "uv.lock")[1]
 
 
 def test_what_nobody_can_know(tmp_path: Path) -> None:
     path = tmp_path / "pylock.toml"
     path.write_text('lock-version = "1.0"\n')
-    assert ask(path) == (None, "may fit or not: it does not say what it was made from")
+    assert ask(path) == (None, "cannot be checked: it does not record what it was locked from")
     request = LockRequest(environments=(), lockfile=path, platforms=("linux-64",))
     lockfiles = Lockfiles(conda=(path.with_name("conda-linux-64.lock"),), wheels=path)
     lines, document = check_fits(request, lockfiles)
-    assert [line.partition(" ")[2] for line in lines] == ["may fit or not: it does not say what it was made from"] * 2
+    assert [line.partition(" ")[2] for line in lines] == [
+        "cannot be checked: it does not record what it was locked from"
+    ] * 2
     assert document["fresh"] is None
     assert [one["fresh"] for one in document["lockfiles"]] == [None, None]
 
@@ -214,16 +221,16 @@ def test_what_nobody_can_know(tmp_path: Path) -> None:
 def test_check_says_what_to_run(pixi: Path) -> None:
     pixi.with_name("pixi.toml").write_text(PIXI.replace("3.11", "3.12"))
     request = LockRequest(environments=(), lockfile=pixi, platforms=("linux-64",))
-    with pytest.raises(StaleLockError, match=r"asks for python 3\.12") as raised:
+    with pytest.raises(StaleLockError, match=r"requires python 3\.12") as raised:
         check_fits(request, Lockfiles.of(pixi))
     assert raised.value.remedy == "Write it with pixi: pixi lock"
     pixi.unlink()
-    with pytest.raises(ConfigError, match="there is no such lockfile"):
+    with pytest.raises(ConfigError, match="no such lockfile"):
         check_fits(request, Lockfiles.of(pixi))
 
 
 def test_another_tools_lockfile_is_not_written_over(pixi: Path) -> None:
-    with pytest.raises(ConfigError, match=r"is a pixi\.lock, which conda-bundler reads but does not write") as raised:
+    with pytest.raises(ConfigError, match=r"is a pixi\.lock: conda-bundler can read it, but not write it") as raised:
         refuse_foreign(Lockfiles.of(pixi))
     assert "pixi lock" in (raised.value.remedy or "")
     refuse_foreign(Lockfiles(conda=(pixi.with_name("conda-lock.yml"),), wheels=pixi.with_name("uv.lock")))

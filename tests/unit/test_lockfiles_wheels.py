@@ -120,7 +120,7 @@ def test_what_a_pylock_says_besides_decides_nothing(pylock: Project) -> None:
 
 def test_a_package_of_a_pylock_that_is_for_another_python(pylock: Project) -> None:
     text = PYLOCK + listed("app", "app-1.0-py3-none-any.whl", more='requires-python = ">=3.9,<3.11"\n')
-    assert "app is for Python >=3.9,<3.11; the conda packages bring Python 3.11.7" in pylock.fails(text)
+    assert "app requires Python >=3.9,<3.11; the conda packages provide Python 3.11.7" in pylock.fails(text)
     assert "app: its `requires-python` is wrong" in pylock.fails(text.replace(">=3.9,<3.11", "new"))
     assert pylock.read(text.replace("[[packages]]", "[[packages]]\nmarker = \"os_name == 'nt'\"")) == {}
 
@@ -134,18 +134,20 @@ def test_the_categories_of_a_pylock_are_extras_and_groups(pylock: Project) -> No
     assert set(pylock.read(text, "gpu")) == {"a", "c"}
     assert set(pylock.read(text, "dev", "gpu")) == {"a", "b", "c"}
     assert set(locked_categories(pylock.lockfiles(), "linux-64")) == {"main", "gpu", "dev"}
-    assert "nothing is locked in category docs; there are dev, gpu, main" in pylock.fails(text, ConfigError, "docs")
+    assert "no package is locked in category docs; locked categories: dev, gpu, main" in pylock.fails(
+        text, ConfigError, "docs"
+    )
 
 
 NO_WHEEL = [
-    ('sdist = { url = "https://x.example/app-1.0.tar.gz" }\n', "app 1.0: there is no wheel, only source"),
-    ('archive = { url = "https://x.example/app-1.0.zip" }\n', "app 1.0: there is no wheel, only source"),
+    ('sdist = { url = "https://x.example/app-1.0.tar.gz" }\n', "app 1.0: no wheel available, only source"),
+    ('archive = { url = "https://x.example/app-1.0.zip" }\n', "app 1.0: no wheel available, only source"),
     (
         'vcs = { type = "git", url = "https://u:s3cret@x.example/app", commit-id = "a" }\n',
-        "app comes from a repository",
+        "app comes from a source repository",
     ),
-    ('directory = { path = ".", editable = true }\n', "app is a directory of this machine (.)"),
-    ('wheels = [{ path = "../app-1.0-py3-none-any.whl" }]\n', "app is a file of this machine (../app"),
+    ('directory = { path = ".", editable = true }\n', "app is a local directory (.)"),
+    ('wheels = [{ path = "../app-1.0-py3-none-any.whl" }]\n', "app is a local file (../app"),
     (
         f'wheels = [{{ url = "{FILES}/app-1.0-cp312-cp312-linux_x86_64.whl" }}]\n',
         "app 1.0: no wheel fits Python 3.11.7 on linux-64 with glibc 2.28: app-1.0-cp312-cp312-linux_x86_64.whl",
@@ -174,22 +176,26 @@ def test_an_archive_may_be_a_wheel(pylock: Project) -> None:
         ("a =", LockError, "not valid TOML"),
         ("a = 1", LockError, "not a pylock.toml"),
         ('lock-version = "2.0"\npackages = []', LockError, "a pylock.toml of version 2.0"),
-        (PYLOCK.replace(">=3.9", ">=3.12") + "packages = []", ConfigError, "is for Python >=3.12; the conda packages"),
+        (
+            PYLOCK.replace(">=3.9", ">=3.12") + "packages = []",
+            ConfigError,
+            "requires Python >=3.12; the conda packages",
+        ),
         (PYLOCK.replace(">=3.9", "new") + "packages = []", LockError, "`requires-python` is wrong"),
         (
             PYLOCK + "environments = [\"sys_platform == 'win32'\"]\npackages = []",
             ConfigError,
-            "other environments than",
+            "other than",
         ),
         (PYLOCK + "environments = ['no']\npackages = []", LockError, "'no' is not an environment marker"),
         (PYLOCK + "packages = [1]", LockError, "?: its entry is damaged"),
         (PYLOCK + listed("a", marker="what == 'ever'"), LockError, "is not an environment marker"),
-        (PYLOCK + 2 * listed("a", "a-1.0-py3-none-any.whl"), LockError, "a: is there twice"),
+        (PYLOCK + 2 * listed("a", "a-1.0-py3-none-any.whl"), LockError, "a: is listed twice"),
         (PYLOCK + listed("a", "a-1.0-py3-none-any.whl", sha256=""), LockError, "a: '' is not a sha256"),
         (PYLOCK + listed("a", "a-1.0-py3-none-any.whl", sha256="../x"), LockError, "'../x' is not a sha256"),
         (PYLOCK + listed("a", "..%2F..%2Fa-1.0-py3-none-any.whl"), LockError, "a 1.0: Invalid"),
-        (PYLOCK + listed("a", "../a-1.0-py3-none-any.whl"), LockError, "leads out of its own directory"),
-        (PYLOCK + listed("a\\u001b", "a-1.0-py3-none-any.whl"), LockError, "is not the name of a package"),
+        (PYLOCK + listed("a", "../a-1.0-py3-none-any.whl"), LockError, "points outside its directory"),
+        (PYLOCK + listed("a\\u001b", "a-1.0-py3-none-any.whl"), LockError, "is not a package name"),
         (PYLOCK + listed("a", "a-1.0-py3-none-any.whl", version="1/0"), LockError, "'1/0' is not a version"),
     ],
 )
@@ -210,13 +216,15 @@ def test_the_version_of_an_archive_is_that_of_its_name(pylock: Project) -> None:
 
 
 def test_the_remedy_goes_with_what_is_wrong(pylock: Project) -> None:
-    assert "Write it with the tool that did" in pylock.fails(PYLOCK + 2 * listed("a", "a-1.0-py3-none-any.whl"))
-    assert "Nobody's code is run to build a wheel" in pylock.fails(PYLOCK + listed("a", "a-1.0-cp27-cp27m-win32.whl"))
+    assert "Write it with the tool that created it" in pylock.fails(PYLOCK + 2 * listed("a", "a-1.0-py3-none-any.whl"))
+    assert "conda-bundler does not build from source. Use" in pylock.fails(
+        PYLOCK + listed("a", "a-1.0-cp27-cp27m-win32.whl")
+    )
 
 
 def test_wheels_need_a_python(pylock: Project) -> None:
     pylock.conda.write_text(CONDA.format(platform="linux-64", python="3.11.7").replace("python-", "perl-"))
-    assert "there is no Python for the wheels of pylock.toml" in pylock.fails(PYLOCK + "packages = []", ConfigError)
+    assert "no Python for the wheels of pylock.toml" in pylock.fails(PYLOCK + "packages = []", ConfigError)
 
 
 def test_a_wheel_that_both_files_have(pylock: Project) -> None:
@@ -224,7 +232,7 @@ def test_a_wheel_that_both_files_have(pylock: Project) -> None:
         conda.write(f"# pip a @ {FILES}/a-1.0-py3-none-any.whl --hash=sha256:{SHA}\n")
     assert set(pylock.read(PYLOCK + listed("a", "a-1.0-py3-none-any.whl"))) == {"a"}
     said = pylock.fails(PYLOCK + listed("a", "a-2.0-py3-none-any.whl", version="2.0", sha256="cd" * 32), ConfigError)
-    assert "lock different wheels of the same projects: a 1.0, a 2.0" in said
+    assert "lock different wheels for the same projects: a 1.0, a 2.0" in said
 
 
 UV = """\
@@ -291,10 +299,10 @@ def test_forks_are_told_apart_by_their_markers(uv: Project) -> None:
 
 
 SOURCES = [
-    ('{ git = "https://u:s3cret@x.example/app?rev=1#a" }', "app comes from a repository"),
-    ('{ editable = "packages/app" }', "app is a file or directory of this machine (packages/app)"),
-    ('{ directory = "/abs" }', "app is a file or directory of this machine (/abs)"),
-    ('{ path = "app-1.0-py3-none-any.whl" }', "app is a file or directory of this machine"),
+    ('{ git = "https://u:s3cret@x.example/app?rev=1#a" }', "app comes from a source repository"),
+    ('{ editable = "packages/app" }', "app is a local file or directory (packages/app)"),
+    ('{ directory = "/abs" }', "app is a local file or directory (/abs)"),
+    ('{ path = "app-1.0-py3-none-any.whl" }', "app is a local file or directory"),
 ]
 
 
@@ -314,17 +322,17 @@ def test_what_uv_would_build_is_refused_or_injected(uv: Project, source: str, se
         ("version =", LockError, "not valid TOML"),
         ("[[package]]\nname = 'a'", LockError, "it has no `version`"),
         (GRAPH.replace("version = 1\n", "version = 2\n", 1), LockError, "a uv.lock of version 2"),
-        (GRAPH.replace(">=3.9", ">=3.12"), ConfigError, "is for Python >=3.12"),
-        (GRAPH.replace('{ virtual = "." }', '{ virtual = "a" }'), ConfigError, "has no project beside it"),
+        (GRAPH.replace(">=3.9", ">=3.12"), ConfigError, "requires Python >=3.12"),
+        (GRAPH.replace('{ virtual = "." }', '{ virtual = "a" }'), ConfigError, "has no project next to it"),
         ("conflicts = [[{ package = 'p', extra = 'a' }]]\n" + GRAPH, ConfigError, "mutually exclusive"),
         (GRAPH.replace('name = "h11"\nversion', 'name = "x"\nversion'), LockError, "h11: it is not locked"),
         (GRAPH.replace(f'files/app-1.0-py3-none-any.whl", hash = "sha256:{SHA}"', 'files/app-1.0-py3-none-any.whl"'),
          LockError, "app: its wheel has no sha256"),
-        (GRAPH.replace(FILES, "http://x.example/a/.."), LockError, "leads out of its own directory"),
+        (GRAPH.replace(FILES, "http://x.example/a/.."), LockError, "points outside its directory"),
         (GRAPH.replace("sys_platform == 'win32'", "nonsense"), LockError, "winny: 'nonsense' is not an environment"),
         (GRAPH.replace('dependencies = [{ name = "h11" }]', "dependencies = [1]"), LockError, "an entry is damaged"),
         (UV + '[[package]]\nname = "app"\nversion = "1.0"\nsource = { registry = "r" }\n' + locked("numpy", "2.0"),
-         LockError, "app 1.0: there is no wheel, only source"),
+         LockError, "app 1.0: no wheel available, only source"),
     ],
 )  # fmt: skip
 def test_what_is_wrong_with_a_uv_lock_is_said(uv: Project, text: str, kind: type[BundlerError], sentence: str) -> None:
@@ -346,7 +354,7 @@ def test_the_root_of_a_workspace_is_read_and_its_members_are_code_of_ones_own(uv
     text += '[[package]]\nname = "api"\nversion = "0.1"\nsource = { editable = "packages/api" }\n'
     text += 'dependencies = [{ name = "nobodys" }]\ndev-dependencies = { dev = [{ name = "docs" }] }\n' + locked("docs")
     said = uv.fails(text)
-    assert "api is a file or directory of this machine (packages/api)" in said
+    assert "api is a local file or directory (packages/api)" in said
     assert "[bundle] inject" in said
     files = uv.read(text, injected=frozenset({"api"}))
     assert "nobodys" in files
@@ -359,11 +367,11 @@ def test_the_root_of_a_workspace_is_read_and_its_members_are_code_of_ones_own(uv
 def test_a_workspace_without_a_project_of_its_own(uv: Project) -> None:
     text = GRAPH.replace("\n[[package]]", f"\n{WORKSPACE}\n[[package]]", 1).replace('"."', '"packages/proj"')
     said = uv.fails(text, ConfigError)
-    assert "is of a workspace without a project of its own; its members are api, proj" in said
+    assert "belongs to a workspace without a root project; its members are api, proj" in said
     assert "uv export --format pylock.toml --output-file pylock.toml --package api" in said
 
 
 def test_a_file_that_is_not_there(uv: Project) -> None:
-    with pytest.raises(ConfigError, match="there is no such lockfile") as raised:
+    with pytest.raises(ConfigError, match="no such lockfile") as raised:
         read_lock(uv.lockfiles(), "linux-64")
     assert raised.value.remedy == "Write it with uv: uv lock"

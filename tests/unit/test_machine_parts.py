@@ -146,7 +146,7 @@ def test_a_machine_has_ids_of_the_containers_range_that_nobody_has(monkeypatch: 
 def test_too_few_ids_is_a_reason(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(users, "parse_ranges", lambda _text, mark: (range(65536),) if mark == " " else ())
     found = own_users()
-    assert found == Users(why="this container has too few user ids for a machine's own")
+    assert found == Users(why="this container has too few user IDs for a machine")
     assert "CAP_MKNOD" in found.nspawn()[0]
 
 

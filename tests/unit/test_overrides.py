@@ -173,8 +173,8 @@ def test_places_and_programs_of_a_command(tmp_path: Path, line: str, written: st
         ("{env}/bin/pyton x", "there is no program 'env/bin/pyton'"),
         ("scripts/run", "there is no program 'scripts/run'"),
         ("python x ; gone y", "there is no program 'gone'"),
-        ("{place}/x", "unknown place {place}"),
-        ("awk {print}", "{{print}} is the word in braces itself"),
+        ("{place}/x", "unknown placeholder {place}"),
+        ("awk {print}", "{{print}} for the word in braces itself"),
         ("/bin/sh -c 'x", "is not closed"),
         ("/bin/date +%Z", "write %%"),
         ("-", "has no program"),
@@ -191,28 +191,28 @@ def test_a_command_that_could_not_start_is_refused(tmp_path: Path, line: str, sa
 @pytest.mark.parametrize(
     ("overrides", "said"),
     [
-        ('Service = { ExecStart = "/bin/x" }', "what is started is services.over.command"),
+        ('Service = { ExecStart = "/bin/x" }', "use services.over.command"),
         ('Service = { Type = "forking" }', "set services.over.type"),
         ('Service = { User = "www-data" }', "services run as the bundle's own user"),
         ('Service = { DynamicUser = "yes" }', "the bundle's own user"),
-        ('Service = { StateDirectory = "" }', "{state} is made by it and cannot be taken away"),
-        ('Service = { StateDirectory = "postgresql" }', "Write over/postgresql"),
-        ('Service = { StateDirectory = "over/a:b" }', "a link there is for the service to make"),
+        ('Service = { StateDirectory = "" }', "{state} is created by it and cannot be removed"),
+        ('Service = { StateDirectory = "postgresql" }', "write over/postgresql"),
+        ('Service = { StateDirectory = "over/a:b" }', "create the link from the service itself"),
         ('Service = { UnsetEnvironment = "" }', "services.over.secrets"),
-        ('Service = { Environment = "API_TOKEN=x" }', "API_TOKEN is a secret as well"),
-        ('Service = { LoadCredential = "API_TOKEN:/x" }', "API_TOKEN is a secret as well"),
-        ('Service = { Nice = ["1", "2"] }', "takes one value"),
-        ('Service = { PrivateTmp = "maybe" }', "Service.PrivateTmp: 'maybe' is none of yes, no, disconnected"),
-        ('Service = { MemoryMax = "8GB" }', "Service.MemoryMax: '8GB' is no size"),
-        ('Service = { ReadWritePaths = "data" }', "Service.ReadWritePaths: 'data' is no absolute path"),
-        ('Service = { SystemCallFilter = "@mont" }', "no group of system calls; did you mean @mount"),
+        ('Service = { Environment = "API_TOKEN=x" }', "API_TOKEN is also a secret"),
+        ('Service = { LoadCredential = "API_TOKEN:/x" }', "API_TOKEN is also a secret"),
+        ('Service = { Nice = ["1", "2"] }', "takes a single value"),
+        ('Service = { PrivateTmp = "maybe" }', "Service.PrivateTmp: 'maybe' is not one of yes, no, disconnected"),
+        ('Service = { MemoryMax = "8GB" }', "Service.MemoryMax: '8GB' is not a size"),
+        ('Service = { ReadWritePaths = "data" }', "Service.ReadWritePaths: 'data' is not an absolute path"),
+        ('Service = { SystemCallFilter = "@mont" }', "not a system call group; did you mean @mount"),
         (
             'Service = { SystemCallFilter = "@mount mbnd" }',
-            "'mbnd' is no system call; systemd would ignore it; did you",
+            "'mbnd' is not a system call; systemd would ignore it; did you",
         ),
         ('Service = { SystemCallFilter = ["~clock"] }', "systemd would ignore it; did you mean the group @clock?"),
-        ('Unit = { After = "postgresql" }', "Unit.After: 'postgresql' is no name of a unit; write postgresql.service"),
-        ('Unit = { Documentation = "wiki" }', "Unit.Documentation: 'wiki' is no URL"),
+        ('Unit = { After = "postgresql" }', "Unit.After: 'postgresql' is not a unit name; write postgresql.service"),
+        ('Unit = { Documentation = "wiki" }', "Unit.Documentation: 'wiki' is not a URL"),
         ('Unit = { Description = "a\\\\" }', "ends with a backslash"),
     ],
 )
@@ -222,7 +222,7 @@ def test_what_would_be_fatal_or_ours_is_refused(tmp_path: Path, overrides: str, 
 
 def test_a_job_that_is_to_run_again_at_once_is_refused(tmp_path: Path) -> None:
     said = refused(tmp_path, 'Service = { Restart = "always" }', 'schedule = { on_calendar = "daily" }')
-    assert "services.over.unit.Service.Restart: systemd refuses" in said
+    assert "services.over.unit.Service.Restart: systemd does not allow always" in said
 
 
 def test_all_mistakes_of_overrides_are_told_at_once(tmp_path: Path) -> None:

@@ -127,7 +127,7 @@ def test_a_file_that_gets_another_length_while_it_is_packed_is_refused(tmp_path:
     (tmp_path / "x").write_bytes(b"12345")
     blocks = list(cut([member_from(str(tmp_path / "x"), "env/x")], 5000, Known(), apart=False, last=False))
     (tmp_path / "x").write_bytes(b"1" * length)
-    with pytest.raises(PackError, match="changed while it was packed"):
+    with pytest.raises(PackError, match="changed while it was being packed"):
         blocks[0].read(Room())
 
 
@@ -154,7 +154,7 @@ def test_a_fifo_is_refused(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("target", ["/etc/passwd", "../../x", "../../../../etc/passwd", "a/../../../x"])
 def test_links_that_leave_the_release_are_refused(target: str) -> None:
-    with pytest.raises(PackError, match="leaves the release"):
+    with pytest.raises(PackError, match="to a path outside the release"):
         link_member("env/x", target)
 
 

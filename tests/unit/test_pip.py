@@ -36,33 +36,36 @@ def test_what_can_be_locked(text: str) -> None:
 @pytest.mark.parametrize(
     ("text", "reason"),
     [
-        ("-e .", "is an editable project, which cannot be shipped"),
+        ("-e .", "is an editable project, which cannot be bundled"),
         ("--editable=../lib", "is an editable project"),
         ("-r nowhere/requirements.txt", "cannot be read: No such file or directory"),
-        ("-c https://127.0.0.1/constraints.txt", "names a file on the network"),
+        ("-c https://127.0.0.1/constraints.txt", "is a remote file"),
         ("--index-url", "lacks a value"),
         ("--pre yes", "takes no value"),
-        ("--index-url ../simple", "is no http:// or https:// URL"),
-        ("--extra-index-url https://me:secret@127.0.0.1/simple", "has a password or token in its URL"),
-        ("--find-links nowhere", "names no directory and no URL"),
-        ("--trusted-host 127.0.0.1", "is an option that is not supported"),
-        ("flask --no-binary", "has an option that is not supported"),
-        ("torch==2.1 --index-url https://h/whl", "has --index-url behind a requirement; write that as an entry of its"),
-        ("torch -f https://h/whl", "has -f behind a requirement"),
-        ("flask=3.0", "is no requirement: one `=` is conda's; write `==`"),
-        ("flask[async] = 3.0", "one `=` is conda's"),
-        ("./lib", "is a file of this machine"),
-        ("/srv/lib.whl", "is a file of this machine"),
-        ("lib-1.0-py3-none-any.whl", "is a file of this machine"),
-        ("lib @ file:///srv/lib-1.0-py3-none-any.whl", "is a file of this machine"),
-        ("lib @ git+https://127.0.0.1/lib.git@main", "is the URL of no wheel"),
-        ("git+ssh://git@127.0.0.1/lib.git", "is the URL of no wheel"),
-        ("lib @ https://127.0.0.1/lib-1.0.tar.gz", "is the URL of no wheel"),
-        ("lib @ http://127.0.0.1/lib-1.0-py3-none-any.whl", "is the URL of no wheel"),
-        ("lib @ https://127.0.0.1/lib-1.0-py3-none-any.whl", "has no hash: write #sha256="),
-        (f"lib @ https://me:secret@127.0.0.1/lib-1-py3-none-any.whl#sha256={HASH}", "has credentials in its URL"),
+        ("--index-url ../simple", "is not an http:// or https:// URL"),
+        ("--extra-index-url https://me:secret@127.0.0.1/simple", "has a password, token or query in its URL: put"),
+        ("--find-links nowhere", "is neither a directory nor a URL"),
+        ("--trusted-host 127.0.0.1", "is an unsupported option; supported"),
+        ("flask --no-binary", "has an unsupported option; only"),
+        ("torch==2.1 --index-url https://h/whl", "has --index-url after a requirement; write that as a separate entry"),
+        ("torch -f https://h/whl", "has -f after a requirement"),
+        ("flask=3.0", "is not a requirement: a single `=` is conda syntax; write `==`"),
+        ("flask[async] = 3.0", "a single `=` is conda syntax"),
+        ("./lib", "is a local file"),
+        ("/srv/lib.whl", "is a local file"),
+        ("lib-1.0-py3-none-any.whl", "is a local file"),
+        ("lib @ file:///srv/lib-1.0-py3-none-any.whl", "is a local file"),
+        ("lib @ git+https://127.0.0.1/lib.git@main", "is not the URL of a wheel"),
+        ("git+ssh://git@127.0.0.1/lib.git", "is not the URL of a wheel"),
+        ("lib @ https://127.0.0.1/lib-1.0.tar.gz", "is not the URL of a wheel"),
+        ("lib @ http://127.0.0.1/lib-1.0-py3-none-any.whl", "is not the URL of a wheel"),
+        ("lib @ https://127.0.0.1/lib-1.0-py3-none-any.whl", "has no hash: add #sha256=…"),
+        (
+            f"lib @ https://me:secret@127.0.0.1/lib-1-py3-none-any.whl#sha256={HASH}",
+            "has credentials or a query in its URL",
+        ),
         (f"lib @ https://127.0.0.1/lib-1-py3-none-any.whl?a=b#sha256={HASH}", "or a query"),
-        ("lib = 1.0", "is no requirement"),
+        ("lib = 1.0", "is not a requirement"),
     ],
 )
 def test_what_cannot_be_locked(text: str, reason: str) -> None:
@@ -73,7 +76,7 @@ def test_what_cannot_be_locked(text: str, reason: str) -> None:
 
 def test_what_is_no_index() -> None:
     path = Path("environment.yml")
-    assert "is no http:// or https:// URL" in pip_mistakes(document(repositories=["file:///srv/simple"]), path)[0]
+    assert "is not an http:// or https:// URL" in pip_mistakes(document(repositories=["file:///srv/simple"]), path)[0]
     said = pip_mistakes(document(repositories="https://127.0.0.1"), path)
     assert said == ["`pip-repositories:` is not a list of URLs"]
 
@@ -88,9 +91,9 @@ def test_credentials_of_an_index_are_variables(monkeypatch: pytest.MonkeyPatch) 
         "https://me:secret@127.0.0.1/simple",
         "https://127.0.0.1/s?a=secret",
     ):
-        with pytest.raises(ConfigError, match=r"a password or token stands in the URL|has a query") as caught:
+        with pytest.raises(ConfigError, match=r"contains a password or token|has a query string") as caught:
             repository_variables(document(repositories=[url]), path)
-        assert "secret" not in caught.value.format_message().replace("may be secret", "")
+        assert "secret" not in caught.value.format_message().replace("may contain secrets", "")
 
 
 def package(url: str, sha256: str | None = HASH) -> LockedPackage:
@@ -120,7 +123,7 @@ def test_all_that_are_no_wheels_are_named() -> None:
 
 
 def test_a_wheel_without_a_hash_is_refused() -> None:
-    with pytest.raises(LockError, match="no sha256 is known of"):
+    with pytest.raises(LockError, match="no sha256 is known for"):
         check_wheels([package("c-1.0-py3-none-any.whl", None)], Path("conda-lock.yml"))
 
 

@@ -46,7 +46,7 @@ def test_conda_lock_is_shown_what_it_can_read(written: str, shown: str) -> None:
 
 def test_a_list_that_cannot_be_taken_apart_is_refused() -> None:
     anchored = b"x: &one --pre\ndependencies:\n- pip:\n  - *one\n  - a\n"
-    with pytest.raises(ConfigError, match="cannot be taken apart"):
+    with pytest.raises(ConfigError, match="cannot parse its"):
         hidden(anchored, ENVIRONMENT, unreadable)
 
 
@@ -75,8 +75,8 @@ def test_requirement_files(tmp_path: Path) -> None:
     assert found.constraints == ["three <3"]
     assert found.indexes == ("https://127.0.0.1/simple",)
     assert [mistake.partition(" of ")[2] for mistake in found.mistakes] == [
-        "more.txt names a file that names itself",
-        "more.txt is a file of this machine: build a wheel of it and name that in bundle.toml ([bundle] inject)",
+        "more.txt is a file that includes itself",
+        "more.txt is a local file: build a wheel of it and add that to bundle.toml ([bundle] inject)",
     ]
     assert found.unseen[0] == "-r sub/all.txt"
     assert "three <3" in found.unseen

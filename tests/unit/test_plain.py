@@ -63,11 +63,11 @@ BAD: dict[str, tuple[dict[str, tuple[Member, ...]], str, str]] = {
     "twice": ({"other": (file("env/tool"),)}, "holds env/tool twice", "tool, other"),
     "twice in one": ({"other": (file("env/o"), file("env/o"))}, "holds env/o twice", "other"),
     "a directory twice": ({"more": (directory("env/lib"),)}, "holds env/lib twice", "more"),
-    "below a link": ({"other": (file("env/lib/tool/x"),)}, "holds env/lib/tool/x below something", "other"),
-    "below a file": ({"other": (file("env/tool/x"),)}, "holds env/tool/x below something", "other"),
-    "without its directory": ({"other": (file("env/new/x"),)}, "holds env/new/x below something", "other"),
+    "behind a symbolic link": ({"other": (file("env/lib/tool/x"),)}, "holds env/lib/tool/x below a path", "other"),
+    "below a file": ({"other": (file("env/tool/x"),)}, "holds env/tool/x below a path", "other"),
+    "without its directory": ({"other": (file("env/new/x"),)}, "holds env/new/x below a path", "other"),
     "its directory behind it": (
-        {"other": (file("env/new/x"),), "more": (directory("env/new"),)}, "holds env/new/x below something", "other",
+        {"other": (file("env/new/x"),), "more": (directory("env/new"),)}, "holds env/new/x below a path", "other",
     ),
     "a directory's mode": ({"more": (directory("env/d", 0o700),)}, "holds env/d with mode 700", "more"),
     "a mode": ({"other": (file("env/o", 0o664),)}, "holds env/o with mode 664", "other"),
@@ -75,8 +75,8 @@ BAD: dict[str, tuple[dict[str, tuple[Member, ...]], str, str]] = {
     "setuid": ({"other": (file("env/o", 0o4755),)}, "setuid, setgid or sticky", "other"),
     "a link that leaves": ({"other": (link("env/o", "../../x"),)}, "holds env/o, which is a symbolic link", "other"),
     "absolute": ({"other": (file("/etc/x"),)}, "'/etc/x'", "other"),
-    "beside": ({"other": (file("units"),)}, "beside env/, app/ and share/: units", "other"),
-    "a file for a directory": ({"other": (file("app"),)}, "beside env/, app/ and share/: app", "other"),
+    "beside": ({"other": (file("units"),)}, "other than env/, app/ and share/: units", "other"),
+    "a file for a directory": ({"other": (file("app"),)}, "other than env/, app/ and share/: app", "other"),
     "no name for a terminal": ({"other": 2 * (file("env/\x1b[2J"),)}, r"holds env/\x1b[2J twice", "other"),
 }  # fmt: skip
 
@@ -103,7 +103,7 @@ def test_the_list_of_digests_is_complete(lie: str) -> None:
 
     cache = SegmentCache(None, NONE, limit=0)
     written = write_archive(segments, io.BytesIO(), NONE, cache, closing=short)
-    with pytest.raises(PackError, match="share/digests that does not list its files"):
+    with pytest.raises(PackError, match="share/digests that does not match its files"):
         check_written(segments, written)
 
 

@@ -66,10 +66,10 @@ MERGED = "b0: &b0 {a: 1}\n" + "".join(f"b{n}: &b{n} {{<<: [*b{n - 1}, *b{n - 1}]
 @pytest.mark.parametrize(
     ("text", "why"),
     [
-        (f"{BOMB}package: *b29\n", "its anchors stand for far more than it holds"),
-        (MERGED, "its anchors stand for far more than it holds"),
-        ("a: &a [*a]\n", "an anchor is inside itself"),
-        ("a: &a {x: *a}\n", "an anchor is inside itself"),
+        (f"{BOMB}package: *b29\n", "its anchors expand to too much data"),
+        (MERGED, "its anchors expand to too much data"),
+        ("a: &a [*a]\n", "an anchor refers to itself"),
+        ("a: &a {x: *a}\n", "an anchor refers to itself"),
         ("a: 1" + ":59" * 5000, "a number is too large: 1:59:59"),
         ("a: 0x" + "f" * 5000, "a number is too large: 0xfff"),
         ("x: &x 1\na: 0x" + "f" * 5000, "a number is too large: 0xfff"),

@@ -77,7 +77,7 @@ def test_all_platforms_of_nothing(tmp_path: Path) -> None:
     environment = tmp_path / "environment.yml"
     environment.write_text("channels: [x]\ndependencies: [tool]\n")
     options: dict[str, Any] = {"environments": (environment,), "name": "x", "version": "1", "command": ("x",)}
-    with pytest.raises(ConfigError, match=r"--platform all means those that bundle\.toml names") as caught:
+    with pytest.raises(ConfigError, match=r"--platform all requires a bundle\.toml that lists platforms") as caught:
         load_config(tmp_path, Overrides(platforms=("all",), **options))
     assert caught.value.exit_code == 2
 
@@ -87,15 +87,15 @@ def test_all_platforms_of_nothing(tmp_path: Path) -> None:
     [
         (
             'platforms = ["linux-64bit"]\n',
-            "bundle.platforms.0: there is no platform 'linux-64bit'; there are linux-64,",
+            "bundle.platforms.0: unknown platform 'linux-64bit'; known platforms: linux-64,",
         ),
-        ("[platforms.osx-64]\n", "platforms.osx-64: there is no platform 'osx-64'"),
+        ("[platforms.osx-64]\n", "platforms.osx-64: unknown platform 'osx-64'"),
         ("[platforms.linux-64]\nglibc = 2.28\n", "platforms.linux-64.glibc: "),
-        ('[platforms.linux-64]\nglibc = "2"\n', "platforms.linux-64.glibc: '2' does not fit"),
-        ('[platforms.linux-64]\ncuda = "any"\n', "platforms.linux-64.cuda: 'any' does not fit"),
+        ('[platforms.linux-64]\nglibc = "2"\n', "platforms.linux-64.glibc: '2' does not match"),
+        ('[platforms.linux-64]\ncuda = "any"\n', "platforms.linux-64.cuda: 'any' does not match"),
         (
             '[platforms.linux-64]\narchspec = "haswell"\n',
-            "platforms.linux-64.archspec: is the text 'haswell', and must be \"x86_64",
+            "platforms.linux-64.archspec: is the text 'haswell'; it must be \"x86_64",
         ),
         ('[platforms.linux-64]\nkernel = "5.10"\n', "platforms.linux-64.kernel: unknown key"),
         ('[platforms.linux-aarch64]\narchspec = "x86_64_v2"\n', "platforms.linux-aarch64.archspec: only linux-64"),
@@ -109,7 +109,7 @@ def test_mistakes(tmp_path: Path, text: str, said: str) -> None:
 
 
 def test_an_unknown_platform_on_the_command_line(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match="there is no platform 'win-64'; there are linux-64, linux-32") as caught:
+    with pytest.raises(ConfigError, match="unknown platform 'win-64'; known platforms: linux-64, linux-32") as caught:
         config_of(tmp_path, platforms=("win-64",))
     assert caught.value.where == "--platform"
 
@@ -117,7 +117,9 @@ def test_an_unknown_platform_on_the_command_line(tmp_path: Path) -> None:
 def test_two_places_that_say_what_servers_have(tmp_path: Path) -> None:
     (tmp_path / "virtual-packages.yml").write_text("")
     config_of(tmp_path)
-    with pytest.raises(ConfigError, match=r"platforms: virtual-packages\.yml beside environment\.yml says it too"):
+    with pytest.raises(
+        ConfigError, match=r"platforms: virtual-packages\.yml beside environment\.yml sets the same value"
+    ):
         config_of(tmp_path, "[platforms.linux-64]\n")
 
 

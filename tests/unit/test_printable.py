@@ -40,8 +40,9 @@ def test_errors(capsys: pytest.CaptureFixture[str]) -> None:
     error.show(file)
     assert HARMLESS in file.getvalue()
     assert error.document()["message"].startswith(EVIL)  # JSON has its own way to write it
-    assert r"lib/\nx as it was" in DamagedCacheError("lib/\nx", packages=("a-1-0",)).format_message()
-    assert str(Note(kind="clobber", package="p\n", path="lib/\x1b")).startswith(r"lib/\x1b: p\n's is left out")
+    assert r"lib/\nx in the package cache" in DamagedCacheError("lib/\nx", packages=("a-1-0",)).format_message()
+    note = str(Note(kind="clobber", package="p\n", path="lib/\x1b", owner="q"))
+    assert note == r"lib/\x1b: q's copy is used instead of p\n's"
 
 
 def test_progress(capsys: pytest.CaptureFixture[str]) -> None:
@@ -90,7 +91,7 @@ def test_what_a_bundle_and_its_machine_have_said(monkeypatch: pytest.MonkeyPatch
     )
 
     def refuse(*_arguments: object) -> NoReturn:
-        raise VerificationError(f"{EVIL} is not among the bundle's files", where=EVIL)
+        raise VerificationError(f"{EVIL} is not part of the bundle", where=EVIL)
 
     monkeypatch.setattr("bundler.smoke.run.smoke", lambda *_: report)
     monkeypatch.setattr("bundler.reader.verify.verify", refuse)

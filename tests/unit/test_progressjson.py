@@ -27,10 +27,10 @@ def events(capsys: pytest.CaptureFixture[str]) -> list[dict[str, Any]]:
 def test_steps_and_notes(capsys: pytest.CaptureFixture[str]) -> None:
     shown = JsonProgress()
     shown.step("Locking environment.yml")
-    shown.step("note: servers must have zstd")
+    shown.step("note: servers must have zstd installed")
     assert events(capsys) == [
         {"event": "step", "text": "Locking environment.yml"},
-        {"event": "note", "text": "servers must have zstd"},
+        {"event": "note", "text": "servers must have zstd installed"},
     ]
 
 

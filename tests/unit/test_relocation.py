@@ -135,7 +135,7 @@ def test_a_prefix_that_fills_its_placeholder_has_no_room_left() -> None:
     ],
 )
 def test_a_string_without_its_room_is_refused(content: bytes, placeholder: int) -> None:
-    with pytest.raises(PackError, match="the string at byte 0 has not the room") as caught:
+    with pytest.raises(PackError, match="the string at byte 0 is shorter than") as caught:
         find("env/lib/x.so", content, RELEASE, mode="binary", placeholder=placeholder)
     assert caught.value.where == "env/lib/x.so"
     assert caught.value.remedy

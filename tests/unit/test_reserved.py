@@ -60,7 +60,9 @@ def test_a_bundle_is_not_called_so(tmp_path: Path, name: str) -> None:
     (tmp_path / "bundle.toml").write_text(
         f'[bundle]\nname = "{name}"\nversion = "1"\n[services.api]\ncommand = ["python"]\n'
     )
-    with pytest.raises(ConfigError, match=f"servers have a user or group '{name}' already; give .* such as my-{name}"):
+    with pytest.raises(
+        ConfigError, match=f"servers already have a user or group '{name}'; choose .* such as my-{name}"
+    ):
         load_config(tmp_path)
 
 

@@ -54,7 +54,7 @@ def test_root_refuses_what_others_could_write(cache: Path, place: str, owner: in
     (cache / "rootfs").mkdir(parents=True)
     os.chown(cache / place, owner, owner)
     (cache / place).chmod(mode)
-    with pytest.raises(ConfigError, match="root does not use this cache") as caught:
+    with pytest.raises(ConfigError, match="refusing to use this cache as root") as caught:
         cache_dir("rootfs")
     assert why in caught.value.message
     assert "CONDA_BUNDLER_CACHE" in str(caught.value.remedy)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import ast
+from graphlib import TopologicalSorter
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -79,3 +80,25 @@ def test_rooms_of_one_layer_form_no_circle() -> None:
     for _ in LEVEL:
         reached |= {(first, last) for first, middle in reached for start, last in beside if middle == start}
     assert not [room for room in LEVEL if (room, room) in reached]
+
+
+def inside(room: str) -> set[tuple[str, str]]:
+    """Each import of one of a room's modules by another, those for types included."""
+    found = set[tuple[str, str]]()
+    modules = {path.stem: path for path in (PACKAGE / room).glob("*.py")}
+    for importer, path in modules.items():
+        for node in ast.walk(ast.parse(path.read_text(encoding="utf-8"))):
+            if isinstance(node, ast.ImportFrom) and node.module == f"bundler.{room}":
+                found |= {(importer, name.name) for name in node.names if name.name in modules}
+            elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith(f"bundler.{room}."):
+                found.add((importer, (node.module or "").split(".")[2]))
+    return found
+
+
+def test_the_modules_of_config_form_no_circle() -> None:
+    """Values are below what is checked of them."""
+    below: dict[str, set[str]] = {}
+    for importer, imported in inside("config"):
+        below.setdefault(importer, set()).add(imported)
+    assert {"project", "consistency", "bundleconfig"} <= below.keys()
+    TopologicalSorter(below).prepare()  # raises CycleError, which names the circle

@@ -85,29 +85,29 @@ def test_no_key_answers_in_pydantics_words(tmp_path: Path, table: str, key: str)
     [
         (
             'command = "python -m x"',
-            """h.command: is the text 'python -m x', and must be a list; write command = ["python", "-m", "x"]""",
+            """h.command: is the text 'python -m x'; it must be a list; write command = ["python", "-m", "x"]""",
         ),
         ("command = \"serve --name 'a b' $PORT\"", 'write command = ["serve", "--name", "a b", "${PORT}"]'),
-        ('command = "cd /x && python"', 'write command = ["/bin/sh", "-c", "cd /x && python"] (without a shell'),
+        ('command = "cd /x && python"', 'write command = ["/bin/sh", "-c", "cd /x && python"] (&&, |, >'),
         ("command = \"sh -c 'x y'\"", 'write command = ["/bin/sh", "-c", "x y"]'),
         ('command = ""', 'write command = ["python", "-m", "hello"]'),
         ('command = ["python"]\nreload = "kill -s HUP $MAINPID"', 'write the signal: reload = "SIGHUP"'),
         ("command = \"say 'x\"", 'write command = ["python", "-m", "hello"]'),
-        ('command = ["python", 1]', 'services.h.command.1: is the number 1, and must be text in quotes; write it in'),
-        ('command = ["python"]\nafter = "h"', 'is the text \'h\', and must be a list; write after = ["h"]'),
+        ('command = ["python", 1]', 'services.h.command.1: is the number 1; it must be text in quotes; write it in'),
+        ('command = ["python"]\nafter = "h"', 'is the text \'h\'; it must be a list; write after = ["h"]'),
         ('command = ["python"]\nmemory_max = 8', 'must be text in quotes; write it like memory_max = "8G"'),
         ('command = ["python"]\nmemory_max = "8 GB"', 'write it like "8G"'),
-        ('command = ["python"]\nnofile = "many"', "is the text 'many', and must be a whole number"),
-        ('command = ["python"]\nnofile = 1', "services.h.nofile: 1 does not do: it must be at least 16"),
+        ('command = ["python"]\nnofile = "many"', "is the text 'many'; it must be a whole number"),
+        ('command = ["python"]\nnofile = 1', "services.h.nofile: 1 is out of range: it must be at least 16"),
         ('command = ["python"]\ngpu = "maybe"', "must be true or false"),
         ('command = ["python"]\nhealth = "http://127.0.0.1/"', 'must be a table; write it like health = { http ='),
         ('command = ["python"]\nschedule = "daily"', 'must be a table; write it like schedule = { on_cal'),
         ('command = ["python"]\nenvironment = ["A=1"]', 'must be a table; write it like environment = { NAM'),
-        ('command = ["python"]\nenvironment = { A = 1 }', 'h.environment.A: is the number 1, and must be text'),
+        ('command = ["python"]\nenvironment = { A = 1 }', 'h.environment.A: is the number 1; it must be text'),
         ('command = ["python"]\nprofile = "pyhton"', 'must be "python", "beam" or "generic"'),
-        ('command = ["python"]\n[files]\na = 5', "files.a: is the number 5, and must be text in quotes"),
-        ('command = ["python"]\n[secrets]\nA = "x"', "secrets.A: is the text 'x', and must be a table or false"),
-        ('command = ["python"]\n[secrets.A]\nbytes = 1', "secrets.A.bytes: 1 does not do: it must be at least 16"),
+        ('command = ["python"]\n[files]\na = 5', "files.a: is the number 5; it must be text in quotes"),
+        ('command = ["python"]\n[secrets]\nA = "x"', "secrets.A: is the text 'x'; it must be a table or false"),
+        ('command = ["python"]\n[secrets.A]\nbytes = 1', "secrets.A.bytes: 1 is out of range: it must be at least 16"),
     ],
 )  # fmt: skip
 def test_the_line_that_would_do_is_shown(tmp_path: Path, line: str, said: str) -> None:
@@ -117,5 +117,5 @@ def test_the_line_that_would_do_is_shown(tmp_path: Path, line: str, said: str) -
 def test_one_mistake_in_a_list_is_one_sentence(tmp_path: Path) -> None:
     text = BASE.replace('version = "1"', 'version = "1"\nenvironment = ["a.yml", 5]')
     assert told(tmp_path, text).splitlines()[0] == (
-        'bundle.toml: bundle.environment.1: is the number 5, and must be text in quotes; write it in quotes: "5"'
+        'bundle.toml: bundle.environment.1: is the number 5; it must be text in quotes; write it in quotes: "5"'
     )

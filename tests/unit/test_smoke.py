@@ -181,13 +181,13 @@ def test_a_large_bundles_machine_lives_on_disk(tmp_path: Path, monkeypatch: pyte
 
 def test_a_disk_without_room_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path))
-    with pytest.raises(SmokeError, match=r"needs 1\d+\.\d GB, and .* GB are free") as refused:
+    with pytest.raises(SmokeError, match=r"needs 1\d+\.\d GB, but only .* GB are free") as refused:
         disk_for(10**21, 10**20)
     assert "CONDA_BUNDLER_CACHE" in str(refused.value.remedy)
 
 
 def test_a_machine_that_is_no_boundary_is_told() -> None:
     closed, opened = report_of(RUNNING), replace(report_of(RUNNING), open_because="this kernel has no user namespaces")
-    assert not any("no boundary" in line for line in closed.lines())
-    assert any("no boundary: this kernel has no user namespaces, so root" in line for line in opened.lines())
+    assert not any("not isolated" in line for line in closed.lines())
+    assert any("not isolated: this kernel has no user namespaces, so root" in line for line in opened.lines())
     assert opened.document()["open_because"] == "this kernel has no user namespaces"

@@ -56,24 +56,24 @@ def test_where_it_listens(tmp_path: Path, written: str, listens: str) -> None:
 @pytest.mark.parametrize(
     ("service", "sentence"),
     [
-        ('socket = "localhost:8000"', "services.web.socket: 'localhost' is not an address"),
+        ('socket = "localhost:8000"', "services.web.socket: 'localhost' is not an IP address"),
         ('socket = "127.0.0.1:0"', "services.web.socket: '0' is not a port"),
         ('socket = "127.0.0.1:65536"', "services.web.socket: '65536' is not a port"),
         ('socket = "127.0.0.1:${GONE}"', r"services.web.socket: \$\{GONE\} has no value in \[config\]"),
         ('socket = "${NONE}"', "services.web.socket: 'http' is not a port"),
-        ('socket = "{state}/web.sock"', "services.web.socket: not an address to listen at"),
-        ('socket = "/tmp/web.sock"', "services.web.socket: not an address to listen at"),
-        ('socket = "{runtime}/../web.sock"', "services.web.socket: not an address to listen at"),
-        ('socket = "/run/web/deep/web.sock"', "services.web.socket: a socket is in {runtime} itself"),
-        ('socket = "unix:/run/web.sock"', "services.web.socket: not an address to listen at"),
-        ('socket = "[::1:8000"', "services.web.socket: not an address to listen at"),
+        ('socket = "{state}/web.sock"', "services.web.socket: not an address to listen on"),
+        ('socket = "/tmp/web.sock"', "services.web.socket: not an address to listen on"),
+        ('socket = "{runtime}/../web.sock"', "services.web.socket: not an address to listen on"),
+        ('socket = "/run/web/deep/web.sock"', "services.web.socket: a socket must be directly in {runtime}"),
+        ('socket = "unix:/run/web.sock"', "services.web.socket: not an address to listen on"),
+        ('socket = "[::1:8000"', "services.web.socket: not an address to listen on"),
         (f'socket = "/run/{"x" * 110}"', "services.web.socket: .* is too long for a Unix socket: 115 bytes"),
-        ('socket = "8000"\nsocket_mode = "0666"', "services.web.socket_mode: is for a socket that is a path"),
-        ('socket_group = "www-data"', "services.web.socket_group: is for a socket that is a path"),
-        ('socket = "8000"\nschedule = { on_calendar = "daily" }', "services.web.socket: a job with"),
+        ('socket = "8000"\nsocket_mode = "0666"', "services.web.socket_mode: applies only to a Unix socket"),
+        ('socket_group = "www-data"', "services.web.socket_group: applies only to a Unix socket"),
+        ('socket = "8000"\nschedule = { on_calendar = "daily" }', "services.web.socket: not allowed for a job with"),
         (
             'socket = "8000"\n[services.other]\ncommand = ["/bin/gunicorn"]\nsocket = "${PORT}"',
-            "services.web.socket: services.other has the same one, 8000",
+            "services.web.socket: services.other has the same socket, 8000",
         ),
     ],
 )
@@ -99,7 +99,7 @@ def test_who_may_connect_is_said_of_the_socket(tmp_path: Path) -> None:
     opened = unit(config, "web.socket")
     assert {"IPAddressDeny=any", "IPAddressAllow=localhost", "IPAddressAllow=10.0.0.0/8"} <= set(opened)
     assert "IPAddressDeny=any" in unit(config, "web-health.service")
-    with pytest.raises(ConfigError, match="lets nobody connect to 8000"):
+    with pytest.raises(ConfigError, match="prevents connections to 8000"):
         config_of(tmp_path, 'socket = "8000"\nnetwork = "none"')
     config_of(tmp_path, 'socket = "{runtime}/web.sock"\nnetwork = "none"')
 
@@ -146,22 +146,26 @@ def test_overrides_of_its_unit(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("service", "override", "sentence"),
     [
-        ("", "Backlog = 5", "services.web.unit.Socket: there is no socket unit without services.web.socket"),
+        ("", "Backlog = 5", "services.web.unit.Socket: requires services.web.socket"),
         (
             'socket = "1"',
             'ListenStream = "2"',
-            "ListenStream: is not for an override: where it listens is services.web",
+            "ListenStream: cannot be overridden: use services.web",
         ),
-        ('socket = "1"', 'SocketGroup = "x"', "SocketGroup: is not for an override: set services.web.socket_group"),
-        ('socket = "1"', 'SocketMode = "0666"', "SocketMode: is not for an override: set services.web.socket_mode"),
-        ('socket = "1"', "Accept = true", "Accept: is not for an override: one process takes all connections"),
-        ('socket = "1"', 'Backlog = "many"', "unit.Socket.Backlog: 'many' is no whole number"),
-        ('socket = "1"', 'BindIPv6Only = "no"', "unit.Socket.BindIPv6Only: 'no' is none of both, default, ipv6-only"),
+        ('socket = "1"', 'SocketGroup = "x"', "SocketGroup: cannot be overridden: set services.web.socket_group"),
+        ('socket = "1"', 'SocketMode = "0666"', "SocketMode: cannot be overridden: set services.web.socket_mode"),
+        ('socket = "1"', "Accept = true", "Accept: cannot be overridden: one process takes all connections"),
+        ('socket = "1"', 'Backlog = "many"', "unit.Socket.Backlog: 'many' is not a whole number"),
+        (
+            'socket = "1"',
+            'BindIPv6Only = "no"',
+            "unit.Socket.BindIPv6Only: 'no' is not one of both, default, ipv6-only",
+        ),
         ('socket = "1"', 'KeepAliveTimeSec = "soon"', "unit.Socket.KeepAliveTimeSec: "),
         (
             'socket = "1"',
             'ExecStartPre = "/bin/x"',
-            r"\[Socket\] has no directive 'ExecStartPre'; it belongs into \[Ser",
+            r"\[Socket\] has no directive 'ExecStartPre'; it belongs in \[Ser",
         ),
         ('socket = "1"', "Backlok = 1", "did you mean Backlog"),
     ],

@@ -41,7 +41,7 @@ def test_what_others_read_is_read(monkeypatch: pytest.MonkeyPatch, tmp_path: Pat
     monkeypatch.setenv(name, str(tmp_path / "ca.pem"))
     adopt_certificates()
     assert os.environ["SSL_CERT_FILE"] == str(tmp_path / "ca.pem")
-    assert certificate_hint() == f"trusted are the authorities of {name}={tmp_path / 'ca.pem'}"
+    assert certificate_hint() == f"the certificate authorities of {name}={tmp_path / 'ca.pem'} are trusted"
 
 
 def test_a_directory_is_one(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
@@ -56,8 +56,8 @@ def test_ours_wins_and_the_other_is_named(monkeypatch: pytest.MonkeyPatch, tmp_p
     monkeypatch.setenv("REQUESTS_CA_BUNDLE", str(tmp_path))
     adopt_certificates()
     assert certificate_hint() == (
-        "trusted are the authorities of SSL_CERT_FILE=/gone.pem, which does not exist; REQUESTS_CA_BUNDLE is not read"
-        " beside it"
+        "the certificate authorities of SSL_CERT_FILE=/gone.pem, which does not exist, are trusted; "
+        "REQUESTS_CA_BUNDLE is ignored"
     )
 
 
@@ -70,7 +70,7 @@ def test_what_is_not_read_is_named(monkeypatch: pytest.MonkeyPatch, name: str, v
     monkeypatch.setenv(name, value)
     adopt_certificates()
     assert not any(os.environ.get(own) for own in ("SSL_CERT_FILE", "SSL_CERT_DIR"))
-    assert certificate_hint().endswith(f"may name a file of others; {name} is not read")
+    assert certificate_hint().endswith(f"to trust others; {name} is ignored")
 
 
 def test_with_none_the_variables_are_named() -> None:

@@ -234,7 +234,7 @@ def test_with_credentials_each_program_makes_its_working_directory(tmp_path: Pat
 
 def test_a_runtime_directory_inside_a_sisters_is_refused(tmp_path: Path) -> None:
     more = "[services.one]\ncommand = ['python']\nunit = { Service = { RuntimeDirectory = 'hello/x' } }\n"
-    with pytest.raises(ConfigError, match="'hello/x' is inside /run/hello, which is a service's"):
+    with pytest.raises(ConfigError, match="'hello/x' is inside /run/hello, which a service can write to"):
         texts(tmp_path, more)
 
 
@@ -491,5 +491,5 @@ def test_how_a_service_is_ended(tmp_path: Path) -> None:
     assert not [line for line in lines if line.startswith(("KillSignal=", "TimeoutStopSec="))]  # systemd's own
     lines = unit_lines(tmp_path, 'command = ["python"]\nkill_signal = "SIGINT"\nstop_timeout = 600')
     assert {"KillSignal=SIGINT", "TimeoutStopSec=600"} < set(lines)
-    with pytest.raises(ConfigError, match="there is no signal 'INT'; write it like SIGINT"):
+    with pytest.raises(ConfigError, match="unknown signal 'INT'; write it like SIGINT"):
         unit_lines(tmp_path, 'command = ["python"]\nkill_signal = "INT"')

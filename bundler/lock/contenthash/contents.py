@@ -41,9 +41,9 @@ def content_hash(
         if _hash(solved, platform, packages, sparse=sparse, wheels=False) == known:
             return _hash(spec, platform, packages, sparse=sparse, wheels=True)
     raise LockError(
-        "this version of conda-lock computes its content hash in a way that conda-bundler does not know",
+        "the installed conda-lock computes its content hash in an unknown way",
         where=where,
-        remedy="Install the conda-lock that conda-bundler asks for, or report it.",
+        remedy="Install the conda-lock version that conda-bundler requires, or report this.",
     )
 
 

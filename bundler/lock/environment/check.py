@@ -33,8 +33,8 @@ if TYPE_CHECKING:
 __all__ = ["Environment", "check_environment"]
 
 _TERMS = (
-    "the channel `defaults` is Anaconda's, by whose terms of service larger organizations have to pay; conda-forge is "
-    "everybody's"
+    "the channel `defaults` belongs to Anaconda, whose terms of service require larger organizations to pay; "
+    "conda-forge is free"
 )
 
 
@@ -150,7 +150,7 @@ def check_environment(
         public_index=all(file.document.get("allow-pypi-requests", True) for file in files),
         has_pip=any(isinstance(one, dict) and "pip" in one for file in files for one in file.document["dependencies"]),
         notes=(
-            *([f"no file names `channels:`, so packages are taken from {assumed}"] if assumed else []),
+            *([f"no file has `channels:`, so packages come from {assumed}"] if assumed else []),
             *(str(one) for file in files for one in file.left_out),
             *(text for file in files for text in passed_over(file.document)),
             *(f"{file.path}: {text}" for file in files for text in keys_passed_over(file.document, platforms)),
@@ -163,7 +163,7 @@ def _mistakes(file: _File, channels: tuple[str, ...]) -> list[str]:
     """What is wrong with one file alone; its channels do not matter if ``channels`` replace them."""
     wrong_channels = [] if channels else _channel_mistakes(file.document)
     own = file.document.get("category") == TOOLS
-    reserved = [f"`category: {TOOLS}` is reserved for what a bundle brings to install itself; rename it"] if own else []
+    reserved = [f"`category: {TOOLS}` is reserved for the bundle's own installer tools; rename it"] if own else []
     return [
         *_keys_twice(file.data),
         *_dependency_mistakes(file),
@@ -179,14 +179,14 @@ def _no_channels(files: Sequence[_File]) -> list[tuple[Path, str]]:
     named = [file.document.get("channels") for file in files]
     if any(not _is_texts(channels) or set(channels) - {"nodefaults"} for channels in named if channels):
         return []
-    said = "`channels:` is empty" if any(channels is not None for channels in named) else "names no `channels:`"
-    return [(files[0].path, f"{said} (give one there, or with --channel)")]
+    said = "`channels:` is empty" if any(channels is not None for channels in named) else "has no `channels:`"
+    return [(files[0].path, f"{said} (add one there, or pass --channel)")]
 
 
 def _all_at_once(mistakes: list[tuple[Path, str]]) -> ConfigError:
     if len({path for path, _ in mistakes}) == 1:
         return ConfigError("; ".join(mistake for _, mistake in mistakes), where=str(mistakes[0][0]))
-    return ConfigError("\n  - ".join([f"{len(mistakes)} mistakes:", *(f"{path}: {text}" for path, text in mistakes)]))
+    return ConfigError("\n  - ".join([f"{len(mistakes)} problems:", *(f"{path}: {text}" for path, text in mistakes)]))
 
 
 def _contradictions(files: Sequence[_File]) -> list[tuple[Path, str]]:
@@ -199,11 +199,12 @@ def _contradictions(files: Sequence[_File]) -> list[tuple[Path, str]]:
             if other is file:
                 continue
             if spec != first:
-                text = f"asks for {key[1]} as `{spec}`, {other.path.name} as `{first}`; write it the same in both"
+                text = f"requires {key[1]} as `{spec}`, but {other.path.name} as `{first}`; use the same form in both"
                 mistakes.append((file.path, text))
             elif file.category != other.category and "main" not in (file.category, other.category):
                 text = (
-                    f"has {key[1]} in category {file.category}, {other.path.name} in {other.category}; one can have it"
+                    f"has {key[1]} in category {file.category}, {other.path.name} in {other.category}; keep it in one "
+                    "of them"
                 )
                 mistakes.append((file.path, text))
     return mistakes
@@ -223,15 +224,15 @@ def _twice(file: _File, platforms: Sequence[str]) -> list[str]:
         for key, spec in _named(document):
             first = named.setdefault(key, spec)
             if key[0] == "conda" and "".join(spec.split()).lower() != "".join(first.split()).lower():
-                text = f"asks for {key[1]} as `{first}` and as `{spec}`; write once what has to hold: `{key[1]} >=1,<2`"
+                text = f"requires {key[1]} as `{first}` and as `{spec}`; combine them: `{key[1]} >=1,<2`"
                 mistakes[text] = None
     return list(mistakes)
 
 
 def _all_left_out(platforms: Sequence[str]) -> str:
     return (
-        f"`dependencies:` names no package for {', '.join(platforms)}, as selectors leave out all of them; take out a "
-        "selector, or the platform"
+        f"`dependencies:` has no package for {', '.join(platforms)}: selectors skip all of them; remove a selector or "
+        "the platform"
     )
 
 
@@ -243,7 +244,7 @@ def _keys_twice(data: bytes) -> list[str]:
     for key in keys:
         lines.setdefault(str(key.value), []).append(key.start_mark.line + 1)
     return [
-        f"has `{name}:` in lines {' and '.join(map(str, found))}; of two the last would count"
+        f"has `{name}:` in lines {' and '.join(map(str, found))}; only the last one would apply"
         for name, found in lines.items()
         if len(found) > 1
     ]
@@ -265,7 +266,7 @@ def _named(document: dict[str, Any]) -> Iterator[tuple[tuple[str, str], str]]:
 def _misplaced_channels(files: Sequence[_File]) -> list[tuple[Path, str]]:
     """conda-lock finds all relative ones from one directory, the first file's."""
     return [
-        (file.path, f"its channel {channel} is relative, and would be looked for beside {files[0].path}; give its URL")
+        (file.path, f"its channel {channel} is relative to {files[0].path}; use its URL")
         for file in files[1:]
         for channel in file.channels
         if file.path.absolute().parent != files[0].path.absolute().parent and re.match(r"\.{1,2}(/|$)", channel)
@@ -282,7 +283,7 @@ def _read(path: Path, platforms: Sequence[str], text: bytes | None) -> _File:
         if not isinstance(document, dict):
             raise no_mapping(data, document)
     except FileNotFoundError as missing:
-        raise ConfigError("there is no such file", where=str(path)) from missing
+        raise ConfigError("no such file", where=str(path)) from missing
     except OSError as failed:
         raise ConfigError(f"cannot be read: {failed.strerror}", where=str(path)) from failed
     except ConfigError as wrong:
@@ -297,16 +298,16 @@ def _dependency_mistakes(file: _File) -> list[str]:
     document = file.document
     if "dependencies" not in document:
         if {"metadata", "package"} <= set(document):
-            return ["is a conda-lock lockfile; name it as [bundle] lockfile in bundle.toml"]
+            return ["is a conda-lock lockfile; set it as [bundle] lockfile in bundle.toml"]
         there = ", ".join(f"`{key}:`" for key in document)
         return [f"has no `dependencies:` (it has {there})" if there else "has no `dependencies:`"]
     dependencies = document["dependencies"]
     if not dependencies and file.left_out:
         return [_all_left_out(tuple(dict.fromkeys(one for left in file.left_out for one in left.platforms)))]
     if not isinstance(dependencies, list):
-        return ["`dependencies:` is not a list of packages; write each behind a `- `"]
+        return ["`dependencies:` is not a list of packages; write each after `- `"]
     if not dependencies:
-        return ["`dependencies:` names no package"]
+        return ["`dependencies:` lists no packages"]
     return list(entry_mistakes(document))
 
 

@@ -59,7 +59,7 @@ def passed_over(document: dict[str, Any]) -> Iterator[str]:
     for entry in document["dependencies"]:
         for key, value in entry.items() if isinstance(entry, dict) else ():
             if _is_selector(key) and not _selected(entry):
-                yield f"{value} is left out by its selector {key}, for it is for other systems than Linux"
+                yield f"{value} is skipped: its selector {key} is not for Linux"
 
 
 def entry_mistakes(document: dict[str, Any]) -> Iterator[str]:
@@ -96,8 +96,8 @@ def _mistake(entry: Any) -> str | None:
     if not isinstance(entry, dict):
         return None if isinstance(entry, str) else f"is neither a package nor a `pip:` list: {entry!r}"
     if len(entry) != 1:
-        several = f"has several keys: {', '.join(map(str, entry))}; write each as an entry of its own"
-        return several if entry else "is an empty mapping; take it out"
+        several = f"has several keys: {', '.join(map(str, entry))}; write each as a separate entry"
+        return several if entry else "is an empty mapping; remove it"
     ((key, value),) = entry.items()
     if _is_selector(key):
         return _selector_mistake(key, value)
@@ -106,19 +106,19 @@ def _mistake(entry: Any) -> str | None:
         return (
             None
             if listed
-            else f"is `pip:` with {value!r}, which is no list of texts; write each behind a `- ` below it"
+            else f"is `pip:` with {value!r}, which is not a list of strings; write each after `- ` below it"
         )
     if isinstance(value, (str, int, float)) and re.fullmatch(r"[\w.-]+", str(key)):
         return f"is a mapping, `{key}: …`; write `- {key} =VERSION`"
-    return f"is neither a package nor a `pip:` list: {entry!r}; nothing but conda packages and wheels can be locked"
+    return f"is neither a package nor a `pip:` list: {entry!r}; only conda packages and wheels can be locked"
 
 
 def _selector_mistake(key: str, value: Any) -> str | None:
     found = _SEL.fullmatch(key)
     if found is None or found[1] not in _HOLDS:
-        return f"has the selector `{key}`; write one of {', '.join(f'sel({name})' for name in _HOLDS)}"
+        return f"has the unknown selector `{key}`; use one of {', '.join(f'sel({name})' for name in _HOLDS)}"
     if not isinstance(value, str) or not value.strip():
-        return f"has {value!r} behind `{key}:`; write one package there, and an entry for each"
+        return f"has {value!r} after `{key}:`; write one package there, and a separate entry for each"
     return None
 
 
@@ -151,7 +151,7 @@ def _rewritten(data: bytes, path: Path, *, selects: bool) -> bytes:
         after = None
     if after != wanted:
         raise ConfigError(
-            "its `dependencies:` cannot be taken apart", where=str(path), remedy="Write them out, without anchors."
+            "cannot parse its `dependencies:`", where=str(path), remedy="Write the list without YAML anchors."
         )
     return changed
 

@@ -68,7 +68,7 @@ def read_spec(text: str) -> LongSpec:
     brackets = _BRACKETS.fullmatch(text)
     if brackets is None:
         if set("[]") & set(text):
-            raise MalformedSpecError(f"`{text}` has a bracket without its other one")
+            raise MalformedSpecError(f"`{text}` has an unmatched bracket")
         if "(" in text:
             raise MalformedSpecError(f"`{text}` has parentheses; write `name >=1,<2`, or `name[version='>=1,<2']`")
         if re.search(r";\s*if\b|\s+if\s", text):
@@ -88,7 +88,8 @@ def _named(text: str, rest: str) -> LongSpec:
     channel, separator, name = rest.partition("::")
     if separator and _DEFAULTS.fullmatch(channel):
         raise MalformedSpecError(
-            f"`{text}` names the channel `defaults`, which is two; write `pkgs/main::{name}`, or `pkgs/r::{name}`"
+            f"`{text}` names the channel `defaults`, which stands for two channels; write `pkgs/main::{name}`, or "
+            f"`pkgs/r::{name}`"
         )
     if separator and (found := _SUBDIR.fullmatch(channel)):
         inside = f"{found['channel']}::{name}[subdir={found['subdir']}]"
@@ -112,15 +113,15 @@ def _pairs(text: str, keys: str) -> dict[str, str]:
             )
         if pair is None or not pair["value"]:
             raise MalformedSpecError(
-                f"`{text}` cannot be read from `{keys[place:].strip()}` on; write `[key='value', …]`, a value with "
-                "commas in quotes"
+                f"`{text}` has a syntax error at `{keys[place:].strip()}`; write `[key='value', …]`, with quotes "
+                "around a value that has commas"
             )
         key, place = pair["key"], pair.end()
         if key in found:
             raise MalformedSpecError(f"`{text}` has `{key}` twice")
         if key not in (*_PASSED_ON, *_SOLVED):
             raise MalformedSpecError(
-                f"`{text}` has the key `{key}`, which no solver here goes by; there are "
+                f"`{text}` has the key `{key}`, which is not supported; supported keys: "
                 f"{', '.join(sorted((*_PASSED_ON, *_SOLVED)))}"
             )
         found[key] = pair["value"]
@@ -131,18 +132,18 @@ def _bracketed(text: str, head: str, pairs: dict[str, str]) -> LongSpec:
     channel, separator, rest = head.rpartition("::")
     if subdir := _SUBDIR.fullmatch(channel):
         if "subdir" in pairs:
-            raise MalformedSpecError(f"`{text}` has `subdir` before the brackets and in them; leave out one")
+            raise MalformedSpecError(f"`{text}` has `subdir` before and inside the brackets; remove one")
         channel, pairs = subdir["channel"], pairs | {"subdir": subdir["subdir"]}
     name, *given = rest.split(None, 2) or [""]
     name, operator = re.findall("^([^=<>!~]*)([=<>!~]*)", name)[0]
     if not re.fullmatch(r"[\w.-]+", name):
-        raise MalformedSpecError(f"`{text}` does not begin with the name of a package")
+        raise MalformedSpecError(f"`{text}` does not start with a package name")
     outside = {"version": bool(given or operator), "build": len(given) > 1, "channel": bool(separator)}
     if twice := [key for key, is_given in outside.items() if is_given and key in pairs]:
-        raise MalformedSpecError(f"`{text}` has `{twice[0]}` before the brackets and in them; leave out one")
+        raise MalformedSpecError(f"`{text}` has `{twice[0]}` before and inside the brackets; remove one")
     if "url" in pairs:
         if others := sorted({*pairs} - {"url", "md5", "sha256"}):
-            raise MalformedSpecError(f"`{text}` has `url`, which says all; leave out `{'`, `'.join(others)}`")
+            raise MalformedSpecError(f"`{text}` has `url`, which makes `{'`, `'.join(others)}` redundant")
         return _of_url(text, _unquoted(pairs["url"]), name, {k: v for k, v in pairs.items() if k != "url"})
     kept = [f"{key}={value}" for key, value in pairs.items() if key in _PASSED_ON]
     shown = head + (f"[{','.join(kept)}]" if kept else "")
@@ -164,10 +165,10 @@ def _by_file(text: str, name: str, pairs: dict[str, str], outside: dict[str, boo
     """With the version and the build that a file's name says."""
     file = _FILE.fullmatch(_unquoted(pairs["fn"]))
     if file is None or file["name"] != name.lower():
-        raise MalformedSpecError(f"`{text}`: `fn` is no file of {name}")
+        raise MalformedSpecError(f"`{text}`: `fn` is not a file of {name}")
     said = {"version": f'"=={file["version"]}"', "build": f'"{file["build"]}"'}
     if twice := [key for key in said if outside[key] or key in pairs]:
-        raise MalformedSpecError(f"`{text}` has `fn`, which says its {twice[0]}; leave out one")
+        raise MalformedSpecError(f"`{text}` has `fn`, which already implies its {twice[0]}; remove one")
     return said | pairs
 
 

@@ -15,8 +15,8 @@ __all__ = ["checked_encoding", "no_mapping", "not_yaml"]
 _UTF_16 = (codecs.BOM_UTF16_LE, codecs.BOM_UTF16_BE)
 _TOML = re.compile(r"(?:\s*#.*\n|\s*\n)*(?:\[\[?[\w.\"-]+\]\]?|[\w.\"-]+\s*=\s*[\"'\[{\d])")
 _REMEDIES = {
-    "unhashable key": "Write keys as plain texts.",
-    "determine a constructor": "Take the tag (!!…) out, and write what it stands for as text, list or mapping.",
+    "unhashable key": "Write keys as plain strings.",
+    "determine a constructor": "Remove the tag (!!…), and write its value as a plain string, list or mapping.",
 }
 _REQUIREMENT = re.compile(r"\s*(?:#.*|-[-\w]+\s.*|[\w.-]+(?:\[[\w,.\s-]+\])?\s*(?:[=<>!~;@].*)?)?")
 
@@ -33,11 +33,11 @@ def checked_encoding(data: bytes, name: str) -> bytes:
     try:
         data.decode("utf-8")
     except UnicodeDecodeError:
-        found = found or "another encoding"
+        found = found or "an unknown encoding"
     if found is None:
         return data
     raise ConfigError(
-        f"is not UTF-8, but {found}",
+        f"is encoded in {found}, not UTF-8",
         remedy="Save it as UTF-8, for instance with: "
         f"iconv -f {found if found.startswith('UTF') else 'LATIN1'} -t UTF-8 {name} > new.yml",
     )
@@ -50,14 +50,15 @@ def not_yaml(data: bytes, error: Exception) -> ConfigError:
         return other
     if "{{" in text or "{%" in text:
         return ConfigError(
-            "is a template with {{ … }} or {% … %}, which nobody fills in", remedy="Write out what comes from it."
+            "is a template with {{ … }} or {% … %}; templates are not rendered",
+            remedy="Write the rendered text instead.",
         )
     if "but found another document" in reason:
-        return ConfigError("holds several YAML documents, of which one can be meant", remedy="Keep one of them.")
+        return ConfigError("contains several YAML documents; only one is allowed", remedy="Keep one of them.")
     plain = "not plain YAML" if isinstance(error, yaml.constructor.ConstructorError) else "not YAML"
     remedy = next((remedy for words, remedy in _REMEDIES.items() if words in reason), None)
     if _character(text, error) == "\t":
-        remedy = "YAML takes no tabs before its text: put blanks in their place."
+        remedy = "YAML does not allow tabs for indentation: use spaces."
     return ConfigError(f"{plain}: {reason}", remedy=remedy)
 
 
@@ -73,26 +74,26 @@ def no_mapping(data: bytes, document: object) -> ConfigError:
     if isinstance(document, str) and (other := _other_format(data.decode("utf-8-sig"))):
         return other
     kind = {list: "a list", str: "a text", type(None): "nothing"}.get(type(document), f"a {type(document).__name__}")
-    return ConfigError(f"holds {kind}, where a mapping with `channels:` and `dependencies:` is wanted")
+    return ConfigError(f"holds {kind}; expected a mapping with `channels:` and `dependencies:`")
 
 
 def _other_format(text: str) -> ConfigError | None:
     kind = kind_of_text(text.encode())
     if kind is EXPLICIT:
         return ConfigError(
-            "is an @EXPLICIT file, no environment.yml", remedy="Name it as [bundle] lockfile in bundle.toml."
+            "is an @EXPLICIT file, not an environment.yml", remedy="Set it as [bundle] lockfile in bundle.toml."
         )
     if _TOML.match(text):
         named = "a uv.lock or a pylock.toml" if kind is UV or "lock-version" in text else "TOML"
         return ConfigError(
-            f"is {named}, no environment.yml",
-            remedy="What another tool has locked is named as [bundle] lockfile; of a pyproject.toml or pixi.toml write "
-            "the channels and dependencies into an environment.yml.",
+            f"is {named}, not an environment.yml",
+            remedy="Set another tool's lockfile as [bundle] lockfile; copy the channels and dependencies of a "
+            "pyproject.toml or pixi.toml into an environment.yml.",
         )
     lines = text.splitlines()
     if any(line.strip() for line in lines) and all(_REQUIREMENT.fullmatch(line) for line in lines):
         return ConfigError(
-            "is a list of requirements for pip, no environment.yml",
+            "is a pip requirements file, not an environment.yml",
             remedy="Write an environment.yml with python and, below `- pip:`, `-r` with this file's name.",
         )
     return None

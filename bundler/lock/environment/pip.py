@@ -36,7 +36,7 @@ def pip_mistakes(document: dict[str, Any], path: Path) -> list[str]:
     if not isinstance(repositories, list) or not all(isinstance(url, str) for url in repositories):
         return [*mistakes, "`pip-repositories:` is not a list of URLs"]
     mistakes += [
-        f"`{without_credentials(url)}` of `pip-repositories:` is no http:// or https:// URL"
+        f"`{without_credentials(url)}` of `pip-repositories:` is not an http:// or https:// URL"
         for url in repositories
         if not is_http_url(url)
     ]
@@ -64,16 +64,16 @@ def check_wheels(packages: Iterable[LockedPackage], where: Path | str, replaced:
     wanted = [package for package in packages if package.manager == "pip" and package.name not in replaced]
     if sources := [package for package in wanted if not package.filename.endswith(".whl")]:
         raise LockError(
-            "there is no wheel, only source, of:\n" + "\n".join(_listed(sources)),
+            "no wheel available, only source, for:\n" + "\n".join(_listed(sources)),
             where=str(where),
-            remedy="Nobody's code is run to build one here. Take another version of it, or a conda package, if one has "
-            f"what is needed; or {BUILD_IT}.",
+            remedy=f"conda-bundler does not build from source. Use another version or a conda package; or {BUILD_IT}.",
         )
     if unhashed := [package for package in wanted if not package.sha256]:
         raise LockError(
-            "no sha256 is known of:\n" + "\n".join(_listed(unhashed)),
+            "no sha256 is known for:\n" + "\n".join(_listed(unhashed)),
             where=str(where),
-            remedy="What cannot be verified is not installed: take it from a package index that gives sha256 sums.",
+            remedy="Packages that cannot be verified are not installed: use a package index that provides sha256 "
+            "checksums.",
         )
 
 

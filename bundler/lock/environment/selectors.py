@@ -52,7 +52,7 @@ class LeftOut:
     platforms: tuple[str, ...]
 
     def __str__(self) -> str:
-        return f"{self.text} is left out for {', '.join(self.platforms)} by its selector [{self.selector}]"
+        return f"{self.text} is skipped for {', '.join(self.platforms)} by its selector [{self.selector}]"
 
 
 def resolved(data: bytes, platforms: Sequence[str]) -> tuple[bytes, tuple[LeftOut, ...]]:
@@ -106,8 +106,8 @@ def _written(block: list[str], text: str, selector: str, where: Sequence[str], p
         return [f"# {line}" for line in block]
     if len(block) > 1 or not all(one in CONDA_LOCKS for one in platforms):
         raise ConfigError(
-            f"conda-lock cannot be told of the selector [{selector}] behind {text.strip()}",
-            remedy="Lock the platforms one by one, or give each a line with a selector of its own: "
+            f"conda-lock does not support the selector [{selector}] of {text.strip()}",
+            remedy="Lock the platforms one by one, or write a line with its own selector for each: "
             f"{', '.join(f'# [{name}]' for name in CONDA_LOCKS.values())}",
         )
     return [f"{text}  # [{CONDA_LOCKS[one]}]" for one in where]

@@ -43,7 +43,7 @@ def hidden(data: bytes, path: Path, hides: Callable[[str], bool]) -> bytes:
         after = ()
     if after != tuple(HIDDEN if hides(entry) else entry for entry in before):
         raise ConfigError(
-            "its `pip:` list cannot be taken apart", where=str(path), remedy="Write it out, without anchors and tags."
+            "cannot parse its `pip:` list", where=str(path), remedy="Write the list without YAML anchors and tags."
         )
     return changed
 

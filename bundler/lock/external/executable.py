@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 
 __all__ = ["find_solver"]
 
-_INSTEAD = "Leave --solver out: conda-bundler brings one of its own."
+_INSTEAD = "Omit --solver to use the built-in solver."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -36,14 +36,14 @@ class _Fault:
 
 _FAULTS = (
     # conda-lock issue 906
-    _Fault(tool="micromamba", first=(2, 6), last=None, reason="conda-lock cannot read what it answers"),
+    _Fault(tool="micromamba", first=(2, 6), last=None, reason="conda-lock cannot read its output"),
     # conda-lock issue 896
     *(
         _Fault(
             tool=tool,
             first=(2, 1, 1),
             last=(2, 3, 2),
-            reason="it damages its package cache, and packages are then missing from the lockfile without a word",
+            reason="it corrupts its package cache, which silently drops packages from the lockfile",
         )
         for tool in ("mamba", "micromamba")
     ),
@@ -58,8 +58,8 @@ def find_solver(name: str, run: Callable[..., Finished] = run) -> Path:
     found = shutil.which(name)
     if found is None:
         raise MissingToolError(
-            f"there is no solver {name}",
-            remedy="Install it, or leave --solver out: conda-bundler brings one of its own.",
+            f"solver not found: {name}",
+            remedy="Install it, or omit --solver to use the built-in one.",
         )
     path = Path(found).absolute()  # conda-lock runs in another directory
     tool = next((tool for tool in ("micromamba", "mamba") if path.name.endswith(tool)), None)

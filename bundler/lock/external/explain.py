@@ -23,15 +23,15 @@ _POOL = re.compile(r"HTTPS?ConnectionPool\(host=\\*'([^'\\]+)\\*', port=(\d+)\):
 _OFFLINE = re.compile(r"EnforceUnusedAdapter called with url (\S+?)[\s\\\"]")
 _RESOLVE = re.compile(r"Could(?: not|n't) resolve host(?: name)?:? ([\w.-]+)")
 _CAUSES = (
-    ("NameResolutionError", "its name cannot be resolved"),
-    ("Name or service not known", "its name cannot be resolved"),
-    ("Temporary failure in name resolution", "its name cannot be resolved"),
-    ("SSLError", "its certificate is not accepted"),
-    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not accepted"),
-    ("ProxyError", "the proxy does not let it through"),
+    ("NameResolutionError", "unknown host name"),
+    ("Name or service not known", "unknown host name"),
+    ("Temporary failure in name resolution", "unknown host name"),
+    ("SSLError", "its certificate is not trusted"),
+    ("CERTIFICATE_VERIFY_FAILED", "its certificate is not trusted"),
+    ("ProxyError", "the proxy denies access"),
     ("ConnectTimeout", "it does not answer"),
     ("ReadTimeout", "it does not answer"),
-    ("Connection refused", "it refuses connections"),
+    ("Connection refused", "connection refused"),
 )
 
 
@@ -43,7 +43,7 @@ def explain_unreachable(text: str, solver: str) -> str | None:
     if found is None:
         return None
     channel, reason = found
-    return f"{solver} got nothing from {_shown(channel)}: {reason}"
+    return f"{solver} received nothing from {_shown(channel)}: {reason}"
 
 
 def _found(text: str) -> Iterator[tuple[str, str]]:
@@ -58,9 +58,9 @@ def _found(text: str) -> Iterator[tuple[str, str]]:
     for host, port, phrase in _POOL.findall(text):
         yield f"{host}:{port}", _cause(text) or phrase.lower()
     for url in _OFFLINE.findall(text):
-        yield url, "it may ask for nothing offline, and has nothing of it in its cache"
+        yield url, "not in the cache, and offline mode prevents downloads"
     for host in _RESOLVE.findall(text):
-        yield host, "its name cannot be resolved"
+        yield host, "unknown host name"
 
 
 def _cause(text: str) -> str | None:
@@ -69,10 +69,10 @@ def _cause(text: str) -> str | None:
 
 def _status(number: str, phrase: str) -> str:
     if number in ("401", "403", "407"):
-        return f"access is refused ({number} {phrase})".replace(" )", ")")
+        return f"access denied ({number} {phrase})".replace(" )", ")")
     if number == "404":
-        return "there is no such channel (404)"
-    return f"the server answers {number} {phrase}".rstrip()
+        return "no such channel (404)"
+    return f"the server responded with {number} {phrase}".rstrip()
 
 
 def _shown(url: str) -> str:

@@ -52,7 +52,7 @@ def find_fits(request: LockRequest, lockfiles: Lockfiles) -> tuple[Fit, ...]:
     for path in lockfiles.files:
         kind = kind_of(path)
         if kind is not CONDA_LOCK and not path.is_file():
-            raise ConfigError("there is no such lockfile", where=str(path), remedy=kind.remedy)
+            raise ConfigError("no such lockfile", where=str(path), remedy=kind.remedy)
     return tuple(_fit(path, request, lockfiles) for path in lockfiles.files)
 
 
@@ -62,13 +62,15 @@ def _fit(path: Path, request: LockRequest, lockfiles: Lockfiles) -> Fit:
         if not path.exists():
             return Fit(path=path, fits=False, why="is missing")
         found = freshness(request)
-        why = "is fresh" if found.fresh else found.reason or f"does not belong to {request.where} any more"
+        why = "is up to date" if found.fresh else found.reason or f"is out of date with {request.where}"
         return Fit(path=path, fits=found.fresh is True, why=why, notes=found.notes)
     try:
         misfit = _misfit(path, lockfiles, request.platforms)
     except Unknown as unknown:
-        return Fit(path=path, fits=None, why=f"may fit or not: {unknown}")
-    return Fit(path=path, fits=not misfit, why=f"does not fit any more: {misfit}" if misfit else "fits its manifest")
+        return Fit(path=path, fits=None, why=f"cannot be checked: {unknown}")
+    return Fit(
+        path=path, fits=not misfit, why=f"is out of date: {misfit}" if misfit else "is up to date with its manifest"
+    )
 
 
 def _misfit(path: Path, lockfiles: Lockfiles, platforms: tuple[str, ...]) -> str:
@@ -85,6 +87,6 @@ def _misfit(path: Path, lockfiles: Lockfiles, platforms: tuple[str, ...]) -> str
         known = locked_platforms(lockfiles)
         missing = [platform for platform in platforms if platform not in known]
         if missing:
-            return f"it is not locked for {', '.join(missing)}"
+            return f"not locked for {', '.join(missing)}"
         return pixi_misfit(path, replace(lockfiles, wheels=None), platforms)
-    raise Unknown("it does not say what it was made from")
+    raise Unknown("it does not record what it was locked from")

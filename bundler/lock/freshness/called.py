@@ -34,7 +34,7 @@ def conda_lock_says_fresh(request: LockRequest, environment: Environment) -> boo
         make_room(request.lockfile, environment) as room,
         watching(room.status, seconds=request.timeout, where=request.where) as watch,
     ):
-        watch.now("asking conda-lock whether it is fresh")
+        watch.now("asking conda-lock whether the lockfile is up to date")
         shutil.copyfile(request.lockfile, room.lockfile)
         asked = room.path / "asked"
         arguments = ["--conda", str(write_refusing_launcher(room.path, asked)), "--check-input-hash"]

@@ -23,7 +23,7 @@ def check_fits(request: LockRequest, lockfiles: Lockfiles) -> tuple[list[str], d
     fits = find_fits(request, lockfiles)
     if stale := next((one for one in fits if one.fits is False), None):
         raise StaleLockError(
-            stale.why if stale.path.exists() else "there is no lockfile",
+            stale.why if stale.path.exists() else "no lockfile",
             where=str(stale.path),
             remedy="Run `conda-bundler lock`." if stale.ours else stale.remedy,
         )
@@ -42,7 +42,7 @@ def refuse_foreign(lockfiles: Lockfiles) -> None:
         return
     path = lockfiles.conda[0]
     raise ConfigError(
-        f"is a {kind_of(path).name}, which conda-bundler reads but does not write",
+        f"is a {kind_of(path).name}: conda-bundler can read it, but not write it",
         where=str(path),
-        remedy=f"{kind_of(path).remedy}. With --check you see whether it still fits.",
+        remedy=f"{kind_of(path).remedy}. Use --check to see whether it is up to date.",
     )

@@ -81,9 +81,9 @@ def freshness(request: LockRequest) -> Freshness:
 def _other_settings(recorded: Mapping[str, Any], request: LockRequest) -> str:
     """Which setting of bundle.toml the lockfile was not locked with; empty if there is none."""
     if said_of_age(recorded) != request.exclude_newer:
-        return "was locked with another [lock] exclude_newer than bundle.toml has"
+        return "was locked with a different [lock] exclude_newer than in bundle.toml"
     if says_relations(recorded) != request.relations:
-        return "was locked with another [channels] relations than bundle.toml has"
+        return "was locked with a different [channels] relations than in bundle.toml"
     return ""
 
 
@@ -103,11 +103,11 @@ def _judge(request: LockRequest, environment: Environment, locked: Mapping[str, 
         defaults = _conda_locks_own(document, platform, locked.get(platform))
         if defaults is None:
             return _stale(spec)
-        named = f"{platform} was locked for servers with {_named(defaults)}, as conda-lock assumes by itself"
+        named = f"{platform} was locked for servers with {_named(defaults)}, conda-lock's default"
         if virtual_packages_file(request) or platform in dict(request.tables):
             reasons.append(f"{named}; {_said(request)} says {_named(virtual.get(platform, {}))}")
         else:
-            notes.append(f"{named}; a [platforms.{platform}] table in bundle.toml says what they have")
+            notes.append(f"{named}; a [platforms.{platform}] table in bundle.toml declares what they have")
     if reasons:
         return replace(_stale(spec), reason="; ".join(reasons))
     return Freshness(fresh=True, notes=tuple(notes))

@@ -42,7 +42,7 @@ def pixi_misfit(path: Path, lockfiles: Lockfiles, platforms: Iterable[str]) -> s
             for feature in _features(manifest, environment):
                 wishes.add(feature, platform)
         except (AttributeError, TypeError, InvalidRequirement, InvalidSpecifier) as error:
-            raise Unknown(f"what {name} asks for cannot be read ({error})") from error
+            raise Unknown(f"cannot read the dependencies of {name} ({error})") from error
         locked = read_lock(lockfiles, platform).packages
         if problem := wishes.unmet(locked) or wishes.surplus(locked):
             return f"{name} {problem} (for {platform})"
@@ -57,7 +57,7 @@ def _manifest(path: Path) -> tuple[str, Mapping[str, Any]]:
     document = read_manifest(python)
     manifest = (document.get("tool") or {}).get("pixi")
     if not isinstance(manifest, dict):
-        raise Unknown("there is no pixi.toml beside it, and pyproject.toml has no [tool.pixi]")
+        raise Unknown("no pixi.toml next to it, and pyproject.toml has no [tool.pixi]")
     project = document.get("project") or {}
     groups = {**(project.get("optional-dependencies") or {}), **(document.get("dependency-groups") or {})}
     features = {group: {"requirements": texts} for group, texts in groups.items()}
@@ -127,16 +127,16 @@ class _Wishes:
         for name, specs in self.conda.items():
             for spec in specs:
                 if name not in conda:
-                    return f"asks for {name} {spec}, which is not locked"
+                    return f"requires {name} {spec}, which is not locked"
                 if not _matches(f"{name} {spec}", conda[name]):
-                    return f"asks for {name} {spec}; {conda[name].version} {conda[name].build} is locked"
+                    return f"requires {name} {spec}, but {conda[name].version} {conda[name].build} is locked"
         for name, versions in self.projects.items():
             package = wheels.get(name) or conda.get(str(conda_names().get(name, name)))
             if package is None and versions:
-                return f"asks for {name} from PyPI, which is not locked"
+                return f"requires {name} from PyPI, which is not locked"
             for one in versions if package else ():
                 if not _contains(one, package):
-                    return f"asks for {name}{one} from PyPI; {package.version if package else ''} is locked"
+                    return f"requires {name}{one} from PyPI, but {package.version if package else ''} is locked"
         return ""
 
     def surplus(self, locked: Iterable[LockedPackage]) -> str:
@@ -156,7 +156,7 @@ class _Wishes:
                 name = text.split()[0] if packages[key].manager == "conda" else _project(text)
                 pending += [name, f"pip:{name}"] if packages[key].manager == "pip" else [name]
         left = sorted(packages[key].name for key in packages if key not in reached)
-        return f"does not ask for {', '.join(left)} any more" if left else ""
+        return f"no longer requires {', '.join(left)}" if left else ""
 
 
 def _project(text: str) -> str:
@@ -181,7 +181,7 @@ def _matches(text: str, package: LockedPackage) -> bool:
     try:
         spec = MatchSpec(text)
     except InvalidMatchSpecError as error:
-        raise Unknown(f"{text!r} is no match spec ({error})") from error
+        raise Unknown(f"{text!r} is not a valid match spec ({error})") from error
     number = package.build.rpartition("_")[2]
     record = PackageRecord(
         package.name,

@@ -26,6 +26,6 @@ def read_manifest(path: Path) -> Mapping[str, Any]:
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as missing:
-        raise Unknown(f"there is no {path.name} beside it") from missing
+        raise Unknown(f"no {path.name} next to it") from missing
     except (OSError, UnicodeDecodeError, tomllib.TOMLDecodeError) as error:
         raise Unknown(f"{path.name} cannot be read ({error})") from error

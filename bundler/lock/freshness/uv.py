@@ -40,21 +40,21 @@ def uv_misfit(path: Path) -> str:
     manifest = read_manifest(path.with_name("pyproject.toml"))
     project = manifest.get("project") or {}
     if {"dependencies", "optional-dependencies"} & set(project.get("dynamic") or ()):
-        raise Unknown("pyproject.toml leaves its dependencies to the build (project.dynamic)")
+        raise Unknown("pyproject.toml declares its dependencies as dynamic (project.dynamic)")
     root = root_of(load_uv(path), path)
     try:
         elsewhere = frozenset(str(canonicalize_name(name)) for name in _table(manifest, "tool", "uv", "sources"))
         asked = frozenset(_plain(wish, elsewhere) for wish in _asked(manifest, project))
         locked = frozenset(_plain(wish, elsewhere) for wish in _locked(root.get("metadata") or {}))
     except (InvalidRequirement, InvalidSpecifier, AttributeError, KeyError, TypeError) as error:
-        raise Unknown(f"what pyproject.toml asks for cannot be read ({error})") from error
+        raise Unknown(f"cannot read the dependencies of pyproject.toml ({error})") from error
     return _difference(asked, locked)
 
 
 def _difference(asked: Collection[_Wish], locked: Collection[_Wish]) -> str:
     new = sorted(str(wish) for wish in asked if wish not in locked)
     old = sorted(str(wish) for wish in locked if wish not in asked)
-    told = [f"pyproject.toml asks for {', '.join(new)}"] if new else []
+    told = [f"pyproject.toml requires {', '.join(new)}"] if new else []
     return "; ".join([*told, *([f"it was locked for {', '.join(old)}"] if old else [])])
 
 

@@ -51,9 +51,9 @@ def _refused(text: str, where: str) -> BundlerError | None:
     if not found:
         return None
     return LockError(
-        f"the package index on {_server(found[1])} does not let us in (HTTP {found[2]})",
+        f"authentication to the package index on {_server(found[1])} failed (HTTP {found[2]})",
         where=where,
-        remedy=f"Check the user and the variable with the password in {_INDEX_SETTINGS}.",
+        remedy=f"Check the user name and the password variable in {_INDEX_SETTINGS}.",
     )
 
 
@@ -65,9 +65,9 @@ def _unreachable(text: str, where: str) -> BundlerError | None:
     what = f"{_file(found[1])} of `pip:` cannot be downloaded:" if named else "the package index on"
     if status := re.search(r"HTTP status \w+ error \((\d+) ", text):
         return LockError(
-            f"{what} {_server(found[1])} answers with {status[1]}",
+            f"{what} {_server(found[1])} responded with {status[1]}",
             where=where,
-            remedy="Check its URL." if named else f"Try again later, or name another index under {_INDEX_SETTINGS}.",
+            remedy="Check its URL." if named else f"Try again later, or use another index in {_INDEX_SETTINGS}.",
         )
     reason = re.findall(r"cause: (.*)", text)[-1]
     if "certificate" in reason.lower():
@@ -75,7 +75,7 @@ def _unreachable(text: str, where: str) -> BundlerError | None:
     return LockError(
         f"{what} {_server(found[1])} cannot be reached: {reason}",
         where=where,
-        remedy="Check the network and the proxy settings, or take these packages from a conda channel.",
+        remedy="Check the network and the proxy settings, or use conda packages instead.",
     )
 
 
@@ -89,9 +89,9 @@ def _no_index(text: str, where: str) -> BundlerError | None:
     reason = _joined("; ".join(re.findall(r"cause: (.*)", text)))
     said = f"is of the type {kind[1] or '(none)'}" if kind else f"cannot be read: {reason}"
     return LockError(
-        f"{_server(found[2])} does not answer as a package index does: its page {found[2]} {said}",
+        f"{_server(found[2])} is not a package index: its page {found[2]} {said}",
         where=where,
-        remedy=f"Check the URL under {_INDEX_SETTINGS}: that of most package indexes ends in /simple.",
+        remedy=f"Check the URL in {_INDEX_SETTINGS}: most package index URLs end in /simple.",
     )
 
 
@@ -100,10 +100,10 @@ def _misnamed(text: str, where: str) -> BundlerError | None:
     if not found:
         return None
     return LockError(
-        f"a wheel of {found[3]} on a package index is not what it is called: the {found[1]} in its metadata is "
+        f"a wheel of {found[3]} on a package index has inconsistent metadata: the {found[1]} in its metadata is "
         f"{found[2]}",
         where=where,
-        remedy=f"Take another version of it, or name another index under {_INDEX_SETTINGS}.",
+        remedy=f"Use another version of it, or another index in {_INDEX_SETTINGS}.",
     )
 
 
@@ -112,16 +112,16 @@ def _not_cached(text: str, where: str) -> BundlerError | None:
         return None
     if unhashed := re.search(r"Failed to download `(\S+)` to compute missing hashes", text):
         return LockError(
-            f"the package index gives no sha256 of {_file(unhashed[1])}, and --offline forbids downloading it",
+            f"the package index has no sha256 for {_file(unhashed[1])}, and --offline prevents downloading the wheel",
             where=where,
-            remedy="Lock it once with a network.",
+            remedy="Lock once with network access.",
         )
     names = re.findall(r"Because ([\w.-]+) was not found in the cache", text)
     missing = names[0] if names else "a package"
     return LockError(
-        f"there is nothing in the cache about {missing}, and --offline forbids asking a package index",
+        f"{missing} is not in the cache, and --offline prevents asking a package index",
         where=where,
-        remedy=f"Lock it once with a network, or copy {cache_dir('uv')} from a machine that has.",
+        remedy=f"Lock once with network access, or copy {cache_dir('uv')} from a machine that has locked it.",
     )
 
 
@@ -139,14 +139,14 @@ def _unsatisfiable(text: str, question: WheelQuestion, where: str) -> BundlerErr
     older = "requires Python" in reasons[1]
     if older:
         lines.append(f"- the environment has {question.python}")
-    what = "Loosen one of these versions" + (", ask for another Python in environment.yml" if older else "")
+    what = "Relax one of these version constraints" + (", request another Python in environment.yml" if older else "")
     return LockError(
-        f"no set of packages satisfies it on {question.python.platform}:\n{indent(chr(10).join(lines), '    ')}",
+        f"cannot be solved for {question.python.platform}:\n{indent(chr(10).join(lines), '    ')}",
         where=where,
-        remedy=f"{what}, or take one that has a wheel; a package whose wheel you build yourself goes into bundle.toml "
+        remedy=f"{what}, or use a version that has a wheel; a wheel that you build yourself goes into bundle.toml "
         "([bundle] inject)."
         if without_wheel
-        else f"{what}, or add an index that has what is missing.",
+        else f"{what}, or add an index that has the missing package.",
     )
 
 
@@ -165,11 +165,11 @@ def _plain(sentence: str) -> str:
     for said, better in (
         (", we can conclude that ", ", "),
         (" we can conclude that ", ", so "),
-        ("was not found in the package registry", "is in no package index that is asked"),
-        ("was not found in the provided package locations", "is in no place that is asked"),
+        ("was not found in the package registry", "is not in any of the package indexes"),
+        ("was not found in the provided package locations", "is not in any of the package locations"),
         ("you require ", "`pip:` asks for "),
         ("your requirements are unsatisfiable", "`pip:` cannot be satisfied"),
-        ("has no usable wheels", "has no wheel, only source"),
+        ("has no usable wheels", "has only source, no wheel"),
     ):
         sentence = sentence.replace(said, better)
     return re.sub(r"(?<=[\w\]])\{([^{}]*)\}", r" (if \1)", sentence)
@@ -179,7 +179,7 @@ def _brought_by_conda(reasons: str, question: WheelQuestion) -> Iterator[str]:
     for name, package in question.provided.items():
         if _names(name, reasons):
             called = "" if package.name == name else f" ({package.name})"
-            yield f"- conda brings {name} {package.version}{called}, and no wheel is taken beside it"
+            yield f"- conda provides {name} {package.version}{called}, so no wheel of it is used"
 
 
 def _constrained(reasons: str, question: WheelQuestion) -> Iterator[str]:
@@ -187,7 +187,7 @@ def _constrained(reasons: str, question: WheelQuestion) -> Iterator[str]:
     for text in dict.fromkeys(question.wanted.constraints):
         name = re.match(r"[\w.-]+", text)
         if name and _names(name[0], reasons):
-            yield f"- a file of constraints (`-c`) asks for {text}"
+            yield f"- a constraints file (`-c`) requires {text}"
 
 
 def _names(name: str, reasons: str) -> bool:
@@ -197,9 +197,9 @@ def _names(name: str, reasons: str) -> bool:
 def _elsewhere(text: str) -> Iterator[str]:
     """Where there may be what is missing."""
     for name, index in re.findall(r"hint: `([^`]+)` was found on (https?://\S+), but not at", text):
-        yield f"- the first index that has a project decides: for {name} that is the one on {_server(index)}"
+        yield f"- the first index that has a project is used: for {name} that is {_server(index)}"
     for name in dict.fromkeys(re.findall(r"re-releases? (?:are|is) available for `?([\w.-]+)", text)):
-        yield f"- there are pre-releases of {name}; `--pre` in `pip:` allows them"
+        yield f"- {name} has pre-releases; `--pre` in `pip:` allows them"
 
 
 def _unreadable(text: str) -> Iterator[str]:
@@ -211,17 +211,17 @@ def _unreadable(text: str) -> Iterator[str]:
 
 def _withdrawn(reasons: str) -> Iterator[str]:
     for name, version in dict.fromkeys(re.findall(r"([\w.-]+)==(\S+) was yanked", reasons)):
-        yield f"- {name} {version} was withdrawn from its package index; `{name}=={version}` in `pip:` takes it anyway"
+        yield f"- {name} {version} was yanked from its package index; `{name}=={version}` in `pip:` selects it anyway"
 
 
 def _empty_pages(reasons: str) -> Iterator[str]:
     """Of a requirement with a marker uv does not say whether an index has the project at all."""
     for name, marker in dict.fromkeys(re.findall(r"[Tt]here are no versions of ([\w.-]+)(\{)?", _joined(reasons))):
-        page = "has a page without any file of it, as a proxy's log-in page would be, or a page that is no index's"
+        page = "has a page without any files of it; it may be a proxy's login page, or not a package index"
         yield (
-            f"- no package index that is asked has a file of {name}"
+            f"- none of the package indexes has a file of {name}"
             if marker
-            else f"- the first package index that answers for {name} {page}"
+            else f"- the first package index that responds for {name} {page}"
         )
 
 
@@ -240,7 +240,7 @@ def _without_wheel(text: str, question: WheelQuestion) -> list[str]:
     if "building from source is disabled" in text:
         sources = dict.fromkeys(re.findall(r"([\w.-]+==\S+) has no usable wheels", text))
         named = f" of {', '.join(sources).replace('==', ' ')}" if sources else ""
-        lines.append(f"- nobody's code is run to build a wheel{named} here: {BUILD_IT}")
+        lines.append(f"- conda-bundler does not build wheels{named} from source: {BUILD_IT}")
     return lines
 
 

@@ -35,11 +35,11 @@ def _plain(warning: str) -> str:
     if yanked := _YANKED.fullmatch(warning):
         why = f": {yanked[3]}" if yanked[3] else ""
         return (
-            f"{yanked[1]} {yanked[2]} was withdrawn from its package index (yanked{why}); it is locked because `pip:` "
-            "or the lockfile has just this version"
+            f"{yanked[1]} {yanked[2]} was yanked from its package index{why}; it is locked because `pip:` or the "
+            "lockfile pins this version"
         )
     if extra := _EXTRA.fullmatch(warning):
-        return f"{extra[1]} {extra[2] or ''}".rstrip() + f" has no extra {extra[3]}, so nothing is locked for it"
+        return f"{extra[1]} {extra[2] or ''}".rstrip() + f" has no extra {extra[3]}; it is ignored"
     return f"uv warns: {warning}"
 
 

@@ -121,12 +121,12 @@ class Asker:
         except PrefixError as failed:
             wrong = failed.message.startswith("sha256 is ")
             raise LockError(
-                f"{package.filename} is not the file that `pip:` names: "
+                f"{package.filename} does not match the file that `pip:` names: "
                 + failed.message.replace("the lockfile says", "its URL says")
                 if wrong
                 else f"{package.filename}, which `pip:` names by its URL: {failed.message}",
                 where=self.where,
-                remedy="Find out which of the two is right; the digest stands behind the URL, #sha256=…."
+                remedy="Find out which of the two is right; the checksum is at the end of the URL, #sha256=…."
                 if wrong
                 else failed.remedy,
             ) from failed
@@ -169,12 +169,11 @@ def find_fitting(question: WheelQuestion, directory: Path, asker: Asker) -> Solu
 
 
 def _nothing_left(passed_over: Mapping[str, str], question: WheelQuestion, where: str) -> LockError:
-    listed = "".join(f"\n    {version} is for Python {asked}" for version, asked in passed_over.items())
+    listed = "".join(f"\n    {version} requires Python {asked}" for version, asked in passed_over.items())
     return LockError(
-        f"the environment has {question.python}, and no set of packages for it is left without:{listed}",
+        f"the environment has {question.python}, and these packages do not support it:{listed}",
         where=where,
-        remedy="Ask for another Python in environment.yml, or loosen a version in `pip:` so that another one can be "
-        "taken.",
+        remedy="Request another Python in environment.yml, or relax a version constraint in `pip:`.",
     )
 
 

@@ -217,7 +217,7 @@ def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Se
     finished = question.run([*argv, *options], env=_environ(question, directory), cwd=directory, check=False)
     if finished.status != 0:
         failure = without_warnings(finished.stderr).strip()
-        raise UvFailed(failure or f"it exited with {finished.status}, without a word")
+        raise UvFailed(failure or f"it exited with {finished.status} and no output")
     return finished
 
 
@@ -259,7 +259,7 @@ def uv_command() -> str:
         return str(find_uv_bin())
     if found := shutil.which("uv"):
         return found
-    raise MissingToolError("uv is missing, which solves `pip:` lists", remedy="Install it: pip install uv")
+    raise MissingToolError("uv is missing; it is required for `pip:` lists", remedy="Install it: pip install uv")
 
 
 def _write_index(directory: Path, provided: Mapping[str, LockedPackage], real: Collection[str]) -> None:
@@ -300,7 +300,7 @@ def _read_pins(text: str) -> Iterator[_Pin]:
     for line, comments in blocks:
         pin = _PIN.fullmatch(line)
         if pin is None:
-            raise LockError(f"uv's answer has a line that cannot be read: {line}", remedy="Please report it.")
+            raise LockError(f"cannot parse a line of uv's output: {line}", remedy="Please report it.")
         notes = [re.sub(r"^\s*#\s*", "", comment) for comment in comments.splitlines()]
         index = next((note.removeprefix("from ") for note in notes if note.startswith("from ")), None)
         users = [note.removeprefix("via").strip() for note in notes if not note.startswith("from ")]
@@ -343,7 +343,7 @@ def _wheel(package: Mapping[str, Any], question: WheelQuestion, indexes: Mapping
         file: one for file, one in files.items() if not allowed or one.get("hashes", {}).get("sha256") in allowed
     }
     if not fitting:
-        raise LockError(f"no wheel of {name} {version} has a digest that its --hash allows: {', '.join(files)}")
+        raise LockError(f"no wheel of {name} {version} matches its --hash: {', '.join(files)}")
     best = best_wheel(fitting, question.python, question.glibc)
     if best is None:
         raise LockError(
@@ -376,8 +376,8 @@ def _check_named(url: str, question: WheelQuestion) -> None:
         glibc = ".".join(map(str, question.glibc))
         raise LockError(
             f"`pip:` names {file}, which does not fit {question.python} with glibc {glibc}",
-            remedy="Name the wheel for this Python and platform. A marker keeps one to its own platform: "
-            "; platform_machine == 'aarch64'",
+            remedy="Use a wheel for this Python and platform. A marker restricts an entry to one platform: ; "
+            "platform_machine == 'aarch64'",
         )
 
 

@@ -73,7 +73,7 @@ def add_wheels(part: WheelPart) -> tuple[str, ...]:
     has_pip = part.environment.has_pip
     projects: Mapping[str, str] = {}
     if has_pip:
-        part.watch.now("bringing the table of conda's names for projects up to date")
+        part.watch.now("updating the table of conda names for PyPI projects")
         projects = project_names(refresh=not part.access.offline)
     known = load_yaml(part.lockfile.read_bytes())["metadata"]["content_hash"]
     platforms, notes = [], list[str]()
@@ -104,7 +104,7 @@ def _solution(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
     _refuse_twice(question, where)
     directory = part.directory / platform
     directory.mkdir(parents=True)
-    part.watch.now(f"asking package indexes for wheels, for {platform}")
+    part.watch.now(f"querying package indexes for wheels for {platform}")
     try:
         found = find_fitting(question, directory, _asker(part, directory, where))
     except UvFailed as failed:
@@ -124,8 +124,8 @@ def _on_cooldown(error: BundlerError, part: WheelPart) -> BundlerError:
     if not any(part.exclude_newer.values()):
         return error
     cooldown = (
-        f"[lock] exclude_newer in bundle.toml leaves out wheels that were uploaded after {told(part.exclude_newer)}, "
-        "or whose index does not say when"
+        f"[lock] exclude_newer in bundle.toml excludes wheels uploaded after {told(part.exclude_newer)} and wheels "
+        "without an upload date"
     )
     return type(error)(f"{error.message}\n{cooldown}", where=error.where, remedy=error.remedy)
 
@@ -138,7 +138,7 @@ def _with_digest(wheel: LockedWheel, part: WheelPart, directory: Path, where: st
 
     file = directory / "wheel.part"
     file.unlink(missing_ok=True)
-    part.watch.now(f"downloading {wheel.name} {wheel.version}, of which the package index gives no sha256")
+    part.watch.now(f"downloading {wheel.name} {wheel.version}, for which the package index has no sha256")
     access = part.access
     addresses = [access.filled(url, where=where, quoted=True) for url in access.addresses(wheel.url)]
     downloader = Downloader(
@@ -148,8 +148,8 @@ def _with_digest(wheel: LockedWheel, part: WheelPart, directory: Path, where: st
         downloaded = downloader.download(addresses, file, part.watch.check)
     except DownloadFailed as failed:
         raise LockError(
-            f"the package index gives no sha256 of {wheel.name} {wheel.version}, and the wheel cannot be downloaded to "
-            f"take it: {failed}",
+            f"the package index has no sha256 for {wheel.name} {wheel.version}, and the wheel cannot be downloaded to "
+            f"compute it: {failed}",
             where=where,
         ) from failed
     for algorithm, digest in wheel.digests:
@@ -157,10 +157,9 @@ def _with_digest(wheel: LockedWheel, part: WheelPart, directory: Path, where: st
             found = hashlib.new(algorithm, opened.read()).hexdigest()
         if found != digest:
             raise LockError(
-                f"{wheel.name} {wheel.version} as it was downloaded has not the {algorithm} that the package index "
-                f"gives for it: {digest}",
+                f"{wheel.name} {wheel.version} does not match the {algorithm} on the package index: {digest}",
                 where=where,
-                remedy="Try again; if it stays so, somebody has changed the file or the index.",
+                remedy="Try again; if the problem persists, the file or the index was changed.",
             )
     return replace(wheel, sha256=downloaded.sha256)
 
@@ -197,9 +196,9 @@ def _python(lock: Lock, where: str) -> Python:
     locked = next((package for package in lock.packages if package.key == "python"), None)
     if locked is None:
         raise ConfigError(
-            "a `pip:` list needs a Python",
+            "a `pip:` list requires Python",
             where=f"{where}: dependencies: pip",
-            remedy="Name python among the conda packages, too.",
+            remedy="Add python to the conda packages.",
         )
     try:
         return Python.of({"version": locked.version, "build": locked.build}, lock.platform)
@@ -231,5 +230,5 @@ def _refuse_twice(question: WheelQuestion, where: str) -> None:
                 f"`{one.text}` names a wheel of {one.name}, and the conda package {package.name} {package.version} is "
                 "the same project",
                 where=where,
-                remedy="Leave out one of them.",
+                remedy="Remove one of them.",
             )

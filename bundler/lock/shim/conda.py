@@ -121,7 +121,7 @@ def _question(arguments: argparse.Namespace, platform: str, settings: SolverSett
     try:
         Subdir(platform)
     except ParseSubdirError as unknown:
-        raise SolveError("platform", f"{platform} is no conda platform") from unknown
+        raise SolveError("platform", f"{platform} is not a conda platform") from unknown
     channels, virtual = split_virtual(arguments.channels, platform)
     access = Access(**settings.access)
     expanded = (url for channel in channels for url in (_DEFAULTS if channel == "defaults" else (channel,)))
@@ -159,7 +159,7 @@ def _tools(question: Question, environment: Sequence[RepoDataRecord]) -> list[di
     names = {record.name.normalized for record in environment}
     if DECOMPRESSOR in names:
         return []
-    tell(question, f"looking for {DECOMPRESSOR}, which bundles bring, for {question.platform}")
+    tell(question, f"looking for {DECOMPRESSOR}, which bundles include, for {question.platform}")
     beside = replace(question, specs=(MatchSpec(DECOMPRESSOR),), pinned=tuple(environment), update=frozenset())
     try:
         records = asyncio.run(find_packages(beside))
@@ -175,7 +175,7 @@ def _source(given: str, settings: SolverSettings, access: Access) -> Source:
     try:
         return find_source(given, settings.variables, access)
     except InvalidChannelError as invalid:
-        raise SolveError("channel", f"{given} is no channel: {invalid}") from invalid
+        raise SolveError("channel", f"{given} is not a channel: {invalid}") from invalid
 
 
 def _actions(
@@ -185,7 +185,7 @@ def _actions(
     try:
         depends = plain_dependencies([*environment, *records], question.virtual, question.specs)
     except UnreadableConditionError as unreadable:
-        raise SolveError("spec", f"a channel has a dependency that cannot be read: {unreadable}") from unreadable
+        raise SolveError("spec", f"a channel has an invalid dependency: {unreadable}") from unreadable
     return [_action(record, depends[record.name.normalized], question.sources) for record in records]
 
 
@@ -193,7 +193,7 @@ def _action(record: RepoDataRecord, depends: Sequence[str], sources: Iterable[So
     """One entry of it."""
     if "$" in f"{record.url}{record.file_name}":  # which would be read as an environment variable of this machine
         raise SolveError(
-            "channel", f"a channel gives {record.name.normalized} a file name or URL with a `$`: {record.url}"
+            "channel", f"a channel has a file name or URL with a `$` for {record.name.normalized}: {record.url}"
         )
     url = public_url_of(record.url, sources)
     action = {

@@ -36,15 +36,15 @@ def explain_unsatisfiable(
     tree = text.removeprefix("Cannot solve the request because of: ").strip()
     lines = [re.sub(r"(?<=\S) \*(?=[ ,.])", "", tree)]
     for name in sorted(set(re.findall(r"\b__\w+", tree))):
-        have = f"{name} is {virtual[name]}" if name in virtual else f"there is no {name}"
+        have = f"{name} is {virtual[name]}" if name in virtual else f"{name} is not available"
         lines.append(
             f"On {platform} {have}; [platforms.{platform}] in bundle.toml, or --virtual-packages, can say otherwise."
         )
     for spec, platforms in elsewhere.items():
         name = spec.removesuffix(" *")
-        lines.append(f"The channels have {name} for {', '.join(platforms)}, not for {platform}.")
+        lines.append(f"The channels have {name} for {', '.join(platforms)}, but not for {platform}.")
     if "No candidates were found" in tree:
-        lines.append(f"Looked in {', '.join(channels)}.")
+        lines.append(f"Channels searched: {', '.join(channels)}.")
     return "\n".join(lines)
 
 
@@ -55,9 +55,9 @@ def explain_channel(text: str, *, channel: str) -> str:
     if "certificate" in causes[-1].lower():
         detail += f"; {certificate_hint()}"
     if "could not find subdir" in text:
-        return f"there is no channel {channel}: it has no noarch/repodata.json"
+        return f"no channel {channel}: it has no noarch/repodata.json"
     if refused := re.search(r"\b(401|403) \w+", text):
-        return f"channel {channel} refuses access ({refused[0]})"
+        return f"channel {channel} denies access ({refused[0]})"
     if "parse" in text or "deserialize" in text:
-        return f"channel {channel} is damaged: {detail}"
+        return f"channel {channel} is corrupted: {detail}"
     return f"channel {channel} cannot be reached: {detail}"

@@ -44,11 +44,11 @@ def match_spec(text: str, sources: Iterable[Source], *, strict: bool = False) ->
     separator = "" if "[" in channel else separator
     base = next((source.base for source in sources if separator and _is_called(source, channel)), None)
     if separator and base is None and strict:
-        raise UnreadableSpecError(f"`{text}`: the channel {channel} is not among those that packages are taken from")
+        raise UnreadableSpecError(f"`{text}`: the channel {channel} is not one of the channels in use")
     try:
         return MatchSpec(f"{base}::{rest}" if base else text)
     except InvalidMatchSpecError as invalid:
-        raise UnreadableSpecError(f"`{text}` is no match spec: {str(invalid).splitlines()[0]}") from invalid
+        raise UnreadableSpecError(f"`{text}` is not a valid match spec: {str(invalid).splitlines()[0]}") from invalid
 
 
 def _is_called(source: Source, channel: str) -> bool:
@@ -69,14 +69,13 @@ def not_granted(specs: Iterable[MatchSpec], records: Iterable[RepoDataRecord]) -
             continue
         if spec.subdir and spec.subdir != record.subdir:
             yield (
-                f"`{spec}`: the package that is chosen, {record.file_name}, is in {record.subdir}; name the build that "
-                "is wanted, too"
+                f"`{spec}`: the selected package, {record.file_name}, is in {record.subdir}; specify the build as well"
             )
         elif spec.file_name and spec.file_name != record.file_name:
-            yield f"`{spec}`: the package that is chosen is {record.file_name}"
+            yield f"`{spec}`: the selected package is {record.file_name}"
         elif missing := sorted(set(spec.extras or ()) - set(record.extra_depends)):
             there = ", ".join(sorted(record.extra_depends)) or "none"
-            yield f"`{spec}`: {record.file_name} has no extra {', '.join(missing)} (there is {there})"
+            yield f"`{spec}`: {record.file_name} has no extra {', '.join(missing)} (available: {there})"
 
 
 def absent(specs: Iterable[MatchSpec], records: Iterable[RepoDataRecord]) -> list[dict[str, Any]]:

@@ -52,7 +52,7 @@ def resolve_reference(channel: str, reference: str) -> str:
 
     Raises :class:`RelationsError` for anything but a path that begins with ``../`` and stays on the server.
     """
-    wrong = RelationsError(f"channel {channel} names another one by {reference!r}, which is no path on its server")
+    wrong = RelationsError(f"channel {channel} refers to {reference!r}, which is not a path on its server")
     found = re.fullmatch(r"(\w[\w+.-]*://[^/]*)((?:/[^/]+)*)/?", channel)
     if not found or not re.fullmatch(r"\.\.(/(\.\.|[A-Za-z0-9_~+][A-Za-z0-9._~+-]*))*/?", reference):
         raise wrong
@@ -114,9 +114,9 @@ class Relations:
             if reference is not None
         }
         if channel in targets.values():
-            raise RelationsError(f"channel {channel} names itself")
+            raise RelationsError(f"channel {channel} refers to itself")
         if len(set(targets.values())) < len(targets):
-            raise RelationsError(f"channel {channel} names {targets['base']} both as its base and as what it overrides")
+            raise RelationsError(f"channel {channel} lists {targets['base']} both as a base and as an override")
         for relation, target in targets.items():
             self._refuse(channel, target)
             one = Followed(channel=target, relation=relation, of=channel)
@@ -127,11 +127,13 @@ class Relations:
         if target in self.named:
             return
         if channel.startswith("file:"):
-            raise RelationsError(f"channel {channel} names {target}; channels on disk are not followed to others")
+            raise RelationsError(f"channel {channel} refers to {target}; relations of local channels are not followed")
         depth = self.depth.get(channel, 0) + 1
         self.depth[target] = min(depth, self.depth.get(target, depth))
         if depth > MAX_DEPTH:
-            raise RelationsError(f"more than {MAX_DEPTH} channels name one another in a row; the last is {target}")
+            raise RelationsError(
+                f"more than {MAX_DEPTH} channels refer to one another in a chain; the last is {target}"
+            )
 
     def strangers(self) -> list[str]:
         """The channels that environment.yml does not name."""
@@ -162,7 +164,7 @@ class Relations:
             TopologicalSorter(above).prepare()
         except CycleError as circle:
             told = " -> ".join(circle.args[1])
-            raise RelationsError(f"channels name one another in a circle: {told}") from circle
+            raise RelationsError(f"channel relations form a cycle: {told}") from circle
         order: list[str] = []
         for channel in above:
             _place(channel, above, below, order)

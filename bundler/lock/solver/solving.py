@@ -125,7 +125,7 @@ async def answering(question: Question) -> tuple[Source, ...]:
         raise SolveError("channel", str(silent)) from silent
     except NotCachedError as missing:
         listed = "".join(f"\n    {channel}" for channel in missing.channels)
-        raise SolveError("offline", f"there is no cached repodata, for {question.platform}, of{listed}") from missing
+        raise SolveError("offline", f"no cached repodata for {question.platform} of{listed}") from missing
 
 
 async def _ask_cached(question: Question) -> list[RepoDataRecord]:
@@ -255,7 +255,7 @@ def _on_cooldown(text: str, question: Question) -> str:
     if not any(question.dates()) or not re.search("after the cutoff date|has no timestamp", text):
         return ""
     return (
-        f"\n[lock] exclude_newer in bundle.toml leaves out what is newer than {told(question.exclude_newer)}, and what "
+        f"\n[lock] exclude_newer in bundle.toml excludes packages newer than {told(question.exclude_newer)}, and what "
         "has no timestamp. Set a later date or a shorter age there, or ask for an older version."
     )
 
@@ -264,7 +264,7 @@ def _on_free_threads(text: str) -> str:
     if "(?!.*_cp" not in text:
         return ""
     return (
-        "\nA free-threaded Python is only taken when it is asked for: name `python-freethreading`, or a build such as "
+        "\nA free-threaded Python must be requested explicitly: add `python-freethreading`, or a build such as "
         "`python * *_cp313t`, in environment.yml."
     )
 

@@ -1,0 +1,141 @@
+"""BundleConfig: everything that a build is told."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from functools import cached_property
+from typing import TYPE_CHECKING
+
+from bundler.config.fields import NotInBuildId
+from bundler.config.files import AppFile
+from bundler.config.namedhooks import Hook, named_hooks
+from bundler.config.platforms import PlatformTable
+from bundler.config.services import Service, ServiceTable
+from bundler.config.sockets import resolve_socket
+from bundler.config.tables import ReleaseTable, Secret, SecretForm
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
+
+    from bundler.config.hooks import HooksTable
+    from bundler.config.lockfiles import Lockfiles
+    from bundler.config.model import BundleFile, BundleTable
+    from bundler.fetch.channels import Access
+
+__all__ = ["BundleConfig"]
+
+_LOCATION = NotInBuildId("location").metadata
+_FOR_LOCKING = NotInBuildId("how packages are found; those that are locked count").metadata
+
+
+@dataclass(frozen=True, kw_only=True)
+class BundleConfig:
+    """Everything that a build is told, checked, with absolute paths.
+
+    ``tables`` is bundle.toml with the command line laid over it. A field beside it says in its metadata why it is no
+    part of the build id (:class:`~bundler.config.fields.NotInBuildId`).
+    """
+
+    tables: BundleFile
+    directory: Path = field(metadata=_LOCATION)
+    source: str = field(metadata=NotInBuildId("presentation").metadata)
+    """What to call the configuration in messages: ``bundle.toml``, or ``command line``."""
+    platforms: tuple[str, ...] = field(metadata=NotInBuildId("each platform's bundle is a build of its own").metadata)
+    """Those that are asked for."""
+    project_platforms: tuple[str, ...] = field(metadata=_FOR_LOCKING)
+    """Those that the lockfile is for: what bundle.toml names, and what is asked for."""
+    environments: tuple[Path, ...] = field(metadata=_LOCATION)
+    lockfiles: Lockfiles = field(metadata=_LOCATION)
+    channels: tuple[str, ...] = field(metadata=_FOR_LOCKING)
+    """Replaces the environment spec's channels if it is not empty."""
+    access: Access = field(metadata=NotInBuildId("how archives are fetched, each of which has one digest").metadata)
+    virtual_packages: Path | None = field(metadata=_FOR_LOCKING)
+    """What the target has, for the solver, instead of ``platform_tables``."""
+
+    @property
+    def bundle(self) -> BundleTable:
+        """``[bundle]``."""
+        return self.tables.bundle
+
+    @property
+    def name(self) -> str:
+        return self.bundle.name
+
+    @property
+    def version(self) -> str:
+        """``load_config`` has seen to it that there is one."""
+        return self.bundle.version or ""
+
+    @property
+    def description(self) -> str:
+        return self.bundle.description or self.name
+
+    @property
+    def categories(self) -> tuple[str, ...]:
+        return self.bundle.categories
+
+    @property
+    def platform_tables(self) -> tuple[tuple[str, PlatformTable], ...]:
+        return tuple(sorted(self.tables.platforms.items()))
+
+    @property
+    def files(self) -> tuple[AppFile, ...]:
+        return tuple(AppFile.of(to, entry, self.directory) for to, entry in sorted(self.tables.files.items()))
+
+    @property
+    def config(self) -> tuple[tuple[str, str], ...]:
+        return tuple(self.tables.config.items())
+
+    @property
+    def secrets(self) -> tuple[Secret, ...]:
+        forms = {"RELEASE_COOKIE": SecretForm(), **self.tables.secrets}
+        return tuple(form.named(name) for name, form in sorted(forms.items()) if form)
+
+    @property
+    def release(self) -> ReleaseTable:
+        return self.tables.release
+
+    @property
+    def hooks_table(self) -> HooksTable:
+        return self.tables.hooks
+
+    @property
+    def hooks(self) -> tuple[Hook, ...]:
+        """What is run when a release takes over, or is left."""
+        return named_hooks(self.name, self.hooks_table, self.services)
+
+    @cached_property
+    def services(self) -> tuple[Service, ...]:
+        return tuple(_service(name, table, self.tables.config) for name, table in self.tables.services.items())
+
+    @property
+    def spec_name(self) -> str:
+        """What to call the environment spec in messages."""
+        return ", ".join(path.name for path in self.environments) or self.lockfiles.told
+
+    @property
+    def lockfile(self) -> Path:
+        """The one with the conda packages, or the first of them: what `conda-bundler lock` writes, if it is its own."""
+        return self.lockfiles.conda[0]
+
+    @property
+    def root(self) -> str:
+        """Where the bundle lives on the target unless the operator says otherwise."""
+        return f"/opt/{self.name}"
+
+    def platform_table(self, platform: str) -> PlatformTable:
+        """What ``[platforms.<name>]`` says, or what stands for it."""
+        return self.tables.platforms.get(platform, PlatformTable())
+
+    def with_bundle(self, **keys: object) -> BundleConfig:
+        """The same with other values of ``[bundle]``, which are not checked again."""
+        return replace(self, tables=self.tables.model_copy(update={"bundle": self.bundle.model_copy(update=keys)}))
+
+
+def _service(name: str, table: ServiceTable, settings: Mapping[str, str]) -> Service:
+    try:
+        socket = resolve_socket(table.socket, name, settings) if table.socket else None
+    except ValueError:
+        socket = None  # the consistency check says why
+    return Service(name=name, table=table, socket=socket)
