@@ -109,7 +109,7 @@ owns_listener() { # UNIT HEALTH-UNIT URL
     [ -r "$listener_tables/tcp" ] || listener_tables=/proc/net
     gate_why="nothing listens on $URL_HOST:$URL_PORT"
     for listener in $(listeners "$listener_tables" "$URL_PORT"); do
-        ! is_our_socket "$listener" "$URL_PORT" || return 0
+        ! is_our_socket "$listener" "$URL_PORT" "$1" || return 0
         gate_why="somebody else listens on $URL_HOST:$URL_PORT$(named "$listener")"
     done
     return 1
@@ -124,8 +124,8 @@ owns_path() { # PATH
     return 1
 }
 
-is_our_socket() { # SOCKET PORT-or-PATH
-    for our_unit in $(owned_paths unit) $(owned instance); do
+is_our_socket() { # SOCKET PORT-or-PATH [UNIT]: this one is asked first, as it is most likely to be the one
+    for our_unit in ${3:-} $(owned_paths unit) $(owned instance); do
         for our_pid in $(processes_of "${our_unit##*/}"); do
             ! has_socket "$our_pid" "$1" || return 0
         done

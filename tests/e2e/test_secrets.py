@@ -9,6 +9,7 @@ import pytest
 from bundlekit import build
 from everywhere import everywhere
 from tinychannel import index, make_package
+from waiting import until
 
 from bundler.machine import Machine, rootfs
 
@@ -107,6 +108,11 @@ class Keeper:
     def manage(self, *words: str) -> Answer:
         return self.machine.run("sh", "/opt/keeper/manage", *words)
 
+    def has_written(self, service: str) -> bool:
+        """Whether it runs, and has come to the end of its script."""
+        script = f"cat /proc/$(systemctl show -p MainPID --value {service})/comm"
+        return self.machine.run("sh", "-c", script).stdout == "sleep\n"
+
     def environment(self, service: str = "keeper") -> dict[str, str]:
         text = (self.machine.read(f"/var/lib/keeper/{service}") or b"").decode()
         return dict(pair.split("=", 1) for pair in text.split("\0")[:-1])
@@ -125,12 +131,22 @@ class Keeper:
         return (self.machine.read(f"/etc/keeper/credentials/{name}") or b"").decode()
 
 
-@pytest.fixture
-def keeper(first: Path) -> Iterator[Keeper]:
+@pytest.fixture(scope="module")
+def installed(first: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """The state of a machine on which it was installed, and which was shut down."""
     with Machine(rootfs("bookworm")) as machine:
-        keeper = Keeper(machine)
-        done = keeper.install(first)
+        done = Keeper(machine).install(first)
         assert done.status == 0, done.stderr
+        machine.stop()
+        return machine.snapshot(tmp_path_factory.mktemp("installed") / "state")
+
+
+@pytest.fixture
+def keeper(installed: Path) -> Iterator[Keeper]:
+    """Each test has a machine of its own, which has booted with the bundle."""
+    with Machine(rootfs("bookworm"), state=installed) as machine:
+        keeper = Keeper(machine)
+        assert until(lambda: all(keeper.has_written(service) for service in ("keeper", "keeper-less")))
         yield keeper
 
 

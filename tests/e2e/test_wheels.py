@@ -6,12 +6,11 @@ What the environment has stands in two files.
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import pytest
 from bundlekit import build, install
+from commandkit import conda_bundler
 from examplekit import CHECKOUT, ask, healthy, main_pid
 from pypikit import make_wheel, serve_index
 from tinychannel import PLACEHOLDER, File, make_package
@@ -162,9 +161,7 @@ for record in sorted(site.glob("*.dist-info/RECORD")):
 
 
 def test_the_bundle_says_what_it_is_made_of(bundle: Path, project: Path) -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "bundler", "inspect", "--json", bundle], capture_output=True, text=True, check=True
-    )
+    done = conda_bundler("inspect", "--json", bundle)
     document = json.loads(done.stdout)
     packages = {package["name"]: package for package in document["packages"]}
     assert {name for name, package in packages.items() if package["manager"] == "pip"} == {
@@ -178,10 +175,13 @@ def test_the_bundle_says_what_it_is_made_of(bundle: Path, project: Path) -> None
     assert {name for name, package in packages.items() if package["injected"]} == {"demo", "demo-data"}
     assert all(package["packed"] > 0 for package in packages.values())
     assert str(project) not in json.dumps(document | {"bundle": ""})
-    subprocess.run([sys.executable, "-m", "bundler", "verify", bundle], capture_output=True, check=True)
+    assert conda_bundler("verify", bundle).returncode == 0
 
 
-def test_the_same_inputs_are_the_same_bytes(bundle: Path, project: Path, local_channel: Path) -> None:
+def test_the_same_inputs_are_the_same_bytes(
+    bundle: Path, project: Path, local_channel: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("PYTHONHASHSEED", "7")
     again = build(project, local_channel, project / "again")
     for file in sorted(path.relative_to(bundle) for path in bundle.rglob("*") if path.is_file()):
         assert (again / file).read_bytes() == (bundle / file).read_bytes(), file

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
@@ -12,6 +10,7 @@ import pytest
 import rattler
 import yaml
 from channelserver import PASSWORD, TOKEN, USER, ChannelServer, Trouble, serve
+from commandkit import conda_bundler
 from tinychannel import File, index, make_package
 
 from bundler.errors import BundlerError, ConfigError, LockError
@@ -20,6 +19,7 @@ from bundler.lock.condalock import LockRequest, read_lock, write_lockfile
 from bundler.lock.freshness.condalock import is_fresh
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
     from pathlib import Path
 
@@ -103,8 +103,7 @@ def fails(request: LockRequest, kind: type[BundlerError] = LockError) -> str:
 
 def run(project: Path, *words: str) -> subprocess.CompletedProcess[str]:
     """The command itself, as noisy as it can be."""
-    argv = [sys.executable, "-m", "bundler", *words, str(project), "--debug"]
-    return subprocess.run(argv, capture_output=True, text=True, check=False)
+    return conda_bundler(*words, project, "--debug")
 
 
 @pytest.mark.parametrize("store", ["variables", "a token in a variable", "netrc", "conda token"])

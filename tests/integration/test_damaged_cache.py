@@ -3,14 +3,12 @@
 from __future__ import annotations
 
 import json
-import os
 import shutil
-import subprocess
-import sys
 import zipfile
 from typing import TYPE_CHECKING
 
 import pytest
+from commandkit import conda_bundler
 from tinychannel import PLACEHOLDER, File, Link, index, make_package
 
 if TYPE_CHECKING:
@@ -75,13 +73,7 @@ def build(project: Path) -> tuple[str, str]:
     """The bundle's sha256, and what was said. Segments that were kept would spare most files from being read."""
     cache = project.parent / "cache"
     shutil.rmtree(cache / "segments", ignore_errors=True)
-    done = subprocess.run(
-        [sys.executable, "-m", "bundler", "build", project, "--json"],
-        env=os.environ | {"CONDA_BUNDLER_CACHE": str(cache)},
-        capture_output=True,
-        text=True,
-        check=False,
-    )
+    done = conda_bundler("build", project, "--json", env={"CONDA_BUNDLER_CACHE": str(cache)})
     assert done.returncode == 0, done.stderr
     return json.loads(done.stdout)["bundles"][0]["sha256"], done.stderr
 
@@ -171,8 +163,7 @@ def test_a_package_that_declares_something_else_than_it_holds_is_refused(tmp_pat
     index(tmp_path / "channel")
     (tmp_path / "environment.yml").write_text(f"channels: [{tmp_path.as_uri()}/channel]\ndependencies: [tool]\n")
     (tmp_path / "bundle.toml").write_text(CONFIG)
-    words = [sys.executable, "-m", "bundler", "build", str(tmp_path)]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = conda_bundler("build", tmp_path)
     assert done.returncode == 5
     assert "share/plain in the package cache does not match its package's checksum" in done.stderr
     assert not list((tmp_path / "dist").glob("*"))

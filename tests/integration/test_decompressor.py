@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from commandkit import conda_bundler
 from lockkit import lock_of, locked
 from tinychannel import File, Link, index, make_package
 from tooling import patchelf
@@ -104,8 +105,7 @@ def project(tmp_path: Path) -> Path:
 
 
 def command(verb: str, project: Path, channel: Path, *options: str) -> subprocess.CompletedProcess[str]:
-    words = [sys.executable, "-m", "bundler", verb, str(project), "--channel", channel.as_uri(), *options]
-    return subprocess.run(words, capture_output=True, text=True, check=False, cwd=project)
+    return conda_bundler(verb, project, "--channel", channel.as_uri(), *options, cwd=project)
 
 
 def built(project: Path, channel: Path, *options: str) -> tuple[Path, str]:
@@ -158,9 +158,7 @@ def test_it_is_locked_beside_the_environment_and_brought(
     assert [package["name"] for package in brought["packages"]] == ["inner", "zstd"]
     assert [package["name"] for package in manifest(bundle)["packages"]] == ["tool"]
     assert verify(bundle, QuietProgress()).name == "small"
-    lines = subprocess.run(
-        [sys.executable, "-m", "bundler", "inspect", bundle], capture_output=True, text=True, check=True
-    )
+    lines = conda_bundler("inspect", bundle)
     assert "tools/bin/zstd.gz, included for servers without zstd: inner 1.0 0, zstd 1.5 0" in lines.stdout
     assert "sh, tar, gzip, and coreutils" in lines.stdout
 

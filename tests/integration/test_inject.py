@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import json
 import shutil
-import subprocess
-import sys
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import pytest
+from commandkit import conda_bundler
 from lockkit import locked
 from pypikit import make_wheel
 from tinychannel import index, make_package
@@ -367,7 +366,7 @@ def test_a_build_that_is_refused_leaves_nothing(project: Project, tmp_path: Path
     ]
 
     def fails(status: int) -> dict[str, Any]:
-        done = subprocess.run([sys.executable, "-m", "bundler", *options], capture_output=True, text=True, check=False)
+        done = conda_bundler(*options)
         assert done.returncode == status, done.stderr
         assert not (tmp_path / "out").exists() or not list((tmp_path / "out").iterdir())
         assert not list((tmp_path / "cache" / "prefix").glob("*"))
@@ -397,6 +396,6 @@ def _inspect(bundle: dict[str, Any]) -> dict[str, Any]:
 
 
 def _run(*words: str) -> str:
-    done = subprocess.run([sys.executable, "-m", "bundler", *words], capture_output=True, text=True, check=False)
+    done = conda_bundler(*words)
     assert done.returncode == 0, done.stderr
     return done.stdout

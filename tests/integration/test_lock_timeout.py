@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 import signal
 import subprocess
@@ -159,16 +160,22 @@ class Told(Steps):
 def test_who_is_interrupted_leaves_nothing(
     stubborn: Path, temporary: Path, tmp_path: Path, number: signal.Signals
 ) -> None:
-    """As a CI job is that is cancelled, or by a terminal that is closed, in the middle of a solve."""
+    """As a CI job is that is cancelled, or by a terminal that is closed, in the middle of a solve.
+
+    Even where the tests themselves do not hear of that signal (under nohup) the command does.
+    """
     request = request_for(tmp_path, channel="https://conda.example/x")
     project = request.lockfile.parent
     (project / "bundle.toml").write_text(
         '[bundle]\nname = "small"\nversion = "1.0"\n[services.small]\ncommand = ["python"]\n'
     )
+    heard: list[str | Path] = ["env", f"--default-signal={number.name.removeprefix('SIG')}"]
     child = subprocess.Popen(
-        [sys.executable, "-m", "bundler", "lock", "--solver", stubborn, project], stderr=subprocess.PIPE
+        [*heard, sys.executable, "-m", "bundler", "lock", "--solver", stubborn, project],
+        stderr=subprocess.PIPE,
     )
-    with child:
+    with child, contextlib.ExitStack() as unless_ended:
+        unless_ended.callback(child.kill)
         while not (tmp_path / "pids").exists() or len((tmp_path / "pids").read_text().split()) < 2:
             assert child.poll() is None, child.stderr.read() if child.stderr else ""
             time.sleep(0.05)

@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 
 import pytest
 import yaml
+from commandkit import conda_bundler
 from pypikit import Index, make_sdist, make_wheel, serve_index
 from rattler import LockFile
 from tinychannel import PLACEHOLDER, File, index, make_package
@@ -74,9 +75,7 @@ def pypi(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Index]:
 
 
 def run(*words: str | Path, cwd: Path) -> subprocess.CompletedProcess[str]:
-    return subprocess.run(
-        [sys.executable, "-m", "bundler", *words], capture_output=True, text=True, check=False, cwd=cwd
-    )
+    return conda_bundler(*words, cwd=cwd)
 
 
 def build(project: Path, lockfile: str, *options: str) -> Path:

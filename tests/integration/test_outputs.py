@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING, Any
 
 import fastjsonschema
@@ -60,17 +58,8 @@ def test_a_project_from_lock_to_diff(room: Path) -> None:
     assert locked["packages"] == {"linux-64": 3}
     assert answer("lock", project, *channel, "--check")["fresh"] is True
 
-    words: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "bundler",
-        "build",
-        project,
-        *channel,
-        "--output-dir",
-        room / "dist",
-    ]
-    done = subprocess.run([*words, "--json", "--progress", "json"], capture_output=True, text=True, check=True)
+    words = ("build", project, *channel, "--output-dir", room / "dist")
+    done = command(*words, "--json", "--progress", "json")
     (built,) = json.loads(done.stdout)["bundles"]
     check("build", json.loads(done.stdout))
     told = [json.loads(line) for line in done.stderr.splitlines()]
@@ -79,7 +68,7 @@ def test_a_project_from_lock_to_diff(room: Path) -> None:
     assert {"step", "begin", "end"} <= {event["event"] for event in told}
     tar = built["path"]
 
-    done = subprocess.run([*words, "--format", "run"], capture_output=True, text=True, check=True)
+    done = command(*words, "--format", "run")
     first, *rest = done.stdout.splitlines()
     assert first.split()[0].endswith("/small-1.0-linux-64.run")
     assert first.split()[-1] == built["release"]

@@ -4,13 +4,12 @@ from __future__ import annotations
 
 import asyncio
 import json
-import subprocess
-import sys
 from typing import TYPE_CHECKING
 
 import pytest
 import yaml
 from channelserver import serve
+from commandkit import conda_bundler
 from rattler.index import index_fs
 from tinychannel import File, make_package
 
@@ -103,13 +102,9 @@ def test_the_newest_build_is_locked_whatever_repodata_it_is_in(url: str, tmp_pat
 def test_it_builds(channel: Path, tmp_path: Path) -> None:
     project = tmp_path / "project"
     write_project(project, channel.as_uri())
-    argv = [sys.executable, "-m", "bundler", "build", str(project), "--output-dir", str(tmp_path / "dist")]
-    done = subprocess.run([*argv, "--json"], capture_output=True, text=True, check=False)
+    done = conda_bundler("build", project, "--output-dir", tmp_path / "dist", "--json")
     assert done.returncode == 0, done.stderr
-    found = subprocess.run(
-        [sys.executable, "-m", "bundler", "inspect", "--json", *map(str, (tmp_path / "dist").glob("*.tar"))],
-        capture_output=True, text=True, check=True,
-    )  # fmt: skip
+    found = conda_bundler("inspect", "--json", *(tmp_path / "dist").glob("*.tar"))
     names = {package["name"] for package in json.loads(found.stdout)["packages"]}
     assert {"tool", "gpulib", "unix-only"} <= names
     assert "old-python-only" not in names

@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
+
+from commandkit import conda_bundler
 
 from bundler.bundle.manifest import SCHEMA
 
@@ -45,19 +45,9 @@ LEAST: dict[str, Any] = {
 
 def build(project: Path, channel: Path, output: Path, *options: str) -> Path:
     """Lock and build a project with the real command; the bundle's directory."""
-    words: list[str | Path] = [
-        sys.executable,
-        "-m",
-        "bundler",
-        "build",
-        project,
-        "--channel",
-        channel.as_uri(),
-        "--format",
-        "dir",
-    ]
+    words: list[str | Path] = ["build", project, "--channel", channel.as_uri(), "--format", "dir"]
     words += ["--virtual-packages", channel / "virtual-packages.yml", "--output-dir", output, "--json", *options]
-    done = subprocess.run(words, capture_output=True, text=True, check=False)
+    done = conda_bundler(*words, timeout=900)
     assert done.returncode == 0, done.stderr
     return Path(json.loads(done.stdout)["bundles"][0]["path"])
 

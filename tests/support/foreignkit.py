@@ -3,16 +3,16 @@
 from __future__ import annotations
 
 import json
-import os
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from commandkit import conda_bundler
 from tinychannel import PLACEHOLDER, File, Link, index, make_package
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Iterator
 
 __all__ = [
@@ -135,8 +135,7 @@ def make_project(project: Path, *, tables: str = EVERY, dependencies: str = "pyt
 
 def run(*words: str | Path, env: dict[str, str] | None = None) -> subprocess.CompletedProcess[str]:
     """Run conda-bundler."""
-    words = (sys.executable, "-m", "bundler", *words)
-    return subprocess.run(words, capture_output=True, text=True, check=False, env=os.environ | (env or {}), timeout=300)
+    return conda_bundler(*words, env=env)
 
 
 def build(

@@ -8,12 +8,11 @@ import itertools
 import json
 import re
 import shlex
-import subprocess
-import sys
 import tarfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from commandkit import conda_bundler
 from tinychannel import PLACEHOLDER, File, index, make_package
 
 from bundler.bundle.assemble import INSTALL, SUMS, checksums
@@ -22,6 +21,7 @@ from bundler.pack.members import LINK_MODE, TreeEntry
 from bundler.tar.write import DIRECTORY, END, LINK, REGULAR, tar_header, tar_padding
 
 if TYPE_CHECKING:
+    import subprocess
     from collections.abc import Callable, Sequence
 
 __all__ = [
@@ -86,8 +86,7 @@ def make_project(project: Path, *, environment: str = "tool <2, twin", config: s
 
 def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Run conda-bundler."""
-    words = (sys.executable, "-m", "bundler", *words)
-    return subprocess.run(words, capture_output=True, text=True, check=False, timeout=300)
+    return conda_bundler(*words)
 
 
 def build(project: Path, channel: Path, form: str, *options: str) -> Path:

@@ -1,0 +1,235 @@
+"""conda-bundler in processes of its own, without what each start of Python costs.
+
+To start Python and import the command is most of what a small build takes, and the tests want it a thousand times. So
+a process imports it once and forks for each run. A run has arguments, variables, a directory and pipes of its own, and
+its own exit; all that it starts itself (conda-lock, the solver, the linker) is started as ever.
+
+What Python takes from its start alone is the forking process's. So who gives a run other variables of Python's or of
+the locale gets a Python for it; and two processes of different hash seeds fork in turn, or what comes out in another
+order each time would not be seen. Tests of signals, of reproducible builds and of the start itself start Python.
+"""
+
+from __future__ import annotations
+
+import atexit
+import itertools
+import json
+import os
+import select
+import signal
+import socket
+import subprocess
+import sys
+import threading
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from collections.abc import Iterator, Mapping
+
+__all__ = ["conda_bundler"]
+
+TIMEOUT = 300.0
+# What `bundler.cli` imports when a command is run.
+_IMPORTED = (
+    "bundler.build",
+    "bundler.cli",
+    "bundler.commandline.durations",
+    "bundler.config.project",
+    "bundler.lock.condalock",
+    "bundler.lock.freshness.check",
+    "bundler.progress",
+    "bundler.reader.diff",
+    "bundler.reader.inspect",
+    "bundler.reader.summary",
+    "bundler.reader.verify",
+    "bundler.wheels.install",
+    "installer",
+    "platformdirs",
+)
+_AT_START = ("LANG", "LC_", "PYTHON", "LD_", "MALLOC_")
+_WORD = 8
+
+
+def conda_bundler(
+    *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = TIMEOUT
+) -> subprocess.CompletedProcess[str]:
+    """Run conda-bundler to its end; ``env`` is added to our environment."""
+    environ = os.environ | (env or {})
+    argv = [str(word) for word in words]
+    if _at_start(environ) != _STARTED_WITH:
+        whole = [sys.executable, "-m", "bundler", *argv]
+        return subprocess.run(whole, cwd=cwd, env=environ, capture_output=True, text=True, check=False, timeout=timeout)
+    return next(_FORKING).run(_Run(argv, str(cwd or Path.cwd()), dict(environ)), timeout)
+
+
+def _at_start(environ: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environ.items() if name.startswith(_AT_START)}
+
+
+@dataclass(frozen=True)
+class _Run:
+    """What a process is to be started with."""
+
+    argv: list[str]
+    cwd: str
+    environ: dict[str, str]
+
+
+class _Forking:
+    """A process that has imported conda-bundler, started when it is first asked for a run."""
+
+    def __init__(self, seed: int) -> None:
+        self._seed = seed
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._line: socket.socket | None = None
+
+    def run(self, run: _Run, timeout: float) -> subprocess.CompletedProcess[str]:
+        """Have it run. Raises TimeoutExpired after so many seconds."""
+        with self._lock:
+            line = self._line or self._start()
+            pipes = [os.pipe(), os.pipe()]
+            readers = [_Reader(read) for read, _ in pipes]
+            question = json.dumps(vars(run)).encode()
+            socket.send_fds(line, [_as_bytes(len(question))], [write for _, write in pipes])
+            line.sendall(question)
+            for _, write in pipes:
+                os.close(write)
+            status = _end_of(_number(line), line, timeout)
+            if status is None:
+                raise subprocess.TimeoutExpired(run.argv, timeout)
+            stdout, stderr = (reader.text() for reader in readers)
+        return subprocess.CompletedProcess(run.argv, status, stdout, stderr)
+
+    def _start(self) -> socket.socket:
+        self._line, theirs = socket.socketpair()
+        with theirs:
+            self._process = subprocess.Popen(
+                [sys.executable, __file__, str(theirs.fileno())],
+                env=os.environ | _STARTED_WITH | {"PYTHONHASHSEED": str(self._seed)},
+                stdin=subprocess.DEVNULL,
+                stdout=subprocess.DEVNULL,
+                pass_fds=[theirs.fileno()],
+                cwd=Path(__file__).parent.parent.parent,
+            )
+        atexit.register(self._stop)
+        return self._line
+
+    def _stop(self) -> None:
+        if self._line and self._process:
+            self._line.close()
+            self._process.wait()
+
+
+class _Reader(threading.Thread):
+    """Reads a pipe to its end, so that who writes is not held up."""
+
+    def __init__(self, number: int) -> None:
+        super().__init__(daemon=True)
+        self._number, self._found = number, b""
+        self.start()
+
+    def run(self) -> None:
+        with open(self._number, "rb") as file:  # noqa: PTH123 -- a descriptor
+            self._found = file.read()
+
+    def text(self) -> str:
+        self.join()
+        return self._found.decode().replace("\r\n", "\n").replace("\r", "\n")  # as text=True has it
+
+
+def _end_of(pid: int, line: socket.socket, timeout: float) -> int | None:
+    """The exit status of a run, or None if it was ended for its time was up."""
+    if select.select([line], [], [], timeout)[0]:
+        return _number(line)
+    os.kill(pid, signal.SIGKILL)
+    _number(line)
+    return None
+
+
+def _as_bytes(number: int) -> bytes:
+    return number.to_bytes(_WORD, "big", signed=True)
+
+
+def _number(line: socket.socket) -> int:
+    return int.from_bytes(_all(line, _WORD), "big", signed=True)
+
+
+def _all(line: socket.socket, size: int) -> bytes:
+    found = b""
+    while len(found) < size:
+        more = line.recv(size - len(found))
+        if not more:
+            raise EOFError("the process that forks conda-bundler has ended")
+        found += more
+    return found
+
+
+_STARTED_WITH = _at_start(os.environ)
+_FORKING: Iterator[_Forking] = itertools.cycle([_Forking(1), _Forking(2)])
+
+
+# --- the forking process
+
+
+def _serve(line: socket.socket) -> tuple[_Run, list[int]]:
+    """Fork for each question; returns in the child alone, with what it is to run as."""
+    while True:
+        try:
+            size, descriptors, _, _ = socket.recv_fds(line, _WORD, 2)
+            if not size:
+                os._exit(0)
+            run = _Run(**json.loads(_all(line, int.from_bytes(size, "big"))))
+        except (EOFError, ConnectionError):
+            os._exit(0)
+        pid = os.fork()
+        if not pid:
+            line.close()
+            return run, descriptors
+        for number in descriptors:
+            os.close(number)
+        line.sendall(_as_bytes(pid))
+        _, status = os.waitpid(pid, 0)
+        line.sendall(_as_bytes(os.waitstatus_to_exitcode(status)))
+
+
+def _become(run: _Run, descriptors: list[int]) -> None:
+    """The process that ``python -m bundler`` would be."""
+    for number, descriptor in enumerate(descriptors, 1):
+        os.dup2(descriptor, number)
+        os.close(descriptor)
+    os.chdir(run.cwd)
+    os.environ.clear()
+    os.environ.update(run.environ)
+    sys.argv[1:] = run.argv
+    sys.path[0] = run.cwd
+
+
+def _as_python_does() -> None:
+    """Run the command and end; what Python would do beyond that, to free each of its objects, nobody sees."""
+    from bundler.cli import main
+
+    status: object = 0
+    try:
+        main()
+    except SystemExit as end:
+        status = end.code
+    atexit._run_exitfuncs()
+    sys.stdout.flush()
+    sys.stderr.flush()
+    os._exit(status if isinstance(status, int) else int(status is not None))
+
+
+if __name__ == "__main__":
+    import gc
+    import importlib
+
+    sys.path[0] = ""
+    for module in _IMPORTED:
+        importlib.import_module(module)
+    gc.freeze()  # what is never looked at again is never copied
+    asked = socket.socket(fileno=int(sys.argv[1]))
+    _become(*_serve(asked))
+    _as_python_does()
