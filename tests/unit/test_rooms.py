@@ -17,7 +17,7 @@ LAYERS = (
     ("atomic", "cooldown", "digests", "locked", "plainyaml", "platforms", "printable", "systemd", "tar", "transfer"),
     ("elf", "errors", "progressjson", "sealed"),
     ("codemarks", "package", "process", "progress", "resources"),
-    ("cage", "fetch", "machine", "scratch"),
+    ("cage", "diskspace", "fetch", "machine", "scratch"),
     ("config", "linking", "linkscripts", "wheels"),
     ("commandline", "inject", "lockfiles"),
     ("lock", "sharing"),
