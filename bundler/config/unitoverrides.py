@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 from pydantic import AfterValidator, BeforeValidator, Field
 
 from bundler.config.fields import PLACE, Line, Model, check_places
+from bundler.config.users import user_of
 from bundler.systemd.accumulating import accumulates, is_whole
 from bundler.systemd.directives import DIRECTIVES, nearest
 from bundler.systemd.values import check_value
@@ -86,9 +87,9 @@ class UnitOverrides(Model):
 _RESERVED = {
     "ExecStart": "what is started is services.{name}.command",
     "Type": 'set services.{name}.type, "exec" or "notify", or a schedule for a job',
-    "User": "services run as the bundle's own user, which its state belongs to",
+    "User": "services run as the bundle's own user, which its state belongs to; or set services.{name}.own_user",
     "Group": "services run as the bundle's own user and group; SupplementaryGroups adds to them",
-    "DynamicUser": "services run as the bundle's own user, which its state belongs to",
+    "DynamicUser": "services run as the bundle's own user, which its state belongs to; or set services.{name}.own_user",
 }
 _SOCKETS = {
     **{
@@ -163,11 +164,12 @@ def _of_ours(config: BundleConfig, service: Service, directive: str, lines: tupl
     except ValueError:
         return  # said already
     if directive in _LISTED and directive != "RuntimeDirectory":
+        own = user_of(config, service)
         for word in words:
-            if word != config.name and not word.startswith(f"{config.name}/"):
+            if word != own and not word.startswith(f"{own}/"):
                 yield (
                     f"{word!r} may be another program's; systemd would give it to this service. Write"
-                    f" {config.name}/{word.strip('/')}"
+                    f" {own}/{word.strip('/')}"
                 )
     if directive in _LISTED:
         yield from _of_directories(config, service, directive, words)
@@ -181,13 +183,16 @@ def _of_ours(config: BundleConfig, service: Service, directive: str, lines: tupl
 
 def _of_directories(config: BundleConfig, service: Service, directive: str, words: list[str]) -> Iterator[str]:
     """What the service could not make itself, as it has to inside its own directories (bundler.units.ownplaces)."""
-    own = service.name if directive == "RuntimeDirectory" else config.name
+    own = service.name if directive == "RuntimeDirectory" else user_of(config, service)
+    strangers = {other.name for other in config.services if user_of(config, other) != user_of(config, service)}
     others = {other.name for other in config.services}
     for other in config.services:
         others |= {word for line in other.table.unit.lines("Service").get(directive, ()) for word in line.split()}
     for word in words:
         if word.startswith(f"{own}/") and ":" in word:
             yield f"{word!r} is inside the service's own directory; a link there is for the service to make"
+        elif directive == "RuntimeDirectory" and word in strangers:
+            yield f"/run/{word} is that of services.{word}, which runs as another user; systemd would take it away"
         elif directive == "RuntimeDirectory" and not word.startswith(f"{own}/"):
             inside = [other for other in sorted(others - {own}) if word.startswith(f"{other}/")]
             yield from (
