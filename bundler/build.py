@@ -370,7 +370,7 @@ def _target_files(config: BundleConfig, identity: Identity, contents: Contents, 
     texts[f"config/{config.name}.env"] = render_environment(
         config.config, comment=f"Defaults of {config.name}; override them in /etc/{config.name}/{config.name}.env"
     )
-    texts |= service_files(config, identity.release_dir)
+    texts |= service_files(config, identity.release_dir, contents.packages)
     return {path: text.encode() for path, text in texts.items()}
 
 

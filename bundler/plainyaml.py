@@ -24,6 +24,7 @@ _WORDS = frozenset(["yes", "Yes", "YES", "no", "No", "NO", "on", "On", "ON", "of
 _MERGED = ("<<", "=")
 _MOST_TIMES = 20
 """How many nodes there may be for each byte: aliases of ordinary writers come to less than one."""
+_MERGE = "tag:yaml.org,2002:merge"
 _INTEGER, _MOST_DIGITS = "tag:yaml.org,2002:int", 100
 """A longer number is none that anybody counts with, and Python does not write it out."""
 
@@ -32,36 +33,39 @@ class _NotPlainError(Exception):
     """PyYAML has to build it."""
 
 
-def load_yaml(data: bytes) -> Any:
-    """What ``data`` says. Raises :class:`yaml.YAMLError` and :class:`ValueError` for what is no YAML, or not safe."""
-    return _load(data, _LOADER)
+def load_yaml(data: bytes, *, once: bool = False) -> Any:
+    """What ``data`` says. Raises :class:`yaml.YAMLError` and :class:`ValueError` for what is no YAML, or not safe.
+
+    ``once``: no key may be there twice. One reader takes the first, another the last, and people see one of them.
+    """
+    return _load(data, _LOADER, once=once)
 
 
-def load_yaml12(data: bytes) -> Any:
+def load_yaml12(data: bytes, *, once: bool = False) -> Any:
     """The same for a writer of YAML 1.2, to whom the words yes, no, on and off are nothing but words."""
-    return _load(data, _Loader12)
+    return _load(data, _Loader12, once=once)
 
 
-def _load(data: bytes, kind: Any) -> Any:
+def _load(data: bytes, kind: Any, *, once: bool) -> Any:
     try:
-        return _loaded(data, kind)
+        return _loaded(data, kind, once=once)
     except RecursionError:
         raise ValueError("it is too deeply nested") from None
     except TypeError as error:  # what PyYAML makes of some tags and keys
         raise ValueError(str(error)) from error
 
 
-def _loaded(data: bytes, kind: Any) -> Any:
+def _loaded(data: bytes, kind: Any, *, once: bool) -> Any:
     loader = kind(data)
     try:
-        return _document(loader)
+        return _document(loader, once=once)
     except _NotPlainError:
-        return _built(data, kind)
+        return _built(data, kind, once=once)
     finally:
         loader.dispose()
 
 
-def _built(data: bytes, kind: Any) -> Any:
+def _built(data: bytes, kind: Any, *, once: bool) -> Any:
     """By PyYAML, as ``yaml.load`` does it, with a look at the nodes before they are made something of."""
     loader = kind(data)
     try:
@@ -70,6 +74,8 @@ def _built(data: bytes, kind: Any) -> Any:
             return None
         if _size(node, {}) > _MOST_TIMES * len(data):
             raise ValueError("its anchors expand to too much data")
+        if once:
+            _check_keys(node)
         return loader.construct_document(node)
     finally:
         loader.dispose()
@@ -78,6 +84,28 @@ def _built(data: bytes, kind: Any) -> Any:
 def _check_number(tag: str, text: str) -> None:
     if tag == _INTEGER and len(text) > _MOST_DIGITS:
         raise ValueError(f"a number is too large: {text[:20]}…")
+
+
+def _check_keys(root: Any) -> None:
+    pending, known = [root], set()
+    while pending:
+        node = pending.pop()
+        if not isinstance(node, yaml.CollectionNode) or id(node) in known:
+            continue
+        known.add(id(node))
+        if not isinstance(node, yaml.MappingNode):
+            pending += node.value
+            continue
+        seen = set()
+        for key, value in node.value:
+            pending.append(value)
+            if (key.tag, str(key.value)) in seen and key.tag != _MERGE:
+                raise _twice(str(key.value))
+            seen.add((key.tag, str(key.value)))
+
+
+def _twice(key: str) -> ValueError:
+    return ValueError(f"the key {key[:80]!r} is there twice")
 
 
 def _size(node: Any, known: dict[int, int]) -> int:
@@ -110,11 +138,11 @@ def dump_yaml(document: Any, before: bytes) -> bytes:
     return head + text.encode()
 
 
-def _document(loader: Any) -> Any:
+def _document(loader: Any, *, once: bool) -> Any:
     loader.get_event()  # the stream's start
     if isinstance(loader.get_event(), yaml.StreamEndEvent):
         return None
-    document = _Builder(loader).value(loader.get_event())
+    document = _Builder(loader, once=once).value(loader.get_event())
     loader.get_event()  # the document's end
     if not isinstance(loader.get_event(), yaml.StreamEndEvent):
         raise _NotPlainError  # several documents
@@ -122,8 +150,9 @@ def _document(loader: Any) -> Any:
 
 
 class _Builder:
-    def __init__(self, loader: Any) -> None:
+    def __init__(self, loader: Any, *, once: bool) -> None:
         self._loader = loader
+        self._once = once
         self._known: dict[str, Any] = {}
         """Plain scalars, of which a lockfile has the same again and again; none of them can be changed."""
 
@@ -145,6 +174,8 @@ class _Builder:
             if type(inner) is not yaml.ScalarEvent or (inner.implicit[0] and inner.value in _MERGED):
                 raise _NotPlainError
             key = self.value(inner)
+            if self._once and key in mapping:
+                raise _twice(inner.value)
             mapping[key] = self.value(following())
         return mapping
 

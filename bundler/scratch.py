@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import contextlib
 import os
-import shutil
 import stat
 import tempfile
 from pathlib import Path
@@ -60,8 +59,17 @@ def entries(directory: Path) -> list[os.DirEntry[str]]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory, whatever modes a script has given to those in it. None there is fine."""
+    """Remove a directory, however deep, whatever modes a script has given to those in it. None there is fine."""
+    if path.is_symlink():
+        path.unlink()
+        return
     with contextlib.suppress(FileNotFoundError):
-        for _ in files_below(path):
-            pass  # has opened each directory
-        shutil.rmtree(path)
+        found = [path]
+        for directory in found:  # it grows; shutil.rmtree calls itself for each level, which Python ends at a thousand
+            for entry in entries(directory):
+                if entry.is_dir(follow_symlinks=False):
+                    found.append(directory / entry.name)
+                else:
+                    os.unlink(entry)  # noqa: PTH108 -- of 60,000 entries
+        for directory in reversed(found):
+            directory.rmdir()

@@ -210,9 +210,11 @@ class StartedEntry(Entry):
 
 class ServiceEntry(Entry):
     """``health`` is the table of bundle.toml, ``network`` its key. Of a service with ``instances`` the units are
-    templates; ``started`` has an entry for each of them."""
+    templates; ``started`` has an entry for each of them. ``own_user`` is empty if it runs as the bundle's user."""
 
     unit: str
+    own_user: Annotated[str, StringConstraints(pattern="^([a-z][a-z0-9-]{0,30})?$")] = ""
+    uid: Annotated[int, Field(ge=1, le=2**32 - 2)] | None = None
     health_unit: str | None = None
     timer: str | None = None
     socket: SocketEntry | None = None

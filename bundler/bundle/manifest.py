@@ -29,6 +29,7 @@ from bundler.bundle.entries import (
 )
 from bundler.bundle.identity import counted
 from bundler.bundle.index import SCHEMA, Manifest
+from bundler.config.users import user_of
 from bundler.installer.installed import install_services
 from bundler.installer.render import CLIENTS
 from bundler.resources import templates_digest
@@ -175,6 +176,8 @@ def _service(config: BundleConfig, service: Service, identity: Identity, content
     table = service.table
     return ServiceEntry(
         unit=service.unit,
+        own_user=user_of(config, service) if table.own_user else "",
+        uid=table.uid,
         health_unit=service.health_unit,
         health=table.health.model_dump() if table.health else None,
         timer=service.timer,

@@ -16,6 +16,7 @@ from bundler.pack.decompressor import TOOLS
 from bundler.platforms import RUNS_TOO
 from bundler.units.newer import newer_directives
 from bundler.units.read import UnitText
+from bundler.units.sisters import sisters
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -38,6 +39,7 @@ def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mappin
     """
     payload = manifest.payload
     named = {path.removeprefix(UNITS): text for path, text in units.items()}
+    directives = {path: UnitText.parse(path, text).directives for path, text in named.items()}
     files = {path: digest for path, digest in digests.items() if path not in (INSTALL, SUMS, payload.path)}
     return InstallScript(
         name=manifest.name,
@@ -50,6 +52,8 @@ def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mappin
         root=manifest.root,
         user=manifest.name,
         uid=manifest.uid,
+        own_users=tuple(f"{entry.own_user}:{entry.uid or ''}" for entry in manifest.services if entry.own_user),
+        sisters=sisters({service.name: directives.get(service.unit, ()) for service in manifest.services}),
         tool_version=manifest.made_by.removeprefix(MADE_BY),
         payload=payload.path,
         payload_sha256=payload.sha256,
@@ -62,7 +66,7 @@ def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mappin
         longest=payload.longest,
         clients=payload.clients,
         units=tuple(sorted(path.removeprefix(UNITS) for path in files if path.startswith(UNITS))),
-        newer=newer_directives({path: UnitText.parse(path, text).directives for path, text in named.items()}),
+        newer=newer_directives(directives),
         networks=tuple(service.name for service in manifest.services if service.network is not None),
         services=tuple(
             InstallService(**started.model_dump()) for service in manifest.services for started in service.started

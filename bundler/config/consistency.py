@@ -8,6 +8,7 @@ from bundler.config.instances import instance_problems
 from bundler.config.overrideproblems import override_problems
 from bundler.config.reserved import is_reserved, is_reserved_service, is_system
 from bundler.config.sockets import resolve_socket
+from bundler.config.users import user_problems
 from bundler.systemd.directives import nearest
 
 if TYPE_CHECKING:
@@ -25,6 +26,7 @@ def inconsistencies(config: BundleConfig) -> list[str]:
         *(problem for service in config.services for problem in service.problems()),
         *_sockets(config),
         *override_problems(config),
+        *user_problems(config),
         *instance_problems(config),
         *_names(config),
         *_references(config),

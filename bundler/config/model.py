@@ -19,7 +19,7 @@ from bundler.config.licenses import LicensesTable
 from bundler.config.platforms import Platform, PlatformTable
 from bundler.config.services import ServiceTable
 from bundler.config.tables import ChannelsTable, LockTable, ReleaseTable, SecretForm
-from bundler.config.users import Uid
+from bundler.config.uids import Uid
 
 __all__ = ["BundleFile", "BundleTable"]
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from bundler.config.fields import PLACE
+from bundler.config.users import user_of
 from bundler.systemd.accumulating import accumulates, is_whole
 from bundler.systemd.directives import DIRECTIVES
 from bundler.systemd.values import check_value
@@ -22,9 +23,9 @@ __all__ = ["override_problems"]
 _RESERVED = {
     "ExecStart": "use services.{name}.command",
     "Type": 'set services.{name}.type, "exec" or "notify", or a schedule for a job',
-    "User": "services run as the bundle's own user, who owns its state",
+    "User": "services run as the bundle's own user, who owns its state; or set services.{name}.own_user",
     "Group": "services run as the bundle's own user and group; SupplementaryGroups adds to them",
-    "DynamicUser": "services run as the bundle's own user, who owns its state",
+    "DynamicUser": "services run as the bundle's own user, who owns its state; or set services.{name}.own_user",
 }
 _SOCKETS = {
     **{
@@ -99,11 +100,12 @@ def _of_ours(config: BundleConfig, service: Service, directive: str, lines: tupl
     except ValueError:
         return  # said already
     if directive in _LISTED and directive != "RuntimeDirectory":
+        own = user_of(config, service)
         for word in words:
-            if word != config.name and not word.startswith(f"{config.name}/"):
+            if word != own and not word.startswith(f"{own}/"):
                 yield (
                     f"{word!r} may belong to another program, and systemd would hand it over to this service; write"
-                    f" {config.name}/{word.strip('/')}"
+                    f" {own}/{word.strip('/')}"
                 )
     if directive in _LISTED:
         yield from _of_directories(config, service, directive, words)
@@ -117,13 +119,16 @@ def _of_ours(config: BundleConfig, service: Service, directive: str, lines: tupl
 
 def _of_directories(config: BundleConfig, service: Service, directive: str, words: list[str]) -> Iterator[str]:
     """What the service could not make itself, as it has to inside its own directories (bundler.units.ownplaces)."""
-    own = service.name if directive == "RuntimeDirectory" else config.name
+    own = service.name if directive == "RuntimeDirectory" else user_of(config, service)
+    strangers = {other.name for other in config.services if user_of(config, other) != user_of(config, service)}
     others = {other.name for other in config.services}
     for other in config.services:
         others |= {word for line in other.table.unit.lines("Service").get(directive, ()) for word in line.split()}
     for word in words:
         if word.startswith(f"{own}/") and ":" in word:
             yield f"{word!r} is inside the service's own directory; create the link from the service itself"
+        elif directive == "RuntimeDirectory" and word in strangers:
+            yield f"/run/{word} belongs to services.{word}, which runs as another user; systemd would take it away"
         elif directive == "RuntimeDirectory" and not word.startswith(f"{own}/"):
             inside = [other for other in sorted(others - {own}) if word.startswith(f"{other}/")]
             yield from (

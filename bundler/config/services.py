@@ -15,6 +15,7 @@ from bundler.config.health import Health
 from bundler.config.hooks import Argv, Commands
 from bundler.config.networks import Network, allows, literal_address
 from bundler.config.sockets import check_socket
+from bundler.config.uids import Uid
 from bundler.config.unitoverrides import UnitOverrides
 from bundler.systemd.calendar import check_calendar, seconds_of
 
@@ -95,6 +96,11 @@ class ServiceTable(Model):
     ``{{app}}`` is the word in braces itself."""
     secrets: tuple[Variable, ...] | None = None
     """The names of those that it gets; all unless said."""
+    own_user: bool = False
+    """Whether it runs as a user of its own, ``<bundle>-<service>``, with its own ``{state}`` and ``{cache}``, which the
+    other services cannot read; else as the bundle's user, which they share."""
+    uid: Uid | None = None
+    """The number of its own user and of that user's group; the next free one unless said."""
     working_directory: Annotated[Word, AfterValidator(_directory)] = "{state}"
     """Where it runs; below ``{state}``, ``{cache}`` and ``{runtime}`` it is made."""
     profile: Literal["python", "beam", "generic"] = "python"

@@ -42,6 +42,10 @@ _MOST_SAID = 256 << 20
 unpack to more than any memory holds."""
 
 
+_MOST_INFO = 2 << 30
+"""Bytes of all that a ``.conda`` file has in its ``info-*.tar.zst``: 40 GiB of zeros, a mebibyte take minutes."""
+
+
 class NotAPackage(ValueError):  # noqa: N818 -- never shown: who reads a package says which one it is
     """Neither a ``.conda`` file nor a ``.tar.bz2`` that can be read; says why."""
 
@@ -49,9 +53,12 @@ class NotAPackage(ValueError):  # noqa: N818 -- never shown: who reads a package
 def read_members(path: Path, names: Collection[str]) -> dict[str, bytes]:
     """Those of ``names``, which are below ``info/``, that the package has. Raises :class:`NotAPackage`."""
     found: dict[str, bytes] = {}
-    left = _MOST_SAID
+    left, passed = _MOST_SAID, 0
     with _translated(), path.open("rb") as file, _info(file, path.name) as tar:
         for member in tar:
+            passed += member.size
+            if passed > _MOST_INFO and not path.name.endswith(".tar.bz2"):  # which has all of the package in one tar
+                raise NotAPackage(f"info/ unpacks to more than {_MOST_INFO >> 20} MiB")
             if member.name in names and (content := tar.extractfile(member)) is not None:
                 left -= member.size
                 if left < 0:

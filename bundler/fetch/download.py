@@ -35,6 +35,7 @@ from urllib3.exceptions import (
 )
 
 from bundler import __version__
+from bundler.diskspace import kept_free, mib, space_left
 from bundler.fetch.channels import public_url
 from bundler.fetch.credentials import Credentials
 from bundler.fetch.partfile import ChangedFile, PartFile
@@ -54,6 +55,7 @@ _T = TypeVar("_T")
 _CHUNK = 1 << 18
 _NONE: Mapping[str, str] = MappingProxyType({})
 _LONGEST_PAUSE = 120  # seconds; a server that wants more is given up
+_LOOK_EACH = 16 << 20  # bytes between two looks at the disk
 _ENOUGH = 1 << 16  # bytes that an attempt must bring for the count of attempts to begin anew
 _OVERLOADED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _WORDS = {
@@ -223,8 +225,10 @@ class Downloader:
                 raise ChangedFile
             _check_status(response)
             with part.receive(request, response) as write:
+                limit = _Limit(part, response)
                 while chunk := response.read1(_CHUNK):
                     write(chunk)
+                    limit.passed(len(chunk))
                     advance(len(chunk))
                     if self._stopped.is_set():
                         raise _Stopped
@@ -302,6 +306,30 @@ class Downloader:
         hint = certificate_hint() if isinstance(cause, SSLError) else ""
         hint = proxy_hint(scheme) if isinstance(cause, ProxyError) else hint
         return f"{said} ({'; '.join(filter(None, (_innermost(cause), hint)))})" if said else _innermost(cause)
+
+
+class _Limit:
+    """What a server sends must not fill the disk: it may send for ever, or say nothing of a size."""
+
+    def __init__(self, part: PartFile, response: BaseHTTPResponse) -> None:
+        self._part = part
+        self._kept = kept_free(part.directory)
+        self._unseen = 0
+        self._look(int(said) if (said := response.headers.get("Content-Length", "")).isdecimal() else 0)
+
+    def passed(self, size: int) -> None:
+        """So much more was written. Raises :class:`DownloadFailed`, with nothing of it left, if that was too much."""
+        self._unseen += size
+        if self._unseen >= _LOOK_EACH:
+            self._unseen = 0
+            self._look()
+
+    def _look(self, coming: int = 0) -> None:
+        left = space_left(self._part.directory, self._kept)
+        if left < coming or left < 0:
+            self._part.clear()
+            size = f"{mib(coming)}, and there is space for {mib(max(left, 0))}" if coming else "it has no end, perhaps"
+            raise DownloadFailed(f"the disk would be full ({size})")
 
 
 def _copy(url: str, part: PartFile) -> str:

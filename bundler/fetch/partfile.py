@@ -42,6 +42,10 @@ class PartFile:
         self.pieced = False
         self.size = path.stat().st_size if path.exists() else 0
 
+    @property
+    def directory(self) -> Path:
+        return self._path.parent
+
     def finish(self) -> str:
         """It is whole: forget what the rest was to be known by; its digest."""
         self._note.unlink(missing_ok=True)

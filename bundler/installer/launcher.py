@@ -58,8 +58,8 @@ class Launcher:
     group: str
     umask: str
     directory: str
-    directories: tuple[tuple[str, str, str], ...]
-    """The variable's beginning, the directory above, and the names below that, with blanks between."""
+    directories: tuple[tuple[str, str, str, str], ...]
+    """The variable's beginning, the directory above, names below that with blanks between, their mode or nothing."""
     variables: tuple[tuple[str, str], ...]
     files: tuple[tuple[str, bool], ...]
     """Each EnvironmentFile, and whether it may be missing."""
@@ -114,7 +114,9 @@ def _launcher(unit: UnitText) -> Launcher:
         group=last("Group"),
         umask=last("UMask", "0022"),
         directory=last("WorkingDirectory").removeprefix("-"),
-        directories=tuple((name, above, last(key)) for name, above, key in _DIRECTORIES if last(key)),
+        directories=tuple(
+            (name, above, last(key), last(f"{key}Mode")) for name, above, key in _DIRECTORIES if last(key)
+        ),
         variables=tuple(_variable(word.text) for line in every("Environment") for word in split_words(line)),
         files=tuple((line.removeprefix("-"), line.startswith("-")) for line in every("EnvironmentFile")),
         unset=tuple(name for line in every("UnsetEnvironment") for name in line.split()),

@@ -14,7 +14,7 @@ __all__ = ["INSTALL", "LIB", "MANAGE", "partials_of"]
 LIB = (
     *("printable", "say", "programs", "paths", "image-paths", "running", "lock", "write", "files"),
     *("inventory", "ownership", "transaction", "history", "tree", "secrets"),
-    *("system-user", "existing-user"),
+    *("system-user", "existing-user", "own-users"),
     *("units", "instances", "environment-files", "odd-settings", "ports", "sockets"),
     *("nobody", "activation", "gpu"),
     *("confinement", "boot-guard", "hooks", "without-systemd"),
@@ -24,6 +24,7 @@ LIB = (
 INSTALL = (
     *("run-file", "arguments", "self-check", "new-secrets"),
     *("preflight", "prepared-directories", "chosen-user", "clashes", "check-image", "check-sockets"),
+    *("check-own-users", "shared-users"),
     *("systemd-version", "hardware", "networks", "libraries"),
     *("verify-bundle", "decompressor", "relocate", "bytecode"),
     *("unpack", "stage", "plain-tree", "unpacked-listing", "fresh-tree", "operator-settings"),

@@ -123,6 +123,10 @@ class InstallScript:
     decompressor: InstallDecompressor = InstallDecompressor()
     uid: int | None = None
     """The number of ``user`` and of its group; None: the next that is free."""
+    own_users: tuple[str, ...] = ()
+    """Users that single services have, and their numbers if they are said: ``name:uid``."""
+    sisters: tuple[str, ...] = ()
+    """Services that share ``user`` and do not all get the same secrets."""
 
 
 @dataclass(frozen=True, kw_only=True)

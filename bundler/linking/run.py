@@ -8,21 +8,22 @@ from __future__ import annotations
 
 import json
 import os
-import shutil
 import signal
 import sys
 import tempfile
 from contextlib import suppress
 from typing import TYPE_CHECKING, Any
 
+from bundler.diskspace import UNDECLARED, check_space, mib, size_of, too_little
 from bundler.errors import DamagedCacheError, PrefixError
 from bundler.fetch.archives import subdir_of
 from bundler.fetch.condafile import NotAPackage, unpackable
 from bundler.package.copy import BadCopy, check_copy
+from bundler.package.info import declared_size
 from bundler.printable import counted, last_lines
 from bundler.process import run
 from bundler.resources import cache_dir
-from bundler.scratch import scratch
+from bundler.scratch import remove_tree, scratch
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -34,6 +35,10 @@ __all__ = ["forget", "is_unpacked", "link", "unpack"]
 
 _START = "import sys; sys.path[:] = sys.argv[1:]; from bundler.linking.worker import main; main()"
 _OTHER_BUILD = "Use another build of the package."
+
+
+class _FullError(Exception):
+    """The linker has filled the disk down to its reserve, or written much more than was declared."""
 
 
 def is_unpacked(archive: Archive) -> bool:
@@ -69,14 +74,46 @@ def unpack(archives: Sequence[Archive]) -> None:
             {"archive": str(_unpackable(archive, room / "archives")), "goal": str(goal)}
             for archive, goal in zip(missing, goals, strict=True)
         ]
-        _ask({"unpack": tasks}, room, missing, doing="unpacked")
-        for archive, goal in zip(missing, goals, strict=True):
-            _take(archive, goal)
+        declared = [declared_size(archive.info) for archive in missing]
+        limits = _limits(room, declared)
+        try:
+            _ask({"unpack": tasks, **limits}, room, missing, doing="unpacked")
+        except _FullError as error:
+            raise _of_most(missing, goals, declared) from error
+        for archive, goal, size in zip(missing, goals, declared, strict=True):
+            _take(archive, goal, size)
 
 
-def _take(archive: Archive, unpacked: Path) -> None:
+def _limits(room: Path, declared: Sequence[int | None]) -> dict[str, Any]:
+    """What may be written below ``room``, in bytes, if packages declare so many. Raises :class:`PrefixError`."""
+    least = sum(size or 0 for size in declared)
+    kept = check_space(room, least, what="packages")
+    return {"room": str(room), "kept": kept, "most": None if None in declared else least + UNDECLARED}
+
+
+def _of_most(archives: Sequence[Archive], goals: Sequence[Path], declared: Sequence[int | None]) -> PrefixError:
+    """The package that has written the most beyond what it declares, to a disk that is full by now."""
+    sizes = [size_of(goal) for goal in goals]
+    beyond = [size - (said or 0) for size, said in zip(sizes, declared, strict=True)]
+    worst = beyond.index(max(beyond))
+    said = "declares no sizes" if declared[worst] is None else f"declares {mib(declared[worst] or 0)}"
+    return PrefixError(
+        f"unpacking was stopped, or the disk would be full: it has unpacked to {mib(sizes[worst])} so far, and {said}",
+        where=_named(archives[worst]),
+        remedy="What was unpacked is removed. If the package is as large as that, make room on the disk; else take "
+        "another build of it, and tell its makers.",
+    )
+
+
+def _take(archive: Archive, unpacked: Path, declared: int | None) -> None:
     """Look at what was unpacked, and put it where the linker finds it."""
     index = archive.index()
+    if declared is not None and (size := size_of(unpacked)) > declared + UNDECLARED:
+        raise PrefixError(
+            f"the archive is not what it declares: it unpacks to {mib(size)} and declares {mib(declared)}",
+            where=_named(archive),
+            remedy=_OTHER_BUILD,
+        )
     try:
         check_copy(unpacked, archive.info, archive.entries())
     except BadCopy as error:
@@ -98,12 +135,15 @@ def link(archives: Sequence[Archive], prefix: Path, baked: str, platform: str) -
         "baked": baked,
         "platform": platform,
         "cache": str(cache_dir("pkgs")),
-        "room": str(prefix.parent),
+        **_limits(prefix.parent, (None,)),
     }
     try:
         _ask(task, prefix.parent, archives, doing="linked", where=platform)
+    except _FullError as error:
+        remove_tree(prefix)
+        raise too_little("linking was stopped, or the disk would be full") from error
     except PrefixError:
-        shutil.rmtree(prefix, ignore_errors=True)
+        remove_tree(prefix)
         raise
 
 
@@ -112,9 +152,7 @@ def forget(dist: str) -> None:
     copy = _copy(dist)
     try:
         _note(dist).unlink(missing_ok=True)
-        shutil.rmtree(copy)
-    except FileNotFoundError:  # another build has forgotten it, too
-        pass
+        remove_tree(copy)
     except OSError as error:
         raise PrefixError(
             f"cannot remove a corrupted copy: {error.strerror or error}",
@@ -145,6 +183,8 @@ def _ask(
     answer = json.loads(done.stdout)
     if not answer:
         return
+    if "full" in answer:
+        raise _FullError
     if answer["package"] is not None:
         reason = f"not a conda package that can be {doing}: {answer['failed']}"
         raise PrefixError(reason, where=_named(archives[answer["package"]]), remedy=_OTHER_BUILD)

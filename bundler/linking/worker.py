@@ -1,7 +1,7 @@
 """A program of its own: unpacks packages, or links them, as standard input says; the answer is on standard output.
 
 Both are JSON. :mod:`bundler.linking.run` starts it, and knows what goes in; the answer is ``{}``, or ``{"failed": why,
-"package": its place in the list, or null}``.
+"package": its place in the list, or null}``, or ``{"full": true}``.
 """
 
 from __future__ import annotations
@@ -23,6 +23,8 @@ from rattler.package_cache import PackageCache, ValidationMode
 from rattler.package_streaming import extract
 from rattler.platform import Subdir
 
+from bundler.diskspace import watch
+
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
@@ -43,14 +45,22 @@ def main() -> None:
     answer: dict[str, object] = {}
     try:
         task = json.load(sys.stdin)
+        look = watch(Path(task["room"]), task["kept"], task.get("most"), _end_full)
         if "unpack" in task:
             _unpack(task["unpack"])
         else:
             _link(task)
+        look()
     except _Failed as failed:
         answer = {"failed": str(failed), "package": failed.package}
     print(json.dumps(answer), flush=True)
     os._exit(0)  # the linker's threads may crash when Python ends below them
+
+
+def _end_full() -> None:
+    """The linker itself cannot be stopped."""
+    os.write(1, b'{"full": true}')
+    os._exit(0)
 
 
 def _unpack(packages: Sequence[Mapping[str, str]]) -> None:

@@ -32,6 +32,8 @@ _CATEGORY = re.compile(r"[A-Za-z0-9_][A-Za-z0-9 ._+-]*")
 _FILE = re.compile(r"[A-Za-z0-9_][A-Za-z0-9._+!~-]*")
 _SHA256 = re.compile(r"[0-9a-f]{64}")
 _MD5 = re.compile(r"[0-9a-f]{32}")
+_LONGEST = 200
+"""Characters of a file's name. The kernel has 255, and what lies beside a package in the cache is called by it."""
 _MOST = 12
 _ENDINGS = {"conda": (".conda", ".tar.bz2"), "pip": (".whl",)}
 
@@ -70,6 +72,8 @@ def _url_problems(url: str, manager: str) -> Iterator[str]:
     parts = [unquote(part) for part in urlsplit(url).path.split("/")]
     if any(part in (".", "..") or "/" in part or "\\" in part for part in parts):
         yield f"{shown} points outside its directory"
+    if len(parts[-1]) > _LONGEST:
+        yield f"{parts[-1][:60]}… is too long for the name of a file"
     if not _FILE.fullmatch(parts[-1]) or not parts[-1].endswith(_ENDINGS[manager]):
         yield f"{shown!r} is not a file {' or '.join(_ENDINGS[manager])}"
     if manager == "conda" and not (parts[2:] and _FILE.fullmatch(parts[-2])):

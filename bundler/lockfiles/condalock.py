@@ -117,7 +117,7 @@ def locked_categories(path: Path, platform: str) -> dict[str, int]:
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        document = load_yaml(path.read_bytes())
+        document = load_yaml(path.read_bytes(), once=True)
     except FileNotFoundError as missing:
         raise ConfigError("no such lockfile", where=str(path), remedy=_LOCK_AGAIN) from missing
     except OSError as failed:

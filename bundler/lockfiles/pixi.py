@@ -120,7 +120,7 @@ def read_pixi(
 
 def _load(path: Path) -> dict[str, Any]:
     try:
-        document = load_yaml12(path.read_bytes())
+        document = load_yaml12(path.read_bytes(), once=True)
     except (yaml.YAMLError, ValueError) as damaged:
         reason = " ".join(str(damaged).split())
         raise LockError(f"not YAML: {reason}", where=str(path), remedy=PIXI.remedy) from damaged

@@ -18,7 +18,18 @@ from bundler.package.paths import BadPath, checked_path
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
-__all__ = ["DECIDING", "INDEX", "OLD", "PATHS", "BadInfo", "Entry", "Index", "read_entries", "read_index"]
+__all__ = [
+    "DECIDING",
+    "INDEX",
+    "OLD",
+    "PATHS",
+    "BadInfo",
+    "Entry",
+    "Index",
+    "declared_size",
+    "read_entries",
+    "read_index",
+]
 
 INDEX, PATHS, LINK = "info/index.json", "info/paths.json", "info/link.json"
 _FILES, _HAS_PREFIX = "info/files", "info/has_prefix"
@@ -34,6 +45,8 @@ _OLD_PLACEHOLDER = "/opt/anaconda1anaconda2anaconda3"
 _NAME = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.-]*")
 _VERSION = re.compile(r"[0-9A-Za-z_][0-9A-Za-z_.!+~*]*")
 _BUILD = re.compile(r"[0-9A-Za-z_.!+~*]*")
+_LARGEST = 1 << 60
+"""Bytes that no disk has."""
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
 _OBJECT = re.compile(r"\s*[\w.]+ *: *[\w.]+ *(?:\[[\w ,.-]*\])?\s*")
 _OLD_LINE = re.compile(r"""("[^"]*"|'[^']*'|\S+)\s+(text|binary)\s+("[^"]*"|'[^']*'|.+)""")
@@ -117,6 +130,23 @@ def read_entries(info: Mapping[str, bytes]) -> tuple[Entry, ...]:
             if other is not None and other.kind != "directory":
                 raise BadInfo(f"{file} names {path!r} below {parent!r}, which is not a directory")
     return tuple(found.values())
+
+
+def declared_size(info: Mapping[str, bytes]) -> int | None:
+    """How many bytes the package's files have, as it says; None if it does not say it of each. Raises :class:`BadInfo`.
+
+    ``info/`` itself is not among them.
+    """
+    if PATHS not in info:
+        return None
+    listed = _document(info, PATHS).get("paths")
+    sizes = [
+        one.get("size_in_bytes")
+        for one in (listed if isinstance(listed, list) else ())
+        if isinstance(one, dict) and one.get("path_type", "hardlink") == "hardlink"
+    ]
+    known = [min(size, _LARGEST) for size in sizes if isinstance(size, int) and size >= 0]
+    return sum(known) if len(known) == len(sizes) else None
 
 
 def _document(info: Mapping[str, bytes], name: str) -> dict[str, Any]:

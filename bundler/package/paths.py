@@ -12,11 +12,14 @@ from typing import TYPE_CHECKING
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-__all__ = ["BadPath", "checked_path", "parents_of"]
+__all__ = ["BadPath", "checked_path", "is_too_long", "parents_of"]
 
 _NOWHERE = frozenset({"", ".", ".."})
 _LINKERS = frozenset({"conda-meta", "__clobbers__", "CACHEDIR.TAG"})
 """What the linker writes to by itself, and through links if there are any."""
+
+
+_NAME, _LONGEST, _DEEPEST = 255, 2048, 200
 
 
 class BadPath(ValueError):  # noqa: N818 -- never shown: who reads a package says which one it is
@@ -28,11 +31,20 @@ def checked_path(path: object) -> str:
     if not isinstance(path, str):
         raise BadPath("is not a string")
     parts = path.split("/")
-    if not _NOWHERE.isdisjoint(parts) or "\0" in path or "\\" in path or not path.isascii():
+    if not _NOWHERE.isdisjoint(parts) or "\0" in path or "\\" in path or not path.isascii() or len(path) > _NAME:
         _look_closely(path, parts)
     if parts[0] in _LINKERS:
         raise BadPath("is reserved for the linker")
     return path
+
+
+def is_too_long(path: str) -> bool:
+    """Whether it could not be below a prefix, or would be so deep that programs which go down there fail.
+
+    The kernel has 255 bytes for a name and 4095 for a path.
+    """
+    parts = path.split("/")
+    return len(parts) > _DEEPEST or len(path.encode()) > _LONGEST or any(len(part.encode()) > _NAME for part in parts)
 
 
 def _look_closely(path: str, parts: list[str]) -> None:
@@ -48,6 +60,8 @@ def _look_closely(path: str, parts: list[str]) -> None:
         raise BadPath("contains '..'")
     if not _NOWHERE.isdisjoint(parts):
         raise BadPath("is not normalized")
+    if is_too_long(path):
+        raise BadPath("is too long, or in too many directories")
 
 
 def parents_of(path: str) -> Iterator[str]:

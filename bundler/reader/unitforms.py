@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bundler.units.read import UnitText
 
-__all__ = ["is_as_written", "root_commands"]
+__all__ = ["is_as_written", "root_commands", "stranger"]
 
 _DIRECTIVE = re.compile(r"(X-)?[A-Z][A-Za-z0-9]*")
 _ODD = re.compile(r"[\x00-\x08\x0a-\x1f\x7f]|\\$")
@@ -69,3 +69,9 @@ def root_commands(unit: UnitText) -> tuple[str, ...]:
         if key.startswith("Exec") and key not in ("ExecPaths", "ExecSearchPath") and value
         if whole or section != "Service" or set(re.match(r"[-@:+!|]*", value)[0]) & set("+!")  # type: ignore[index]
     )
+
+
+def stranger(unit: UnitText, users: frozenset[str]) -> str:
+    """The user that a unit runs as, if it is neither root nor one of ``users``; else empty."""
+    said = [value for _, key, value in unit.directives if key == "User"]
+    return next((user for user in said if user not in _ROOT and user not in users), "")

@@ -29,7 +29,7 @@ from bundler.printable import counted, printable
 from bundler.reader.open import Piece, open_bundle, translated
 from bundler.reader.rendered import differing_programs, is_our_version
 from bundler.reader.tree import read_tree
-from bundler.reader.unitforms import is_as_written, root_commands
+from bundler.reader.unitforms import is_as_written, root_commands, stranger
 from bundler.tar.read import TarStream
 from bundler.tar.write import DIRECTORY, END, tar_padding
 from bundler.units.read import UnitText
@@ -260,6 +260,9 @@ def _check_units(bundle: OpenBundle) -> Check:
     ours = is_our_version(bundle.manifest)
     odd = [unit.name for unit in units if ours and not is_as_written(unit, texts[unit.name])]
     _refuse([f"units/{name} is not formatted the way conda-bundler writes units" for name in odd], bundle)
+    users = frozenset((bundle.manifest.name, *(service.own_user for service in bundle.manifest.services)))
+    strange = [(unit.name, user) for unit in units if ours and (user := stranger(unit, users))]
+    _refuse([f"units/{name} runs as {user!r}, which is no user of this bundle's" for name, user in strange], bundle)
     root = [f"{unit.name}: {command}" for unit in units for command in root_commands(unit)]
     told = "; ".join(printable(one).replace(f"{bundle.manifest.release_dir}/", "") for one in root) or "nothing"
     form = f", written as conda-bundler {__version__} writes them" if ours else ""

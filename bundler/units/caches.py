@@ -36,7 +36,7 @@ _VARIABLES: tuple[tuple[tuple[str, ...], str, str], ...] = (
 """Packages by conda's and PyPI's names, a variable and its value, which may hold ``{cache}`` and ``{state}``."""
 
 
-def cache_variables(packages: AbstractSet[str], name: str) -> tuple[tuple[str, str], ...]:
-    """The variables for the services of bundle ``name``, whose environment has ``packages``."""
-    where = {"cache": f"/var/cache/{name}", "state": f"/var/lib/{name}"}
+def cache_variables(packages: AbstractSet[str], user: str) -> tuple[tuple[str, str], ...]:
+    """The variables for the services that run as ``user``, in an environment that has ``packages``."""
+    where = {"cache": f"/var/cache/{user}", "state": f"/var/lib/{user}"}
     return tuple((variable, fill(value, where)) for users, variable, value in _VARIABLES if packages & set(users))

@@ -6,6 +6,7 @@ from dataclasses import dataclass
 from functools import cached_property
 from typing import TYPE_CHECKING
 
+from bundler.config.users import user_of
 from bundler.units.contents import NOTHING
 from bundler.units.unitfile import fill, free_text
 
@@ -32,6 +33,11 @@ class UnitContext:
     executables: AbstractSet[str] | None = None
     contents: Contents = NOTHING
 
+    @property
+    def user(self) -> str:
+        """As whom it runs."""
+        return user_of(self.config, self.service)
+
     @cached_property
     def places(self) -> dict[str, str]:
         """What ``{app}`` and its like stand for: absolute paths on the target."""
@@ -39,8 +45,8 @@ class UnitContext:
             "app": f"{self.release}/app",
             "env": f"{self.release}/env",
             "root": self.config.root,
-            "state": f"/var/lib/{self.config.name}",
-            "cache": f"/var/cache/{self.config.name}",
+            "state": f"/var/lib/{self.user}",
+            "cache": f"/var/cache/{self.user}",
             "runtime": f"/run/{self.service.name}",
             **({"instance": "%i"} if self.service.numbers else {}),
         }

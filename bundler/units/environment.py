@@ -10,6 +10,7 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING
 
+from bundler.config.users import user_of
 from bundler.errors import ConfigError
 from bundler.units.instances import own_name
 
@@ -34,7 +35,7 @@ def environment_directives(context: UnitContext, unit: str) -> Lines:
         ("Environment", f"PATH={release}/env/bin:{_SYSTEM_PATH}"),
         # C.UTF-8 is in every glibc; a killed Python takes its buffered lines along; the release is read-only.
         ("Environment", "LANG=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1"),
-        ("Environment", f"HOME=/var/lib/{config.name}"),
+        ("Environment", f"HOME=/var/lib/{user_of(config, service)}"),
         # The place is systemd's own; its specifier %d came later than credentials.
         *(("Environment", f"{name}_FILE=/run/credentials/{unit}/{name}") for name in credentials),
         ("EnvironmentFile", f"{release}/config/activation.env"),

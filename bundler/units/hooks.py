@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
+from bundler.config.users import user_of
 from bundler.units.network import needs_network
 
 if TYPE_CHECKING:
@@ -32,7 +33,7 @@ def hook_sections(hook: Hook, config: BundleConfig, *, command: str, rights: Lin
             ("Description", _ABOUT[hook.key].format(f"{config.name} {config.version}".replace("%", "%%"))),
             ("After", network),
             *((("Wants", "network-online.target"),) if online else ()),
-            ("RequiresMountsFor", f"{config.root} /var/lib/{config.name}"),
+            ("RequiresMountsFor", f"{config.root} /var/lib/{user_of(config, hook.service)}"),
             ("StartLimitIntervalSec", "0"),
         ),
         "Service": (

@@ -17,7 +17,9 @@ from bundler.units.unitfile import Lines, command_word
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
-__all__ = ["DIRECTORIES", "made_by_itself", "nested"]
+    from bundler.config.services import Service
+
+__all__ = ["DIRECTORIES", "made_by_itself", "nested", "own_modes"]
 
 DIRECTORIES = {
     "StateDirectory": "/var/lib",
@@ -37,6 +39,15 @@ def nested(words: Iterable[str]) -> tuple[str, ...]:
     """Those of a directive's directories that are inside another of them."""
     given = tuple(word.strip("/") for word in words)
     return tuple(word for word in given if any(word.startswith(f"{other}/") for other in given))
+
+
+def own_modes(service: Service) -> Lines:
+    """A service with a user of its own keeps all others out, but from a socket that they are to connect to."""
+    if not service.table.own_user:
+        return ()
+    opened = bool(service.socket and service.socket.path)
+    closed = ("State", "Cache", "Logs", *(() if opened else ("Runtime",)))
+    return tuple((f"{kind}DirectoryMode", "0700") for kind in closed)
 
 
 def made_by_itself(lines: Lines) -> Lines:

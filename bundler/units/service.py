@@ -18,7 +18,7 @@ from bundler.units.hooks import hook_sections
 from bundler.units.instances import of_instance, own_name, target_sections, template_lines
 from bundler.units.network import needs_network
 from bundler.units.overrides import Replaced, overridden_sections, shared_overrides
-from bundler.units.ownplaces import made_by_itself
+from bundler.units.ownplaces import made_by_itself, own_modes
 from bundler.units.sandbox import confinement, probe_confinement
 from bundler.units.sockets import socket_lines, socket_sections
 from bundler.units.unitfile import Lines, Section, Sections, Unit, fill, given
@@ -121,7 +121,7 @@ def _service_sections(context: UnitContext, commands: Lines) -> Sections:
                 ("PartOf", service.target),
                 ("OnFailure", own_name(service.watch_unit or "") if service.retried else None),
             ),
-            ("RequiresMountsFor", f"{config.root} /var/lib/{config.name}"),
+            ("RequiresMountsFor", f"{config.root} /var/lib/{context.user}"),
             *_start_limit(service),
             *((("X-ShortLivedWorkers", "yes"),) if table.short_lived_workers else ()),
         ),
@@ -182,12 +182,13 @@ def _ends(context: UnitContext) -> Lines:
 
 def _directories(context: UnitContext) -> Lines:
     """What systemd makes for it, and where it begins; below one of these it makes that itself."""
-    config, service = context.config, context.service
-    names = {place: service.name if place == "runtime" else config.name for place, _ in _DIRECTORIES}
+    service, user = context.service, context.user
+    names = {place: service.name if place == "runtime" else user for place, _ in _DIRECTORIES}
     return (
-        ("LogsDirectory", config.name),
+        ("LogsDirectory", user),
         ("WorkingDirectory", context.fill(service.table.working_directory).rstrip("/") or "/"),
         *((directive, names[place]) for place, directive in _DIRECTORIES),
+        *own_modes(service),
     )
 
 
@@ -229,8 +230,8 @@ def _health_rights(context: UnitContext) -> Lines:
 def _common(context: UnitContext, unit: str) -> Lines:
     """What a service and its health check, of which ``unit`` is one, share: user, environment, log."""
     return (
-        ("User", context.config.name),
-        ("Group", context.config.name),
+        ("User", context.user),
+        ("Group", context.user),
         *environment_directives(context, own_name(unit)),
         # A start script that makes a cookie through a pipeline (`… | head -n 1`) would otherwise hang for ever.
         ("IgnoreSIGPIPE", "false"),

@@ -1,7 +1,9 @@
 """What ``build`` says of services whose secrets another service of the bundle can read.
 
-They share a user. A private user namespace keeps one process out of another's environment, memory and credentials
-(ptrace(2), "Ptrace access mode checking"); between two services that both run without one, nothing does.
+They share a user, unless one has its own (``own_user``). A private user namespace keeps one process out of another's
+environment, memory and credentials (ptrace(2), "Ptrace access mode checking"); between two services that both run
+without one, nothing does. A server without systemd, or whose kernel has no user namespaces, has none for any service:
+install.sh says so there (templates/install/shared-users.sh).
 """
 
 from __future__ import annotations
@@ -12,17 +14,20 @@ from typing import TYPE_CHECKING
 from bundler.units.sandbox import is_on
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Iterator, Mapping
 
     from bundler.config.project import BundleConfig, Service
     from bundler.units.contents import Contents
 
-__all__ = ["sister_notes"]
+__all__ = ["sister_notes", "sisters"]
+
+_SECRETS = "/secrets.env"
 
 
 def sister_notes(config: BundleConfig, contents: Contents) -> tuple[str, ...]:
     """A sentence for each two services."""
-    reachable = [service for service in config.services if not is_on(service, contents, "PrivateUsers")]
+    sharing = [service for service in config.services if not service.table.own_user]
+    reachable = [service for service in sharing if not is_on(service, contents, "PrivateUsers")]
     return tuple(note for one, other in combinations(reachable, 2) for note in _of_two(config, one, other))
 
 
@@ -32,9 +37,24 @@ def _of_two(config: BundleConfig, one: Service, other: Service) -> Iterator[str]
     if differing:
         yield (
             f"services.{one.name} and services.{other.name} run as one user without PrivateUsers, so either can read "
-            f"the other's environment and credentials, {', '.join(differing)} included. For a port below 1024 use "
-            f'socket = "…" instead of ports, which needs no exception; or make two bundles of them'
+            f"the other's environment and credentials, {', '.join(differing)} included. Give one of them a user of its "
+            f"own: services.{other.name}.own_user = true; or, for a port below 1024, use socket = "
+            '"…" instead of ports, which needs no exception'
         )
+
+
+def sisters(services: Mapping[str, tuple[tuple[str, str, str], ...]]) -> tuple[str, ...]:
+    """Which of the services, by name and the directives of its unit, share a user but not all secrets."""
+    users: dict[str, dict[str, frozenset[tuple[str, str]]]] = {}
+    for name, directives in services.items():
+        said = frozenset((key, value) for section, key, value in directives if section == "Service")
+        user = next((value for key, value in said if key == "User"), "")
+        users.setdefault(user, {})[name] = frozenset(
+            (key, value)
+            for key, value in said
+            if key in ("LoadCredential", "UnsetEnvironment") or (key == "EnvironmentFile" and _SECRETS in value)
+        )
+    return tuple(name for given in users.values() if len(set(given.values())) > 1 for name in given)
 
 
 def _secrets(config: BundleConfig, service: Service) -> frozenset[str]:

@@ -12,6 +12,7 @@ from __future__ import annotations
 from pathlib import PurePosixPath
 from typing import TYPE_CHECKING
 
+from bundler.config.users import user_of
 from bundler.units.addresses import service_addresses
 
 if TYPE_CHECKING:
@@ -75,10 +76,11 @@ def _of_path(service: Service, config: BundleConfig, path: str) -> Lines:
 
     systemd's SocketUser= and SocketGroup= would follow a link that the service could lay there; chown -h follows none.
     """
-    group = service.table.socket_group or config.name
+    user = user_of(config, service)
+    group = service.table.socket_group or user
     own = (
-        ("User", config.name),
-        ("Group", config.name),
+        ("User", user),
+        ("Group", user),
         ("RuntimeDirectory", service.name),
         ("RuntimeDirectoryPreserve", "yes"),
         ("ExecStartPre", "/bin/true"),  # systemd makes the directory for a process
@@ -86,7 +88,7 @@ def _of_path(service: Service, config: BundleConfig, path: str) -> Lines:
     return (
         *(own if path.startswith(f"/run/{service.name}/") else ()),
         ("SocketMode", service.table.socket_mode or "0660"),
-        ("ExecStartPost", f"+/bin/chown -h {config.name}:{group} {path}"),
+        ("ExecStartPost", f"+/bin/chown -h {user}:{group} {path}"),
         ("RemoveOnStop", "yes"),
     )
 

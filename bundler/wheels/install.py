@@ -20,6 +20,7 @@ from installer.records import Hash, RecordEntry
 from installer.sources import WheelFile
 from installer.utils import copyfileobj_with_hashing
 
+from bundler.diskspace import check_space
 from bundler.errors import PrefixError
 from bundler.package.paths import parents_of
 
@@ -99,8 +100,10 @@ def contents(plan: Plan, wanted: AbstractSet[str]) -> dict[str, str]:
 def install_wheels(plans: Sequence[Plan], prefix: Path, baked: str) -> None:
     """Write the files of ``plans`` below ``prefix``; what carries a prefix carries ``baked``.
 
-    Raises :class:`PrefixError`, with some of them written, if a wheel is damaged or the disk is full.
+    Raises :class:`PrefixError` if the disk is too small for them; or, with some of them written, if one is damaged or
+    the disk is full.
     """
+    check_space(prefix, sum(one.wheel.size for one in plans), what="wheels")
     for directory in sorted({posixpath.dirname(file) for one in plans for file in one.written}):
         (prefix / directory).mkdir(parents=True, exist_ok=True)  # before the threads meet there
 

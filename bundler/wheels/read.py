@@ -21,6 +21,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from bundler.errors import PrefixError
+from bundler.package.paths import is_too_long
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -55,6 +56,8 @@ class Wheel:
     tags: frozenset[Tag]
     requires_python: SpecifierSet
     requires: tuple[Requirement, ...]
+    size: int
+    """Bytes that it unpacks to; no file of it gets more than the archive's directory says."""
 
     @property
     def where(self) -> str:
@@ -69,6 +72,7 @@ def read_wheel(path: Path) -> Wheel:
         with zipfile.ZipFile(path) as archive:
             problem = _too_large(archive.infolist()) or _problem(archive.infolist())
             message = None if problem else _metadata(archive)
+            size = sum(entry.file_size for entry in archive.infolist())
         if problem or message is None:
             raise PrefixError(problem or "not a wheel: it has no METADATA", where=where, remedy=_REMEDY)
         found = canonicalize_name(message["Name"] or ""), Version(message["Version"] or "")
@@ -79,6 +83,7 @@ def read_wheel(path: Path) -> Wheel:
             tags=tags,
             requires_python=SpecifierSet(message["Requires-Python"] or ""),
             requires=tuple(Requirement(text) for text in message.get_all("Requires-Dist", ())),
+            size=size,
         )
     except (InvalidWheelFilename, InvalidVersion, InvalidSpecifier, InvalidRequirement) as error:
         raise PrefixError(f"not a wheel: {error}", where=where, remedy=_REMEDY) from error
@@ -138,10 +143,8 @@ def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
         mode = entry.external_attr >> 16
         is_directory = entry.filename.endswith("/")
         regular = is_directory or stat.S_IFMT(mode) in _REGULAR
-        if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\\" in name:
-            return f"contains an empty name or one that points outside: {entry.filename!r}"
-        if _CONTROL.search(name):
-            return f"holds a name with control characters: {entry.filename!r}"
+        if problem := _of_name(name):
+            return f"holds a name {problem}: {entry.filename[:100]!r}"
         if name in seen:
             return f"holds {name} twice"
         if not regular:
@@ -150,6 +153,14 @@ def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
             return f"holds {name} with a setuid, setgid or sticky bit (mode {stat.S_IMODE(mode):o})"
         seen.add(name)
     return None
+
+
+def _of_name(name: str) -> str | None:
+    if not {"", ".", ".."}.isdisjoint(name.split("/")) or "\\" in name:
+        return "that is empty or points outside"
+    if is_too_long(name):
+        return "that is too long, or in too many directories"
+    return "with control characters" if _CONTROL.search(name) else None
 
 
 def _metadata(archive: zipfile.ZipFile) -> Message | None:

@@ -15,7 +15,8 @@ check_socket() { # FILE
         return 0
     fi
     socket_group=$(sed -n 's|^ExecStartPost=+/bin/chown -h [^:]*:\([^ ]*\) .*|\1|p' "$1")
-    [ -z "$socket_group" ] || [ "$socket_group" = "$NAME" ] || has_entry group "$socket_group" ||
+    [ -z "$socket_group" ] || [ "$socket_group" = "$NAME" ] || is_own_user "$socket_group" ||
+        has_entry group "$socket_group" ||
         problem "there is no group '$socket_group', which $socket_unit is for" \
             "Install what has it, or make it: groupadd -r $socket_group."
     socket_address=$(listens_at "$1")

@@ -75,7 +75,7 @@ check_uid() {
     if [ -n "$uid_now" ]; then
         [ "$uid_now" = "$SERVICE_UID" ] || ! owns_user ||
             problem "the user $SERVICE_USER and its state have the uid $uid_now here, and this bundle is made for $SERVICE_UID" \
-                "Build with bundle.uid = $uid_now. Or stop its services, run usermod -u $SERVICE_UID $SERVICE_USER and \
+                "Build with uid = $uid_now. Or stop its services, run usermod -u $SERVICE_UID $SERVICE_USER and \
 groupmod -g $SERVICE_UID $SERVICE_USER, and install again: systemd gives it its directories anew."
         return 0
     fi
@@ -83,13 +83,13 @@ groupmod -g $SERVICE_UID $SERVICE_USER, and install again: systemd gives it its 
         uid_holder=$(entry_field 1 "$(entry_of "$uid_base" "$SERVICE_UID")")
         case $uid_base,$uid_holder in
             *, | group,"$SERVICE_USER") ;;
-            *) problem "the number $SERVICE_UID, bundle.uid, is taken in /etc/$uid_base by '$uid_holder'" \
-                "Give that entry another number, or build with another bundle.uid." ;;
+            *) problem "the number $SERVICE_UID, which is to be that of $SERVICE_USER, is taken in /etc/$uid_base by '$uid_holder'" \
+                "Give that entry another number, or build with another uid." ;;
         esac
     done
     for uid_ranges in "$IMAGE/etc/subuid" "$IMAGE/etc/subgid"; do
         ! in_ranges "$SERVICE_UID" "$uid_ranges" ||
-            problem "the number $SERVICE_UID, bundle.uid, is in a range of $uid_ranges, which containers use" \
-                "Move that range, or build with another bundle.uid."
+            problem "the number $SERVICE_UID, which is to be that of $SERVICE_USER, is in a range of $uid_ranges, which containers use" \
+                "Move that range, or build with another uid."
     done
 }

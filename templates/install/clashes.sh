@@ -68,8 +68,7 @@ check_run_dir() { # UNIT
 }
 
 is_own_run_dir() { # DIR
-    [ ! -L "$1" ] && [ -d "$1" ] && owns_user &&
-        [ -n "$(find "$1" -prune -user "$SERVICE_USER" 2>/dev/null)" ]
+    [ ! -L "$1" ] && [ -d "$1" ] && owns_user && is_of_ours "$1"
 }
 
 # One root inside another would be removed with it.

@@ -14,12 +14,16 @@ plan() {
     plan_secrets
     [ -f "$ETC/$NAME.env" ] ||
         step "write $ETC/$NAME.env, $([ -n "$SETTINGS" ] && echo "from $SETTINGS" || echo "with every default commented out")"
-    has_entry passwd "$SERVICE_USER" || step "make the user $SERVICE_USER${SERVICE_UID:+ (uid $SERVICE_UID)}"
+    for_users plan_user
     plan_change
 }
 
 step() { # SENTENCE
     printf 'would %s\n' "$1"
+}
+
+plan_user() {
+    has_entry passwd "$SERVICE_USER" || step "make the user $SERVICE_USER${SERVICE_UID:+ (uid $SERVICE_UID)}"
 }
 
 plan_release() {

@@ -5,7 +5,7 @@
 
 finish_image() {
     [ -n "$IMAGE" ] || return 0
-    image_user
+    for_users image_user
     put "$RECORD/first-boot" 0600 :
     image_unit=$UNIT_DIR/$NAME-first-boot.service
     claim "unit $image_unit"
@@ -46,9 +46,9 @@ TEXT
 # Rights to make the user only where the image has none; to run activation scripts as nobody only where there are some.
 first_boot_confinement() {
     first_boot_etc=$(seen "$ETC")
-    has_entry passwd "$SERVICE_USER" || first_boot_etc=/etc
+    have_all_users || first_boot_etc=/etc
     confinement "$PLACE" "$(seen "$RECORD")" "$first_boot_etc"
-    has_entry passwd "$SERVICE_USER" || confined_makes_user
+    have_all_users || confined_makes_user
     [ ! -s "$ROOT/releases/$RELEASE/config/activation.list" ] || confined_asks_nobody
 }
 

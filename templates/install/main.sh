@@ -135,7 +135,8 @@ put_release() {
     fi
     install_secrets
     install_config
-    [ -n "$IMAGE" ] || install_user
+    [ -n "$IMAGE" ] || for_users install_user
+    each_own_user tell_own_state
 }
 
 tell() {

@@ -20,6 +20,7 @@ preflight() {
     check_newer
     check_hardware
     check_networks
+    check_sisters
     check_decompressor
     check_libraries
     check_root
@@ -127,6 +128,7 @@ mount_options() { # PATH: those of the filesystem that it is on
 }
 
 check_user() {
+    check_own_users
     check_account
     check_uid
     if [ -n "$IS_ACCOUNT" ] || owns_user; then

@@ -50,8 +50,7 @@ name_release() {
 # known yet.
 fit_units() { # DIR
     [ -z "$IMAGE" ] || return 0
-    read -r namespaces 2>/dev/null </proc/sys/user/max_user_namespaces || return 0
-    [ "$namespaces" = 0 ] || return 0
+    has_no_user_namespaces || return 0
     for fit_unit in "$1"/*.service; do
         ! grep -q '^PrivateUsers=yes$' "$fit_unit" || put "$fit_unit" 0644 sed '/^PrivateUsers=yes$/d' "$fit_unit"
     done

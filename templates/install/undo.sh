@@ -18,6 +18,7 @@ open_record() {
         [ "$old_root" = "$ROOT" ] || unclaim "root $old_root"
     done
     claim "root $ROOT" "$(user_line)"
+    each_own_user claim_own_user
     for own_directory in $DIRECTORIES; do
         claim "dir $own_directory"
     done
@@ -31,7 +32,9 @@ claim_unit() { # FILE
 # Before the transaction nothing outside has changed but what is undone here: the machine is as it was.
 undo() {
     say "cleaning up; nothing of this run stays"
-    [ -z "$USER_MADE" ] || remove_user
+    for undo_user in $USERS_MADE; do
+        as_user "$undo_user" "" remove_user
+    done
     undo_config
     undo_secrets
     (remove_leftovers)

@@ -4,6 +4,7 @@
 #     format NUMBER                                         (the first one had no such line)
 #     service UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL     (a - where there is none)
 #     secret NAME BYTES FORMAT LENGTH DELIVERY
+#     user NAME UID                                         (of a service's own)
 #     uid NUMBER                                            (bundle.uid, if it says one)
 # Its units are the files in units/.
 
@@ -26,6 +27,10 @@ as_secret() { # FUNCTION NAME BYTES FORMAT LENGTH DELIVERY
     secret_length=$5   # characters
     secret_delivery=$6 # environment or credential
     "$1" "$2"
+}
+
+as_user_entry() { # FUNCTION USER UID
+    "$1" "$2" "$3"
 }
 
 as_number() { # FUNCTION NUMBER
@@ -57,11 +62,16 @@ each_entry() { # DIR KIND AS FUNCTION
 # What each_entry reads. In any other order, or with another meaning, it is another format.
 inventory_text() {
     printf 'format %s\n' "$INVENTORY_FORMAT" && each_service print_service && each_secret print_secret || return 1
+    each_own_user print_own_user
     [ -z "$SERVICE_UID" ] || printf 'uid %s\n' "$SERVICE_UID"
 }
 
 print_service() { # UNIT
     printf 'service %s %s %s %s %s\n' "$1" "${service_health:--}" "$service_start" "$service_timeout" "${service_url:--}"
+}
+
+print_own_user() { # USER UID
+    printf 'user %s %s\n' "$1" "${2:--}"
 }
 
 print_secret() { # NAME

@@ -16,6 +16,8 @@ set_places() {
     STATE=/var/lib/$NAME
     # the last three are made by systemd, for the service
     DIRECTORIES="$ETC $IMAGE$STATE $IMAGE/var/cache/$NAME $IMAGE/var/log/$NAME"
+    [ "$OWN_USERS" != recorded ] || OWN_USERS=$(recorded_users | sed 's/$/:/')
+    each_own_user add_own_directories
 }
 
 seen() { # PATH: as the machine sees it

@@ -167,4 +167,3 @@ path_listeners() { # TABLES-DIR PATH: the socket numbers of whoever listens ther
         [ "$unix_flags,$unix_path" != "00010000,$2" ] || printf '%s\n' "$unix_socket"
     done <"$1/unix"
 }
-

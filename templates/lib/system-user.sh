@@ -1,7 +1,7 @@
 
 # --- user ------------------------------------------------------------------------------------------------
 
-USER_MADE=
+USERS_MADE= # by this run
 
 has_entry() { # passwd|group NAME
     if [ -z "$IMAGE" ] && have getent; then
@@ -12,19 +12,20 @@ has_entry() { # passwd|group NAME
 }
 
 install_user() {
+    user_made=
     [ -z "$IS_ACCOUNT" ] || has_entry passwd "$SERVICE_USER" ||
         die 10 "there is no user $SERVICE_USER, as whom $NAME runs" "Make it again, with the uid of $STATE."
     if ! has_entry passwd "$SERVICE_USER"; then
-        # shellcheck disable=SC2034 # undo looks at it
-        USER_MADE=yes
+        USERS_MADE="$USERS_MADE $SERVICE_USER"
+        user_made=yes
         make_user >"$WORK/user" 2>&1 || :
     fi
     has_entry passwd "$SERVICE_USER" || die 12 "cannot make the user $SERVICE_USER: $(head_of "$WORK/user")" \
         "Make it by hand, as a system user without a login, or repair systemd-sysusers or useradd."
-    [ -z "$SERVICE_UID" ] || [ -n "$IS_ACCOUNT" ] || [ -z "$USER_MADE" ] ||
+    [ -z "$SERVICE_UID" ] || [ -n "$IS_ACCOUNT" ] || [ -z "$user_made" ] ||
         [ "$(id -u "$SERVICE_USER"):$(id -g "$SERVICE_USER")" = "$SERVICE_UID:$SERVICE_UID" ] ||
         die 12 "the user $SERVICE_USER did not get the number $SERVICE_UID: $(head_of "$WORK/user")" \
-            "Make it by hand, with its group; or build with another bundle.uid."
+            "Make it by hand, with its group; or build with another uid."
     [ "$(id -u "$SERVICE_USER")" != 0 ] || die 10 "the user $SERVICE_USER is root" "Correct /etc/passwd."
 }
 

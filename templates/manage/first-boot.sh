@@ -6,6 +6,7 @@ first_boot() {
     PHASE=none
     SERVICE_UID=$(each_entry "$ROOT/releases/$RELEASE" uid as_number printf_name)
     install_user
+    each_entry "$ROOT/releases/$RELEASE" user as_user_entry install_own_user
     activate_at_first_boot
     if [ -n "$(each_secret_of "$RELEASE" printf_name)" ]; then
         [ -f "$SECRETS" ] || printf '# Made at the first boot of this machine; only root and systemd read it.\n' |
@@ -51,6 +52,10 @@ hold_unit() { # UNIT
 start_held() { # UNIT
     has_install "$1" && [ "$(enablement "$1")" = enabled ] || return 0
     unlocked systemctl --no-block start "$1" || warn "systemctl start $1 failed" "Try it by hand to see why."
+}
+
+install_own_user() { # USER UID
+    as_user "$1" "$2" install_user
 }
 
 printf_name() { # NAME

@@ -4,10 +4,9 @@
 # used the machine's; after a purge the next user that is made may get the number that owns it. Root walks nothing of the
 # service's: the user removes it itself.
 
-remove_leavings() {
+remove_leavings() { # of SERVICE_USER
     [ -z "$IMAGE" ] && has_entry passwd "$SERVICE_USER" || return 0
-    leavings_uid=$(id -u "$SERVICE_USER")
-    leavings_gid=$(id -g "$SERVICE_USER")
+    set_leaver
     set --
     for leavings_place in /tmp /var/tmp /dev/shm; do
         [ ! -d "$leavings_place" ] || set -- "$@" "$leavings_place"
@@ -16,6 +15,11 @@ remove_leavings() {
     (cd / && leaver find "$@" -xdev -depth -user "$leavings_uid" -delete) 2>/dev/null || :
     leavings=$(all_leavings "$@" | tr '\n' ' ')
     [ -z "$leavings" ] || warn "these still belong to the user $SERVICE_USER, who goes: $leavings" "Remove them."
+}
+
+set_leaver() {
+    leavings_uid=$(id -u "$SERVICE_USER")
+    leavings_gid=$(id -g "$SERVICE_USER")
 }
 
 all_leavings() { # DIR...

@@ -7,8 +7,7 @@ own_run_dirs() {
     [ -z "$IMAGE" ] || return 0
     for run_unit in $(own_services); do
         run_dir=/run/$run_unit
-        [ ! -d "$run_dir" ] || [ -L "$run_dir" ] ||
-            find "$run_dir" -prune -user "$SERVICE_USER" 2>/dev/null || :
+        [ ! -d "$run_dir" ] || [ -L "$run_dir" ] || ! is_of_ours "$run_dir" || printf '%s\n' "$run_dir"
     done
 }
 

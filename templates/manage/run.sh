@@ -87,7 +87,7 @@ run_file() { # PATH [optional]: of variables
 
 # Root makes what is to be in a directory of root's, where nobody can put a link in its place. What is inside a
 # directory that is the service's its user makes, later.
-run_directories() { # VARIABLE ABOVE NAMES
+run_directories() { # VARIABLE ABOVE NAMES [MODE]
     run_dirs=
     for run_dir in $3; do
         run_dirs="$run_dirs${run_dirs:+:}$2/$run_dir"
@@ -95,7 +95,7 @@ run_directories() { # VARIABLE ABOVE NAMES
         if is_inside "$run_dir" $3; then
             BECOME_MAKES="$BECOME_MAKES $2/$run_dir"
         else
-            run_directory "$2/$run_dir"
+            run_directory "$2/$run_dir" "${4-}"
             RUN_OWN="$RUN_OWN $2/$run_dir"
         fi
     done
@@ -114,11 +114,11 @@ is_inside() { # PATH DIR...
 }
 
 # Several services may start at the same moment, and another one be the first.
-make_once() { # DIR
-    [ -d "$1" ] || mkdir -m 0755 "$1" 2>/dev/null || [ -d "$1" ] || die 12 "cannot make $1"
+make_once() { # DIR [MODE]
+    [ -d "$1" ] || mkdir -m "${2:-0755}" "$1" 2>/dev/null || [ -d "$1" ] || die 12 "cannot make $1"
 }
 
-run_directory() { # DIR
+run_directory() { # DIR [MODE]
     mkdir -p "${1%/*}" || die 12 "cannot make ${1%/*}"
     run_above=${1%/*}
     while [ -n "$run_above" ]; do
@@ -127,7 +127,9 @@ run_directory() { # DIR
         run_above=${run_above%/*}
     done
     [ ! -L "$1" ] || die 10 "$1 is a symbolic link" "Put a real directory there."
-    make_once "$1"
+    make_once "$1" "${2:-0755}"
+    # before it is the service's: root changes no mode of what is
+    [ -z "${2-}" ] || [ -z "$(find "$1" -prune -user 0)" ] || chmod "$2" "$1" || die 12 "cannot change the mode of $1"
     # prepared by the operator, or just now; systemd gives it, too
     [ -z "$(find "$1" -prune -user 0)" ] || chown -h "$run_user:$run_group" "$1" ||
         die 12 "cannot give $1 to $run_user"

@@ -20,6 +20,8 @@ uninstall() {
     PHASE=removing
     RUN_DIRS=$(own_run_dirs)
     remove_units
+    end_commands
+    [ -z "$PURGE" ] || for_users end_processes
     [ ! -d "$ROOT" ] || remove_releases
     # shellcheck disable=SC2086 # names of units have no blanks
     remove_run_dirs $RUN_DIRS
@@ -44,23 +46,37 @@ check_mounts() {
 # Without systemd it is not ours to stop them.
 check_processes() {
     [ -n "$BARE" ] || return 0
-    [ -n "$IS_ACCOUNT" ] || [ -z "$(find /proc/[0-9]* -prune -user "$SERVICE_USER" 2>/dev/null)" ] ||
-        die 10 "processes of the user $SERVICE_USER still run; nothing is removed" "Stop its services first."
+    for_users check_processes_of_user
     for run_release in $(owned release | sed 's/ .*//'); do
         ! is_in_use "$run_release" ||
             die 10 "processes of $run_release still run; nothing is removed" "Stop its services first."
     done
 }
 
+check_processes_of_user() {
+    [ -n "$IS_ACCOUNT" ] || [ -z "$(find /proc/[0-9]* -prune -user "$SERVICE_USER" 2>/dev/null)" ] ||
+        die 10 "processes of the user $SERVICE_USER still run; nothing is removed" "Stop its services first."
+}
+
 confirm_purge() {
     [ -z "$YES" ] || return 0
     purge_user=
-    [ -n "$IS_ACCOUNT" ] || purge_user=' and user'
+    purge_state=
+    for_users note_purged
     printf 'This removes %s from this machine with its settings, secrets, state (%s)%s.\nType its name to go on: ' \
-        "$NAME" "$STATE" "$purge_user" >&2
+        "$NAME" "$purge_state" "$purge_user" >&2
     purge_answer=
     IFS= read -r purge_answer || :
     [ "$purge_answer" = "$NAME" ] || die 2 "nothing is removed" "Type the name, or give --yes."
+}
+
+note_purged() {
+    purge_state=$purge_state${purge_state:+, }$STATE
+    case $purge_user,$IS_ACCOUNT in
+        *,yes) ;;
+        ,) purge_user=" and user" ;;
+        *) purge_user=" and users" ;;
+    esac
 }
 
 remove_units() {
@@ -135,18 +151,21 @@ keep_traces() {
     unclaim made
     [ -z "$ROOT" ] || unclaim "root $ROOT"
     drop_transaction
-    say "is uninstalled; kept: $ETC, $STATE, the user $SERVICE_USER"
+    keep_kept=
+    for_users note_kept
+    say "is uninstalled; kept: $ETC$keep_kept"
     remove_manage
+}
+
+note_kept() {
+    keep_kept="$keep_kept, $STATE, the user $SERVICE_USER"
 }
 
 remove_traces() {
     for trace in $(owned_paths dir); do
         remove_tree "$trace"
     done
-    if [ -z "$IS_ACCOUNT" ] && owns_user; then
-        remove_leavings
-        remove_user
-    fi
+    for_users remove_own_user
     remove_root
     rm -f "$RECORD"/.*.new "$RECORD/owned" "$RECORD/transaction" ||
         die 12 "cannot remove $RECORD"
@@ -154,6 +173,37 @@ remove_traces() {
     rmdir "${RECORD%/*}" 2>/dev/null || :
     say "is gone from this machine${IS_ACCOUNT:+; the user $SERVICE_USER, who was there before, stays}"
     remove_manage
+}
+
+# Commands of manage exec are no units of ours.
+end_commands() {
+    control stop "$NAME-exec-*.service" >/dev/null 2>&1 || :
+}
+
+# What was started outside of our units by a user who goes: it would go on with a number that the next user may get, could
+# lay links where we remove, and no program removes a user that has processes.
+end_processes() {
+    [ -z "$IS_ACCOUNT" ] && owns_user && has_entry passwd "$SERVICE_USER" || return 0
+    set_leaver
+    [ "$leavings_uid" != 0 ] || die 10 "the user $SERVICE_USER is root" "Correct /etc/passwd."
+    end_tries=0
+    while [ -n "$(find /proc/[0-9]* -prune -user "$leavings_uid" 2>/dev/null)" ]; do
+        end_tries=$((end_tries + 1))
+        [ "$end_tries" -le 10 ] ||
+            die 12 "processes of the user $SERVICE_USER cannot be ended" "End them, then run this again."
+        # shellcheck disable=SC2016 # for that shell
+        (cd / && leaver /bin/sh -c '[ "$(id -u)" = "$1" ] && kill -KILL -1' sh "$leavings_uid") >/dev/null 2>&1 || :
+        nap
+    done
+}
+
+# A user that the machine had before is not ours by our record.
+remove_own_user() {
+    [ -z "$IS_ACCOUNT" ] && owns_user || return 0
+    remove_leavings
+    remove_user
+    ! grep -qs "^$(pattern "$SERVICE_USER"):" /etc/passwd ||
+        die 12 "the user $SERVICE_USER cannot be removed" "See: userdel $SERVICE_USER; then run this again."
 }
 
 # Where an uninstall that was cut off at its very end has left this script; empty if that is its bundle.

@@ -28,6 +28,7 @@ add_history() { :; }
 OWNED = """\
 root /opt/hello
 user hello
+user hello-web
 dir /var/lib/hello
 unit /usr/local/lib/systemd/system/hello.service
 release 1.0-0123456789ab 00 11
@@ -40,7 +41,7 @@ TRANSACTION = (
 INVENTORY = "format 1\nservice hello.service - 1 5 -\nsecret TOKEN 32 hex 64 environment\n"
 SCRIPTS = {
     "owned": """
-owned root; owned_paths unit; owned release | sed 's/ .*//'
+owned root; owned_paths unit; recorded_users; owned release | sed 's/ .*//'
 owns "user hello" || :
 claim "user hello" "dir /var/lib/other"
 unclaim "release 1.0-0123456789ab"

@@ -110,9 +110,13 @@ def test_units_are_fitted(shell: tuple[str, ...], tmp_path: Path) -> None:
     ("uid", "owned", "said"),
     [
         ("4000", "", ""),
-        ("1003", "", "the number 1003, bundle.uid, is taken in /etc/passwd by 'taken'\n"),
-        ("4321", "", "the number 4321, bundle.uid, is taken in /etc/group by 'others'\n"),
-        ("100001", "", "the number 100001, bundle.uid, is in a range of {room}/etc/subuid, which containers use\n"),
+        ("1003", "", "the number 1003, {of}, is taken in /etc/passwd by 'taken'\n"),
+        ("4321", "", "the number 4321, {of}, is taken in /etc/group by 'others'\n"),
+        (
+            "100001",
+            "",
+            "the number 100001, {of}, is in a range of {room}/etc/subuid, which containers use\n",
+        ),
         ("998", "user hello\n", ""),
         (
             "1234",
@@ -125,7 +129,7 @@ def test_units_are_fitted(shell: tuple[str, ...], tmp_path: Path) -> None:
 def test_which_number_may_be_had(shell: tuple[str, ...], tmp_path: Path, uid: str, owned: str, said: str) -> None:
     gone = "" if owned else "SERVICE_USER=newcomer;"
     told = run(shell, tmp_path, f"{gone} SERVICE_UID={uid}; chosen; check_uid", owned=owned)
-    assert told == said.format(room=tmp_path)
+    assert told == said.format(room=tmp_path, of="which is to be that of newcomer")
 
 
 def test_what_sysusers_is_told(shell: tuple[str, ...], tmp_path: Path) -> None:

@@ -17,6 +17,7 @@ from lockkit import lock_of, locked
 from tinychannel import make_package
 
 from bundler.errors import ConfigError, PrefixError
+from bundler.fetch import download
 from bundler.fetch.archives import fetch_archives
 from bundler.fetch.channels import Access
 from bundler.locked import LockedPackage
@@ -437,3 +438,19 @@ def test_a_transfer_counts_what_comes(server: ChannelServer, archive: Path) -> N
     assert seen[-1] == (1, archive.stat().st_size)
     fetch_archives(lock, Watched(), Access())
     assert seen[-1] == (2, archive.stat().st_size)
+
+
+@pytest.mark.parametrize("chunked", [False, True])
+def test_what_would_fill_the_disk_is_not_taken(
+    server: ChannelServer, archive: Path, monkeypatch: pytest.MonkeyPatch, *, chunked: bool
+) -> None:
+    """A server may promise more than the disk holds, or send for ever."""
+    server.wrong[NAME] = [Trouble(chunked=chunked)]
+    left = iter([1_000_000, 1_000_000, -1])
+    monkeypatch.setattr(download, "_LOOK_EACH", 1 << 18)
+    monkeypatch.setattr(download, "space_left", lambda *_: next(left))
+    said = fails(at(archive, server.url()))
+    assert "the disk would be full (" in said
+    assert ("it has no end, perhaps" if chunked else "1 MiB, and there is space for 1 MiB") in said
+    assert len(server.requests(NAME)) == 1
+    assert [path for path in cache_dir("archives").rglob("*") if path.is_file() and path.stat().st_size > 1000] == []

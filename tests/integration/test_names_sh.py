@@ -19,8 +19,10 @@ if TYPE_CHECKING:
 HEAD = """set -eu
 LC_ALL=C PROGRAM=test IMAGE= RELEASE=1.0 RECORD=$1
 NAME=$2 SERVICE_USER=$4
+OWN_USERS=
 each_service() { "$1" "$SERVICE.service" - 1 1 -; }
 SERVICE=$3
+OWN_USERS=
 """
 
 

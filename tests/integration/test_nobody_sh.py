@@ -63,11 +63,12 @@ def run(shell: tuple[str, ...], room: Path, roomed: str, steps: str) -> subproce
         script = script.replace(theirs, ours)
     words = [*shell, "-c", script]
     env = {"PATH": "/usr/sbin:/usr/bin:/sbin:/bin", "ROOTS_OWN": "1"}
-    return subprocess.run(words, env=env, cwd=room, capture_output=True, text=True, check=False)
+    groups = [4242]  # root has some, on some machines
+    return subprocess.run(words, env=env, cwd=room, extra_groups=groups, capture_output=True, text=True, check=False)
 
 
 LOOK = """
-id -u; id -g; id -G; pwd; sed -n 's/^NoNewPrivs:.//p' /proc/self/status; ls -A "$HOME"
+id -u; id -g; id -G; pwd; sed -n 's/^NoNewPrivs:.//p' /proc/self/status; readlink /proc/self/ns/net; ls -A "$HOME"
 for d in "$HOME" @ROOM@/open /tmp /dev/shm @ROOM@ @ROOM@/work; do
     ( : >"$d/nobody-was-here" ) 2>/dev/null && echo "$d"
 done
@@ -86,10 +87,11 @@ dismiss_nobody
 """
     done = run(shell, room, roomed, steps)
     assert (done.returncode, done.stderr) == (0, "")
-    first, uid, gid, groups, place, no_new, *writable = done.stdout.splitlines()
+    first, uid, gid, groups, place, no_new, network, *writable = done.stdout.splitlines()
     home, *had = first.split()
     assert had == ([roomed] if roomed else [])
     assert (gid, groups, place, no_new) == (uid, uid, "/", "1")
+    assert (network != str(Path("/proc/self/ns/net").readlink())) == bool(roomed)
     assert int(uid) > 60000
     open_to_all = [f"{room}/open", "/tmp", "/dev/shm"]
     assert writable == ([home] if roomed else [home, *open_to_all])

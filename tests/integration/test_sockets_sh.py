@@ -16,6 +16,8 @@ pytestmark = pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
 # What systemd knows: web.socket is open at 127.0.0.1:8000 and at a path, api.socket is not.
 STUBS = r"""
 PROBLEMS=0
+OWN_USERS=
+OWN_USERS=
 problem() { printf '%s\n' "$1"; }
 property() {
     case $1,$2 in

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING
 from bundler.bundle.assemble import place
 from bundler.bundle.identity import Identity
 from bundler.config.project import Secret, load_config
+from bundler.config.users import user_of
 from bundler.installer.activation import Activation
 from bundler.installer.installed import install_services, service_files
 from bundler.installer.launcher import launchers
@@ -36,6 +37,7 @@ from bundler.units.contents import Contents
 from bundler.units.newer import newer_directives
 from bundler.units.read import UnitText
 from bundler.units.service import make_units
+from bundler.units.sisters import sisters
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -157,6 +159,7 @@ def script(
     spec: Spec, payload_sha256: str, digests: dict[str, str], parts: tuple[tuple[str, int, int], ...] = ()
 ) -> InstallScript:
     """The header's content for ``spec``."""
+    directives = {name: UnitText.parse(name, text).directives for name, text in units(spec).items()}
     return InstallScript(
         name=spec.name,
         version=spec.version,
@@ -180,7 +183,11 @@ def script(
         longest=0,
         units=tuple(sorted(units(spec))),
         networks=networks(spec),
-        newer=newer_directives({name: UnitText.parse(name, text).directives for name, text in units(spec).items()}),
+        newer=newer_directives(directives),
+        own_users=own_users(spec),
+        sisters=sisters(
+            {name: directives[f"{name}.service"] for name in spec.services if f"{name}.service" in directives}
+        ),
         services=services(spec),
         secrets=spec.secrets,
         files=tuple((digest, path) for path, digest in sorted(digests.items())),
@@ -198,6 +205,13 @@ def networks(spec: Spec) -> tuple[str, ...]:
     """The services whose ``network`` is confined."""
     confined = config_of(spec).services if spec.tables else ()
     return tuple(service.name for service in confined if service.table.network is not None)
+
+
+def own_users(spec: Spec) -> tuple[str, ...]:
+    """The users that single services have."""
+    config = config_of(spec) if spec.tables else None
+    found = config.services if config else ()
+    return tuple(f"{user_of(config, one)}:{one.table.uid or ''}" for one in found if config and one.table.own_user)
 
 
 def services(spec: Spec) -> tuple[InstallService, ...]:
@@ -236,7 +250,7 @@ def environments(spec: Spec) -> dict[str, str]:
         return {}
     config = config_of(spec)
     activation = Activation(variables=(), unset=(), scripts=()).files()
-    files = activation | service_files(config, spec.release_dir)
+    files = activation | service_files(config, spec.release_dir, spec.packages)
     return {path.removeprefix("config/"): text for path, text in files.items()}
 
 

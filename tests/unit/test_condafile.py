@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING
 import pytest
 import zstandard
 from rattler.package_streaming import extract
-from tinychannel import make_package
+from tinychannel import File, make_package, write_archive
 from zipkit import Extra, empty, full, long, lying, none, other, rewrite, short, stump
 
 from bundler.fetch import condafile
@@ -160,3 +160,17 @@ def test_metadata_that_unpacks_to_more_than_memory_holds_is_refused(
         write(**sizes)
         with pytest.raises(NotAPackage, match=r"info/paths\.json unpacks to more than 1 MiB of metadata"):
             read_members(archive, NAMES)
+
+
+def test_metadata_that_takes_hours_to_pass_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """What is not asked for, before what is: it is decompressed all the same."""
+    monkeypatch.setattr(condafile, "_MOST_INFO", 1 << 20)
+    for size, refused in ((1 << 19, False), (1 << 20, True)):
+        archive = tmp_path / f"bomb-{size}-0.conda"
+        files = {"info/zeros": bytes(size), "info/index.json": b"{}"}
+        write_archive(archive, {path: File(content=content) for path, content in files.items()})
+        if refused:
+            with pytest.raises(NotAPackage, match="info/ unpacks to more than 1 MiB"):
+                read_members(archive, NAMES)
+        else:
+            assert read_members(archive, NAMES).keys() == {"info/index.json"}

@@ -82,7 +82,7 @@ def test_each_has_its_number_in_its_environment_and_is_asked_by_itself(tmp_path:
         WORKER + 'environment = { PORT = "80{instance}0", A = "{{instance}}" }\n'
         'working_directory = "{state}/{instance}"\nhealth = { tcp = "127.0.0.1:${PORT}" }\n',
     )
-    files = service_files(config, RELEASE)
+    files = service_files(config, RELEASE, frozenset())
     assert list(files) == [f"config/worker@{number}.service.env" for number in (1, 2, 3)]
     assert files["config/worker@2.service.env"].splitlines()[1:] == ['INSTANCE="2"', 'PORT="8020"', 'A="{instance}"']
     rows = install_services(config.services[0])

@@ -19,6 +19,7 @@ ExecStartPre=+/bin/chown x
 ExecStart=/env/bin/python -m hello "--greet=it's 100%% $${A}" ${B}/c $ARGS
 ExecReload=/bin/sh -c "kill -s HUP ${MAINPID}"
 StateDirectory=hello hello/x
+StateDirectoryMode=0700
 RuntimeDirectory=hello
 WorkingDirectory=-/var/lib/hello
 User=hello
@@ -37,7 +38,7 @@ LAUNCHER = """\
 
 prepare_service() {
     run_as hello hello 0077
-    run_directories STATE /var/lib 'hello hello/x'
+    run_directories STATE /var/lib 'hello hello/x' 0700
     run_directories RUNTIME /run hello
     run_variable A 1
     run_variable B 'two words'

@@ -292,6 +292,8 @@ def test_a_lockfile_of_before_conda_lock_1_is_to_be_locked_again(tmp_path: Path)
         ("files/app-2.0-py3-none-any.whl", "%2Ftmp%2Fapp-2.0-py3-none-any.whl", "points outside its directory"),
         ("files/app-2.0-py3-none-any.whl", "%2e%2e/app-2.0-py3-none-any.whl", "points outside its directory"),
         ("files/app-2.0-py3-none-any.whl", "files/app-2.0-py3%1b-none-any.whl", "is not a file .whl"),
+        ("files/app-2.0-py3-none-any.whl", f"files/app-2.0-{'p' * 200}-none-any.whl", "is too long for the name of a"),
+        ("zlib-1.10-hb9d3cd8_0.conda", f"zlib-1.10-{'h' * 200}_0.conda", "is too long for the name of a file"),
         ("files/app-2.0-py3-none-any.whl", "files/app-2.1-py3-none-any.whl", "is not a file of app 2.0"),
         ("files/app-2.0-py3-none-any.whl", "files/other-2.0-py3-none-any.whl", "is not a file of app 2.0"),
         ("files/app-2.0-py3-none-any.whl", "files/app-2.0-py3-none-any.whl?sig=word", "has a query"),

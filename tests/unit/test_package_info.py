@@ -46,6 +46,10 @@ def path(name: object, **more: object) -> dict[str, object]:
         ("conda-meta", "is reserved for the linker"),
         ("__clobbers__/b/x", "is reserved for the linker"),
         ("CACHEDIR.TAG", "is reserved for the linker"),
+        ("d/" * 200 + "x", "is too long, or in too many directories"),
+        ("n" * 256, "is too long"),
+        ("é" * 128, "is too long"),
+        (("d" * 200 + "/") * 11 + "x", "is too long"),
     ],
 )
 def test_paths_that_no_package_may_name(name: object, why: str) -> None:
@@ -56,7 +60,16 @@ def test_paths_that_no_package_may_name(name: object, why: str) -> None:
 
 
 @pytest.mark.parametrize(
-    "name", ["lib/systemd/dev-disk-by\\x2duuid.mount", "..a/b..", "a b/\n", "naïve", "a/.hidden", "conda-metadata"]
+    "name",
+    [
+        "lib/systemd/dev-disk-by\\x2duuid.mount",
+        "..a/b..",
+        "a b/\n",
+        "naïve",
+        "a/.hidden",
+        "conda-metadata",
+        "d/" * 199 + "n" * 255,
+    ],
 )
 def test_paths_that_are_unusual_and_fine(name: str) -> None:
     assert entries(path(name)) == (Entry(name),)

@@ -70,6 +70,7 @@ def test_what_both_share_is_used_by_both(script: Script) -> None:
     shared = {name for partial, names in functions_of(script).items() if partial.startswith("lib/") for name in names}
     assert shared - used <= {
         "each_secret_of",  # the other half of each_service_of
-        *("as_number", "inventory_text", "print_secret", "print_service"),  # what is written stands beside what is read
+        *("as_number", "as_user_entry"),  # what is written stands beside what is read
+        *("inventory_text", "print_own_user", "print_secret", "print_service"),
         "install_is_running",  # share/watch.sh.j2 asks, too
     }

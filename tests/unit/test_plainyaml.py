@@ -84,3 +84,20 @@ def test_a_few_lines_that_stand_for_more_than_memory_holds(load: Callable[[bytes
 def test_anchors_as_ordinary_writers_have_them() -> None:
     text = "a: &a [linux-64]\nb: &b {x: *a, y: *a}\n" + "".join(f"k{n}: *b\n" for n in range(50))
     assert load_yaml(text.encode())["k49"] == {"x": ["linux-64"], "y": ["linux-64"]}
+
+
+@pytest.mark.parametrize("load", [load_yaml, load_yaml12])
+@pytest.mark.parametrize(
+    "text",
+    [
+        "a: 1\nb: 2\na: 3\n",
+        "x: [{url: a, url: b}]\n",
+        "x: &x 1\ny: {url: a, 'url': b}\n",
+        "x: &x {a: 1, a: 2}\ny: *x\n",
+    ],
+)
+def test_a_key_that_is_there_twice(load: Callable[..., Any], text: str) -> None:
+    load(text.encode())  # as PyYAML does
+    with pytest.raises(ValueError, match=r"the key '(a|url)' is there twice"):
+        load(text.encode(), once=True)
+    assert load(b"x: &x {a: 1}\ny: {<<: *x, a: 2}\nz: [*x, *x]\n", once=True)["y"] == {"a": 2}

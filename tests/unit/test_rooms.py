@@ -18,7 +18,7 @@ LAYERS = (
     ("atomic", "cooldown", "digests", "locked", "plainyaml", "platforms", "printable", "systemd", "tar", "transfer"),
     ("elf", "errors", "licenses", "progressjson", "sealed"),
     ("codemarks", "package", "process", "progress", "resources"),
-    ("cage", "fetch", "machine", "scratch"),
+    ("cage", "diskspace", "fetch", "machine", "scratch"),
     ("about", "config", "linking", "linkscripts", "wheels"),
     ("commandline", "inject", "lockfiles", "sbom"),
     ("lock", "sharing"),
