@@ -53,7 +53,7 @@ def translate_conda_lock(
     if spec := re.search(r"^RuntimeError: Failed to turn `(.*)` into a MatchSpec", text, re.MULTILINE):
         reasons = re.findall(r"InvalidMatchSpec: Invalid spec '.*?': (.*)", text)
         reason = f": {reasons[0]}" if reasons else ""
-        return ConfigError(f"`{spec[1]}` is no match spec{reason}", where=f"{where}: dependencies")
+        return ConfigError(f"`{spec[1]}` is not a valid match spec{reason}", where=f"{where}: dependencies")
     if "in virtual_package_repo_from_specification" in text:
         return ConfigError(
             "not a list of virtual packages, as conda-lock wants it",

@@ -498,7 +498,7 @@ def test_an_environment_that_is_not_utf_8(project: Project) -> None:
         ),
         (
             "channels: [c]\ndependencies: [a, {pip: flask}]",
-            "entry 2 of `dependencies:` is `pip:` with 'flask', which is no list of texts",
+            "entry 2 of `dependencies:` is `pip:` with 'flask', which is not a list of strings",
         ),
         ("dependencies: [a]", "has no `channels:`"),
         ("channels: c\ndependencies: [a]", "`channels:` is not a list of names or URLs"),
@@ -539,8 +539,8 @@ def test_a_platform_that_is_none(project: Project) -> None:
 @pytest.mark.parametrize(
     ("dependencies", "reasons"),
     [
-        (("broken",), ["on linux-64:", "└─ broken 1.0 would require", "leaf >=9, for which no candidates were found"]),
-        (("nonexistent",), ["No candidates were found for nonexistent.", "Looked in "]),
+        (("broken",), ["cannot be solved for linux-64:", "└─ broken 1.0 would require", "leaf >=9, for which no candidates were found"]),
+        (("nonexistent",), ["No candidates were found for nonexistent.", "Channels searched: "]),
         (("app 2.*", "leaf <2"), ["app 2.0 would require", "leaf >=2", "leaf 1.0, which conflicts"]),
     ],
 )
@@ -597,7 +597,7 @@ def test_an_update_of_one_platform_leaves_the_others(project: Project) -> None:
 def test_what_cannot_be_updated(project: Project, old_leaf: Path) -> None:
     assert f"{project.lockfile}: no such lockfile" in project.fails(ConfigError, "leaf")
     project.asks_for("leaf").lock()
-    assert "no package twig, bark is locked for linux-64" in project.fails(ConfigError, "twig", "leaf", "bark")
+    assert "cannot update twig, bark: not locked for linux-64" in project.fails(ConfigError, "twig", "leaf", "bark")
     said = project.asks_for("leaf", channels=(str(old_leaf),)).fails(ConfigError, "leaf")
     assert "cannot update single packages: the channels have changed since the lockfile was written" in said
     project.lockfile.write_text("- not a lockfile")
