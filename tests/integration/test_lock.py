@@ -539,7 +539,14 @@ def test_a_platform_that_is_none(project: Project) -> None:
 @pytest.mark.parametrize(
     ("dependencies", "reasons"),
     [
-        (("broken",), ["cannot be solved for linux-64:", "└─ broken 1.0 would require", "leaf >=9, for which no candidates were found"]),
+        (
+            ("broken",),
+            [
+                "cannot be solved for linux-64:",
+                "└─ broken 1.0 would require",
+                "leaf >=9, for which no candidates were found",
+            ],
+        ),
         (("nonexistent",), ["No candidates were found for nonexistent.", "Channels searched: "]),
         (("app 2.*", "leaf <2"), ["app 2.0 would require", "leaf >=2", "leaf 1.0, which conflicts"]),
     ],
