@@ -168,9 +168,10 @@ def _known(text: str) -> str | None:
 def _parsed(text: str) -> Any:
     from license_expression import ExpressionError, ExpressionParseError
 
+    odd = (AssertionError, AttributeError, TypeError)  # what boolean.py says of unbalanced text, for one
     try:
         return licensing().parse(text, strict=True)
-    except (ExpressionError, ExpressionParseError, AttributeError, TypeError):  # boolean.py's own, on odd input
+    except (ExpressionError, ExpressionParseError, *odd):
         return None
 
 

@@ -321,7 +321,7 @@ def test_files_that_contradict_each_other(project: Path, channel: Path) -> None:
     assert "has leaf in category gpu, base.yml in dev" in fails(request, ConfigError)
     write(base, "twig")
     write(more, "leaf", channels=["file:///elsewhere"])
-    assert "contradict each other" in fails(request, ConfigError)
+    assert "contradictory lists of channels" in fails(request, ConfigError)
     (project / "below").mkdir()
     write(project / "below" / "more.yml", "leaf", channels=["./here"])
     moved = replace(request, environments=(base, project / "below" / "more.yml"))

@@ -81,7 +81,7 @@ CASES = (
     Case(name="a slash", file="bundle.toml", old='"small"', new='"sm/all"', status=2,
          says=("bundle.name", "sm/all")),
     Case(name="no URL", file="bundle.toml", old="http://127.0.0.1:8000/", new="nothing", status=2,
-         says=("services.small.health.http", "health URL")),
+         says=("services.small.health.http", "health check URL")),
     Case(name="not TOML", file="bundle.toml", old="[bundle]", new="[bundle", status=2, says=("bundle.toml", "TOML")),
 )  # fmt: skip
 

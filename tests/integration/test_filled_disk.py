@@ -106,7 +106,7 @@ def test_directories_deeper_than_python_can_walk(tmp_path: Path) -> None:
     forget("deep-1.0-0")
     assert not (cache_dir("pkgs") / "deep-1.0-0").exists()
     evil = package(tmp_path, "evil", members, entry("x", b"other", prefix_placeholder="/placeholder", file_mode="text"))
-    assert "does not have the sha256 that the package declares" in refused(evil)
+    assert "x does not match the package's sha256" in refused(evil)
     assert [path.name for path in cache_dir("pkgs").glob("scratch-*")] == []
     declared = package(tmp_path, "declared", {}, entry("d/" * 1100 + "y", b"y"))
     assert "is too long, or in too many directories" in refused(declared)

@@ -181,7 +181,7 @@ def test_only_python_has_files_where_python_looks_first(tmp_path: Path, path: st
     python = python_package(tmp_path)
     said = refused(python, conda(tmp_path, "evil", files={path: b"evil"}))
     assert f"reserved for Python itself:\n    {path}: evil (conda)\n" in said
-    assert "remove them from" in said
+    assert "Use other builds of these packages, or remove them" in said
     where = f"app-1.0.data/data/{path}"
     if "__pycache__" not in path:  # a wheel's is not installed
         assert f"    {path}: app (wheel)\n" in refused(python, wheel(tmp_path, files={"app.py": b"", where: b"evil"}))

@@ -259,11 +259,11 @@ def test_what_a_wheel_needs_is_not_there(project: Project) -> None:
     said = project.refused(PrefixError)
     assert "injected packages conflict with the lockfile:" in said
     for problem in (
-        "app 1.0 needs leaf[more]<2; there is leaf 2.0",
-        'app 1.0 needs twig>=2; extra == "more"; there is twig 1.0',
+        "app 1.0 requires leaf[more]<2, but found leaf 2.0",
+        'app 1.0 requires twig>=2; extra == "more", but found twig 1.0',
         'app 1.0 requires gone; extra == "more", which is missing',
         "app 1.0 requires missing, which is missing",
-        "app 1.0 needs stem>=2; there is stem 1.0",
+        "app 1.0 requires stem>=2, but found stem 1.0",
         'app 1.0 requires here; platform_machine == "x86_64", which is missing',
     ):
         assert problem in said
@@ -281,9 +281,9 @@ def test_what_needs_a_replaced_package_can_live_with_it(project: Project) -> Non
     wheel(project, "app", "2.0")
     conda(project, "tool", "2.0")
     said = project.refused(PrefixError)
-    assert "user 1.0 needs app<2; there is app 2.0" in said
-    assert "conda-user 1.0 needs tool <2; there is tool 2.0" in said
-    assert "hasher 1.0 needs xxhash <0.9; there is xxhash 0.9" in said
+    assert "user 1.0 requires app<2, but found app 2.0" in said
+    assert "conda-user 1.0 requires tool <2, but found tool 2.0" in said
+    assert "hasher 1.0 requires xxhash <0.9, but found xxhash 0.9" in said
     assert "unrelated" not in said
     assert "torch-like" not in said
 
@@ -297,10 +297,10 @@ def test_what_a_conda_package_needs(project: Project) -> None:
     conda(project, depends=["leaf <2", "leaf 2.0 h2_*", "missing", "twig >=2"], constrains=["leaf >3"])
     said = project.refused(PrefixError)
     for problem in (
-        "tool 1.0 needs leaf <2; there is leaf 2.0",
-        "tool 1.0 needs leaf 2.0 h2_*; there is leaf 2.0",
+        "tool 1.0 requires leaf <2, but found leaf 2.0",
+        "tool 1.0 requires leaf 2.0 h2_*, but found leaf 2.0",
         "tool 1.0 requires missing, which is missing",
-        "tool 1.0 needs twig >=2; there is twig 1.0",
+        "tool 1.0 requires twig >=2, but found twig 1.0",
         "tool 1.0 is only compatible with leaf >3, but found leaf 2.0",
     ):
         assert problem in said
@@ -390,7 +390,7 @@ def _build(project: Project, channel: Path, output: Path) -> dict[str, Any]:
 def _inspect(bundle: dict[str, Any]) -> dict[str, Any]:
     said = _run("inspect", bundle["path"])
     assert "local, a wheel" in said
-    assert "local/noarch, in place of tool 0.9" in said
+    assert "local/noarch, replaces tool 0.9" in said
     document: dict[str, Any] = json.loads(_run("inspect", bundle["path"], "--json"))
     return document
 

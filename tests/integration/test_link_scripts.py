@@ -392,7 +392,7 @@ def test_nobody_runs_without_consent_and_the_note_says_what_to_write(tmp_path: P
     assert ("env/ran" in done.tree, "env/ran-too" in done.tree) == (False, True)
     (note,) = done.notes
     assert (note.kind, note.package, note.path) == ("post-link", "eager", "bin/.eager-post-link.sh")
-    assert str(note).endswith('below [bundle]: link_scripts = ["eager", "other"]')
+    assert str(note).endswith('add this line under [bundle]: link_scripts = ["eager", "other"]')
     notes = linked(eager, other, consent=NOBODY).notes
     assert [(note.kind, note.package, note.remedy) for note in notes] == [
         ("post-link", "eager", 'link_scripts = ["eager"]'),

@@ -229,7 +229,7 @@ def test_a_conflict_is_told_with_who_wants_what(project: Project, pypi: Index) -
     assert "one depend on shared<2" in said
     assert "two depend on shared>=2" in said
     assert "`pip:` asks for one and two" in said
-    assert "Relax one of these version constraints, request" in said
+    assert "Relax one of these version constraints, or add an index" in said
 
 
 def test_a_solver_of_ones_own_beside_uv(project: Project, pypi: Index, tmp_path: Path) -> None:

@@ -166,5 +166,5 @@ def test_an_external_solver_would_not_hear_of_them(channel: Path, request_: Lock
         write_lockfile(replace(asked, solver="conda"))
     said = refused.value.format_message()
     assert "`counted[build_number=1,md5=x]` (build_number, md5)" in said
-    assert "Omit --solver to use the built-in solver" in said
+    assert "Omit --solver, or specify the package by version and build only" in said
     assert "selected" not in said

@@ -116,13 +116,14 @@ def test_a_number_that_is_somebodys_is_not_taken(shell: tuple[str, ...], room: P
 @ROOMS
 def test_nothing_of_it_is_left(shell: tuple[str, ...], room: Path, roomed: str) -> None:
     """What goes into a session of its own, and what lasts too long."""
-    steps = """prepare_nobody "" ""
-ask_nobody 20 /bin/sh -c 'setsid sleep 3333 & (setsid sh -c "trap : TERM; sleep 3334; :" &) ; exit 5' || echo "$?"
-ask_nobody 1 sleep 3335 || echo "$?"
+    own = f"{os.getpid()}000"  # no other test waits as long
+    steps = f"""prepare_nobody "" ""
+ask_nobody 20 /bin/sh -c 'setsid sleep {own}1 & (setsid sh -c "trap : TERM; sleep {own}2; :" &) ; exit 5' || echo "$?"
+ask_nobody 1 sleep {own}3 || echo "$?"
 """
     done = run(shell, room, roomed, steps)
     assert done.stdout.split() == ["5", "137"], done.stderr
-    left = subprocess.run(["pgrep", "-f", "sleep 333[345]"], capture_output=True, check=False)
+    left = subprocess.run(["pgrep", "-f", f"sleep {own}[123]"], capture_output=True, check=False)
     assert left.stdout == b""
 
 

@@ -93,7 +93,7 @@ def test_an_inventory_of_a_format_that_is_not_known_is_refused(shell: tuple[str,
 
 def test_what_is_written_is_what_is_read(shell: tuple[str, ...], tmp_path: Path) -> None:
     script = """
-    SERVICE_UID=999
+    SERVICE_UID=999 OWN_USERS="hello-web:4000 hello-api:"
     each_service() {
         as_service "$1" web.service '' 1 5 ''
         as_service "$1" api.service api-health.service 2 6 tcp://x:1
@@ -102,4 +102,5 @@ def test_what_is_written_is_what_is_read(shell: tuple[str, ...], tmp_path: Path)
     inventory_text
     """
     done = run(shell, tmp_path, script, of="install")
-    assert (done.returncode, done.stdout, done.stderr) == (0, f"format 1\n{INVENTORY}uid 999\n", "")
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"format 1\n{INVENTORY}user hello-web 4000\nuser hello-api -\nuid 999\n"

@@ -53,6 +53,7 @@ def test_loose_names_that_have_one_meaning(said: str, expression: str) -> None:
         ("MIT OR Weird", "MIT OR LicenseRef-Weird", ("Weird",)),
         ("((", "LicenseRef-unknown", ("((",)),
         ("MIT AND", "LicenseRef-MIT-AND", ("MIT AND",)),
+        ("MIT OR (; BSD)", "LicenseRef-MIT-OR-BSD", ("MIT OR (; BSD)",)),
         ("Permission is hereby granted " * 30, "LicenseRef-Permission-is-hereby-granted-Permission", None),
     ],
 )

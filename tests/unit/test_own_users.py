@@ -120,7 +120,7 @@ def test_a_unit_that_runs_as_a_stranger() -> None:
         ("hello", "web", "own_user = true\nuid = 12", "12 is reserved"),
         ("a" * 20, "b" * 11, "own_user = true", "has more than 31 characters"),
         ("www", "data", "own_user = true", "servers have a user or directories called 'www-data' already"),
-        ("hello", "web", 'own_user = true\nunit.Service.StateDirectory = "hello/x"', "Write hello-web/hello/x"),
+        ("hello", "web", 'own_user = true\nunit.Service.StateDirectory = "hello/x"', "write hello-web/hello/x"),
     ],
 )
 def test_what_is_refused(tmp_path: Path, bundle: str, service: str, more: str, said: str) -> None:
@@ -131,5 +131,5 @@ def test_what_is_refused(tmp_path: Path, bundle: str, service: str, more: str, s
 
 
 def test_a_sister_takes_no_directory_of_its(tmp_path: Path) -> None:
-    with pytest.raises(ConfigError, match=r"/run/web is that of services.web, which runs as another user"):
+    with pytest.raises(ConfigError, match=r"/run/web belongs to services.web, which runs as another user"):
         config_of(tmp_path, TABLES + 'unit.Service.RuntimeDirectory = ["web"]\n')
