@@ -72,6 +72,6 @@ def root_commands(unit: UnitText) -> tuple[str, ...]:
 
 
 def stranger(unit: UnitText, users: frozenset[str]) -> str:
-    """The user that a unit runs as, if it is neither root nor one of ``users``; else empty."""
-    said = [value for _, key, value in unit.directives if key == "User"]
-    return next((user for user in said if user not in _ROOT and user not in users), "")
+    """The user or group that a unit runs as, if it is neither root's nor one of ``users``; else empty."""
+    said = [value for _, key, value in unit.directives if key in ("User", "Group")]
+    return next((one for one in said if one not in _ROOT and one not in users), "")

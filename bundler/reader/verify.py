@@ -260,7 +260,10 @@ def _check_units(bundle: OpenBundle) -> Check:
     ours = is_our_version(bundle.manifest)
     odd = [unit.name for unit in units if ours and not is_as_written(unit, texts[unit.name])]
     _refuse([f"units/{name} is not formatted the way conda-bundler writes units" for name in odd], bundle)
-    users = frozenset((bundle.manifest.name, *(service.own_user for service in bundle.manifest.services)))
+    name, services = bundle.manifest.name, bundle.manifest.services
+    foreign = [one for one in services if one.own_user not in ("", f"{name}-{one.name}")]
+    _refuse([f"says that {one.name} runs as {one.own_user!r}" for one in foreign], bundle, inside="manifest.json")
+    users = frozenset((name, *(service.own_user for service in services)))
     strange = [(unit.name, user) for unit in units if ours and (user := stranger(unit, users))]
     _refuse([f"units/{name} runs as {user!r}, which is no user of this bundle's" for name, user in strange], bundle)
     root = [f"{unit.name}: {command}" for unit in units for command in root_commands(unit)]

@@ -265,6 +265,26 @@ def test_install_sh_that_speaks_of_another_bundle(bundle: Path, said: str, inste
     assert instead in message
 
 
+@pytest.mark.parametrize(("user", "group"), [("www-data", "www-data"), ("small", "shadow"), ("small", "disk")])
+def test_a_unit_that_runs_as_somebody_else(bundle: Path, user: str, group: str) -> None:
+    """Also if launchers agree with it."""
+    unit, launcher = bundle / "units/small.service", bundle / "launch/small"
+    unit.write_text(unit.read_text().replace("\nUser=small\nGroup=small\n", f"\nUser={user}\nGroup={group}\n", 1))
+    launcher.write_text(launcher.read_text().replace("run_as small small", f"run_as {user} {group}", 1))
+    reseal(bundle)
+    assert f"units/small.service runs as '{user if user != 'small' else group}'" in refused(bundle)
+
+
+def test_a_users_name_that_is_not_the_services(bundle: Path) -> None:
+    """install.sh would make a user of a name that a package of the distribution is to have later."""
+    services = json.loads((bundle / "manifest.json").read_text())["services"]
+    services[0]["own_user"] = "www-data"
+    script = bundle / "install.sh"
+    script.write_text(script.read_text().replace("\nOWN_USERS=''", "\nOWN_USERS=www-data:", 1))
+    reseal(bundle, services=services)
+    assert "manifest.json: says that other runs as 'www-data'" in refused(bundle)
+
+
 def test_install_sh_that_passes_over_a_file(bundle: Path) -> None:
     script = bundle / "install.sh"
     lines = script.read_text().splitlines(keepends=True)
