@@ -1,8 +1,27 @@
-# Whatever the caller has exported: functions (where sh is bash it takes them from the environment, and would call them
-# instead of the tools), options of tools, a path of his own.
-[ -z "${BASH_VERSION-}" ] || eval 'for f in $(compgen -A function); do unset -f "$f"; done; unset f'
+
+# Whatever the caller has exported: functions (bash takes them from the environment, also as sh, and would call them
+# instead of the tools), options of the shell and of tools, a path of his own. Comes before every other command: in
+# POSIX mode no function stands before unset, eval and set, but one may before "[", until it is unset.
+case ${BASH_VERSION-} in
+    '') unset POSIXLY_CORRECT ;;
+    *)
+        # shellcheck disable=SC3028 # bash has it
+        case :$SHELLOPTS: in
+            *:posix:*) WAS_POSIX=-o ;;
+            *) WAS_POSIX=+o ;;
+        esac
+        POSIXLY_CORRECT=yes
+        unset -f builtin
+        eval 'for f in $(builtin compgen -A function); do unset -f "$f"; done; unset f
+            shopt -u failglob nocasematch'
+        unset POSIXLY_CORRECT
+        set "$WAS_POSIX" posix
+        unset WAS_POSIX
+        ;;
+esac
+set +a +f
 unset IFS CDPATH ENV BASH_ENV TAR_OPTIONS GZIP XZ_OPT XZ_DEFAULTS ZSTD_CLEVEL GREP_OPTIONS
-unset SYSTEMD_PAGER SYSTEMCTL_FORCE_BUS
+unset FUNCNEST GLOBIGNORE TMOUT SYSTEMD_PAGER SYSTEMCTL_FORCE_BUS
 PATH=/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin
 LC_ALL=C
 export PATH LC_ALL
