@@ -13,6 +13,7 @@ import re
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, Literal, NamedTuple, cast, get_args
 
+from bundler.package.entrypoint import is_command_name, is_object_reference
 from bundler.package.paths import BadPath, checked_path
 
 if TYPE_CHECKING:
@@ -48,7 +49,6 @@ _BUILD = re.compile(r"[0-9A-Za-z_.!+~*]*")
 _LARGEST = 1 << 60
 """Bytes that no disk has."""
 _SHA256 = re.compile(r"[0-9a-fA-F]{64}")
-_OBJECT = re.compile(r"\s*[\w.]+ *: *[\w.]+ *(?:\[[\w ,.-]*\])?\s*")
 _OLD_LINE = re.compile(r"""("[^"]*"|'[^']*'|\S+)\s+(text|binary)\s+("[^"]*"|'[^']*'|.+)""")
 
 
@@ -202,8 +202,7 @@ def _entry_points(info: Mapping[str, bytes]) -> tuple[tuple[str, str], ...]:
 def _entry_point(text: object) -> tuple[str, str]:
     command, _, place = text.partition("=") if isinstance(text, str) and text.isprintable() else ("", "", "")
     command = command.strip()
-    plain = not {"/", "\\"} & set(command) and command not in ("", ".", "..")
-    if not plain or not _OBJECT.fullmatch(place):
+    if not is_command_name(command) or not is_object_reference(place):
         raise BadInfo(f"{LINK}: the entry point {text!r} is not `command = module:function`")
     return command, "".join(place.split())
 

@@ -16,7 +16,7 @@ from typing import IO, TYPE_CHECKING, BinaryIO, cast
 
 from installer import install
 from installer.destinations import SchemeDictionaryDestination, WheelDestination
-from installer.records import Hash, RecordEntry
+from installer.records import Hash, InvalidRecordEntry, RecordEntry
 from installer.sources import WheelFile
 from installer.utils import copyfileobj_with_hashing
 
@@ -136,8 +136,16 @@ def _install(wheel: Wheel, destination: WheelDestination, kind: type[_Source]) -
     try:
         with kind.open(wheel.path) as source:
             install(source, destination, _ADDED)
-    except Exception as error:  # the installer's own, and what it meets in a file that is no good: KeyError, assertions
-        raise PrefixError(f"cannot be installed: {error!r}", where=wheel.where, remedy=_OTHER_BUILD) from error
+    except Exception as error:  # the installer's own, and what it meets in a file that is no good
+        raise PrefixError(f"cannot be installed: {_told(error)}", where=wheel.where, remedy=_OTHER_BUILD) from error
+
+
+def _told(error: Exception) -> str:
+    """Why, in one line; of what has no words its kind."""
+    if isinstance(error, InvalidRecordEntry):
+        return f"its RECORD is wrong: {'; '.join(error.issues)}"
+    text = str(error.args[-1] if error.args else "")  # in the installer's own the source comes first
+    return text.partition("\n")[0] or type(error).__name__
 
 
 class _Source(WheelFile):

@@ -11,6 +11,8 @@ import stat
 import struct
 import zipfile
 import zlib
+from configparser import ConfigParser
+from configparser import Error as PointsError
 from dataclasses import dataclass
 from email.parser import HeaderParser
 from typing import IO, TYPE_CHECKING
@@ -21,6 +23,7 @@ from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel
 from packaging.version import InvalidVersion, Version
 
 from bundler.errors import PrefixError
+from bundler.package.entrypoint import is_command_name, is_object_reference
 from bundler.package.paths import is_too_long
 
 if TYPE_CHECKING:
@@ -39,6 +42,8 @@ _REGULAR = (0, stat.S_IFREG)
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error)
 _READ_AT_ONCE = re.compile(r"[^/]+\.dist-info/(METADATA|RECORD|WHEEL|entry_points\.txt)")
+_ENTRY_POINTS = re.compile(r"[^/]+\.dist-info/entry_points\.txt")
+_COMMANDS = ("console_scripts", "gui_scripts")
 _MOST_READ = 64 << 20
 """Bytes of a file that is read at once: the RECORD of half a million files. Some kilobytes can unpack to gigabytes."""
 _MOST_METADATA = 4 << 20
@@ -70,7 +75,10 @@ def read_wheel(path: Path) -> Wheel:
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
         with zipfile.ZipFile(path) as archive:
-            problem = _too_large(archive.infolist()) or _problem(archive.infolist())
+            data = f"{'-'.join(path.name.split('-')[:2])}.data"
+            problem = (
+                _too_large(archive.infolist()) or _problem(archive.infolist(), data) or _problem_of_commands(archive)
+            )
             message = None if problem else _metadata(archive)
             size = sum(entry.file_size for entry in archive.infolist())
         if problem or message is None:
@@ -135,8 +143,8 @@ def _too_large(entries: Iterable[zipfile.ZipInfo]) -> str | None:
     return found and f"holds {found} of more than {_MOST_READ >> 20} MiB"
 
 
-def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
-    """What of the archive is not plain; None if all is."""
+def _problem(entries: Iterable[zipfile.ZipInfo], data: str) -> str | None:
+    """What of the archive is not plain; None if all is. ``data`` is its directory of what goes elsewhere."""
     seen: set[str] = set()
     for entry in entries:
         name = entry.filename.removesuffix("/")
@@ -147,11 +155,29 @@ def _problem(entries: Iterable[zipfile.ZipInfo]) -> str | None:
             return f"holds a name {problem}: {entry.filename[:100]!r}"
         if name in seen:
             return f"holds {name} twice"
+        if not is_directory and data in (name, name.rpartition("/")[0]):  # the installer would go up for ever
+            return f"holds {name} as a file, where a directory belongs"
         if not regular:
             return f"holds {name}, which is neither a file nor a directory"
         if mode & 0o7000 and not is_directory:
             return f"holds {name} with a setuid, setgid or sticky bit (mode {stat.S_IMODE(mode):o})"
         seen.add(name)
+    return None
+
+
+def _problem_of_commands(archive: zipfile.ZipFile) -> str | None:
+    """What is wrong with the commands in entry_points.txt; None if nothing is."""
+    for file in filter(_ENTRY_POINTS.fullmatch, archive.namelist()):
+        points = ConfigParser(delimiters="=", interpolation=None)
+        points.optionxform = str  # type: ignore[assignment,method-assign] # names keep their case
+        try:
+            points.read_string(archive.read(file).decode())
+        except (PointsError, UnicodeDecodeError) as error:
+            return f"holds {file}, which cannot be read: {str(error).splitlines()[0]}"
+        for section in filter(points.has_section, _COMMANDS):
+            for name, place in points.items(section):
+                if not is_command_name(name) or not is_object_reference(place):
+                    return f"holds {file} with `{name} = {place}`, which is not `command = module:function`"
     return None
 
 

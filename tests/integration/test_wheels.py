@@ -176,7 +176,9 @@ def test_pip_would_write_the_same(python: LockedPackage, tmp_path: Path) -> None
         ({"fifo": ZipEntry(content=b"", mode=0o010644)}, "neither a file nor a directory"),
         ({"app-1.0.data/scripts/su": ZipEntry(content=b"", mode=0o104755)}, "setuid, setgid or sticky bit"),
         ({"app-1.0.data/data/conda-meta/evil.json": b"{}"}, "where nothing of a wheel belongs"),
-        ({"app-1.0.data/elsewhere/x": b""}, "cannot be installed"),
+        ({"app-1.0.data/elsewhere/x": b""}, "cannot be installed: app-1.0.data/elsewhere/x is not contained"),
+        ({"app-1.0.data": b""}, "holds app-1.0.data as a file, where a directory belongs"),  # it never came to an end
+        ({"app-1.0.data/scripts": b""}, "holds app-1.0.data/scripts as a file, where a directory belongs"),
         ({"app.py": b"", "app-1.0.data/purelib/app.py": b""}, "would write lib/python3.11/site-packages/app.py twice"),
         ({"x": b"", "app-1.0.data/purelib/x/y": b""}, "site-packages/x as a file and as a directory"),
     ],
@@ -212,7 +214,8 @@ def test_a_name_that_is_there_twice_is_refused(python: LockedPackage, tmp_path: 
 
 
 def test_entry_points_stay_in_bin(python: LockedPackage, tmp_path: Path) -> None:
-    assert "where nothing of a wheel belongs" in refused(python, wheel(tmp_path, scripts={"../../evil": "app:main"}))
+    said = refused(python, wheel(tmp_path, scripts={"../../evil": "app:main"}))
+    assert "with `../../evil = app:main`, which is not `command = module:function`" in said
 
 
 @pytest.mark.parametrize(
@@ -222,8 +225,15 @@ def test_entry_points_stay_in_bin(python: LockedPackage, tmp_path: Path) -> None
         ({"METADATA": b"Name: other\nVersion: 1.0\n"}, "not what it is called: its metadata says other 1.0"),
         ({"METADATA": b"Name: app\nVersion: 1.0\nRequires-Dist: ((\n"}, "not a wheel"),
         ({"METADATA": b"Name: app\nVersion: 1.0\nRequires-Python: >>3\n"}, "not a wheel"),
-        ({"entry_points.txt": b"[console_scripts]\nx = not an entry point\n"}, "cannot be installed"),
-        ({"entry_points.txt": b"no section"}, "cannot be installed"),
+        ({"WHEEL": b"\xff"}, "cannot be installed: invalid start byte"),
+        ({"RECORD": b"a,b,c,d\n"}, "cannot be installed: its RECORD is wrong: Row Index 0: expected 3 elements, got 4"),
+        ({"entry_points.txt": b"[console_scripts]\nx = no entry point\n"}, "with `x = no entry point`, which is not"),
+        ({"entry_points.txt": b"[console_scripts]\nx = app\n"}, "with `x = app`, which is not `command = module:f"),
+        ({"entry_points.txt": b"[gui_scripts]\nx = \n"}, "with `x = `, which is not `command = module:function`"),
+        ({"entry_points.txt": b"[console_scripts]\nx\x1b[2J = app:main\n"}, "[2J = app:main`, which is not"),
+        ({"entry_points.txt": b"[console_scripts]\nx = app:main\n y:z\n"}, "which is not `command"),
+        ({"entry_points.txt": b"no section"}, "entry_points.txt, which cannot be read: File contains no section"),
+        ({"entry_points.txt": b"[console_scripts]\nx = \xff:main\n"}, "entry_points.txt, which cannot be read: "),
     ],
 )
 def test_metadata_that_is_wrong(python: LockedPackage, tmp_path: Path, metadata: dict[str, bytes], reason: str) -> None:
