@@ -17,6 +17,21 @@ remove_leavings() { # of SERVICE_USER
     [ -z "$leavings" ] || warn "these still belong to the user $SERVICE_USER, who goes: $leavings" "Remove them."
 }
 
+# All of a directory that may be changed meanwhile, by its owner: a busybox's rm follows a link that is laid where there
+# was a directory a moment ago.
+remove_as_owner() { # DIR, in one of root's
+    # shellcheck disable=SC2046 # words: mode, links, user, group
+    set -- "$1" $(ls -ldn "$1")
+    leavings_uid=$4
+    leavings_gid=$5
+    if [ "$leavings_uid" = 0 ]; then
+        rm -rf "$1"
+    else
+        (cd / && leaver find "$1" -xdev -depth ! -path "$1" -delete) 2>/dev/null || :
+        rmdir "$1" 2>/dev/null
+    fi
+}
+
 set_leaver() {
     leavings_uid=$(id -u "$SERVICE_USER")
     leavings_gid=$(id -g "$SERVICE_USER")

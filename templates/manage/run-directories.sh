@@ -21,6 +21,6 @@ own_services() {
 
 remove_run_dirs() { # DIR...
     for run_dir in "$@"; do
-        [ -L "$run_dir" ] || has_mount "$run_dir" || rm -rf "$run_dir" || warn "cannot remove $run_dir"
+        [ -L "$run_dir" ] || has_mount "$run_dir" || remove_as_owner "$run_dir" || warn "cannot remove $run_dir"
     done
 }

@@ -175,9 +175,16 @@ remove_traces() {
     remove_manage
 }
 
-# Commands of manage exec are no units of ours.
+# Commands of manage exec are no units of ours. Other units may be called so, such as those of a bundle NAME-exec.
 end_commands() {
-    control stop "$NAME-exec-*.service" >/dev/null 2>&1 || :
+    for end_unit in $(control list-units --all --plain --no-legend "$NAME-exec-*.service" 2>/dev/null | sed 's/ .*//'); do
+        end_number=${end_unit#"$NAME-exec-"}
+        case ${end_number%.service} in
+            '' | *[!0-9]*) continue ;;
+        esac
+        [ "$(property "$end_unit" Transient)" = yes ] || continue
+        control stop "$end_unit" >/dev/null 2>&1 || :
+    done
 }
 
 # What was started outside of our units by a user who goes: it would go on with a number that the next user may get, could
@@ -222,7 +229,11 @@ remove_tree() { # DIR
     [ -e "$1" ] || [ -L "$1" ] || return 0
     [ ! -L "$1" ] || die 12 "$1 is a symbolic link; it is left alone" "Look at where it leads and remove it."
     ! has_mount "$1" || die 12 "something is mounted at or below $1; it is left alone" "Unmount it first."
-    rm -rf "$1" || die 12 "cannot remove $1"
+    if [ -n "$IS_ACCOUNT" ]; then # whose other processes go on
+        remove_as_owner "$1" || die 12 "cannot remove all of $1: it holds what is not its owner's" "Look at it and remove it."
+    else
+        rm -rf "$1" || die 12 "cannot remove $1"
+    fi
 }
 
 # The deepest first; one that is not empty is somebody else's by now.

@@ -86,3 +86,50 @@ def test_who_has_left_nothing_costs_no_process(place: Path, tmp_path: Path) -> N
     assert remove(("sh",), place, tmp_path) == ""
     assert remove(("sh",), place, tmp_path, IMAGE="/image") == ""
     assert (place / "theirs/deep/fifo").exists()
+
+
+def in_manage(shell: tuple[str, ...], script: str, *words: Path, **header: str) -> subprocess.CompletedProcess[str]:
+    head = "".join(f"{key}='{value}'\n" for key, value in header.items())
+    text = with_functions(f"{head}{script}\n", of="manage")
+    return subprocess.run([*shell, "-c", text, "sh", *map(str, words)], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
+@pytest.mark.parametrize("command", ["remove_run_dirs", "remove_tree"])
+def test_where_processes_may_live_on_the_owner_removes(shell: tuple[str, ...], command: str, place: Path) -> None:
+    """A busybox's rm of root's follows a link that is laid in a directory's place between two of its steps."""
+    leave(place)
+    directory = place / "theirs"
+    inside = directory / "roots"
+    inside.mkdir(0o755)
+    (inside / "file").touch()
+    done = in_manage(shell, f'{command} "$1"', directory, IS_ACCOUNT="yes", DIRECTORIES=str(directory))
+    assert sorted(path.name for path in directory.rglob("*")) == ["file", "roots"], "only root can remove these"
+    told = "warning: cannot remove" if command == "remove_run_dirs" else "error: cannot remove all of"
+    assert done.stderr.startswith(f"test: {told} {directory}")
+    shutil.rmtree(inside)
+    done = in_manage(shell, f'{command} "$1"', directory, IS_ACCOUNT="yes", DIRECTORIES=str(directory))
+    assert (done.returncode, done.stderr) == (0, "")
+    left = sorted(path.relative_to(place).as_posix() for path in place.rglob("*"))
+    assert left == ["others", "others/kept", "roots", "roots/given"]
+
+
+@pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
+def test_commands_of_ours_end_and_no_unit_that_is_called_like_one(shell: tuple[str, ...], tmp_path: Path) -> None:
+    """A bundle hello-exec has services as well, and may call one hello-exec-7."""
+    known = """
+        property() { case $1 in hello-exec-7.service) echo no ;; *) echo yes ;; esac; }
+        control() {
+            case $1 in
+                list-units) printf '%s loaded active running x\\n' $UNITS ;;
+                stop) echo "$2" >>"$STOPPED" ;;
+            esac
+        }
+        end_commands
+    """
+    units = (
+        "hello-exec-7.service hello-exec-12.service hello-exec-api.service hello-exec-1a.service hello-exec-.service"
+    )
+    stopped = tmp_path / "stopped"
+    assert in_manage(shell, known, UNITS=units, STOPPED=str(stopped)).stderr == ""
+    assert stopped.read_text() == "hello-exec-12.service\n"
