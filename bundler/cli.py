@@ -331,7 +331,11 @@ def sbom(bundle: Path, quiet: bool, output: Path | None, platform: str | None) -
     show_default=True,
     help="Exit with 7 for vulnerabilities of this severity or higher; one that is unknown counts as high as any.",
 )
-@click.option("--require-coverage", is_flag=True, help="Exit with 7 also if a component is not covered.")
+@click.option(
+    "--require-coverage",
+    is_flag=True,
+    help="Exit with 7 also if a component is not covered, or is a project only by its name.",
+)
 @click.option(
     "--sarif", "report", type=click.Path(dir_okay=False, path_type=Path), help="Write SARIF 2.1.0 to this file, too."
 )

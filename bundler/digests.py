@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from typing import TYPE_CHECKING, BinaryIO
+from typing import IO, TYPE_CHECKING
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,6 +28,6 @@ def file_sha256(path: Path) -> str:
         return stream_sha256(file)
 
 
-def stream_sha256(file: BinaryIO) -> str:
+def stream_sha256(file: IO[bytes]) -> str:
     """The digest of all that is left to be read of ``file``, in hex."""
     return sha256_of(iter(lambda: file.read(_CHUNK), b""))

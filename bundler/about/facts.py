@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import asdict, dataclass
 from typing import Any
 
-__all__ = ["Facts", "Inner", "Source", "Text", "decoded"]
+__all__ = ["Facts", "Inner", "Library", "Source", "Text", "decoded"]
 
 LARGEST = 1 << 20
 """Bytes of a license's text, a recipe, an SBOM that is taken."""
@@ -36,11 +36,20 @@ class Inner:
     path: str
 
 
+@dataclass(frozen=True)
+class Library:
+    """A shared library that a wheel bundles, by its path in the wheel; ``sha256`` is empty if it was not read."""
+
+    path: str
+    sha256: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Facts:
     """``license`` is the package's own text; ``timestamp`` is when it was built, in seconds, 0 if it does not say.
 
-    ``inner`` are Python projects in a conda package, ``sboms`` those that a wheel brings (PEP 770).
+    ``inner`` are Python projects in a conda package, ``sboms`` those that a wheel brings (PEP 770), ``libraries`` those
+    that it bundles.
     """
 
     license: str = ""
@@ -53,6 +62,7 @@ class Facts:
     sources: tuple[Source, ...] = ()
     inner: tuple[Inner, ...] = ()
     sboms: tuple[Text, ...] = ()
+    libraries: tuple[Library, ...] = ()
 
     def document(self) -> dict[str, Any]:
         """As JSON."""
@@ -66,6 +76,7 @@ class Facts:
             "sources": tuple(Source(**one) for one in document["sources"]),
             "inner": tuple(Inner(**one) for one in document["inner"]),
             "sboms": tuple(Text(**one) for one in document["sboms"]),
+            "libraries": tuple(Library(**one) for one in document["libraries"]),
             "depends": tuple(document["depends"]),
         }
         return cls(**document | made)

@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 
 __all__ = ["facts_of"]
 
-_FORM = 1
+_FORM = 2
 """Raised when :class:`Facts` or what fills them changes: what was noted before is read again."""
 
 

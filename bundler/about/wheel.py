@@ -1,4 +1,8 @@
-"""A wheel -> :class:`Facts`: its METADATA, the texts and SBOMs in its ``.dist-info`` (PEP 639, PEP 770)."""
+"""A wheel -> :class:`Facts`: its METADATA, the texts and SBOMs in its ``.dist-info`` (PEP 639, PEP 770), its libraries.
+
+What builds wheels (auditwheel) puts the shared libraries that it bundles into ``NAME.libs``, an older one into
+``NAME/.libs``.
+"""
 
 from __future__ import annotations
 
@@ -9,18 +13,23 @@ import zlib
 from email.parser import HeaderParser
 from typing import TYPE_CHECKING
 
-from bundler.about.facts import LARGEST, Facts, Text, decoded
+from bundler.about.facts import LARGEST, Facts, Library, Text, decoded
+from bundler.digests import stream_sha256
 from bundler.licenses.expression import normalize
 
 if TYPE_CHECKING:
+    from collections.abc import Iterator
     from email.message import Message
     from pathlib import Path
 
 __all__ = ["NotAWheel", "wheel_facts"]
 
 _OLD_TEXT = re.compile(r"(LICEN[CS]E|COPYING|NOTICE|AUTHORS)[^/]*", re.IGNORECASE)
+_LIBRARY = re.compile(r"(?:.*/)?[^/]*\.libs/[^/]+\.so(?:\.[\w.]+)?")
 _MOST = 4000
-"""Texts and SBOMs of a wheel."""
+"""Texts and SBOMs of a wheel, and its libraries."""
+_READ = 1 << 30
+"""Bytes of libraries that are read for their digests: a small wheel may unpack to any number."""
 
 
 class NotAWheel(ValueError):  # noqa: N818 -- never shown: who reads a wheel says which one it is
@@ -56,7 +65,20 @@ def _facts(archive: zipfile.ZipFile) -> Facts:
         homepage=_homepage(message),
         summary=" ".join((message["Summary"] or "").split()),
         sboms=tuple(Text(name.removeprefix("sboms/"), _read(archive, f"{top}/{name}")) for name in sboms),
+        libraries=tuple(_libraries(archive)),
     )
+
+
+def _libraries(archive: zipfile.ZipFile) -> Iterator[Library]:
+    left = _READ
+    for name in sorted({name for name in archive.namelist() if _LIBRARY.fullmatch(name)})[:_MOST]:
+        size = archive.getinfo(name).file_size
+        digest = ""
+        if size <= left:
+            left -= size
+            with archive.open(name) as file:
+                digest = stream_sha256(file)
+        yield Library(name, digest)
 
 
 def _read(archive: zipfile.ZipFile, name: str) -> str:

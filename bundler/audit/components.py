@@ -19,11 +19,12 @@ __all__ = ["Found", "Holder", "components_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """A package as it was locked."""
+    """A package as it was locked; or one that is ``injected``: the project's own file, in no index."""
 
     name: str
     version: str
     file: str
+    injected: bool = False
 
     def __str__(self) -> str:
         return f"{self.name} {self.version}"
@@ -42,6 +43,11 @@ class Found:
     holders: tuple[Holder, ...]
     by_name: bool = False
 
+    @property
+    def injected(self) -> bool:
+        """Whether any copy of it is the project's own, of which no dump can know."""
+        return any(holder.injected for holder in self.holders)
+
 
 def components_of(document: bytes) -> tuple[Found, ...]:
     """Each package, and each thing in one; a conda package in which something of PyPI was found is that."""
@@ -55,7 +61,12 @@ def components_of(document: bytes) -> tuple[Found, ...]:
     for reference, one in components.items():
         if _said(one, ROLE) == "inside":
             continue
-        holder = Holder(name=one["name"], version=one.get("version", ""), file=_said(one, "conda-bundler:file"))
+        holder = Holder(
+            name=one["name"],
+            version=one.get("version", ""),
+            file=_said(one, "conda-bundler:file"),
+            injected=_said(one, "conda-bundler:injected") == "true",
+        )
         parts = inside.get(reference, [])
         of_pypi = any(_project(components[part]) for part in parts)
         for part in parts if of_pypi or _project(one) else ():

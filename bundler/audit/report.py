@@ -81,7 +81,8 @@ class Uncovered:
 @dataclass(frozen=True, kw_only=True)
 class Audit:
     """``covered`` counts the components that were compared, ``by_name`` are those of them that are only taken for a
-    project by a conda package's name; ``expired`` and ``unused`` are statements of ours.
+    project by a conda package's name, so that they may be another one; ``expired`` and ``unused`` are statements of
+    ours.
     """
 
     subject: str
@@ -97,7 +98,8 @@ class Audit:
     unused: tuple[str, ...]
 
     def fails(self, gate: str, *, require_coverage: bool = False) -> bool:
-        return any(one.fails(gate) for one in self.findings) or (require_coverage and bool(self.uncovered))
+        unsure = bool(self.uncovered or self.by_name)
+        return any(one.fails(gate) for one in self.findings) or (require_coverage and unsure)
 
     def lines(self) -> list[str]:
         """For people. It never says that all is well, but what was looked at."""

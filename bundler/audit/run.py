@@ -37,7 +37,9 @@ def audit(
         if not one.project:
             uncovered.append(_uncovered(one, f"not of {ECOSYSTEM}, which is all that is compared"))
             continue
-        if parsed(one.version) is None:
+        if one.injected:
+            uncovered.append(_uncovered(one, "injected: it is your own file, of which no database of advisories knows"))
+        elif parsed(one.version) is None:
             uncovered.append(_uncovered(one, f"its version {one.version!r} is none that advisories are compared by"))
         for hits in _together(_hits(one, database)):
             findings.append(_judged(one, hits, statements, today, used))
@@ -48,13 +50,17 @@ def audit(
         advisories=database.advisories,
         newest=database.newest,
         withdrawn=database.withdrawn,
-        covered=sum(bool(one.project) and parsed(one.version) is not None for one in components),
-        by_name=tuple(sorted(one.name for one in components if one.by_name)),
+        covered=sum(map(_is_covered, components)),
+        by_name=tuple(sorted(one.name for one in components if one.by_name and _is_covered(one))),
         findings=tuple(findings),
         uncovered=tuple(uncovered),
         expired=tuple(str(one) for one in statements if not one.holds(today)),
         unused=tuple(str(one) for one in statements if one.holds(today) and one not in used),
     )
+
+
+def _is_covered(one: Found) -> bool:
+    return bool(one.project) and not one.injected and parsed(one.version) is not None
 
 
 def _uncovered(one: Found, reason: str) -> Uncovered:

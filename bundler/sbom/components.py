@@ -6,6 +6,7 @@ passes over ``pkg:conda``. Who looks for the package finds what is in it among t
 
 from __future__ import annotations
 
+import re
 from typing import TYPE_CHECKING
 from urllib.parse import urlsplit
 
@@ -32,7 +33,7 @@ from bundler.sbom.merge import Part, UnreadSbom, parts_in
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-    from bundler.about.facts import Facts, Text
+    from bundler.about.facts import Facts, Library, Text
     from bundler.locked import LockedPackage
     from bundler.sbom.identify import Project
     from bundler.sbom.subject import Subject
@@ -195,12 +196,38 @@ def _generic_component(purl: PackageURL, package: LockedPackage, facts: Facts | 
 
 def _merged(package: LockedPackage, facts: Facts | None) -> Iterator[Component]:
     within = package_purl(package).to_string()
+    named: set[str] = set()
     for sbom in facts.sboms if facts else ():
         try:
             parts = parts_in(sbom.text)
         except UnreadSbom:
             continue  # the package's own component says so
+        named |= {part.name for part in parts}
         yield from (_part_component(part, within, sbom.name) for part in parts)
+    for library in facts.libraries if facts else ():
+        if _library_name(library) not in named:
+            yield _library_component(library, within)
+
+
+def _library_name(library: Library) -> str:
+    """``scipy.libs/libgfortran-040039e1.so.5`` -> ``libgfortran``: auditwheel writes a digest behind the name."""
+    stem = library.path.rpartition("/")[2].partition(".so")[0]
+    return re.sub(r"-[0-9a-f]{8}$", "", stem)
+
+
+def _library_component(library: Library, within: str) -> Component:
+    """One that no SBOM of the wheel names: which version it is, nobody says."""
+    return Component(
+        type=ComponentType.LIBRARY,
+        name=_library_name(library),
+        bom_ref=f"{within}#{library.path}",
+        hashes=[HashType(alg=HashAlgorithm.SHA_256, content=library.sha256)] if library.sha256 else [],
+        properties=[
+            Property(name=ROLE, value="inside"),
+            Property(name="conda-bundler:path", value=library.path),
+            Property(name="conda-bundler:within", value=within),
+        ],
+    )
 
 
 def _part_component(part: Part, within: str, file: str) -> Component:

@@ -5,13 +5,16 @@ from __future__ import annotations
 import hashlib
 import importlib.resources
 import json
+import os
 import shutil
 import sys
 import zipfile
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import jsonschema
 import pytest
+from commandkit import conda_bundler
 from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 from examplekit import examples_channel
@@ -25,8 +28,6 @@ from bundler.sbom.document import make_sbom
 from bundler.sbom.subject import Subject
 
 if TYPE_CHECKING:
-    from pathlib import Path
-
     from bundler.about.facts import Facts
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -233,3 +234,16 @@ def test_each_python_package_of_the_examples_has_a_purl_that_scanners_match() ->
     for package in python:
         (reference,) = (ref for ref in graph if ref.startswith(f"pkg:conda/{package.name}@{package.version}?"))
         assert any(one.startswith("pkg:pypi/") for one in graph[reference]), package.name
+
+
+def test_the_order_of_pythons_sets_does_not_show(room: Path) -> None:
+    """A Python for each, which makes it anew: what is kept of the one before is removed."""
+    lockfile, cache = room / "project" / "conda-lock.yml", Path(os.environ["CONDA_BUNDLER_CACHE"])
+    found = set()
+    for seed in ("0", "1", "2", "3"):
+        shutil.rmtree(cache / "sbom", ignore_errors=True)
+        done = conda_bundler("sbom", lockfile, env={"PYTHONHASHSEED": seed})
+        assert done.returncode == 0, done.stderr
+        assert len(json.loads(done.stdout)["components"]) > 4
+        found.add(done.stdout)
+    assert len(found) == 1

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 import zipfile
 from typing import TYPE_CHECKING, Any
@@ -11,7 +12,7 @@ from pypikit import make_wheel
 from tinychannel import make_package
 
 from bundler.about.conda import conda_facts
-from bundler.about.facts import Facts, Inner, Source, Text
+from bundler.about.facts import Facts, Inner, Library, Source, Text
 from bundler.about.read import facts_of
 from bundler.about.wheel import NotAWheel, wheel_facts
 from bundler.digests import file_sha256
@@ -99,6 +100,17 @@ def test_a_wheel(tmp_path: Path) -> None:
         sboms=(Text("a", "{}"),),
     )
     assert wheel(tmp_path / "old", "", COPYING=b"older").texts == (Text("COPYING", "older"),)
+
+
+def test_the_libraries_that_a_wheel_bundles(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = ["w.libs/libz-1a2b3c4d.so.1.3", "w/.libs/libold.so", "w-1.data/platlib/w.libs/libmore.so", "w/core.so",
+             "w.libs/README", "w.libsy/libno.so"]  # fmt: skip
+    path = make_wheel(tmp_path, "w", "1", files={name: name.encode() for name in names})
+    found = wheel_facts(path).libraries
+    assert found == tuple(Library(name, hashlib.sha256(name.encode()).hexdigest()) for name in sorted(names[:3]))
+    assert Facts.of(json.loads(json.dumps(wheel_facts(path).document()))).libraries == found
+    monkeypatch.setattr("bundler.about.wheel._READ", len(found[0].path))
+    assert [bool(one.sha256) for one in wheel_facts(path).libraries] == [True, False, False]
 
 
 @pytest.mark.parametrize(

@@ -173,8 +173,9 @@ def test_how_bad_it_is(vectors: list[dict[str, Any]], word: Any, level: str, sco
     assert (found.level, found.score) == (level, score)
 
 
-def conda(name: str, version: str, *depends: str) -> LockedPackage:
+def conda(name: str, version: str, *depends: str, injected: bool = False) -> LockedPackage:
     return LockedPackage(
+        injected=injected,
         name=name, version=version, manager="conda", platform="linux-64", sha256="a" * 64, md5=None, depends=depends,
         url=f"https://conda.anaconda.org/conda-forge/noarch/{name}-{version}-0.conda",
     )  # fmt: skip
@@ -215,9 +216,13 @@ def dump(directory: Path, *documents: dict[str, Any], zipped: bool = False) -> P
     return directory
 
 
-def audited(database: Path, statements: Sequence[Any] = ()) -> Audit:
+def audited(
+    database: Path,
+    statements: Sequence[Any] = (),
+    environment: dict[LockedPackage, Facts | None] = ENVIRONMENT,
+) -> Audit:
     subject = Subject(
-        name="x", version="1", platform="linux-64", phase="build", packages=tuple(ENVIRONMENT), facts=ENVIRONMENT
+        name="x", version="1", platform="linux-64", phase="build", packages=tuple(environment), facts=environment
     )
     return audit(make_sbom(subject), read_database(database, NOW), statements, NOW.date(), subject="x.tar")
 
@@ -272,6 +277,31 @@ def test_what_no_advisory_could_be_found_of_is_not_called_well(tmp_path: Path) -
     assert "projects of PyPI by their packages' names only: guessed" in text
     assert not found.fails("any")
     assert found.fails("any", require_coverage=True)
+
+
+def test_what_is_injected_is_not_covered_though_what_is_found_of_it_is_told(tmp_path: Path) -> None:
+    own: dict[LockedPackage, Facts | None] = {
+        conda("ours", "1.0", "python", injected=True): inner("ours", "1.0"),
+        conda("jinja2", "3.1.2", "python", injected=True): inner("jinja2", "3.1.2"),
+        conda("unread", "1.0", "python", injected=True): None,
+    }
+    found = audited(dump(tmp_path / "db", advisory("X-1", "jinja2", versions=["3.1.2"])), environment=own)
+    assert [one.component for one in found.findings] == ["jinja2"]
+    assert (found.covered, found.by_name) == (0, ())
+    assert [(one.component, one.reason.partition(":")[0]) for one in found.uncovered] == [
+        ("jinja2", "injected"), ("ours", "injected"), ("unread", "injected"),
+    ]  # fmt: skip
+    assert found.fails("never", require_coverage=True)
+
+
+def test_what_is_known_by_its_name_only_is_not_surely_covered(tmp_path: Path) -> None:
+    database = dump(tmp_path / "db", advisory("X-1", "nobody", versions=["1"]))
+    sure = audited(database, environment={conda("jinja2", "3.1.2", "python"): inner("jinja2", "3.1.2")})
+    assert not sure.fails("any", require_coverage=True)
+    guessed = audited(database, environment={conda("guessed", "1.0", "python"): None})
+    assert (guessed.uncovered, guessed.by_name, guessed.covered) == ((), ("guessed",), 1)
+    assert not guessed.fails("any")
+    assert guessed.fails("any", require_coverage=True)
 
 
 @pytest.mark.parametrize(

@@ -10,7 +10,7 @@ from cyclonedx.schema import SchemaVersion
 from cyclonedx.validation.json import JsonStrictValidator
 
 from bundler.about.conda import projects_in
-from bundler.about.facts import Facts, Inner, Source, Text, decoded
+from bundler.about.facts import Facts, Inner, Library, Source, Text, decoded
 from bundler.locked import LockedPackage
 from bundler.sbom.cpe import cpe_of
 from bundler.sbom.document import make_sbom
@@ -217,6 +217,22 @@ def test_what_a_wheel_says_it_bundles_is_merged() -> None:
     assert fortran["hashes"] == [{"alg": "SHA-256", "content": "f" * 64}]
     assert by_purl(sbom)["pkg:generic/zlib@1.3"]["licenses"] == [{"expression": "Zlib"}]
     assert {"name": "conda-bundler:sbom-not-read", "value": "x"} in by_purl(sbom)["pkg:pypi/scipy@1.11"]["properties"]
+
+
+def test_a_library_that_no_sbom_of_the_wheel_names_is_listed() -> None:
+    libraries = (Library("scipy.libs/libgfortran-040039e1.so.5.0.0", "f" * 64), Library("scipy.libs/libopenblas.so"))
+    texts = (Text("auditwheel.cdx.json", json.dumps(AUDITWHEEL)), Text("x", "?"))
+    alone = document({wheel("scipy", "1.11"): Facts(libraries=libraries)})
+    assert needed_by(alone, "pkg:pypi/scipy@1.11") == {
+        "pkg:pypi/scipy@1.11#scipy.libs/libgfortran-040039e1.so.5.0.0",
+        "pkg:pypi/scipy@1.11#scipy.libs/libopenblas.so",
+    }
+    fortran = next(one for one in alone["components"] if one["name"] == "libgfortran")
+    assert fortran["hashes"] == [{"alg": "SHA-256", "content": "f" * 64}]
+    merged = document({wheel("scipy", "1.11"): Facts(libraries=libraries, sboms=texts)})
+    assert sorted(one["name"] for one in merged["components"]) == [
+        "libgfortran", "libgfortran", "libopenblas", "nested", "scipy",
+    ]  # fmt: skip
 
 
 @pytest.mark.parametrize("text", ["", "[]", "{}", "null", '{"bomFormat": "x"}', "[" * 100_000, '{"spdxVersion": 3}'])
