@@ -107,7 +107,7 @@ format: .venv/.ready
 	$(BIN)/ruff format --check .
 
 docs: .venv/.ready
-	$(BIN)/python -m zensical build --strict
+	$(BIN)/python ci/documentation.py
 # Which translations are behind; `python tests/translations.py --mark` says that they no longer are.
 	$(BIN)/python tests/translations.py
 

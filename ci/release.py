@@ -27,7 +27,7 @@ def main() -> None:
     if GOAL.exists():
         shutil.rmtree(GOAL)
     GOAL.mkdir(parents=True)
-    subprocess.run([sys.executable, "-m", "zensical", "build", "--strict"], cwd=CHECKOUT, check=True, stdout=sys.stderr)
+    subprocess.run([sys.executable, CHECKOUT / "ci" / "documentation.py"], check=True, stdout=sys.stderr)
     env = os.environ | {"SOURCE_DATE_EPOCH": _git("log", "-1", "--format=%ct"), "CONDA_BUNDLER_SITE": str(SITE)}
     for target in ("sdist", "wheel"):
         words = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(GOAL)]

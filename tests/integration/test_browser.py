@@ -30,7 +30,7 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
     room = tmp_path_factory.mktemp("site")
     shutil.copy(CHECKOUT / "zensical.toml", room)
     shutil.copytree(CHECKOUT / "docs", room / "docs")
-    subprocess.run([sys.executable, "-m", "zensical", "build", "--strict"], cwd=room, check=True, capture_output=True)
+    subprocess.run([sys.executable, CHECKOUT / "ci" / "documentation.py", room], check=True, capture_output=True)
     with served(room / "build" / "site") as address:
         yield address
 
@@ -79,6 +79,23 @@ def test_pages_show_without_trouble_and_fit_the_screen(visit: Visit, address: st
         assert visit.page.locator("h1").is_visible(), name
         widths = visit.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
         assert widths[0] <= widths[1], name
+    assert visit.troubles == []
+
+
+@pytest.mark.parametrize(
+    ("name", "language", "words"),
+    [("index.html", "en", "Search"), ("zh/index.html", "zh", "查找")],
+    ids=["English", "Chinese"],
+)
+def test_a_page_says_its_language_and_speaks_it(
+    visit: Visit, address: str, name: str, language: str, words: str
+) -> None:
+    visit.page.goto(address + name)
+    assert visit.page.evaluate("document.documentElement.lang") == language
+    assert visit.page.locator(".md-search__button").inner_text().strip() == words
+    visit.page.locator("article a[href$='how-to/elixir.html']").first.click()
+    visit.page.wait_for_url("**/how-to/elixir.html")
+    assert visit.page.evaluate("document.documentElement.lang") == language
     assert visit.troubles == []
 
 

@@ -14,7 +14,7 @@ import click
 import pytest
 from docskit import DOCS, Line, pages, shell_lines
 from examplekit import CHECKOUT
-from translations import CHINESE, revision
+from translations import revision, translations
 
 from bundler.cli import cli
 
@@ -30,27 +30,60 @@ class _Requests(HTMLParser):
     def __init__(self) -> None:
         super().__init__()
         self.found: list[str] = []
+        self.language: str | None = None
 
     def handle_starttag(self, tag: str, attrs: list[tuple[str, str | None]]) -> None:
         values = dict(attrs)
+        if tag == "html":
+            self.language = values.get("lang")
         self.found.append(values.get("src") or "")
         if tag == "link" and values.get("rel") != "canonical":
             self.found.append(values.get("href") or "")
 
 
 def test_it_builds_strictly_and_asks_no_other_host(tmp_path: Path) -> None:
-    shutil.copy(CHECKOUT / "zensical.toml", tmp_path)
-    shutil.copytree(DOCS, tmp_path / "docs")
-    words = [sys.executable, "-m", "zensical", "build", "--strict"]
-    done = subprocess.run(words, cwd=tmp_path, capture_output=True, text=True, check=False)
-    assert done.returncode == 0, done.stdout + done.stderr
-    site = tmp_path / "build" / "site"
+    site = _built(tmp_path)
     made = {path.relative_to(site).with_suffix(".md") for path in site.rglob("*.html")}
     assert made >= {page.relative_to(DOCS) for page in pages()}
     for page in site.rglob("*.html"):
         requests = _Requests()
         requests.feed(page.read_text("utf-8"))
         assert [url for url in requests.found if re.match(r"(https?:)?//", url)] == [], page
+        here = [url.partition("#")[0] for url in requests.found if url and not url.startswith("data:")]
+        assert [url for url in here if not _file(site, page, url).exists()] == [], page
+        language = "zh" if page.is_relative_to(site / "zh") else "en"
+        assert requests.language == language, page
+    assert {path.name for path in tmp_path.iterdir()} == {"docs", "zensical.toml", "build", ".cache"}
+    assert {path.name for path in (tmp_path / "build").iterdir()} == {"site"}
+
+
+def test_a_page_that_links_to_nothing_is_an_error(tmp_path: Path) -> None:
+    done = _build(tmp_path, broken="zh/tutorial.md")
+    assert done.returncode == 1
+    assert "nowhere.md" in re.sub(r"\x1b\[[0-9;]*m", "", done.stdout + done.stderr)
+    assert not (tmp_path / ".zensical.zh.toml").exists()
+
+
+def _file(site: Path, page: Path, url: str) -> Path:
+    """404.html may be shown at any address, so it counts from the root."""
+    return site / url[1:] if url.startswith("/") else page.parent / url
+
+
+def _built(room: Path) -> Path:
+    done = _build(room)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return room / "build" / "site"
+
+
+def _build(room: Path, broken: str = "") -> subprocess.CompletedProcess[str]:
+    """What `make docs` does, of a copy; with a dead link on the page that is to be broken."""
+    shutil.copy(CHECKOUT / "zensical.toml", room)
+    shutil.copytree(DOCS, room / "docs")
+    if broken:
+        with (room / "docs" / broken).open("a") as page:
+            page.write("\n[nothing](nowhere.md)\n")
+    words: list[str | Path] = [sys.executable, CHECKOUT / "ci" / "documentation.py", room]
+    return subprocess.run(words, capture_output=True, text=True, check=False)
 
 
 def test_every_page_is_in_the_navigation() -> None:
@@ -58,7 +91,7 @@ def test_every_page_is_in_the_navigation() -> None:
     assert navigation == {page.relative_to(DOCS).as_posix() for page in pages()}
 
 
-@pytest.mark.parametrize("name", ["README.md", "docs/index.md"])
+@pytest.mark.parametrize("name", ["README.md", "README.zh-CN.md", "docs/index.md"])
 def test_links_to_files_of_the_repository_lead_somewhere(name: str) -> None:
     page = CHECKOUT / name
     links = re.findall(r"\]\((?!https?://)([^)#]+)[^)]*\)", page.read_text("utf-8"))
@@ -67,13 +100,13 @@ def test_links_to_files_of_the_repository_lead_somewhere(name: str) -> None:
 
 
 def test_what_a_newcomer_reads_is_there_in_chinese_and_says_of_what() -> None:
-    english = {page.relative_to(DOCS) for page in [*DOCS.glob("how-to/*.md"), DOCS / "index.md", DOCS / "tutorial.md"]}
-    chinese = {page.relative_to(CHINESE): page for page in CHINESE.rglob("*.md")}
-    assert english == set(chinese)
-    for name, page in chinese.items():
-        assert (revision(page) or ("", ""))[0] == name.as_posix()
+    english = {CHECKOUT / "README.md", *DOCS.glob("how-to/*.md"), DOCS / "index.md", DOCS / "tutorial.md"}
+    assert set(translations().values()) == english
+    for page, original in translations().items():
+        root = CHECKOUT if original.name == "README.md" else DOCS
+        assert (revision(page) or ("", ""))[0] == original.relative_to(root).as_posix()
         # The commands are the same, so those of a page that is behind are not wrong without anybody's notice.
-        assert _blocks(page) == _blocks(DOCS / name)
+        assert _blocks(page) == _blocks(original)
 
 
 def _blocks(page: Path) -> list[str]:

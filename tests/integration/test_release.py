@@ -58,8 +58,9 @@ def test_from_a_tag_to_what_is_published(clone: Path) -> None:
         files = {f"conda_bundler-{VERSION}.tar.gz", f"conda_bundler-{VERSION}-py3-none-any.whl"}
         assert {file.name for file in goal.iterdir()} == files | {"SHA256SUMS", "CHANGES.md"}
         sums = dict(line.split()[::-1] for line in (goal / "SHA256SUMS").read_text().splitlines())
-        names = zipfile.ZipFile(goal / f"conda_bundler-{VERSION}-py3-none-any.whl").namelist()
-        assert {"bundler/site/index.html", "bundler/site/zh/index.html"} <= set(names)
+        with zipfile.ZipFile(goal / f"conda_bundler-{VERSION}-py3-none-any.whl") as wheel:
+            for page, language in ("index.html", "en"), ("zh/index.html", "zh"):
+                assert f'<html lang="{language}"' in wheel.read(f"bundler/site/{page}").decode()
         assert sums == {name: hashlib.sha256((goal / name).read_bytes()).hexdigest() for name in files}
         digests.append(sums)
         assert (goal / "CHANGES.md").read_text() == "- New.\n"
