@@ -32,7 +32,7 @@ INSTALL = (
 )
 
 MANAGE = (
-    *("arguments", "status", "recover", "rollback", "verify-release", "rotate-secret", "restart"),
+    *("commands", "arguments", "status", "recover", "rollback", "verify-release", "rotate-secret", "restart"),
     *("run-directories", "leftover-files", "uninstall", "first-boot"),
     *("run", "before-start", "old-releases", "become-user", "terminal-relay", "exec", "main"),
 )

@@ -1,13 +1,13 @@
 
 # --- arguments -------------------------------------------------------------------------------------------
 
-COMMAND=
 OPERAND=
 JSON=
 FROM_FILE=
 PURGE=
 YES=
-COMMAND_WORDS=0 # of exec: how many there are, at the end of all
+OPTIONS_GIVEN= # those that only some commands have
+COMMAND_WORDS=0 # how many at the end are a command's own
 
 usage() {
     cat <<TEXT
@@ -15,17 +15,9 @@ Usage: manage COMMAND
 
 Looks after $NAME on this machine (made by conda-bundler $TOOL_VERSION).
 
-  status [--json]                   the release, its units, whether they are healthy, since when
-  releases                          what is on disk: current, previous, bad
-  rollback [RELEASE]                go to the release before, or to the one named; back again if it is unhealthy
-  verify [RELEASE]                  compare every file with what was installed
-  rotate-secret NAME [--from FILE]  a new value; the old one comes back if a service is unhealthy with it
-  reload [SERVICE]                  have every service, or the one named, read its settings anew while it runs
-  restart [SERVICE]                 restart what runs, or the one named; wait until it is healthy
-  exec SERVICE COMMAND [ARGUMENT…]  run a program of the release as that service would: its user, environment,
-                                    secrets, confinement; the status is the command's
-  uninstall                         stop it and remove its units and releases; config, secrets, state and user stay
-  uninstall --purge [--yes]         remove all of it, state and secrets included
+TEXT
+    each_command print_help
+    cat <<TEXT
 
 SERVICE is a name of bundle.toml; one of several instances is SERVICE@1 (exec takes the first).
 
@@ -46,9 +38,7 @@ parse_arguments() {
                 usage
                 exit 0
                 ;;
-            --json) JSON=yes ;;
-            --purge) PURGE=yes ;;
-            --yes) YES=yes ;;
+            --json | --purge | --yes) take_option "$1" yes ;;
             --from=* | --health-timeout=*)
                 option_value=${1#*=}
                 option=${1%%=*}
@@ -64,17 +54,17 @@ parse_arguments() {
             -*) misuse "unknown option: $1" ;;
             *)
                 if [ -z "$COMMAND" ]; then
-                    COMMAND=$1
+                    choose_command "$1"
                 elif [ -z "$OPERAND" ] && [ -n "$1" ]; then
                     OPERAND=$1
-                    if [ "$COMMAND" = exec ]; then # what follows is the command's own
+                    if needs words; then
                         shift
                         [ "${1-}" != -- ] || shift
                         COMMAND_WORDS=$#
                         break
                     fi
                 else
-                    misuse "one argument too many: $1"
+                    misuse "unexpected argument: $1"
                 fi
                 ;;
         esac
@@ -85,51 +75,75 @@ parse_arguments() {
 
 take_option() { # OPTION VALUE
     case $1 in
-        --from) FROM_FILE=$2 ;;
-        --health-timeout) take_health_timeout "$2" ;;
+        --json) JSON=$2 ;;
+        --purge) PURGE=$2 ;;
+        --yes) YES=$2 ;;
+        --from)
+            [ -n "$2" ] || misuse "--from needs a file"
+            FROM_FILE=$2
+            ;;
+        --health-timeout)
+            take_health_timeout "$2"
+            return 0
+            ;;
     esac
+    OPTIONS_GIVEN="$OPTIONS_GIVEN $1"
+}
+
+check_arguments() {
+    [ -n "$COMMAND" ] || misuse "a command is required"
+    [ -n "$COMMAND_FUNCTION" ] || misuse "unknown command: $COMMAND"
+    "$COMMAND_CHECK"
+    for option in $OPTIONS_GIVEN; do
+        check_option "$option"
+    done
+    [ -z "$YES" ] || [ -n "$PURGE" ] || misuse "--yes requires --purge"
 }
 
 # An option that would have no effect is a misunderstanding.
-check_arguments() {
-    case $COMMAND in
-        '') misuse "there is no command" ;;
-        status | releases | uninstall | first-boot | recover) [ -z "$OPERAND" ] || misuse "one argument too many: $OPERAND" ;;
-        rollback | verify) check_release_name ;;
-        rotate-secret)
-            case $OPERAND in
-                '') misuse "rotate-secret needs the name of a secret" ;;
-                *[!A-Za-z0-9_]*) misuse "not the name of a secret: $OPERAND" ;;
-            esac
-            ;;
-        exec)
-            OPERAND=${OPERAND%.service}
-            case $OPERAND in
-                '' | *[!a-z0-9@-]*) misuse "exec needs the name of a service, and a command" ;;
-            esac
-            [ "$COMMAND_WORDS" -gt 0 ] || misuse "exec needs a command to run"
-            ;;
-        reload | restart)
-            OPERAND=${OPERAND%.service}
-            case $OPERAND in
-                *[!a-z0-9@-]*) misuse "not the name of a service: $OPERAND" ;;
-            esac
-            ;;
-        run) # for bin/run-SERVICE
-            case $OPERAND in
-                '' | *[!a-z0-9@-]*) misuse "run needs the name of a service" ;;
-            esac
-            ;;
-        *) misuse "unknown command: $COMMAND" ;;
-    esac
-    [ -z "$JSON" ] || [ "$COMMAND" = status ] || misuse "--json is for status"
-    [ -z "$FROM_FILE" ] || [ "$COMMAND" = rotate-secret ] || misuse "--from is for rotate-secret"
-    [ -z "$PURGE$YES" ] || [ "$COMMAND" = uninstall ] || misuse "--purge and --yes are for uninstall"
-    [ -z "$YES" ] || [ -n "$PURGE" ] || misuse "--yes is for uninstall --purge"
+check_option() { # OPTION
+    ! is_listed "$1" "$COMMAND_OPTIONS" || return 0
+    option_home=
+    each_command find_option
+    misuse "$1 is not an option of $COMMAND, but of $option_home"
+}
+
+find_option() { # WORD NEEDS OPTIONS...
+    ! is_listed "$option" "$3" || option_home=$1
+}
+
+# --- operands
+
+check_no_operand() {
+    [ -z "$OPERAND" ] || misuse "unexpected argument: $OPERAND"
 }
 
 check_release_name() {
     case $OPERAND in
         *[!0-9A-Za-z._+~-]* | .*) misuse "not the name of a release: $OPERAND" ;;
     esac
+}
+
+check_secret_name() {
+    case $OPERAND in
+        '') misuse "$COMMAND needs the name of a secret" ;;
+        *[!A-Za-z0-9_]*) misuse "not the name of a secret: $OPERAND" ;;
+    esac
+}
+
+check_service_name() {
+    OPERAND=${OPERAND%.service}
+    case $OPERAND in
+        *[!a-z0-9@-]*) misuse "not the name of a service: $OPERAND" ;;
+    esac
+}
+
+check_service_given() {
+    check_service_name
+    [ -n "$OPERAND" ] || misuse "$COMMAND needs the name of a service"
+}
+
+check_command_words() {
+    check_service_given
+    [ "$COMMAND_WORDS" -gt 0 ] || misuse "$COMMAND needs a command to run"
 }

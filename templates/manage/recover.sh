@@ -1,6 +1,12 @@
 
 # --- what an earlier run has left -------------------------------------------------------------------------
 
+# Before any unit is started.
+recover_at_boot() {
+    AT_BOOT=yes
+    recover
+}
+
 # Install and rollback go on from their record by themselves. This is for what must not begin in the middle.
 recover() {
     recover_rotation

@@ -63,6 +63,16 @@ is_running() { # UNIT
     esac
 }
 
+# Without systemd it tells a process and records nothing.
+reload_command() {
+    if [ -n "$BARE" ]; then
+        reload_bare
+    else
+        hold_lock
+        reload_services
+    fi
+}
+
 reload_services() {
     choose_services
     for chosen in $CHOSEN; do

@@ -7,6 +7,7 @@ import shlex
 import shutil
 import subprocess
 import sys
+from functools import cache
 from html.parser import HTMLParser
 from typing import TYPE_CHECKING
 
@@ -14,9 +15,11 @@ import click
 import pytest
 from docskit import DOCS, Line, pages, shell_lines
 from examplekit import CHECKOUT
+from installkit import Spec, script
 from translations import revision, translations
 
 from bundler.cli import cli
+from bundler.installer.render import render_manage
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -153,7 +156,9 @@ def _declared(partial: str) -> set[str]:
     return set(re.findall(r"--[a-z-]+", text))
 
 
+@cache
 def _subcommands() -> set[str]:
-    """What manage's own usage lists."""
-    text = (CHECKOUT / "templates" / "manage" / "arguments.sh").read_text("utf-8")
-    return set(re.findall(r"^  ([a-z-]+) ", text, re.MULTILINE))
+    """What manage's own help lists."""
+    manage = render_manage(script(Spec(), "0" * 64, {}))
+    told = subprocess.run(["sh", "-s", "--", "--help"], input=manage, capture_output=True, text=True, check=True)
+    return set(re.findall(r"^  ([a-z-]+) ", told.stdout, re.MULTILINE))

@@ -74,14 +74,10 @@ assert make_reference() == page and "`colour`" in page
     "A subcommand of manage": Recipe(
         changes={
             "templates/manage/greet.sh": ("", "\n# --- greet\n\ngreet() {\n    echo good morning\n    exit 0\n}\n"),
-            "bundler/installer/partials.py": ('("arguments", "status"', '("arguments", "greet", "status"'),
-            "templates/manage/main.sh": (
-                "        status) status ;;",
-                "        greet) greet ;;\n        status) status ;;",
-            ),
-            "templates/manage/arguments.sh": (
-                "        status | releases |",
-                "        greet | status | releases |",
+            "bundler/installer/partials.py": ('"arguments", "status"', '"arguments", "greet", "status"'),
+            "templates/manage/commands.sh": (
+                '    "$1" releases ',
+                '    "$1" greet - - check_no_operand greet "greet" "say good morning"\n    "$1" releases ',
             ),
         },
         # Where nothing is installed manage ends before it does what it is asked for.
