@@ -9,6 +9,8 @@ from __future__ import annotations
 import os
 import shutil
 import threading
+from contextlib import suppress
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 from bundler.errors import PrefixError
@@ -16,9 +18,18 @@ from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Callable
-    from pathlib import Path
 
-__all__ = ["UNDECLARED", "check_space", "kept_free", "mib", "size_of", "space_left", "too_little", "watch"]
+__all__ = [
+    "UNDECLARED",
+    "check_space",
+    "kept_free",
+    "mib",
+    "open_files",
+    "size_of",
+    "space_left",
+    "too_little",
+    "watch",
+]
 
 UNDECLARED = 512 << 20
 """Bytes beyond what a package declares: ``info/`` itself, and directories, are not."""
@@ -72,6 +83,17 @@ def size_of(directory: Path) -> int:
         except OSError:
             continue
     return total
+
+
+def open_files(directory: Path) -> list[Path]:
+    """Those files directly in ``directory`` that this process has open, and that have temporary names."""
+    found = []
+    for descriptor in Path("/proc/self/fd").iterdir():
+        with suppress(OSError):  # it has just been closed
+            path = descriptor.readlink()
+            if path.parent == directory and path.name.startswith("."):
+                found.append(path)
+    return found
 
 
 def watch(directory: Path, kept: int, most: int | None, ends: Callable[[], None]) -> Callable[[], None]:

@@ -21,6 +21,8 @@ __all__ = ["CHANNELS_CHANGED", "conda_lock_warnings", "translate_conda_lock", "t
 CHANNELS_CHANGED = "The channel configuration has changed"
 _REMEDIES = {
     "channel": "Check the channel's name, the network and the proxy settings.",
+    "disk": "Make room, or have CONDA_BUNDLER_CACHE name a larger disk. If that does not help, the channel sends more "
+    "than any disk holds: tell its owner.",
     "relations": "List the channels that you want there, and remove `relations` from [channels] in bundle.toml.",
 }
 

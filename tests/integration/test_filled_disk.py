@@ -2,17 +2,26 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
+import subprocess
+import sys
 from typing import TYPE_CHECKING
 
 import pytest
+import zstandard
+from channelserver import serve
 from hostilekit import entry, package
 from prefixkit import install, python_package, refused, wheel
-from tinychannel import File
+from tinychannel import File, index, make_package
 
 from bundler import diskspace
+from bundler.errors import LockError
 from bundler.linking import run as linking
 from bundler.linking.run import forget
+from bundler.lock.shim.launcher import Failure
+from bundler.lock.translate import translate_solver
 from bundler.package.info import declared_size
 from bundler.resources import cache_dir
 
@@ -95,6 +104,44 @@ def test_a_wheel_that_unpacks_to_more_than_the_disk_holds(tmp_path: Path, monkey
     keep_all_but(monkeypatch, MIB)
     monkeypatch.setattr(linking, "_limits", lambda room, _: limits(room, kept=0))
     assert "the wheels unpack to 48 MiB, and the disk has 1 MiB for them" in refused(python, large)
+
+
+SOLVE = """
+import shutil
+from types import SimpleNamespace
+from bundler import diskspace
+shutil.disk_usage = lambda room: SimpleNamespace(free=(32 << 20) - diskspace.size_of(room))
+from bundler.lock.shim.conda import main
+main(["create", "--dry-run", "--json", "--channel", %r, "mine"])
+"""
+"""Our solver, on a disk of 32 MiB."""
+
+
+@pytest.mark.network
+@pytest.mark.parametrize("size", [0, 1 << 30])
+def test_repodata_that_unpacks_to_more_than_the_disk_holds(tmp_path: Path, size: int) -> None:
+    make_package(tmp_path / "channel", "mine", "1.0")
+    index(tmp_path / "channel")
+    for path in tmp_path.rglob("*shards*"):
+        shutil.rmtree(path) if path.is_dir() else path.unlink()
+    good = (tmp_path / "channel/noarch/repodata.json").read_bytes()
+    frame = zstandard.ZstdCompressor(level=1).compressobj()
+    blanks = b"".join(frame.compress(b" " * MIB) for _ in range(size // MIB))
+    (tmp_path / "channel/noarch/repodata.json.zst").write_bytes(blanks + frame.compress(good) + frame.flush())
+    with serve(tmp_path / "channel") as server:
+        words = [sys.executable, "-c", SOLVE % server.url()]
+        environ = os.environ | {"CONDA_SUBDIR": "linux-64"}
+        done = subprocess.run(words, env=environ, capture_output=True, text=True, check=False, timeout=120)
+        assert server.requests("repodata.json.zst")
+    answer = json.loads(done.stdout)
+    assert answer["success"] is (size == 0)
+    assert diskspace.size_of(cache_dir("repodata")) < MIB
+    if size:
+        said = answer["message"]
+        assert said == "reading channels was stopped, or the disk would be full: less than 2 MiB were left"
+        error = translate_solver(Failure(kind=answer["exception_name"], platform="linux-64", message=said), "here")
+        assert isinstance(error, LockError)
+        assert "CONDA_BUNDLER_CACHE" in str(error.remedy)
 
 
 def test_directories_deeper_than_python_can_walk(tmp_path: Path) -> None:

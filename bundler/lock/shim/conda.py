@@ -21,6 +21,7 @@ from rattler import MatchSpec, Subdir
 from rattler.exceptions import InvalidChannelError, ParseSubdirError
 
 from bundler import __version__
+from bundler.diskspace import kept_free, mib, open_files, watch
 from bundler.fetch.channels import Access
 from bundler.lock.decompressor import DECOMPRESSOR
 from bundler.lock.shim.launcher import Failure, SolverSettings
@@ -30,6 +31,7 @@ from bundler.lock.solver.related import with_relations
 from bundler.lock.solver.solving import Question, SolveError, find_packages, names_of, tell
 from bundler.lock.solver.sources import find_source, public_url_of
 from bundler.lock.solver.virtual import split_virtual
+from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Sequence
@@ -49,6 +51,7 @@ def main(argv: Sequence[str] | None = None, *, settings_file: str | None = None)
     arguments = _parse(argv)
     settings = _settings(settings_file)
     platform = os.environ.get("CONDA_SUBDIR") or str(Subdir.current())
+    _end_when_full(platform, settings)
     try:
         answer = _answer(arguments, platform, settings)
         status = 0
@@ -56,11 +59,33 @@ def main(argv: Sequence[str] | None = None, *, settings_file: str | None = None)
         answer, status = _fail(failed.kind, str(failed), platform, settings), 1
     except Exception as bug:  # noqa: BLE001 -- conda-lock reads a message from stdout, not a traceback
         answer, status = _fail("bug", f"{type(bug).__name__}: {bug}", platform, settings), 1
+    _end(answer, status)
+
+
+def _end(answer: Any, status: int) -> NoReturn:
     json.dump(answer, sys.stdout, indent=2)
     sys.stdout.write("\n")
     sys.stdout.flush()
     # rattler's threads may outlive the interpreter's shutdown and crash there (seen once in 20 runs)
     os._exit(status)
+
+
+def _end_when_full(platform: str, settings: SolverSettings) -> None:
+    """From now on, this process ends when the disk is down to a reserve.
+
+    Some kilobytes of repodata.json.zst unpack to more than any disk holds, and rattler itself cannot be stopped. What
+    it is writing has no other name yet than a temporary one, and is removed.
+    """
+    room = cache_dir("repodata")
+
+    def end() -> NoReturn:
+        for path in open_files(room):
+            path.unlink(missing_ok=True)
+        message = f"reading channels was stopped, or the disk would be full: less than {mib(kept)} were left"
+        _end(_fail("disk", message, platform, settings), 1)
+
+    kept = kept_free(room)
+    watch(room, kept, None, end)
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

@@ -78,8 +78,7 @@ class SolverSettings:
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """Why the solver gave up: ``kind`` is unsatisfiable, channel, relations, offline, spec, platform or
-    bug."""
+    """Why the solver gave up: ``kind`` is unsatisfiable, channel, relations, offline, disk, spec, platform or bug."""
 
     kind: str
     platform: str
