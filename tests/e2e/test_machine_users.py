@@ -74,6 +74,7 @@ def test_everything_on_it_starts(machine: Machine) -> None:
 def test_its_root_is_nobody_here(machine: Machine) -> None:
     status = Path(f"/proc/{machine.leader}/status").read_text()
     assert f"Uid:\t{machine.users.base}\t" in status
+    assert "Uid:\t0\t" not in status
     assert machine.run("id", "-u").stdout == "0\n"
     assert machine.run_as_service("id", "-u").stdout == "0\n"
 

@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import json
-from typing import TYPE_CHECKING
+import stat
+import tarfile
+from contextlib import suppress
+from typing import TYPE_CHECKING, Any
 
 import pytest
-from hostilekit import entry, package
+from hostilekit import entry, member, package, package_of
 from lockkit import locked
 from prefixkit import SITE, conda, install, python_package, refused, wheel
 from tinychannel import File, Link, write_archive
 
 from bundler.errors import PrefixError
 from bundler.linking import run as linking
+from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -136,6 +140,60 @@ def test_a_file_that_gets_the_prefix_has_its_declared_digest_before(tmp_path: Pa
     members = {"doc": File(content=f"evil {PLACEHOLDER}".encode())}
     said = refused(package(tmp_path, "evil", members, entry("doc", b"good", **more)))
     assert "doc does not match the package's sha256" in said
+
+
+UP = "../" * 40
+LINK = {"kind": tarfile.SYMTYPE}
+HARD = {"kind": tarfile.LNKTYPE}
+DIRECTORY = {"kind": tarfile.DIRTYPE, "mode": 0o777}
+
+
+@pytest.mark.parametrize("extension", [".conda", ".tar.bz2"])
+@pytest.mark.parametrize(
+    "members",
+    [
+        [("{outside}/new", b"evil", {})],
+        [("{outside}/victim", b"evil", {})],
+        [(UP + "{outside}/victim", b"evil", {})],
+        [("{outside}", b"", DIRECTORY)],
+        [("..", b"", DIRECTORY)],
+        [("l", b"", LINK | {"to": "{outside}"}), ("l/new", b"evil", {})],
+        [("l", b"", LINK | {"to": "{outside}"}), ("l/new", b"", DIRECTORY)],
+        [("l", b"", LINK | {"to": "{outside}"}), ("l", b"", DIRECTORY)],
+        [("l", b"", LINK | {"to": "{outside}/victim"}), ("l", b"evil", {"mode": 0o777})],
+        [("h", b"", HARD | {"to": "{outside}/victim"}), ("h", b"evil", {"mode": 0o777})],
+        [("h", b"", HARD | {"to": UP + "{outside}/victim"})],
+        [("l", b"", LINK | {"to": "{outside}"}), ("h", b"", HARD | {"to": "l/victim"})],
+        [("l", b"", LINK | {"to": "{outside}/victim"}), ("h", b"", HARD | {"to": "l"}), ("h", b"evil", {})],
+        [("x", b"evil", {"pax_headers": {"path": "{outside}/victim"}})],
+        [("h", b"", HARD | {"to": "x", "pax_headers": {"linkpath": "{outside}/victim"}})],
+        [("x", b"evil", {"pax_headers": {"GNU.sparse.name": "{outside}/victim", "GNU.sparse.map": "0,4"}})],
+        [("x", b"evil", {"mode": 0o6755}), ("d", b"", DIRECTORY | {"mode": 0o7777})],
+        [("d", b"", {"kind": tarfile.CHRTYPE, "devmajor": 1, "devminor": 3}), ("f", b"", {"kind": tarfile.FIFOTYPE})],
+    ],
+)
+def test_a_tar_that_would_be_unpacked_elsewhere(
+    tmp_path: Path, outside: Path, extension: str, members: list[tuple[str, bytes, dict[str, Any]]]
+) -> None:
+    """rattler's own affair: whether it refuses such a member or passes it over, nothing comes of it."""
+
+    def placed(value: Any) -> Any:
+        if isinstance(value, dict):
+            return {key: placed(one) for key, one in value.items()}
+        return value.replace("{outside}", str(outside)) if isinstance(value, str) else value
+
+    (outside / "victim").chmod(0o600)
+    made = [member("fine", b"fine"), *(member(placed(name), text, **placed(more)) for name, text, more in members)]
+    with suppress(PrefixError):
+        assert install(package_of(tmp_path, extension, made, entry("fine", b"fine")))["fine"][1] == b"fine"
+    (victim,) = outside.iterdir()
+    assert (victim.name, victim.read_text(), victim.stat().st_nlink) == ("victim", "mine", 1)
+    assert stat.S_IMODE(victim.stat().st_mode) == 0o600
+    assert stat.S_IMODE(outside.stat().st_mode) == 0o755
+    for path in cache_dir("pkgs").rglob("*"):
+        mode = path.lstat().st_mode
+        assert stat.S_ISREG(mode) or stat.S_ISDIR(mode) or stat.S_ISLNK(mode), path
+        assert stat.S_ISLNK(mode) or not mode & 0o7000, path
 
 
 def test_a_crash_of_the_linker_is_a_sentence(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

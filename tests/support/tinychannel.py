@@ -22,7 +22,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping, Sequence
     from pathlib import Path
 
-__all__ = ["PLACEHOLDER", "File", "Link", "index", "make_package"]
+__all__ = ["PLACEHOLDER", "File", "Link", "index", "make_package", "open_archive"]
 
 PLACEHOLDER = "/" + "placehold_" * 25 + "hold"
 """What stands in a package's files for the prefix: 255 characters, as conda-build has it."""
@@ -150,7 +150,7 @@ def write_archive(archive: Path, members: Mapping[str, File | Link]) -> None:
     """Write an archive of nothing but ``members``, whatever they are."""
     archive.parent.mkdir(parents=True, exist_ok=True)
     archive.unlink(missing_ok=True)
-    with _open(archive) as tar:
+    with open_archive(archive) as tar:
         for path, file in members.items():
             member = tarfile.TarInfo(path)
             if isinstance(file, Link):
@@ -162,7 +162,8 @@ def write_archive(archive: Path, members: Mapping[str, File | Link]) -> None:
 
 
 @contextmanager
-def _open(archive: Path) -> Iterator[tarfile.TarFile]:
+def open_archive(archive: Path) -> Iterator[tarfile.TarFile]:
+    """An archive to be written, whatever goes into it."""
     if archive.name.endswith(".tar.bz2"):
         with tarfile.open(archive, "w:bz2") as tar:
             yield tar
