@@ -35,6 +35,8 @@ __all__ = ["forget", "is_unpacked", "link", "unpack"]
 
 _START = "import sys; sys.path[:] = sys.argv[1:]; from bundler.linking.worker import main; main()"
 _OTHER_BUILD = "Use another build of the package."
+_MOST_SAID = 2000
+"""Characters of what the linker says: a name in an archive may have a million."""
 
 
 class _FullError(Exception):
@@ -185,10 +187,12 @@ def _ask(
         return
     if "full" in answer:
         raise _FullError
+    failed = str(answer["failed"])
+    failed = failed if len(failed) <= _MOST_SAID else f"{failed[:_MOST_SAID]}…"
     if answer["package"] is not None:
-        reason = f"not a conda package that can be {doing}: {answer['failed']}"
+        reason = f"not a conda package that can be {doing}: {failed}"
         raise PrefixError(reason, where=_named(archives[answer["package"]]), remedy=_OTHER_BUILD)
-    raise PrefixError(f"the environment could not be {doing}: {answer['failed']}", where=where)
+    raise PrefixError(f"the environment could not be {doing}: {failed}", where=where)
 
 
 def _unpackable(archive: Archive, room: Path) -> Path:

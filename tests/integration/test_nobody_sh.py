@@ -118,15 +118,15 @@ def test_a_number_that_is_somebodys_is_not_taken(shell: tuple[str, ...], room: P
 def test_nothing_of_it_is_left(shell: tuple[str, ...], room: Path, roomed: str) -> None:
     """What goes into a session of its own, and what lasts too long."""
     own = f"{os.getpid()}000"  # no other test waits as long
+    leaving = f'setsid sleep {own}1 & (setsid sh -c "trap : TERM; sleep {own}2; :" &) ; exit 5'
     steps = f"""prepare_nobody "" ""
-ask_nobody 20 /bin/sh -c 'setsid sleep {own}1 & (setsid sh -c "trap : TERM; sleep {own}2; :" &) ; exit 5' >{room}/said 2>&1 || echo "$?"
+ask_nobody 20 /bin/sh -c '{leaving}' >{room}/said 2>&1 || echo "$?"
 ask_nobody 1 sleep {own}3 >{room}/said 2>&1 || echo "$?"
 """
     done = run(shell, room, roomed, steps)
     assert done.stdout.split() == ["5", "137"], done.stderr
-    left = subprocess.run(
-        ["pgrep", "-f", f"sleep {own}[123]"], capture_output=True, text=True, check=False
-    ).stdout.split()
+    found = subprocess.run(["pgrep", "-f", f"sleep {own}[123]"], capture_output=True, text=True, check=False)
+    left = found.stdout.split()
     for process in left:
         os.kill(int(process), signal.SIGKILL)
     assert left == []
