@@ -7,12 +7,27 @@ from typing import TYPE_CHECKING
 import pytest
 from pipkit import Project, listen, make_channel
 from pypikit import serve_index
+from readypython import ready_python, starting_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
     from pypikit import Index
+
+
+@pytest.fixture(scope="session", autouse=True)
+def _ready_starts() -> Iterator[None]:
+    """conda-lock and our solver are started by readypython.py, unless a test asks for `real_starts`."""
+    with starting_with(ready_python()):
+        yield
+
+
+@pytest.fixture
+def real_starts() -> Iterator[None]:
+    """They are started as they are where nobody tests them."""
+    with starting_with(None):
+        yield
 
 
 @pytest.fixture(scope="module")

@@ -29,7 +29,7 @@ from bundler.process import TIMED_OUT, Group, ToolFailed, run
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-pytestmark = [pytest.mark.network, pytest.mark.usefixtures("own_cache")]
+pytestmark = [pytest.mark.network, pytest.mark.usefixtures("own_cache", "real_starts")]
 
 STUBBORN = """\
 #!/bin/sh

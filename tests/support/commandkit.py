@@ -2,7 +2,7 @@
 
 To start Python and import the command is most of what a small build takes, and the tests want it a thousand times. So
 a process imports it once and forks for each run. A run has arguments, variables, a directory and pipes of its own, and
-its own exit; all that it starts itself (conda-lock, the solver, the linker) is started as ever.
+its own exit. What it starts itself is started as ever, but for conda-lock and our solver: see readypython.py.
 
 What Python takes from its start alone is the forking process's. So who gives a run other variables of Python's or of
 the locale gets a Python for it; and two processes of different hash seeds fork in turn, or what comes out in another
@@ -24,6 +24,8 @@ import threading
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from readypython import AT_START, ready_python, starting_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
@@ -48,7 +50,6 @@ _IMPORTED = (
     "installer",
     "platformdirs",
 )
-_AT_START = ("LANG", "LC_", "PYTHON", "LD_", "MALLOC_")
 _WORD = 8
 
 
@@ -65,7 +66,7 @@ def conda_bundler(
 
 
 def _at_start(environ: Mapping[str, str]) -> dict[str, str]:
-    return {name: value for name, value in environ.items() if name.startswith(_AT_START)}
+    return {name: value for name, value in environ.items() if name.startswith(AT_START)}
 
 
 @dataclass(frozen=True)
@@ -107,7 +108,7 @@ class _Forking:
         self._line, theirs = socket.socketpair()
         with theirs:
             self._process = subprocess.Popen(
-                [sys.executable, __file__, str(theirs.fileno())],
+                [sys.executable, __file__, str(theirs.fileno()), str(ready_python())],
                 env=os.environ | _STARTED_WITH | {"PYTHONHASHSEED": str(self._seed)},
                 stdin=subprocess.DEVNULL,
                 stdout=subprocess.DEVNULL,
@@ -229,7 +230,8 @@ if __name__ == "__main__":
     sys.path[0] = ""
     for module in _IMPORTED:
         importlib.import_module(module)
-    gc.freeze()  # what is never looked at again is never copied
-    asked = socket.socket(fileno=int(sys.argv[1]))
-    _become(*_serve(asked))
-    _as_python_does()
+    asked, python = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
+    with starting_with(python):
+        gc.freeze()  # what is never looked at again is never copied
+        _become(*_serve(asked))
+        _as_python_does()
