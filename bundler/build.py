@@ -4,24 +4,22 @@ from __future__ import annotations
 
 import contextlib
 import functools
-import hashlib
 from dataclasses import dataclass, replace
 from typing import TYPE_CHECKING, TypeVar
 
 from bundler.about.read import facts_of
-from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, Bundle, checksums, place, workspace, write_files
-from bundler.bundle.entries import SbomEntry
+from bundler.bundle.assemble import Bundle, place, workspace, write_files
+from bundler.bundle.files import document_entry, target_files, whole_bundle
 from bundler.bundle.identity import identify
 from bundler.bundle.manifest import decompressor_entry, make_manifest
+from bundler.bundle.provenance import LOCAL_BUILDER, dependencies_of, make_provenance, parameters_of
 from bundler.bundle.sbom import SBOM, bundle_sbom
-from bundler.bundle.scripts import UNITS, install_script, launcher_texts
 from bundler.config.lockfiles import CONDA_LOCK, EXPLICIT, kind_of
 from bundler.errors import ConfigError, DamagedCacheError, StaleLockError
 from bundler.inject.replace import with_local
 from bundler.inputs import read_inputs
 from bundler.installer.activation import read_activation
-from bundler.installer.installed import service_files
-from bundler.installer.render import render_environment, render_install, render_manage, render_programs, render_unit
+from bundler.installer.render import render_programs
 from bundler.installer.requirements import requirements
 from bundler.licenses.gate import check_licenses
 from bundler.linkscripts.consent import Consent
@@ -48,7 +46,6 @@ from bundler.units.ending import ending_notes
 from bundler.units.health import health_notes
 from bundler.units.libraries import host_libraries, library_notes
 from bundler.units.notes import override_notes
-from bundler.units.service import make_units
 from bundler.units.sisters import sister_notes
 from bundler.units.sockets import socket_notes
 
@@ -58,7 +55,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundler.bundle.identity import Identity
-    from bundler.bundle.index import Manifest
     from bundler.config.lockfiles import Lockfiles
     from bundler.config.project import BundleConfig
     from bundler.fetch.archives import Archive
@@ -95,6 +91,10 @@ class BuildOptions:
     compression: str | None = None
     """One of CODECS; None: zstd if the bundle can bring a decompressor for it, else gzip."""
     jobs: int | None = None
+    builder: str = LOCAL_BUILDER
+    """A URI: who builds, for the provenance."""
+    as_locked: bool = False
+    """The lockfile is taken as it is, without a look at the environment files that it was made for."""
 
 
 def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tuple[Bundle, ...]:
@@ -102,7 +102,8 @@ def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tu
     inputs = read_inputs(config, progress)
     config = replace(config, access=replace(config.access, own=user_urls(inputs.environments, config.channels)))
     lockfiles = replace(config.lockfiles, injected=inputs.injected)
-    _ensure_lockfile(config, inputs, options, progress)
+    if not options.as_locked:
+        _ensure_lockfile(config, inputs, options, progress)
     for note in (*health_notes(config), *socket_notes(config), *command_notes(config)):
         progress.step(f"note: {note}")
     locks = [read_lock(lockfiles, platform, config.categories) for platform in config.platforms]
@@ -164,16 +165,19 @@ def _build_one(config: BundleConfig, lock: Lock, inputs: Inputs, options: BuildO
             decompressor=decompressor_entry(brought, _needs(config, brought).glibc) if brought else None,
             archives=archives,
             needs=needs,
-            sbom=SbomEntry(path=SBOM, sha256=hashlib.sha256(sbom).hexdigest()),
+            sbom=document_entry(SBOM, sbom),
         )
-        files = _target_files(config, identity, contents, payload)
+        lockfiles = {path.name: path.read_bytes() for path in files_for(config.lockfiles, lock.platform)}
+        files = target_files(config, identity, contents, payload)
         files |= {path: text.encode() for path, text in activation.files().items()}
-        # JSON has an escape for each byte of a name that is not UTF-8.
-        files |= {"manifest.json": manifest.text().encode("utf-8", "backslashreplace")}
-        files |= {path.name: path.read_bytes() for path in files_for(config.lockfiles, lock.platform)}
-        files |= {SBOM: sbom, **(brought.files if brought else {})}
-        files |= _launchers(manifest, files)
-        files |= _installer(manifest, files)
+        files |= {**lockfiles, SBOM: sbom, **(brought.files if brought else {})}
+        provenance = functools.partial(
+            make_provenance,
+            parameters_of(config, lock.platform, payload.codec),
+            options.builder,
+            dependencies_of(config, inputs, lock, payload, lockfiles),
+        )
+        files = whole_bundle(manifest, files, provenance)
         write_files(room, files)
         progress.step(f"Writing {identity.bundle_name}")
         return place(room, identity, options.output, form=options.form)
@@ -361,34 +365,3 @@ def _stale(config: BundleConfig, found: Fit) -> StaleLockError:
         where=str(config.lockfile),
         remedy="Run `conda-bundler lock` and commit the result, or build with --relock.",
     )
-
-
-def _target_files(config: BundleConfig, identity: Identity, contents: Contents, payload: Payload) -> dict[str, bytes]:
-    """Units and environment files, by their path in the bundle."""
-    units = make_units(config, identity.release_dir, payload.executables(), contents)
-    texts = {f"units/{unit.name}": render_unit(unit) for unit in units}
-    texts[f"config/{config.name}.env"] = render_environment(
-        config.config, comment=f"Defaults of {config.name}; override them in /etc/{config.name}/{config.name}.env"
-    )
-    texts |= service_files(config, identity.release_dir, contents.packages)
-    return {path: text.encode() for path, text in texts.items()}
-
-
-def _launchers(manifest: Manifest, files: dict[str, bytes]) -> dict[str, bytes]:
-    """What runs the services where there is no systemd."""
-    return {path: text.encode() for path, text in launcher_texts(manifest, _units(files)).items()}
-
-
-def _units(files: dict[str, bytes]) -> dict[str, str]:
-    return {path: content.decode() for path, content in files.items() if path.startswith(UNITS)}
-
-
-def _installer(manifest: Manifest, files: dict[str, bytes]) -> dict[str, bytes]:
-    """manage, install.sh, which carries the digest of every other file, and SHA256SUMS, which people can check."""
-    digests = {path: hashlib.sha256(content).hexdigest() for path, content in files.items()}
-    units = _units(files)
-    manage = render_manage(install_script(manifest, digests, units)).encode()
-    digests |= {MANAGE: hashlib.sha256(manage).hexdigest()}
-    install = render_install(install_script(manifest, digests, units)).encode()
-    digests |= {INSTALL: hashlib.sha256(install).hexdigest(), manifest.payload.path: manifest.payload.sha256}
-    return {MANAGE: manage, INSTALL: install, SUMS: checksums(digests)}

@@ -16,7 +16,16 @@ import click
 
 from bundler.commandline.group import NearChoice, cli
 from bundler.commandline.group import command as _command
-from bundler.commandline.options import BUNDLE, DIRECTORY, KEY_FILE, LOCK_TIMEOUT, load, overrides, project_options
+from bundler.commandline.options import (
+    BUILDER,
+    BUNDLE,
+    DIRECTORY,
+    KEY_FILE,
+    LOCK_TIMEOUT,
+    load,
+    overrides,
+    project_options,
+)
 from bundler.fetch.trust import adopt_certificates
 from bundler.printable import counted
 
@@ -79,7 +88,7 @@ def init(directory: Path, quiet: bool, starting_point: str) -> Any:
     type=NearChoice(
         [
             *("audit", "bundle.toml", "build", "completion", "diff", "docs", "doctor", "error", "init", "inspect"),
-            *("lock", "progress", "sbom", "sign", "smoke", "verify"),
+            *("lock", "progress", "provenance", "sbom", "sign", "smoke", "verify"),
         ]
     ),
 )
@@ -191,6 +200,7 @@ def _check_lock(directory: Path, given: Overrides, solver: str, timeout: float) 
     "--dev-dependencies/--no-dev-dependencies", default=False, help="Include the dependencies of category dev."
 )
 @click.option("--sign-key", type=KEY_FILE, help="Sign the bundles with this SSH key, as `sign` does.")
+@BUILDER
 @click.option("--relock", is_flag=True, help="Lock again if the lockfile is out of date, instead of exiting with 4.")
 @LOCK_TIMEOUT
 def build(directory: Path, quiet: bool, output: Path, sign_key: Path | None, **options: Any) -> Any:
@@ -248,23 +258,40 @@ def inspect(bundle: Path, quiet: bool) -> Any:
     show_default=True,
     help="Require this many signers, each with a key of their own.",
 )
-def verify(bundle: Path, quiet: bool, allowed: Path | None, revoked: Path | None, threshold: int) -> Any:
+@click.option(
+    "--rebuild",
+    "project",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Rebuild it from this project and its own lockfile, and require the same bytes.",
+)
+@click.option("--sign-key", type=KEY_FILE, help="With --rebuild: sign it with this SSH key if the bytes are the same.")
+def verify(bundle: Path, quiet: bool, project: Path | None, sign_key: Path | None, **options: Any) -> Any:
     """Verify the integrity of a bundle.
 
     Compares all checksums in BUNDLE with its content, and install.sh and manage with this version's templates.
-    Exits with 7 and names what is wrong. Installs nothing. With --allowed-signers it also says who signed the bundle.
+    Exits with 7 and names what is wrong. Installs nothing. With --allowed-signers it also says who signed the bundle,
+    with --rebuild whether it is what its sources make, or which file differs first.
     """
+    from dataclasses import replace
+
     from bundler.progress import make_progress
     from bundler.reader.verify import verify as compare
 
     signers: tuple[Any, ...] = ()
-    if allowed:
+    if sign_key and not project:
+        raise click.UsageError("--sign-key needs --rebuild; `conda-bundler sign` signs without it.")
+    if options["allowed"]:
         from bundler.signing.bundles import Trust, check_signed
 
-        signers = check_signed(bundle, Trust(allowed=allowed, revoked=revoked, threshold=threshold))
-    elif revoked or threshold > 1:
+        signers = check_signed(bundle, Trust(**options))
+    elif options["revoked"] or options["threshold"] > 1:
         raise click.UsageError("--revoked-keys and --signatures need --allowed-signers.")
-    verification = compare(bundle, make_progress(quiet=quiet)).signed_by(map(str, signers))
+    progress = make_progress(quiet=quiet)
+    verification = compare(bundle, progress).signed_by(map(str, signers))
+    if project:
+        from bundler.rebuild import rebuild
+
+        verification = replace(verification, rebuilt=rebuild(bundle, project, progress, key=sign_key))
     return verification.lines(), verification.document()
 
 
@@ -308,6 +335,28 @@ def sbom(bundle: Path, quiet: bool, output: Path | None, platform: str | None) -
         write_document(output, inventory.document)
         lines = [f"{output}: CycloneDX {document['specVersion']}, {counted(len(document['components']), 'component')}"]
     return lines, {"output": str(output) if output else None, "notes": list(inventory.notes), "sbom": document}
+
+
+@_command
+@click.argument("bundle", type=BUNDLE)
+@click.option("-o", "--output", type=click.Path(dir_okay=False, path_type=Path), help="Write it to this file.")
+def provenance(bundle: Path, quiet: bool, output: Path | None) -> Any:
+    """Print what a bundle was built from.
+
+    The in-toto statement in BUNDLE, as JSON: its inputs by their checksums, what `build` was told, and the files that
+    came of it (SLSA provenance). `verify` compares it with the bundle.
+    """
+    from bundler.inventory import take_provenance, write_document
+
+    content = take_provenance(bundle)
+    document = json.loads(content)
+    if output is None:
+        lines = content.decode().splitlines()
+    else:
+        write_document(output, content)
+        files = counted(len(document["subject"]), "file")
+        lines = [f"{output}: provenance of {files}"]
+    return lines, {"output": str(output) if output else None, "provenance": document}
 
 
 @_command

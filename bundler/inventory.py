@@ -9,20 +9,22 @@ from typing import TYPE_CHECKING
 from bundler.about.read import facts_of
 from bundler.atomic import write_file
 from bundler.config.lockfiles import sort_lockfiles
-from bundler.errors import ConfigError, PackError, VerificationError
+from bundler.errors import ConfigError, PackError
 from bundler.lockfiles.read import locked_platforms, read_lock
 from bundler.printable import counted
+from bundler.reader.documents import document_of, provenance_of
 from bundler.reader.open import open_bundle
 from bundler.sbom.subject import Subject
 
 if TYPE_CHECKING:
     from pathlib import Path
 
-__all__ = ["Inventory", "is_bundle", "take_inventory", "write_document"]
+__all__ = ["Inventory", "is_bundle", "take_inventory", "take_provenance", "write_document"]
 
 _TAR = slice(257, 262)
 """Where a tar has ``ustar``."""
 _USUAL = "linux-64"
+_BUILD_AGAIN = "Build it again with this version."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,6 +42,13 @@ def take_inventory(path: Path, platform: str | None = None) -> Inventory:
     :class:`VerificationError` for a bundle that has no SBOM, or another one than its manifest says.
     """
     return _of_bundle(path) if is_bundle(path) else _of_lockfile(path, platform)
+
+
+def take_provenance(path: Path) -> bytes:
+    """The provenance in a bundle, an in-toto statement. Raises what opening a bundle raises, and VerificationError."""
+    bundle = open_bundle(path)
+    provenance_of(bundle)
+    return document_of(bundle, "provenance", remedy=_BUILD_AGAIN)
 
 
 def write_document(path: Path, content: bytes) -> None:
@@ -63,22 +72,8 @@ def is_bundle(path: Path) -> bool:
 
 
 def _of_bundle(path: Path) -> Inventory:
-    bundle = open_bundle(path)
-    said = bundle.manifest.sbom
-    if said is None:
-        raise VerificationError(
-            f"it has no SBOM: it was made by {bundle.manifest.made_by}",
-            where=str(path),
-            remedy="Build it again; or give the lockfile that it was built from, which is in it.",
-        )
-    document = bundle.read(said.path)
-    if hashlib.sha256(document).hexdigest() != said.sha256:
-        raise VerificationError(
-            f"{said.path} is not the one that manifest.json names",
-            where=str(path),
-            remedy="Copy the bundle again, and look at it with conda-bundler verify.",
-        )
-    return Inventory(document=document)
+    remedy = "Build it again; or give the lockfile that it was built from, which is in it."
+    return Inventory(document=document_of(open_bundle(path), "SBOM", remedy=remedy))
 
 
 def _of_lockfile(path: Path, platform: str | None) -> Inventory:

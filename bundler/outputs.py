@@ -106,6 +106,13 @@ class _Sbom(_Output):
     sbom: Annotated[dict[str, Any], Field(description="CycloneDX, whose own schema describes it.")]
 
 
+class _Provenance(_Output):
+    """`provenance`: the statement in the bundle, and the file that it was written to, if it was."""
+
+    output: str | None
+    provenance: Annotated[dict[str, Any], Field(description="An in-toto Statement (v1) with SLSA provenance (v1).")]
+
+
 class _Change(_Output):
     name: str
     kind: Literal["added", "removed", "changed"]
@@ -208,6 +215,7 @@ OUTPUTS: dict[str, Any] = {
     "inspect": _Inspect,
     "lock": _Lock,
     "progress": _Event,
+    "provenance": _Provenance,
     "sbom": _Sbom,
     "sign": _Signed,
     "smoke": SmokeReport,

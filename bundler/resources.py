@@ -7,13 +7,19 @@ import os
 import stat
 from functools import cache
 from pathlib import Path
+from typing import TYPE_CHECKING
 
 from bundler.errors import ConfigError, MissingToolError
 
-__all__ = ["cache_dir", "documentation", "templates_digest", "templates_dir"]
+if TYPE_CHECKING:
+    from collections.abc import Iterable
+
+__all__ = ["cache_dir", "code_digest", "documentation", "templates_digest", "templates_dir"]
 
 _PACKAGE = Path(__file__).parent
 _OURS_ALONE = 0o700
+_NO_CODE = frozenset({"site", "templates"})
+"""Copies that a wheel has below the package."""
 
 
 def templates_dir() -> Path:
@@ -48,8 +54,21 @@ def documentation() -> Path:
 @cache
 def templates_digest() -> str:
     """SHA-256 over the names and contents of all templates, 64 hex digits."""
-    base, digest = templates_dir(), hashlib.sha256()
-    for path in sorted(path for path in base.rglob("*") if path.is_file()):
+    base = templates_dir()
+    return _digest_of(base, (path for path in base.rglob("*") if path.is_file()))
+
+
+@cache
+def code_digest() -> str:
+    """The same over our own modules and the tables beside them, whether installed or in a checkout."""
+    rooms = (_PACKAGE, *(path for path in _PACKAGE.iterdir() if path.is_dir() and path.name not in _NO_CODE))
+    found = (path for room in rooms for path in (room.glob("*") if room == _PACKAGE else room.rglob("*")))
+    return _digest_of(_PACKAGE, (path for path in found if path.suffix in (".py", ".json")))
+
+
+def _digest_of(base: Path, paths: Iterable[Path]) -> str:
+    digest = hashlib.sha256()
+    for path in sorted(paths):
         digest.update(f"{path.relative_to(base).as_posix()}\0".encode())
         digest.update(hashlib.sha256(path.read_bytes()).digest())
     return digest.hexdigest()

@@ -23,6 +23,7 @@ if TYPE_CHECKING:
 __all__ = [
     "Count",
     "DecompressorEntry",
+    "DocumentEntry",
     "Entry",
     "ExemptionEntry",
     "FileEntry",
@@ -36,7 +37,6 @@ __all__ = [
     "PartEntry",
     "PayloadEntry",
     "RequiresEntry",
-    "SbomEntry",
     "ScriptEntry",
     "SecretEntry",
     "SegmentEntry",
@@ -318,8 +318,8 @@ class DecompressorEntry(Entry):
         return ", ".join(f"{one.name} {one.version} {one.build}".rstrip() for one in self.packages)
 
 
-class SbomEntry(Entry):
-    """The bundle's SBOM: where it lies in the bundle, and its digest."""
+class DocumentEntry(Entry):
+    """A document about the bundle, its SBOM or its provenance: where it lies in it, and its digest."""
 
     path: str
     sha256: str

@@ -13,6 +13,7 @@ from pydantic import Field, ValidationError
 
 from bundler.bundle.entries import (
     DecompressorEntry,
+    DocumentEntry,
     Entry,
     HookEntry,
     NoteEntry,
@@ -20,7 +21,6 @@ from bundler.bundle.entries import (
     PackageEntry,
     PayloadEntry,
     RequiresEntry,
-    SbomEntry,
     ScriptEntry,
     SecretEntry,
     SegmentEntry,
@@ -64,7 +64,8 @@ class Manifest(Entry):
     services: tuple[ServiceEntry, ...]
     hooks: tuple[HookEntry, ...] = ()
     packages: tuple[PackageEntry, ...]
-    sbom: SbomEntry | None = None
+    sbom: DocumentEntry | None = None
+    provenance: DocumentEntry | None = None
     notes: tuple[NoteEntry, ...] = ()
     shared: tuple[SharedEntry, ...] = ()
     link_scripts: tuple[ScriptEntry, ...] = ()

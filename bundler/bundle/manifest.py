@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 from bundler import __version__
 from bundler.bundle.entries import (
     DecompressorEntry,
+    DocumentEntry,
     ExemptionEntry,
     FileEntry,
     HookEntry,
@@ -17,7 +18,6 @@ from bundler.bundle.entries import (
     PartEntry,
     PayloadEntry,
     RequiresEntry,
-    SbomEntry,
     ScriptEntry,
     SecretEntry,
     SegmentEntry,
@@ -64,7 +64,7 @@ def make_manifest(  # noqa: PLR0913 -- what a build consists of
     decompressor: DecompressorEntry | None,
     archives: tuple[Archive, ...],
     needs: Requirements,
-    sbom: SbomEntry | None,
+    sbom: DocumentEntry | None,
 ) -> Manifest:
     """The manifest of the bundle that these make."""
     return Manifest(

@@ -15,7 +15,7 @@ if TYPE_CHECKING:
     from bundler.config.overrides import Overrides
     from bundler.config.project import BundleConfig
 
-__all__ = ["BUNDLE", "DIRECTORY", "KEY_FILE", "LOCK_TIMEOUT", "load", "overrides", "project_options"]
+__all__ = ["BUILDER", "BUNDLE", "DIRECTORY", "KEY_FILE", "LOCK_TIMEOUT", "load", "overrides", "project_options"]
 
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 BUNDLE = click.Path(exists=True, path_type=Path)
@@ -80,6 +80,22 @@ def _duration(_context: click.Context, _option: click.Parameter, value: str) -> 
         raise click.BadParameter(str(wrong)) from wrong
 
 
+def _uri(_context: click.Context, _option: click.Parameter, value: str) -> str:
+    import re
+
+    if not re.fullmatch(r"[A-Za-z][A-Za-z0-9+.-]*:[!-~]+", value):
+        raise click.BadParameter(f"{value!r} is not a URI; write https://… or urn:…")
+    return value
+
+
+BUILDER = click.option(
+    "--builder",
+    default="urn:conda-bundler:builder:local",
+    show_default=True,
+    metavar="URI",
+    callback=_uri,
+    help="Name who builds, such as a CI system, in the provenance.",
+)
 LOCK_TIMEOUT = click.option(
     "--lock-timeout",
     default="10m",

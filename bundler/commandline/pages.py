@@ -90,8 +90,10 @@ PAGES = {
                 "Require the signatures of two of those who may sign",
                 "conda-bundler verify --allowed-signers allowed_signers --signatures 2 hello-1.2.0-linux-64.tar",
             ),
+            ("Rebuild it from its sources", "conda-bundler verify hello-1.2.0-linux-64.tar --rebuild ."),
         ),
-        exits=(7, 9),
+        exits=(3, 5, 6, 7, 9),
+        special=((7, "not a bundle, a damaged one, or the rebuild is different"),),
     ),
     "sign": Page(
         examples=(
@@ -105,6 +107,13 @@ PAGES = {
             ("Of a lockfile, before anything is built", "conda-bundler sbom conda-lock.yml"),
         ),
         exits=(3, 5, 6, 7, 9),
+    ),
+    "provenance": Page(
+        examples=(
+            ("Show what a bundle was built from", "conda-bundler provenance hello-1.2.0-linux-64.tar"),
+            ("Take it out", "conda-bundler provenance hello-1.2.0-linux-64.tar -o hello.provenance.json"),
+        ),
+        exits=(6, 7, 9),
     ),
     "audit": Page(
         examples=(

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING
 from bundler.config.fields import NotInBuildId
 from bundler.config.files import AppFile
 from bundler.config.namedhooks import Hook, named_hooks
+from bundler.config.overrides import Overrides
 from bundler.config.platforms import PlatformTable
 from bundler.config.services import Service, ServiceTable
 from bundler.config.sockets import resolve_socket
@@ -52,6 +53,10 @@ class BundleConfig:
     access: Access = field(metadata=NotInBuildId("how archives are fetched, each of which has one digest").metadata)
     virtual_packages: Path | None = field(metadata=_FOR_LOCKING)
     """What the target has, for the solver, instead of ``platform_tables``."""
+    given: Overrides = field(default=Overrides(), metadata=NotInBuildId("laid over the tables").metadata)
+    """What the command line says."""
+    source_sha256: str = field(default="", metadata=NotInBuildId("the tables count").metadata)
+    """Of bundle.toml; empty without one."""
 
     @property
     def bundle(self) -> BundleTable:

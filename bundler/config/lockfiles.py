@@ -33,7 +33,9 @@ __all__ = [
 
 DEFAULT = "default"
 """What pixi calls the environment that a workspace always has."""
-_RESERVED = re.compile(r"install\.sh|manage|manifest\.json|SHA256SUMS|payload\..*|sbom\.cdx\.json|config|tools|units")
+_RESERVED = re.compile(
+    r"install\.sh|manage|(manifest|sbom\.cdx|provenance)\.json|SHA256SUMS|payload\..*|config|launch|tools|units"
+)
 """What a bundle has beside its lockfiles."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 

@@ -5,6 +5,7 @@ The file's format is design section 3. All mistakes are reported at once, each w
 
 from __future__ import annotations
 
+import hashlib
 import os
 import sys
 from dataclasses import replace
@@ -49,9 +50,9 @@ def load_config(directory: Path, overrides: Overrides | None = None) -> BundleCo
     overrides = overrides or Overrides()
     path = directory / CONFIG_NAME
     if path.is_file():
-        document, source = _read_toml(path), CONFIG_NAME
+        (document, digest), source = _read_toml(path), CONFIG_NAME
     elif overrides.environments or overrides.name:
-        document, source = {"bundle": {}}, "command line"
+        document, digest, source = {"bundle": {}}, "", "command line"
     else:
         raise ConfigError(
             f"no {CONFIG_NAME} in {directory}",
@@ -67,13 +68,16 @@ def load_config(directory: Path, overrides: Overrides | None = None) -> BundleCo
             remedy="See docs/reference/bundle-toml.md, or: conda-bundler schema",
         ) from error
     config = _resolve(parsed, directory=directory.resolve(), source=source, overrides=overrides)
+    config = replace(config, given=overrides, source_sha256=digest)
     _check(config)
     return config
 
 
-def _read_toml(path: Path) -> dict[str, Any]:
+def _read_toml(path: Path) -> tuple[dict[str, Any], str]:
+    """What it says, and the SHA-256 of it."""
     try:
-        return tomllib.loads(path.read_text(encoding="utf-8"))
+        content = path.read_bytes()
+        return tomllib.loads(content.decode("utf-8").replace("\r\n", "\n")), hashlib.sha256(content).hexdigest()
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers too large, too deep
         raise ConfigError(f"not valid TOML: {error}", where=str(path)) from error
     except OSError as error:

@@ -26,6 +26,7 @@ from bundler.installer.render import carries, carries_its_digest
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import DIGESTS, digest_list, tree_digest
 from bundler.printable import counted, printable
+from bundler.reader.documents import documents_of, provenance_of, provenance_problems
 from bundler.reader.open import Piece, open_bundle, translated
 from bundler.reader.rendered import differing_programs, is_our_version
 from bundler.reader.tree import read_tree
@@ -44,7 +45,7 @@ if TYPE_CHECKING:
     from bundler.reader.open import OpenBundle
     from bundler.reader.tree import Tree
 
-__all__ = ["Check", "Verification", "verify"]
+__all__ = ["Check", "Rebuilt", "Verification", "verify"]
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
@@ -55,6 +56,14 @@ class Check:
 
     name: str
     detail: str
+
+
+@dataclass(frozen=True, kw_only=True)
+class Rebuilt:
+    """It was built again, and is the same to the last byte; where ``signatures`` are, if that was signed."""
+
+    project: str
+    signatures: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +84,8 @@ class Verification:
     not_compared: tuple[str, ...]
     signers: tuple[str, ...] = ()
     """Who signed it, where that was asked for: principal and key."""
+    rebuilt: Rebuilt | None = None
+    """That it was built again, where that was asked for."""
 
     def signed_by(self, signers: Iterable[str]) -> Verification:
         """The same, with those who signed the bundle."""
@@ -95,9 +106,16 @@ class Verification:
         return (
             f"{self.bundle}: {self.name} {self.release} {said}",
             *(f"  signed by {printable(signer)}" for signer in self.signers),
+            *self._rebuilt(),
             *rows,
             f"  checked against the bundle's own checksums only: {', '.join(self.not_compared)}",
         )
+
+    def _rebuilt(self) -> tuple[str, ...]:
+        if self.rebuilt is None:
+            return ()
+        signed = f"; signed in {self.rebuilt.signatures}" if self.rebuilt.signatures else ""
+        return (printable(f"  rebuilt from {self.rebuilt.project}: the same bytes{signed}"),)
 
     def document(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -120,7 +138,7 @@ def verify(path: Path, progress: Progress) -> Verification:
         checks += [_check_sums(bundle, digests), _check_installer(bundle, digests)]
         checks += _check_programs(bundle, digests)
         checks.append(_check_units(bundle))
-        checks += _check_sbom(bundle, digests)
+        checks += _check_documents(bundle, digests)
         checks.append(_check_payload(bundle, digests))
         progress.step(f"Reading {manifest.payload.path}")
         checks.append(_check_tree(bundle, read_tree(bundle)))
@@ -272,13 +290,21 @@ def _check_units(bundle: OpenBundle) -> Check:
     return Check(name="units", detail=f"{counted(len(units), 'unit')}{form}; commands run as root: {told}")
 
 
-def _check_sbom(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Check]:
-    said = bundle.manifest.sbom
-    if said is None:
-        return
-    if digests.get(said.path) != said.sha256:
-        _refuse([f"{said.path} is not the SBOM that manifest.json names"], bundle)
-    yield Check(name=said.path, detail="the SBOM that manifest.json names")
+def _check_documents(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Check]:
+    """The SBOM and the provenance, and that the provenance speaks of these very files."""
+    named = documents_of(bundle)
+    if "provenance" not in named and is_our_version(bundle.manifest):
+        _refuse([f"has no provenance, which conda-bundler {__version__} writes into every bundle"], bundle)
+    for kind, said in named.items():
+        if digests.get(said.path) != said.sha256:
+            _refuse([f"{said.path} is not the {kind} that manifest.json names"], bundle)
+        detail = f"the {kind} that manifest.json names"
+        if kind == "provenance":
+            _refuse([*provenance_problems(bundle, digests)], bundle)
+            statement = provenance_of(bundle)
+            files = counted(len(statement.subject), "file")
+            detail += f"; covers {files}, built by {printable(statement.builder)}"
+        yield Check(name=said.path, detail=detail)
 
 
 def _not_compared(bundle: OpenBundle) -> tuple[str, ...]:

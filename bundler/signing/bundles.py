@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bundler.signing.ssh import Signer
 
-__all__ = ["Signed", "Trust", "check_signed", "sign_bundle"]
+__all__ = ["Signed", "Trust", "check_signed", "sign_bundle", "sign_statement"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -55,7 +55,12 @@ def sign_bundle(path: Path, key: Path) -> Signed:
     Raises what :func:`~bundler.reader.open.open_bundle` and :func:`~bundler.signing.ssh.sign` raise.
     """
     path = path.resolve()
-    content = make_statement(open_bundle(path)).text().encode()
+    return sign_statement(path, make_statement(open_bundle(path)), key)
+
+
+def sign_statement(path: Path, said: Statement, key: Path) -> Signed:
+    """The same with a statement that was made before, whatever the bundle is by now."""
+    content = said.text().encode()
     statement, signatures = _beside(path)
     known = _signatures_of(content, statement, signatures) + ssh.sign(content, key)
     try:

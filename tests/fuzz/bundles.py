@@ -15,8 +15,10 @@ from hypothesis import strategies as st
 
 from bundler.bundle.assemble import SUMS
 from bundler.bundle.index import read_manifest
+from bundler.bundle.provenance import PROVENANCE
 from bundler.progress import QuietProgress
 from bundler.reader.diff import diff
+from bundler.reader.documents import provenance_of, provenance_problems
 from bundler.reader.inspect import inspect
 from bundler.reader.open import OpenBundle, Piece
 from bundler.reader.tree import read_tree
@@ -114,6 +116,39 @@ def _sums(data: bytes, room: Path) -> None:
     _check_sums(bundle, digests)
 
 
+PROVENANCE_TEXT: dict[str, Any] = {
+    "_type": "https://in-toto.io/Statement/v1",
+    "subject": [{"name": "units/a.service", "digest": {"sha256": "0" * 64}}],
+    "predicateType": "https://slsa.dev/provenance/v1",
+    "predicate": {
+        "buildDefinition": {
+            "buildType": "urn:conda-bundler:build:1",
+            "externalParameters": {
+                "platform": "linux-64",
+                "source": "bundle.toml",
+                "name": "small",
+                "compression": "gzip",
+                "sourceDateEpoch": 1,
+            },
+            "resolvedDependencies": [
+                {"name": "env.yml", "digest": {"sha256": "1" * 64}, "annotations": {"role": "environment"}},
+            ],
+        },
+        "runDetails": {"builder": {"id": "urn:x:y", "version": {"conda-bundler": "1"}}},
+    },
+}
+
+
+def _provenance(data: bytes, room: Path) -> None:
+    said = {"path": PROVENANCE, "sha256": hashlib.sha256(data).hexdigest()}
+    bundle = _opened(room, MANIFEST | {"provenance": said}, b"x")
+    (room / PROVENANCE).write_bytes(data)
+    pieces = {**bundle.pieces, PROVENANCE: Piece(file=room / PROVENANCE, offset=0, size=len(data))}
+    bundle = OpenBundle(path=room, form="dir", top=room.name, pieces=pieces)
+    "\n".join(provenance_problems(bundle, {"units/a.service": "0" * 64}))
+    _ = provenance_of(bundle).environments
+
+
 SUMS_TEXT = f"{'ab' * 32}  manifest.json\n{'cd' * 32}  payload.tar.gz\n"
 TARGETS = (
     Target(name="bundle", inputs=bytes_like(BUNDLE), run=_bundle),
@@ -125,6 +160,13 @@ TARGETS = (
             twisted(MANIFEST).map(lambda it: json.dumps(it).encode()), texts_like(json.dumps(MANIFEST, indent=1))
         ),
         run=_manifest,
+    ),
+    Target(
+        name="provenance.json",
+        inputs=st.one_of(
+            twisted(PROVENANCE_TEXT).map(lambda it: json.dumps(it).encode()), texts_like(json.dumps(PROVENANCE_TEXT))
+        ),
+        run=_provenance,
     ),
     Target(name="SHA256SUMS", inputs=texts_like(SUMS_TEXT), run=_sums),
 )

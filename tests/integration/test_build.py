@@ -91,7 +91,7 @@ def test_the_tar_is_what_the_contract_says(project: Path, channel: Path) -> None
         "install.sh", "manage", "manifest.json", "SHA256SUMS", "payload.tar.gz", "conda-lock.yml", "config/small.env",
         "config/small.service.env", "config/activation.env", "config/activation.list", "units/small.service",
         "units/small-health.service", "units/small-health.timer", "units/small-watch.service",
-        "launch/small", "sbom.cdx.json",
+        "launch/small", "sbom.cdx.json", "provenance.json",
     }  # fmt: skip
     programs = {members[f"{top}/{name}"] for name in ("install.sh", "manage")}
     assert {info.mode for info in programs} == {0o755}

@@ -81,6 +81,7 @@ def test_a_project_from_lock_to_diff(room: Path) -> None:
     assert answer("inspect", tar)["$schema"] == "urn:conda-bundler:output:inspect:1"
     assert answer("verify", tar)["verified"] is True
     assert answer("sbom", tar)["sbom"]["bomFormat"] == "CycloneDX"
+    assert answer("provenance", tar)["provenance"]["_type"].startswith("https://in-toto.io/")
     affected = {"package": {"ecosystem": "PyPI", "name": "x"}, "versions": ["1"]}
     (room / "x.json").write_text(json.dumps({"id": "X-1", "affected": [affected]}))
     audit = answer("audit", tar, "--db", room / "x.json", "--require-coverage", status=7)

@@ -79,11 +79,13 @@ def test_what_was_built_is_right(bundles: dict[str, Path], form: str) -> None:
         "programs",
         "units",
         "sbom.cdx.json",
+        "provenance.json",
         "payload.tar.gz",
         "tree",
     ]
     assert report["programs_compared"]
-    assert report["not_compared"] == ["conda-lock.yml", "config/", "manifest.json", "sbom.cdx.json", "units/"]
+    files = ["conda-lock.yml", "config/", "manifest.json", "provenance.json", "sbom.cdx.json", "units/"]
+    assert report["not_compared"] == files
 
 
 def rewrite(bundle: Path, unit: Path, text: str) -> None:

@@ -6,6 +6,7 @@ import gzip
 import hashlib
 import itertools
 import json
+import os
 import re
 import shlex
 import tarfile
@@ -16,6 +17,7 @@ from commandkit import conda_bundler
 from tinychannel import PLACEHOLDER, File, index, make_package
 
 from bundler.bundle.assemble import INSTALL, SUMS, checksums
+from bundler.bundle.provenance import PROVENANCE, WITHOUT_SUBJECT
 from bundler.pack.listing import unpacked_sha256
 from bundler.pack.members import LINK_MODE, TreeEntry
 from bundler.tar.write import DIRECTORY, END, LINK, REGULAR, tar_header, tar_padding
@@ -27,8 +29,10 @@ if TYPE_CHECKING:
 __all__ = [
     "CONFIG",
     "TOP",
+    "as_user",
     "build",
     "command",
+    "give",
     "listed",
     "make_channel",
     "make_project",
@@ -87,6 +91,18 @@ def make_project(project: Path, *, environment: str = "tool <2, twin", config: s
 def command(*words: str | Path) -> subprocess.CompletedProcess[str]:
     """Run conda-bundler."""
     return conda_bundler(*words)
+
+
+def as_user(number: int) -> list[str]:
+    """What to put before a command so that somebody else runs it, who may look into this user's directories."""
+    rights = ("--inh-caps=-all,+dac_read_search", "--ambient-caps=+dac_read_search")
+    return ["setpriv", f"--reuid={number}", f"--regid={number}", "--clear-groups", *rights]
+
+
+def give(room: Path, number: int) -> None:
+    """Make all below ``room`` somebody's."""
+    for path in (room, *room.rglob("*")):
+        os.chown(path, number, number, follow_symlinks=False)
 
 
 def build(project: Path, channel: Path, form: str, *options: str) -> Path:
@@ -185,11 +201,35 @@ def _tree_digest(files: list[tuple[tarfile.TarInfo, bytes]]) -> str:
     return digest.hexdigest()
 
 
-def reseal(bundle: Path, *, payload: dict[str, Any] | None = None, **changes: Any) -> None:
-    """Make every digest in a directory agree with what lies there, after changes to the manifest."""
+def _rewrite_provenance(bundle: Path) -> str:
+    """Its subjects and inputs made those that lie there; its new digest."""
+    path = bundle / PROVENANCE
+    statement = json.loads(path.read_text())
+    files = {one.relative_to(bundle).as_posix(): one for one in bundle.rglob("*") if one.is_file()}
+    digests = {
+        name: {"sha256": hashlib.sha256(one.read_bytes()).hexdigest()}
+        for name, one in sorted(files.items())
+        if name not in WITHOUT_SUBJECT
+    }
+    statement["subject"] = [{"name": name, "digest": digest} for name, digest in digests.items()]
+    for one in statement["predicate"]["buildDefinition"]["resolvedDependencies"]:
+        one["digest"] = digests.get(one["name"], one.get("digest", {}))
+    path.write_text(json.dumps(statement))
+    return hashlib.sha256(path.read_bytes()).hexdigest()
+
+
+def reseal(
+    bundle: Path, *, payload: dict[str, Any] | None = None, keep_provenance: bool = False, **changes: Any
+) -> None:
+    """Make every digest in a directory agree with what lies there, after changes to the manifest.
+
+    With ``keep_provenance`` the provenance says what it said.
+    """
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest |= changes
     manifest["payload"] |= payload or {}
+    if (bundle / PROVENANCE).exists() and not keep_provenance:
+        manifest["provenance"]["sha256"] = _rewrite_provenance(bundle)
     (bundle / "manifest.json").write_text(json.dumps(manifest))
     digests = {
         path.relative_to(bundle).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()

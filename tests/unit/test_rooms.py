@@ -28,7 +28,7 @@ LAYERS = (
     ("installer",),
     ("bundle", "inputs", "project_templates"),
     ("build", "inventory", "reader"),
-    ("audit", "signing", "smoke"),
+    ("audit", "rebuild", "signing", "smoke"),
     ("doctor", "outputs"),
     ("cli",),
     ("__main__", "condaplugin"),
