@@ -26,11 +26,14 @@ from bundler.commandline.options import (
     overrides,
     project_options,
 )
+from bundler.commandline.reports import check_report_options, report_options
 from bundler.fetch.trust import adopt_certificates
 from bundler.printable import counted
 
 if TYPE_CHECKING:
+    from bundler.audit.report import Audit
     from bundler.config.overrides import Overrides
+    from bundler.progress import Progress
 
 __all__ = ["cli", "main"]
 
@@ -225,18 +228,41 @@ def build(directory: Path, quiet: bool, output: Path, sign_key: Path | None, **o
     return lines, {"bundles": [bundle.document() for bundle in bundles]}
 
 
+def _audited(bundle: Path, options: dict[str, Any], progress: Progress) -> Audit | None:
+    """What the dump of --db knows of a bundle; None without one."""
+    if options["database"] is None:
+        return None
+    from bundler.audit.command import AuditOptions
+    from bundler.audit.command import audit as run_audit
+
+    return run_audit(bundle, AuditOptions(**options), progress)
+
+
 @_command
 @click.argument("bundle", type=BUNDLE)
-def inspect(bundle: Path, quiet: bool) -> Any:
+@report_options("html")
+def inspect(bundle: Path, quiet: bool, html: Path | None, **options: Any) -> Any:
     """Show what a bundle contains.
 
     Packages and their sizes, units and their sandboxing, defaults, names of secrets, and what the server must have.
-    BUNDLE is a .tar, a .run or a directory; nothing is unpacked or run.
+    BUNDLE is a .tar, a .run or a directory; nothing is unpacked or run. With --html all of it is a page that also has
+    dependencies, licenses and a map of the sizes.
     """
     from bundler.reader.inspect import inspect as look
 
+    check_report_options(options, html)
     inspection = look(bundle)
-    return inspection.lines(), inspection.document()
+    if html is None:
+        return inspection.lines(), inspection.document()
+
+    from bundler.inventory import write_document
+    from bundler.progress import make_progress
+    from bundler.report.page import inspect_page
+
+    progress = make_progress(quiet=quiet)
+    audit = _audited(bundle, options, progress)
+    write_document(html, inspect_page(bundle, progress, audit))
+    return [f"wrote {html}"], inspection.document()
 
 
 @_command
@@ -409,15 +435,36 @@ def audit(bundle: Path, quiet: bool, **options: Any) -> Any:
 @click.argument("old", type=BUNDLE)
 @click.argument("new", type=BUNDLE)
 @click.option("--exit-code", is_flag=True, help="Exit with 1 if the bundles differ.")
-def diff(old: Path, new: Path, quiet: bool, exit_code: bool) -> Any:
+@report_options("html", "markdown")
+def diff(old: Path, new: Path, quiet: bool, exit_code: bool, **options: Any) -> Any:
     """Compare two bundles.
 
-    Shows what changes from OLD to NEW: packages, sizes, units, defaults, secrets and your own files.
+    Shows what changes from OLD to NEW: packages, sizes, units, defaults, secrets and your own files. With --html and
+    --markdown also what the operator has to know, and what services may do then.
     """
-    from bundler.reader.diff import diff as compare
+    html, markdown = options.pop("html"), options.pop("markdown")
+    check_report_options(options, html, markdown)
+    if html is None and markdown is None:
+        from bundler.reader.diff import diff as compare
 
-    difference = compare(old, new)
-    return difference.lines(), difference.document(), int(exit_code and difference.different)
+        difference = compare(old, new)
+        return difference.lines(), difference.document(), int(exit_code and difference.different)
+
+    from bundler.inventory import write_document
+    from bundler.progress import make_progress
+    from bundler.report.changes import changes
+    from bundler.report.diffpage import diff_page
+    from bundler.report.markdown import diff_markdown
+
+    progress = make_progress(quiet=quiet)
+    before, after = _audited(old, options, progress), _audited(new, options, progress)
+    found = changes(old, new, (before, after) if before and after else None)
+    lines = []
+    for file, written in ((html, diff_page), (markdown, lambda found: diff_markdown(found).encode())):
+        if file is not None:
+            write_document(file, written(found))
+            lines.append(f"wrote {file}")
+    return lines, found.difference.document(), int(exit_code and found.difference.different)
 
 
 @_command

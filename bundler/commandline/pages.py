@@ -80,8 +80,13 @@ PAGES = {
         examples=(
             ("Show packages, units and sizes", "conda-bundler inspect hello-1.2.0-linux-64.tar"),
             ("The same as JSON, for a script", "conda-bundler inspect --json hello-1.2.0-linux-64.tar"),
+            (
+                "As a page, with known vulnerabilities",
+                "conda-bundler inspect hello-1.2.0-linux-64.tar --html hello.html --db PyPI-all.zip",
+            ),
         ),
-        exits=(7, 9),
+        exits=(6, 7, 9),
+        special=((6, "the page cannot be written"),),
     ),
     "verify": Page(
         examples=(
@@ -129,9 +134,16 @@ PAGES = {
     "diff": Page(
         examples=(
             ("Show what an upgrade changes", "conda-bundler diff hello-1.1.0-linux-64.tar hello-1.2.0-linux-64.tar"),
+            (
+                "As a page, and as a comment on a pull request",
+                "conda-bundler diff old.tar new.tar --html diff.html --markdown diff.md",
+            ),
         ),
-        exits=(7, 9),
-        special=((1, "with --exit-code: the bundles differ; else a bug in conda-bundler"),),
+        exits=(6, 7, 9),
+        special=(
+            (1, "with --exit-code: the bundles differ; else a bug in conda-bundler"),
+            (6, "the page cannot be written"),
+        ),
     ),
     "smoke": Page(
         examples=(

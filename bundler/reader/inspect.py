@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from bundler.bundle.entries import LibraryUserEntry, NoteEntry, OverrideEntry, PackageEntry, SharedEntry
     from bundler.bundle.index import Manifest
 
-__all__ = ["Inspection", "inspect"]
+__all__ = ["Inspection", "inspect", "note_text"]
 
 _WIDTH = 110
 _LARGEST = 10
@@ -63,7 +63,7 @@ class Inspection:
             ),
             *_section(f"packages: {len(manifest.packages)}", self._packages()),
             *_section("largest files", columns(self._largest(), right={1})),
-            *_section("notes", columns([(note.path, _note(note)) for note in manifest.notes])),
+            *_section("notes", columns([(note.path, note_text(note)) for note in manifest.notes])),
             *_section("files provided by several packages", self._shared()),
             *_section("link scripts that ran at build time", columns(self._scripts())),
             *_section("bundle files", columns([(name, size(count)) for name, count in self.files], right={1})),
@@ -84,13 +84,13 @@ class Inspection:
                 "directives": [list(directive) for directive in unit.directives],
                 "confinement": [list(directive) for directive in unit.confinement],
                 "exceptions": [
-                    {"directive": key, "stands": how, "reason": self._reason(unit, key)}
+                    {"directive": key, "stands": how, "reason": self.reason(unit, key)}
                     for key, how in _exceptions(unit)
                 ],
             }
             for unit in self.units
         ]
-        said["requires"]["tools"] = list(self._tools())
+        said["requires"]["tools"] = list(self.tools())
         return said | {
             "bundle": self.bundle,
             "form": self.form,
@@ -110,12 +110,13 @@ class Inspection:
             ("size", f"{size(payload.size)} packed ({payload.codec}), {size(payload.unpacked_size)} unpacked"),
             ("", f"{counted(payload.files, 'file or link', 'files and links')}, bytecode: {compiled}"),
             ("requires", ", ".join(manifest.requires.lines())),
-            ("", f"sh, {', '.join(self._tools())}, and coreutils, grep and sed, or busybox"),
+            ("", f"sh, {', '.join(self.tools())}, and coreutils, grep and sed, or busybox"),
             *([("includes", self._brings())] if manifest.decompressor else []),
             ("tree", f"sha256 {manifest.tree_digest}"),
         ]
 
-    def _tools(self) -> tuple[str, ...]:
+    def tools(self) -> tuple[str, ...]:
+        """The programs beside the usual ones that install.sh needs on a server."""
         return ("tar", *(("gzip",) if self.manifest.decompressor else _TOOLS[self.manifest.payload.codec]))
 
     def _brings(self) -> str:
@@ -135,7 +136,7 @@ class Inspection:
         for service in self.manifest.services:
             unit = next((unit for unit in self.units if unit.name == service.unit), None)
             if unit is not None:
-                said = self._service(unit)
+                said = self.told_of(unit)
                 rows += [("" if number else service.unit, *row) for number, row in enumerate(said)]
             asked = ((service.health or {}).get(kind) for kind in ("http", "tcp", "command"))
             rows += [("", "override", self._short(_override(one))) for one in service.overrides]
@@ -150,7 +151,8 @@ class Inspection:
             ]
         )
 
-    def _service(self, unit: UnitText) -> list[tuple[str, str]]:
+    def told_of(self, unit: UnitText) -> list[tuple[str, str]]:
+        """What a service's unit runs, as whom and how often: pairs of a word and a value."""
         burst, interval = unit.get("Unit", "StartLimitBurst"), unit.get("Unit", "StartLimitIntervalSec")
         limits = [f"{key}={unit.get('Service', key)}" for key in _limits(unit)]
         again = unit.get("Service", "Restart", "no")
@@ -182,7 +184,7 @@ class Inspection:
 
     def _confinement(self, unit: UnitText) -> list[str]:
         exceptions = _exceptions(unit)
-        rows = [(key, ": ".join(filter(None, (how, self._reason(unit, key))))) for key, how in exceptions]
+        rows = [(key, ": ".join(filter(None, (how, self.reason(unit, key))))) for key, how in exceptions]
         said = " ".join(f"{key}={value}".replace(" ", ",") for key, value in unit.confinement)
         return [
             f"  {unit.name}: sandboxed{', except' if exceptions else ' with the defaults'}",
@@ -190,7 +192,8 @@ class Inspection:
             *textwrap.wrap(said, _WIDTH, initial_indent="    ", subsequent_indent="    "),
         ]
 
-    def _reason(self, unit: UnitText, directive: str) -> str:
+    def reason(self, unit: UnitText, directive: str) -> str:
+        """Why this directive of a unit's is not as usual, as far as the build knows."""
         hooked = {hook.service for hook in self.manifest.hooks if hook.unit == unit.name}
         owners = (
             one
@@ -273,7 +276,8 @@ def _limits(unit: UnitText) -> list[str]:
     return [name for name in names if unit.get("Service", name)]
 
 
-def _note(note: NoteEntry) -> str:
+def note_text(note: NoteEntry) -> str:
+    """A note of the build's as a sentence."""
     text = _NOTES.get(note.kind, "{package}: " + note.kind.replace("{", "{{"))
     return text.format(package=note.package, owner=note.owner or "another package")
 

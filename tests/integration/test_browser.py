@@ -5,23 +5,21 @@ from __future__ import annotations
 import shutil
 import subprocess
 import sys
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 import pytest
+from browserkit import CHROMIUM, DESKTOP, SCREENS, Screen, Visit, launched, too_wide
 from examplekit import CHECKOUT
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
 
 from bundler.commandline.website import served
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
 
-CHROMIUM = shutil.which("chromium")
+    from playwright.sync_api import Browser
+
 pytestmark = pytest.mark.skipif(CHROMIUM is None, reason="needs chromium")
 
-PHONE = ViewportSize(width=390, height=844)
-DESKTOP = ViewportSize(width=1280, height=800)
-Screen = tuple[ViewportSize, Literal["light", "dark"]]
 PAGES = ("index.html", "tutorial.html", "reference/bundle-toml.html", "zh/index.html", "zh/how-to/air-gap.html")
 
 
@@ -37,30 +35,8 @@ def address(tmp_path_factory: pytest.TempPathFactory) -> Iterator[str]:
 
 @pytest.fixture(scope="module")
 def browser() -> Iterator[Browser]:
-    with sync_playwright() as playwright:
-        # Root has no sandbox there, and what it shows is ours.
-        browser = playwright.chromium.launch(executable_path=CHROMIUM, args=["--no-sandbox"])
+    with launched() as browser:
         yield browser
-        browser.close()
-
-
-class Visit:
-    """A page, with what went wrong on it."""
-
-    def __init__(self, page: Page, address: str) -> None:
-        self.page, self.troubles = page, list[str]()
-        page.on("console", lambda said: self.troubles.append(f"{said.type}: {said.text}"))
-        page.on("pageerror", lambda error: self.troubles.append(str(error)))
-        page.on("requestfailed", lambda request: self.fail(request.url, request.failure or ""))
-        page.on("request", lambda request: self.ask(request.url, address))
-
-    def fail(self, url: str, why: str) -> None:
-        if why != "net::ERR_ABORTED":  # the next page was asked for meanwhile
-            self.troubles.append(f"{why}: {url}")
-
-    def ask(self, url: str, address: str) -> None:
-        if not url.startswith((address, "data:", "blob:")):
-            self.troubles.append(f"foreign: {url}")
 
 
 @pytest.fixture
@@ -70,15 +46,12 @@ def visit(browser: Browser, address: str, request: pytest.FixtureRequest) -> Ite
         yield Visit(context.new_page(), address)
 
 
-@pytest.mark.parametrize(
-    "visit", [(DESKTOP, "light"), (DESKTOP, "dark"), (PHONE, "light"), (PHONE, "dark")], indirect=True, ids=str
-)
+@pytest.mark.parametrize("visit", SCREENS, indirect=True, ids=str)
 def test_pages_show_without_trouble_and_fit_the_screen(visit: Visit, address: str) -> None:
     for name in PAGES:
         visit.page.goto(address + name)
         assert visit.page.locator("h1").is_visible(), name
-        widths = visit.page.evaluate("[document.documentElement.scrollWidth, window.innerWidth]")
-        assert widths[0] <= widths[1], name
+        assert not too_wide(visit.page), name
     assert visit.troubles == []
 
 

@@ -71,6 +71,7 @@ def runner(tmp_path: Path, channel: Path) -> Runner:
     (tmp_path / "output").touch()
     env = {"PATH": f"{stubs}:{BIN}:{os.environ['PATH']}", "RUNNER_TEMP": str(tmp_path), "CI": "true"}
     env |= {"GITHUB_OUTPUT": str(tmp_path / "output"), "GITHUB_ACTION_PATH": "/the/action"}
+    env |= {"GITHUB_STEP_SUMMARY": str(tmp_path / "summary")}
     return Runner(home=tmp_path, project=project, env=env)
 
 
@@ -170,6 +171,25 @@ def test_the_action_builds_verifies_and_names_the_bundles(runner: Runner) -> Non
     assert (runner.home / "output").read_text() == f"bundles<<END_OF_BUNDLES\n{bundle}\nEND_OF_BUNDLES\n"
     outdate(runner)
     assert github(runner, "Build").returncode == 4
+
+
+def test_the_action_comments_on_what_a_pull_request_changes(runner: Runner) -> None:
+    assert github(runner, "Build", bundle_version="9.1").returncode == 0
+    old = runner.home / "old.tar"
+    (runner.project / "dist" / "small-9.1-linux-64.tar").rename(old)
+    outdate(runner)
+    assert command("lock", runner.project).returncode == 0
+    assert github(runner, "Build", bundle_version="9.2").returncode == 0
+    done = github(runner, "Compare", compare=str(old))
+    assert done.returncode == 0, done.stderr
+    call, *body = runner.told()
+    assert call.startswith("gh pr comment 7 --body-file ")
+    assert any("| `tool` | `1.0 0` | `2.0 0` |" in line for line in body)
+    assert (runner.home / "summary").read_text().splitlines() == body
+    page = runner.project / "dist" / "small-9.2-linux-64.tar.diff.html"
+    assert "<title>" in page.read_text()
+    assert github(runner, "Compare", compare=str(old), comment="false").returncode == 0
+    assert runner.told() == [call, *body]
 
 
 def gitlab() -> tuple[Any, Any]:

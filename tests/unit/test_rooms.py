@@ -29,7 +29,7 @@ LAYERS = (
     ("bundle", "inputs", "project_templates"),
     ("build", "inventory", "reader"),
     ("audit", "rebuild", "signing", "smoke"),
-    ("doctor", "outputs"),
+    ("doctor", "outputs", "report"),
     ("cli",),
     ("__main__", "condaplugin"),
 )
