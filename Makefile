@@ -15,6 +15,7 @@
 #   make messages                            writes tests/unit/messages.txt again, after a change to what people read
 #   make requirements                        writes requirements.txt anew, after a change to pyproject.toml
 #   make release                             sdist, wheel, checksums and changes of the tagged commit -> dist/release
+#   make zipapp                              conda-bundler and all that it needs as one file -> dist/conda-bundler-….pex
 #   make fuzz FUZZ_SECONDS=600               other bytes for every parser of foreign ones; a minute in all, unless said
 #   make docs                                the documentation as a site, in build/site
 #   make test-large                          two environments of several gigabytes: 40 GB of disk and half an hour
@@ -52,7 +53,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench check test test-all test-large sweep fuzz format lint docs reference messages recording requirements release clean
+.PHONY: bundle channel bench check test test-all test-large sweep fuzz format lint docs reference messages recording requirements release zipapp clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -138,6 +139,10 @@ recording: .venv/.ready channel
 # Offline; the last lines say how to upload.
 release: .venv/.ready
 	$(BIN)/python ci/release.py
+
+# For a build machine without a network, with the same Python, processor and no older glibc: the last line says which.
+zipapp: .venv/.ready
+	$(BIN)/python ci/onefile.py
 
 clean:
 	rm -rf build dist

@@ -50,6 +50,8 @@ MINUTES = {
     "tests/integration/test_lock_replay.py": 4,
     "tests/integration/test_lockfiles.py": 2,
     "tests/integration/test_no_code_runs.py": 2,
+    "tests/integration/test_release.py": 3,
+    "tests/integration/test_zipapp.py": 2,
 }
 
 
