@@ -2,14 +2,11 @@
 
 from __future__ import annotations
 
-import os
-import subprocess
-import sys
 from itertools import groupby
 from typing import TYPE_CHECKING
 
 import pytest
-from docskit import DOCS, Line, shell_lines
+from docskit import DOCS, Builder, Line, shell_lines
 from examplekit import ask
 
 from bundler.machine import Machine
@@ -18,47 +15,6 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 pytestmark = pytest.mark.e2e
-
-WRAPPER = """\
-#!/bin/sh
-# The tests' channel stands in for the one that environment.yml names.
-case $1 in lock | build) set -- "$@" --channel {channel} --virtual-packages {virtual} ;; esac
-exec {python} -m bundler "$@"
-"""
-
-
-class Builder:
-    """A shell that remembers where it is."""
-
-    def __init__(self, place: Path, channel: Path) -> None:
-        self.place = place
-        self._tools = place / "tools"
-        self._tools.mkdir()
-        programs = {
-            "conda-bundler": WRAPPER.format(
-                channel=channel.as_uri(), virtual=channel / "virtual-packages.yml", python=sys.executable
-            ),
-            "sudo": '#!/bin/sh\nexec "$@"\n',
-        }
-        for name, text in programs.items():
-            (self._tools / name).write_text(text)
-            (self._tools / name).chmod(0o755)
-
-    def run(self, command: str) -> None:
-        where = self._tools / "where"
-        done = subprocess.run(
-            ["bash", "-c", f"set -e; {command}\npwd > {where}"],
-            cwd=self.place,
-            env={**os.environ, "PATH": f"{self._tools}:{os.environ['PATH']}"},
-            capture_output=True,
-            text=True,
-            check=False,
-        )
-        assert done.returncode == 0, f"{command}\n{done.stderr}"
-        self.place = self.place.__class__(where.read_text().strip())
-
-    def bundles(self) -> set[Path]:
-        return set((self.place / "dist").glob("*.tar"))
 
 
 def test_every_line_works_as_it_is_written(bookworm: Path, local_channel: Path, tmp_path: Path) -> None:

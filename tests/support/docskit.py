@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import os
 import re
+import subprocess
+import sys
 from dataclasses import dataclass
 from typing import TYPE_CHECKING
 
@@ -12,7 +15,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator
     from pathlib import Path
 
-__all__ = ["DOCS", "Line", "pages", "shell_lines"]
+__all__ = ["DOCS", "Builder", "Line", "pages", "shell_lines"]
 
 DOCS = CHECKOUT / "docs"
 _NOT_RUN = "<!-- not run: "
@@ -52,3 +55,47 @@ def shell_lines(page: Path) -> Iterator[Line]:
             section = line[3:]
         if line.strip():
             before = line
+
+
+_WRAPPER = """\
+#!/bin/sh
+# The tests' channel stands in for the one that environment.yml names.
+case $1 in lock | build) set -- "$@" --channel {channel} --virtual-packages {virtual} ;; esac
+exec {python} -m bundler "$@"
+"""
+
+
+class Builder:
+    """A shell that remembers where it is."""
+
+    def __init__(self, place: Path, channel: Path) -> None:
+        self.place = place
+        self._tools = place / "tools"
+        self._tools.mkdir()
+        programs = {
+            "conda-bundler": _WRAPPER.format(
+                channel=channel.as_uri(), virtual=channel / "virtual-packages.yml", python=sys.executable
+            ),
+            "sudo": '#!/bin/sh\nexec "$@"\n',
+        }
+        for name, text in programs.items():
+            (self._tools / name).write_text(text)
+            (self._tools / name).chmod(0o755)
+
+    def run(self, command: str) -> None:
+        where = self._tools / "where"
+        done = subprocess.run(
+            ["bash", "-c", f"set -e; {command}\npwd > {where}"],
+            cwd=self.place,
+            env={**os.environ, "PATH": f"{self._tools}:{os.environ['PATH']}"},
+            stdin=subprocess.DEVNULL,
+            start_new_session=True,  # whoever asks for a passphrase has no terminal to ask on, and gets an empty one
+            capture_output=True,
+            text=True,
+            check=False,
+        )
+        assert done.returncode == 0, f"{command}\n{done.stderr}"
+        self.place = self.place.__class__(where.read_text().strip())
+
+    def bundles(self) -> set[Path]:
+        return set((self.place / "dist").glob("*.tar"))
