@@ -21,7 +21,8 @@ remove_leavings() { # of SERVICE_USER
 # was a directory a moment ago.
 remove_as_owner() { # DIR, in one of root's
     # shellcheck disable=SC2046 # words: mode, links, user, group
-    set -- "$1" $(ls -ldn "$1")
+    set -- "$1" $(ls -ldn "$1" 2>/dev/null)
+    [ $# -ge 5 ] || return 0 # gone by now: systemd removes it when the service has stopped
     leavings_uid=$4
     leavings_gid=$5
     if [ "$leavings_uid" = 0 ]; then

@@ -112,6 +112,8 @@ def test_where_processes_may_live_on_the_owner_removes(shell: tuple[str, ...], c
     assert (done.returncode, done.stderr) == (0, "")
     left = sorted(path.relative_to(place).as_posix() for path in place.rglob("*"))
     assert left == ["others", "others/kept", "roots", "roots/given"]
+    done = in_manage(shell, f'set -eu; {command} "$1"', directory, IS_ACCOUNT="yes", DIRECTORIES=str(directory))
+    assert (done.returncode, done.stderr) == (0, ""), "systemd has removed it meanwhile"
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
