@@ -1,7 +1,8 @@
 #!/usr/bin/env python3
 """`make release`: from the tag of this very commit to everything that is published with it, in dist/release.
 
-sdist, wheel (with the documentation, for `conda-bundler docs`), SHA256SUMS and the version's section of the changelog.
+sdist, wheel (with the documentation, for `conda-bundler docs`), the wheel and all that it needs as one file
+(onefile.py), SHA256SUMS and the version's section of the changelog.
 Nothing is fetched and nothing is uploaded: its last lines say how. Two runs on the same commit give the same bytes.
 """
 
@@ -14,6 +15,8 @@ import shutil
 import subprocess
 import sys
 from pathlib import Path
+
+from onefile import needs, zipapp
 
 CHECKOUT = Path(__file__).resolve().parent.parent
 GOAL = CHECKOUT / "dist" / "release"
@@ -32,14 +35,22 @@ def main() -> None:
     for target in ("sdist", "wheel"):
         words = [sys.executable, "-m", "hatchling", "build", "--target", target, "--directory", str(GOAL)]
         subprocess.run(words, cwd=CHECKOUT, env=env, check=True, stdout=sys.stderr)
+    distributions = sorted(GOAL.iterdir())
+    (wheel,) = GOAL.glob("*.whl")
+    pex = zipapp(wheel, GOAL)
+    print(f"{pex.name} needs {needs(pex)}", file=sys.stderr)
     files = sorted(GOAL.iterdir())
     sums = "".join(f"{hashlib.sha256(file.read_bytes()).hexdigest()}  {file.name}\n" for file in files)
     (GOAL / "SHA256SUMS").write_text(sums, encoding="utf-8")
     (GOAL / "CHANGES.md").write_text(notes, encoding="utf-8")
     print(sums, end="")
-    names = " ".join(f"dist/release/{file.name}" for file in files)
-    print(f"Upload: twine upload {names}")
-    print(f"        gh release create v{version} --notes-file dist/release/CHANGES.md dist/release/SHA256SUMS {names}")
+    print(f"Upload: twine upload {_names(distributions)}")
+    assets = f"dist/release/SHA256SUMS {_names(files)}"
+    print(f"        gh release create v{version} --notes-file dist/release/CHANGES.md {assets}")
+
+
+def _names(files: list[Path]) -> str:
+    return " ".join(f"dist/release/{file.name}" for file in files)
 
 
 def _version() -> str:

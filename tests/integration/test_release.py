@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import os
 import subprocess
 import sys
 import zipfile
@@ -55,7 +56,9 @@ def test_from_a_tag_to_what_is_published(clone: Path) -> None:
         done = release(clone)
         assert done.returncode == 0, done.stderr
         goal = clone / "dist" / "release"
-        files = {f"conda_bundler-{VERSION}.tar.gz", f"conda_bundler-{VERSION}-py3-none-any.whl"}
+        tag = f"cp{sys.version_info.major}{sys.version_info.minor}-linux_{os.uname().machine}"
+        onefile = f"conda-bundler-{VERSION}-{tag}.pex"
+        files = {f"conda_bundler-{VERSION}.tar.gz", f"conda_bundler-{VERSION}-py3-none-any.whl", onefile}
         assert {file.name for file in goal.iterdir()} == files | {"SHA256SUMS", "CHANGES.md"}
         sums = dict(line.split()[::-1] for line in (goal / "SHA256SUMS").read_text().splitlines())
         with zipfile.ZipFile(goal / f"conda_bundler-{VERSION}-py3-none-any.whl") as wheel:
@@ -65,6 +68,7 @@ def test_from_a_tag_to_what_is_published(clone: Path) -> None:
         digests.append(sums)
         assert (goal / "CHANGES.md").read_text() == "- New.\n"
         assert f"gh release create v{VERSION} " in done.stdout
+        assert onefile not in done.stdout.partition("twine upload")[2].partition("\n")[0]  # no index takes it
     assert digests[0] == digests[1]
 
     (clone / "README.md").write_text("changed")
