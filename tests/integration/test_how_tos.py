@@ -64,12 +64,20 @@ ELSEWHERE = {
         "systemctl start report": "a server: tests/e2e/test_services.py",
         "systemctl list-timers report.timer": "a server: tests/e2e/test_services.py",
     },
+    "sign.md": {
+        "conda-bundler verify dist/hello-0.1.0-linux-64.tar --rebuild hello --sign-key rebuild_key": (
+            "a second build: tests/integration/test_rebuild.py"
+        ),
+    },
     "troubleshooting.md": {
         "/opt/hello/manage status": "a server: tests/e2e/test_tutorial.py",
         "journalctl -u hello -n 50": "a server: tests/e2e/test_tutorial.py",
         "/opt/hello/manage exec hello python -m hello": "a server: tests/e2e/test_exec.py",
     },
     "upgrade.md": {
+        "conda-bundler diff hello-1.2.0-linux-64.tar hello-1.3.0-linux-64.tar --html update.html": (
+            "two bundles: tests/integration/test_report.py"
+        ),
         "sh hello-1.3.0-linux-64/install.sh": "a server: tests/e2e/test_upgrade.py",
         "/opt/hello/manage releases": "a server: tests/e2e/test_tutorial.py",
         "/opt/hello/manage rollback": "a server: tests/e2e/test_tutorial.py",
