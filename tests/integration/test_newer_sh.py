@@ -20,7 +20,7 @@ each_newer() {
 """
 NAMESPACE = (
     "install.sh: error: systemd 239 does not know NetworkNamespacePath= of web.service: it would be outside\n"
-    "  systemd 242 or later is needed; or build the bundle without it.\n"
+    "  Use systemd 242 or later; or build the bundle without it.\n"
 )
 CLOCK = "install.sh: warning: systemd {} ignores ProtectClock= of web.service worker@.service, which 245 has: a loss\n"
 EXEC = "install.sh: warning: systemd 239 ignores Type=exec of web.service, which 240 has: noticed later\n"
