@@ -98,7 +98,7 @@ def test_what_is_said_of_those_that_are_missing(host: Host) -> None:
         "    libnone.so.3: required by bundle.toml\n"
         "  Debian, Ubuntu: apt-get install libnone1\n"
         "  RHEL, Fedora: dnf install none-libs none2\n"
-        "  What has libnone.so.3: apt-file search libnone.so.3, or dnf provides '*/libnone.so.3'\n"
+        "  To find the package with libnone.so.3: apt-file search libnone.so.3, or dnf provides '*/libnone.so.3'\n"
         '  Or add them to the bundle. Those that it does not need are "optional" in bundle.toml: [bundle] libraries\n'
         "1\n"
     )

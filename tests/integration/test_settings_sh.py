@@ -119,7 +119,7 @@ def test_what_is_to_be_done_with_a_place_that_is_not_taken(shell: tuple[str, ...
         ),
         (
             etc,
-            f"{etc} was not created by this installer, and contains more than a hello.env owned by root\n  Move the rest",
+            f"{etc} was not created by this installer, and contains more than a hello.env owned by root\n  Move",
         ),
         (
             mine,

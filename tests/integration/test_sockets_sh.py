@@ -103,4 +103,4 @@ def test_a_socket_is_restarted_only_if_it_has_changed(shell: tuple[str, ...], tm
 def test_settings_that_move_no_socket(shell: tuple[str, ...], tmp_path: Path, port: int, url: str, told: bool) -> None:
     put(tmp_path / "bundle/units/web.socket", "[Socket]", "ListenStream=127.0.0.1:8000")
     said = run(shell, tmp_path, f"URL_PORT={port}; check_moved web.service 'http://127.0.0.1:{url}/' 2>&1")
-    assert ("web.socket listens at 127.0.0.1:8000" in said) == told
+    assert ("web.socket listens on 127.0.0.1:8000" in said) == told
