@@ -12,7 +12,7 @@ Usage: sh ${RUN:-install.sh} [OPTION]...
 Installs $NAME $VERSION (build $BUILD_ID, $PLATFORM) below $ROOT and starts it.
 
   --prefix DIR          install below DIR instead of $BAKED_ROOT (a first install only)
-  --root DIR            install into the image in DIR: no systemd is needed; user and secrets are made at its first
+  --root DIR            install into the system image in DIR, without systemd; user and secrets are made at its first
                         boot
   --no-systemd          install no units: start the services with $ROOT/bin/run-SERVICE
   --check               check this machine and this bundle; change nothing
@@ -20,18 +20,18 @@ Installs $NAME $VERSION (build $BUILD_ID, $PLATFORM) below $ROOT and starts it.
   --no-start            install, but start nothing
   --no-enable           do not start at boot
   --cookie-file FILE    the same as --secret RELEASE_COOKIE=FILE
-  --secret NAME=FILE    take this secret from a file instead of making it here (repeatable)
-  --settings FILE       take the settings from a file, in the place of defaults (a first install only)
+  --secret NAME=FILE    read this secret from a file instead of generating it (repeatable)
+  --settings FILE       install this file as the settings, instead of the defaults (a first install only)
   --user NAME           run the services as this user, whom the machine has already, and who stays when the bundle goes
                         (a first install only)
-  --keep N              releases to keep, 3 if not given; the running one and the one before it always stay
+  --keep N              releases to keep (default: 3); the current and the previous one always stay
   --health-timeout S    seconds to wait for a healthy answer, after the service's start period
 ${RUN:+  --extract DIR         only unpack the bundle there
 }  --version             print what this bundle is
   -h, --help            print this
 
 Exit status: 0 done; 2 usage; 10 this machine does not fit; 11 the bundle is damaged; 12 disk or I/O;
-13 another install is running; 14 unhealthy, the previous release runs again; 15 unhealthy, and there is none to go
+13 another install is running; 14 unhealthy, the previous release runs again; 15 unhealthy, and there is none to roll
 back to; 16 a hook of the bundle failed: the previous release serves, or nothing is started.
 TEXT
 }
@@ -74,8 +74,8 @@ parse_arguments() {
         shift
     done
     [ -z "$IMAGE" ] || [ -z "$GIVEN" ] ||
-        misuse "with --root no secret is written: the image's first boot makes them (or: manage rotate-secret)"
-    [ -z "$IMAGE" ] || [ -z "$BARE" ] || misuse "--root and --no-systemd cannot be had together"
+        misuse "with --root no secret can be given: the image's first boot generates them (to set one later: manage rotate-secret)"
+    [ -z "$IMAGE" ] || [ -z "$BARE" ] || misuse "--root and --no-systemd are mutually exclusive"
     [ -z "$DRY_RUN" ] || [ "$ACTION" != install ] || ACTION=plan
 }
 
@@ -88,7 +88,7 @@ take_option() { # OPTION VALUE
             ;;
         --root)
             check_new_root "$2"
-            [ -d "$2" ] || misuse "there is no directory $2"
+            [ -d "$2" ] || misuse "--root: no such directory: $2"
             IMAGE=$2
             SYSTEMD=no
             ;;
@@ -117,16 +117,16 @@ check_own_root() { # ROOT
         /usr/local/?*/?*) ;;
         /opt | /usr | /usr/* | /bin | /bin/* | /sbin | /sbin/* | /lib | /lib/* | /lib32 | /lib64 | /boot | /boot/* | \
             /etc | /etc/* | /home | /root | /media | /mnt | /srv | /var | /var/lib | /var/cache | /var/log)
-            die 10 "$1 is the system's own and cannot be the root of a bundle" \
-                "Give a directory of its own, such as /srv/$NAME."
+            die 10 "$1 is a system directory; a bundle cannot be installed there" \
+                "Choose a directory of its own, such as /srv/$NAME."
             ;;
         /dev | /dev/* | /proc | /proc/* | /run | /run/* | /sys | /sys/* | /tmp | /tmp/* | /var/tmp | /var/tmp/* | \
             /var/run/* | /var/lock/*)
-            die 10 "what is below $1 does not last" "Give a directory that stays, such as /srv/$NAME."
+            die 10 "files below $1 are temporary" "Choose a permanent directory, such as /srv/$NAME."
             ;;
         /home/* | /root/*)
-            die 10 "services do not see $1: their units hide the homes from them" \
-                "Give another directory, such as /srv/$NAME."
+            die 10 "services cannot access $1: their sandbox hides home directories" \
+                "Choose another directory, such as /srv/$NAME."
             ;;
     esac
 }

@@ -12,16 +12,16 @@ compile_bytecode() {
     [ -s "$STAGE/share/bytecode" ] || return 0
     say "compiling $(wc -l <"$STAGE/share/bytecode") modules"
     BYTECODE=${STAGE%.partial}.bytecode.partial
-    mkdir -m 0700 "$BYTECODE" || die 12 "cannot make the directory $BYTECODE"
+    mkdir -m 0700 "$BYTECODE" || die 12 "cannot create the directory $BYTECODE"
     if ! prepare_nobody "$STAGE" "$BYTECODE"; then
-        warn "not every module was compiled: $NOBODY_WHY"
+        warn "some modules were not compiled: $NOBODY_WHY"
     else
         NOBODY_BLOCKS=unlimited
         # compileall fails when one source is for another Python; what it could compile is there.
         ask_nobody "$BYTECODE_SECONDS" env -i PATH="$PATH" LANG=C.UTF-8 HOME="$NOBODY_HOME" PYTHONNOUSERSITE=1 \
             "$(seen_by_nobody in)/env/bin/python" -I -S -B -X pycache_prefix="$(seen_by_nobody out)" \
             -m compileall -q -f --invalidation-mode unchecked-hash -i share/bytecode >"$WORK/compileall" 2>&1 ||
-            warn "not every module was compiled: $(head_of "$WORK/compileall")"
+            warn "some modules were not compiled: $(head_of "$WORK/compileall")"
         take_bytecode "$BYTECODE$(bytecode_place)"
         dismiss_nobody
     fi
@@ -73,13 +73,13 @@ place_bytecode() { # FROM TO
     set -- "$1"/*.pyc
     [ -f "$1" ] || return 0 # nothing fits the pattern
     if [ ! -d "$bytecode_into" ]; then
-        mkdir -m 0755 "$bytecode_into" || die 12 "cannot make $bytecode_into"
+        mkdir -m 0755 "$bytecode_into" || die 12 "cannot create $bytecode_into"
     fi
     [ ! -L "$bytecode_into" ] || return 0
     mv -f "$@" "$bytecode_into/" || die 12 "cannot move bytecode to $bytecode_into"
 }
 
 refuse_bytecode() { # WHAT
-    warn "not every module was compiled: compiling has made $1" \
-        "Something in the environment changes what Python does; see who brings its lib/python*/ files."
+    warn "some modules were not compiled: the compiler created $1" \
+        "A package changes how Python compiles; check which one installs files in lib/python*/."
 }

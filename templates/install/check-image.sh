@@ -32,7 +32,7 @@ check_inside() { # PATH, as the image sees it
         *)
             stays_inside "$1" ||
                 problem "$1 leads out of the image: $(whither_outside)" \
-                    "It is not followed: what is written there would be this machine's. Make it relative, or a directory."
+                    "It is not followed, since this machine's files would be changed. Make it a relative link, or a directory."
             ;;
     esac
 }

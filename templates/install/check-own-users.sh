@@ -27,8 +27,8 @@ tell_own_state() { # USER
     told_service=${1#"$NAME"-}
     for told_unit in "$ROOT/current/units/$told_service.service" "$ROOT/current/units/$told_service@.service"; do
         [ ! -f "$told_unit" ] || grep -qx "User=$1" "$told_unit" ||
-            warn "$told_service runs as $1 from now on, with its state in /var/lib/$1; what it has written to $STATE stays there" \
-                "Stop it, move what is its own to /var/lib/$1, and start it: systemd gives it to $1."
+            warn "$told_service now runs as $1, with its state in /var/lib/$1; its earlier files stay in $STATE" \
+                "Stop it, move its files to /var/lib/$1, and start it: systemd makes $1 their owner."
     done
 }
 

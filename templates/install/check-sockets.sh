@@ -10,15 +10,15 @@ check_sockets() {
 check_socket() { # FILE
     socket_unit=${1##*/}
     if [ -n "$BARE" ]; then
-        problem "${socket_unit%.socket}.service gets its socket from systemd" \
-            "Leave --no-systemd out; or build the bundle without services.${socket_unit%.socket}.socket."
+        problem "${socket_unit%.socket}.service needs a socket from systemd" \
+            "Omit --no-systemd; or build the bundle without services.${socket_unit%.socket}.socket."
         return 0
     fi
     socket_group=$(sed -n 's|^ExecStartPost=+/bin/chown -h [^:]*:\([^ ]*\) .*|\1|p' "$1")
     [ -z "$socket_group" ] || [ "$socket_group" = "$NAME" ] || is_own_user "$socket_group" ||
         has_entry group "$socket_group" ||
-        problem "there is no group '$socket_group', which $socket_unit is for" \
-            "Install what has it, or make it: groupadd -r $socket_group."
+        problem "there is no group '$socket_group', which $socket_unit needs" \
+            "Install the package that creates it, or create it: groupadd -r $socket_group."
     socket_address=$(listens_at "$1")
     check_socket_of_others && [ "$SYSTEMD" = yes ] || return 0
     case $socket_address in
@@ -33,7 +33,7 @@ check_socket() { # FILE
     esac
     for socket_number in $socket_found; do
         is_our_socket "$socket_number" "$socket_address" || {
-            problem "$(listens_at "$1") of $socket_unit is taken by somebody else$(named "$socket_number")" \
+            problem "$(listens_at "$1") of $socket_unit is already in use$(named "$socket_number")" \
                 "Stop that program, or choose another address in bundle.toml."
             return 0
         }
@@ -56,7 +56,7 @@ check_socket_of_others() {
                 /*) [ "$socket_address" = "$other_address" ] || continue ;;
                 *) [ "${socket_address##*:}" = "${other_address##*:}" ] || continue ;;
             esac
-            problem "$socket_address of $socket_unit is that of ${other_socket##*/}, which belongs to the bundle '${other##*/}'" \
+            problem "$socket_address of $socket_unit is also the address of ${other_socket##*/}, which belongs to the bundle '${other##*/}'" \
                 "Choose another address in bundle.toml."
             return 1
         done
@@ -77,7 +77,7 @@ check_moved() { # UNIT URL, expanded in URL_PORT
     [ "$SYSTEMD" = yes ] || return 0
     case $(property "$moved_socket" Listen) in
         *":$URL_PORT (Stream)"*) ;; # by a drop-in
-        *) warn "the settings have the health check of $1 ask port $URL_PORT, but $moved_socket listens at $moved_address" \
-            "Take the port out of $ETC/$NAME.env, or: systemctl edit $moved_socket" ;;
+        *) warn "the settings make the health check of $1 connect to port $URL_PORT, but $moved_socket listens on $moved_address" \
+            "Remove the port from $ETC/$NAME.env, or change the socket: systemctl edit $moved_socket" ;;
     esac
 }

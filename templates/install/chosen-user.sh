@@ -26,8 +26,8 @@ fit_units_to_account() { # DIR
 
 check_account() {
     if [ -n "$ACCOUNT" ] && [ "$ACCOUNT" != "$SERVICE_USER" ]; then
-        problem "services of $NAME run as $SERVICE_USER on this machine, and their state is that user's" \
-            "Leave --user out; or begin anew: manage uninstall --purge."
+        problem "services of $NAME already run as $SERVICE_USER on this machine, the owner of their state" \
+            "Omit --user; or start over: manage uninstall --purge."
         return 0
     fi
     [ -n "$IS_ACCOUNT" ] || return 0
@@ -37,23 +37,23 @@ check_account() {
     case $account_uid in
         '')
             problem "there is no user '$SERVICE_USER'${IMAGE:+ in the image}" \
-                "Make it first; or leave --user out, and a user of the bundle's own is made."
+                "Create it first; or omit --user, and a user is created for the bundle."
             return 0
             ;;
         0)
-            problem "the user '$SERVICE_USER' is root" "No service runs as root: name another user."
+            problem "the user '$SERVICE_USER' is root" "Services must not run as root: choose another user."
             return 0
             ;;
         65534 | 65535)
-            problem "the user '$SERVICE_USER' is nobody's: what has no owner is shown as its" "Name another user."
+            problem "the user '$SERVICE_USER' is the system's nobody, shown as the owner of files that have none" "Choose another user."
             return 0
             ;;
     esac
     [ "$account_gid" != 0 ] ||
-        problem "the group of the user '$SERVICE_USER' is root's" "Give it another one: usermod -g GROUP $SERVICE_USER"
+        problem "the primary group of the user '$SERVICE_USER' is root" "Give it another one: usermod -g GROUP $SERVICE_USER"
     check_account_of_others
     [ -z "$SERVICE_UID" ] || [ "$SERVICE_UID" = "$account_uid" ] ||
-        warn "the bundle is made for a user with the uid $SERVICE_UID; '$SERVICE_USER' has $account_uid"
+        warn "the bundle was built for a user with the uid $SERVICE_UID; '$SERVICE_USER' has $account_uid"
 }
 
 # Each could read what the other one keeps.
@@ -62,8 +62,8 @@ check_account_of_others() {
         other_users=$(owned_in "$other" user && owned_in "$other" account | sed 's/ .*//')
         for other_user in $other_users; do
             [ "$(entry_field 3 "$(entry_of passwd "$other_user")")" = "$account_uid" ] || continue
-            problem "the user '$SERVICE_USER' (uid $account_uid) is that of the bundle '${other##*/}'" \
-                "Each bundle needs a user of its own: its state and its secrets are that user's."
+            problem "the user '$SERVICE_USER' (uid $account_uid) already belongs to the bundle '${other##*/}'" \
+                "Each bundle needs a user of its own, which owns its state and secrets."
             return 0
         done
     done
@@ -74,22 +74,22 @@ check_uid() {
     uid_now=$(entry_field 3 "$(entry_of passwd "$SERVICE_USER")")
     if [ -n "$uid_now" ]; then
         [ "$uid_now" = "$SERVICE_UID" ] || ! owns_user ||
-            problem "the user $SERVICE_USER and its state have the uid $uid_now here, and this bundle is made for $SERVICE_UID" \
+            problem "the user $SERVICE_USER and its state have the uid $uid_now on this machine, but this bundle was built for $SERVICE_UID" \
                 "Build with uid = $uid_now. Or stop its services, run usermod -u $SERVICE_UID $SERVICE_USER and \
-groupmod -g $SERVICE_UID $SERVICE_USER, and install again: systemd gives it its directories anew."
+groupmod -g $SERVICE_UID $SERVICE_USER, and install again: systemd then changes the owner of its directories."
         return 0
     fi
     for uid_base in passwd group; do
         uid_holder=$(entry_field 1 "$(entry_of "$uid_base" "$SERVICE_UID")")
         case $uid_base,$uid_holder in
             *, | group,"$SERVICE_USER") ;;
-            *) problem "the number $SERVICE_UID, which is to be that of $SERVICE_USER, is taken in /etc/$uid_base by '$uid_holder'" \
+            *) problem "the number $SERVICE_UID for $SERVICE_USER is already used in /etc/$uid_base by '$uid_holder'" \
                 "Give that entry another number, or build with another uid." ;;
         esac
     done
     for uid_ranges in "$IMAGE/etc/subuid" "$IMAGE/etc/subgid"; do
         ! in_ranges "$SERVICE_UID" "$uid_ranges" ||
-            problem "the number $SERVICE_UID, which is to be that of $SERVICE_USER, is in a range of $uid_ranges, which containers use" \
+            problem "the number $SERVICE_UID for $SERVICE_USER is in a range of $uid_ranges, which containers use" \
                 "Move that range, or build with another uid."
     done
 }

@@ -16,7 +16,7 @@ whose() { # LINE of a record
             return 0
         fi
     done
-    printf 'was not made by this installer\n'
+    printf 'was not created by this installer\n'
 }
 
 whose_unit() { # FILE
@@ -26,7 +26,7 @@ whose_unit() { # FILE
             return 0
         fi
     done
-    printf 'was not made by this installer\n'
+    printf 'was not created by this installer\n'
 }
 
 # --- names
@@ -35,7 +35,7 @@ whose_unit() { # FILE
 
 check_names() {
     ! is_system_name "$NAME" ||
-        problem "the name $NAME is the system's, or this installer's own" "Give the bundle another name."
+        problem "the name $NAME is reserved for the system or this installer" "Give the bundle another name."
     names_checked=
     each_service check_run_dir
 }
@@ -56,7 +56,7 @@ check_run_dir() { # UNIT
     esac
     names_checked="$names_checked $run_name"
     if is_system_name "$run_name"; then
-        problem "the service $run_name would get /run/$run_name, which is the system's, or this installer's own" \
+        problem "the service $run_name would use /run/$run_name, which is reserved for the system or this installer" \
             "Give the service another name."
         return 0
     fi
@@ -110,7 +110,7 @@ check_port() { # UNIT
     [ -z "$port_owner" ] && [ "$SYSTEMD" = yes ] || return 0
     for port_socket in $(listeners /proc/net "$port_wanted"); do
         is_our_socket "$port_socket" "$port_wanted" || {
-            problem "the port $port_wanted of $port_unit is taken by somebody else$(named "$port_socket")" \
+            problem "the port $port_wanted of $port_unit is already in use$(named "$port_socket")" \
                 "Stop that program, or choose another port in $ETC/$NAME.env."
             return 0
         }
@@ -143,6 +143,6 @@ check_other_port() { # UNIT
     expand "$service_url"
     parse_url "$URL_EXPANDED" && [ "$URL_PORT" = "$port_wanted" ] || return 0
     port_owner=${other##*/}
-    problem "the port $port_wanted of $port_unit is that of $1, which belongs to the bundle '${other##*/}'" \
+    problem "the port $port_wanted of $port_unit is also used by $1, which belongs to the bundle '${other##*/}'" \
         "Choose another port: in bundle.toml, or in $ETC/$NAME.env."
 }

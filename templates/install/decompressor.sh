@@ -28,7 +28,7 @@ check_decompressor() {
 bring_decompressor() {
     needs_decompressor || return 0
     decompressor_dir=${STAGE%.partial}.$DECOMPRESSOR_DIR.partial
-    mkdir -m 0700 "$decompressor_dir" || die 12 "cannot make the directory $decompressor_dir"
+    mkdir -m 0700 "$decompressor_dir" || die 12 "cannot create the directory $decompressor_dir"
     each_file bring_decompressor_file
     OWN_DECOMPRESSOR=$decompressor_dir/${DECOMPRESSOR%.gz}
     # One frame of one byte: whatever keeps the program from running shows here.

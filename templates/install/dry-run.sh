@@ -4,10 +4,10 @@
 
 plan() {
     look
-    ! is_pending || step "go on from an earlier run that did not come to its end"
+    ! is_pending || step "resume the interrupted run"
     if is_installed; then
         plan_secrets
-        printf 'is installed already\n'
+        printf 'is already installed\n'
         return 0
     fi
     plan_release
@@ -23,7 +23,7 @@ step() { # SENTENCE
 }
 
 plan_user() {
-    has_entry passwd "$SERVICE_USER" || step "make the user $SERVICE_USER${SERVICE_UID:+ (uid $SERVICE_UID)}"
+    has_entry passwd "$SERVICE_USER" || step "create the user $SERVICE_USER${SERVICE_UID:+ (uid $SERVICE_UID)}"
 }
 
 plan_release() {
@@ -31,9 +31,9 @@ plan_release() {
     if ! is_complete "$RELEASE"; then
         step "unpack $((PAYLOAD_KIB / 1024)) MiB, $PAYLOAD_FILES files, to $ROOT/releases/$RELEASE"
     elif ! is_intact "$RELEASE"; then
-        step "put $ROOT/releases/$RELEASE, which is damaged, there again"
+        step "reinstall $ROOT/releases/$RELEASE, which is corrupted"
     fi
-    [ "$PLACE" = "$BAKED_ROOT" ] || step "fit its files to $PLACE"
+    [ "$PLACE" = "$BAKED_ROOT" ] || step "adapt its files to $PLACE"
 }
 
 plan_secrets() {
@@ -43,7 +43,7 @@ plan_secrets() {
 plan_secret() { # NAME
     [ -z "$IMAGE" ] || return 0
     secret_is_torn "$1" "$(secret_value "$1" "$secret_delivery")" "$secret_format" "$secret_length" || return 0
-    step "make the secret $1 in $ETC"
+    step "generate the secret $1 in $ETC"
 }
 
 plan_change() {
@@ -59,7 +59,7 @@ plan_change() {
     [ "$SYSTEMD" = no ] || [ "$START" = no ] || each_unit plan_hook
     step "switch $ROOT/current from ${plan_from:-nothing} to releases/$RELEASE"
     [ "$SYSTEMD" = no ] || each_service plan_service
-    step "remove releases of which there are more than $KEEP"
+    step "remove all but $KEEP releases"
 }
 
 match_plan_unit() { # FILE
@@ -108,7 +108,7 @@ plan_service() { # UNIT
     fi
     case $(property "$1" ActiveState) in
         active | activating | reloading | failed)
-            [ "$START" = no ] || step "restart $1$(plan_socket "$1") and wait until it is $plan_goal; go back to $plan_from if it is not"
+            [ "$START" = no ] || step "restart $1$(plan_socket "$1") and wait until it is $plan_goal; roll back to $plan_from if it is not"
             ;;
         *) step "leave $1 stopped" ;;
     esac

@@ -34,7 +34,7 @@ check_processor() {
         esac
     done
     [ -z "$cpu_lacking" ] ||
-        problem "this processor is not of level $CPU: it lacks$cpu_lacking" \
+        problem "this processor does not support $CPU: it lacks$cpu_lacking" \
             "Build the bundle for a lower level: archspec in [platforms.$PLATFORM]."
 }
 
@@ -42,7 +42,7 @@ check_kernel() {
     [ -n "$KERNEL" ] || return 0
     kernel_here=$(uname -r)
     at_least "${kernel_here%%[!0-9.]*}" "$KERNEL" ||
-        problem "Linux $kernel_here is too old" "The bundle needs Linux $KERNEL or later: a newer distribution."
+        problem "Linux $kernel_here is too old" "The bundle needs Linux $KERNEL or later: use a newer distribution."
 }
 
 check_glibc() {
@@ -52,7 +52,7 @@ check_glibc() {
         problem "this machine's C library is not glibc, or hides its version" \
             "The bundle needs glibc $GLIBC or later."
     elif ! at_least "$glibc_here" "$GLIBC"; then
-        problem "glibc $glibc_here is too old" "The bundle needs glibc $GLIBC or later: a newer distribution."
+        problem "glibc $glibc_here is too old" "The bundle needs glibc $GLIBC or later: use a newer distribution."
     fi
 }
 
@@ -82,7 +82,7 @@ check_gpu() {
         :
     elif [ -n "$gpu_cuda" ]; then
         at_least "$gpu_cuda" "$CUDA" ||
-            problem "the NVIDIA driver supports CUDA $gpu_cuda only" "The bundle needs CUDA $CUDA or later: a newer driver."
+            problem "the NVIDIA driver supports only CUDA $gpu_cuda" "The bundle needs CUDA $CUDA or later: install a newer driver."
     elif [ "$gpu_driver" -lt 100 ] || [ "$CUDA_DRIVER" -eq 0 ]; then
         warn "the NVIDIA driver does not say which CUDA it supports" "The bundle needs CUDA $CUDA or later."
     elif [ "$gpu_driver" -lt "$CUDA_DRIVER" ]; then
@@ -100,8 +100,8 @@ check_gpu_generation() {
         warn "the GPU's compute capability cannot be determined" "The bundle needs $CUDA_ARCH or higher."
     for gpu_arch in $gpu_archs; do
         at_least "$gpu_arch" "$CUDA_ARCH" || {
-            problem "a GPU of this machine has compute capability $gpu_arch only" \
-                "The bundle needs $CUDA_ARCH or higher: a newer GPU, or a bundle that is locked for this one."
+            problem "a GPU of this machine has only compute capability $gpu_arch" \
+                "The bundle needs $CUDA_ARCH or higher: use a newer GPU, or a bundle that is locked for this one."
             return 0
         }
     done

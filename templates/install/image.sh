@@ -20,7 +20,7 @@ image_user() {
     have systemd-sysusers || return 0
     sysusers_line >"$WORK/user.conf"
     unlocked systemd-sysusers --root="$IMAGE" - <"$WORK/user.conf" >/dev/null 2>&1 ||
-        warn "the user $SERVICE_USER could not be made in the image" "It is made at the first boot."
+        warn "the user $SERVICE_USER could not be created in the image" "It is created at the first boot."
 }
 
 first_boot_unit() {
@@ -83,7 +83,7 @@ link_release_unit() { # UNIT
                 RequiredBy) link_unit "$UNIT_DIR/$link_file" "$link_word.requires" "$1" ;;
                 UpheldBy) link_unit "$UNIT_DIR/$link_file" "$link_word.upholds" "$1" ;;
                 Alias) link_unit "$UNIT_DIR/$link_file" "" "$link_word" ;;
-                Also) warn "$link_word, which is to be enabled with $1, is not, for this is an image" \
+                Also) warn "$link_word is not enabled together with $1, since this is an image" \
                     "At its first boot: systemctl enable $link_word" ;;
             esac
         done
@@ -96,5 +96,5 @@ link_unit() { # FILE DIR UNIT
     link_dir=$IMAGE/etc/systemd/system${2:+/$2}
     make_dir "$link_dir"
     link_place=$link_dir/$3
-    [ -L "$link_place" ] || ln -s "$(seen "$1")" "$link_place" || die 12 "cannot make $link_place"
+    [ -L "$link_place" ] || ln -s "$(seen "$1")" "$link_place" || die 12 "cannot create $link_place"
 }

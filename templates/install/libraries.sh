@@ -12,8 +12,8 @@ check_libraries() {
     library_known= # read when the first one is looked for
     each_library check_library
     [ -z "$library_tried" ] ||
-        warn "$(library_place) lacks libraries that the bundle can do without:$library_tried" \
-            "Install them if a service is to use what needs them."
+        warn "$(library_place) lacks optional libraries of the bundle:$library_tried" \
+            "Install them if a service uses the files that need them."
     [ -z "$library_missing" ] || problem \
         "$(library_place) lacks libraries that the bundle needs:$library_missing" \
         "$(library_remedy)"
@@ -55,9 +55,9 @@ library_remedy() {
     [ -z "$library_debian" ] || printf 'Debian, Ubuntu: apt-get install%s\n  ' "$library_debian"
     [ -z "$library_rpm" ] || printf 'RHEL, Fedora: dnf install%s\n  ' "$library_rpm"
     for library_one in $library_unknown; do
-        printf "What has %s: apt-file search %s, or dnf provides '*/%s'\n  " "$library_one" "$library_one" "$library_one"
+        printf "To find the package with %s: apt-file search %s, or dnf provides '*/%s'\n  " "$library_one" "$library_one" "$library_one"
     done
-    printf 'Or bring them in the bundle. What it can do without is "optional" in bundle.toml: [bundle] libraries'
+    printf 'Or add them to the bundle. Those that it does not need are "optional" in bundle.toml: [bundle] libraries'
 }
 
 has_library() { # SONAME SEARCH

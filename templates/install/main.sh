@@ -33,7 +33,7 @@ look() {
 
 check() {
     look
-    say "this bundle is whole and fits this machine"
+    say "this bundle is intact and fits this machine"
 }
 
 install() {
@@ -45,11 +45,11 @@ install() {
     check_given_secrets
     verify_bundle
     recover_rotation
-    ! is_pending || say "an earlier run did not come to its end; going on from there"
+    ! is_pending || say "a previous run was interrupted; resuming"
     if is_installed; then
         verify_payload
         add_missing_secrets
-        say "is installed already; nothing is changed"
+        say "is already installed; nothing changed"
         return 0
     fi
     put_release
@@ -63,7 +63,7 @@ install() {
         change_over install installed finish_image
     fi
     prune
-    [ -z "$BARE" ] || [ -z "$FROM" ] || warn "what runs is still $FROM" "Restart the services."
+    [ -z "$BARE" ] || [ -z "$FROM" ] || warn "running services still use $FROM" "Restart the services."
     [ -z "$BARE" ] || ! has_hooks "$RELEASE" ||
         warn "without systemd the bundle's hooks are not run" "Run them: $PLACE/bin/run-$NAME-hook-*"
     tell
@@ -77,10 +77,10 @@ choose_root() {
     chosen_now=$(owned root | tail -n 1)
     [ -d "$IMAGE$chosen_now" ] || chosen_now= # uninstalled
     if [ -n "$PREFIX" ] && [ -n "$chosen_now" ] && [ "$PREFIX" != "$chosen_now" ]; then
-        die 10 "$NAME is installed in $chosen_now, not in $PREFIX" "Leave --prefix out, or uninstall it there first."
+        die 10 "$NAME is installed in $chosen_now, not in $PREFIX" "Omit --prefix, or uninstall it there first."
     fi
     [ -z "$BARE" ] || [ -z "$chosen_now" ] || owns "bare $NAME" ||
-        die 10 "$NAME is installed with systemd's units here" "Uninstall it first, or leave --no-systemd out."
+        die 10 "$NAME is already installed with systemd units" "Uninstall it first, or omit --no-systemd."
     set_bare
     PLACE=${PREFIX:-${chosen_now:-$BAKED_ROOT}}
     ROOT=$IMAGE$PLACE
@@ -109,8 +109,8 @@ compare_unit() { # UNIT
 check_same_release() {
     same_record=$(release_record "$RELEASE")
     [ -z "$same_record" ] || [ "${same_record% *}" = "$TREE_DIGEST" ] ||
-        die 11 "$RELEASE is installed with other content than this bundle's" \
-            "One of the two is not what it says. Compare the bundles; to take this one, uninstall the other first."
+        die 11 "$RELEASE is already installed with different content" \
+            "One of the two was modified. Compare the bundles; to use this one, uninstall the other first."
 }
 
 add_missing_secrets() {
@@ -129,7 +129,7 @@ put_release() {
         if is_intact "$RELEASE"; then
             verify_payload
         else
-            say "the release on disk is damaged; it is put there again"
+            say "the installed release is corrupted; reinstalling"
             stage_release
         fi
     fi
@@ -146,7 +146,7 @@ tell() {
     else
         say "settings: $ETC/$NAME.env; logs: journalctl$(each_service list_option)"
     fi
-    say "what there is to do with it: $PLACE/manage --help"
+    say "for more commands: $PLACE/manage --help"
 }
 
 list_launcher() { # UNIT

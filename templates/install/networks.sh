@@ -7,9 +7,9 @@ check_networks() {
     [ -n "$NETWORKS" ] && [ -z "$IMAGE" ] || return 0
     if [ "$SYSTEMD" != yes ]; then
         [ -z "$BARE" ] ||
-            warn "network = … of $NETWORKS is not enforced without systemd" "Filter their addresses with a firewall, by their user."
+            warn "network = … of $NETWORKS is not enforced without systemd" "Restrict their traffic with a firewall, by user."
     elif ! grep -q ' /sys/fs/cgroup cgroup2 ' /proc/self/mounts; then
         warn "network = … of $NETWORKS is not enforced: this machine's control groups are of version 1" \
-            "Boot with systemd.unified_cgroup_hierarchy=1, or filter their addresses with a firewall, by their user."
+            "Boot with systemd.unified_cgroup_hierarchy=1, or restrict their traffic with a firewall, by user."
     fi
 }

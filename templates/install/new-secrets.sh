@@ -19,7 +19,7 @@ check_given_secrets() {
         given_now=$(secret_value "$given_name" "$given_delivery") || exit 12
         if [ -n "$given_now" ] && [ "$given_now" != "$TOKEN" ] &&
             ! secret_is_torn "$given_name" "$given_now" "$given_format" "$given_length"; then
-            die 2 "secret $given_name is set already and differs from $given_path; it is kept" \
+            die 2 "secret $given_name is already set and differs from $given_path; it was kept" \
                 "To replace it: $ROOT/manage rotate-secret $given_name --from FILE"
         fi
     done <<LINES
@@ -58,7 +58,7 @@ install_secrets() {
             die 12 "cannot read $kept_credential"
     done
     each_secret add_secret
-    [ -z "$SECRETS_ADDED" ] || say "secrets made:$SECRETS_ADDED ($ETC)"
+    [ -z "$SECRETS_ADDED" ] || say "secrets generated:$SECRETS_ADDED ($ETC)"
 }
 
 undo_secrets() {
@@ -82,8 +82,8 @@ check_credentials() { # SYSTEMD-VERSION
     credentials_wanted=
     each_secret note_credential
     [ -z "$credentials_wanted" ] || [ "$1" -ge 247 ] ||
-        problem "systemd $1 has no credentials, and $credentials_wanted is to be one" \
-            "247 or later is needed; or build the bundle with delivery = \"environment\" for it."
+        problem "systemd $1 has no credentials, which $credentials_wanted needs" \
+            "Use systemd 247 or later; or build the bundle with delivery = \"environment\" for it."
 }
 
 note_credential() { # NAME

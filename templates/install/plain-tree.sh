@@ -5,7 +5,7 @@
 # looked at here, before anybody but root can reach it.
 
 not_plain() { # WHAT [EXAMPLE]
-    die 11 "the payload holds $1: ${2-}" "This bundle was not built as it should be; it is not installed."
+    die 11 "the payload contains $1: ${2-}" "The bundle was not built correctly and is not installed."
 }
 
 refuse_special_files() {
@@ -24,7 +24,7 @@ refuse_special_files() {
     refuse_if "a device, FIFO or socket" ! -type d ! -type f ! -type l
     refuse_if "a hard link" ! -type d -links +1
     refuse_if "a setuid, setgid or sticky file" ! -type l \( -perm -4000 -o -perm -2000 -o -perm -1000 \)
-    refuse_if "something that others may write to" ! -type l \( -perm -0020 -o -perm -0002 \)
+    refuse_if "something that is writable by others" ! -type l \( -perm -0020 -o -perm -0002 \)
     not_plain "something that is not root's" "$special"
 }
 

@@ -46,7 +46,7 @@ check_tools() {
         have "$tool" || tools_missing="$tools_missing $tool"
     done
     [ -z "$tools_missing" ] ||
-        problem "these programs are missing:$tools_missing" "Install the packages that have them, or busybox."
+        problem "these programs are missing:$tools_missing" "Install the packages that provide them, or busybox."
     if [ ! -r /proc/self/mounts ] || [ ! -d /proc/self/fd ]; then
         problem "/proc is not mounted" "Mount it: mount -t proc proc /proc"
     fi
@@ -60,9 +60,9 @@ check_systemd() {
     fi
     systemd_version=$(unlocked systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]\{1,\}\).*$/\1/p')
     if [ -z "$systemd_version" ]; then
-        problem "systemctl does not say its version" "Repair or install systemd."
+        problem "cannot determine the version of systemd" "Repair or install systemd."
     elif [ "$systemd_version" -lt 239 ]; then
-        problem "systemd $systemd_version is too old" "239 or later is needed."
+        problem "systemd $systemd_version is too old" "Version 239 or later is required."
     else
         check_credentials "$systemd_version"
         SYSTEMD_VERSION=$systemd_version
@@ -76,14 +76,14 @@ check_root() {
     elif [ -L "$ROOT" ]; then
         problem "$ROOT is a symbolic link" "Remove it, or put a real directory there."
     elif [ -e "$ROOT" ] && ! owns "root $ROOT" && ! is_bare "$ROOT"; then
-        problem "$ROOT exists and $(whose "root $ROOT")" "Move it away; it is left alone."
+        problem "$ROOT exists and $(whose "root $ROOT")" "Move it away; install.sh does not touch it."
     elif [ -L "$ROOT/releases" ]; then
         problem "$ROOT/releases is a symbolic link" "Put a real directory there."
     fi
     root_near=$ROOT # it may be a volume of its own
     is_directory "$ROOT" || root_near=$(nearest "${ROOT%/*}")
     check_parents "$root_near"
-    [ -w "$root_near" ] || problem "$root_near cannot be written" "Mount it writable."
+    [ -w "$root_near" ] || problem "$root_near is not writable" "Mount it writable."
     case ,$(mount_options "$root_near"), in
         *,noexec,*) problem "programs cannot run below $root_near: it is mounted noexec" "Mount it with exec." ;;
     esac
@@ -92,7 +92,7 @@ check_root() {
 check_length_of_root() {
     root_release=$PLACE/releases/$RELEASE
     [ "$LONGEST_RELEASE" -eq 0 ] || [ "${#root_release}" -le "$LONGEST_RELEASE" ] ||
-        problem "the path $PLACE is too long for this bundle: its programs have room for $((LONGEST_RELEASE - ${#root_release} + ${#PLACE})) bytes" \
+        problem "the path $PLACE is too long for this bundle: its programs allow at most $((LONGEST_RELEASE - ${#root_release} + ${#PLACE})) bytes" \
             "Choose a shorter one."
 }
 
@@ -102,8 +102,8 @@ check_parents() { # DIR: whoever could write there could swap what root installs
     [ -z "$IMAGE" ] || parent_last=$(cd -P "$IMAGE" && pwd -P) # above it is the builder's own affair
     while :; do
         [ -n "$(find "${parent:-/}" -prune -user 0 ! -perm -0020 ! -perm -0002)" ] ||
-            problem "${parent:-/} can be changed by others than root" \
-                "Make it root's and take the write permission from group and others."
+            problem "${parent:-/} is writable by non-root users" \
+                "Make root its owner, and remove the write permission of group and others."
         [ "$parent" != "$parent_last" ] || break
         [ -n "$parent" ] || break
         parent=${parent%/*}
@@ -137,7 +137,7 @@ check_user() {
     for user_base in passwd group; do
         ! has_entry "$user_base" "$SERVICE_USER" ||
             problem "there is a ${user_base} entry '$SERVICE_USER' that $(whose "user $SERVICE_USER")" \
-                "Is it meant to run as that user? Then say so: --user $SERVICE_USER. Else give the bundle another name, or remove that entry."
+                "To run as that user: --user $SERVICE_USER. Otherwise give the bundle another name, or remove that entry."
     done
 }
 
@@ -149,12 +149,12 @@ check_directories() {
             ! is_prepared "$directory"; then
             refuse_directory "$directory"
         elif is_directory "$directory" && [ ! -w "$directory" ]; then
-            problem "$directory cannot be written" "Mount it writable."
+            problem "$directory is not writable" "Mount it writable."
         fi
     done
     for config_file in "$SECRETS" "$ETC/$NAME.env"; do
         if [ -L "$config_file" ] || { [ -e "$config_file" ] && [ ! -f "$config_file" ]; }; then
-            problem "$config_file is not a plain file" "Look at it and move it away."
+            problem "$config_file is not a regular file" "Inspect it and move it away."
         fi
     done
 }
@@ -165,17 +165,17 @@ refuse_directory() { # DIR
         belongs*) ;;
         *)
             if is_directory "$1" && is_bare "$1" && ! is_roots_alone "$1"; then
-                problem "$1 is empty, but can be changed by others than root" "Correct it: chown root $1; chmod 755 $1"
+                problem "$1 is empty, but writable by non-root users" "Correct it: chown root $1; chmod 755 $1"
                 return 0
             elif [ "$1" = "$ETC" ] && is_directory "$1"; then
-                problem "$1 was not made by this installer, and has more in it than $NAME.env of root's alone" \
+                problem "$1 was not created by this installer, and contains more than a $NAME.env owned by root" \
                     "Move the rest elsewhere, such as $1.d; chown root and chmod 644 $1/$NAME.env."
                 return 0
             fi
             ;;
     esac
     problem "$1 exists and $(whose "dir $1")" \
-        "Move it away, or give the bundle another name. An empty directory of root's may stay, and $ETC/$NAME.env."
+        "Move it away, or give the bundle another name. An empty directory owned by root may stay, and so may $ETC/$NAME.env."
 }
 
 # A unit of this name that is not ours, anywhere that systemd looks, a mask included. Once we own one, what the
@@ -212,7 +212,7 @@ check_clients() {
     client_wanted="bash and timeout (coreutils)"
     each_service check_client
     [ -z "$client_lacking" ] ||
-        problem "there is no program to ask$client_lacking with whether it is well" "Install $client_wanted."
+        problem "no HTTP or TCP client for the health check of$client_lacking" "Install $client_wanted."
 }
 
 check_client() { # UNIT
@@ -242,13 +242,13 @@ check_space() {
     ! needs_decompressor || space_need=$((space_need + DECOMPRESSOR_KIB))
     [ -z "$space_kib" ] || [ "$space_kib" -ge "$space_need" ] ||
         problem "$space_near has $((space_kib / 1024)) MiB free; $((space_need / 1024 + 1)) MiB are needed" \
-            "Make room on that filesystem."
+            "Free some space on that filesystem."
     space_inodes=$(free_of i "$space_near")
     space_need=$((PAYLOAD_FILES + PAYLOAD_FILES / 10))
     # Filesystems without a fixed number of inodes say 0 of 0.
     [ "${space_inodes:-0}" -eq 0 ] || [ "$space_inodes" -ge "$space_need" ] ||
         problem "$space_near has $space_inodes inodes free; $space_need are needed" \
-            "Remove files there, or make the filesystem with more inodes."
+            "Remove files there, or recreate the filesystem with more inodes."
 }
 
 free_of() { # k|i DIR: free KiB, or free inodes; nothing where the filesystem does not count them

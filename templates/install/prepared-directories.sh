@@ -29,7 +29,7 @@ is_prepared() { # DIR
 
 take_settings() { # FILE
     if [ ! -f "$1" ] || [ ! -r "$1" ]; then
-        die 2 "the settings cannot be read: $1" "Give a plain file with lines like NAME=value."
+        die 2 "cannot read the settings: $1" "Use a regular file with lines like NAME=value."
     fi
     SETTINGS=$1
 }
@@ -38,7 +38,7 @@ take_settings() { # FILE
 check_settings() {
     check_file=${SETTINGS:-$ETC/$NAME.env}
     if [ -n "$SETTINGS" ] && [ -f "$ETC/$NAME.env" ] && ! cmp -s "$SETTINGS" "$ETC/$NAME.env"; then
-        problem "there are other settings in $ETC/$NAME.env already" "Edit that file, or leave --settings out."
+        problem "$ETC/$NAME.env already has other settings" "Edit that file, or omit --settings."
     fi
     [ -f "$check_file" ] && [ -r "$check_file" ] || return 0
     each_odd_setting "$check_file" warn_of_setting

@@ -13,7 +13,7 @@ relocate() { # STAGE OLD-ROOT NEW-ROOT
     check_new_root "$3"
     check_limits "$3"
     check_relocate_tools
-    say "fitting its files to $3"
+    say "adapting its files to $3"
     relocate_text
     relocate_binaries
     relocate_own_files "$2" "$3"
@@ -23,8 +23,8 @@ relocate() { # STAGE OLD-ROOT NEW-ROOT
 check_new_root() { # ROOT
     case $1 in
         [!/]* | *[!A-Za-z0-9._/+-]* | '' | */ | *//* | */./* | */../* | */. | */..)
-            die 2 "this cannot be the root of a bundle: '$1'" \
-                "Give an absolute path of the characters A-Z a-z 0-9 . _ / + - without . or .. or an empty name in it."
+            die 2 "not a valid root directory: '$1'" \
+                "Use an absolute path of the characters A-Z a-z 0-9 . _ / + - without . or .. or an empty name in it."
             ;;
     esac
 }
@@ -34,7 +34,7 @@ check_limits() { # NEW-ROOT
     limit_baked=
     limit_longest=
     limit_shebang=
-    [ -f "$relocate_table/limits" ] || die 11 "the payload has no table for another root" "Use the default root."
+    [ -f "$relocate_table/limits" ] || die 11 "the payload has no relocation table" "Use the default root."
     while read -r limit_name limit_value; do
         case $limit_name in
             baked) limit_baked=$limit_value ;;
@@ -43,7 +43,7 @@ check_limits() { # NEW-ROOT
         esac
     done <"$relocate_table/limits"
     if [ "$limit_baked" != "$relocate_old" ] || [ -z "$limit_longest" ] || [ -z "$limit_shebang" ]; then
-        die 11 "the payload's table for another root is not this release's" "Use the default root."
+        die 11 "the payload's relocation table belongs to another release" "Use the default root."
     fi
     [ "$limit_longest" -eq 0 ] || check_length "$1" $((${#relocate_new} - limit_longest)) "its programs have no room"
     [ "$limit_shebang" -ne 0 ] || return 0
@@ -56,17 +56,17 @@ check_limits() { # NEW-ROOT
 
 check_length() { # ROOT BYTES-TOO-MANY WHY
     [ "$2" -le 0 ] || die 10 \
-        "the path $1 is too long for this bundle: it has ${#1} bytes, the longest possible is $((${#1} - $2)) ($3)" \
+        "the path $1 is too long for this bundle: it has ${#1} bytes, the maximum is $((${#1} - $2)) ($3)" \
         "Choose a shorter one."
 }
 
 # A sed that ends the last line, or stops at a NUL, would damage what it is given.
 check_relocate_tools() {
     for relocate_tool in cp dd find grep mv od sed tr uname wc xargs; do
-        have "$relocate_tool" || die 10 "$relocate_tool is missing" "Install the package that has it, or busybox."
+        have "$relocate_tool" || die 10 "$relocate_tool is missing" "Install the package that provides it, or busybox."
     done
     [ "$(printf 'a\0a' | sed 's|a|b|g' | od -An -tx1 | tr -d ' \n')" = 620062 ] ||
-        die 10 "this sed does not keep bytes as they are" "Install GNU sed or busybox."
+        die 10 "this sed does not preserve all bytes" "Install GNU sed or busybox."
     [ "$(printf 'a b\0c\0' | xargs -0 printf '%s,' 2>/dev/null)" = "a b,c," ] ||
         die 10 "this xargs has no option -0" "Install GNU findutils or busybox."
 }
@@ -75,14 +75,14 @@ check_relocate_tools() {
 relocate_text() {
     [ -s "$relocate_table/text" ] || return 0
     in_each_text sed -i "s|$(pattern "$relocate_old")|$relocate_new|g" ||
-        die 12 "cannot rewrite the release's text files" "Look for a full or read-only disk."
+        die 12 "cannot rewrite the release's text files" "Check for a full or read-only disk."
     case $relocate_new in
         *"$relocate_old"*) # what is left of the old path beside the new one
             in_each_text sed -n "s|$(pattern "$relocate_new")|#|g; \\|$(pattern "$relocate_old")|p" >"$WORK/left"
             ;;
         *) in_each_text sh -c 'grep -lF "$@" || [ $? -eq 1 ]' sh "$relocate_old" >"$WORK/left" ;;
     esac || die 12 "cannot read the release's text files again"
-    [ ! -s "$WORK/left" ] || die 12 "text files of the release still hold $relocate_old"
+    [ ! -s "$WORK/left" ] || die 12 "text files of the release still contain $relocate_old"
 }
 
 in_each_text() { # COMMAND...
@@ -105,7 +105,7 @@ relocate_binaries() {
                 ;;
             string)
                 binary_rest=$((binary_2 - binary_3 - binary_4 * binary_prefix))
-                [ "$binary_rest" -ge 0 ] || die 11 "the table is wrong about $binary_path" "Use the default root."
+                [ "$binary_rest" -ge 0 ] || die 11 "the relocation table does not match $binary_path" "Use the default root."
                 rewrite_string "$binary_1" "$binary_5" "$binary_rest"
                 ;;
         esac
@@ -129,7 +129,7 @@ rewrite_string() { # OFFSET TEXT, encoded for printf %b NULS
     {
         # dd leaves the descriptor, which it shares with the shell, at the string
         dd bs=1 seek="$1" count=0 conv=notrunc 2>/dev/null && printf '%b' "$2" && nulls "$3"
-    } 1<>"$binary_copy" || die 12 "cannot rewrite $binary_path" "Look for a full or read-only disk."
+    } 1<>"$binary_copy" || die 12 "cannot rewrite $binary_path" "Check for a full or read-only disk."
 }
 
 nulls() { # COUNT: without a process

@@ -9,7 +9,7 @@ RELEASE_MADE= # yes: this run has put the release there
 stage_release() {
     make_dir "$ROOT/releases"
     remove_leftovers
-    mkdir -m 0700 "$STAGE" || die 12 "cannot make the directory $STAGE"
+    mkdir -m 0700 "$STAGE" || die 12 "cannot create the directory $STAGE"
     bring_decompressor
     say "unpacking $((PAYLOAD_KIB / 1024)) MiB"
     unpack
@@ -69,7 +69,7 @@ stage_file() { # SHA256 PATH: what the release keeps of the bundle beside the pa
 }
 
 make_stage_dir() { # DIR
-    [ -d "$1" ] || mkdir -p "$1" || die 12 "cannot make the directory $1"
+    [ -d "$1" ] || mkdir -p "$1" || die 12 "cannot create the directory $1"
 }
 
 flush_all() { # PATH: all of the filesystem that it is on

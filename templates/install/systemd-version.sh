@@ -12,10 +12,10 @@ check_newer() {
 compare_newer() { # VERSION DIRECTIVE NEEDED LOST UNITS
     [ "$SYSTEMD_VERSION" -lt "$1" ] || return 0
     if [ "$3" = needed ]; then
-        problem "systemd $SYSTEMD_VERSION does not know $(written "$2") of $5: $4" \
-            "systemd $1 or later is needed; or build the bundle without it."
+        problem "systemd $SYSTEMD_VERSION does not support $(written "$2") of $5: $4" \
+            "Use systemd $1 or later; or build the bundle without it."
     else
-        warn "systemd $SYSTEMD_VERSION ignores $(written "$2") of $5, which $1 has: $4"
+        warn "systemd $SYSTEMD_VERSION ignores $(written "$2") of $5, which needs systemd $1: $4"
     fi
 }
 

@@ -10,7 +10,7 @@ open_record() {
     else
         MADE_RECORD=yes
         for record_dir in "${RECORD%/*}" "$RECORD"; do
-            [ -d "$record_dir" ] || mkdir -m 0700 "$record_dir" || die 12 "cannot make $record_dir"
+            [ -d "$record_dir" ] || mkdir -m 0700 "$record_dir" || die 12 "cannot create $record_dir"
         done
     fi
     [ ! -L "$RECORD" ] || die 10 "$RECORD is a symbolic link" "Put a real directory there."
@@ -31,7 +31,7 @@ claim_unit() { # FILE
 
 # Before the transaction nothing outside has changed but what is undone here: the machine is as it was.
 undo() {
-    say "cleaning up; nothing of this run stays"
+    say "cleaning up; nothing of this run remains"
     for undo_user in $USERS_MADE; do
         as_user "$undo_user" "" remove_user
     done

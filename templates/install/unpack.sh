@@ -19,7 +19,7 @@ unpack() {
     if grep -v 'time stamp' "$WORK/tar" >"$WORK/complaints" || [ -f "$WORK/failed" ]; then
         disk_is_full || blame_payload
         die 12 "$PAYLOAD cannot be unpacked: $(head_of "$WORK"/decompress.* "$WORK/complaints")" \
-            "Look for a full or read-only disk: df -h $ROOT; df -i $ROOT"
+            "Check for a full or read-only disk: df -h $ROOT; df -i $ROOT"
     fi
     join_parts "$@"
     flush_all "$STAGE" >/dev/null 2>&1 9>&- & # all that is looked at next takes as long
@@ -35,7 +35,7 @@ part_dir() { # OFFSET: where that part is unpacked; the first into the stage its
 make_part_dirs() { # [SHA256 OFFSET LENGTH]...
     while [ $# -gt 3 ]; do
         shift 3
-        mkdir -m 0700 "$(part_dir "$2")" || die 12 "cannot make the directory $(part_dir "$2")"
+        mkdir -m 0700 "$(part_dir "$2")" || die 12 "cannot create the directory $(part_dir "$2")"
     done
 }
 
@@ -111,7 +111,7 @@ put_in() { # DIR PATH...
     put_dir=$1
     shift
     mv "$@" "$put_dir/" || die 12 "cannot move what was unpacked to $put_dir" \
-        "Look for a full or read-only disk: df -h $ROOT; df -i $ROOT"
+        "Check for a full or read-only disk: df -h $ROOT; df -i $ROOT"
 }
 
 # The disk gets to work while there is still something to unpack, not after that: on a slow one it has most of it by

@@ -10,8 +10,8 @@ check_unpacked() {
     unpacked_digest=$(digest_of "$WORK/list") || die 12 "cannot read $WORK/list"
     [ "$unpacked_digest" != "$UNPACKED_SHA256" ] || return 0
     unpacked_odd=$(first_odd_file)
-    die 11 "$PAYLOAD was not unpacked to the files that were built${unpacked_odd:+: $unpacked_odd}" \
-        "Unpack it with GNU tar or busybox tar; if it was, this bundle was not built as it should be."
+    die 11 "the files unpacked from $PAYLOAD are not those that were built${unpacked_odd:+: $unpacked_odd}" \
+        "Use GNU tar or busybox tar; if you did, the bundle was not built correctly."
 }
 
 # The owner is looked at elsewhere, and the group is the directory's above where that says so (setgid).

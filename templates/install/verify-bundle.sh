@@ -9,14 +9,14 @@ verify_bundle() {
 }
 
 damaged() { # PATH
-    die 11 "$1 is not the file that was built" "Copy the bundle again and compare its .sha256 file."
+    die 11 "$1 does not match its checksum" "Copy the bundle again and compare its .sha256 file."
 }
 
 verify_file() { # SHA256 PATH: the payload's content is left to whoever reads it
     if [ -n "$RUN" ] && [ "$2" = "$PAYLOAD" ]; then
         : # lies elsewhere
     elif [ ! -f "$BUNDLE/$2" ] || [ -L "$BUNDLE/$2" ]; then
-        die 11 "$2 is missing from the bundle, or is not a plain file" "Unpack or copy the bundle again."
+        die 11 "$2 is missing from the bundle, or is not a regular file" "Unpack or copy the bundle again."
     fi
     case $2 in
         install.sh) set -- "$SELF_DIGEST" "$2" ;;

@@ -17,13 +17,13 @@ activate() { # DIR: the stage, or the release itself
         say "its activation scripts run at the image's first boot"
         return 0
     fi
-    say "asking its activation scripts"
+    say "running its activation scripts"
     if ! prepare_nobody "" ""; then
-        warn "its activation scripts are not run: $NOBODY_WHY" "Services lack what they would set."
+        warn "its activation scripts are not run: $NOBODY_WHY" "Services lack the variables that they would set."
         return 0
     fi
     NOBODY_BLOCKS=$ACTIVATION_BLOCKS
-    mkdir "$WORK/activation" || die 12 "cannot make $WORK/activation"
+    mkdir "$WORK/activation" || die 12 "cannot create $WORK/activation"
     place_activation "$1"
     plain_environment >"$WORK/activation/plain"
     {
@@ -47,7 +47,7 @@ place_activation() { # DIR
     [ "$1" != "$ACTIVATION_FINAL" ] && ! is_complete "$RELEASE" || return 0
     remove_release "$RELEASE"
     ACTIVATION_LINK=$ACTIVATION_FINAL
-    ln -s "${1##*/}" "$ACTIVATION_LINK" || die 12 "cannot make $ACTIVATION_LINK"
+    ln -s "${1##*/}" "$ACTIVATION_LINK" || die 12 "cannot create $ACTIVATION_LINK"
     ACTIVATION_PLACE=$ACTIVATION_FINAL
 }
 
@@ -78,7 +78,7 @@ run_activation() { # KIND PATH
     if [ ! -x "$activation_shell" ]; then
         activation_shell=/bin/sh
         if [ "$1" = bash ]; then
-            warn "$2 is not run: it is bash's, and there is none" "Services lack what it would set; install bash."
+            warn "$2 is not run: it requires bash, which is missing" "Services lack the variables that it would set; install bash."
             return 0
         fi
     fi
@@ -90,9 +90,9 @@ run_activation() { # KIND PATH
     activation_said=$(head_of "$WORK/activation/said")
     activation_why="$activation_why${activation_said:+: $activation_said}"
     if ! take_activation; then
-        warn "$2: $activation_why" "Services get nothing of it."
+        warn "$2: $activation_why" "Services get none of its variables."
     elif [ "$activation_status" -ne 0 ]; then
-        warn "$2: $activation_why" "Services get what it had set by then."
+        warn "$2: $activation_why" "Services get the variables that it had set by then."
     fi
 }
 
@@ -142,10 +142,10 @@ write_activation() { # DIR
     sed 's/=.*//' "$WORK/activation/now" >"$WORK/activation/names"
     for activation_name in HOME LANG LOGNAME PATH USER; do
         grep -qxF "$activation_name" "$WORK/activation/names" ||
-            warn "activation takes $activation_name away; services have it all the same"
+            warn "activation unsets $activation_name; services get it nevertheless"
     done
     for activation_name in $(unfit_variables <"$WORK/activation/set"); do
-        warn "activation sets $activation_name to what no unit can hold; services do not get it"
+        warn "activation sets $activation_name to a value that no unit can hold; services do not get it"
         sed "/^$activation_name=/d" "$WORK/activation/set" >"$WORK/activation/fit"
         mv -f "$WORK/activation/fit" "$WORK/activation/set"
     done

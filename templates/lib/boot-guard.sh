@@ -14,7 +14,7 @@ guard_boot() {
     put "$guard" 0644 guard_unit
     make_dir /etc/systemd/system/multi-user.target.wants
     guard_link=/etc/systemd/system/multi-user.target.wants/${guard##*/}
-    [ -L "$guard_link" ] || ln -s "$guard" "$guard_link" || die 12 "cannot make $guard_link"
+    [ -L "$guard_link" ] || ln -s "$guard" "$guard_link" || die 12 "cannot create $guard_link"
     flush "${guard_link%/*}"
 }
 

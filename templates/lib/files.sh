@@ -19,7 +19,7 @@ put() { # FILE MODE [COMMAND...]
     put_file=$1
     [ -z "$IMAGE" ] || keep_inside "${put_file%/*}"
     if [ -L "$put_file" ] || { [ -e "$put_file" ] && [ ! -f "$put_file" ]; }; then
-        die 12 "$put_file is not a plain file; it is left alone" "Look at it and move it away, then run this again."
+        die 12 "$put_file is not a regular file; it is left alone" "Inspect it and move it away, then run this again."
     fi
     [ $# -gt 2 ] || set -- "$@" cat
     write_whole "$@" || die 12 "cannot write $put_file"
@@ -41,7 +41,7 @@ make_dir() { # DIR
     # Above the directory itself a link is the admin's own affair; preflight has looked at who can change it.
     [ -d "${1%/*}/" ] || make_dir "${1%/*}"
     claim "made $1"
-    mkdir -m 0755 "$1" || die 12 "cannot make the directory $1"
+    mkdir -m 0755 "$1" || die 12 "cannot create the directory $1"
     MADE_DIRS="$1
 $MADE_DIRS"
 }

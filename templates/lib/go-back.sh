@@ -48,7 +48,7 @@ on_exit() { # STATUS
     case $1 in
         0 | 2 | 3 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 129 | 130 | 143) exit "$1" ;;
     esac
-    complain error "a command failed unexpectedly (status $1)" "What it said stands above."
+    complain error "a command failed unexpectedly (status $1)" "See its output above."
     exit 12
 }
 
@@ -60,17 +60,17 @@ can_go_back() {
 go_back() {
     [ -z "$UNHEALTHY" ] || [ "$FROM" = "$RELEASE" ] || (add_history failed "$RELEASE")
     if can_go_back; then
-        say "going back to $FROM"
+        say "rolling back to $FROM"
         if (bring_back "$FROM"); then
-            say "$FROM is back as it was"
+            say "$FROM is restored"
         else
-            complain error "going back to $FROM did not work" "See: systemctl status; then run this again."
+            complain error "rollback to $FROM failed" "See: systemctl status; then run this again."
         fi
         return 0
     fi
     (write_transaction unhealthy)
     if [ -n "$FROM" ]; then
-        complain error "${UNHEALTHY:-the service} is left as it is: there is no other release to go back to" \
+        complain error "${UNHEALTHY:-the service} is left as it is: there is no other release to roll back to" \
             "Correct the cause, then run the same command again."
         return 0
     fi
@@ -123,7 +123,7 @@ restore_states() {
             *) stop_again "$back_unit" || not_restored ;;
         esac
     done 7<"$WORK/states"
-    [ -z "$NOT_RESTORED" ] || die 12 "not every unit could be brought back" "See: systemctl status"
+    [ -z "$NOT_RESTORED" ] || die 12 "not every unit could be restored" "See: systemctl status"
 }
 
 stop_again() { # UNIT

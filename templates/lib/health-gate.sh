@@ -47,12 +47,12 @@ watch_service() { # UNIT
     forget_workers "$1"
     while ! is_well "$1" "$service_health"; do
         case $look_state in
-            failed* | inactive* | *,auto-restart*) unhealthy "$1" "$service_health" "it has ended" ;; # or waits to be started anew
+            failed* | inactive* | *,auto-restart*) unhealthy "$1" "$service_health" "it exited" ;; # or waits to be started anew
         esac
-        [ "$look_restarts" = "$gate_restarts" ] || unhealthy "$1" "$service_health" "it ended and was restarted"
+        [ "$look_restarts" = "$gate_restarts" ] || unhealthy "$1" "$service_health" "it exited and was restarted"
         if [ "$(seconds)" -ge "$gate_deadline" ]; then
             ! workers_loop ||
-                unhealthy "$1" "$service_health" "its workers end and are started anew (all of them $gate_replaced times)"
+                unhealthy "$1" "$service_health" "its workers keep exiting (all of them were replaced $gate_replaced times)"
             [ -z "$gate_all_but_workers" ] || break
             # one good answer is worth one more question
             case $gate_good$gate_more in
@@ -63,7 +63,7 @@ watch_service() { # UNIT
         nap
     done
     look_at "$1"
-    [ "$look_restarts" = "$gate_restarts" ] || unhealthy "$1" "$service_health" "it ended and was restarted"
+    [ "$look_restarts" = "$gate_restarts" ] || unhealthy "$1" "$service_health" "it exited and was restarted"
     if [ -n "$service_health" ] || tells_itself "$1"; then
         say "$1 is healthy"
     else
@@ -112,7 +112,7 @@ is_well() { # UNIT HEALTH-UNIT
         forget_workers "$1"
     fi
     if ! runs_our_code "$gate_pid" "$look_group"; then
-        gate_why="its process is not one of this release"
+        gate_why="its process is not from this release"
         return 1
     fi
     look_at_workers
@@ -148,7 +148,7 @@ answers_well() { # HEALTH-UNIT
         gate_good=$((gate_good + 1))
     else
         gate_good=0
-        gate_why="it gives no good answer"
+        gate_why="its health check failed"
     fi
     [ "$gate_good" -ge 2 ]
 }

@@ -88,7 +88,7 @@ hooks_to() { # RELEASE
 }
 
 leave_hooked() { # RELEASE GOAL
-    is_complete "$1" || warn "$1 is not on this machine any more; its back hook, if it had one, cannot be run"
+    is_complete "$1" || warn "$1 is no longer on this machine; its back hook, if it had one, cannot be run"
     set_hooked "$1" begun
     run_hook back "$1" "$1" "$2" || return 1
     set_hooked "$1" ""
@@ -114,7 +114,7 @@ run_hook() { # HOOK RELEASE FROM TO: those of HOOK's variables
     has_hook "$2" "$1" || return 0
     HOOK_UNIT=$(hook_unit "$1")
     if [ "$START" = no ]; then
-        warn "$HOOK_UNIT is not run, since nothing is to be started" "Run it: systemctl start $HOOK_UNIT"
+        warn "$HOOK_UNIT is not run, since nothing is started" "Run it: systemctl start $HOOK_UNIT"
         return 0
     fi
     say "running ${HOOK_UNIT%.service} of $2"
@@ -163,9 +163,9 @@ stay() {
     fi
     [ -z "$UNHEALTHY" ] || (add_history failed "$RELEASE")
     if (stay_with "$FROM"); then
-        say "$FROM serves as before"
+        say "$FROM runs as before"
     else
-        complain error "$FROM serves, but this change could not be taken back" "Run the same command again."
+        complain error "$FROM runs, but this change could not be undone" "Run the same command again."
     fi
 }
 
@@ -179,7 +179,7 @@ stay_with() { # RELEASE
 
 # The way back is gone to its end, whatever becomes of a hook.
 hooks_back() { # RELEASE
-    hooks_to "$1" || complain error "the data may not be as $1 needs it: $HOOK_UNIT failed" "See: journalctl -u $HOOK_UNIT"
+    hooks_to "$1" || complain error "the data may not be what $1 needs: $HOOK_UNIT failed" "See: journalctl -u $HOOK_UNIT"
 }
 
 # --- an image's first boot

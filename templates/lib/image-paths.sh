@@ -46,9 +46,9 @@ keep_inside() { # PATH, below IMAGE: whatever leads us there
 
 whither_outside() {
     if [ -z "$INSIDE_LINK" ]; then
-        printf 'it has too many ".." in it'
+        printf 'it contains too many ".."'
     elif [ "$inside_hops" -gt 40 ]; then
-        printf '%s is one of a loop of links' "$INSIDE_LINK"
+        printf '%s is part of a loop of links' "$INSIDE_LINK"
     else
         printf '%s is a link to %s' "$INSIDE_LINK" "$(readlink "$IMAGE$INSIDE_LINK")"
     fi

@@ -9,7 +9,7 @@ LOCKED=
 take_lock() {
     [ -d "$RUN_DIR" ] || mkdir -m 0700 "$RUN_DIR" 2>/dev/null || :
     if [ -L "$RUN_DIR" ] || [ ! -d "$RUN_DIR" ]; then
-        die 12 "cannot make $RUN_DIR" "See that /run is there, writable, and that nothing else has this name."
+        die 12 "cannot create $RUN_DIR" "Check that /run exists and is writable, and that nothing else has this name."
     fi
     chmod 0700 "$RUN_DIR" || die 12 "cannot change the mode of $RUN_DIR"
     if have flock; then
@@ -21,7 +21,7 @@ take_lock() {
     fi
     LOCKED=yes
     rm -rf /run/conda-bundler/work
-    mkdir -m 0700 "$WORK" || die 12 "cannot make $WORK"
+    mkdir -m 0700 "$WORK" || die 12 "cannot create $WORK"
 }
 
 lock_is_taken() { # WHO

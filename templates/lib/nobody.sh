@@ -44,17 +44,17 @@ prepare_nobody() { # IN OUT: directories; both may be empty
     NOBODY_OUT=$2
     choose_nobody || return 1
     if ! NOBODY_DIR=$(mktemp -d /tmp/conda-bundler.XXXXXXXXXX) || ! chmod 0755 "$NOBODY_DIR"; then
-        die 12 "cannot make a directory in /tmp" "Look for a full or read-only disk."
+        die 12 "cannot create a directory in /tmp" "Check for a full or read-only disk."
     fi
     NOBODY_HOME=$NOBODY_DIR/home
     NOBODY_ROOMED=yes
     if ! room_words run_words_now true </dev/null >/dev/null 2>&1; then
         NOBODY_ROOMED=
         if ! mkdir -m 0700 "$NOBODY_HOME" || ! chown "$NOBODY:$NOBODY" "$NOBODY_HOME"; then
-            die 12 "cannot make $NOBODY_HOME"
+            die 12 "cannot create $NOBODY_HOME"
         fi
     fi
-    [ -z "$NOBODY_OUT" ] || chown "$NOBODY:$NOBODY" "$NOBODY_OUT" || die 12 "cannot give $NOBODY_OUT away"
+    [ -z "$NOBODY_OUT" ] || chown "$NOBODY:$NOBODY" "$NOBODY_OUT" || die 12 "cannot change the owner of $NOBODY_OUT"
 }
 
 # Its processes are all gone by then, so what is in there stays as it is. Also what runs that were killed have left.
@@ -72,13 +72,13 @@ dismiss_nobody() {
 
 choose_nobody() {
     [ -z "$NOBODY" ] || return 0
-    NOBODY_WHY="there is no program to become another user with: setpriv or chroot"
+    NOBODY_WHY="no program to run it as another user: setpriv or chroot is required"
     # the last ones for a container that has no others
     for nobody_number in 1900000001 1900000002 1900000003 1900000004 64901 64902 64903 64904; do
         NOBODY=$nobody_number
         be_nobody true </dev/null >/dev/null 2>&1 || continue
         ! is_somebody "$NOBODY" || {
-            NOBODY_WHY="each number that it could run as is somebody's"
+            NOBODY_WHY="every uid that it could run as is already used"
             continue
         }
         return 0

@@ -49,13 +49,13 @@ is_token() { # VALUE
 
 read_token() { # NAME FILE: sets TOKEN
     if [ ! -f "$2" ] || [ ! -r "$2" ]; then
-        die 2 "the file for secret $1 cannot be read: $2" "Give a plain file that holds the value in one line."
+        die 2 "cannot read the file for secret $1: $2" "Use a regular file that contains the value as one line."
     fi
     TOKEN=
     IFS= read -r TOKEN <"$2" || [ -n "$TOKEN" ] || die 2 "the file for secret $1 is empty: $2"
     if [ -n "$(sed 1d "$2")" ] || ! is_token "$TOKEN"; then
-        die 2 "the file for secret $1 does not hold one usable line: $2" \
-            "It must be 16 or more of the characters A-Z a-z 0-9 . _ ~ + / = - and nothing else."
+        die 2 "the file for secret $1 does not contain one valid line: $2" \
+            "The value must be 16 or more of the characters A-Z a-z 0-9 . _ ~ + / = - and nothing else."
     fi
 }
 
@@ -68,12 +68,12 @@ make_secret() { # BYTES FORMAT LENGTH: sets TOKEN
         base32) encode 5 "$(random_bytes "$1")" ;;
         base64url) encode 6 "$(random_bytes "$1")" ;;
         alphanumeric) choose_characters "$1" ;;
-        *) die 11 "there is no format '$2' for a secret" "Install the bundle again." ;;
+        *) die 11 "unknown format of a secret: '$2'" "Install the bundle again." ;;
     esac
     while [ "${#TOKEN}" -gt "$3" ]; do
         TOKEN=${TOKEN%?}
     done
-    [ "${#TOKEN}" -eq "$3" ] || die 12 "the kernel's random source gave too little"
+    [ "${#TOKEN}" -eq "$3" ] || die 12 "the kernel's random source returned too few bytes"
 }
 
 random_bytes() { # COUNT: as decimal numbers
@@ -198,7 +198,7 @@ add_secret() { # NAME
         place_secret "$1" "$secret_delivery"
         return 0
     fi
-    [ -z "$secret_now" ] || warn "$1 in $ETC was cut short; it is made anew"
+    [ -z "$secret_now" ] || warn "$1 in $ETC is truncated; regenerating"
     secret_file=$(given_file "$1")
     if [ -n "$secret_file" ]; then
         read_token "$1" "$secret_file"
@@ -272,7 +272,7 @@ recover_rotation() {
     case $(transaction_value action) in
         rotate) recover_secret ;;
         install | rollback | uninstall | purge) ;;
-        *) die 12 "$RECORD/transaction cannot be read" "Look at it." ;;
+        *) die 12 "$RECORD/transaction cannot be read" "Inspect it." ;;
     esac
 }
 
@@ -282,9 +282,9 @@ recover_secret() {
         end_transaction rotated "$(transaction_value to)"
         return 0
     fi
-    say "an earlier rotation did not come to its end; the old value comes back"
+    say "a previous rotation was interrupted; restoring the old value"
     sed -n '/^unit /p' "$RECORD/transaction" >"$WORK/states"
-    (restore_secret) || die 12 "the old secret could not be brought back" "See: systemctl status; then run this again."
+    (restore_secret) || die 12 "the old secret could not be restored" "See: systemctl status; then run this again."
 }
 
 restore_secret() {
@@ -295,11 +295,11 @@ restore_secret() {
 }
 
 go_back_to_secret() {
-    say "going back to the old value"
+    say "restoring the old value"
     if (restore_secret); then
         say "the old value is in use again"
     else
-        complain error "going back to the old value did not work" "See: systemctl status; then run this again."
+        complain error "restoring the old value failed" "See: systemctl status; then run this again."
     fi
 }
 

@@ -73,7 +73,7 @@ start_socket() { # UNIT
     esac
     case $(state_before active "$1") in
         '')
-            say "$1 is not opened, for ${1%.socket}.service was stopped"
+            say "$1 is not opened, since ${1%.socket}.service was stopped"
             return 0
             ;;
         active | activating | failed) ;;

@@ -94,7 +94,7 @@ restart_unit() { # UNIT
     # a start limit that was hit would refuse even a repaired unit
     control reset-failed ${restart_with:+"$restart_with"} "$1" >/dev/null 2>&1 || :
     control ${restart_mode:+"$restart_mode"} restart ${restart_with:+"$restart_with"} "$1" 2>"$WORK/start" ||
-        unhealthy "$1" "" "it does not start: $(head_of "$WORK/start")"
+        unhealthy "$1" "" "it did not start: $(head_of "$WORK/start")"
 }
 
 # What the admin has stopped is not to be started for another unit that wants it.

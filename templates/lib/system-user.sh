@@ -14,18 +14,18 @@ has_entry() { # passwd|group NAME
 install_user() {
     user_made=
     [ -z "$IS_ACCOUNT" ] || has_entry passwd "$SERVICE_USER" ||
-        die 10 "there is no user $SERVICE_USER, as whom $NAME runs" "Make it again, with the uid of $STATE."
+        die 10 "the user $SERVICE_USER, which runs $NAME, does not exist" "Create it again, with the uid of $STATE."
     if ! has_entry passwd "$SERVICE_USER"; then
         USERS_MADE="$USERS_MADE $SERVICE_USER"
         user_made=yes
         make_user >"$WORK/user" 2>&1 || :
     fi
-    has_entry passwd "$SERVICE_USER" || die 12 "cannot make the user $SERVICE_USER: $(head_of "$WORK/user")" \
-        "Make it by hand, as a system user without a login, or repair systemd-sysusers or useradd."
+    has_entry passwd "$SERVICE_USER" || die 12 "cannot create the user $SERVICE_USER: $(head_of "$WORK/user")" \
+        "Create it by hand, as a system user without a login, or repair systemd-sysusers or useradd."
     [ -z "$SERVICE_UID" ] || [ -n "$IS_ACCOUNT" ] || [ -z "$user_made" ] ||
         [ "$(id -u "$SERVICE_USER"):$(id -g "$SERVICE_USER")" = "$SERVICE_UID:$SERVICE_UID" ] ||
-        die 12 "the user $SERVICE_USER did not get the number $SERVICE_UID: $(head_of "$WORK/user")" \
-            "Make it by hand, with its group; or build with another uid."
+        die 12 "the user $SERVICE_USER did not get the uid $SERVICE_UID: $(head_of "$WORK/user")" \
+            "Create it by hand, with its group; or build with another uid."
     [ "$(id -u "$SERVICE_USER")" != 0 ] || die 10 "the user $SERVICE_USER is root" "Correct /etc/passwd."
 }
 

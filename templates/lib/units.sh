@@ -114,7 +114,7 @@ stop_for_good() { # UNIT UNIT-TO-STOP-WITH-IT
     esac
     control stop ${2:+"$2"} "$1" >/dev/null 2>&1 || :
     case $(property "$1" ActiveState) in
-        '') die 12 "systemctl does not say whether $1 still runs" "Try it by hand to see why: systemctl status $1" ;;
+        '') die 12 "cannot determine whether $1 still runs" "Try it by hand to see why: systemctl status $1" ;;
         active | activating | reloading) die 12 "systemctl stop $1 failed" "Try it by hand to see why." ;;
     esac
 }

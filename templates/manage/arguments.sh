@@ -26,8 +26,8 @@ SERVICE is a name of bundle.toml; one of several instances is SERVICE@1 (exec ta
 
 Exit status: 0 done, or healthy; 2 usage; 3 not every service that should run is healthy (status); 10 not possible
 on this machine as it is; 11 a file is not what was installed (verify); 12 disk or I/O; 13 another install is
-running; 14 unhealthy, and gone back; 15 unhealthy, with nothing to go back to; 16 a hook of the
-bundle failed, and gone back.
+running; 14 unhealthy, and rolled back; 15 unhealthy, with nothing to roll back to; 16 a hook of the
+bundle failed, and rolled back.
 TEXT
 }
 

@@ -20,7 +20,7 @@ become() { # WORD...
     elif chroot --userspec=0:0 / true 2>/dev/null; then
         set -- "$(command -v chroot)" --userspec="$run_user:$run_group" / "$@"
     else
-        die 10 "there is no program to become $run_user with" "Install util-linux (setpriv) or coreutils (chroot)."
+        die 10 "no program to run commands as $run_user" "Install util-linux (setpriv) or coreutils (chroot)."
     fi
     if [ -n "$BECOME_FIRST" ]; then
         become_options=${BECOME_FIRST#"${BECOME_FIRST%% *}"}

@@ -53,14 +53,14 @@ program_of() { # WORD: where a service's command would be looked up
             return 0
         fi
     done
-    die 2 "there is no program '$exec_word' in the release's env/bin or app" \
-        "Name one that is there, or another by its absolute path: /bin/sh"
+    die 2 "no program '$exec_word' in the release's env/bin or app" \
+        "Use one that is there, or an absolute path such as /bin/sh."
 }
 
 # --- with systemd
 
 exec_by_systemd() { # WORD...
-    have systemd-run || die 10 "there is no systemd-run on this machine" "Install all of systemd."
+    have systemd-run || die 10 "systemd-run is missing" "Install the whole of systemd."
     exec_unit=$NAME-exec-$$.service
     # All that this systemd knows of a service: an older one passes over the other lines of a unit as well.
     exec_knows=$(control show --all "$OPERAND.service") || die 10 "systemctl show $OPERAND.service failed"

@@ -13,7 +13,7 @@ first_boot() {
             put "$SECRETS" 0600
         each_secret_of "$RELEASE" add_secret
     fi
-    say "user and secrets are there"
+    say "user and secrets are ready"
     hooks_to "$RELEASE" || hold_services
     held_before=
     ! are_held || held_before=yes

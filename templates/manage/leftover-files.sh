@@ -14,7 +14,7 @@ remove_leavings() { # of SERVICE_USER
     [ -n "$(all_leavings "$@")" ] || return 0
     (cd / && leaver find "$@" -xdev -depth -user "$leavings_uid" -delete) 2>/dev/null || :
     leavings=$(all_leavings "$@" | tr '\n' ' ')
-    [ -z "$leavings" ] || warn "these still belong to the user $SERVICE_USER, who goes: $leavings" "Remove them."
+    [ -z "$leavings" ] || warn "these still belong to the user $SERVICE_USER, which is being removed: $leavings" "Remove them."
 }
 
 # All of a directory that may be changed meanwhile, by its owner: a busybox's rm follows a link that is laid where there

@@ -35,6 +35,6 @@ find_root() {
 need_release() {
     RELEASE=$(current_release)
     if [ -z "$RELEASE" ] || ! is_complete "$RELEASE"; then
-        die 10 "there is no whole current release in $ROOT" "Install the bundle again."
+        die 10 "there is no complete current release in $ROOT" "Install the bundle again."
     fi
 }

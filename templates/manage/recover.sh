@@ -23,11 +23,11 @@ recover_release() {
     FROM=$(transaction_value from)
     RESUMED=yes
     if [ -z "$FROM" ] || ! is_complete "$FROM"; then
-        die 10 "the installation of $(transaction_value to) did not come to its end" "Run its install.sh again."
+        die 10 "the installation of $(transaction_value to) was interrupted" "Run its install.sh again."
     fi
-    say "an earlier run did not come to its end; going back to $FROM"
+    say "a previous run was interrupted; rolling back to $FROM"
     sed -n '/^unit /p' "$RECORD/transaction" >"$WORK/states"
-    (bring_back "$FROM") || die 14 "going back to $FROM did not work" "See: systemctl status"
+    (bring_back "$FROM") || die 14 "rollback to $FROM failed" "See: systemctl status"
 }
 
 # Between two releases there is none whose services could be dealt with.
@@ -35,6 +35,6 @@ refuse_unfinished() {
     is_pending || return 0
     [ -n "$LOCKED" ] || ! install_is_running ||
         die 13 "another install is running" "Wait until it has ended, then run this again."
-    die 10 "an earlier run did not come to its end ($(transaction_value action) of $(transaction_value to))" \
+    die 10 "a previous run was interrupted ($(transaction_value action) of $(transaction_value to))" \
         "Run it again, or: $ROOT/manage rollback"
 }

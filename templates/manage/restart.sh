@@ -13,7 +13,7 @@ choose_services() {
     need_release
     each_service_of "$RELEASE" choose_service
     if [ -z "$CHOSEN" ]; then
-        [ -n "$OPERAND" ] || die 10 "$NAME has jobs alone, which their timers start" "See: $ROOT/manage status"
+        [ -n "$OPERAND" ] || die 10 "$NAME has only jobs, which timers start" "See: $ROOT/manage status"
         exec_known=
         each_service_of "$RELEASE" know_service
         die 2 "$NAME has no service '$OPERAND'" "It has:$exec_known"
@@ -30,8 +30,8 @@ choose_service() { # UNIT
 }
 
 restart_services() {
-    [ -z "$BARE" ] || die 10 "without systemd it is not known here what runs" \
-        "Have what started $PLACE/bin/run-* restart it."
+    [ -z "$BARE" ] || die 10 "without systemd, manage does not know which services run" \
+        "Restart it by what started $PLACE/bin/run-*."
     choose_services
     remember_states >"$WORK/states"
     for chosen in $CHOSEN; do
@@ -93,7 +93,7 @@ cannot_reload() { # UNIT
         *@*) return 0 ;; # said of the first
     esac
     [ "$cannot_name" = "$MEANT" ] || cannot_name=${cannot_name%@*}
-    warn "$cannot_name cannot reload: bundle.toml says no reload for it" \
+    warn "$cannot_name cannot reload: bundle.toml defines no reload for it" \
         "Restart it: $ROOT/manage restart $cannot_name"
 }
 
@@ -107,7 +107,7 @@ reload_unit() { # UNIT
     say "reloading $1"
     WATCHED="$WATCHED $1"
     RELOADED=yes
-    control reload "$1" 2>"$WORK/start" || unhealthy "$1" "" "it does not reload: $(head_of "$WORK/start")"
+    control reload "$1" 2>"$WORK/start" || unhealthy "$1" "" "it did not reload: $(head_of "$WORK/start")"
 }
 
 # --- without systemd
@@ -137,7 +137,7 @@ reload_process() { # SERVICE
     reload_pid=
     [ ! -f "$RUN_DIR/$1.pid" ] || read -r reload_pid reload_since <"$RUN_DIR/$1.pid" || :
     if [ -z "$reload_pid" ] || [ "$(started_at "$reload_pid")" != "$reload_since" ]; then
-        say "$1 does not run, or was not started by $PLACE/bin/run-$1"
+        say "$1 is not running, or was not started by $PLACE/bin/run-$1"
         return 0
     fi
     say "reloading $1"
@@ -147,5 +147,5 @@ reload_process() { # SERVICE
         prepare_service
         run_variable MAINPID "$reload_pid"
         reload_service
-    ) || die 12 "$1 does not reload: the command ended with status $?" "$RELOAD_LINE"
+    ) || die 12 "$1 did not reload: the command ended with status $?" "$RELOAD_LINE"
 }

@@ -8,19 +8,19 @@ rollback() {
     RELEASE=$(rollback_goal)
     if [ -z "$RELEASE" ]; then
         RELEASE=$(current_release)
-        die 10 "there is no release to go back to" "See: manage releases; or install an older bundle."
+        die 10 "there is no release to roll back to" "See: manage releases; or install an older bundle."
     fi
     is_complete "$RELEASE" ||
-        die 10 "there is no whole release $RELEASE" "See: manage releases; or install its bundle."
+        die 10 "there is no complete release $RELEASE" "See: manage releases; or install its bundle."
     if ! is_pending && [ "$(current_release)" = "$RELEASE" ]; then
         die 10 "$RELEASE is the current release already" "See: manage releases"
     fi
-    is_intact "$RELEASE" || die 11 "the files of $RELEASE are not what was installed" \
+    is_intact "$RELEASE" || die 11 "the files of $RELEASE have been modified" \
         "See: manage verify $RELEASE; or install its bundle again."
     check_secrets_of "$RELEASE"
     change_over rollback rolled-back
     say "is the current release now"
-    [ -z "$BARE" ] || warn "what runs is still another one" "Restart the services."
+    [ -z "$BARE" ] || warn "running services still use another release" "Restart the services."
 }
 
 # What was cut off goes on: a rollback to where it was going, an upgrade back to where it came from.

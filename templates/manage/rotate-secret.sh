@@ -14,14 +14,14 @@ rotate_secret() {
     fi
     check_place
     if [ "$(secret_value "$OPERAND" "$rotate_delivery")" = "$TOKEN" ]; then
-        say "$OPERAND has this value already; nothing is changed"
+        say "$OPERAND already has this value; nothing changed"
         return 0
     fi
     replace_secret
     if [ -n "$BARE" ]; then
-        warn "what runs has the old value still" "Restart the services."
+        warn "running services still use the old value" "Restart the services."
     else
-        say "$OPERAND is new; every service that ran has it"
+        say "$OPERAND is replaced; every running service uses it"
     fi
 }
 
@@ -37,7 +37,7 @@ check_place() {
     rotate_file=$SECRETS
     [ "$rotate_delivery" != credential ] || rotate_file=$ETC/credentials/$OPERAND
     if [ ! -f "$rotate_file" ] || [ -L "$rotate_file" ]; then
-        die 10 "$rotate_file is not a plain file" "Look at it, and install the bundle again."
+        die 10 "$rotate_file is not a regular file" "Inspect it, and install the bundle again."
     fi
 }
 

@@ -42,7 +42,7 @@ run_as() { # USER GROUP UMASK
     run_user=$1
     run_group=$2
     BECOME_UMASK=$3
-    id -u "$run_user" >/dev/null 2>&1 || die 10 "there is no user '$run_user'" "Install the bundle again."
+    id -u "$run_user" >/dev/null 2>&1 || die 10 "the user '$run_user' does not exist" "Install the bundle again."
     run_variable LANG C.UTF-8
     run_variable PATH "$PATH"
     run_user_variables
@@ -115,15 +115,15 @@ is_inside() { # PATH DIR...
 
 # Several services may start at the same moment, and another one be the first.
 make_once() { # DIR [MODE]
-    [ -d "$1" ] || mkdir -m "${2:-0755}" "$1" 2>/dev/null || [ -d "$1" ] || die 12 "cannot make $1"
+    [ -d "$1" ] || mkdir -m "${2:-0755}" "$1" 2>/dev/null || [ -d "$1" ] || die 12 "cannot create $1"
 }
 
 run_directory() { # DIR [MODE]
-    mkdir -p "${1%/*}" || die 12 "cannot make ${1%/*}"
+    mkdir -p "${1%/*}" || die 12 "cannot create ${1%/*}"
     run_above=${1%/*}
     while [ -n "$run_above" ]; do
         [ -n "$(find "$run_above/." -prune -user 0)" ] ||
-            die 10 "$run_above is not root's: $1 cannot be made in it" "Correct who owns it."
+            die 10 "$run_above is not owned by root: $1 cannot be created in it" "Correct its owner."
         run_above=${run_above%/*}
     done
     [ ! -L "$1" ] || die 10 "$1 is a symbolic link" "Put a real directory there."
@@ -132,7 +132,7 @@ run_directory() { # DIR [MODE]
     [ -z "${2-}" ] || [ -z "$(find "$1" -prune -user 0)" ] || chmod "$2" "$1" || die 12 "cannot change the mode of $1"
     # prepared by the operator, or just now; systemd gives it, too
     [ -z "$(find "$1" -prune -user 0)" ] || chown -h "$run_user:$run_group" "$1" ||
-        die 12 "cannot give $1 to $run_user"
+        die 12 "cannot change the owner of $1 to $run_user"
 }
 
 # In memory, for the user's group to read: in a directory of root's nobody can lay a link.
@@ -146,9 +146,9 @@ run_credential() { # NAME PATH
     run_credential=$run_credentials/$1
     put "$run_credential" 0400 <"$2"
     if [ -n "$IS_ACCOUNT" ]; then # others may be in its group
-        chown "$run_user" "$run_credential" || die 12 "cannot give $run_credential to $run_user"
+        chown "$run_user" "$run_credential" || die 12 "cannot change the owner of $run_credential to $run_user"
     elif ! chgrp "$run_group" "$run_credential" || ! chmod 0440 "$run_credential"; then
-        die 12 "cannot give $run_credential to $run_group"
+        die 12 "cannot change the group of $run_credential to $run_group"
     fi
 }
 

@@ -28,7 +28,7 @@ tell_release() {
     [ "$STATUS_PENDING" != first-boot ] ||
         printf 'a hook failed at the first boot, so nothing was started; to run it again: systemctl start %s-first-boot\n' "$NAME"
     [ -z "$(transaction_value phase)" ] ||
-        printf 'an earlier run did not come to its end (%s of %s): run it again, or: %s/manage rollback\n' \
+        printf 'a previous run was interrupted (%s of %s): run it again, or: %s/manage rollback\n' \
             "$(transaction_value action)" "$(transaction_value to)" "$ROOT"
 }
 

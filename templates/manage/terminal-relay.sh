@@ -33,8 +33,8 @@ exec_in_terminal() { # WORD...: of a shell that runs us again
 
 open_relays() {
     [ -t 0 ] || [ -t 1 ] || [ -t 2 ] || return 0
-    [ -d "$RUN_DIR" ] || mkdir -m 0700 "$RUN_DIR" 2>/dev/null || [ -d "$RUN_DIR" ] || die 12 "cannot make $RUN_DIR"
-    RELAY_DIR=$(mktemp -d "$RUN_DIR/exec.XXXXXXXX") || die 12 "cannot make a directory in $RUN_DIR"
+    [ -d "$RUN_DIR" ] || mkdir -m 0700 "$RUN_DIR" 2>/dev/null || [ -d "$RUN_DIR" ] || die 12 "cannot create $RUN_DIR"
+    RELAY_DIR=$(mktemp -d "$RUN_DIR/exec.XXXXXXXX") || die 12 "cannot create a directory in $RUN_DIR"
     if [ -t 0 ]; then
         open_relay in
         dd bs=4096 <&3 >"$RELAY_DIR/in" 2>/dev/null 3<&- & # of a terminal a busybox's cat makes one piece of megabytes
@@ -53,7 +53,7 @@ open_relays() {
 }
 
 open_relay() { # in|out|err
-    mkfifo -m 0600 "$RELAY_DIR/$1" || die 12 "cannot make a pipe in $RELAY_DIR"
+    mkfifo -m 0600 "$RELAY_DIR/$1" || die 12 "cannot create a pipe in $RELAY_DIR"
 }
 
 relayed() { # FUNCTION ARGUMENT...: it replaces this process

@@ -139,7 +139,7 @@ remove_manage() {
         [ -L "$made_dir" ] || rmdir "$made_dir" 2>/dev/null || :
     done
     [ ! -e "$ROOT" ] || [ -z "$(find "$ROOT" ! -type d)" ] ||
-        warn "$ROOT holds files that are not ours; they are left alone" "Look at it."
+        warn "$ROOT contains files that are not ours; they are kept" "Inspect it."
 }
 
 # What stays is claimed still: a later install finds it its own.
@@ -169,9 +169,9 @@ remove_traces() {
     remove_root
     rm -f "$RECORD"/.*.new "$RECORD/owned" "$RECORD/transaction" ||
         die 12 "cannot remove $RECORD"
-    rmdir "$RECORD" || die 12 "cannot remove $RECORD" "Look at what is in it."
+    rmdir "$RECORD" || die 12 "cannot remove $RECORD" "Check what is in it."
     rmdir "${RECORD%/*}" 2>/dev/null || :
-    say "is gone from this machine${IS_ACCOUNT:+; the user $SERVICE_USER, who was there before, stays}"
+    say "is removed from this machine${IS_ACCOUNT:+; the user $SERVICE_USER was there before and stays}"
     remove_manage
 }
 
@@ -227,7 +227,7 @@ remove_tree() { # DIR
         *) die 12 "$1 is not ours; it is left alone" ;;
     esac
     [ -e "$1" ] || [ -L "$1" ] || return 0
-    [ ! -L "$1" ] || die 12 "$1 is a symbolic link; it is left alone" "Look at where it leads and remove it."
+    [ ! -L "$1" ] || die 12 "$1 is a symbolic link; it is left alone" "Check where it leads and remove it."
     ! has_mount "$1" || die 12 "something is mounted at or below $1; it is left alone" "Unmount it first."
     if [ -n "$IS_ACCOUNT" ]; then # whose other processes go on
         remove_as_owner "$1" || die 12 "cannot remove all of $1: it holds what is not its owner's" "Look at it and remove it."

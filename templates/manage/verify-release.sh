@@ -4,17 +4,17 @@
 verify() {
     RELEASE=${OPERAND:-$(current_release)}
     if [ -z "$RELEASE" ] || ! is_complete "$RELEASE"; then
-        die 10 "there is no whole release $RELEASE in $ROOT" "See: manage releases; or install the bundle again."
+        die 10 "there is no complete release $RELEASE in $ROOT" "See: manage releases; or install the bundle again."
     fi
-    list_is_ours "$RELEASE" || die 11 "the list of the files of $RELEASE was changed or is missing" \
+    list_is_ours "$RELEASE" || die 11 "the list of the files of $RELEASE was modified or is missing" \
         "Nothing can be compared with it: install the bundle again."
     list_tree "$ROOT/releases/$RELEASE" tree_lines
     if [ "$(digest_of "$WORK/list")" = "${list_digest#* }" ]; then
-        say "every file is what was installed"
+        say "every file matches what was installed"
         return 0
     fi
     tell_differences "$ROOT/releases/$RELEASE/list" "$WORK/list"
-    die 11 "the files of $RELEASE are not what was installed" "Install the bundle again: that repairs it."
+    die 11 "the files of $RELEASE have been modified" "Install the bundle again: that repairs it."
 }
 
 # A line for each path and kind: extra, missing, mode (or owner), changed (content, what a link points to, what kind of

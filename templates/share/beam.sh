@@ -29,7 +29,7 @@ take_cookie() {
     [ -z "$cookie" ] || keep_cookie
     # Releases want one in their environment, and some use it: one that nobody knows and that opens nothing.
     [ -n "${RELEASE_COOKIE-}" ] || RELEASE_COOKIE=$(od -An -v -N16 -tx1 /dev/urandom | tr -d ' \n')
-    [ -n "$RELEASE_COOKIE" ] || fail "the kernel's random source gave nothing"
+    [ -n "$RELEASE_COOKIE" ] || fail "the kernel's random source returned nothing"
     export RELEASE_COOKIE
 }
 
@@ -72,7 +72,7 @@ complete_name() {
         sname,* | name, | name,*@*) return 0 ;;
     esac
     [ "$ERL_DIST_LISTEN" != 0.0.0.0 ] ||
-        fail "RELEASE_NODE must say by which address others find it, as $RELEASE_NODE@10.0.0.5: it listens on every one"
+        fail "RELEASE_NODE needs the address at which others reach it, such as $RELEASE_NODE@10.0.0.5: it listens on every address"
     export RELEASE_NODE="$RELEASE_NODE@$ERL_DIST_LISTEN"
 }
 
@@ -90,7 +90,7 @@ run_script() { # SCRIPT ARGUMENT...
     case $script in
         *-cookie* | *-setcookie*) # in a manner of its own
             [ -z "${RELEASE_COOKIE_FILE-}" ] ||
-                fail "$1 would pass a cookie on its command line, where ps shows it: in bundle.toml say delivery = 'environment' for RELEASE_COOKIE if that may be"
+                fail "$1 would pass a cookie on its command line, where ps shows it: to allow that, set delivery = 'environment' for RELEASE_COOKIE in bundle.toml"
             exec "$@"
             ;;
     esac

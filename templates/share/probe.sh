@@ -326,8 +326,8 @@ for way in ${PROBE_WITH:-python curl wget bash erl}; do
     esac
 done
 [ -z "$socket" ] || {
-    echo "no program to ask $url with: curl is needed, or Python or Erlang in the environment" >&2
+    echo "no HTTP client for $url: curl is required, or Python or Erlang in the environment" >&2
     exit 3
 }
-echo "no program to ask $url with: bash and timeout are needed (or, for http, curl or wget)" >&2
+echo "no HTTP or TCP client for $url: bash and timeout are required (or, for http, curl or wget)" >&2
 exit 3

@@ -123,14 +123,17 @@ def test_a_fixed_uid_is_had_kept_and_changed_by_hand_alone(target: Target) -> No
     target.sh("useradd --uid 4711 --no-create-home other; groupadd --gid 4712 others")
     for uid, whose in ((4711, "passwd by 'other'"), (4712, "group by 'others'")):
         taken = target.install(but(SPEC, uid=uid))
-        assert (taken.status, f"is taken in /etc/{whose}" in taken.stderr) == (10, True)
+        assert (taken.status, f"is already used in /etc/{whose}" in taken.stderr) == (10, True)
     target.sh("userdel other; groupdel others")
     good(target, but(SPEC, uid=4711))
     assert target.sh("id -u hello; id -g hello; stat -c '%u %g' /var/lib/hello") == "4711\n4711\n4711 4711"
     good(target, but(SPEC, version="2.0"))  # which does not care
     before = target.sh("cat /var/lib/hello/who; readlink /opt/hello/current")
     refused = target.install(but(SPEC, version="3.0", uid=4800))
-    assert (refused.status, "have the uid 4711 here, and this bundle is made for 4800" in refused.stderr) == (10, True)
+    assert (
+        refused.status,
+        "have the uid 4711 on this machine, but this bundle was built for 4800" in refused.stderr,
+    ) == (10, True)
     assert target.sh("cat /var/lib/hello/who; readlink /opt/hello/current") == before
     target.sh("systemctl stop hello web web.socket; usermod -u 4800 hello; groupmod -g 4800 hello")
     target.sh("echo old >/var/lib/hello/old; chown 4711:4711 /var/lib/hello/old; systemctl start hello web")

@@ -166,14 +166,14 @@ def test_what_is_refused(target: Target) -> None:
         (("hello",), "exec needs a command"),
         (("hello", "--"), "exec needs a command"),
         (("other", "show"), "hello has no service 'other'\n  It has: hello\n"),
-        (("hello", "nothing"), "there is no program 'nothing' in the release's env/bin or app"),
+        (("hello", "nothing"), "no program 'nothing' in the release's env/bin or app"),
     ):
         answer = target.manage("exec", *words)
         assert (answer.status, answer.stdout, sentence in answer.stderr) == (2, "", True), answer.stderr
     target.sh("printf 'action=install\\nto=9.9\\n' >/var/lib/conda-bundler/hello/transaction")
     try:
         pending = run(target, "show", "words")
-        assert (pending.status, "an earlier run did not come to its end (install of 9.9)" in pending.stderr) == (
+        assert (pending.status, "a previous run was interrupted (install of 9.9)" in pending.stderr) == (
             10,
             True,
         )

@@ -139,7 +139,9 @@ def test_the_systems_own_directories_are_not_given_away(target: Target, name: st
     for spec in (but(SPEC, services=(name,)), but(SPEC, name=name, services=("own",))):
         answer = target.install(spec)
         assert answer.status == 10, answer.stderr
-        assert f"{name} is the system's" in answer.stderr or f"/run/{name}, which is the system's" in answer.stderr
+        assert (
+            f"{name} is reserved for the system" in answer.stderr or f"/run/{name}, which is reserved" in answer.stderr
+        )
     owners = target.sh("stat -c %u:%g /run/systemd /run/conda-bundler /run/credentials 2>/dev/null; :")
     assert set(owners.split()) == {"0:0"}
 

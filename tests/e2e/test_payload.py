@@ -119,7 +119,7 @@ def test_the_installed_tree_is_conda_packs(plain: Path, bookworm: Path, tmp_path
         assert machine.run(f"{prefix}/bin/greeting").stdout.strip()
         assert machine.run("systemd-analyze", "verify", "hello.service").stderr == ""
         again = machine.run("sh", "/root/bundle/install.sh")
-        assert "is installed already" in again.stderr
+        assert "is already installed" in again.stderr
         assert machine.run("systemctl", "show", "--value", "--property=MainPID", "hello").stdout.strip() == pid
         machine.run("sh", "-c", f"echo x >>'{release(plain, root)}/app/data/new\nline'", check=True)
         damaged = machine.run(f"{root}/manage", "verify")

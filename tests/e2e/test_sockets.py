@@ -304,13 +304,13 @@ def test_who_else_has_the_address(target: Target) -> None:
     refused = target.install(SPEC)
     assert refused.status == 10, refused.stderr
     assert (
-        "the port 80 of web.service is taken by somebody else (process 1, systemd: see systemctl list-sockets)"
+        "the port 80 of web.service is already in use (process 1, systemd: see systemctl list-sockets)"
         in refused.stderr
     )
     target.sh("systemctl stop other.socket")
     bare = target.install(SPEC, "--no-systemd")
     assert bare.status == 10, bare.stderr
-    assert "web.service gets its socket from systemd" in bare.stderr
+    assert "web.service needs a socket from systemd" in bare.stderr
     nobody = target.install(but(SPEC, tables=SPEC.tables.replace("www-data", "no-such-group")))
     assert nobody.status == 10, nobody.stderr
     assert "there is no group 'no-such-group'" in nobody.stderr

@@ -55,7 +55,7 @@ def test_there_and_back_again(tmp_path: Path, suite: str) -> None:
         units = target.sh(f"cat {UNITS}/hello*")
         failed = target.install(UNHEALTHY)
         assert failed.status == 14, failed.stderr
-        assert "hello.service is not healthy: it gives no good answer" in failed.stderr
+        assert "hello.service is not healthy: its health check failed" in failed.stderr
         assert (target.serves(SECOND), target.current()) == (True, SECOND.release)
         assert target.sh(f"cat {UNITS}/hello*") == units
         assert target.sh("ls /var/lib/conda-bundler/hello") == "owned"
@@ -166,8 +166,8 @@ def test_a_release_that_does_not_start_any_more_is_gone_back_to_once(target: Tar
     target.sh(f"chmod a-x {PROGRAM}")
     failed = target.install(UNHEALTHY)
     assert failed.status == 14, failed.stderr
-    assert "hello.service is not healthy: it does not start" in failed.stderr
-    assert f"going back to {FIRST.release} did not work" in failed.stderr
+    assert "hello.service is not healthy: it did not start" in failed.stderr
+    assert f"rollback to {FIRST.release} failed" in failed.stderr
     assert target.current() == FIRST.release
     assert target.sh("ls /var/lib/conda-bundler/hello") == "owned"
     assert target.history()[-1] == f"{FIRST.release} back"

@@ -186,7 +186,7 @@ def test_there_and_back_again(target: Target, first: Bundle, second: Bundle) -> 
     good(target.manage("rollback"))
     assert runs(target, second) == told
     install(target, second)  # which brings today's manage back
-    assert "is installed already" in install(target, second, "--dry-run").stdout
+    assert "is already installed" in install(target, second, "--dry-run").stdout
 
     good(target.manage("uninstall", "--purge", "--yes"))
     assert [line for line in changes(before, target.listing()) if not ACCOUNTS.match(line)] == []

@@ -55,10 +55,10 @@ def run(shell: tuple[str, ...], room: Path, script: str, *, owned: str = "") -> 
         ("gone", "there is no user 'gone' in the image\n"),
         ("root", "the user 'root' is root\n"),
         ("toor", "the user 'toor' is root\n"),
-        ("nobody", "the user 'nobody' is nobody's: what has no owner is shown as its\n"),
-        ("wheely", "the group of the user 'wheely' is root's\n"),
-        ("taken", "the user 'taken' (uid 1003) is that of the bundle 'other'\n"),
-        ("alias", "the user 'alias' (uid 1003) is that of the bundle 'other'\n"),
+        ("nobody", "the user 'nobody' is the system's nobody, shown as the owner of files that have none\n"),
+        ("wheely", "the primary group of the user 'wheely' is root\n"),
+        ("taken", "the user 'taken' (uid 1003) already belongs to the bundle 'other'\n"),
+        ("alias", "the user 'alias' (uid 1003) already belongs to the bundle 'other'\n"),
         ("hello", ""),  # it is not ours, and that is said
         ("1002", "--user needs the name of a user, of at most 31 letters, digits, _ . and -, not '1002'\n"),
         ("a b", "--user needs the name of a user, of at most 31 letters, digits, _ . and -, not 'a b'\n"),
@@ -80,9 +80,11 @@ def test_what_is_recorded(shell: tuple[str, ...], tmp_path: Path, user: str, gro
 def test_the_record_holds(shell: tuple[str, ...], tmp_path: Path) -> None:
     script = "take_user svc.app; chosen; user_line; check_account"
     told = run(shell, tmp_path, script, owned="account odd 2004\n")
-    assert told == ("account odd 2004\nservices of hello run as odd on this machine, and their state is that user's\n")
+    assert told == (
+        "account odd 2004\nservices of hello already run as odd on this machine, the owner of their state\n"
+    )
     told = run(shell, tmp_path, script, owned="user hello\n")
-    assert told == "user hello\nservices of hello run as hello on this machine, and their state is that user's\n"
+    assert told == "user hello\nservices of hello already run as hello on this machine, the owner of their state\n"
     assert run(shell, tmp_path, "take_user hello; chosen; check_account", owned="user hello\n") == ""
 
 
@@ -110,18 +112,18 @@ def test_units_are_fitted(shell: tuple[str, ...], tmp_path: Path) -> None:
     ("uid", "owned", "said"),
     [
         ("4000", "", ""),
-        ("1003", "", "the number 1003, {of}, is taken in /etc/passwd by 'taken'\n"),
-        ("4321", "", "the number 4321, {of}, is taken in /etc/group by 'others'\n"),
+        ("1003", "", "the number 1003 for {of} is already used in /etc/passwd by 'taken'\n"),
+        ("4321", "", "the number 4321 for {of} is already used in /etc/group by 'others'\n"),
         (
             "100001",
             "",
-            "the number 100001, {of}, is in a range of {room}/etc/subuid, which containers use\n",
+            "the number 100001 for {of} is in a range of {room}/etc/subuid, which containers use\n",
         ),
         ("998", "user hello\n", ""),
         (
             "1234",
             "user hello\n",
-            "the user hello and its state have the uid 998 here, and this bundle is made for 1234\n",
+            "the user hello and its state have the uid 998 on this machine, but this bundle was built for 1234\n",
         ),
         ("1234", "account odd 2004\n", ""),
     ],
@@ -129,7 +131,7 @@ def test_units_are_fitted(shell: tuple[str, ...], tmp_path: Path) -> None:
 def test_which_number_may_be_had(shell: tuple[str, ...], tmp_path: Path, uid: str, owned: str, said: str) -> None:
     gone = "" if owned else "SERVICE_USER=newcomer;"
     told = run(shell, tmp_path, f"{gone} SERVICE_UID={uid}; chosen; check_uid", owned=owned)
-    assert told == said.format(room=tmp_path, of="which is to be that of newcomer")
+    assert told == said.format(room=tmp_path, of="newcomer")
 
 
 def test_what_sysusers_is_told(shell: tuple[str, ...], tmp_path: Path) -> None:

@@ -153,7 +153,7 @@ def test_a_node_that_listens_everywhere_has_to_be_told_its_host(
     env = {"RELEASE_DISTRIBUTION": "name", "RELEASE_NODE": "web", "ERL_DIST_LISTEN": "0.0.0.0"}
     done, _ = beam(shell, tmp_path, program, "start", **env)
     assert (done.returncode, done.stdout) == (78, "")
-    assert "RELEASE_NODE must say by which address others find it, as web@10.0.0.5" in done.stderr
+    assert "RELEASE_NODE needs the address at which others reach it, such as web@10.0.0.5" in done.stderr
 
 
 def start(shell: tuple[str, ...], home: Path, *words: str) -> subprocess.Popen[str]:
@@ -206,7 +206,7 @@ def test_a_script_with_a_manner_of_its_own(shell: tuple[str, ...], program: Path
     (tmp_path / "credential").write_text("true-cookie")
     refused, _ = beam(shell, tmp_path, program, "start", RELEASE_COOKIE_FILE=str(tmp_path / "credential"))
     assert (refused.returncode, refused.stdout) == (78, "")
-    assert "would pass a cookie on its command line, where ps shows it: in bundle.toml say delivery =" in refused.stderr
+    assert "would pass a cookie on its command line, where ps shows it: to allow that, set delivery =" in refused.stderr
     done, _ = beam(shell, tmp_path, program, "start", RELEASE_COOKIE="true-cookie")
     assert done.stdout.startswith("-setcookie true-cookie")
 

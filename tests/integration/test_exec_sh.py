@@ -136,4 +136,4 @@ def test_a_program_is_looked_up_where_a_services_is(shell: tuple[str, ...], tmp_
     for word in ("data", "demo", "sh", "", "/bin/nothing", "../app/nothing"):
         done = run(shell, tmp_path, 'program_of "$1"', word)
         assert (done.returncode, done.stdout) == (2, "")
-        assert f"there is no program '{word}' in the release's env/bin or app" in done.stderr
+        assert f"no program '{word}' in the release's env/bin or app" in done.stderr

@@ -97,7 +97,7 @@ def test_the_machine_and_its_processor(here: Here, shell: tuple[str, ...]) -> No
     (here.room / "cpuinfo").write_text(f"processor\t: 0\nflags\t\t: {flags}\nbugs\t\t: spectre\n" * 2)
     assert here.check(shell, CPU="x86_64_v3", CPU_FEATURES=wanted) == "0\n"
     said = here.check(shell, CPU="x86_64_v4", CPU_FEATURES=" ".join(LEVELS["x86_64_v4"]))
-    assert "error: this processor is not of level x86_64_v4: it lacks avx512bw avx512cd avx512dq avx512vl\n" in said
+    assert "error: this processor does not support x86_64_v4: it lacks avx512bw avx512cd avx512dq avx512vl\n" in said
     assert said.endswith("\n1\n")
     # one feature's name is another's beginning
     (here.room / "cpuinfo").write_text(f"flags\t\t: {flags.replace(' avx ', ' ')}\n")
@@ -135,7 +135,7 @@ def test_a_driver_whose_version_says_nothing(here: Here, shell: tuple[str, ...])
         return
     assert here.check(shell, **wanted) == "0\n"
     said = here.check(shell, GPU="needed", CUDA="99.0", CUDA_DRIVER="0")
-    assert "error: the NVIDIA driver supports CUDA 12.6 only\n  The bundle needs CUDA 99.0 or later" in said
+    assert "error: the NVIDIA driver supports only CUDA 12.6\n  The bundle needs CUDA 99.0 or later" in said
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
@@ -151,7 +151,7 @@ def test_the_weakest_gpu_counts(here: Here, shell: tuple[str, ...]) -> None:
         return
     assert here.check(shell, **wanted) == "0\n"
     said = here.check(shell, **wanted | {"CUDA_ARCH": "9.0"})
-    assert "error: a GPU of this machine has compute capability 8.6 only\n  The bundle needs 9.0 or higher" in said
+    assert "error: a GPU of this machine has only compute capability 8.6\n  The bundle needs 9.0 or higher" in said
     assert said.endswith("\n1\n")
 
 

@@ -515,7 +515,7 @@ def test_probe_connects_to_a_unix_socket(probe: Path, path: str, way: str) -> No
 @pytest.mark.parametrize("way", ["wget", "bash"])
 def test_probe_says_who_could_ask_a_unix_socket(probe: Path, path: str, way: str) -> None:
     done = knock(probe, "http", f"unix:{path}:/200", "5", way=way)
-    assert (done.returncode, "curl is needed" in done.stderr) == (3, True), done.stderr
+    assert (done.returncode, "curl is required" in done.stderr) == (3, True), done.stderr
 
 
 def test_probe_says_what_is_missing(probe: Path, tmp_path: Path) -> None:
@@ -528,4 +528,4 @@ def test_probe_says_what_is_missing(probe: Path, tmp_path: Path) -> None:
         check=False,
     )
     assert done.returncode == 3
-    assert "bash and timeout are needed (or, for http, curl or wget)" in done.stderr
+    assert "bash and timeout are required (or, for http, curl or wget)" in done.stderr

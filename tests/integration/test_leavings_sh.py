@@ -73,7 +73,7 @@ def test_what_the_user_cannot_remove_is_told(shell: tuple[str, ...], place: Path
     inside = place / "theirs/deep/roots"
     inside.mkdir()
     (inside / "file").touch()
-    told = f"these still belong to the user hello, who goes: {place}/theirs"
+    told = f"these still belong to the user hello, which is being removed: {place}/theirs"
     assert f"manage: warning: {told} \n  Remove them.\n" == remove(shell, place, tmp_path)
     assert sorted(path.name for path in (place / "theirs").rglob("*")) == ["deep", "file", "roots"]
 

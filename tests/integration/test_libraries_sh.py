@@ -89,17 +89,17 @@ def test_what_is_said_of_those_that_are_missing(host: Host) -> None:
         "libtried.so.2 optional a env/a.so 1 '' '' ''",
     )
     assert said == (
-        "install.sh: warning: this machine lacks libraries that the bundle can do without:"
+        "install.sh: warning: this machine lacks optional libraries of the bundle:"
         " libtried.so.1 libtried.so.2\n"
-        "  Install them if a service is to use what needs them.\n"
+        "  Install them if a service uses the files that need them.\n"
         "install.sh: error: this machine lacks libraries that the bundle needs:\n"
         "    libnone.so.1: needed by opencv-python (env/it is.so) and 3 more\n"
         "    libnone.so.2: needed by app/mine\n"
         "    libnone.so.3: required by bundle.toml\n"
         "  Debian, Ubuntu: apt-get install libnone1\n"
         "  RHEL, Fedora: dnf install none-libs none2\n"
-        "  What has libnone.so.3: apt-file search libnone.so.3, or dnf provides '*/libnone.so.3'\n"
-        '  Or bring them in the bundle. What it can do without is "optional" in bundle.toml: [bundle] libraries\n'
+        "  To find the package with libnone.so.3: apt-file search libnone.so.3, or dnf provides '*/libnone.so.3'\n"
+        '  Or add them to the bundle. Those that it does not need are "optional" in bundle.toml: [bundle] libraries\n'
         "1\n"
     )
 

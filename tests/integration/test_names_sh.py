@@ -47,8 +47,8 @@ def record(tmp_path: Path) -> Path:
 
 @pytest.mark.parametrize("name", ["systemd", "conda-bundler", "credentials", "user", "lock", "systemd-own"])
 def test_what_the_system_is_called(shell: tuple[str, ...], record: Path, name: str) -> None:
-    assert f"the name {name} is the system's" in said(shell, record, name, "no-such-service")
-    assert f"would get /run/{name}, which is the system's" in said(shell, record, "hello", name)
+    assert f"the name {name} is reserved for the system" in said(shell, record, name, "no-such-service")
+    assert f"would use /run/{name}, which is reserved for the system" in said(shell, record, "hello", name)
     assert is_reserved(name)
     assert is_reserved_service(name)
 
@@ -57,7 +57,7 @@ def test_what_instances_share_is_told_once(shell: tuple[str, ...], record: Path)
     text = HEAD.replace(
         '"$SERVICE.service" - 1 1 -; }', '"$SERVICE@1.service" - 1 1 -; "$1" "$SERVICE@2.service" - 1 1 -; }'
     )
-    assert said(shell, record, "hello", "systemd", head=text).count("would get /run/systemd") == 1
+    assert said(shell, record, "hello", "systemd", head=text).count("would use /run/systemd") == 1
 
 
 @pytest.fixture

@@ -19,11 +19,14 @@ each_newer() {
 }
 """
 NAMESPACE = (
-    "install.sh: error: systemd 239 does not know NetworkNamespacePath= of web.service: it would be outside\n"
-    "  systemd 242 or later is needed; or build the bundle without it.\n"
+    "install.sh: error: systemd 239 does not support NetworkNamespacePath= of web.service: it would be outside\n"
+    "  Use systemd 242 or later; or build the bundle without it.\n"
 )
-CLOCK = "install.sh: warning: systemd {} ignores ProtectClock= of web.service worker@.service, which 245 has: a loss\n"
-EXEC = "install.sh: warning: systemd 239 ignores Type=exec of web.service, which 240 has: noticed later\n"
+CLOCK = (
+    "install.sh: warning: systemd {} ignores ProtectClock= of web.service worker@.service, "
+    "which needs systemd 245: a loss\n"
+)
+EXEC = "install.sh: warning: systemd 239 ignores Type=exec of web.service, which needs systemd 240: noticed later\n"
 
 
 def said(shell: tuple[str, ...], version: str, image: str = "") -> str:

@@ -181,7 +181,7 @@ def test_nothing_else_is_taken(room: Path, evil: str) -> None:
     before = sorted(stage.rglob("*"))
     for roomed in ("yes", ""):
         done = run(("dash",), room, roomed, "compile_bytecode")
-        assert (done.returncode, "not every module was compiled" in done.stderr) == (0, True), done.stderr
+        assert (done.returncode, "some modules were not compiled" in done.stderr) == (0, True), done.stderr
         assert sorted(stage.rglob("*")) == before
         assert [path.name for path in (room / "releases").iterdir()] == [".1.0.partial"]
 
@@ -202,7 +202,7 @@ def test_activation_scripts_are_nobodys(shell: tuple[str, ...], room: Path, room
     (stage / "config/activation.list").write_text("sh env/a.sh\n")
     (stage / "config/activation.env").write_text(f'CONDA_PREFIX="{room}/releases/1.0/env"\n')
     done = run(shell, room, roomed, f"activate {stage}")
-    assert (done.returncode, done.stderr) == (0, "hello 1.0: asking its activation scripts\n")
+    assert (done.returncode, done.stderr) == (0, "hello 1.0: running its activation scripts\n")
     lines = (stage / "config/activation.env").read_text().splitlines()
     got = dict(line.split("=", 1) for line in lines if "=" in line)
     assert int(got.pop("WHO").strip('"')) > 60000

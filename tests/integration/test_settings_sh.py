@@ -115,13 +115,16 @@ def test_what_is_to_be_done_with_a_place_that_is_not_taken(shell: tuple[str, ...
     for place, said in (
         (
             volume,
-            f"{volume} is empty, but can be changed by others than root\n  Correct it: chown root {volume}; chmod 7",
+            f"{volume} is empty, but writable by non-root users\n  Correct it: chown root {volume}; chmod 7",
         ),
         (
             etc,
-            f"{etc} was not made by this installer, and has more in it than hello.env of root's alone\n  Move the rest",
+            f"{etc} was not created by this installer, and contains more than a hello.env owned by root\n  Move",
         ),
-        (mine, f"{mine} exists and was not made by this installer\n  Move it away, or give the bundle another name."),
+        (
+            mine,
+            f"{mine} exists and was not created by this installer\n  Move it away, or give the bundle another name.",
+        ),
     ):
         done = run(shell, f"{script} check_directories", etc, place)
         assert said in done.stderr

@@ -61,7 +61,7 @@ def test_a_path_that_is_taken(shell: tuple[str, ...], tmp_path: Path) -> None:
         number = run(shell, tmp_path, f"path_listeners /proc/net {path}").split()
         assert len(number) == 1
         put(tmp_path / "bundle/units/web.socket", "[Socket]", f"ListenStream={path}")
-        assert f"{path} of web.socket is taken by somebody else" in run(shell, tmp_path, "check_sockets")
+        assert f"{path} of web.socket is already in use" in run(shell, tmp_path, "check_sockets")
         assert run(shell, tmp_path, f'path_of_url "unix:{path}:/x:y"').strip() == str(path)
 
 
@@ -75,7 +75,9 @@ def test_another_bundles_address_is_taken(shell: tuple[str, ...], tmp_path: Path
     put(tmp_path / "bundle/units/web.socket", "[Socket]", f"ListenStream={listens}")
     said = run(shell, tmp_path, "SYSTEMD=no; check_sockets")
     assert said == (
-        f"{listens} of web.socket is that of them.socket, which belongs to the bundle 'other'\n" if taken else ""
+        f"{listens} of web.socket is also the address of them.socket, which belongs to the bundle 'other'\n"
+        if taken
+        else ""
     )
 
 
@@ -101,4 +103,4 @@ def test_a_socket_is_restarted_only_if_it_has_changed(shell: tuple[str, ...], tm
 def test_settings_that_move_no_socket(shell: tuple[str, ...], tmp_path: Path, port: int, url: str, told: bool) -> None:
     put(tmp_path / "bundle/units/web.socket", "[Socket]", "ListenStream=127.0.0.1:8000")
     said = run(shell, tmp_path, f"URL_PORT={port}; check_moved web.service 'http://127.0.0.1:{url}/' 2>&1")
-    assert ("web.socket listens at 127.0.0.1:8000" in said) == told
+    assert ("web.socket listens on 127.0.0.1:8000" in said) == told

@@ -166,4 +166,4 @@ def test_whatever_else_is_there_is_refused(tmp_path: Path, shell: str, tools: st
     make(target.stage)
     done = target.check(EXPECTED)
     assert done.returncode == 11, done.stderr
-    assert f"payload.tar.zst was not unpacked to the files that were built{says}" in done.stderr
+    assert f"the files unpacked from payload.tar.zst are not those that were built{says}" in done.stderr
