@@ -28,7 +28,7 @@ USB = "/mnt/usb"
 
 def signed(target: Target, spec: Spec, form: str, *signers: str, spoil: int = 0) -> str:
     """Bring a bundle, with a byte of it changed after it was signed if ``spoil`` says which; its path there."""
-    room = target.room / f"{spec.version}-{form}-{spoil}"
+    room = target.room / "-".join((spec.release, form, *signers))
     plain = write_bundle(spec, room / "plain")
     files = {
         path.relative_to(plain).as_posix(): hashlib.sha256(path.read_bytes()).hexdigest()
