@@ -250,8 +250,3 @@ check_space() {
         problem "$space_near has $space_inodes inodes free; $space_need are needed" \
             "Remove files there, or recreate the filesystem with more inodes."
 }
-
-free_of() { # k|i DIR: free KiB, or free inodes; nothing where the filesystem does not count them
-    df "-P$1" "$2" 2>/dev/null |
-        sed -n '$s/^.*[[:space:]]\([0-9]\{1,\}\)[[:space:]]\{1,\}[0-9]\{1,\}%[[:space:]]\{1,\}\/.*$/\1/p'
-}

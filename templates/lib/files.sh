@@ -104,3 +104,8 @@ has_mount() { # DIR: at it or below it
 links_in() { # DIR...: "… -> target" a line, in any tool's manner
     ls -l "$@" 2>/dev/null
 }
+
+free_of() { # k|i DIR: free KiB, or free inodes; nothing where the filesystem does not count them
+    df "-P$1" "$2" 2>/dev/null |
+        sed -n '$s/^.*[[:space:]]\([0-9]\{1,\}\)[[:space:]]\{1,\}[0-9]\{1,\}%[[:space:]]\{1,\}\/.*$/\1/p'
+}

@@ -46,7 +46,7 @@ on_exit() { # STATUS
     drop_lock
     "$LEAVE"
     case $1 in
-        0 | 2 | 3 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 129 | 130 | 143) exit "$1" ;;
+        0 | 2 | 3 | 10 | 11 | 12 | 13 | 14 | 15 | 16 | 17 | 129 | 130 | 143) exit "$1" ;;
     esac
     complain error "a command failed unexpectedly (status $1)" "See its output above."
     exit 12

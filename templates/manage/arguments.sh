@@ -27,7 +27,8 @@ SERVICE is a name of bundle.toml; one of several instances is SERVICE@1 (exec ta
 Exit status: 0 done, or healthy; 2 usage; 3 not every service that should run is healthy (status); 10 not possible
 on this machine as it is; 11 a file is not what was installed (verify); 12 disk or I/O; 13 another install is
 running; 14 unhealthy, and rolled back; 15 unhealthy, with nothing to roll back to; 16 a hook of the
-bundle failed, and rolled back.
+bundle failed, and rolled back; 17 the new bundle is not accepted: not signed as this server requires, another
+bundle's, or older (upgrade).
 TEXT
 }
 
@@ -38,15 +39,17 @@ parse_arguments() {
                 usage
                 exit 0
                 ;;
-            --json | --purge | --yes) take_option "$1" yes ;;
-            --from=* | --health-timeout=*)
+            --json | --purge | --yes | --unsigned | --allow-downgrade | --check | --dry-run | --no-start | --no-enable)
+                take_option "$1" yes
+                ;;
+            --from=* | --health-timeout=* | --keep=* | --secret=*)
                 option_value=${1#*=}
                 option=${1%%=*}
                 shift
                 set -- "$option" "$option_value" "$@"
                 continue
                 ;;
-            --from | --health-timeout)
+            --from | --health-timeout | --keep | --secret)
                 [ $# -ge 2 ] || misuse "$1 needs a value"
                 take_option "$1" "$2"
                 shift
@@ -78,6 +81,10 @@ take_option() { # OPTION VALUE
         --json) JSON=$2 ;;
         --purge) PURGE=$2 ;;
         --yes) YES=$2 ;;
+        --unsigned) UNSIGNED=$2 ;;
+        --allow-downgrade) ALLOW_DOWNGRADE=$2 ;;
+        --check | --dry-run | --no-start | --no-enable) add_install_words "$1" ;;
+        --keep | --secret) add_install_words "$1" "$2" ;;
         --from)
             [ -n "$2" ] || misuse "--from needs a file"
             FROM_FILE=$2

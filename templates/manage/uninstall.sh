@@ -112,6 +112,7 @@ remove_releases() {
         remove_release "$own_release"
     done
     remove_leftovers
+    remove_old_copies
 }
 
 # All but this very script: as long as it is there, it can be run again.

@@ -68,6 +68,10 @@ ELSEWHERE = {
         "conda-bundler verify dist/hello-0.1.0-linux-64.tar --rebuild hello --sign-key rebuild_key": (
             "a second build: tests/integration/test_rebuild.py"
         ),
+        "install -D -m 0644 allowed_signers /etc/conda-bundler/allowed_signers": (
+            "a server: tests/e2e/test_signed_upgrade.py"
+        ),
+        "/opt/hello/manage upgrade hello-0.1.1-linux-64.tar": "a server: tests/e2e/test_signed_upgrade.py",
     },
     "troubleshooting.md": {
         "/opt/hello/manage status": "a server: tests/e2e/test_tutorial.py",
@@ -79,6 +83,7 @@ ELSEWHERE = {
             "two bundles: tests/integration/test_report.py"
         ),
         "sh hello-1.3.0-linux-64/install.sh": "a server: tests/e2e/test_upgrade.py",
+        "/opt/hello/manage upgrade hello-1.3.0-linux-64.tar": "a server: tests/e2e/test_signed_upgrade.py",
         "/opt/hello/manage releases": "a server: tests/e2e/test_tutorial.py",
         "/opt/hello/manage rollback": "a server: tests/e2e/test_tutorial.py",
         "/opt/hello/manage rotate-secret API_TOKEN": "a server: tests/e2e/test_secrets.py",

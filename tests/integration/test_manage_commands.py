@@ -145,6 +145,12 @@ def test_only_an_uninstall_goes_on_where_there_is_no_root(run: Run) -> None:
         (["--from", "file", "restart"], "--from is not an option of restart, but of rotate-secret"),
         (["status", "--purge"], "--purge is not an option of status, but of uninstall"),
         (["uninstall", "--yes"], "--yes requires --purge"),
+        (["upgrade"], "upgrade needs a bundle: a .tar, a .run or a directory"),
+        (["upgrade", "a.tar", "b.tar"], "unexpected argument: b.tar"),
+        (["upgrade", "a.tar", "--keep"], "--keep needs a value"),
+        (["upgrade", "a.tar", "--secret", "A=b\nc"], "a line break in --secret"),
+        (["upgrade", "a.tar", "--json"], "--json is not an option of upgrade, but of status"),
+        (["rollback", "--unsigned"], "--unsigned is not an option of rollback, but of upgrade"),
     ],
 )
 def test_what_makes_no_sense_is_refused_before_anything_is_done(words: list[str], sentence: str, run: Run) -> None:

@@ -51,6 +51,7 @@ MINUTES = {
     "tests/integration/test_lockfiles.py": 2,
     "tests/integration/test_no_code_runs.py": 2,
     "tests/integration/test_release.py": 3,
+    "tests/integration/test_upgrade_sh.py": 2,
     "tests/integration/test_zipapp.py": 2,
 }
 

@@ -1,0 +1,115 @@
+
+# --- signatures ------------------------------------------------------------------------------------------
+# Those of the statement, by ssh-keygen(1), in the namespace conda-bundler: who signed stands in allowed_signers, which
+# says until when a key counts, too. A signer counts once, however many keys he has, and a key once, whatever it is called.
+
+SIGNATURES_MOST=64
+
+check_signatures() {
+    need_keygen
+    split_signatures
+    signed_by=
+    signed_count=0
+    signed_keys=
+    signature_problem="no signature is in ${STATEMENT##*/}.sig"
+    signature_number=0
+    while [ "$signature_number" -lt "$split_count" ]; do
+        signature_number=$((signature_number + 1))
+        look_at_signature "$WORK/signature.$signature_number"
+    done
+    if [ "$signed_count" -eq 0 ]; then
+        die 17 "$BUNDLE_NAME is signed by nobody who may sign $NAME here: $signature_problem" \
+            "Who may is in $SIGNERS. Get the bundle from one of them."
+    fi
+    [ "$signed_count" -ge "$THRESHOLD" ] ||
+        die 17 "$BUNDLE_NAME is signed by $signed_by; $POLICY requires $THRESHOLD signers, and $signed_count may sign $NAME here" \
+            "Have somebody else sign it: conda-bundler sign."
+    say "$BUNDLE_NAME is signed by $signed_by"
+}
+
+# OpenSSH has had signatures since 8.1, and tells whose they are since 8.2.
+need_keygen() {
+    have ssh-keygen || die 10 "ssh-keygen is missing, which verifies signatures" "Install OpenSSH's client."
+    case $(ssh-keygen -Y find-principals 2>&1 </dev/null) in
+        *"nsupported operation"* | *"unknown option"* | *"illegal option"* | *"invalid option"*)
+            die 10 "this machine's ssh-keygen cannot verify signatures" "Install OpenSSH 8.2 or newer."
+            ;;
+    esac
+}
+
+split_signatures() {
+    split_count=0
+    split_open=
+    while IFS= read -r split_line || [ -n "$split_line" ]; do
+        if [ "$split_line" = "-----BEGIN SSH SIGNATURE-----" ]; then
+            split_count=$((split_count + 1))
+            [ "$split_count" -le "$SIGNATURES_MOST" ] ||
+                die 11 "${STATEMENT##*/}.sig has more than $SIGNATURES_MOST signatures" "Sign the bundle again."
+            split_open=yes
+            : >"$WORK/signature.$split_count"
+        fi
+        [ -z "$split_open" ] || printf '%s\n' "$split_line" >>"$WORK/signature.$split_count"
+        [ "$split_line" != "-----END SSH SIGNATURE-----" ] || split_open=
+    done <"$WORK/signatures"
+}
+
+look_at_signature() { # FILE
+    find_signer "$1"
+    [ -n "$signer_name" ] || return 0
+    case "
+$signed_keys" in
+        *"
+$signer_name "* | *" $signer_key
+"*) return 0 ;; # counted already
+    esac
+    signed_count=$((signed_count + 1))
+    signed_by=$signed_by${signed_by:+, }$signer_name
+    signed_keys="$signed_keys$signer_name $signer_key
+"
+}
+
+# Sets signer_name and signer_key if the signature is of this statement, and of somebody who may sign this bundle now.
+find_signer() { # FILE
+    signer_name=
+    signer_problem=
+    ssh-keygen -Y find-principals -f "$SIGNERS" -s "$1" </dev/null >"$WORK/principals" 2>"$WORK/keygen" || :
+    while IFS= read -r principal <&8; do
+        principal=${principal%%,*}
+        case $principal in
+            '' | *[!\!-~]*) continue ;;
+        esac
+        if ! counts_here "$principal"; then
+            signer_problem="$principal may not sign $NAME, says $POLICY"
+        elif is_signed_by "$1" "$principal"; then
+            signer_name=$principal
+            break
+        fi
+    done 8<"$WORK/principals"
+    [ -n "$signer_name" ] || signature_problem=${signer_problem:-$(keygen_problem)}
+}
+
+is_signed_by() { # FILE PRINCIPAL
+    set -- -Y verify -f "$SIGNERS" -I "$2" -n conda-bundler -s "$1"
+    ssh-keygen "$@" <"$WORK/statement" >"$WORK/verified" 2>>"$WORK/keygen" || return 1
+    signer_key=$(sed -n 's/^Good "conda-bundler" signature for .* with [A-Za-z0-9-]* key \([A-Za-z0-9]*:[A-Za-z0-9+/=]*\)$/\1/p' \
+        "$WORK/verified")
+    [ -n "$signer_key" ] || return 1
+    [ -f "$REVOKED" ] || return 0
+    if ! ssh-keygen "$@" -r "$REVOKED" <"$WORK/statement" >/dev/null 2>>"$WORK/keygen"; then
+        signer_problem="the key of $principal is revoked"
+        return 1
+    fi
+}
+
+# Of what ssh-keygen has said.
+keygen_problem() {
+    case $(cat "$WORK/keygen") in
+        *"has expired"*) echo "the key that signed it has expired in $SIGNERS" ;;
+        *"not yet valid"*) echo "the key that signed it is not valid yet in $SIGNERS" ;;
+        *"namespace does not match"*) echo "it was signed for another purpose (its namespace is not conda-bundler)" ;;
+        *"not permitted for use in signature namespace"*) echo "the key that signed it may not sign bundles, says $SIGNERS" ;;
+        *"incorrect signature"*) echo "the signature is not of this statement" ;;
+        *"parse signature"* | *armor*) echo "the signature is damaged" ;;
+        *) echo "the key that signed it is not in $SIGNERS" ;;
+    esac
+}
