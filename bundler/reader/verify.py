@@ -31,6 +31,7 @@ from bundler.reader.open import Piece, open_bundle, translated
 from bundler.reader.rendered import differing_programs, is_our_version
 from bundler.reader.tree import read_tree
 from bundler.reader.unitforms import is_as_written, root_commands, stranger
+from bundler.sbom.read import read_sbom
 from bundler.tar.read import TarStream
 from bundler.tar.write import DIRECTORY, END, tar_padding
 from bundler.units.read import UnitText
@@ -304,6 +305,8 @@ def _check_documents(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Ch
             statement = provenance_of(bundle)
             files = counted(len(statement.subject), "file")
             detail += f"; covers {files}, built by {printable(statement.builder)}"
+        else:
+            read_sbom(bundle.read(said.path), where=f"{bundle.path}: {said.path}")
         yield Check(name=said.path, detail=detail)
 
 
