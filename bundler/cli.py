@@ -296,7 +296,8 @@ def verify(bundle: Path, quiet: bool, project: Path | None, sign_key: Path | Non
 
     Compares all checksums in BUNDLE with its content, and install.sh and manage with this version's templates.
     Exits with 7 and names what is wrong. Installs nothing. With --allowed-signers it also says who signed the bundle,
-    with --rebuild whether it is what its sources make, or which file differs first.
+    and what a statement of `smoke --attest` beside it says; with --rebuild whether it is what its sources make, or
+    which file differs first.
     """
     from dataclasses import replace
 
@@ -304,6 +305,7 @@ def verify(bundle: Path, quiet: bool, project: Path | None, sign_key: Path | Non
     from bundler.reader.verify import verify as compare
 
     signers: tuple[Any, ...] = ()
+    test = None
     if sign_key and not project:
         raise click.UsageError("--sign-key needs --rebuild; `conda-bundler sign` signs without it.")
     if options["allowed"]:
@@ -313,7 +315,12 @@ def verify(bundle: Path, quiet: bool, project: Path | None, sign_key: Path | Non
     elif options["revoked"] or options["threshold"] > 1:
         raise click.UsageError("--revoked-keys and --signatures need --allowed-signers.")
     progress = make_progress(quiet=quiet)
-    verification = compare(bundle, progress).signed_by(map(str, signers))
+    verification = compare(bundle, progress)
+    if options["allowed"]:
+        from bundler.smoke.attest import tested
+
+        test = tested(bundle, Trust(**options))
+    verification = replace(verification, signers=tuple(map(str, signers)), tested=test)
     if project:
         from bundler.rebuild import rebuild
 
@@ -485,17 +492,30 @@ def diff(old: Path, new: Path, quiet: bool, exit_code: bool, **options: Any) -> 
 )
 @click.option("--keep-going", is_flag=True, help="Start and check every service even if the installation fails.")
 @click.option("--shell", is_flag=True, help="Open a root shell on the machine after the checks.")
-def smoke(bundle: Path, quiet: bool, **options: Any) -> Any:
+@click.option("--attest", is_flag=True, help="Write the result to BUNDLE.smoke.json, an in-toto statement.")
+@click.option("--sign-key", type=KEY_FILE, help="With --attest: sign the statement with this SSH key.")
+def smoke(bundle: Path, quiet: bool, attest: bool, sign_key: Path | None, **options: Any) -> Any:
     """Install a bundle on a throwaway machine.
 
     Boots a Debian with real systemd and no network, installs BUNDLE there, waits for its health checks and reports.
     Needs root, systemd-nspawn and mmdebstrap. The machine is gone afterwards.
     """
+    from functools import partial
+
     from bundler.progress import make_progress
     from bundler.smoke.run import SmokeOptions
     from bundler.smoke.run import smoke as run_smoke
 
-    report = run_smoke(bundle, SmokeOptions(**options), make_progress(quiet=quiet))
+    if sign_key and not attest:
+        raise click.UsageError("--sign-key needs --attest.")
+    progress = make_progress(quiet=quiet)
+    run = partial(run_smoke, bundle, SmokeOptions(**options), progress)
+    if attest:
+        from bundler.smoke.attest import attested
+
+        report = attested(bundle, run, progress, key=sign_key)
+    else:
+        report = run()
     return report.lines(), report.document(), 0 if report.healthy else _EXIT_SMOKE
 
 

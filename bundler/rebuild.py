@@ -22,7 +22,7 @@ from bundler.reader.documents import provenance_of
 from bundler.reader.open import open_bundle
 from bundler.reader.rendered import is_our_version
 from bundler.reader.tree import read_tree
-from bundler.reader.verify import Rebuilt
+from bundler.reader.witnesses import Rebuilt
 from bundler.scratch import scratch
 from bundler.signing.bundles import sign_statement
 from bundler.signing.statement import make_statement
