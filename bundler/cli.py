@@ -291,7 +291,14 @@ def inspect(bundle: Path, quiet: bool, html: Path | None, **options: Any) -> Any
     help="Rebuild it from this project and its own lockfile, and require the same bytes.",
 )
 @click.option("--sign-key", type=KEY_FILE, help="With --rebuild: sign it with this SSH key if the bytes are the same.")
-def verify(bundle: Path, quiet: bool, project: Path | None, sign_key: Path | None, **options: Any) -> Any:
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    metavar="URL",
+    help="With --rebuild: replace environment.yml's channels, as `build` was told; repeatable.",
+)
+def verify(bundle: Path, quiet: bool, project: Path | None, **options: Any) -> Any:
     """Verify the integrity of a bundle.
 
     Compares all checksums in BUNDLE with its content, and install.sh and manage with this version's templates.
@@ -306,8 +313,11 @@ def verify(bundle: Path, quiet: bool, project: Path | None, sign_key: Path | Non
 
     signers: tuple[Any, ...] = ()
     test = None
+    sign_key, channels = options.pop("sign_key"), options.pop("channels")
     if sign_key and not project:
         raise click.UsageError("--sign-key needs --rebuild; `conda-bundler sign` signs without it.")
+    if channels and not project:
+        raise click.UsageError("--channel needs --rebuild.")
     if options["allowed"]:
         from bundler.signing.bundles import Trust, check_signed
 
@@ -324,7 +334,8 @@ def verify(bundle: Path, quiet: bool, project: Path | None, sign_key: Path | Non
     if project:
         from bundler.rebuild import rebuild
 
-        verification = replace(verification, rebuilt=rebuild(bundle, project, progress, key=sign_key))
+        rebuilt = rebuild(bundle, project, progress, channels=channels, key=sign_key)
+        verification = replace(verification, rebuilt=rebuilt)
     return verification.lines(), verification.document()
 
 
