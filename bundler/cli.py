@@ -291,12 +291,20 @@ def inspect(bundle: Path, quiet: bool, html: Path | None, **options: Any) -> Any
     help="Rebuild it from this project and its own lockfile, and require the same bytes.",
 )
 @click.option("--sign-key", type=KEY_FILE, help="With --rebuild: sign it with this SSH key if the bytes are the same.")
-def verify(bundle: Path, quiet: bool, project: Path | None, sign_key: Path | None, **options: Any) -> Any:
+@click.option(
+    "--channel",
+    "channels",
+    multiple=True,
+    metavar="URL",
+    help="With --rebuild: replace environment.yml's channels, as `build` was told; repeatable.",
+)
+def verify(bundle: Path, quiet: bool, project: Path | None, **options: Any) -> Any:
     """Verify the integrity of a bundle.
 
     Compares all checksums in BUNDLE with its content, and install.sh and manage with this version's templates.
     Exits with 7 and names what is wrong. Installs nothing. With --allowed-signers it also says who signed the bundle,
-    with --rebuild whether it is what its sources make, or which file differs first.
+    and what a statement of `smoke --attest` beside it says; with --rebuild whether it is what its sources make, or
+    which file differs first.
     """
     from dataclasses import replace
 
@@ -304,8 +312,12 @@ def verify(bundle: Path, quiet: bool, project: Path | None, sign_key: Path | Non
     from bundler.reader.verify import verify as compare
 
     signers: tuple[Any, ...] = ()
+    test = None
+    sign_key, channels = options.pop("sign_key"), options.pop("channels")
     if sign_key and not project:
         raise click.UsageError("--sign-key needs --rebuild; `conda-bundler sign` signs without it.")
+    if channels and not project:
+        raise click.UsageError("--channel needs --rebuild.")
     if options["allowed"]:
         from bundler.signing.bundles import Trust, check_signed
 
@@ -313,11 +325,17 @@ def verify(bundle: Path, quiet: bool, project: Path | None, sign_key: Path | Non
     elif options["revoked"] or options["threshold"] > 1:
         raise click.UsageError("--revoked-keys and --signatures need --allowed-signers.")
     progress = make_progress(quiet=quiet)
-    verification = compare(bundle, progress).signed_by(map(str, signers))
+    verification = compare(bundle, progress)
+    if options["allowed"]:
+        from bundler.smoke.attest import tested
+
+        test = tested(bundle, Trust(**options))
+    verification = replace(verification, signers=tuple(map(str, signers)), tested=test)
     if project:
         from bundler.rebuild import rebuild
 
-        verification = replace(verification, rebuilt=rebuild(bundle, project, progress, key=sign_key))
+        rebuilt = rebuild(bundle, project, progress, channels=channels, key=sign_key)
+        verification = replace(verification, rebuilt=rebuilt)
     return verification.lines(), verification.document()
 
 
@@ -485,17 +503,30 @@ def diff(old: Path, new: Path, quiet: bool, exit_code: bool, **options: Any) -> 
 )
 @click.option("--keep-going", is_flag=True, help="Start and check every service even if the installation fails.")
 @click.option("--shell", is_flag=True, help="Open a root shell on the machine after the checks.")
-def smoke(bundle: Path, quiet: bool, **options: Any) -> Any:
+@click.option("--attest", is_flag=True, help="Write the result to BUNDLE.smoke.json, an in-toto statement.")
+@click.option("--sign-key", type=KEY_FILE, help="With --attest: sign the statement with this SSH key.")
+def smoke(bundle: Path, quiet: bool, attest: bool, sign_key: Path | None, **options: Any) -> Any:
     """Install a bundle on a throwaway machine.
 
     Boots a Debian with real systemd and no network, installs BUNDLE there, waits for its health checks and reports.
     Needs root, systemd-nspawn and mmdebstrap. The machine is gone afterwards.
     """
+    from functools import partial
+
     from bundler.progress import make_progress
     from bundler.smoke.run import SmokeOptions
     from bundler.smoke.run import smoke as run_smoke
 
-    report = run_smoke(bundle, SmokeOptions(**options), make_progress(quiet=quiet))
+    if sign_key and not attest:
+        raise click.UsageError("--sign-key needs --attest.")
+    progress = make_progress(quiet=quiet)
+    run = partial(run_smoke, bundle, SmokeOptions(**options), progress)
+    if attest:
+        from bundler.smoke.attest import attested
+
+        report = attested(bundle, run, progress, key=sign_key)
+    else:
+        report = run()
     return report.lines(), report.document(), 0 if report.healthy else _EXIT_SMOKE
 
 

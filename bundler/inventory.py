@@ -8,12 +8,14 @@ from typing import TYPE_CHECKING
 
 from bundler.about.read import facts_of
 from bundler.atomic import write_file
+from bundler.bundle.sbom import SBOM
 from bundler.config.lockfiles import sort_lockfiles
 from bundler.errors import ConfigError, PackError
 from bundler.lockfiles.read import locked_platforms, read_lock
 from bundler.printable import counted
 from bundler.reader.documents import document_of, provenance_of
 from bundler.reader.open import open_bundle
+from bundler.sbom.read import read_sbom
 from bundler.sbom.subject import Subject
 
 if TYPE_CHECKING:
@@ -39,7 +41,7 @@ def take_inventory(path: Path, platform: str | None = None) -> Inventory:
     """The SBOM in a bundle, or that of a lockfile for ``platform``.
 
     Raises what :func:`~bundler.reader.open.open_bundle` and :func:`~bundler.lockfiles.read.read_lock` raise, and
-    :class:`VerificationError` for a bundle that has no SBOM, or another one than its manifest says.
+    :class:`VerificationError` for a bundle that has no SBOM, another one than its manifest says, or one that is none.
     """
     return _of_bundle(path) if is_bundle(path) else _of_lockfile(path, platform)
 
@@ -73,7 +75,9 @@ def is_bundle(path: Path) -> bool:
 
 def _of_bundle(path: Path) -> Inventory:
     remedy = "Build it again; or give the lockfile that it was built from, which is in it."
-    return Inventory(document=document_of(open_bundle(path), "SBOM", remedy=remedy))
+    document = document_of(open_bundle(path), "SBOM", remedy=remedy)
+    read_sbom(document, where=f"{path}: {SBOM}")
+    return Inventory(document=document)
 
 
 def _of_lockfile(path: Path, platform: str | None) -> Inventory:

@@ -22,7 +22,7 @@ from bundler.reader.documents import provenance_of
 from bundler.reader.open import open_bundle
 from bundler.reader.rendered import is_our_version
 from bundler.reader.tree import read_tree
-from bundler.reader.verify import Rebuilt
+from bundler.reader.witnesses import Rebuilt
 from bundler.scratch import scratch
 from bundler.signing.bundles import sign_statement
 from bundler.signing.statement import make_statement
@@ -43,11 +43,15 @@ _EPOCH = "SOURCE_DATE_EPOCH"
 _DISTRUST = "The same inputs give the same bytes, so the bundle was changed or built from others. Do not install it."
 
 
-def rebuild(path: Path, project: Path, progress: Progress, *, key: Path | None = None) -> Rebuilt:
+def rebuild(
+    path: Path, project: Path, progress: Progress, *, channels: tuple[str, ...] = (), key: Path | None = None
+) -> Rebuilt:
     """Build ``path`` again of ``project`` and compare; with ``key`` sign it if it is the same.
 
-    What is signed are the digests of what was built here. Raises :class:`VerificationError` that says what differs,
-    :class:`MissingToolError` if another version has built the bundle, and what a build raises.
+    ``channels`` are those that the build was given in place of environment.yml's: no bundle is trusted to say which
+    environment variables its lockfile may use. What is signed are the digests of what was built here. Raises
+    :class:`VerificationError` that says what differs, :class:`MissingToolError` if another version has built the
+    bundle, and what a build raises.
     """
     path = path.resolve()
     bundle = open_bundle(path)
@@ -60,7 +64,7 @@ def rebuild(path: Path, project: Path, progress: Progress, *, key: Path | None =
         )
     said = provenance_of(bundle)
     with scratch("rebuild") as room, _epoch(said.parameters.source_date_epoch):
-        config = _config(bundle, said, project, room)
+        config = replace(_config(bundle, said, project, room), channels=channels)
         options = BuildOptions(
             output=room / "dist",
             form=bundle.form,

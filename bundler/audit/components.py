@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-import json
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from packageurl import PackageURL
 from packaging.utils import canonicalize_name
@@ -12,7 +11,7 @@ from packaging.utils import canonicalize_name
 from bundler.sbom.components import ROLE
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from bundler.sbom.read import Entry, Sbom
 
 __all__ = ["Found", "Holder", "components_of"]
 
@@ -49,23 +48,20 @@ class Found:
         return any(holder.injected for holder in self.holders)
 
 
-def components_of(document: bytes) -> tuple[Found, ...]:
+def components_of(sbom: Sbom) -> tuple[Found, ...]:
     """Each package, and each thing in one; a conda package in which something of PyPI was found is that."""
-    sbom = json.loads(document)
-    components = {one["bom-ref"]: one for one in sbom["components"]}
-    inside = {
-        edge["ref"]: [ref for ref in edge.get("dependsOn", ()) if _said(components.get(ref, {}), ROLE) == "inside"]
-        for edge in sbom["dependencies"]
-    }
+    components = {one.ref: one for one in sbom.components}
+    within = {one.ref for one in sbom.components if one.said(ROLE) == "inside"}
+    inside = {edge.ref: [ref for ref in edge.depends_on if ref in within] for edge in sbom.dependencies}
     holders: dict[str, list[Holder]] = {}
     for reference, one in components.items():
-        if _said(one, ROLE) == "inside":
+        if reference in within:
             continue
         holder = Holder(
-            name=one["name"],
-            version=one.get("version", ""),
-            file=_said(one, "conda-bundler:file"),
-            injected=_said(one, "conda-bundler:injected") == "true",
+            name=one.name,
+            version=one.version,
+            file=one.said("conda-bundler:file"),
+            injected=one.said("conda-bundler:injected") == "true",
         )
         parts = inside.get(reference, [])
         of_pypi = any(_project(components[part]) for part in parts)
@@ -76,27 +72,19 @@ def components_of(document: bytes) -> tuple[Found, ...]:
     return tuple(_found(components[reference], tuple(ones)) for reference, ones in sorted(holders.items()))
 
 
-def _found(one: dict[str, Any], holders: tuple[Holder, ...]) -> Found:
+def _found(one: Entry, holders: tuple[Holder, ...]) -> Found:
     return Found(
-        name=one["name"],
-        version=one.get("version", ""),
+        name=one.name,
+        version=one.version,
         project=_project(one),
         holders=holders,
-        by_name=_said(one, "conda-bundler:evidence") == "name",
+        by_name=one.said("conda-bundler:evidence") == "name",
     )
 
 
-def _project(one: dict[str, Any]) -> str:
+def _project(one: Entry) -> str:
     try:
-        purl = PackageURL.from_string(one.get("purl", ""))
+        purl = PackageURL.from_string(one.purl)
     except ValueError:
         return ""
     return canonicalize_name(purl.name) if purl.type == "pypi" else ""
-
-
-def _said(one: dict[str, Any], name: str) -> str:
-    return next(_values(one, name), "")
-
-
-def _values(one: dict[str, Any], name: str) -> Iterator[str]:
-    return (str(said.get("value", "")) for said in one.get("properties", ()) if said.get("name") == name)

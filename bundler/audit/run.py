@@ -9,6 +9,7 @@ from bundler.audit.osv import ECOSYSTEM
 from bundler.audit.report import Audit, Finding, Uncovered
 from bundler.audit.severity import worst
 from bundler.audit.versions import fixes, is_affected, parsed
+from bundler.sbom.read import read_sbom
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -28,8 +29,11 @@ _Hit = tuple["Advisory", "Affected", bool]
 def audit(
     document: bytes, database: Database, statements: Sequence[Statement], today: dt.date, *, subject: str
 ) -> Audit:
-    """What the dump knows of what the SBOM lists; ``subject`` is what to call that."""
-    components = components_of(document)
+    """What the dump knows of what the SBOM lists; ``subject`` is what to call that.
+
+    Raises :class:`VerificationError` for what is no SBOM.
+    """
+    components = components_of(read_sbom(document, where=subject))
     findings: list[Finding] = []
     uncovered: list[Uncovered] = []
     used: set[Statement] = set()

@@ -13,11 +13,11 @@ import json
 import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
-from pydantic.alias_generators import to_camel
+from pydantic import Field, ValidationError
 
 from bundler import __version__
 from bundler.bundle.index import COPY_AGAIN
+from bundler.bundle.intoto import Part, Resource, StatementType
 from bundler.errors import VerificationError
 from bundler.pack.members import tree_digest
 from bundler.resources import code_digest, templates_digest
@@ -63,22 +63,7 @@ _WRITERS = (
 """Those that we are installed with and that take part in what is written; the others only lock, check and tell."""
 
 
-class _Part(BaseModel):
-    """Keys that are not known are passed over, as in-toto has it."""
-
-    model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
-
-
-class Resource(_Part):
-    """A ResourceDescriptor."""
-
-    name: str = ""
-    uri: str = ""
-    digest: dict[str, str] = Field(default_factory=dict)
-    annotations: dict[str, int | str] = Field(default_factory=dict)
-
-
-class Parameters(_Part):
+class Parameters(Part):
     """``externalParameters``: what a build was told beside its files, enough to have it built again.
 
     ``source`` is ``bundle.toml`` or ``command line``; ``version`` and ``command`` are of the command line, and empty if
@@ -95,32 +80,32 @@ class Parameters(_Part):
     source_date_epoch: int | None = None
 
 
-class BuildDefinition(_Part):
+class BuildDefinition(Part):
     build_type: Literal["urn:conda-bundler:build:1"]
     external_parameters: Parameters
     resolved_dependencies: tuple[Resource, ...]
 
 
-class Builder(_Part):
+class Builder(Part):
     id: Annotated[str, Field(min_length=1)]
     version: dict[str, str] = Field(default_factory=dict)
 
 
-class RunDetails(_Part):
+class RunDetails(Part):
     builder: Builder
 
 
-class Provenance(_Part):
+class Provenance(Part):
     """The predicate."""
 
     build_definition: BuildDefinition
     run_details: RunDetails
 
 
-class Statement(_Part):
+class Statement(Part):
     """All of it."""
 
-    type: Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alias="_type")]
+    type: StatementType
     subject: Annotated[tuple[Resource, ...], Field(min_length=1)]
     predicate_type: Literal["https://slsa.dev/provenance/v1"]
     predicate: Provenance

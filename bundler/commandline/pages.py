@@ -152,6 +152,10 @@ PAGES = {
                 "On Debian 13 with nginx, and a shell to look around",
                 "conda-bundler smoke hello-1.2.0-linux-64.tar --suite trixie --include nginx --shell",
             ),
+            (
+                "Write a signed statement on it beside the bundle",
+                "conda-bundler smoke hello-1.2.0-linux-64.tar --attest --sign-key id_ed25519",
+            ),
         ),
         exits=(7, 8, 9),
     ),

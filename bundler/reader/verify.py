@@ -13,7 +13,7 @@ from __future__ import annotations
 
 import itertools
 import re
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
@@ -31,6 +31,8 @@ from bundler.reader.open import Piece, open_bundle, translated
 from bundler.reader.rendered import differing_programs, is_our_version
 from bundler.reader.tree import read_tree
 from bundler.reader.unitforms import is_as_written, root_commands, stranger
+from bundler.reader.witnesses import Rebuilt, Tested  # noqa: TC001 -- outputs.py makes a schema of it
+from bundler.sbom.read import read_sbom
 from bundler.tar.read import TarStream
 from bundler.tar.write import DIRECTORY, END, tar_padding
 from bundler.units.read import UnitText
@@ -45,7 +47,7 @@ if TYPE_CHECKING:
     from bundler.reader.open import OpenBundle
     from bundler.reader.tree import Tree
 
-__all__ = ["Check", "Rebuilt", "Verification", "verify"]
+__all__ = ["Check", "Verification", "verify"]
 
 _LINE = re.compile(r"([0-9a-f]{64})  ([^\n]+)")
 
@@ -56,14 +58,6 @@ class Check:
 
     name: str
     detail: str
-
-
-@dataclass(frozen=True, kw_only=True)
-class Rebuilt:
-    """It was built again, and is the same to the last byte; where ``signatures`` are, if that was signed."""
-
-    project: str
-    signatures: str | None = None
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -86,10 +80,8 @@ class Verification:
     """Who signed it, where that was asked for: principal and key."""
     rebuilt: Rebuilt | None = None
     """That it was built again, where that was asked for."""
-
-    def signed_by(self, signers: Iterable[str]) -> Verification:
-        """The same, with those who signed the bundle."""
-        return replace(self, signers=tuple(signers))
+    tested: Tested | None = None
+    """What is said of a smoke test, where it was asked for who may say so."""
 
     def lines(self) -> tuple[str, ...]:
         """For people."""
@@ -106,16 +98,10 @@ class Verification:
         return (
             f"{self.bundle}: {self.name} {self.release} {said}",
             *(f"  signed by {printable(signer)}" for signer in self.signers),
-            *self._rebuilt(),
+            *(printable(one.line()) for one in (self.tested, self.rebuilt) if one),
             *rows,
             f"  checked against the bundle's own checksums only: {', '.join(self.not_compared)}",
         )
-
-    def _rebuilt(self) -> tuple[str, ...]:
-        if self.rebuilt is None:
-            return ()
-        signed = f"; signed in {self.rebuilt.signatures}" if self.rebuilt.signatures else ""
-        return (printable(f"  rebuilt from {self.rebuilt.project}: the same bytes{signed}"),)
 
     def document(self) -> dict[str, Any]:
         """For ``--json``."""
@@ -304,6 +290,8 @@ def _check_documents(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Ch
             statement = provenance_of(bundle)
             files = counted(len(statement.subject), "file")
             detail += f"; covers {files}, built by {printable(statement.builder)}"
+        else:
+            read_sbom(bundle.read(said.path), where=f"{bundle.path}: {said.path}")
         yield Check(name=said.path, detail=detail)
 
 

@@ -220,7 +220,7 @@ def _library_component(library: Library, within: str) -> Component:
     return Component(
         type=ComponentType.LIBRARY,
         name=_library_name(library),
-        bom_ref=f"{within}#{library.path}",
+        bom_ref=_inner_ref(within, library.path),
         hashes=[HashType(alg=HashAlgorithm.SHA_256, content=library.sha256)] if library.sha256 else [],
         properties=[
             Property(name=ROLE, value="inside"),
@@ -236,7 +236,7 @@ def _part_component(part: Part, within: str, file: str) -> Component:
         type=ComponentType.LIBRARY,
         name=part.name,
         version=part.version or None,
-        bom_ref=f"{within}#{part.purl or f'{part.name}@{part.version}'}",
+        bom_ref=f"{within}#{part.purl}" if part.purl else _inner_ref(within, f"{part.name}@{part.version}"),
         purl=PackageURL.from_string(part.purl) if part.purl else None,
         cpe=part.cpe or None,
         hashes=[HashType(alg=HashAlgorithm(name), content=digest) for name, digest in part.hashes],
@@ -247,6 +247,11 @@ def _part_component(part: Part, within: str, file: str) -> Component:
             Property(name="conda-bundler:within", value=within),
         ],
     )
+
+
+def _inner_ref(within: str, name: str) -> str:
+    """What a component without a purl is called. A scanner takes a reference that is a purl for the component's own."""
+    return f"inside:{within}#{name}"
 
 
 def _unread(facts: Facts | None) -> Iterator[str]:

@@ -36,7 +36,7 @@ if TYPE_CHECKING:
 __all__ = ["make_sbom", "timestamp_of"]
 
 _SPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 9562: for URLs
-_FORM = 2
+_FORM = 3
 """Raised when the same subject gives another document: what was kept before is made again."""
 _EARLIEST = 315532800
 """1980-01-01, if nothing says when."""

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
 
     from bundler.signing.ssh import Signer
 
-__all__ = ["Signed", "Trust", "check_signed", "sign_bundle", "sign_statement"]
+__all__ = ["Signed", "Trust", "check_signed", "sign_bundle", "sign_statement", "signers_of", "write_signed"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,20 +60,31 @@ def sign_bundle(path: Path, key: Path) -> Signed:
 
 def sign_statement(path: Path, said: Statement, key: Path) -> Signed:
     """The same with a statement that was made before, whatever the bundle is by now."""
-    content = said.text().encode()
     statement, signatures = _beside(path)
-    known = _signatures_of(content, statement, signatures) + ssh.sign(content, key)
-    try:
-        write_file(statement, content, sync=True)
-        write_file(signatures, known.encode("ascii", "replace"), sync=True)
-    except OSError as failed:
-        raise ConfigError(f"cannot be written: {failed.strerror}", where=str(statement)) from failed
+    known = write_signed(said.text().encode(), statement, signatures, key)
     return Signed(
         bundle=str(path),
         statement=str(statement),
         signatures=str(signatures),
         count=known.count("-----BEGIN SSH SIGNATURE-----"),
     )
+
+
+def write_signed(content: bytes, statement: Path, signatures: Path, key: Path | None) -> str:
+    """Write ``content``, and with ``key`` a signature of it, beside those that this very content has; all of these.
+
+    Signatures of what stood there before are removed. Raises :class:`ConfigError`.
+    """
+    known = _signatures_of(content, statement, signatures) + (ssh.sign(content, key) if key else "")
+    try:
+        write_file(statement, content, sync=True)
+        if known:
+            write_file(signatures, known.encode("ascii", "replace"), sync=True)
+        else:
+            signatures.unlink(missing_ok=True)
+    except OSError as failed:
+        raise ConfigError(f"cannot be written: {failed.strerror}", where=str(statement)) from failed
+    return known
 
 
 def check_signed(path: Path, trust: Trust) -> tuple[Signer, ...]:
@@ -85,13 +96,7 @@ def check_signed(path: Path, trust: Trust) -> tuple[Signer, ...]:
     path = path.resolve()
     statement, signatures = _statement_of(path)
     said, content = read_statement(statement)
-    try:
-        signed = signatures.read_text(encoding="ascii", errors="replace")
-    except FileNotFoundError:
-        signed = ""
-    except OSError as failed:
-        raise VerificationError(f"cannot be read: {failed.strerror}", where=str(signatures)) from failed
-    found = ssh.signers(content, signed, trust.allowed, revoked=trust.revoked)
+    found = signers_of(content, signatures, trust)
     if len(found) < trust.threshold:
         names = ", ".join(signer.principal for signer in found) or "nobody"
         raise VerificationError(
@@ -101,6 +106,17 @@ def check_signed(path: Path, trust: Trust) -> tuple[Signer, ...]:
         )
     _compare(said, path)
     return found
+
+
+def signers_of(content: bytes, signatures: Path, trust: Trust) -> tuple[Signer, ...]:
+    """Those who signed ``content`` and may. Raises what :func:`bundler.signing.ssh.signers` raises."""
+    try:
+        signed = signatures.read_text(encoding="ascii", errors="replace")
+    except FileNotFoundError:
+        signed = ""
+    except OSError as failed:
+        raise VerificationError(f"cannot be read: {failed.strerror}", where=str(signatures)) from failed
+    return ssh.signers(content, signed, trust.allowed, revoked=trust.revoked)
 
 
 def _compare(said: Statement, path: Path) -> None:

@@ -13,7 +13,7 @@ if TYPE_CHECKING:
 
     from bundler.machine import Answer
 
-__all__ = ["expand", "mask", "parse_answer", "parse_exposure", "parse_secrets", "parse_show"]
+__all__ = ["expand", "mask", "parse_answer", "parse_exposure", "parse_os", "parse_secrets", "parse_show"]
 
 
 def parse_show(unit: str, text: str) -> ServiceReport:
@@ -35,6 +35,12 @@ def parse_exposure(text: str) -> str:
     """``1.4 OK`` from systemd-analyze's ``→ Overall exposure level for hello.service: 1.4 OK 🙂``; empty if none."""
     found = re.search(r"Overall exposure level for \S+: ([0-9.]+) ([A-Z]+)", text)
     return f"{found[1]} {found[2]}" if found else ""
+
+
+def parse_os(text: str) -> str:
+    """``Debian GNU/Linux 12 (bookworm)`` of os-release(5); empty if the system does not say what it is."""
+    found = re.search(r"^PRETTY_NAME=(?:\"(.*)\"|'(.*)'|(.*))$", text, re.MULTILINE)
+    return next(filter(None, found.groups()), "") if found else ""
 
 
 def expand(template: str, environment: str) -> str | None:

@@ -61,10 +61,14 @@ class ServiceReport:
     @property
     def healthy(self) -> bool:
         """Runs since its first start (or, a oneshot, did not fail and has its timer), and its health unit agrees."""
+        return all(passed for _, passed in self.tests())
+
+    def tests(self) -> tuple[tuple[str, bool], ...]:
+        """What was asked, by unit, and whether the answer was good."""
         ran = self.kind == "oneshot" and self.active_state == "inactive" and self.result == "success"
         ran = ran and (not self.timer or self.timer.endswith(" active"))
         fine = self.load_state == "loaded" and (self.active_state == "active" or ran) and self.restarts == 0
-        return fine and (self.health is None or self.health.status == 0)
+        return ((self.unit, fine), *([(self.health.unit, self.health.status == 0)] if self.health else []))
 
     def lines(self) -> tuple[str, ...]:
         """For people."""
@@ -101,13 +105,26 @@ class SmokeReport:
     boot_seconds: float
     install: Install
     services: tuple[ServiceReport, ...]
+    os: str = ""
+    """What the system calls itself, and ``kernel`` its kernel's release."""
+    kernel: str = ""
+    suite: str = ""
+    """The Debian release that was asked for, if no other system was."""
+    include: tuple[str, ...] = ()
+    attested: tuple[str, ...] = ()
+    """The files of a statement on it, if one was written."""
     open_because: str = ""
     """Why root on the machine has rights of the host's root; empty: it is nobody there."""
 
     @property
     def healthy(self) -> bool:
         """Installed, and every service is healthy."""
-        return self.install.status == 0 and all(service.healthy for service in self.services)
+        return all(passed for _, passed in self.tests())
+
+    def tests(self) -> tuple[tuple[str, bool], ...]:
+        """Each thing that decides, and whether it is good."""
+        services = (test for service in self.services for test in service.tests())
+        return ("install.sh", self.install.status == 0), *services
 
     def lines(self) -> tuple[str, ...]:
         """For people; install.sh's output only if it failed."""
@@ -119,6 +136,7 @@ class SmokeReport:
             f"  install.sh exited with {self.install.status} after {self.install.seconds:.1f} s",
             *(f"  | {line}" for line in said),
             *(line for service in self.services for line in service.lines()),
+            *(f"wrote {path}" for path in self.attested),
         )
 
     def warning(self) -> str:

@@ -14,7 +14,7 @@ from bundler.machine import Disk, Machine, rootfs
 from bundler.machine.terminal import need_terminal
 from bundler.reader.open import open_bundle
 from bundler.resources import cache_dir
-from bundler.smoke.read import expand, mask, parse_answer, parse_exposure, parse_secrets, parse_show
+from bundler.smoke.read import expand, mask, parse_answer, parse_exposure, parse_os, parse_secrets, parse_show
 from bundler.smoke.report import Health, HttpAnswer, Install, ServiceReport, SmokeReport
 
 if TYPE_CHECKING:
@@ -95,6 +95,7 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
     began = time.monotonic()
     with Machine(root, disk=disk_for(opened.size, manifest.payload.unpacked_size), own_users=True) as machine:
         boot_seconds = time.monotonic() - began
+        name = parse_os(machine.run("cat", "/etc/os-release").stdout)
         progress.step(f"Installing {bundle.name}")
         install = _install(machine, _bring(machine, opened), options)
         hidden = _secrets(machine, manifest)
@@ -113,6 +114,10 @@ def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeRepor
             boot_seconds=boot_seconds,
             install=replace(install, output=mask(install.output, hidden)),
             services=tuple(reports),
+            os=name,
+            kernel=os.uname().release,
+            suite="" if options.rootfs else options.suite,
+            include=options.include,
             open_because=machine.users.why,
         )
         if options.shell:

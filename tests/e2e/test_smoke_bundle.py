@@ -3,13 +3,20 @@
 from __future__ import annotations
 
 import json
+import os
+import shutil
+import subprocess
 import sys
 import tarfile
 from contextlib import closing
+from pathlib import Path
 from typing import TYPE_CHECKING
 
+import jsonschema
 import pytest
 from bundlekit import LEAST
+from commandkit import conda_bundler
+from slsakit import TEST_RESULT
 from terminalkit import Screen
 
 from bundler.errors import SmokeError
@@ -18,7 +25,6 @@ from bundler.smoke.run import SmokeOptions, smoke
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from bundler.smoke.report import SmokeReport
 
@@ -173,6 +179,32 @@ def test_services_that_a_failed_install_left_stopped_are_asked_all_the_same(tmp_
     assert service.healthy
     assert service.http is not None
     assert service.http.status == 200
+
+
+def test_a_statement_that_others_can_rely_on(tmp_path: Path, hello: Path) -> None:
+    """A real bundle and what is said of it: docs/how-to/sign.md."""
+    bundle, key = Path(shutil.copytree(hello, tmp_path / "carried" / hello.name)), tmp_path / "release_key"
+    subprocess.run(["ssh-keygen", "-q", "-t", "ed25519", "-N", "", "-f", key], check=True)
+    allowed = tmp_path / "allowed_signers"
+    allowed.write_text(f'release@example.org namespaces="conda-bundler" {Path(f"{key}.pub").read_text()}')
+    assert conda_bundler("sign", "--key", key, bundle).returncode == 0
+    done = conda_bundler("smoke", bundle, "--attest", "--sign-key", key, "--json")
+    assert done.returncode == 0, done.stderr
+    report = json.loads(done.stdout)
+    statement = bundle.with_name(f"{bundle.name}.smoke.json")
+    assert report["attested"] == [str(statement), f"{statement}.sig"]
+    said = json.loads(statement.read_text())
+    assert list(jsonschema.Draft202012Validator(TEST_RESULT).iter_errors(said)) == []
+    assert said["predicate"]["result"] == "PASSED"
+    assert said["predicate"]["passedTests"] == ["install.sh", "hello.service", "hello-health.service"]
+    system = said["predicate"]["configuration"][0]
+    assert system["name"] == "Debian GNU/Linux 12 (bookworm)"
+    assert system["annotations"] == {
+        "role": "system", "suite": "bookworm", "systemd": 252, "kernel": os.uname().release,
+    }  # fmt: skip
+    done = conda_bundler("verify", bundle, "--allowed-signers", allowed)
+    assert "  smoke test: PASSED on Debian GNU/Linux 12 (bookworm), systemd 252, kernel " in done.stdout, done.stderr
+    assert "signed by release@example.org (ED25519 SHA256:" in done.stdout
 
 
 def test_a_shell_on_the_machine_with_packages_of_debians(tmp_path: Path) -> None:

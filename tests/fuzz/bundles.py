@@ -7,6 +7,7 @@ import hashlib
 import io
 import json
 import tarfile
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bundlekit import LEAST
@@ -23,6 +24,8 @@ from bundler.reader.inspect import inspect
 from bundler.reader.open import OpenBundle, Piece
 from bundler.reader.tree import read_tree
 from bundler.reader.verify import _check_sums, verify
+from bundler.signing.bundles import Trust
+from bundler.smoke.attest import tested
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -149,6 +152,35 @@ def _provenance(data: bytes, room: Path) -> None:
     _ = provenance_of(bundle).environments
 
 
+ATTESTATION: dict[str, Any] = {
+    "_type": "https://in-toto.io/Statement/v1",
+    "subject": [{"name": "small.tar", "digest": {"sha256": "0" * 64}}],
+    "predicateType": "https://in-toto.io/attestation/test-result/v0.1",
+    "predicate": {
+        "result": "FAILED",
+        "configuration": [
+            {"name": "Debian", "uri": "urn:x:y", "annotations": {"role": "system", "systemd": 252, "kernel": "6.1"}}
+        ],
+        "passedTests": ["install.sh"],
+        "failedTests": ["small.service"],
+    },
+}
+
+
+def _attestation(data: bytes, room: Path) -> None:
+    """Beside a bundle: whatever is wrong with it is told, and never raised."""
+    bundle = room / "small"
+    bundle.mkdir()
+    (bundle / SUMS).write_bytes(b"x")
+    (room / "small.smoke.json").write_bytes(data)
+    (room / "allowed_signers").touch()
+    found = tested(bundle, Trust(allowed=room / "allowed_signers"))
+    assert found is not None
+    assert found.problem
+    assert found.line().isprintable()
+    json.dumps(asdict(found))
+
+
 SUMS_TEXT = f"{'ab' * 32}  manifest.json\n{'cd' * 32}  payload.tar.gz\n"
 TARGETS = (
     Target(name="bundle", inputs=bytes_like(BUNDLE), run=_bundle),
@@ -167,6 +199,13 @@ TARGETS = (
             twisted(PROVENANCE_TEXT).map(lambda it: json.dumps(it).encode()), texts_like(json.dumps(PROVENANCE_TEXT))
         ),
         run=_provenance,
+    ),
+    Target(
+        name="statement on a smoke test",
+        inputs=st.one_of(
+            twisted(ATTESTATION).map(lambda it: json.dumps(it).encode()), texts_like(json.dumps(ATTESTATION))
+        ),
+        run=_attestation,
     ),
     Target(name="SHA256SUMS", inputs=texts_like(SUMS_TEXT), run=_sums),
 )

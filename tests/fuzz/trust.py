@@ -67,6 +67,17 @@ ENTRY: dict[str, Any] = {
          "ranges": [{"type": "ECOSYSTEM", "events": [{"introduced": "0"}, {"fixed": "2.0"}, {"limit": "*"}]}]},
     ],
 }  # fmt: skip
+OURS: dict[str, Any] = {
+    "bomFormat": "CycloneDX",
+    "specVersion": "1.7",
+    "components": [
+        {"bom-ref": "pkg:conda/app@1", "name": "app", "version": "1", "purl": "pkg:conda/app@1?build=0",
+         "properties": [{"name": "conda-bundler:role", "value": "package"}, {"name": "x", "value": "y"}]},
+        {"bom-ref": "pkg:pypi/app@1", "name": "app", "version": "1", "purl": "pkg:pypi/app@1",
+         "properties": [{"name": "conda-bundler:role", "value": "inside"}]},
+    ],
+    "dependencies": [{"ref": "pkg:conda/app@1", "dependsOn": ["pkg:pypi/app@1"]}, {"ref": "pkg:pypi/app@1"}],
+}  # fmt: skip
 RECIPE = "source:\n  - url: https://pypi.io/packages/source/w/words/words-1.0.tar.gz\n    sha256: 11a1\n"
 
 
@@ -131,6 +142,15 @@ def _dump(data: bytes, room: Path) -> None:
     found.lines()
 
 
+def _bundles_sbom(data: bytes, room: Path) -> None:
+    """The SBOM of a bundle that came by mail."""
+    (room / "a.json").write_text(json.dumps(ENTRY))
+    found = audit(data, read_database(room / "a.json", NOW), (), NOW.date(), subject="x")
+    json.dumps(found.document("any", require_coverage=True))
+    sarif(found, "").encode()
+    "\n".join(found.lines()).encode()
+
+
 def _statements(data: bytes, room: Path) -> None:
     (room / "audit.toml").write_bytes(data)
     read_statements(room / "audit.toml")
@@ -156,5 +176,6 @@ TARGETS = (
     Target(name="archive, for its license", inputs=bytes_like(b"PK\3\4" + bytes(60)), run=_archive),
     Target(name="METADATA, for its license", inputs=texts_like(METADATA), run=_metadata),
     Target(name="OSV entry", inputs=_json(ENTRY), run=_dump),
+    Target(name="SBOM of a bundle", inputs=_json(OURS), run=_bundles_sbom),
     Target(name="audit.toml", inputs=texts_like(STATEMENTS), run=_statements),
 )

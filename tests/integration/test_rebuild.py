@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
+from channelserver import TOKEN, serve
 from smallbundle import CONFIG, TOP, as_user, command, give, make_channel, make_project, reseal
 from smallbundle import build as build_small
 
@@ -131,6 +132,29 @@ def test_what_a_careful_forger_changed_is_found(room: Path, tmp_path: Path, proj
     assert """'MODE="evil"' in the bundle, 'MODE="fast"' in the rebuild""" in done.stderr
     assert "changed inputs" not in done.stderr
     assert "Do not install it" in done.stderr
+
+
+def test_a_channel_with_a_secret_is_named_again_by_who_rebuilds(
+    room: Path, tmp_path: Path, project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """The bundle's own lockfile may send no variable anywhere; neither does it say where `build` was allowed to."""
+    monkeypatch.setenv("CHANNEL_TOKEN", TOKEN)
+    with serve(room / "channel") as server:
+        channel = ("--channel", server.url("t/${CHANNEL_TOKEN}/token"))
+        built = command("build", project, *channel, "--output-dir", tmp_path)
+        assert built.returncode == 0, built.stderr
+        bundle = tmp_path / f"{TOP}.tar"
+        monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "another machine"))
+        server.asked.clear()
+        done = command("verify", bundle, "--rebuild", project)
+        assert done.returncode == 2
+        assert "contains an environment variable that none of your channels" in done.stderr
+        assert "or with --channel" in done.stderr
+        assert server.asked == []
+        assert "the same bytes" in command("verify", bundle, "--rebuild", project, *channel).stdout
+        assert server.asked != []
+    done = command("verify", bundle, *channel)
+    assert (done.returncode, "--channel needs --rebuild" in done.stderr) == (2, True)
 
 
 def test_one_of_another_version_cannot_be_built_again(room: Path, tmp_path: Path, project: Path) -> None:

@@ -28,6 +28,8 @@ from bundler.sbom.document import make_sbom
 from bundler.sbom.subject import Subject
 
 if TYPE_CHECKING:
+    from collections.abc import Callable
+
     from bundler.about.facts import Facts
 
 pytestmark = pytest.mark.usefixtures("own_cache")
@@ -182,6 +184,29 @@ def test_an_audit_of_a_bundle_and_its_exit_codes(room: Path, dump: Path, tmp_pat
     assert command("audit", bundle, "--db", dump, "--ignore", ignore, "--require-coverage").returncode == 7
     assert command("audit", bundle, "--db", bundle / "units").returncode == 2
     assert command("audit", bundle).returncode == 2
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        lambda text: text.replace('"bom-ref": "', '"bom-ref": 3, "x": "'),
+        lambda text: text.replace('"dependencies"', '"x"').replace('"components": [', '"components": {}, "y": ['),
+        lambda text: "[" * 100_000,
+    ],
+    ids=["a number", "no list", "too deep"],
+)
+def test_an_sbom_of_another_shape_is_a_damaged_bundle(
+    room: Path, dump: Path, tmp_path: Path, damage: Callable[[str], str]
+) -> None:
+    """Whoever seals a bundle again writes any SBOM into it."""
+    bundle = Path(shutil.copytree(room / "dist" / TOP, tmp_path / TOP))
+    sbom = bundle / "sbom.cdx.json"
+    sbom.write_text(damage(sbom.read_text()))
+    reseal(bundle, sbom={"path": sbom.name, "sha256": hashlib.sha256(sbom.read_bytes()).hexdigest()})
+    for words in (["audit", "--db", dump], ["sbom"], ["verify"], ["inspect", "--html", tmp_path / "page.html"]):
+        done = command(*words, bundle)
+        assert (done.returncode, "Traceback" in done.stderr) == (7, False), (words, done.stderr)
+        assert f"{bundle}: sbom.cdx.json: the SBOM is invalid: " in done.stderr
 
 
 def test_an_audit_of_a_lockfile_as_sarif(room: Path, dump: Path, tmp_path: Path) -> None:

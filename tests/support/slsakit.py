@@ -1,10 +1,12 @@
-"""The published shapes of provenance, as JSON schema: in-toto's Statement v1 and SLSA's Provenance v1."""
+"""The published shapes of what we attest, as JSON schema: in-toto's Statement v1 and Test Result v0.1, SLSA's
+Provenance v1.
+"""
 
 from __future__ import annotations
 
 from typing import Any
 
-__all__ = ["STATEMENT"]
+__all__ = ["STATEMENT", "TEST_RESULT"]
 
 _URI = {"type": "string", "pattern": "^[A-Za-z][A-Za-z0-9+.-]*:[^\\s]+$"}
 _DIGESTS = {
@@ -90,4 +92,25 @@ STATEMENT: dict[str, Any] = {
         "predicate": _PROVENANCE,
     },
     "additionalProperties": False,
+}
+_NAMES = {"type": "array", "items": {"type": "string"}, "uniqueItems": True}
+TEST_RESULT: dict[str, Any] = STATEMENT | {
+    "required": [*STATEMENT["required"], "predicate"],
+    "properties": STATEMENT["properties"]
+    | {
+        "predicateType": {"const": "https://in-toto.io/attestation/test-result/v0.1"},
+        "predicate": {
+            "type": "object",
+            "required": ["result", "configuration"],
+            "properties": {
+                "result": {"enum": ["PASSED", "WARNED", "FAILED"]},
+                "configuration": {"type": "array", "items": _RESOURCE},
+                "url": _URI,
+                "passedTests": _NAMES,
+                "warnedTests": _NAMES,
+                "failedTests": _NAMES,
+            },
+            "additionalProperties": False,
+        },
+    },
 }

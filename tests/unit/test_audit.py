@@ -15,7 +15,7 @@ from bundler.audit.run import audit
 from bundler.audit.severity import severity_of
 from bundler.audit.statements import read_statements
 from bundler.audit.versions import is_affected
-from bundler.errors import ConfigError
+from bundler.errors import ConfigError, VerificationError
 from bundler.locked import LockedPackage
 from bundler.sbom.document import make_sbom
 from bundler.sbom.subject import Subject
@@ -137,6 +137,52 @@ def test_what_is_no_advisory_at_all(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(ConfigError):
         read_database(tmp_path, NOW)
+
+
+SBOM: dict[str, Any] = {
+    "bomFormat": "CycloneDX",
+    "specVersion": "1.7",
+    "components": [{"bom-ref": "a", "name": "p", "version": "1", "purl": "pkg:pypi/p@1"}],
+    "dependencies": [{"ref": "a"}],
+}
+
+
+@pytest.mark.parametrize(
+    ("change", "reason"),
+    [
+        ({"bomFormat": "SPDX"}, "bomFormat"),
+        ({"specVersion": None}, "specVersion"),
+        ({"components": None}, "components"),
+        ({"components": {}}, "components"),
+        ({"components": [3]}, r"components\.0"),
+        ({"components": [{"name": "p"}]}, r"components\.0\.bom-ref"),
+        ({"components": [{"bom-ref": "a"}]}, r"components\.0\.name"),
+        ({"components": [{"bom-ref": "a", "name": "\ud800"}]}, r"components\.0\.name"),
+        ({"components": [{"bom-ref": "a", "name": "p", "version": 1}]}, r"components\.0\.version"),
+        ({"components": [{"bom-ref": "a", "name": "p", "purl": []}]}, r"components\.0\.purl"),
+        ({"components": [{"bom-ref": "a", "name": "p", "properties": {"x": 1}}]}, r"components\.0\.properties"),
+        ({"components": [{"bom-ref": "a", "name": "p", "properties": [3]}]}, r"components\.0\.properties\.0"),
+        ({"components": SBOM["components"] * 2}, "two components have the bom-ref a"),
+        ({"dependencies": [{"dependsOn": []}]}, r"dependencies\.0\.ref"),
+        ({"dependencies": [{"ref": "a", "dependsOn": "b"}]}, r"dependencies\.0\.dependsOn"),
+        ({"dependencies": [{"ref": "a", "dependsOn": [{}]}]}, r"dependencies\.0\.dependsOn\.0"),
+    ],
+)
+def test_an_sbom_of_another_shape_is_refused(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(advisory("X-1", "p", versions=["1"])))
+    database = read_database(tmp_path, NOW)
+    sound = audit(json.dumps(SBOM).encode(), database, (), NOW.date(), subject="x")
+    assert [one.id for one in sound.findings] == ["X-1"]
+    with pytest.raises(VerificationError, match=f"the SBOM is invalid: .*{reason}") as error:
+        audit(json.dumps(SBOM | change).encode(), database, (), NOW.date(), subject="x.tar")
+    assert (error.value.exit_code, error.value.where) == (7, "x.tar")
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}"])
+def test_what_is_no_sbom_at_all(tmp_path: Path, content: bytes) -> None:
+    (tmp_path / "a.json").write_text(json.dumps(advisory("X-1", "p", versions=["1"])))
+    with pytest.raises(VerificationError, match="the SBOM is invalid"):
+        audit(content, read_database(tmp_path, NOW), (), NOW.date(), subject="x")
 
 
 def test_a_dump_without_advisories_for_pypi_is_refused(tmp_path: Path) -> None:

@@ -208,8 +208,8 @@ def test_what_a_wheel_says_it_bundles_is_merged() -> None:
     inside = needed_by(sbom, "pkg:pypi/scipy@1.11")
     assert inside == {
         "pkg:pypi/scipy@1.11#pkg:rpm/almalinux/libgfortran@4.8.5-44.el7",
-        "pkg:pypi/scipy@1.11#libgfortran@",
-        "pkg:pypi/scipy@1.11#nested@",
+        "inside:pkg:pypi/scipy@1.11#libgfortran@",
+        "inside:pkg:pypi/scipy@1.11#nested@",
         "pkg:pypi/scipy@1.11#pkg:generic/zlib@1.3",
     }
     fortran = by_purl(sbom)["pkg:rpm/almalinux/libgfortran@4.8.5-44.el7"]
@@ -224,8 +224,8 @@ def test_a_library_that_no_sbom_of_the_wheel_names_is_listed() -> None:
     texts = (Text("auditwheel.cdx.json", json.dumps(AUDITWHEEL)), Text("x", "?"))
     alone = document({wheel("scipy", "1.11"): Facts(libraries=libraries)})
     assert needed_by(alone, "pkg:pypi/scipy@1.11") == {
-        "pkg:pypi/scipy@1.11#scipy.libs/libgfortran-040039e1.so.5.0.0",
-        "pkg:pypi/scipy@1.11#scipy.libs/libopenblas.so",
+        "inside:pkg:pypi/scipy@1.11#scipy.libs/libgfortran-040039e1.so.5.0.0",
+        "inside:pkg:pypi/scipy@1.11#scipy.libs/libopenblas.so",
     }
     fortran = next(one for one in alone["components"] if one["name"] == "libgfortran")
     assert fortran["hashes"] == [{"alg": "SHA-256", "content": "f" * 64}]

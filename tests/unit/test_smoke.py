@@ -8,7 +8,7 @@ import pytest
 
 from bundler.errors import SmokeError
 from bundler.machine import Answer, Disk
-from bundler.smoke.read import expand, mask, parse_answer, parse_exposure, parse_secrets, parse_show
+from bundler.smoke.read import expand, mask, parse_answer, parse_exposure, parse_os, parse_secrets, parse_show
 from bundler.smoke.report import Health, HttpAnswer, Install, ServiceReport, SmokeReport
 from bundler.smoke.run import disk_for
 
@@ -85,6 +85,35 @@ def test_one_sick_service_is_enough() -> None:
     assert report_of(RUNNING, RUNNING).healthy
     assert not report_of(RUNNING, replace(RUNNING, restarts=2)).healthy
     assert not report_of(RUNNING, status=12).healthy
+
+
+def test_what_decides_is_named_and_nothing_else_does() -> None:
+    sick = replace(RUNNING, unit="job.service", health=replace(GOOD, unit="job-health.service", status=1))
+    report = report_of(replace(RUNNING, health=GOOD), sick, replace(RUNNING, unit="old.service", restarts=2))
+    assert report.tests() == (
+        ("install.sh", True),
+        ("hello.service", True),
+        ("hello-health.service", True),
+        ("job.service", True),
+        ("job-health.service", False),
+        ("old.service", False),
+    )
+    assert not report.healthy
+    assert report_of(status=12).tests() == (("install.sh", False),)
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ('ID=debian\nPRETTY_NAME="Debian GNU/Linux 12 (bookworm)"\n', "Debian GNU/Linux 12 (bookworm)"),
+        ("PRETTY_NAME='Fedora Linux 40'\nID=fedora\n", "Fedora Linux 40"),
+        ("PRETTY_NAME=Arch\n", "Arch"),
+        ("ID=x\nNOT_PRETTY_NAME=y\n", ""),
+        ("", ""),
+    ],
+)
+def test_what_a_system_calls_itself(text: str, expected: str) -> None:
+    assert parse_os(text) == expected
 
 
 def test_lines_of_a_healthy_bundle() -> None:
