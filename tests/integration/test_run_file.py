@@ -70,7 +70,7 @@ def test_extract_gives_the_bundle(shell: tuple[str, ...], run_file: Path, tmp_pa
     assert (done.returncode, done.stdout) == (0, f"{tmp_path}/with space/{TOP}\n"), done.stderr
     assert digests(tmp_path / "with space" / TOP) == digests(write_bundle(BIG, tmp_path / "bundle"))
     again = ask(shell, run_file, f"--extract={tmp_path}/with space", room=tmp_path / "tmp")
-    assert (again.returncode, "is there already" in again.stderr) == (2, True)
+    assert (again.returncode, "already exists" in again.stderr) == (2, True)
 
 
 @pytest.mark.parametrize("shell", SHELLS, ids=SHELL_IDS)
