@@ -8,12 +8,13 @@ from typing import TYPE_CHECKING
 
 from bundler.about.read import facts_of
 from bundler.atomic import write_file
+from bundler.bundle.provenance import read_provenance
 from bundler.bundle.sbom import SBOM
 from bundler.config.lockfiles import sort_lockfiles
 from bundler.errors import ConfigError, PackError
 from bundler.lockfiles.read import locked_platforms, read_lock
 from bundler.printable import counted
-from bundler.reader.documents import document_of, provenance_of
+from bundler.reader.documents import document_of
 from bundler.reader.open import open_bundle
 from bundler.sbom.read import read_sbom
 from bundler.sbom.subject import Subject
@@ -26,7 +27,6 @@ __all__ = ["Inventory", "is_bundle", "take_inventory", "take_provenance", "write
 _TAR = slice(257, 262)
 """Where a tar has ``ustar``."""
 _USUAL = "linux-64"
-_BUILD_AGAIN = "Build it again with this version."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -49,8 +49,9 @@ def take_inventory(path: Path, platform: str | None = None) -> Inventory:
 def take_provenance(path: Path) -> bytes:
     """The provenance in a bundle, an in-toto statement. Raises what opening a bundle raises, and VerificationError."""
     bundle = open_bundle(path)
-    provenance_of(bundle)
-    return document_of(bundle, "provenance", remedy=_BUILD_AGAIN)
+    content = document_of(bundle, "provenance")
+    read_provenance(content, where=str(bundle.path))
+    return content
 
 
 def write_document(path: Path, content: bytes) -> None:
@@ -74,8 +75,7 @@ def is_bundle(path: Path) -> bool:
 
 
 def _of_bundle(path: Path) -> Inventory:
-    remedy = "Build it again; or give the lockfile that it was built from, which is in it."
-    document = document_of(open_bundle(path), "SBOM", remedy=remedy)
+    document = document_of(open_bundle(path), "SBOM")
     read_sbom(document, where=f"{path}: {SBOM}")
     return Inventory(document=document)
 

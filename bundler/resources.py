@@ -20,6 +20,8 @@ _PACKAGE = Path(__file__).parent
 _OURS_ALONE = 0o700
 _NO_CODE = frozenset({"site", "templates"})
 """Copies that a wheel has below the package."""
+_IN_NO_BUNDLE = frozenset({"init", "report"})
+"""Rooms of templates that no bundle is made with."""
 
 
 def templates_dir() -> Path:
@@ -53,9 +55,10 @@ def documentation() -> Path:
 
 @cache
 def templates_digest() -> str:
-    """SHA-256 over the names and contents of all templates, 64 hex digits."""
+    """SHA-256 over the names and contents of the templates that bundles are made with, 64 hex digits."""
     base = templates_dir()
-    return _digest_of(base, (path for path in base.rglob("*") if path.is_file()))
+    rooms = (room for room in base.iterdir() if room.name not in _IN_NO_BUNDLE)
+    return _digest_of(base, (path for room in rooms for path in room.rglob("*") if path.is_file()))
 
 
 @cache

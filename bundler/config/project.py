@@ -77,7 +77,7 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], str]:
     """What it says, and the SHA-256 of it."""
     try:
         content = path.read_bytes()
-        return tomllib.loads(content.decode("utf-8").replace("\r\n", "\n")), hashlib.sha256(content).hexdigest()
+        return tomllib.loads(content.decode("utf-8")), hashlib.sha256(content).hexdigest()
     except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers too large, too deep
         raise ConfigError(f"not valid TOML: {error}", where=str(path)) from error
     except OSError as error:

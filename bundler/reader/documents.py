@@ -14,11 +14,16 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
 
     from bundler.bundle.entries import DocumentEntry
+    from bundler.bundle.index import Manifest
     from bundler.reader.open import OpenBundle
 
 __all__ = ["document_of", "documents_of", "provenance_of", "provenance_problems"]
 
 _Kind = Literal["SBOM", "provenance"]
+_MISSING: dict[_Kind, str] = {
+    "SBOM": "Build it again; or give the lockfile that it was built from, which is in it.",
+    "provenance": "Build it again.",
+}
 
 
 def documents_of(bundle: OpenBundle) -> dict[_Kind, DocumentEntry]:
@@ -30,12 +35,12 @@ def documents_of(bundle: OpenBundle) -> dict[_Kind, DocumentEntry]:
     return {kind: said for kind, said in named.items() if said is not None}
 
 
-def document_of(bundle: OpenBundle, kind: _Kind, *, remedy: str) -> bytes:
-    """Its bytes. Raises :class:`VerificationError` if there is none, with ``remedy``, or if it is another one."""
+def document_of(bundle: OpenBundle, kind: _Kind) -> bytes:
+    """Its bytes. Raises :class:`VerificationError` if there is none, or if it is another one."""
     said = documents_of(bundle).get(kind)
     if said is None:
         sentence = f"it has no {kind}: it was made by {bundle.manifest.made_by}"
-        raise VerificationError(sentence, where=str(bundle.path), remedy=remedy)
+        raise VerificationError(sentence, where=str(bundle.path), remedy=_MISSING[kind])
     content = bundle.read(said.path)
     if hashlib.sha256(content).hexdigest() != said.sha256:
         raise VerificationError(
@@ -48,13 +53,11 @@ def document_of(bundle: OpenBundle, kind: _Kind, *, remedy: str) -> bytes:
 
 def provenance_of(bundle: OpenBundle) -> Statement:
     """What it says of how it was built. Raises :class:`VerificationError`."""
-    content = document_of(bundle, "provenance", remedy="Build it again.")
-    return read_provenance(content, where=str(bundle.path))
+    return read_provenance(document_of(bundle, "provenance"), where=str(bundle.path))
 
 
-def provenance_problems(bundle: OpenBundle, digests: Mapping[str, str]) -> Iterator[str]:
+def provenance_problems(statement: Statement, manifest: Manifest, digests: Mapping[str, str]) -> Iterator[str]:
     """A sentence for each thing that a bundle's provenance says otherwise than the bundle, which has these digests."""
-    statement, manifest = provenance_of(bundle), bundle.manifest
     told = statement.parameters
     if (told.name, told.platform) != (manifest.name, manifest.platform):
         yield printable(f"its provenance is of another bundle: {told.name} for {told.platform}")

@@ -286,8 +286,8 @@ def _check_documents(bundle: OpenBundle, digests: dict[str, str]) -> Iterator[Ch
             _refuse([f"{said.path} is not the {kind} that manifest.json names"], bundle)
         detail = f"the {kind} that manifest.json names"
         if kind == "provenance":
-            _refuse([*provenance_problems(bundle, digests)], bundle)
             statement = provenance_of(bundle)
+            _refuse([*provenance_problems(statement, bundle.manifest, digests)], bundle)
             files = counted(len(statement.subject), "file")
             detail += f"; covers {files}, built by {printable(statement.builder)}"
         else:

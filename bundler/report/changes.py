@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from itertools import zip_longest
 from typing import TYPE_CHECKING, Literal
 
@@ -138,7 +139,7 @@ def _units(before: Inspection, after: Inspection) -> Iterator[UnitChange]:
 
 
 def _rights(found: Inspection, unit: UnitText | None) -> tuple[Right, ...]:
-    return rights(unit, lambda directive: found.reason(unit, directive)) if unit else ()
+    return rights(unit, partial(found.reason, unit)) if unit else ()
 
 
 def _tasks(difference: Difference, before: Manifest, after: Manifest, units: Sequence[UnitChange]) -> Iterator[Task]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from bundler.printable import counted
@@ -93,7 +94,7 @@ def confined_units(found: Inspection) -> tuple[Confined, ...]:
     own = {service.unit for service in found.manifest.services}
     units = []
     for unit in (unit for unit in found.units if unit.is_service):
-        said = rights(unit, lambda directive, unit=unit: found.reason(unit, directive))  # type: ignore[misc]
+        said = rights(unit, partial(found.reason, unit))
         like = seen.setdefault(said, unit.name)
         other = like if like != unit.name else ""
         facts = tuple(_facts(found, unit))

@@ -148,8 +148,9 @@ def _provenance(data: bytes, room: Path) -> None:
     (room / PROVENANCE).write_bytes(data)
     pieces = {**bundle.pieces, PROVENANCE: Piece(file=room / PROVENANCE, offset=0, size=len(data))}
     bundle = OpenBundle(path=room, form="dir", top=room.name, pieces=pieces)
-    "\n".join(provenance_problems(bundle, {"units/a.service": "0" * 64}))
-    _ = provenance_of(bundle).environments
+    statement = provenance_of(bundle)
+    "\n".join(provenance_problems(statement, bundle.manifest, {"units/a.service": "0" * 64}))
+    _ = statement.environments
 
 
 ATTESTATION: dict[str, Any] = {

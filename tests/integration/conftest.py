@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import tempfile
+from pathlib import Path
 from typing import TYPE_CHECKING
 
 import pytest
@@ -11,7 +13,6 @@ from readypython import ready_python, starting_with
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
-    from pathlib import Path
 
     from pypikit import Index
 
@@ -47,6 +48,13 @@ def pypi(tmp_path: Path) -> Iterator[Index]:
 def project(tmp_path: Path, channel: Path, pypi: Index, monkeypatch: pytest.MonkeyPatch) -> Project:
     monkeypatch.setenv("CONDA_BUNDLER_CACHE", str(tmp_path / "cache"))
     return Project.make(tmp_path / "project", channel, pypi)
+
+
+@pytest.fixture
+def users_room() -> Iterator[Path]:
+    """A directory that somebody else can reach."""
+    with tempfile.TemporaryDirectory() as room:
+        yield Path(room)
 
 
 @pytest.fixture

@@ -50,7 +50,7 @@ json.dump({
 def copy(tmp_path: Path) -> Path:
     """The program with one more key, which one file declares."""
     shutil.copytree(CHECKOUT / "bundler", tmp_path / "bundler", ignore=shutil.ignore_patterns("__pycache__"))
-    (tmp_path / "templates").symlink_to(CHECKOUT / "templates")
+    (tmp_path / "bundler" / "templates").symlink_to(CHECKOUT / "templates")
     model = tmp_path / "bundler" / "config" / "model.py"
     text = model.read_text()
     assert text.count(BEFORE) == 1

@@ -9,9 +9,8 @@ import shutil
 import subprocess
 import sys
 import tarfile
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 import jsonschema
 import pytest
@@ -20,9 +19,6 @@ from smallbundle import TOP, as_user, command, give, make_channel, make_project,
 from smallbundle import build as build_small
 
 from bundler.bundle.provenance import WITHOUT_SUBJECT
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -43,13 +39,6 @@ def room(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def bundle(room: Path, tmp_path: Path) -> Path:
     """A directory of one's own to damage."""
     return Path(shutil.copytree(room / "dist" / TOP, tmp_path / TOP))
-
-
-@pytest.fixture
-def users_room() -> Iterator[Path]:
-    """A directory that somebody else can reach."""
-    with tempfile.TemporaryDirectory() as room:
-        yield Path(room)
 
 
 def sha256(path: Path) -> str:

@@ -10,6 +10,7 @@ import time
 from typing import TYPE_CHECKING
 
 import pytest
+import readypython
 from pypikit import make_wheel
 from readypython import ready_python, starting_with, words_of
 
@@ -44,6 +45,10 @@ ENVIRONMENT = {
     "PATH": os.defpath,
     "PYTHONUTF8": "1",
     **{name: value for name, value in os.environ.items() if name.startswith(("LANG", "LC_", "LD_", "MALLOC_"))},
+}
+
+HERE = {
+    name: text for name, text in os.environ.items() if name.startswith(("HOME", "XDG_", "MAMBA", "POETRY_", "CONDARC"))
 }
 
 
@@ -84,8 +89,6 @@ def test_who_gives_it_what_python_reads_at_its_start_gets_a_python(tmp_path: Pat
 
 def test_so_does_who_gives_conda_lock_another_configuration(tmp_path: Path) -> None:
     """Of conda's, or another home where it would be looked for; what is ours is looked at when it is needed."""
-    names = ("HOME", "XDG_", "MAMBA", "POETRY_", "CONDARC")
-    same = {name: text for name, text in os.environ.items() if name.startswith(names)}
     for name in ("script", "conda-lock"):
         script = tmp_path / name
         script.write_text(IS_READY)
@@ -95,7 +98,20 @@ def test_so_does_who_gives_conda_lock_another_configuration(tmp_path: Path) -> N
             ({"CONDA_CHANNEL_PRIORITY": "strict"}, name == "script"),
             ({"CONDARC": "/nonexistent"}, name == "script"),
         ):
-            assert start([str(ready_python())], script, env=same | env) == (0, f"{ready}\n", ""), env
+            assert start([str(ready_python())], script, env=HERE | env) == (0, f"{ready}\n", ""), env
+
+
+def test_what_the_first_test_sets_is_not_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """It starts with the first test that asks for it."""
+    script = tmp_path / "conda-lock"
+    script.write_text(IS_READY)
+    home = os.environ["HOME"]
+    monkeypatch.setattr(readypython._Ready, "_one", None)
+    monkeypatch.setenv("HOME", str(tmp_path))
+    python = [str(ready_python())]
+    assert start(python, script, env=HERE | {"HOME": str(tmp_path)}) == (0, "False\n", "")
+    assert start(python, script, env=HERE | {"HOME": home}) == (0, "True\n", "")
+    readypython._Ready.one().end()
 
 
 @pytest.mark.parametrize("number", [signal.SIGTERM, signal.SIGKILL])

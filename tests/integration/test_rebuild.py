@@ -7,17 +7,12 @@ import os
 import shutil
 import subprocess
 import sys
-import tempfile
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import pytest
 from channelserver import TOKEN, serve
 from smallbundle import CONFIG, TOP, as_user, command, give, make_channel, make_project, reseal
 from smallbundle import build as build_small
-
-if TYPE_CHECKING:
-    from collections.abc import Iterator
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -46,13 +41,6 @@ def project(room: Path, tmp_path: Path) -> Path:
     project = Path(shutil.copytree(room / "project", tmp_path / "elsewhere" / "project", symlinks=True))
     (project / "conda-lock.yml").unlink()
     return project
-
-
-@pytest.fixture
-def users_room() -> Iterator[Path]:
-    """A directory that somebody else can reach."""
-    with tempfile.TemporaryDirectory() as room:
-        yield Path(room)
 
 
 @pytest.mark.skipif(os.geteuid() != 0, reason="becomes another user")

@@ -25,6 +25,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
 
+from readyclient import as_bytes, read_all, word
 from readypython import AT_START, ready_python, starting_with
 
 if TYPE_CHECKING:
@@ -50,7 +51,6 @@ _IMPORTED = (
     "installer",
     "platformdirs",
 )
-_WORD = 8
 
 
 def conda_bundler(
@@ -94,11 +94,11 @@ class _Forking:
             pipes = [os.pipe(), os.pipe()]
             readers = [_Reader(read) for read, _ in pipes]
             question = json.dumps(vars(run)).encode()
-            socket.send_fds(line, [_as_bytes(len(question))], [write for _, write in pipes])
+            socket.send_fds(line, [as_bytes(len(question))], [write for _, write in pipes])
             line.sendall(question)
             for _, write in pipes:
                 os.close(write)
-            status = _end_of(_number(line), line, timeout)
+            status = _end_of(word(line), line, timeout)
             if status is None:
                 raise subprocess.TimeoutExpired(run.argv, timeout)
             stdout, stderr = (reader.text() for reader in readers)
@@ -144,28 +144,10 @@ class _Reader(threading.Thread):
 def _end_of(pid: int, line: socket.socket, timeout: float) -> int | None:
     """The exit status of a run, or None if it was ended for its time was up."""
     if select.select([line], [], [], timeout)[0]:
-        return _number(line)
+        return word(line)
     os.kill(pid, signal.SIGKILL)
-    _number(line)
+    word(line)
     return None
-
-
-def _as_bytes(number: int) -> bytes:
-    return number.to_bytes(_WORD, "big", signed=True)
-
-
-def _number(line: socket.socket) -> int:
-    return int.from_bytes(_all(line, _WORD), "big", signed=True)
-
-
-def _all(line: socket.socket, size: int) -> bytes:
-    found = b""
-    while len(found) < size:
-        more = line.recv(size - len(found))
-        if not more:
-            raise EOFError("the process that forks conda-bundler has ended")
-        found += more
-    return found
 
 
 _STARTED_WITH = _at_start(os.environ)
@@ -179,10 +161,10 @@ def _serve(line: socket.socket) -> tuple[_Run, list[int]]:
     """Fork for each question; returns in the child alone, with what it is to run as."""
     while True:
         try:
-            size, descriptors, _, _ = socket.recv_fds(line, _WORD, 2)
+            size, descriptors, _, _ = socket.recv_fds(line, len(as_bytes(0)), 2)
             if not size:
                 os._exit(0)
-            run = _Run(**json.loads(_all(line, int.from_bytes(size, "big"))))
+            run = _Run(**json.loads(read_all(line, int.from_bytes(size, "big"))))
         except (EOFError, ConnectionError):
             os._exit(0)
         pid = os.fork()
@@ -191,9 +173,9 @@ def _serve(line: socket.socket) -> tuple[_Run, list[int]]:
             return run, descriptors
         for number in descriptors:
             os.close(number)
-        line.sendall(_as_bytes(pid))
+        line.sendall(as_bytes(pid))
         _, status = os.waitpid(pid, 0)
-        line.sendall(_as_bytes(os.waitstatus_to_exitcode(status)))
+        line.sendall(as_bytes(os.waitstatus_to_exitcode(status)))
 
 
 def _become(run: _Run, descriptors: list[int]) -> None:

@@ -44,6 +44,8 @@ AT_START = ("LANG", "LC_", "PYTHON", "LD_", "MALLOC_")
 # The same for what conda-lock imports; the rest of what it finds there it looks at when it is run.
 _AT_IMPORT = ("CONDA", "HOME", "MAMBA", "POETRY_", "UNIXCONFDIR", "XDG_")
 _OURS = "CONDA_BUNDLER_"
+# The forking process starts with the first test that needs it, and that one may have variables of its own.
+_VARIABLES = dict(os.environ)
 _IMPORTED = ("conda_lock.conda_lock", "bundler.lock.shim.conda")
 _GRACE = 2.0
 _AS_EVER = Watch.run, sys
@@ -121,13 +123,20 @@ class _Ready:
         select.select([self._line], [], [])
         self._life = subprocess.Popen(
             [sys.executable, __file__, str(self._line.fileno())],
-            env={name: value for name, value in os.environ.items() if not name.startswith("PYTHON")}
+            env={name: value for name, value in _VARIABLES.items() if not name.startswith("PYTHON")}
             | {"PYTHONUTF8": "1", "PYTHONHASHSEED": str(os.getpid() % 1000)},
             stdin=subprocess.PIPE,  # its end is ours
             stdout=subprocess.DEVNULL,
             pass_fds=[self._line.fileno()],
             cwd=Path(__file__).parents[2],
         )
+
+    def end(self) -> None:
+        """Before this process does."""
+        self._line.close()
+        if self._life:
+            self._life.communicate()
+        self._room.cleanup()
 
 
 # --- the forking process

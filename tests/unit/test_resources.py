@@ -1,18 +1,17 @@
-"""Whose the caches are. What root runs or boots from there must be root's."""
+"""Whose the caches are, since root runs and boots what is there; and which templates count for a release."""
 
 from __future__ import annotations
 
 import os
+import shutil
 import stat
-from typing import TYPE_CHECKING
+from pathlib import Path
 
 import pytest
 
+from bundler import resources
 from bundler.errors import ConfigError
-from bundler.resources import cache_dir
-
-if TYPE_CHECKING:
-    from pathlib import Path
+from bundler.resources import cache_dir, templates_dir
 
 root_only = pytest.mark.skipif(os.geteuid() != 0, reason="takes root, to give a directory to somebody else")
 
@@ -76,3 +75,20 @@ def test_others_use_a_cache_that_was_given_to_them(cache: Path, monkeypatch: pyt
     (cache / "rootfs").chmod(0o775)
     monkeypatch.setattr("os.geteuid", lambda: os.getuid() + 1)
     assert cache_dir("rootfs") == cache / "rootfs"
+
+
+@pytest.mark.parametrize(
+    ("template", "counts"),
+    [("install/main.sh", True), ("lib/lock.sh", True), ("report/style.css", False), ("init/job/bundle.toml.j2", False)],
+)
+def test_a_template_that_is_in_no_bundle_makes_no_other_release(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, template: str, counts: bool
+) -> None:
+    copy = Path(shutil.copytree(templates_dir(), tmp_path / "templates"))
+    monkeypatch.setattr(resources, "templates_dir", lambda: copy)
+    digest = resources.templates_digest.__wrapped__
+    before = digest()
+    assert before == resources.templates_digest()
+    with (copy / template).open("a") as file:
+        file.write("# more\n")
+    assert (digest() != before) is counts
