@@ -71,16 +71,16 @@ def test_services_run_as_a_user_that_is_there_and_stays(target: Target) -> None:
     good(target, but(SPEC, version="2.0"))  # it knows by its record
     assert who(target)[0] == "svc"
     other = target.install(but(SPEC, version="3.0"), "--user", "games")
-    assert (other.status, "services of hello run as svc on this machine" in other.stderr) == (10, True)
+    assert (other.status, "services of hello already run as svc on this machine" in other.stderr) == (10, True)
     assert target.manage("rollback").status == 0
     taken = target.install(Spec(name="second", services=("second",)), "--user", "svc")
-    assert (taken.status, "that of the bundle 'hello'" in taken.stderr) == (10, True)
+    assert (taken.status, "belongs to the bundle 'hello'" in taken.stderr) == (10, True)
 
     assert target.manage("uninstall").status == 0
     good(target, SPEC)  # a plain uninstall leaves the state, and whose it is
     assert who(target)[0] == "svc"
     gone = target.manage("uninstall", "--purge", "--yes")
-    assert (gone.status, "the user svc, who was there before, stays" in gone.stderr) == (0, True)
+    assert (gone.status, "the user svc was there before and stays" in gone.stderr) == (0, True)
     assert target.sh(OTHERS) == others
     assert target.sh("ls -d /var/lib/hello /etc/hello /run/web /var/lib/conda-bundler 2>/dev/null || :") == ""
 

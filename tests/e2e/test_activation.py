@@ -186,8 +186,8 @@ def test_what_fails_is_told_and_stops_nothing(active: tuple[Machine, str]) -> No
     assert "e-syntax.sh: " in said
     assert "f-floods.sh: " in said, said
     assert "activation unsets LANG" in said
-    assert "activation sets BINARY to what no unit can hold" in said
-    assert "activation sets CONTROL to what no unit can hold" in said
+    assert "activation sets BINARY to a value that no unit can hold" in said
+    assert "activation sets CONTROL to a value that no unit can hold" in said
     assert not {"AFTER_EXIT", "BINARY", "CONTROL", "FROM_STATE"} & set(got)
     assert got["LANG"] == "C.UTF-8"
     assert machine.run("sh", "-c", "grep -l '30[0]0' /proc/[0-9]*/cmdline").stdout == ""
@@ -222,7 +222,7 @@ def test_without_bash_what_is_plain_runs(bundle: Path) -> None:
     with Machine(rootfs("bookworm")) as machine:
         machine.run("sh", "-c", "rm -f /bin/bash /usr/bin/bash", check=True)
         said = installed(machine, bundle)
-        assert "b-second.sh is not run: it is bash's" in said
+        assert "b-second.sh is not run: it requires bash, which is missing" in said
         got = environment(machine)
         assert (got["FROM_SCRIPTS"], got["LAST"], got["NASTY"]) == ("a", "yes", NASTY)
         assert "c-fails.sh: it ended with status 7" in said

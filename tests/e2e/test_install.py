@@ -245,8 +245,8 @@ PREFLIGHT = {
     "state": ("mkdir -p /var/lib/hello/lost+found /var/lib/hello/theirs", "/var/lib/hello exists"),
     "unit": ("touch /lib/systemd/system/hello.service", "systemd/system/hello.service"),
     "mask": ("ln -s /dev/null /etc/systemd/system/hello.service", "/etc/systemd/system/hello.service"),
-    "writable-parent": ("chmod 1777 /opt", "/opt can be changed by others"),
-    "foreign-parent": ("chown daemon /opt", "/opt can be changed by others"),
+    "writable-parent": ("chmod 1777 /opt", "/opt is writable by non-root users"),
+    "foreign-parent": ("chown daemon /opt", "/opt is writable by non-root users"),
     "noexec": ("mount -t tmpfs -o noexec,mode=755 none /opt", "mounted noexec"),
     "read-only": ("mount -t tmpfs -o ro,mode=755 none /opt", "/opt is not writable"),
     "not-booted": ("mount -t tmpfs none /run", "not booted with systemd"),
@@ -416,7 +416,7 @@ def test_secrets_given_kept_and_added(target: Target) -> None:
     assert f"RELEASE_COOKIE={token}" in target.sh("cat /etc/hello/secrets.env")
     assert target.install(SPEC, "--cookie-file=/root/cookie").status == 0
     differs = target.install(SPEC, "--cookie-file", "/root/other")
-    assert (differs.status, "it is kept" in differs.stderr) == (2, True)
+    assert (differs.status, "it was kept" in differs.stderr) == (2, True)
 
     upgrade = target.install(second)
     assert upgrade.status == 0, upgrade.stderr

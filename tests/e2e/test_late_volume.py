@@ -45,7 +45,7 @@ def states_after_a_look(target: Target) -> list[str]:
 def tries(target: Target) -> list[float]:
     """When the watch has tried it again since this machine has booted; each failure of that has it look at once."""
     told = target.sh("journalctl -b -o short-monotonic -u hello-watch.service")
-    return [float(at) for at in re.findall(r"^\[ *([0-9.]+)\].*what it requires was not there", told, re.MULTILINE)]
+    return [float(at) for at in re.findall(r"^\[ *([0-9.]+)\].*what it requires was missing", told, re.MULTILINE)]
 
 
 def test_it_comes_up_with_its_volume_unless_somebody_has_stopped_it(tmp_path: Path) -> None:

@@ -356,5 +356,5 @@ def test_files_that_are_not_ours_are_left_alone(target: Target) -> None:
     good(target, SPEC)
     target.sh("mkdir -p /opt/hello/releases/mine; echo x >/opt/hello/releases/mine/file; echo x >/opt/hello/note")
     answer = target.manage("uninstall")
-    assert (answer.status, "holds files that are not ours" in answer.stderr) == (0, True)
+    assert (answer.status, "contains files that are not ours" in answer.stderr) == (0, True)
     assert target.sh("find /opt/hello -type f") == "/opt/hello/note\n/opt/hello/releases/mine/file"

@@ -162,12 +162,12 @@ def test_a_user_of_its_own_from_the_first_day_to_the_last(machine: Machine, tmp_
     )
     target.sh("userdel hello-a; mkdir /var/lib/hello-a; touch /var/lib/hello-a/of-somebody-else")
     refused = target.install(spec_of("1.0"))
-    assert (refused.status, "/var/lib/hello-a exists and was not made" in refused.stderr) == (10, True)
+    assert (refused.status, "/var/lib/hello-a exists and was not created by" in refused.stderr) == (10, True)
     target.sh("rm -r /var/lib/hello-a")
 
     shared = spec_of("1.0", more="")  # all of them run as the bundle's user
     assert target.install(shared).status == 0
-    assert "would make the user hello-a" in target.install(spec_of("2.0"), "--dry-run").stdout
+    assert "would create the user hello-a" in target.install(spec_of("2.0"), "--dry-run").stdout
     moved = target.install(spec_of("2.0"))
     assert moved.status == 0, moved.stderr
     assert "a now runs as hello-a, with its state in /var/lib/hello-a" in moved.stderr
