@@ -60,7 +60,7 @@ check_systemd() {
     fi
     systemd_version=$(unlocked systemctl --version 2>/dev/null | sed -n '1s/^systemd \([0-9]\{1,\}\).*$/\1/p')
     if [ -z "$systemd_version" ]; then
-        problem "cannot determine the version of systemd" "Repair or install systemd."
+        problem "systemctl is missing, or does not say the version of systemd" "Repair or install systemd."
     elif [ "$systemd_version" -lt 239 ]; then
         problem "systemd $systemd_version is too old" "Version 239 or later is required."
     else

@@ -173,9 +173,9 @@ def test_a_dry_run_says_each_step_and_touches_nothing(unchanged: Target) -> None
     assert first.status == 0, first.stderr
     assert [line.split()[:2] for line in first.stdout.splitlines()] == [
         ["would", "unpack"],
-        ["would", "make"],
+        ["would", "generate"],
         ["would", "write"],
-        ["would", "make"],
+        ["would", "create"],
         ["would", "write"],
         ["would", "write"],
         ["would", "write"],

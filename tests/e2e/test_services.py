@@ -401,7 +401,7 @@ def test_a_missing_program_fails_the_install_with_its_name(tmp_path_factory: pyt
         target = Target(machine, tmp_path_factory.mktemp("bundles"))
         refused = target.install(spec)
         assert refused.status == 15, refused.stderr
-        assert "hello.service is not healthy: it does not start" in refused.stderr
+        assert "hello.service is not healthy: it did not start" in refused.stderr
         assert "not-here" in refused.stderr
         assert json.loads(target.manage("status", "--json").stdout or "{}").get("healthy") is not True
 
