@@ -258,6 +258,8 @@ class Downloader:
                 timeout=self._timeout,
                 retries=_REDIRECTS,
             )
+        except ValueError as error:  # urllib3's LocationValueError, and urljoin's own
+            raise DownloadFailed("the server redirects to what is not a valid http or https URL") from error
         except HTTPError as error:
             reason = self._reason(error, urlsplit(request.url).scheme)
             if isinstance(_cause(error), SSLError):  # which no second try mends

@@ -161,6 +161,9 @@ def test_a_server_that_wants_to_be_left_alone_is(server: ChannelServer, archive:
     assert len(server.requests(NAME)) == 1
 
 
+NO_REDIRECT = "the server redirects to what is not a valid http or https URL"
+
+
 @pytest.mark.parametrize(
     ("trouble", "sentence"),
     [
@@ -173,6 +176,9 @@ def test_a_server_that_wants_to_be_left_alone_is(server: ChannelServer, archive:
         (Trouble(status=403), "the server responded with 403 Forbidden"),
         (Trouble(status=404), "the server responded with 404 Not Found"),
         (Trouble(status=302, headers={"Location": f"/open/noarch/{NAME}"}), "redirect loop"),
+        (Trouble(status=302, headers={"Location": "file:///etc/passwd"}), NO_REDIRECT),
+        (Trouble(status=302, headers={"Location": "data:,leaf"}), NO_REDIRECT),
+        (Trouble(status=302, headers={"Location": "http://[leaf/"}), NO_REDIRECT),
     ],
 )
 def test_a_server_that_stays_bad(server: ChannelServer, archive: Path, trouble: Trouble, sentence: str) -> None:
