@@ -8,10 +8,12 @@ verify_bundle() {
     [ "$1" = "$2" ] || damaged SHA256SUMS
 }
 
-FILE_BYTES=268435456 # many times what any but the payload has; what was put in its place may have no end
+# Many times what any file but the payload has, and what manage has. What was put in its place may have no end.
+FILE_BYTES=268435456
+MANAGE_BYTES=4194304
 
-read_file() { # PATH
-    head -c "$FILE_BYTES" <"$BUNDLE/$1"
+read_file() { # PATH [BYTES]
+    head -c "${2:-$FILE_BYTES}" <"$BUNDLE/$1"
 }
 
 damaged() { # PATH
@@ -42,7 +44,7 @@ verify_manage() { # SHA256
     MANAGE=$BUNDLE/manage
     if [ -n "$LOCKED" ]; then
         MANAGE=$WORK/manage
-        read_file manage >"$MANAGE" || die 12 "cannot copy manage to $WORK"
+        read_file manage "$MANAGE_BYTES" >"$MANAGE" || die 12 "cannot copy manage to $WORK"
     fi
     [ "$(digest_of "$MANAGE")" = "$1" ] || damaged manage
 }
