@@ -345,15 +345,12 @@ class _Limit:
 
 def _redirected(url: str, location: str) -> str:
     """Where ``url`` redirects to. Raises :class:`DownloadFailed` if that is no http or https URL."""
-    try:
+    with suppress(ValueError):  # of whichever part cannot be parsed
         target = urljoin(url, location)
         parts = urlsplit(target)
-        valid = parts.scheme in ("http", "https") and parts.hostname and (parts.port or True)
-    except ValueError:
-        valid = False
-    if not valid:
-        raise DownloadFailed("the server redirects to what is not a valid http or https URL")
-    return target
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return target
+    raise DownloadFailed("the server redirects to what is not a valid http or https URL")
 
 
 def _copy(url: str, part: PartFile) -> str:
@@ -364,10 +361,8 @@ def _copy(url: str, part: PartFile) -> str:
 
 
 def _cause(error: HTTPError) -> BaseException:
-    cause: BaseException | None = error.reason if isinstance(error, MaxRetryError) else None
-    cause = cause or error
-    inner = cause.args[1] if type(cause) is ProtocolError and len(cause.args) > 1 else None
-    return inner if isinstance(inner, BaseException) else cause
+    inner = error.args[1] if type(error) is ProtocolError and len(error.args) > 1 else None
+    return inner if isinstance(inner, BaseException) else error
 
 
 def _summary(failures: Mapping[str, DownloadFailed | _TryAgain], *, rounds: int) -> DownloadFailed:

@@ -399,6 +399,15 @@ def test_a_password_goes_to_its_own_server_alone(
         assert not any("Authorization" in asked.headers for asked in other.asked)
 
 
+def test_a_password_is_kept_for_a_redirect_to_the_same_server(
+    server: ChannelServer, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHANNEL_PASSWORD", PASSWORD)
+    server.wrong[NAME] = [Trouble(status=307, headers={"Location": f"/closed/noarch/{NAME}"})]
+    assert fetch(at(archive, server.url("closed", USER + ":${CHANNEL_PASSWORD}@"))) == [archive.read_bytes()]
+    assert ["Authorization" in asked.headers for asked in server.asked] == [True, True]
+
+
 @pytest.mark.parametrize("trouble", [Trouble(status=403), Trouble(flipped=True), Trouble(cut=1000), Trouble(slam=True)])
 def test_credentials_are_in_nothing_that_is_said_or_kept(
     server: ChannelServer,
