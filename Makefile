@@ -11,7 +11,7 @@
 #   make test-all                            all of them on each system and shell, and all faults
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
 #   make sweep GROUPS=web,data               some groups of them; GROUPS=learning PROJECTS=ray: some projects
-#   make figures                            the README's tables from what `make bench` wrote to build/bench.json
+#   make figures                             writes the READMEs' tables again, from what `make bench` has measured
 #   make reference                           writes docs/reference/bundle-toml.md again, after a change to bundle.toml's keys
 #   make messages                            writes tests/unit/messages.txt again, after a change to what people read
 #   make requirements                        writes requirements.txt anew, after a change to pyproject.toml

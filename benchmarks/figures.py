@@ -109,7 +109,7 @@ def _builds(*rows: tuple[str, str, str]) -> Table:
         (label, tuple(Cell(title=title, subject=subject, kind=kind) for kind in ("wall", "peak", "size")))
         for label, title, subject in rows
     )
-    return Table(head=("build", "seconds", "peak MB", "payload MB"), rows=tuple(cells))
+    return Table(head=("build", "seconds", "peak MB", "size MB"), rows=tuple(cells))
 
 
 def _installs(*rows: tuple[str, str]) -> Table:
@@ -149,7 +149,8 @@ PAGES = (
                 ("py-rattler and conda-pack `-j 2`", _BUILD, "rattler + conda-pack -j 2"),
                 (
                     "py-rattler and `tar \\| zstd -T0`: no hash, not relocatable, not reproducible",
-                    *(_BUILD, "rattler + tar | zstd -T0"),
+                    _BUILD,
+                    "rattler + tar | zstd -T0",
                 ),
             ),
             "installs": _installs(
