@@ -241,7 +241,8 @@ def test_a_mirror_that_is_down_is_asked_first_only_once(server: ChannelServer, t
 
 def test_one_pool_of_connections_for_all(server: ChannelServer, tmp_path: Path) -> None:
     archives = [make_package(tmp_path / "channel", f"p{number}", "1.0") for number in range(40)]
-    found = fetch(*(at(archive, server.url()) for archive in archives))
+    server.wrong[".conda"] = [Trouble(accompanied=True)]
+    found = fetch(*(at(archive, server.url()) for archive in archives), read_timeout=60)
     assert found == [archive.read_bytes() for archive in archives]
     assert len(server.asked) == 40
     assert server.connections <= 8
