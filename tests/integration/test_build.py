@@ -238,6 +238,26 @@ def test_a_stale_lockfile_is_refused_unless_told(project: Path, channel: Path) -
     assert run_build(project, channel, "--bundle-version", "2", "--relock").returncode == 0
 
 
+AS_A_USER = """
+import sys, types
+from bundler import cli
+from bundler.reader import summary
+
+uid = int(sys.argv.pop(1))
+summary.os = types.SimpleNamespace(geteuid=lambda: uid)
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("uid", "program"), [("0", "conda-bundler"), ("1000", 'sudo "$(command -v conda-bundler)"')])
+def test_what_to_run_next_works_for_who_runs_it(project: Path, channel: Path, uid: str, program: str) -> None:
+    words = [sys.executable, "-c", AS_A_USER, uid, "build", str(project), "--channel", channel.as_uri()]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=project)
+    assert done.returncode == 0, done.stderr
+    told = dict(line.strip().split("  ", 1) for line in done.stdout.splitlines()[1:])
+    assert told["try it here"].strip() == f"{program} smoke {next((project / 'dist').glob('*.tar'))}"
+
+
 def test_a_directory_is_replaced_as_a_whole(project: Path, channel: Path) -> None:
     bundle = built(project, channel, "--format", "dir")
     (bundle / "stray").write_text("x")

@@ -65,7 +65,7 @@ ELSEWHERE = {
         "systemctl list-timers report.timer": "a server: tests/e2e/test_services.py",
     },
     "sign.md": {
-        "sudo conda-bundler smoke dist/hello-0.1.0-linux-64.tar --attest --sign-key release_key": (
+        'sudo "$(command -v conda-bundler)" smoke dist/hello-0.1.0-linux-64.tar --attest --sign-key release_key': (
             "a machine: tests/e2e/test_smoke_bundle.py"
         ),
         "conda-bundler verify dist/hello-0.1.0-linux-64.tar --rebuild hello --sign-key rebuild_key": (
