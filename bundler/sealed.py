@@ -1,7 +1,7 @@
-"""Files that one build keeps for the next: whole from the moment that they have their name, with a digest of their own.
+"""Files that one build caches for the next, written atomically and with their own checksum.
 
-What is torn or damaged is as if it were not there, and a disk that is full costs the next build time, not this one its
-success.
+A truncated or corrupted file counts as missing. If the disk is full, nothing is cached: the next build is slower, but
+this one succeeds.
 """
 
 from __future__ import annotations

@@ -1,8 +1,8 @@
 """How a service is ended: whom systemd asks, with which signal, and for how long it waits (systemd.kill(5)).
 
-The main process is asked first, alone: it has its workers finish what they do. A shell does no such thing. It ends at
-once, passes nothing on, and what it has started would be killed a moment later, in the middle of its work. So where a
-shell stays the main process all of the service's processes are asked; a build says so, for ``exec`` is better.
+Only the main process gets the signal at first, so that it can let its workers finish. A shell does not do that: it
+exits at once without passing the signal on, and its children would be killed in the middle of their work. So if a shell
+stays the main process, all of the service's processes get the signal; the build says so, because ``exec`` is better.
 """
 
 from __future__ import annotations

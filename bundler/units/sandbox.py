@@ -154,8 +154,8 @@ def _of_root(because: str, reason: str) -> tuple[Exemption, ...]:
 
 
 WATCH = _of_root("watch", "it is root's, for only root may restart")
-"""What is other with the unit that restarts a service which has stopped answering. It is root's without root's rights:
-systemd asks who one is, not what one may."""
+"""How the unit that restarts an unresponsive service differs. It runs as root but without capabilities: to allow a
+restart, systemd checks the caller's user, not its capabilities."""
 
 
 def watch_confinement() -> tuple[tuple[str, str], ...]:

@@ -1,7 +1,7 @@
 """What conda-lock reads in environment.yml files, read without conda-lock: importing it takes most of a second.
 
-conda-lock's own reading decides, so this is a part of it, not another opinion: what is written in a way that is not
-known here for certain raises :class:`UnknownError`, and conda-lock has to be asked. The tests compare both.
+This has to agree with conda-lock exactly, so it covers only part of the syntax: anything else raises
+:class:`UnknownError`, and the caller has to ask conda-lock. The tests compare the two.
 """
 
 from __future__ import annotations
