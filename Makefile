@@ -11,6 +11,7 @@
 #   make test-all                            all of them on each system and shell, and all faults
 #   make sweep                               whether what runs by hand runs as a service: about 100 projects
 #   make sweep GROUPS=web,data               some groups of them; GROUPS=learning PROJECTS=ray: some projects
+#   make figures                             writes the READMEs' tables again, from what `make bench` has measured
 #   make reference                           writes docs/reference/bundle-toml.md again, after a change to bundle.toml's keys
 #   make messages                            writes tests/unit/messages.txt again, after a change to what people read
 #   make requirements                        writes requirements.txt anew, after a change to pyproject.toml
@@ -34,7 +35,7 @@ UPGRADE ?=
 FUZZ_SECONDS ?= 60
 FUZZ ?=
 # More than there are processors: an end-to-end test waits for systemd half of its time.
-WORKERS ?= $(shell expr $$(nproc) \* 2)
+WORKERS ?= $(shell expr $$(nproc) \* 3)
 
 # What `make check` runs beside the unit tests: files of tests/integration whose tests take a moment each.
 QUICK := become_sh codemarks copied_sh decompressor_sh elf environment_shapes exec_sh external files_sh gpu_sh groups_sh \
@@ -53,7 +54,7 @@ OPTIONS := $(if $(filter local,$(CHANNEL)),--channel file://$(LOCAL) --virtual-p
 	$(if $(VERSION),--bundle-version $(VERSION))
 
 .DEFAULT_GOAL := bundle
-.PHONY: bundle channel bench check test test-all test-large sweep fuzz format lint docs reference messages recording requirements release zipapp clean
+.PHONY: bundle channel bench figures check test test-all test-large sweep fuzz format lint docs reference messages recording requirements release zipapp clean
 
 bundle: .venv/.ready $(if $(filter local,$(CHANNEL)),channel)
 	$(if $(wildcard $(PROJECT)/make-release),$(PROJECT)/make-release)
@@ -67,6 +68,10 @@ channel: .venv/.ready
 
 bench: .venv/.ready
 	$(BIN)/python -m benchmarks --sizes $(SIZES) --output build/bench.json $(BENCH)
+
+# After `make bench` on a quiet machine.
+figures: .venv/.ready
+	$(BIN)/python -m benchmarks.figures build/bench.json
 
 # mypy takes one processor for half a minute and more, so it runs beside the tests; only what it objects to comes after theirs.
 BESIDE_TYPES = mkdir -p build; $(BIN)/mypy >build/mypy.log 2>&1 & types=$$!; \

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from benchmarks.measure import Figures
     from benchmarks.targets import Result, Verdict
 
-__all__ = ["document", "machine", "markdown"]
+__all__ = ["document", "machine", "markdown", "table"]
 
 _DISTRIBUTIONS = ("conda-bundler", "py-rattler", "conda-pack", "deflate", "zstandard")
 _PROGRAMS = ("tar", "gzip", "zstd")
@@ -93,7 +93,7 @@ def _targets(verdicts: Iterable[Verdict]) -> Iterator[str]:
         cpu = "" if verdict.cpu is None else f"{verdict.cpu:.2f}"
         mark = "ok" if verdict.reached else "**miss**"
         rows.append((verdict.name, f"{verdict.sense} {verdict.limit:g}", f"{verdict.found:.2f}", cpu, mark))
-    return _table(("target (ratio of medians)", "wanted", "by the clock", "by CPU time", ""), rows)
+    return table(("target (ratio of medians)", "wanted", "by the clock", "by CPU time", ""), rows)
 
 
 def _result(result: Result) -> Iterator[str]:
@@ -102,10 +102,10 @@ def _result(result: Result) -> Iterator[str]:
         size = f"{figures.size / 1e6:.1f}" if figures.size else ""
         name = f"{figures.name}: **{figures.gave_up}**, after" if figures.gave_up else figures.name
         rows.append((name, f"{figures.wall:.2f}", f"{figures.cpu:.2f}", f"{figures.peak / 1e6:.0f}", size))
-    return _table(("", "seconds", "CPU seconds", "peak MB", "size MB"), rows)
+    return table(("", "seconds", "CPU seconds", "peak MB", "size MB"), rows)
 
 
-def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
+def table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterator[str]:
     yield f"| {' | '.join(head)} |"
     yield f"| --- |{' ---: |' * (len(head) - 1)}"
     for row in rows:

@@ -16,7 +16,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from types import MappingProxyType
 from typing import TYPE_CHECKING, TypeVar
-from urllib.parse import unquote, urlsplit
+from urllib.parse import unquote, urljoin, urlsplit
 from urllib.request import getproxies, proxy_bypass
 
 import urllib3
@@ -29,14 +29,13 @@ from urllib3.exceptions import (
     NewConnectionError,
     ProtocolError,
     ProxyError,
-    ResponseError,
     SSLError,
     TimeoutError,  # noqa: A004 -- urllib3's
 )
 
 from bundler import __version__
 from bundler.diskspace import kept_free, mib, space_left
-from bundler.fetch.channels import public_url
+from bundler.fetch.channels import public_url, server_of
 from bundler.fetch.credentials import Credentials
 from bundler.fetch.partfile import ChangedFile, PartFile
 from bundler.fetch.trust import certificate_hint, proxy_hint
@@ -59,14 +58,11 @@ _LOOK_EACH = 16 << 20  # bytes between two looks at the disk
 _ENOUGH = 1 << 16  # bytes that an attempt must bring for the count of attempts to begin anew
 _OVERLOADED = frozenset({408, 425, 429, 500, 502, 503, 504})
 _WORDS = {
-    ResponseError: "redirect loop",
     NameResolutionError: "unknown host name",
     ProxyError: "the proxy does not respond",
     SSLError: "its certificate is not trusted",
 }
-_REDIRECTS = urllib3.Retry(
-    total=10, connect=0, read=0, redirect=10, status=0, other=0, respect_retry_after_header=False
-)
+_REDIRECTS = 10
 
 
 class DownloadFailed(Exception):  # noqa: N818 -- never shown: the caller says which package it was for
@@ -245,21 +241,36 @@ class Downloader:
         return Downloaded(url=url, sha256=part.finish(), pieced=part.pieced)
 
     def _open(self, method: str, request: Request, headers: Mapping[str, str] = _NONE) -> BaseHTTPResponse:
+        """The answer to ``request``, or of whom the server redirects to; another server gets no credentials."""
         everything = {"Accept-Encoding": "identity", "User-Agent": f"conda-bundler/{__version__}", **headers}
         if request.authorization:
             everything["Authorization"] = request.authorization
+        url = request.url
+        for _ in range(_REDIRECTS + 1):
+            response = self._ask(method, url, everything)
+            location = response.get_redirect_location()
+            if not location:
+                return response
+            response.close()
+            before, url = url, _redirected(url, location)
+            if server_of(url) != server_of(before):
+                everything.pop("Authorization", None)
+        raise _TryAgain(f"redirect loop ({_REDIRECTS} redirects)")
+
+    def _ask(self, method: str, url: str, headers: Mapping[str, str]) -> BaseHTTPResponse:
         try:
-            return self._pool(request.url).urlopen(
+            return self._pool(url).urlopen(
                 method,
-                request.url,
-                headers=everything,
+                url,
+                headers=headers,
+                redirect=False,
                 preload_content=False,
                 decode_content=False,
                 timeout=self._timeout,
-                retries=_REDIRECTS,
+                retries=False,
             )
         except HTTPError as error:
-            reason = self._reason(error, urlsplit(request.url).scheme)
+            reason = self._reason(error, urlsplit(url).scheme)
             if isinstance(_cause(error), SSLError):  # which no second try mends
                 raise DownloadFailed(reason) from error
             raise _TryAgain(reason) from error
@@ -332,6 +343,16 @@ class _Limit:
             raise DownloadFailed(f"the disk would be full ({size})")
 
 
+def _redirected(url: str, location: str) -> str:
+    """Where ``url`` redirects to. Raises :class:`DownloadFailed` if that is no http or https URL."""
+    with suppress(ValueError):  # of whichever part cannot be parsed
+        target = urljoin(url, location)
+        parts = urlsplit(target)
+        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+            return target
+    raise DownloadFailed("the server redirects to what is not a valid http or https URL")
+
+
 def _copy(url: str, part: PartFile) -> str:
     try:
         return part.copy(Path(unquote(urlsplit(url).path)))
@@ -340,10 +361,8 @@ def _copy(url: str, part: PartFile) -> str:
 
 
 def _cause(error: HTTPError) -> BaseException:
-    cause: BaseException | None = error.reason if isinstance(error, MaxRetryError) else None
-    cause = cause or error
-    inner = cause.args[1] if type(cause) is ProtocolError and len(cause.args) > 1 else None
-    return inner if isinstance(inner, BaseException) else cause
+    inner = error.args[1] if type(error) is ProtocolError and len(error.args) > 1 else None
+    return inner if isinstance(inner, BaseException) else error
 
 
 def _summary(failures: Mapping[str, DownloadFailed | _TryAgain], *, rounds: int) -> DownloadFailed:

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import sys
 import tempfile
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
@@ -73,6 +74,7 @@ SCIENCE = (
 _ELSEWHERE = {"python-fastjsonschema": "fastjsonschema", "python-tzdata": "tzdata", "redis-py": "redis"}
 _OLDER_FORMAT = frozenset({"click"})  # so that it is met too
 _PINS = Path(__file__).with_name("pins")
+_PIPS = 4
 _OLDEST_GLIBC = 17  # 2.17, which manylinux2014 is another name for; pip knows the still older names
 
 
@@ -116,7 +118,7 @@ def download(pins: Iterable[Pin], cache: Path, interpreter: Interpreter) -> Mapp
     while missing:
         # pip refuses two versions of a project in one call.
         batch = {pin.project: pin for pin in missing}
-        _fetch(tuple(batch.values()), room, interpreter)
+        _fetch_at_once(tuple(batch.values()), room, interpreter)
         missing = [pin for pin in missing if batch[pin.project] != pin]
     return _find(wanted, room)
 
@@ -139,6 +141,13 @@ def _check(wheel: Path, sha256: str) -> None:
             where=str(wheel),
             remedy="Delete the file; if a new download differs too, the index serves another wheel than was pinned.",
         )
+
+
+def _fetch_at_once(pins: Sequence[Pin], room: Path, interpreter: Interpreter) -> None:
+    """By several pips: one takes a wheel after the other, and waits for the index before each."""
+    shares = [share for start in range(_PIPS) if (share := pins[start::_PIPS])]
+    with ThreadPoolExecutor(max_workers=_PIPS) as pool:
+        list(pool.map(lambda share: _fetch(share, room, interpreter), shares))
 
 
 def _fetch(pins: Sequence[Pin], room: Path, interpreter: Interpreter) -> None:

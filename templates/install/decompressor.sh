@@ -50,7 +50,7 @@ bring_decompressor_file() { # SHA256 PATH
     esac
     decompressor_copy=$decompressor_dir/$2
     make_stage_dir "${decompressor_copy%/*}"
-    cp "$BUNDLE/$2" "$decompressor_copy" || die 12 "cannot copy $2 to $decompressor_dir"
+    read_file "$2" >"$decompressor_copy" || die 12 "cannot copy $2 to $decompressor_dir"
     [ "$(digest_of "$decompressor_copy")" = "$1" ] || damaged "$2"
     if ! gzip -dc <"$decompressor_copy" >"${decompressor_copy%.gz}" || ! chmod 0700 "${decompressor_copy%.gz}"; then
         die 12 "cannot unpack $decompressor_copy"

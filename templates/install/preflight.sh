@@ -41,8 +41,8 @@ preflight() {
 
 check_tools() {
     tools_missing=
-    for tool in cat chmod cmp cp date df find grep id ln ls mkdir mv od readlink rm rmdir sed sha256sum sleep \
-        sync tail tar tee tr uname $(codec_tool); do
+    for tool in cat chmod cmp cp date df find grep head id ln ls mkdir mv od readlink rm rmdir sed sha256sum \
+        sleep sync tail tar tee tr uname $(codec_tool); do
         have "$tool" || tools_missing="$tools_missing $tool"
     done
     [ -z "$tools_missing" ] ||

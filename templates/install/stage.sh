@@ -62,7 +62,7 @@ stage_file() { # SHA256 PATH: what the release keeps of the bundle beside the pa
         units/* | config/* | launch/*) make_stage_dir "$STAGE/${2%/*}" ;;
         *) return 0 ;;
     esac
-    if ! cp "$BUNDLE/$2" "$STAGE/$2" || ! chmod 0644 "$STAGE/$2"; then
+    if ! read_file "$2" >"$STAGE/$2" || ! chmod 0644 "$STAGE/$2"; then
         die 12 "cannot copy $2 to $STAGE"
     fi
     [ "$(digest_of "$STAGE/$2")" = "$1" ] || damaged "$2"

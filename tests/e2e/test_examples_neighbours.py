@@ -25,10 +25,11 @@ if TYPE_CHECKING:
 pytestmark = pytest.mark.e2e
 
 NEIGHBOURS = ("nginx-light", "redis-server")
+# A reload returns while the workers of the default site are still there; on a busy machine one of them may answer.
 SET_UP_NGINX = """set -e
 cp /opt/guestbook/current/app/nginx.conf /etc/nginx/sites-available/guestbook
 ln -s ../sites-available/guestbook /etc/nginx/sites-enabled/ && rm /etc/nginx/sites-enabled/default
-systemctl reload nginx
+systemctl restart nginx
 """
 URL = "http://127.0.0.1"
 REPORTS = "/var/lib/reports/reports"

@@ -308,15 +308,26 @@ def test_a_small_disk_gets_full(bookworm: Path) -> None:
         assert "No space left on device" in answer.stderr
 
 
-def test_a_large_disk_is_a_file_that_nobody_finds(bookworm: Path, tmp_path: Path) -> None:
-    with Machine(bookworm, disk=Disk(size="3G", directory=tmp_path)) as machine:
-        before = os.statvfs(tmp_path).f_bfree
+@pytest.fixture
+def filesystem(tmp_path: Path) -> Iterator[Path]:
+    """A directory on a filesystem that nobody else writes to."""
+    (room := tmp_path / "filesystem").mkdir()
+    subprocess.run(["mount", "-t", "tmpfs", "-o", "size=4G", "conda-bundler-test", room], check=True)
+    try:
+        yield room
+    finally:
+        subprocess.run(["umount", "--lazy", room], check=True)
+
+
+def test_a_large_disk_is_a_file_that_nobody_finds(bookworm: Path, filesystem: Path) -> None:
+    with Machine(bookworm, disk=Disk(size="3G", directory=filesystem)) as machine:
+        before = os.statvfs(filesystem).f_bfree
         machine.run("dd", "if=/dev/urandom", "of=/root/big", "bs=1M", "count=64", "conv=fsync", check=True)
-        assert before - os.statvfs(tmp_path).f_bfree > 8000  # blocks of 4 KiB: it takes room there, not memory
-        assert list(tmp_path.iterdir()) == []
+        assert before - os.statvfs(filesystem).f_bfree > 8000  # blocks of 4 KiB: it takes room there, nowhere else
+        assert list(filesystem.iterdir()) == []
         machine.reboot()
         assert machine.run("stat", "-c", "%s", "/root/big").stdout.strip() == str(64 << 20)
-    assert list(tmp_path.iterdir()) == []
+    assert list(filesystem.iterdir()) == []
 
 
 @pytest.mark.parametrize("error", [ZeroDivisionError, KeyboardInterrupt])

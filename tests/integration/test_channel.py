@@ -6,6 +6,7 @@ import asyncio
 import hashlib
 import json
 import os
+import re
 import shutil
 import signal
 import socket
@@ -171,6 +172,24 @@ class TestDirectory:
         assert done.returncode == 5
         assert "its sha256 is" in done.stderr
         assert not list(channel.glob("noarch/click-*"))
+
+    def test_a_wheel_that_cannot_be_had_is_told_though_the_others_can(
+        self, local_channel: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    ) -> None:
+        (index := tmp_path / "index").mkdir()
+        for wheel in (local_channel.parent / "wheels").glob("*/*.whl"):
+            if not wheel.name.startswith("click-"):
+                (index / wheel.name).symlink_to(wheel)
+        monkeypatch.setenv("PIP_NO_INDEX", "1")
+        monkeypatch.setenv("PIP_FIND_LINKS", str(index))
+        done = make(tmp_path / "channel", tmp_path / "wheels")
+        assert done.returncode == 5
+        assert re.search(r"pip could not download .*\bclick==", done.stderr)
+        assert "Traceback" not in done.stderr
+        assert not list(tmp_path.glob("channel/*/repodata.json"))
+        others = {wheel.name for wheel in tmp_path.glob("wheels/*/*.whl")}
+        assert others
+        assert others <= {wheel.name for wheel in index.iterdir()}
 
 
 class TestArchives:

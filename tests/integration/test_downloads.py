@@ -161,6 +161,9 @@ def test_a_server_that_wants_to_be_left_alone_is(server: ChannelServer, archive:
     assert len(server.requests(NAME)) == 1
 
 
+NO_REDIRECT = "the server redirects to what is not a valid http or https URL"
+
+
 @pytest.mark.parametrize(
     ("trouble", "sentence"),
     [
@@ -173,6 +176,9 @@ def test_a_server_that_wants_to_be_left_alone_is(server: ChannelServer, archive:
         (Trouble(status=403), "the server responded with 403 Forbidden"),
         (Trouble(status=404), "the server responded with 404 Not Found"),
         (Trouble(status=302, headers={"Location": f"/open/noarch/{NAME}"}), "redirect loop"),
+        (Trouble(status=302, headers={"Location": "file:///etc/passwd"}), NO_REDIRECT),
+        (Trouble(status=302, headers={"Location": "data:,leaf"}), NO_REDIRECT),
+        (Trouble(status=302, headers={"Location": "http://[leaf/"}), NO_REDIRECT),
     ],
 )
 def test_a_server_that_stays_bad(server: ChannelServer, archive: Path, trouble: Trouble, sentence: str) -> None:
@@ -235,7 +241,8 @@ def test_a_mirror_that_is_down_is_asked_first_only_once(server: ChannelServer, t
 
 def test_one_pool_of_connections_for_all(server: ChannelServer, tmp_path: Path) -> None:
     archives = [make_package(tmp_path / "channel", f"p{number}", "1.0") for number in range(40)]
-    found = fetch(*(at(archive, server.url()) for archive in archives))
+    server.wrong[".conda"] = [Trouble(accompanied=True)]
+    found = fetch(*(at(archive, server.url()) for archive in archives), read_timeout=60)
     assert found == [archive.read_bytes() for archive in archives]
     assert len(server.asked) == 40
     assert server.connections <= 8
@@ -391,6 +398,15 @@ def test_a_password_goes_to_its_own_server_alone(
         assert fetch(package, mirrors=((server.url("closed"), (other.url(),)),)) == [archive.read_bytes()]
         assert len(other.asked) == 2
         assert not any("Authorization" in asked.headers for asked in other.asked)
+
+
+def test_a_password_is_kept_for_a_redirect_to_the_same_server(
+    server: ChannelServer, archive: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setenv("CHANNEL_PASSWORD", PASSWORD)
+    server.wrong[NAME] = [Trouble(status=307, headers={"Location": f"/closed/noarch/{NAME}"})]
+    assert fetch(at(archive, server.url("closed", USER + ":${CHANNEL_PASSWORD}@"))) == [archive.read_bytes()]
+    assert ["Authorization" in asked.headers for asked in server.asked] == [True, True]
 
 
 @pytest.mark.parametrize("trouble", [Trouble(status=403), Trouble(flipped=True), Trouble(cut=1000), Trouble(slam=True)])

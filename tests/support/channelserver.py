@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 __all__ = ["PASSWORD", "TOKEN", "USER", "Asked", "ChannelServer", "Trouble", "serve"]
 
 USER, PASSWORD, TOKEN = "me", "pass-w0rd-of-the-channel", "tk-0f-the-channel"
+_PATIENCE = 30  # seconds, for another request
 _RANGE = re.compile(r"bytes=(\d+)-$")
 
 
@@ -36,7 +37,7 @@ class Trouble:
     promised (``silent``: and nothing was promised; ``chunked``: not how many), or ``stall`` seconds of silence after
     these, or with one bit ``flipped``, or under another ``etag``; from its beginning, whatever range was asked for
     (``no_ranges``), or from there, whatever file was meant (``no_if_range``). ``late``: the silence comes before it.
-    ``slam``: no answer at all.
+    ``slam``: no answer at all. ``accompanied``: no answer before there is another request beside this one.
     """
 
     status: int = 200
@@ -51,6 +52,7 @@ class Trouble:
     late: bool = False
     chunked: bool = False
     slam: bool = False
+    accompanied: bool = False
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -75,6 +77,7 @@ class ChannelServer(ThreadingHTTPServer):
         self.asked: list[Asked] = []
         self.connections = 0
         self.at_once = self.most_at_once = 0
+        self.two_at_once = threading.Event()
         self.lock = threading.Lock()
         self.stopping = threading.Event()
 
@@ -124,6 +127,8 @@ class _Handler(BaseHTTPRequestHandler):
             )
             self.server.at_once += 1
             self.server.most_at_once = max(self.server.most_at_once, self.server.at_once)
+            if self.server.at_once > 1:
+                self.server.two_at_once.set()
         try:
             self._answer()
         except (BrokenPipeError, ConnectionResetError):
@@ -141,6 +146,8 @@ class _Handler(BaseHTTPRequestHandler):
             return
         trouble = self.server.trouble(path) or Trouble()
         file = self.server.directory / path
+        if trouble.accompanied:
+            self.server.two_at_once.wait(_PATIENCE)
         if trouble.slam:
             self.close_connection = True
         elif trouble.status != 200:
