@@ -130,7 +130,7 @@ def test_nobody_goes_on_for_a_build_that_has_ended(tmp_path: Path, number: signa
     archives = [Path(one.url.removeprefix("file://")) for one in packages(tmp_path)]
     paths = f"sys.path[:0] = {[str(Path(__file__).parents[1] / 'support'), str(Path(__file__).parents[2])]}"
     heard = ["env", "--default-signal=INT"]  # a script's background ignores it
-    words = [*heard, sys.executable, "-c", f"import sys; {paths}\n{BUILD}", start, *archives]
+    words: list[str | Path] = [*heard, sys.executable, "-c", f"import sys; {paths}\n{BUILD}", start, *archives]
     with subprocess.Popen(words, stderr=subprocess.PIPE) as build, contextlib.ExitStack() as unless_ended:
         unless_ended.callback(build.kill)
         while len(list(pids.iterdir())) < 2:
