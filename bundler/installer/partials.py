@@ -36,7 +36,8 @@ MANAGE = (
     "restart",
     *("run-directories", "leftover-files", "bundle-copy", "uninstall", "first-boot"),
     *("policy", "statement", "signatures", "version-order", "upgrade"),
-    *("run", "before-start", "old-releases", "become-user", "terminal-relay", "exec", "main"),
+    *("run", "before-start", "old-releases", "become-user", "terminal-relay", "exec"),
+    *("redact", "support-bundle", "main"),
 )
 
 

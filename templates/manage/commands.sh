@@ -32,6 +32,8 @@ each_command() { # VISITOR: calls it with each row
     "$1" exec installed,input,words - check_command_words exec_command \
         "exec SERVICE COMMAND [WORD]..." "run a program of the release as that service would: its user, environment," \
         "" "secrets, sandbox; exit with the command's status"
+    "$1" support-bundle installed - check_support_file support_bundle \
+        "support-bundle FILE" "write status, units, journal, settings and facts, without secrets, to FILE (tar.gz)"
     "$1" uninstall lock,input --purge,--yes check_no_operand uninstall \
         "uninstall" "stop it and remove its units and releases; keep settings, secrets, state and user" \
         "uninstall --purge [--yes]" "remove everything, state and secrets included"
