@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
     from bundler.progress import Progress
     from bundler.reader.open import OpenBundle
+    from bundler.signing.bundles import Key
 
 __all__ = ["rebuild"]
 
@@ -44,7 +45,7 @@ _DISTRUST = "The same inputs give the same bytes, so the bundle was changed or b
 
 
 def rebuild(
-    path: Path, project: Path, progress: Progress, *, channels: tuple[str, ...] = (), key: Path | None = None
+    path: Path, project: Path, progress: Progress, *, channels: tuple[str, ...] = (), key: Key | None = None
 ) -> Rebuilt:
     """Build ``path`` again of ``project`` and compare; with ``key`` sign it if it is the same.
 

@@ -15,10 +15,14 @@ from pathlib import Path
 from bundler.errors import ConfigError, VerificationError
 from bundler.process import ToolFailed, find_tool, run
 
-__all__ = ["NAMESPACE", "Signer", "sign", "signers"]
+__all__ = ["BEGIN", "ENDING", "NAMESPACE", "Signer", "sign", "signers"]
 
 NAMESPACE = "conda-bundler"
-_BLOCK = re.compile(r"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+-----END SSH SIGNATURE-----\n?")
+ENDING = ".sig"
+"""What the name of a file of such signatures ends with, after that of the statement."""
+BEGIN = "-----BEGIN SSH SIGNATURE-----"
+"""The first line of each of them."""
+_BLOCK = re.compile(rf"{BEGIN}\n[A-Za-z0-9+/=\n]+-----END SSH SIGNATURE-----\n?")
 _MANY = 64
 """Signatures that are looked at."""
 
@@ -57,7 +61,7 @@ def sign(content: bytes, key: Path) -> str:
 
 
 def signers(content: bytes, signatures: str, allowed: Path, *, revoked: Path | None = None) -> tuple[Signer, ...]:
-    """Those who signed ``content`` and may, each once, however many keys they have; nobody else's signature counts.
+    """Those who signed ``content`` and may, in the signatures' order; nobody else's signature counts.
 
     Raises :class:`VerificationError` if a file cannot be read, :class:`MissingToolError` without ssh-keygen.
     """
@@ -71,8 +75,7 @@ def signers(content: bytes, signatures: str, allowed: Path, *, revoked: Path | N
         signed.write_bytes(content)
         for block in _BLOCK.findall(signatures)[:_MANY]:
             signature.write_text(block, encoding="ascii")
-            signer = _of_block(program, signed, signature, allowed, revoked)
-            if signer and not any(signer.principal == other.principal or signer.key == other.key for other in found):
+            if signer := _of_block(program, signed, signature, allowed, revoked):
                 found.append(signer)
     return tuple(found)
 

@@ -28,12 +28,10 @@ if TYPE_CHECKING:
 
     from bundler.reader.open import OpenBundle
 
-__all__ = ["SIGNATURES", "STATEMENT", "Statement", "make_statement", "read_statement"]
+__all__ = ["STATEMENT", "Statement", "make_statement", "read_statement"]
 
 STATEMENT = ".statement"
 """What the name of a statement ends with, after that of its bundle."""
-SIGNATURES = ".statement.sig"
-"""The same for its signatures, of which one file may have several."""
 _FORMAT = "# conda-bundler statement 1"
 _BUNDLE = re.compile(r"# bundle ([a-z][a-z0-9-]{0,30}) ([0-9A-Za-z._+~-]{1,60}) (linux-[a-z0-9]+)")
 _FILE = re.compile(r"([0-9a-f]{64})  ([^\n\\]+)")

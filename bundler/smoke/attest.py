@@ -23,7 +23,7 @@ from bundler.foreign import from_json
 from bundler.printable import counted, printable
 from bundler.reader.open import open_bundle, translated
 from bundler.reader.witnesses import Tested
-from bundler.signing.bundles import signers_of, write_signed
+from bundler.signing.bundles import signatures_of, signers_of, write_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,14 +31,13 @@ if TYPE_CHECKING:
 
     from bundler.progress import Progress
     from bundler.reader.open import OpenBundle
-    from bundler.signing.bundles import Trust
+    from bundler.signing.bundles import Key, Trust
     from bundler.smoke.report import SmokeReport
 
 __all__ = ["Attestation", "attested", "make_attestation", "read_attestation", "tested"]
 
 ENDING = ".smoke.json"
 """What its name ends with, after that of its bundle."""
-_SIGNATURES = ".sig"
 _LARGEST = 1 << 20
 _SYSTEM = "urn:conda-bundler:smoke:system"
 
@@ -100,7 +99,7 @@ def make_attestation(subjects: tuple[tuple[str, str], ...], report: SmokeReport)
 
 
 def attested(
-    path: Path, smoke: Callable[[], SmokeReport], progress: Progress, *, key: Path | None = None
+    path: Path, smoke: Callable[[], SmokeReport], progress: Progress, *, key: Key | None = None
 ) -> SmokeReport:
     """What ``smoke`` finds of the bundle at ``path``, also if that is bad, in a statement beside it.
 
@@ -116,7 +115,6 @@ def attested(
     subjects = _subjects(open_bundle(path))
     report = smoke()
     statement = path.with_name(f"{path.name}{ENDING}")
-    signatures = statement.with_name(f"{statement.name}{_SIGNATURES}")
     try:
         if not _is_still(path, subjects):
             raise VerificationError(
@@ -124,12 +122,12 @@ def attested(
                 where=str(path),
                 remedy="Test it again, and let nothing write to it meanwhile.",
             )
-        write_signed(make_attestation(subjects, report).text().encode(), statement, signatures, key)
+        write_signed(make_attestation(subjects, report).text().encode(), statement, key)
     except BundlerError:
         for line in report.lines():  # it took minutes
             progress.step(line)
         raise
-    return replace(report, attested=(str(statement), *([str(signatures)] if key else [])))
+    return replace(report, attested=(str(statement), *([str(signatures_of(statement, key))] if key else [])))
 
 
 def _is_still(path: Path, subjects: tuple[tuple[str, str], ...]) -> bool:
@@ -166,7 +164,7 @@ def tested(path: Path, trust: Trust) -> Tested | None:
         if len(content) > _LARGEST:
             raise ValueError(f"larger than {counted(_LARGEST, 'byte')}")
         said = read_attestation(content)
-        signers = signers_of(content, statement.with_name(f"{statement.name}{_SIGNATURES}"), trust)
+        signers = signers_of(content, statement, trust)
         problem = "" if _is_about(said, path) else "it is of another bundle"
     except OSError as error:
         return Tested(path=str(statement), problem=f"it cannot be read: {error.strerror}")

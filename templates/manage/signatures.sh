@@ -1,30 +1,39 @@
 
 # --- signatures ------------------------------------------------------------------------------------------
-# Those of the statement, by ssh-keygen(1), in the namespace conda-bundler: who signed stands in allowed_signers, which
-# says until when a key counts, too. A signer counts once, however many keys he has, and a key once, whatever it is called.
+# Those of the statement, by openssl (openssl-signatures.sh), or by ssh-keygen(1), in the namespace conda-bundler: who
+# signed stands in allowed_signers, which says until when a key counts, too. A signer counts once, however many keys he has,
+# and a key once, whatever it is called.
 
 SIGNATURES_MOST=64
 
 check_signatures() {
-    need_keygen
-    split_signatures
     signed_by=
     signed_count=0
     signed_keys=
-    signature_problem="no signature is in ${STATEMENT##*/}.sig"
-    signature_number=0
-    while [ "$signature_number" -lt "$split_count" ]; do
-        signature_number=$((signature_number + 1))
-        look_at_signature "$WORK/signature.$signature_number"
-    done
+    signature_problem=
+    ! has_openssl_keys || [ ! -s "$WORK/signatures.openssl" ] || each_openssl_signature
+    [ "$signed_count" -ge "$THRESHOLD" ] || [ ! -f "$SIGNERS" ] || each_ssh_signature
+    signature_problem=${signature_problem:-none of its signatures is by such a key as $TRUST_DIR has}
     if [ "$signed_count" -eq 0 ]; then
         die 17 "$BUNDLE_NAME is signed by nobody who may sign $NAME here: $signature_problem" \
-            "Who may is in $SIGNERS. Get the bundle from one of them."
+            "Who may is in $TRUST_DIR. Get the bundle from one of them."
     fi
     [ "$signed_count" -ge "$THRESHOLD" ] ||
         die 17 "$BUNDLE_NAME is signed by $signed_by; $POLICY requires $THRESHOLD signers, and $signed_count may sign $NAME here" \
             "Have somebody else sign it: conda-bundler sign."
     say "$BUNDLE_NAME is signed by $signed_by"
+}
+
+each_ssh_signature() {
+    need_keygen
+    split_signatures
+    signature_problem=${signature_problem:-no signature is in ${STATEMENT##*/}.sig}
+    signature_number=0
+    while [ "$signature_number" -lt "$split_count" ]; do
+        signature_number=$((signature_number + 1))
+        find_signer "$WORK/signature.$signature_number"
+        count_signer
+    done
 }
 
 # OpenSSH has had signatures since 8.1, and tells whose they are since 8.2.
@@ -50,17 +59,17 @@ split_signatures() {
         fi
         [ -z "$split_open" ] || printf '%s\n' "$split_line" >>"$WORK/signature.$split_count"
         [ "$split_line" != "-----END SSH SIGNATURE-----" ] || split_open=
-    done <"$WORK/signatures"
+    done <"$WORK/signatures.sig"
 }
 
-look_at_signature() { # FILE
-    find_signer "$1"
+# The one who was found, unless he or his key is counted already.
+count_signer() {
     [ -n "$signer_name" ] || return 0
     case "
 $signed_keys" in
         *"
 $signer_name "* | *" $signer_key
-"*) return 0 ;; # counted already
+"*) return 0 ;;
     esac
     signed_count=$((signed_count + 1))
     signed_by=$signed_by${signed_by:+, }$signer_name

@@ -38,16 +38,26 @@ find_bundle() {
 }
 
 take_statement() {
-    [ -f "$SIGNERS" ] || die 10 "nobody may sign for this server: $SIGNERS is missing" \
+    [ -f "$SIGNERS" ] || has_openssl_keys || die 10 "nobody may sign for this server: $SIGNERS is missing" \
         "Write into it who may (ssh-keygen(1), ALLOWED SIGNERS)$(other_way)."
     take_small "$STATEMENT" "$STATEMENT_BYTES" "$WORK/statement"
-    [ -e "$STATEMENT.sig" ] || die 17 "$BUNDLE_NAME is not signed: ${STATEMENT##*/}.sig is missing" \
-        "Bring it along. It is written by: conda-bundler sign."
-    take_small "$STATEMENT.sig" "$SIGNATURE_BYTES" "$WORK/signatures"
+    [ -e "$STATEMENT.sig" ] || [ -e "$STATEMENT.openssl" ] ||
+        die 17 "$BUNDLE_NAME is not signed: ${STATEMENT##*/}.sig is missing" \
+            "Bring it along. It is written by: conda-bundler sign."
+    take_signatures sig
+    take_signatures openssl
+}
+
+take_signatures() { # ENDING
+    if [ -e "$STATEMENT.$1" ]; then
+        take_small "$STATEMENT.$1" "$SIGNATURE_BYTES" "$WORK/signatures.$1"
+    else
+        : >"$WORK/signatures.$1"
+    fi
 }
 
 take_small() { # FILE BYTES COPY
-    [ -f "$1" ] || die 11 "$1 is not a regular file" "Copy the bundle again, with its .statement and .statement.sig."
+    [ -f "$1" ] || die 11 "$1 is not a regular file" "Copy the bundle again, with its .statement and its signatures."
     head -c "$(($2 + 1))" <"$1" >"$3" || die 12 "cannot copy $1 to $WORK"
     [ "$(wc -c <"$3")" -le "$2" ] || die 11 "$1 is too large" "Sign the bundle again: conda-bundler sign."
 }

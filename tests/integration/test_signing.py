@@ -130,6 +130,83 @@ def test_two_of_three(tar: Path, people: People) -> None:
     assert [one.principal for one in check_signed(tar, people.trust(2))] == ["a@example.org", "b@example.org"]
 
 
+class TestOpenssl:
+    """For servers whose ssh-keygen cannot verify signatures."""
+
+    @pytest.fixture
+    def pem(self, tmp_path: Path) -> Path:
+        """Who may sign."""
+        (tmp_path / "pem").mkdir()
+        return tmp_path / "pem"
+
+    def key(self, pem: Path, name: str, algorithm: str = "EC", *, allowed: bool = True) -> str:
+        private = pem.with_name(f"{name}-{algorithm}.key")
+        option = "ec_paramgen_curve:P-256" if algorithm == "EC" else "rsa_keygen_bits:2048"
+        words: list[str | Path] = [
+            "openssl",
+            "genpkey",
+            "-quiet",
+            "-algorithm",
+            algorithm,
+            "-pkeyopt",
+            option,
+            "-out",
+            private,
+        ]
+        subprocess.run(words, check=True)
+        if allowed:
+            subprocess.run(["openssl", "pkey", "-in", private, "-pubout", "-out", pem / f"{name}.pem"], check=True)
+        return str(private)
+
+    @pytest.mark.parametrize("algorithm", ["EC", "RSA"])
+    def test_who_signed_is_said(self, tar: Path, pem: Path, algorithm: str) -> None:
+        key = self.key(pem, "release@example.org", algorithm)
+        sign_bundle(tar, key)
+        assert sign_bundle(tar, key).count == 2
+        (signer,) = check_signed(tar, Trust(keys=pem))
+        assert str(signer).startswith("release@example.org (openssl SHA256:")
+
+    def test_who_may_not(self, tar: Path, pem: Path) -> None:
+        self.key(pem, "release")
+        sign_bundle(tar, self.key(pem, "stranger", allowed=False))
+        assert "signed by nobody of those who may sign; 1 must have" in refused(tar, Trust(keys=pem))
+
+    def test_what_is_no_signature_of_it(self, tar: Path, pem: Path) -> None:
+        sign_bundle(tar, self.key(pem, "release"))
+        signatures = tar.with_name(f"{tar.name}.statement.openssl")
+        for damage in ("", "\n", "????\n", "AAAA\n", signatures.read_text()[4:]):
+            signatures.write_text(damage)
+            assert "signed by nobody" in refused(tar, Trust(keys=pem))
+
+    def test_a_person_is_one_whatever_he_signs_with(self, tar: Path, pem: Path, people: People) -> None:
+        sign_bundle(tar, people.key("a"))
+        sign_bundle(tar, self.key(pem, "a"))
+        trust = Trust(allowed=people.allowed, keys=pem, threshold=2)
+        assert "signed by a of those who may sign; 2 must have" in refused(tar, trust)
+        key = self.key(pem, "b")
+        sign_bundle(tar, key)
+        assert [one.principal for one in check_signed(tar, trust)] == ["a", "b"]
+        shutil.copy(pem / "b.pem", pem / "c.pem")
+        assert "signed by a, b of those who may sign; 3 must have" in refused(tar, Trust(keys=pem, threshold=3))
+
+    def test_the_commands(self, tar: Path, pem: Path) -> None:
+        key = self.key(pem, "release")
+        done = command("sign", tar, "--key", f"openssl:{key}")
+        assert (done.returncode, ".statement.openssl: 1 signature of" in done.stdout) == (0, True), done.stderr
+        done = command("verify", tar, "--allowed-keys", pem)
+        assert (done.returncode, "release (openssl SHA256:" in done.stdout) == (0, True), done.stderr
+        done = command("sign", tar, "--key", f"openssl:{pem}/none")
+        assert (done.returncode, "the key cannot sign" in done.stderr) == (2, True), done.stderr
+
+    def test_another_bundle_under_that_name_keeps_no_signature(self, tar: Path, pem: Path, people: People) -> None:
+        sign_bundle(tar, self.key(pem, "release"))
+        sign_bundle(tar, people.key("release"))
+        statement = tar.with_name(f"{tar.name}.statement")
+        statement.write_text(statement.read_text() + "# changed\n")
+        sign_bundle(tar, people.key("release", "ecdsa"))
+        assert not statement.with_name(f"{statement.name}.openssl").exists()
+
+
 @pytest.mark.parametrize(
     "options",
     [

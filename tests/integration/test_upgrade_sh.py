@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from shellkit import SHELL_IDS, SHELLS, THREE_SHELLS, shell_id, with_functions
-from upgradekit import CURRENT, FILES, TOP, Form, Server, Signed, keys, seal
+from upgradekit import CURRENT, FILES, TOP, Form, Server, Signed, keys, openssl_keys, seal
+
+from bundler.signing import ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -58,6 +60,30 @@ def test_a_directory_that_was_unpacked_from_a_signed_tar(tmp_path: Path) -> None
     subprocess.run(["tar", "-xf", signed.bundle], cwd=signed.room, check=True)
     done = server.manage("upgrade", f"{signed.room}/{TOP}/")
     assert (done.returncode, server.ran()) == (0, []), done.stderr
+
+
+@pytest.mark.parametrize("shell", THREE_SHELLS, ids=shell_id)
+def test_where_ssh_keygen_cannot_verify_openssl_does(shell: tuple[str, ...], tmp_path: Path) -> None:
+    """As on a server with OpenSSH 8.0."""
+    old = "need_keygen() { die 10 'cannot verify signatures'; }"
+    server, signed = Server.make(tmp_path, shell=shell, stubs=old), Signed(room=tmp_path / "usb", form="tar")
+    shutil.copytree(openssl_keys() / "allowed_keys", server.trust / "allowed_keys")
+    server.policy("threshold 2", "signer *@example.org")
+    signed.sign_with_openssl("stranger", "release", "ops")
+    done = server.manage("upgrade", signed.bundle)
+    assert (done.returncode, server.ran()) == (0, []), done.stderr
+    assert "is signed by release@example.org, ops@example.org" in done.stderr
+
+
+def test_one_signs_with_openssl_and_another_one_with_ssh(tmp_path: Path) -> None:
+    server, signed = Server.make(tmp_path), Signed(room=tmp_path / "usb", form="tar")
+    server.policy("threshold 2")
+    shutil.copytree(openssl_keys() / "allowed_keys", server.trust / "allowed_keys")
+    signed.sign_with_openssl("release")
+    for name in ("release", "ops"):
+        signed.signatures.write_text(ssh.sign(signed.statement.read_bytes(), keys() / name))
+        done = server.manage("upgrade", signed.bundle)
+        assert done.returncode == (17 if name == "release" else 0), done.stderr
 
 
 @pytest.mark.parametrize("form", FORMS)
@@ -238,6 +264,34 @@ def add(path: str, content: str = "[Service]\nExecStart=/bin/sh\n") -> Callable[
 
 def by(*names: str) -> Callable[[Signed, Server], None]:
     return lambda signed, _server: signed.sign(*names)
+
+
+def openssl(
+    *names: str,
+    change: Callable[[str], str] = str,
+    policy: tuple[str, ...] = (),
+    then: Callable[[Path], object] = str,
+) -> Callable[[Signed, Server], None]:
+    """Signed by these, on a server that has such keys; with other signatures, and other keys there."""
+
+    def do(signed: Signed, server: Server) -> None:
+        server.allow_openssl_keys()
+        server.policy(*policy)
+        signed.sign_with_openssl(*names)
+        signed.openssl_signatures.write_text(change(signed.openssl_signatures.read_text()))
+        then(server.trust / "allowed_keys")
+
+    return do
+
+
+def openssl_of_another_statement(signed: Signed, server: Server) -> None:
+    openssl("release")(signed, server)
+    signed.change_statement()
+
+
+def link_elsewhere(allowed: Path) -> None:
+    allowed.rename(allowed.with_name("keys"))
+    allowed.symlink_to("keys")
 
 
 def said(change: Callable[[str], str]) -> Callable[[Signed, Server], None]:
@@ -434,6 +488,66 @@ ATTACKS = {
         status=17,
         do=policy("signer release@example.org web-*", "signer ops@example.org"),
         says="release@example.org may not sign hello",
+    ),
+    "openssl-a-stranger": Attack(status=17, do=openssl("stranger"), says="no key in"),
+    "openssl-a-signature-of-another-statement": Attack(
+        status=17,
+        do=openssl_of_another_statement,
+        says="no key in",
+    ),
+    "openssl-a-damaged-signature": Attack(
+        status=17, do=openssl("release", change=lambda text: f"!{text}"), says=".statement.openssl is damaged"
+    ),
+    "openssl-a-signature-cut-off": Attack(
+        status=17, do=openssl("release", change=lambda text: text[:40]), says="no key in"
+    ),
+    "openssl-no-signature": Attack(status=17, do=openssl(), says="none of its signatures is by such a key as"),
+    "openssl-too-many-signatures": Attack(
+        do=openssl("stranger", change=lambda text: text * 65), says=".openssl has more than 64 signatures"
+    ),
+    "openssl-the-same-signature-twice": Attack(
+        status=17, do=openssl("release", "release", policy=("threshold 2",)), says="requires 2 signers, and 1 may sign"
+    ),
+    "openssl-one-key-with-two-names": Attack(
+        status=17,
+        do=openssl(
+            "release",
+            "release",
+            policy=("threshold 2",),
+            then=lambda allowed: shutil.copy(allowed / "release@example.org.pem", allowed / "a.pem"),
+        ),
+        says="requires 2 signers, and 1 may sign",
+    ),
+    "openssl-a-signer-of-other-bundles": Attack(
+        status=17,
+        do=openssl("release", policy=("signer release@example.org web-*", "signer ops@example.org")),
+        says="release@example.org may not sign hello",
+    ),
+    "openssl-a-key-that-was-taken-away": Attack(
+        status=17,
+        do=openssl("release", then=lambda allowed: (allowed / "release@example.org.pem").unlink()),
+        says="no key in",
+    ),
+    "openssl-a-key-that-others-can-write": Attack(
+        status=10,
+        do=openssl("release", then=lambda allowed: (allowed / "ops@example.org.pem").chmod(0o666)),
+        says=WRITABLE,
+    ),
+    "openssl-keys-that-others-can-add": Attack(
+        status=10, do=openssl("release", then=lambda allowed: allowed.chmod(0o777)), says=WRITABLE
+    ),
+    "openssl-keys-elsewhere": Attack(
+        status=10, do=openssl("release", then=link_elsewhere), says="allowed_keys is not a directory"
+    ),
+    "openssl-a-key-of-nobody": Attack(
+        status=10,
+        do=openssl("release", then=lambda allowed: (allowed / "ops@example.org.pem").rename(allowed / "o ps.pem")),
+        says="not the name of a signer",
+    ),
+    "openssl-signatures-where-only-ssh-counts": Attack(
+        status=17,
+        do=lambda signed, _server: signed.sign_with_openssl("release"),
+        says="no signature is in",
     ),
     # which bundle
     "another-bundle": Attack(status=17, do=nothing, name="other", says="this is a bundle of 'other', not of hello"),
