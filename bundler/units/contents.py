@@ -1,6 +1,7 @@
-"""What is in an environment that decides how its services run: the packages' names, and what their files say.
+"""What in an environment decides how its services are sandboxed: its files, and the names of its packages.
 
-Files decide, names only add: a package may be called anything, and a wheel brings what it likes.
+Names alone are not enough: a package may have any name, and a wheel may contain anything. So the files decide, and
+names only add to that.
 """
 
 from __future__ import annotations
@@ -33,8 +34,8 @@ _TESTS = ("*/test/*", "*/tests/*")
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """What says that memory has to be writable and executable (:mod:`bundler.codemarks`), and the files that say so,
-    by their paths below the release, sorted.
+    """A sign that memory has to be writable and executable (:mod:`bundler.codemarks`), and the files that have it, by
+    their paths below the release, sorted.
     """
 
     name: str
@@ -54,8 +55,8 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """``packages`` are the names of all packages, conda's and wheels'; ``wrappers`` are shell scripts that stay the
-    main process of what they start, by their paths below the release.
+    """``packages`` are the names of all packages, conda's and wheels'; ``wrappers`` are shell scripts that remain the
+    main process of what they start (no ``exec``), by their paths below the release.
     """
 
     packages: frozenset[str] = frozenset()
@@ -67,7 +68,7 @@ NOTHING = Contents()
 
 
 def find_marks(tree: Iterable[TreeEntry], platform: str) -> tuple[Mark, ...]:
-    """What files of a payload for ``platform`` say, sorted. Files that no process there loads say nothing."""
+    """The marks of a payload's files, sorted; files that no process on ``platform`` loads do not count."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for entry in tree:
         if entry.marks and _counts(entry, platform):
@@ -77,7 +78,7 @@ def find_marks(tree: Iterable[TreeEntry], platform: str) -> tuple[Mark, ...]:
 
 
 def find_wrappers(tree: Iterable[TreeEntry]) -> frozenset[str]:
-    """The shell scripts of a payload that start something without making way for it."""
+    """The shell scripts of a payload that start a program without ``exec``."""
     return frozenset(entry.path for entry in tree if WRAPPER in entry.marks)
 
 
@@ -88,7 +89,7 @@ def _counts(entry: TreeEntry, platform: str) -> bool:
 
 
 def code_notes(marks: Iterable[Mark]) -> tuple[str, ...]:
-    """What a build says of ``marks``, if there are any."""
+    """The note of ``build`` on ``marks``, if there are any."""
     lines = [f"\n    {mark.where}: {mark.reason}" for mark in marks]
     if not lines:
         return ()

@@ -22,9 +22,9 @@ _ABOUT = {
 
 
 def hook_sections(hook: Hook, config: BundleConfig, *, command: str, rights: Lines) -> Sections:
-    """The oneshot of ``hook``; ``rights`` is all that it shares with its service.
+    """The oneshot of ``hook``; ``rights`` are the lines that it shares with its service.
 
-    It is ordered after no service: at boot the services wait for it.
+    It is not ordered after any service: at boot, the services wait for it.
     """
     online = needs_network(config, hook.service)
     network = "network.target network-online.target" if online else "network.target"

@@ -1,7 +1,7 @@
-"""What is known of libraries and of files by their names alone; bundle.toml overrides all of it.
+"""What is known about libraries and files from their names; bundle.toml overrides all of it.
 
-Refusing a server that would do is as bad as accepting one that will not. So what no ordinary server has, and nothing
-loads until it is asked to, is optional: preflight warns if it is missing.
+Rejecting a suitable server is as bad as accepting an unsuitable one. So libraries that ordinary servers do not have,
+and that nothing loads unless told to, are optional: preflight warns if they are missing.
 """
 
 from __future__ import annotations
@@ -67,14 +67,14 @@ PLUG_INS = (
     ("env/lib/python*/lib-dynload/_gdbm.*.so", _STDLIB),
     ("env/lib/python*/site-packages/*/tests/*", "only a package's own tests load it"),
 )
-"""Patterns of files below the release that nothing loads until it is asked to, and why."""
+"""Patterns of files below the release that are loaded only on request, and why."""
 
 NOT_LOADED = (
     "*/sysroot/*",  # a compiler's, for its linker
     "*/lib/stubs/*",  # CUDA's, for the linker: libcuda.so without a driver
     "*/lib/debug/*",
 )
-"""Patterns of files that no process loads, though they look as if it could: they neither need nor bring anything."""
+"""Patterns of files that no process loads, although they look loadable: they neither need nor provide libraries."""
 
 PACKAGES = {
     "libGL.so.1": ("libgl1", "mesa-libGL", "libgl"),

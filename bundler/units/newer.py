@@ -1,8 +1,7 @@
-"""Units -> what of them an older systemd does not know, and what that means.
+"""Directives of units that older versions of systemd do not support, and the consequences.
 
-systemd passes over a directive that it does not know, with a warning in the journal that nobody reads. What a service
-loses by that is for install.sh to say, which knows the server's version; it is refused where the service would not do
-what it is for, or would do it where it must not.
+systemd ignores unknown directives, with a warning in the journal that nobody reads. install.sh, which knows the
+server's version, says what the service loses, and refuses to install it if it would not work or not be confined.
 """
 
 from __future__ import annotations
@@ -33,7 +32,7 @@ _NEEDED = {
     **dict.fromkeys(("NetworkNamespacePath", "IPCNamespacePath"), _OPEN),
     "Restart with Type=oneshot": "systemd refuses such a unit",
 }
-"""Without these a service is of no use, or not confined at all."""
+"""Directives without which a service does not work, or is not confined at all."""
 
 _LOST = {
     "BPFProgram": "no program filters what it does",
@@ -76,14 +75,14 @@ _LOST = {
     "UpheldBy": "nothing starts it again",
     "Upholds": "other units are not started again with it",
 }
-"""What goes without these; of a directive that is in neither table nothing is lost that matters."""
+"""What the lack of these means; of directives that are in neither table, nothing that matters is lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Newer:
-    """What systemd knows from ``version`` on: a directive, or one with a value; ``units`` have it.
+    """A directive, or one with a certain value, that systemd supports from ``version`` on; ``units`` use it.
 
-    ``needed``: the bundle is not for older ones. ``lost`` is what goes otherwise, as a clause.
+    ``needed``: older versions are refused. ``lost`` is the consequence of not having it, as a clause.
     """
 
     version: int
@@ -93,12 +92,12 @@ class Newer:
     units: tuple[str, ...]
 
     def row(self) -> tuple[str, ...]:
-        """What install.sh is told of it."""
+        """The values for install.sh."""
         return (str(self.version), self.directive, "needed" if self.needed else "", self.lost, " ".join(self.units))
 
 
 def newer_directives(units: Mapping[str, Directives]) -> tuple[Newer, ...]:
-    """What matters of it, by version and name; ``units`` are the directives of each by its name."""
+    """The directives that matter, by version and name; ``units`` maps names of units to their directives."""
     found: dict[tuple[int, str], set[str]] = {}
     for unit, directives in units.items():
         for version, what in _of_unit(directives):
@@ -127,6 +126,6 @@ def _of_unit(directives: Directives) -> Iterable[tuple[int, str]]:
 
 
 def _called(name: str, value: str) -> str:
-    """A directive alone if it is new itself, else with the word that is; a path behind a colon is not it."""
+    """The key of _NEEDED and _LOST: the directive, or with its value if that is what is new, up to a colon."""
     word = f"{name}={value.partition(':')[0]}:" if ":" in value else f"{name}={value}"
     return word if word in _LOST or word in _NEEDED else name

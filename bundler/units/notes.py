@@ -1,4 +1,4 @@
-"""What ``build`` says of the overrides in bundle.toml: what of ours they take away, what does not reach a service."""
+"""Notes of ``build`` on the overrides in bundle.toml: which defaults they replace, and which have no effect."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["TESTED", "override_notes"]
 
 TESTED = 247
-"""A directive that this version of systemd has is not worth a note."""
+"""Directives that this version of systemd supports get no note."""
 
 
 def override_notes(config: BundleConfig, release: str, contents: Contents) -> tuple[str, ...]:
-    """A sentence for each; ``release`` is the release's path on the target."""
+    """The notes; ``release`` is the release's path on the server."""
     contexts = (
         UnitContext(config=config, service=service, release=release, contents=contents) for service in config.services
     )
@@ -53,7 +53,7 @@ def _of_service(context: UnitContext) -> Iterator[str]:
 
 
 def _in_vain(context: UnitContext) -> Iterator[str]:
-    """Rights that another directive of the sandbox takes away again."""
+    """Overrides that another directive of the sandbox makes ineffective."""
     lines = context.service.table.unit.lines("Service")
     for directive, other in (("AmbientCapabilities", "PrivateUsers"), ("DeviceAllow", "PrivateDevices")):
         given = [line for line in lines.get(directive, ()) if line]
