@@ -55,8 +55,8 @@ def _of_line(words: tuple[str, ...], variables: set[str]) -> Iterator[str]:
     operators = [word for word in read if _OPERATOR.fullmatch(word)]
     if operators:
         yield (
-            f"no shell reads {' and '.join(dict.fromkeys(operators))}; the program gets it as an argument. For a shell:"
-            ' ["/bin/sh", "-c", "…"]'
+            f"no shell is used, so the program gets {' and '.join(dict.fromkeys(operators))} as an argument. To use a"
+            ' shell: ["/bin/sh", "-c", "…"]'
         )
     if not operators and "-c" not in words:
         meant = [name for word in read for name in _VARIABLE.findall(word) if name in variables]

@@ -88,12 +88,12 @@ def override_line(context: UnitContext, line: str, where: str) -> str:
         assert prefix is not None
         name = word.text[prefix.end() :]
         if not name:
-            raise ConfigError(f"{line!r} has no program", where=where, remedy="Write the program behind the prefix.")
+            raise ConfigError(f"{line!r} has no program", where=where, remedy="Write the program after the prefix.")
         if set(prefix[0]) & set("+!") and context.release in filled:
             raise ConfigError(
                 f"{line!r} would run files of the bundle as root",
                 where=where,
-                remedy=f"Take the {prefix[0].strip('-@:|')} away: what is in a bundle runs as its own user.",
+                remedy=f"Remove the {prefix[0].strip('-@:|')}: the bundle's programs run as its own user.",
             )
         found = find_program(name.replace("%%", "%"), context.release, context.executables or frozenset())
         check_path(name, where=where)

@@ -23,11 +23,11 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "Contents", "Mark", "code_notes", "find_marks", "find_wrappers"]
 
 _TRAITS = {
-    "text relocations": "its loader has to write to its code (text relocations)",
-    "executable stack": "its loader has to make the stack executable",
-    "writable code": "it has code that can be written to while it is executed",
-    PACKED: "it unpacks its code into memory and then executes it (UPX)",
-    PYTHON: "it writes machine code into memory and executes it",
+    "text relocations": "it has text relocations, so its loader writes to its code",
+    "executable stack": "it requires an executable stack",
+    "writable code": "it has code in writable memory",
+    PACKED: "it is compressed with UPX, so it unpacks its code into memory",
+    PYTHON: "it generates machine code at run time",
 }
 _TESTS = ("*/test/*", "*/tests/*")
 
@@ -43,7 +43,7 @@ class Mark:
 
     @property
     def reason(self) -> str:
-        compiles = f"{self.name} compiles code while it runs, into memory that it writes and then executes"
+        compiles = f"{self.name} compiles code at run time"
         return _TRAITS.get(self.name, compiles)
 
     @property
@@ -93,4 +93,4 @@ def code_notes(marks: Iterable[Mark]) -> tuple[str, ...]:
     lines = [f"\n    {mark.where}: {mark.reason}" for mark in marks]
     if not lines:
         return ()
-    return (f"services may have memory that is written and then executed (no MemoryDenyWriteExecute):{''.join(lines)}",)
+    return (f"services may execute writable memory (no MemoryDenyWriteExecute):{''.join(lines)}",)

@@ -45,9 +45,9 @@ def ending_notes(config: BundleConfig, contents: Contents) -> Iterator[str]:
         staying = _staying(service, contents)
         if staying:
             yield (
-                f"services.{service.name}.command: {staying} stays the main process, which passes no signal on, so all"
-                " processes are asked to end at the same time. Write exec before its last command; then the program"
-                " itself is asked, and has its workers finish"
+                f"services.{service.name}.command: {staying} remains the main process and does not pass signals on, so"
+                " all processes are signalled at once on stop. Write exec before its last command, so that the program"
+                " gets the signal and can let its workers finish"
             )
 
 

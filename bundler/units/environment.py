@@ -82,9 +82,9 @@ def launcher(context: UnitContext, program: str) -> tuple[str, ...]:
         tuple(f"{release}/{root}/bin/" for root in _releases(context.executables or ()))
     ):
         raise ConfigError(
-            "the command is an Elixir release's",
+            "the command belongs to an Elixir release",
             where=context.key("profile"),
-            remedy='Set profile = "beam": it gives the release its places and keeps the cookie from ps.',
+            remedy='Set profile = "beam": it sets the release\'s directories and hides the cookie from ps.',
         )
     return ()
 

@@ -35,10 +35,8 @@ def health_notes(config: BundleConfig) -> tuple[str, ...]:
     names = [one.name for one in config.services if one.kind == "exec" and not one.table.health]
     if not names:
         return ()
-    seen = f"no health check: {', '.join(names)}; install.sh and manage status can only see that it stays up"
-    return (
-        f'{seen}. To have it asked: health = {{ http = "http://127.0.0.1:${{PORT}}/…" }}, tcp = … or command = […]',
-    )
+    seen = f"no health check: {', '.join(names)}; install.sh and manage status can only tell whether it is running"
+    return (f'{seen}. To add one: health = {{ http = "http://127.0.0.1:${{PORT}}/…" }}, tcp = … or command = […]',)
 
 
 def health_sections(context: UnitContext, common: Lines, command: str) -> Sections:
@@ -47,7 +45,7 @@ def health_sections(context: UnitContext, common: Lines, command: str) -> Sectio
     assert health is not None
     return {
         "Unit": (
-            ("Description", f"Health of {context.description}"),
+            ("Description", f"Health check of {context.description}"),
             ("After", own_name(service.unit)),
             # the command sees the service's /tmp
             *((("JoinsNamespaceOf", own_name(service.unit)),) if command else ()),
@@ -81,7 +79,7 @@ def watch_sections(context: UnitContext) -> Sections:
     words = [_identifier(service.unit), config.name, *asks, "yes" if service.retried else "no"]
     return {
         "Unit": (
-            ("Description", f"Restarts {context.description} when it has failed or stopped answering"),
+            ("Description", f"Restart {context.description} if it is unhealthy or has failed"),
             ("RequiresMountsFor", f"{release} /var/lib/conda-bundler"),
             ("StartLimitIntervalSec", "0"),
         ),
@@ -109,9 +107,9 @@ def timer_sections(context: UnitContext) -> Sections:
     service, description = context.service, context.description
     health = service.table.health
     if health is not None and service.health_timer:
-        interval, about = health.interval, f"Asks every {health.interval} s whether {description} is well"
+        interval, about = health.interval, f"Check the health of {description} every {health.interval} s"
     else:
-        interval, about = _LONGEST_PAUSE, f"Looks every {_LONGEST_PAUSE} s whether {description} has failed"
+        interval, about = _LONGEST_PAUSE, f"Check every {_LONGEST_PAUSE} s whether {description} has failed"
     return {
         "Unit": (
             ("Description", about),

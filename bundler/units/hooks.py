@@ -15,9 +15,9 @@ if TYPE_CHECKING:
 __all__ = ["hook_sections"]
 
 _ABOUT = {
-    "before_switch": "Before {} takes over",
-    "after_switch": "After {} has taken over",
-    "back": "Before {} is left again",
+    "before_switch": "Hook before the switch to {}",
+    "after_switch": "Hook after the switch to {}",
+    "back": "Hook before the rollback from {}",
 }
 
 
@@ -41,7 +41,7 @@ def hook_sections(hook: Hook, config: BundleConfig, *, command: str, rights: Lin
             ("ExecStart", command),
             ("TimeoutStartSec", str(hook.table.timeout)),
             ("SyslogIdentifier", hook.unit.removesuffix(".service")),
-            # Of the service, which may be running: it must not lose what is in there when this one ends.
+            # It belongs to the service, which may be running: it must not be removed when this unit ends.
             ("RuntimeDirectoryPreserve", "yes"),
             *rights,
             ("EnvironmentFile", f"-/run/conda-bundler/{config.name}.hook"),  # HOOK_FROM_VERSION, HOOK_TO_VERSION

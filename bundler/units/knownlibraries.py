@@ -8,11 +8,11 @@ from __future__ import annotations
 
 __all__ = ["DRIVERS", "NOT_LOADED", "PACKAGES", "PLUG_INS"]
 
-_NVIDIA = "NVIDIA's driver brings it"
-_TEGRA = "only NVIDIA's Jetson has it"
+_NVIDIA = "NVIDIA's driver provides it"
+_TEGRA = "only NVIDIA Jetson has it"
 _RDMA = "only machines with RDMA hardware have it"
-_AMD = "AMD's GPU driver brings it"
-_INTEL = "Intel's GPU driver brings it"
+_AMD = "AMD's GPU driver provides it"
+_INTEL = "Intel's GPU driver provides it"
 
 DRIVERS = (
     ("libcuda.so.*", _NVIDIA),
@@ -45,18 +45,18 @@ DRIVERS = (
 )
 """Patterns of libraries that come with hardware, and why they are optional."""
 
-_QT = "Qt loads this plug-in when it is asked for"
+_QT = "Qt loads this plug-in only on request"
 _STDLIB = "only this module of Python's standard library needs it"
-_NVSHMEM = "NVSHMEM loads this plug-in when it is asked for"
+_NVSHMEM = "NVSHMEM loads this plug-in only on request"
 
 PLUG_INS = (
     ("*/[Qq]t*/plugins/*", _QT),
     ("env/plugins/*", _QT),
     ("*/[Qq]t*/qml/*", _QT),
     ("env/qml/*", _QT),
-    ("*/libonnxruntime_providers_*.so", "ONNX Runtime loads a provider when it is asked for"),
-    ("*/numba/np/ufunc/*pool.*.so", "Numba tries one threading layer after the other"),
-    ("*/mpi4py/MPI.*.so", "mpi4py takes the MPI that is there"),
+    ("*/libonnxruntime_providers_*.so", "ONNX Runtime loads a provider only on request"),
+    ("*/numba/np/ufunc/*pool.*.so", "Numba tries several threading layers"),
+    ("*/mpi4py/MPI.*.so", "mpi4py uses whichever MPI is installed"),
     ("*/libcufile_rdma.so*", "cuFile loads it on machines with RDMA hardware"),
     ("*/nvshmem_bootstrap_*.so*", _NVSHMEM),
     ("*/nvshmem_transport_*.so*", _NVSHMEM),
@@ -65,7 +65,7 @@ PLUG_INS = (
     ("env/lib/python*/lib-dynload/_tkinter.*.so", _STDLIB),
     ("env/lib/python*/lib-dynload/_dbm.*.so", _STDLIB),
     ("env/lib/python*/lib-dynload/_gdbm.*.so", _STDLIB),
-    ("env/lib/python*/site-packages/*/tests/*", "only a package's own tests load it"),
+    ("env/lib/python*/site-packages/*/tests/*", "only a package's tests load it"),
 )
 """Patterns of files below the release that are loaded only on request, and why."""
 

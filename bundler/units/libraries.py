@@ -278,14 +278,14 @@ def library_notes(libraries: Sequence[HostLibrary], config: BundleConfig) -> tup
     told = [_note(who, need, group) for (who, need), group in sorted(groups.items())]
     unused = Rules(libraries=tuple(config.bundle.libraries.items())).unused(one.soname for one in libraries)
     told += [
-        f'bundle.libraries: the bundle needs no "{one}" from the server; the entry has no effect' for one in unused
+        f'bundle.libraries: the bundle does not need "{one}" from the server; the entry has no effect' for one in unused
     ]
     return tuple(told)
 
 
 def _note(who: str, need: Need, group: Sequence[HostLibrary]) -> str:
     names = ", ".join(one.soname for one in group)
-    missing = "which neither the bundle nor glibc brings"
+    missing = "which neither the bundle nor glibc provides"
     if need == "optional":
         reasons = "; ".join(dict.fromkeys(one.because for one in group))
         return f"{who} has files that need {names}, {missing}: optional ({reasons})"
@@ -293,7 +293,7 @@ def _note(who: str, need: Need, group: Sequence[HostLibrary]) -> str:
     conda = " ".join(dict.fromkeys(one.conda for one in group if one.conda))
     line = ", ".join(f'"{one.soname}" = "optional"' for one in group)
     return (
-        f"{who} needs {names}, {missing}; install.sh refuses a server without:{places}"
-        f"\n  To bring them, add conda packages{f': {conda}' if conda else ''}."
-        f" For those that it can do without: [bundle] libraries = {{ {line} }}"
+        f"{who} needs {names}, {missing}; install.sh refuses servers without them:{places}"
+        f"\n  To include them, add conda packages{f': {conda}' if conda else ''}."
+        f" If some are not needed: [bundle] libraries = {{ {line} }}"
     )

@@ -66,9 +66,9 @@ def check_path(path: str, *, where: str) -> None:
     """
     if "$" in path:
         raise ConfigError(
-            f"the program's path {path} has a `$` in it, which systemd would read as a variable",
+            f"the program's path {path} contains a `$`, which systemd would read as a variable",
             where=where,
-            remedy="Give the file another name; in [files] its destination is its name on the server.",
+            remedy="Rename the file; for one in [files], change its destination.",
         )
 
 
@@ -78,15 +78,15 @@ def missing_program(program: str, *, where: str, executables: AbstractSet[str] =
         return ConfigError(
             f"{program!r} is not in the environment's bin/ or among [files], but servers have it",
             where=where,
-            remedy=f"Write {SERVER_PROGRAMS[program]}/{program} for the server's own.",
+            remedy=f"To use the server's, write {SERVER_PROGRAMS[program]}/{program}.",
         )
     return ConfigError(
         f"there is no program {program!r} in the environment's bin/ or among [files]",
         where=where,
         remedy=_meant(program)
         or _nearest(program, executables)
-        + "Add the package that has it to the environment, or the file to [files] (and make it executable); for a"
-        " program of the server's own write its absolute path.",
+        + "Add the package that provides it to the environment, or the file to [files] (and make it executable); for a"
+        " program on the server, write its absolute path.",
     )
 
 
@@ -97,28 +97,28 @@ def _meant(program: str) -> str:
     meanings = (
         (
             bool(re.match(r"[A-Za-z_][A-Za-z0-9_]*=", program)),
-            f"A variable is set by environment = {{ {name} = {json.dumps(value)} }}; the first word is the program.",
+            f"To set a variable: environment = {{ {name} = {json.dumps(value)} }}. The first word is the program.",
         ),
         (
             program.startswith(("~", "$")),
-            "Nothing expands ~ and $ in a program's path: {state} is the service's home, {app} has the [files].",
+            "~ and $ are not expanded in a program's path: {state} is the service's home, and {app} contains [files].",
         ),
-        (len(words) > 1, f"Each word is a string of its own: {json.dumps(words, ensure_ascii=False)}."),
+        (len(words) > 1, f"Write each word as a separate string: {json.dumps(words, ensure_ascii=False)}."),
         (
             program in _SHELLS_OWN,
             (
-                f"{program!r} is a word of the shell's: write working_directory for cd, environment for export, or a"
-                ' command of a shell\'s: ["/bin/sh", "-c", "…"].'
+                f"{program!r} is a shell built-in: use working_directory for cd, environment for export, or run a"
+                ' shell: ["/bin/sh", "-c", "…"].'
             ),
         ),
         (
             program in _RUNNERS,
-            f"On a server the environment is active already: write what {program!r} is to run, and leave it out.",
+            f"The environment is already active on the server: omit {program!r} and write the command that it runs.",
         ),
         (
             program in _OTHER_USERS,
             (
-                f"Services run as the bundle's own user: leave {program!r} out. To run them as another one: install.sh"
+                f"Services run as the bundle's own user: omit {program!r}. To run them as a different user: install.sh"
                 " --user NAME."
             ),
         ),

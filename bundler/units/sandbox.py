@@ -83,7 +83,7 @@ class Exemption:
     reason: str
 
 
-_COMPILES = "compiles code while it runs, into memory that it writes and then executes"
+_COMPILES = "compiles code at run time"
 
 # Names in conda and PyPI; in addition to what the files show.
 _PACKAGES: tuple[tuple[str, str, str], ...] = (
@@ -142,17 +142,17 @@ def _without(exempt: Iterable[Exemption]) -> tuple[tuple[str, str], ...]:
 def _of_root(because: str, reason: str) -> tuple[Exemption, ...]:
     """Exceptions for a unit that runs as root: it runs none of the bundle's code, and talks only to systemd."""
     return (
-        Exemption(directive="PrivateUsers", because=because, reason=f"{reason}; no code of the bundle"),
+        Exemption(directive="PrivateUsers", because=because, reason=f"{reason}; it runs none of the bundle's code"),
         Exemption(
             directive="RestrictAddressFamilies",
             values=("AF_UNIX",),
             because=because,
-            reason="it speaks to systemd alone",
+            reason="it talks only to systemd",
         ),
     )
 
 
-WATCH = _of_root("watch", "it is root's, for only root may restart")
+WATCH = _of_root("watch", "it runs as root, since only root may restart units")
 """How the unit that restarts an unresponsive service differs. It runs as root but without capabilities: to allow a
 restart, systemd checks the caller's user, not its capabilities."""
 
@@ -162,14 +162,14 @@ def watch_confinement() -> tuple[tuple[str, str], ...]:
     return _without(WATCH)
 
 
-INSTALLER = _of_root("install.sh", "it writes root's files and speaks to systemd as root")
+INSTALLER = _of_root("install.sh", "it writes files that root owns and talks to systemd as root")
 """What is different for the units that run ``manage`` at boot, first-boot and recover. Rights that depend on the
 machine are added where the units are written (templates/lib/confinement.sh)."""
 
 
-_MAKES_DEVICES = "it makes the GPU's device files and loads the driver's modules"
+_MAKES_DEVICES = "it creates the GPU's device files and loads the driver's kernel modules"
 GPU = (
-    *_of_root("gpu = true", "only root makes devices"),
+    *_of_root("gpu = true", "only root may create device files"),
     *(
         Exemption(directive=directive, values=values, because="gpu = true", reason=_MAKES_DEVICES)
         for directive, values in (
@@ -235,19 +235,19 @@ def _of_keys(service: Service) -> Iterator[Exemption]:
                 directive=directive,
                 values=("CAP_NET_BIND_SERVICE",),
                 because=because,
-                reason="a port below 1024 is not for everybody to bind",
+                reason="ports below 1024 require this capability",
             )
         yield Exemption(
             directive="PrivateUsers",
             because=because,
-            reason="capabilities of a private user namespace bind no such port",
+            reason="capabilities in a private user namespace do not apply to ports",
         )
     if service.table.gpu:
         yield from (
             Exemption(directive=directive, values=values, because="gpu = true", reason=reason)
             for directive, values, reason in (
-                ("PrivateDevices", (), "the devices of the GPU are in /dev"),
-                ("DeviceAllow", ("char-nvidia* rw",), "NVIDIA's devices, and no other"),
-                ("MemoryDenyWriteExecute", (), "NVIDIA's driver compiles kernels while the service runs"),
+                ("PrivateDevices", (), "the GPU's device files are in /dev"),
+                ("DeviceAllow", ("char-nvidia* rw",), "only NVIDIA's devices are allowed"),
+                ("MemoryDenyWriteExecute", (), "NVIDIA's driver compiles kernels at run time"),
             )
         )

@@ -202,7 +202,7 @@ def _schedule_sections(context: UnitContext) -> Sections:
         ("RandomizedDelaySec", schedule.randomized_delay),
     )
     return {
-        "Unit": (("Description", f"When to run {context.description}"),),
+        "Unit": (("Description", f"Schedule of {context.description}"),),
         "Timer": lines,
         "Install": (("WantedBy", "timers.target"),),
     }

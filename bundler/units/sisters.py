@@ -36,9 +36,9 @@ def _of_two(config: BundleConfig, one: Service, other: Service) -> Iterator[str]
     differing = sorted(secrets[0] ^ secrets[1])
     if differing:
         yield (
-            f"services.{one.name} and services.{other.name} run as one user without PrivateUsers, so either can read "
-            f"the other's environment and credentials, {', '.join(differing)} included. Give one of them a user of its "
-            f"own: services.{other.name}.own_user = true; or, for a port below 1024, use socket = "
+            f"services.{one.name} and services.{other.name} run as the same user without PrivateUsers, so each can "
+            f"read the other's environment and credentials, including {', '.join(differing)}. Give one of them its own "
+            f"user: services.{other.name}.own_user = true; or, for a port below 1024, use socket = "
             '"…" instead of ports, which needs no exception'
         )
 

@@ -34,11 +34,11 @@ _TAKERS: dict[str, tuple[str, ...]] = {
 }
 """Programs that accept a socket from systemd, and the arguments that this requires; gunicorn needs none."""
 _OWN_OPENERS = {
-    "waitress-serve": "have a program of your own call waitress.serve(app, sockets=[socket.socket(fileno=3)])",
-    "jupyter": "leave socket out",
-    "jupyter-lab": "leave socket out",
-    "jupyter-notebook": "leave socket out",
-    "jupyter-server": "leave socket out",
+    "waitress-serve": "call waitress.serve(app, sockets=[socket.socket(fileno=3)]) in your own program",
+    "jupyter": "omit socket",
+    "jupyter-lab": "omit socket",
+    "jupyter-notebook": "omit socket",
+    "jupyter-server": "omit socket",
 }
 """Programs that open their address themselves, and what to do instead."""
 _SHORT = {"-b": "--bind"}
@@ -111,19 +111,19 @@ def _of_service(service: Service) -> Iterator[str]:
     if service.socket.variables:
         named = ", ".join(f"${{{name}}}" for name in service.socket.variables)
         yield (
-            f"{where}.socket is {service.socket.listen} on every server: a socket unit reads no settings, so {named}"
-            f" in a server's own settings does not move it; systemctl edit {service.socket_unit} does"
+            f"{where}.socket is {service.socket.listen} on every server: socket units do not read settings, so setting"
+            f" {named} on a server does not change it; to change it: systemctl edit {service.socket_unit}"
         )
     program, arguments = _program(service.table.command)
     if program in _OWN_OPENERS:
-        yield f"{where}.command: {program} takes no socket from systemd; {_OWN_OPENERS[program]}"
+        yield f"{where}.command: {program} does not accept a socket from systemd; {_OWN_OPENERS[program]}"
     elif program not in _TAKERS:
         yield (
-            f"{where}.command: {program} has to take its socket from systemd (LISTEN_FDS, descriptor 3); a program that"
+            f"{where}.command: {program} must accept its socket from systemd (LISTEN_FDS, descriptor 3); a program that"
             " opens its address itself fails with 'address already in use'"
         )
     elif not _has(arguments, _TAKERS[program]) and f"{program.upper()}_FD" not in service.table.environment:
-        yield f"{where}.command: {program} takes its socket only with {' '.join(_TAKERS[program])}"
+        yield f"{where}.command: {program} accepts its socket only with {' '.join(_TAKERS[program])}"
 
 
 def _program(command: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
