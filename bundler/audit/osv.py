@@ -1,7 +1,7 @@
-"""A dump of OSV's database -> advisories by the project of PyPI that they are about.
+"""Read a dump of OSV's database: advisories by the PyPI project that they affect.
 
-The format is OSV's (ossf.github.io/osv-schema), version 1: a directory of JSON files, or zip files of such, as OSV
-hands them out (``PyPI/all.zip``). An entry that cannot be read is not passed over: what it says might be about us.
+The format is OSV's (ossf.github.io/osv-schema), version 1: a directory of JSON files, or zip files of them, as OSV
+publishes them (``PyPI/all.zip``). An unreadable entry is an error, since it might affect us.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ __all__ = ["ECOSYSTEM", "Advisory", "Affected", "BadAdvisory", "Database", "pars
 
 ECOSYSTEM = "PyPI"
 _LARGEST = 64 << 20
-"""Bytes of an entry. Some kilobytes of a zip can unpack to more than any memory holds."""
+"""The maximum size of an entry in bytes: a few kilobytes of a zip file can unpack to more than fits into memory."""
 _REMEDY = "Fetch the dump again: https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
 _COMPARED = ("ECOSYSTEM", "SEMVER")
 
 
-class BadAdvisory(ValueError):  # noqa: N818 -- never shown: who reads the dump says which file it is
-    """No entry of OSV's that we understand."""
+class BadAdvisory(ValueError):  # noqa: N818 -- never shown: the caller adds the file's name
+    """Not an OSV entry in a format that we support."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Affected:
-    """Which versions of a project: those listed, and those in ranges of events, each a kind and a version.
+    """The affected versions of a project: a list, and ranges of events, each a kind and a version.
 
-    ``others`` are kinds of range that say nothing of versions, such as GIT.
+    ``others`` are types of ranges that do not contain versions, such as GIT.
     """
 
     project: str
@@ -52,7 +52,7 @@ class Affected:
 
 @dataclass(frozen=True, kw_only=True)
 class Advisory:
-    """One entry; ``names`` are its own identifier and those that are the same vulnerability's elsewhere."""
+    """One entry; ``names`` are its identifier and its aliases."""
 
     id: str
     names: frozenset[str]
@@ -64,7 +64,7 @@ class Advisory:
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """``newest`` is when the newest entry was changed; ``withdrawn`` counts those that were taken back."""
+    """``newest`` is when an entry was last modified; ``withdrawn`` counts the withdrawn entries."""
 
     path: str
     advisories: int
@@ -74,7 +74,7 @@ class Database:
 
 
 def read_database(path: Path, now: datetime) -> Database:
-    """Raises :class:`ConfigError` for what is no such dump, or has an entry that cannot be read."""
+    """Raises :class:`ConfigError` if it is not such a dump, or has an unreadable entry."""
     found: dict[str, list[tuple[Advisory, Affected]]] = {}
     seen: set[str] = set()
     withdrawn = 0
@@ -118,7 +118,7 @@ def parse_advisory(document: dict[str, Any]) -> Advisory:
 def _affected(entry: dict[str, Any]) -> Affected | None:
     package = entry.get("package")
     if package is None:
-        return None  # allowed: it is about commits alone
+        return None  # allowed: it lists only commits
     if not isinstance(package, dict):
         raise BadAdvisory("affected.package is no object")
     ecosystem = _text(package, "ecosystem")
@@ -151,7 +151,7 @@ def _events(one: dict[str, Any]) -> Iterator[tuple[str, str]]:
 
 
 def _is_withdrawn(document: dict[str, Any], now: datetime) -> bool:
-    """A date in the future is one that is not there yet."""
+    """A date in the future does not count yet."""
     said = document.get("withdrawn")
     if said is None:
         return False
@@ -186,7 +186,7 @@ def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
                 if info.file_size > _LARGEST:
                     _refuse(f"an entry is larger than {_LARGEST >> 20} MiB", f"{path}: {info.filename}")
                 yield f"{path}: {info.filename}", archive.read(info)
-    # RuntimeError: a member is encrypted; NotImplementedError: it is compressed in some rare way
+    # RuntimeError: a member is encrypted; NotImplementedError: its compression method is not supported
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise ConfigError(f"a damaged zip file: {error}", where=str(path), remedy=_REMEDY) from error
 

@@ -1,4 +1,4 @@
-"""An SBOM, a dump and our statements -> findings."""
+"""Compare an SBOM with a dump, and apply our statements."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["audit"]
 
 _PREFERRED = ("CVE-", "GHSA-", "PYSEC-")
-"""What people know a vulnerability by, first."""
+"""The prefixes of identifiers, the best known first."""
 _Hit = tuple["Advisory", "Affected", bool]
 
 
@@ -75,7 +75,7 @@ def _hits(one: Found, database: Database) -> Iterator[_Hit]:
 
 
 def _together(hits: Iterable[_Hit]) -> list[list[_Hit]]:
-    """What has a name in common is the same vulnerability."""
+    """Group advisories of the same vulnerability: those with a name in common."""
     groups: list[tuple[set[str], list[_Hit]]] = []
     for hit in hits:
         names, members = set(hit[0].names), [hit]

@@ -1,4 +1,4 @@
-"""Signing a bundle, and finding out who signed one: the statement and its signatures lie beside it."""
+"""Sign bundles and verify their signatures; the statement and its signatures are files next to the bundle."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ __all__ = ["Signed", "Trust", "check_signed", "sign_bundle", "sign_statement", "
 
 @dataclass(frozen=True, kw_only=True)
 class Signed:
-    """What signing has written."""
+    """The files that signing has written."""
 
     bundle: str
     statement: str
@@ -42,7 +42,7 @@ class Signed:
 
 @dataclass(frozen=True, kw_only=True)
 class Trust:
-    """Whose signatures count (ssh-keygen's files of allowed signers and of revoked keys), and how many are needed."""
+    """Who may sign (ssh-keygen's files of allowed signers and of revoked keys), and how many signers are required."""
 
     allowed: Path
     revoked: Path | None = None
@@ -50,7 +50,7 @@ class Trust:
 
 
 def sign_bundle(path: Path, key: Path) -> Signed:
-    """Write the statement of a bundle beside it, and a signature of it, beside those that it has.
+    """Write a bundle's statement next to it, and add a signature of that to the existing ones.
 
     Raises what :func:`~bundler.reader.open.open_bundle` and :func:`~bundler.signing.ssh.sign` raise.
     """
@@ -59,7 +59,7 @@ def sign_bundle(path: Path, key: Path) -> Signed:
 
 
 def sign_statement(path: Path, said: Statement, key: Path) -> Signed:
-    """The same with a statement that was made before, whatever the bundle is by now."""
+    """The same with a statement made earlier; the bundle may have changed since."""
     statement, signatures = _beside(path)
     known = write_signed(said.text().encode(), statement, signatures, key)
     return Signed(
@@ -71,9 +71,9 @@ def sign_statement(path: Path, said: Statement, key: Path) -> Signed:
 
 
 def write_signed(content: bytes, statement: Path, signatures: Path, key: Path | None) -> str:
-    """Write ``content``, and with ``key`` a signature of it, beside those that this very content has; all of these.
+    """Write ``content`` and, with ``key``, add a signature of it; return all signatures of this content.
 
-    Signatures of what stood there before are removed. Raises :class:`ConfigError`.
+    Signatures of different content are removed. Raises :class:`ConfigError`.
     """
     known = _signatures_of(content, statement, signatures) + (ssh.sign(content, key) if key else "")
     try:
@@ -88,10 +88,10 @@ def write_signed(content: bytes, statement: Path, signatures: Path, key: Path | 
 
 
 def check_signed(path: Path, trust: Trust) -> tuple[Signer, ...]:
-    """Those who signed the bundle as it lies there. Raises :class:`VerificationError` if they are too few.
+    """The permitted signers of the bundle. Raises :class:`VerificationError` if there are too few, or it was changed.
 
-    First the signatures of the statement are looked at, then the bundle is compared with it byte for byte; nothing in
-    it is read before that.
+    The statement's signatures are verified first, then all of the bundle's bytes are compared with the statement;
+    nothing in the bundle is parsed before that.
     """
     path = path.resolve()
     statement, signatures = _statement_of(path)
@@ -109,7 +109,7 @@ def check_signed(path: Path, trust: Trust) -> tuple[Signer, ...]:
 
 
 def signers_of(content: bytes, signatures: Path, trust: Trust) -> tuple[Signer, ...]:
-    """Those who signed ``content`` and may. Raises what :func:`bundler.signing.ssh.signers` raises."""
+    """The permitted signers of ``content``. Raises what :func:`bundler.signing.ssh.signers` raises."""
     try:
         signed = signatures.read_text(encoding="ascii", errors="replace")
     except FileNotFoundError:
@@ -120,9 +120,9 @@ def signers_of(content: bytes, signatures: Path, trust: Trust) -> tuple[Signer, 
 
 
 def _compare(said: Statement, path: Path) -> None:
-    """Raise :class:`VerificationError` if there is anything but what the statement says, or less."""
+    """Raise :class:`VerificationError` unless the files are exactly those in the statement."""
     wanted = dict(said.files)
-    if path.is_dir():  # the .tar that it came in need not be here any more
+    if path.is_dir():  # the .tar that it was unpacked from may be gone
         bundle = open_bundle(path)
         inside = {name: digest for name, digest in wanted.items() if "/" in name}
         _refuse_others(inside, dict(make_statement(bundle).files), path)
@@ -150,19 +150,19 @@ def _refuse_others(wanted: Mapping[str, str], found: Mapping[str, str], path: Pa
 
 
 def _beside(path: Path, ending: str = "") -> tuple[Path, Path]:
-    """Where the statement and the signatures of a bundle lie; with ``ending``, those of a directory's .tar or .run."""
+    """The paths of a bundle's statement and signatures; with ``ending``, those of a directory's .tar or .run."""
     return path.with_name(f"{path.name}{ending}{STATEMENT}"), path.with_name(f"{path.name}{ending}{SIGNATURES}")
 
 
 def _statement_of(path: Path) -> tuple[Path, Path]:
-    """The same; a directory that was unpacked from a signed .tar or .run need have none of its own."""
+    """The same; a directory that was unpacked from a signed .tar or .run may use that file's."""
     endings = ("", ".tar", ".run") if path.is_dir() else ("",)
     there = (_beside(path, ending) for ending in endings if _beside(path, ending)[0].exists())
     return next(there, _beside(path))
 
 
 def _signatures_of(content: bytes, statement: Path, signatures: Path) -> str:
-    """Those that this very statement has already."""
+    """The existing signatures, if they are of this content."""
     try:
         return signatures.read_text(encoding="ascii", errors="replace") if statement.read_bytes() == content else ""
     except OSError:
