@@ -91,7 +91,7 @@ def read_database(path: Path, now: datetime) -> Database:
             for affected in advisory.affected:
                 found.setdefault(affected.project, []).append((advisory, affected))
     if not seen:
-        _refuse(f"no advisory for {ECOSYSTEM} is in it", str(path))
+        _refuse(f"it has no advisory for {ECOSYSTEM}", str(path))
     newest = max(advisory.modified for ones in found.values() for advisory, _ in ones)
     by_project = {project: tuple(ones) for project, ones in found.items()}
     return Database(path=path.name, advisories=len(seen), withdrawn=withdrawn, newest=newest, by_project=by_project)
@@ -101,7 +101,7 @@ def parse_advisory(document: dict[str, Any]) -> Advisory:
     """Raises :class:`BadAdvisory`."""
     version = str(document.get("schema_version", "1.0.0"))
     if version.partition(".")[0] != "1":
-        raise BadAdvisory(f"schema_version {version}; this conda-bundler knows 1")
+        raise BadAdvisory(f"schema_version {version}; this conda-bundler supports version 1")
     name, specific = _text(document, "id"), document.get("database_specific")
     affected = tuple(one for entry in _objects(document, "affected") if (one := _affected(entry)) is not None)
     said = specific.get("severity") if isinstance(specific, dict) else None
@@ -120,7 +120,7 @@ def _affected(entry: dict[str, Any]) -> Affected | None:
     if package is None:
         return None  # allowed: it lists only commits
     if not isinstance(package, dict):
-        raise BadAdvisory("affected.package is no object")
+        raise BadAdvisory("affected.package is not an object")
     ecosystem = _text(package, "ecosystem")
     if ecosystem.partition(":")[0] != ECOSYSTEM:
         return None
@@ -146,7 +146,7 @@ def _events(one: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for event in _objects(one, "events"):
         for kind, version in event.items():
             if not isinstance(version, str):
-                raise BadAdvisory(f"an event {kind!r} is no text")
+                raise BadAdvisory(f"an event {kind!r} is not a string")
             yield kind, version
 
 
@@ -158,7 +158,7 @@ def _is_withdrawn(document: dict[str, Any], now: datetime) -> bool:
     try:
         return datetime.fromisoformat(str(said)[:19].rstrip("Z") + "+00:00") <= now
     except ValueError:
-        raise BadAdvisory(f"withdrawn is {said!r}, no time") from None
+        raise BadAdvisory(f"withdrawn is {said!r}, not a time") from None
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -172,7 +172,7 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
         elif path.stat().st_size <= _LARGEST:
             yield str(path), path.read_bytes()
         else:
-            _refuse("neither a directory nor a zip file of OSV's entries", str(path))
+            _refuse("neither a directory nor a zip file of OSV entries", str(path))
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", where=str(error.filename or path)) from error
 
@@ -195,9 +195,9 @@ def _document(content: bytes) -> dict[str, Any]:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise BadAdvisory(f"no JSON: {error}") from error
+        raise BadAdvisory(f"not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise BadAdvisory("it is no object")
+        raise BadAdvisory("it is not an object")
     return found
 
 
@@ -205,7 +205,7 @@ def _objects(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
     found = document.get(key)
     found = [] if found is None else found
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise BadAdvisory(f"{key} is no list of objects")
+        raise BadAdvisory(f"{key} is not a list of objects")
     return found
 
 
@@ -213,14 +213,14 @@ def _texts(document: dict[str, Any], key: str) -> list[str]:
     found = document.get(key)
     found = [] if found is None else found
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise BadAdvisory(f"{key} is no list of texts")
+        raise BadAdvisory(f"{key} is not a list of strings")
     return found
 
 
 def _text(document: dict[str, Any], key: str) -> str:
     found = document.get(key)
     if not isinstance(found, str) or not found:
-        raise BadAdvisory(f"{key} is missing, or no text")
+        raise BadAdvisory(f"{key} is missing, or not a string")
     return found
 
 

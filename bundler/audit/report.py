@@ -60,7 +60,7 @@ class Finding:
         if self.status == "ignored":
             yield printable(f"    ignored: {self.reason}")
         elif self.status == "undecided":
-            yield "    whether this version is affected cannot be told from the advisory: see for yourself"
+            yield "    the advisory does not tell whether this version is affected: check it yourself"
         else:
             yield f"    fixed in {self.fixed[0]}" if self.fixed else "    no fixed version is known"
 
@@ -109,14 +109,14 @@ class Audit:
         lines += [f"  {line}" for one in self.findings for line in one.lines()]
         if self.uncovered:
             count = counted(len(self.uncovered), "component")
-            lines.append(f"  NOT COVERED, so that nothing is known of them: {count}")
+            lines.append(f"  NOT COVERED, so nothing is known about them: {count}")
             lines += [printable(f"    {one}: {one.reason}") for one in self.uncovered]
         if self.by_name:
-            lines.append(f"  projects of PyPI by their packages' names only: {', '.join(map(printable, self.by_name))}")
-        lines += [printable(f"  statement expired, and not used: {one}") for one in self.expired]
-        lines += [printable(f"  statement about nothing that was found: {one}") for one in self.unused]
+            lines.append(f"  PyPI projects identified only by name: {', '.join(map(printable, self.by_name))}")
+        lines += [printable(f"  expired statement, not used: {one}") for one in self.expired]
+        lines += [printable(f"  statement that matches nothing: {one}") for one in self.unused]
         known = counted(self.advisories, "advisory", "advisories")
-        lines.append(printable(f"  compared with {self.database}: {known}, the newest of {self.newest[:10]}"))
+        lines.append(printable(f"  compared with {self.database}: {known}, the newest from {self.newest[:10]}"))
         return lines
 
     def document(self, gate: str, *, require_coverage: bool) -> dict[str, Any]:

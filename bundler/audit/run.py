@@ -34,12 +34,12 @@ def audit(sbom: Sbom, database: Database, statements: Sequence[Statement], today
     used: set[Statement] = set()
     for one in components:
         if not one.project:
-            uncovered.append(_uncovered(one, f"not of {ECOSYSTEM}, which is all that is compared"))
+            uncovered.append(_uncovered(one, f"not from {ECOSYSTEM}; only {ECOSYSTEM} projects are compared"))
             continue
         if one.injected:
-            uncovered.append(_uncovered(one, "injected: it is your own file, of which no database of advisories knows"))
+            uncovered.append(_uncovered(one, "injected: your own files are in no database of advisories"))
         elif parsed(one.version) is None:
-            uncovered.append(_uncovered(one, f"its version {one.version!r} is none that advisories are compared by"))
+            uncovered.append(_uncovered(one, f"its version {one.version!r} is not a PEP 440 version"))
         for hits in _together(_hits(one, database)):
             findings.append(_judged(one, hits, statements, today, used))
     findings.sort(key=lambda found: (-found.rank, found.component, found.id))

@@ -77,4 +77,4 @@ def read_statements(path: Path) -> tuple[Statement, ...]:
         raise ConfigError(str(error), where=str(path), remedy=_REMEDY) from error
 
 
-_REMEDY = "An entry is [[ignore]] with id and reason, and perhaps package and until (a date, such as 2027-01-31)."
+_REMEDY = "An entry is [[ignore]] with id and reason, and optionally package and until (a date, such as 2027-01-31)."

@@ -100,9 +100,9 @@ def check_signed(path: Path, trust: Trust) -> tuple[Signer, ...]:
     if len(found) < trust.threshold:
         names = ", ".join(signer.principal for signer in found) or "nobody"
         raise VerificationError(
-            f"signed by {printable(names)} of those who may sign; {trust.threshold} must have",
+            f"permitted signers: {printable(names)}; {trust.threshold} required",
             where=str(signatures),
-            remedy=f"Who may sign, and until when, is in {trust.allowed}. Get the bundle from somebody who may.",
+            remedy=f"{trust.allowed} lists who may sign, and until when. Get the bundle from one of them.",
         )
     _compare(said, path)
     return found
@@ -133,7 +133,7 @@ def _compare(said: Statement, path: Path) -> None:
     there = bundle.manifest
     if (said.name, said.release, said.platform) != (there.name, there.release, there.platform):
         raise VerificationError(
-            f"the statement is of another bundle: {said.name} {said.release} {said.platform}", where=str(path)
+            f"the statement belongs to a different bundle: {said.name} {said.release} {said.platform}", where=str(path)
         )
 
 
@@ -145,7 +145,7 @@ def _refuse_others(wanted: Mapping[str, str], found: Mapping[str, str], path: Pa
         raise VerificationError(
             printable("; ".join(sorted(problems)[:5])),
             where=str(path),
-            remedy="The bundle is not what was signed. Copy it again, or get it from somebody whom you trust.",
+            remedy="The bundle is not the one that was signed. Copy it again, or get it from somebody you trust.",
         )
 
 

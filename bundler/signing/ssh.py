@@ -41,7 +41,7 @@ def sign(content: bytes, key: Path) -> str:
     """
     program = find_tool("ssh-keygen", package="openssh-client", purpose="signing a bundle")
     if not key.is_file():
-        raise ConfigError("there is no such key", where=str(key), remedy="Make one: ssh-keygen -t ed25519 -f KEY")
+        raise ConfigError("no such key", where=str(key), remedy="Make one: ssh-keygen -t ed25519 -f KEY")
     with tempfile.TemporaryDirectory() as room:
         signed = Path(room) / "statement"
         signed.write_bytes(content)
@@ -64,7 +64,7 @@ def signers(content: bytes, signatures: str, allowed: Path, *, revoked: Path | N
     program = find_tool("ssh-keygen", package="openssh-client", purpose="verifying a signature")
     for path in filter(None, (allowed, revoked)):
         if not path.is_file():
-            raise VerificationError("there is no such file", where=str(path))
+            raise VerificationError("no such file", where=str(path))
     found: list[Signer] = []
     with tempfile.TemporaryDirectory() as room:
         signed, signature = Path(room) / "statement", Path(room) / "signature"

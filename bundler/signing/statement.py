@@ -71,7 +71,7 @@ def read_statement(path: Path) -> tuple[Statement, bytes]:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except FileNotFoundError as missing:
-        raise VerificationError("there is no statement", where=str(path), remedy=_SIGN_AGAIN) from missing
+        raise VerificationError("no such statement", where=str(path), remedy=_SIGN_AGAIN) from missing
     except OSError as failed:
         raise VerificationError(f"cannot be read: {failed.strerror}", where=str(path)) from failed
     try:
