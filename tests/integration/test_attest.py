@@ -190,7 +190,7 @@ def _of_another(text: str) -> str:
     [
         (lambda text: text + "\n", "it is not signed by a permitted signer"),
         (_of_another, "it belongs to a different bundle"),
-        (lambda text: text.replace("FAILED", "PASSED"), "it is invalid: its result is PASSED, but it lists 1 failed test"),
+        (lambda text: text.replace("FAILED", "PASSED"), "it is invalid: its result is PASSED, but it lists 1 failed"),
         (lambda text: text.replace("test-result/v0.1", "test-result/v9"), "it is invalid: predicateType: "),
         (lambda text: text.replace('"subject"', '"x"'), "it is invalid: subject: "),
         (lambda _: "[" * 100_000, "it is invalid: nested too deep"),
