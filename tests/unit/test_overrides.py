@@ -242,8 +242,10 @@ def test_what_is_taken_away_or_passed_over_is_told(tmp_path: Path) -> None:
         "services.over.unit.Service.Environment replaces Environment=HOME=/var/lib/over",
         "services.over.unit.Service.RestartSteps: systemd before 254 ignores it",
         "services.over.unit.Service.Environment: PORT has no effect, since [config] sets it; set it there",
-        "services.over.unit.Service.Environment: MODE has no effect, since services.over.environment sets it; set it "
-        "there",
+        (
+            "services.over.unit.Service.Environment: MODE has no effect, since services.over.environment sets it; set "
+            "it there"
+        ),
     ]
 
 
