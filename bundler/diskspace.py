@@ -52,14 +52,16 @@ def check_space(room: Path, size: int, *, what: str) -> int:
     """Raise :class:`PrefixError` if there is no space for ``size`` bytes; return the reserve."""
     kept = kept_free(room)
     if (left := space_left(room, kept)) < size:
-        raise too_little(f"the {what} unpack to {mib(size)}, and the disk has {mib(left)} for them")
+        raise too_little(f"the {what} unpack to {mib(size)}, but the disk has only {mib(left)} for them")
     return kept
 
 
 def too_little(reason: str) -> PrefixError:
     """The error for a disk that is too small."""
     return PrefixError(
-        reason, where=str(cache_dir("pkgs")), remedy="Make room there, or have CONDA_BUNDLER_CACHE name another disk."
+        reason,
+        where=str(cache_dir("pkgs")),
+        remedy="Free some space there, or set CONDA_BUNDLER_CACHE to another disk.",
     )
 
 

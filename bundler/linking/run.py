@@ -106,10 +106,10 @@ def _of_most(archives: Sequence[Archive], goals: Sequence[Path], declared: Seque
     worst = beyond.index(max(beyond))
     said = "declares no sizes" if declared[worst] is None else f"declares {mib(declared[worst] or 0)}"
     return PrefixError(
-        f"unpacking was stopped, or the disk would be full: it has unpacked to {mib(sizes[worst])} so far, and {said}",
+        f"unpacking was stopped before the disk was full: it has unpacked to {mib(sizes[worst])} so far, and {said}",
         where=_named(archives[worst]),
-        remedy="What was unpacked is removed. If the package is as large as that, make room on the disk; else take "
-        "another build of it, and tell its makers.",
+        remedy="The unpacked files were removed. If the package really is that large, free some space; otherwise use a "
+        "different build of it, and report it to its maintainers.",
     )
 
 
@@ -149,7 +149,7 @@ def link(archives: Sequence[Archive], prefix: Path, baked: str, platform: str) -
         _ask(task, prefix.parent, archives, doing="linked", where=platform)
     except _FullError as error:
         remove_tree(prefix)
-        raise too_little("linking was stopped, or the disk would be full") from error
+        raise too_little("linking was stopped before the disk was full") from error
     except PrefixError:
         remove_tree(prefix)
         raise

@@ -278,7 +278,7 @@ def _compare(
 def _failed(package: str, lines: tuple[str, ...]) -> str:
     said = "".join(f"\n    {line}" for line in lines)
     return (
-        (f"It said:{said}\n  " if said else "It said nothing.\n  ")
+        (f"Its output:{said}\n  " if said else "It printed nothing.\n  ")
         + "It has no network and may write to its environment only. "
         + f"If its package can do without it, {without(package)}."
     )

@@ -44,7 +44,7 @@ _ADDED = {"INSTALLER": b"conda-bundler\n", "REQUESTED": b""}
 _LINKERS = ("conda-meta/", "__clobbers__/")
 _PYTHON = b"#!python"
 _PIECE = 1 << 20
-_OTHER_BUILD = "Use another build of it, or a conda package."
+_OTHER_BUILD = "Use a different build of it, or a conda package."
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -43,9 +43,9 @@ class Python:
             raise PrefixError(f"its version cannot be read: {error!r}", where="python") from error
         if "pypy" in build:
             raise PrefixError(
-                f"wheels are installed for CPython, and this is {version} {build}",
+                f"wheels require CPython, and this is {version} {build}",
                 where="python",
-                remedy="Ask for another build of Python (python=*=*_cpython), or take conda packages alone.",
+                remedy="Request a CPython build (python=*=*_cpython), or use only conda packages.",
             )
         return cls(version, build, platform, site_packages_of(index))
 

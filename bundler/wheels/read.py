@@ -48,7 +48,7 @@ _MOST_READ = 64 << 20
 """The maximum size of a file that is read as a whole: a RECORD of half a million files. Kilobytes can unpack to GBs."""
 _MOST_METADATA = 4 << 20
 """The maximum size of a METADATA that is read from a server."""
-_REMEDY = "Use another build of it, or a conda package."
+_REMEDY = "Use a different build of it, or a conda package."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -126,13 +126,13 @@ def check_fit(wheel: Wheel, python: Python) -> None:
         raise PrefixError(
             f"is for {tags}; the environment has {python}",
             where=wheel.where,
-            remedy="Take a wheel for this Python and platform, or lock again if the environment has moved on.",
+            remedy="Use a wheel for this Python and platform, or lock again if the environment has changed.",
         )
     if not wheel.requires_python.contains(python.version, prereleases=True):
         raise PrefixError(
             f"needs Python {wheel.requires_python}; the environment has {python}",
             where=wheel.where,
-            remedy="Take a version of it that is for this Python, or request another Python in environment.yml.",
+            remedy="Use a version that supports this Python, or request a different Python in environment.yml.",
         )
 
 
@@ -140,7 +140,7 @@ def _too_large(entries: Iterable[zipfile.ZipInfo]) -> str | None:
     """A file that is read as a whole but would fill the memory; None if there is none."""
     large = (one.filename for one in entries if one.file_size > _MOST_READ and _READ_AT_ONCE.fullmatch(one.filename))
     found = next(large, None)
-    return found and f"holds {found} of more than {_MOST_READ >> 20} MiB"
+    return found and f"contains {found}, which is larger than {_MOST_READ >> 20} MiB"
 
 
 def _problem(entries: Iterable[zipfile.ZipInfo], data: str) -> str | None:
@@ -152,15 +152,15 @@ def _problem(entries: Iterable[zipfile.ZipInfo], data: str) -> str | None:
         is_directory = entry.filename.endswith("/")
         regular = is_directory or stat.S_IFMT(mode) in _REGULAR
         if problem := _of_name(name):
-            return f"holds a name {problem}: {entry.filename[:100]!r}"
+            return f"contains a name {problem}: {entry.filename[:100]!r}"
         if name in seen:
-            return f"holds {name} twice"
+            return f"contains {name} twice"
         if not is_directory and data in (name, name.rpartition("/")[0]):  # the installer would loop for ever
-            return f"holds {name} as a file, where a directory belongs"
+            return f"contains {name} as a file, but it must be a directory"
         if not regular:
-            return f"holds {name}, which is neither a file nor a directory"
+            return f"contains {name}, which is neither a file nor a directory"
         if mode & 0o7000 and not is_directory:
-            return f"holds {name} with a setuid, setgid or sticky bit (mode {stat.S_IMODE(mode):o})"
+            return f"contains {name} with a setuid, setgid or sticky bit (mode {stat.S_IMODE(mode):o})"
         seen.add(name)
     return None
 
@@ -173,11 +173,11 @@ def _problem_of_commands(archive: zipfile.ZipFile) -> str | None:
         try:
             points.read_string(archive.read(file).decode())
         except (PointsError, UnicodeDecodeError) as error:
-            return f"holds {file}, which cannot be read: {str(error).splitlines()[0]}"
+            return f"contains {file}, which cannot be read: {str(error).splitlines()[0]}"
         for section in filter(points.has_section, _COMMANDS):
             for name, place in points.items(section):
                 if not is_command_name(name) or not is_object_reference(place):
-                    return f"holds {file} with `{name} = {place}`, which is not `command = module:function`"
+                    return f"contains {file} with `{name} = {place}`, which is not `command = module:function`"
     return None
 
 

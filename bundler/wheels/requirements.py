@@ -71,7 +71,7 @@ class PipList:
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """The context of a line: its file's directory and name for messages, the category, and the files that include it."""
+    """The context of a line: its file's directory and name in messages, its category, and the including files."""
 
     directory: Path
     called: str
