@@ -1,7 +1,6 @@
-"""Signing a bundle, and finding out who signed one: the statement and its signatures lie beside it.
+"""Sign bundles and verify their signatures; the statement and its signatures are files next to the bundle.
 
-Each tool that signs has a file of its own for its signatures: ``NAME.sig`` has those of ssh-keygen, ``NAME.openssl``
-those of openssl.
+Each tool that signs has its own file of signatures: ``NAME.sig`` is ssh-keygen's, ``NAME.openssl`` openssl's.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ _ENDINGS = (ssh.ENDING, openssl.ENDING)
 
 @dataclass(frozen=True, kw_only=True)
 class Signed:
-    """What signing has written."""
+    """The files that signing has written."""
 
     bundle: str
     statement: str
@@ -50,7 +49,7 @@ class Signed:
 
 @dataclass(frozen=True, kw_only=True)
 class Trust:
-    """Whose signatures count, and how many are needed.
+    """Who may sign, and how many signers are required.
 
     ``allowed`` and ``revoked`` are ssh-keygen's files of allowed signers and of revoked keys, ``keys`` is a directory
     of public keys for openssl. Without ``allowed`` no SSH signature counts, without ``keys`` none by openssl.
@@ -63,7 +62,7 @@ class Trust:
 
 
 def sign_bundle(path: Path, key: Key) -> Signed:
-    """Write the statement of a bundle beside it, and a signature of it, beside those that it has.
+    """Write a bundle's statement next to it, and add a signature of that to the existing ones.
 
     Raises what :func:`~bundler.reader.open.open_bundle`, :func:`bundler.signing.ssh.sign` and
     :func:`bundler.signing.openssl.sign` raise.
@@ -73,7 +72,7 @@ def sign_bundle(path: Path, key: Key) -> Signed:
 
 
 def sign_statement(path: Path, said: Statement, key: Key) -> Signed:
-    """The same with a statement that was made before, whatever the bundle is by now."""
+    """The same with a statement made earlier; the bundle may have changed since."""
     statement = _beside(path)
     written = write_signed(said.text().encode(), statement, key)
     return Signed(
@@ -90,10 +89,9 @@ def signatures_of(statement: Path, key: Key) -> Path:
 
 
 def write_signed(content: bytes, statement: Path, key: Key | None) -> dict[str, str]:
-    """Write ``content``, and with ``key`` a signature of it, beside those that this very content has.
+    """Write ``content`` and, with ``key``, add a signature of it; return all signatures of this content, by suffix.
 
-    All of these are returned, by what the names of their files end with. Signatures of what was there before are
-    removed. Raises :class:`ConfigError`.
+    Signatures of different content are removed. Raises :class:`ConfigError`.
     """
     signatures = {ending: _kept(content, statement, ending) for ending in _ENDINGS}
     if isinstance(key, str):
@@ -113,10 +111,10 @@ def write_signed(content: bytes, statement: Path, key: Key | None) -> dict[str, 
 
 
 def check_signed(path: Path, trust: Trust) -> tuple[Signer, ...]:
-    """Those who signed the bundle as it lies there. Raises :class:`VerificationError` if they are too few.
+    """The permitted signers of the bundle. Raises :class:`VerificationError` if there are too few, or it was changed.
 
-    First the signatures of the statement are looked at, then the bundle is compared with it byte for byte; nothing in
-    it is read before that.
+    The statement's signatures are verified first, then all of the bundle's bytes are compared with the statement;
+    nothing in the bundle is parsed before that.
     """
     path = path.resolve()
     statement = _statement_of(path)
@@ -126,18 +124,18 @@ def check_signed(path: Path, trust: Trust) -> tuple[Signer, ...]:
         names = ", ".join(signer.principal for signer in found) or "nobody"
         trusted = filter(None, (trust.allowed, trust.keys))
         raise VerificationError(
-            f"signed by {printable(names)} of those who may sign; {trust.threshold} must have",
+            f"permitted signers: {printable(names)}; {trust.threshold} required",
             where=str(statement),
-            remedy=f"Who may sign is in {' and '.join(map(str, trusted))}. Get the bundle from somebody who may.",
+            remedy=f"{' and '.join(map(str, trusted))} lists who may sign. Get the bundle from one of them.",
         )
     _compare(said, path)
     return found
 
 
 def signers_of(content: bytes, statement: Path, trust: Trust) -> tuple[Signer, ...]:
-    """Those who signed ``content``, and may, each once, however many keys they have.
+    """The permitted signers of ``content``, each once, even if they used several keys.
 
-    The signatures lie beside ``statement``. Raises what :func:`bundler.signing.ssh.signers` and
+    Their signatures are in files next to ``statement``. Raises what :func:`bundler.signing.ssh.signers` and
     :func:`bundler.signing.openssl.signers` raise.
     """
     found: list[Signer] = []
@@ -149,7 +147,7 @@ def signers_of(content: bytes, statement: Path, trust: Trust) -> tuple[Signer, .
 
 
 def _different(signers: Iterable[Signer]) -> list[Signer]:
-    """A person with two keys is one, and so are two names for one key."""
+    """A signer with several keys counts once, and so does a key with several names."""
     found: list[Signer] = []
     for signer in signers:
         if not any(signer.principal == other.principal or signer.key == other.key for other in found):
@@ -167,9 +165,9 @@ def _read(signatures: Path) -> str:
 
 
 def _compare(said: Statement, path: Path) -> None:
-    """Raise :class:`VerificationError` if there is anything but what the statement says, or less."""
+    """Raise :class:`VerificationError` unless the files are exactly those in the statement."""
     wanted = dict(said.files)
-    if path.is_dir():  # the .tar that it came in need not be here any more
+    if path.is_dir():  # the .tar that it was unpacked from may be gone
         bundle = open_bundle(path)
         inside = {name: digest for name, digest in wanted.items() if "/" in name}
         _refuse_others(inside, dict(make_statement(bundle).files), path)
@@ -180,7 +178,7 @@ def _compare(said: Statement, path: Path) -> None:
     there = bundle.manifest
     if (said.name, said.release, said.platform) != (there.name, there.release, there.platform):
         raise VerificationError(
-            f"the statement is of another bundle: {said.name} {said.release} {said.platform}", where=str(path)
+            f"the statement belongs to a different bundle: {said.name} {said.release} {said.platform}", where=str(path)
         )
 
 
@@ -192,7 +190,7 @@ def _refuse_others(wanted: Mapping[str, str], found: Mapping[str, str], path: Pa
         raise VerificationError(
             printable("; ".join(sorted(problems)[:5])),
             where=str(path),
-            remedy="The bundle is not what was signed. Copy it again, or get it from somebody whom you trust.",
+            remedy="The bundle is not the one that was signed. Copy it again, or get it from somebody you trust.",
         )
 
 
@@ -201,14 +199,14 @@ def _beside(path: Path, ending: str = STATEMENT) -> Path:
 
 
 def _statement_of(path: Path) -> Path:
-    """Where it lies; a directory that was unpacked from a signed .tar or .run need have none of its own."""
+    """Its path; a directory that was unpacked from a signed .tar or .run may use that file's."""
     endings = ("", ".tar", ".run") if path.is_dir() else ("",)
     there = (_beside(path, f"{ending}{STATEMENT}") for ending in endings)
     return next((statement for statement in there if statement.exists()), _beside(path))
 
 
 def _kept(content: bytes, statement: Path, ending: str) -> str:
-    """The signatures that this very statement has already."""
+    """The existing signatures, if they are of this content."""
     try:
         if statement.read_bytes() != content:
             return ""

@@ -1,8 +1,8 @@
-"""Reading tars: the forms that :mod:`bundler.tar.write` writes, and few others.
+"""Read tar files in the format that :mod:`bundler.tar.write` writes, and a few variants.
 
-The standard library's reader knows many dialects, and so do the tars on targets, each its own: where two readers
-differ, what was looked at is not what will be unpacked. Here a form that no bundle has is refused, a header may not be
-larger than a name needs, and nothing is read into memory at once.
+The standard library's reader supports many dialects, and so does tar on the servers. If two readers disagree, the files
+that were checked are not those that will be unpacked. So this refuses what no bundle contains, limits the size of
+headers, and never reads a whole file into memory.
 """
 
 from __future__ import annotations
@@ -25,17 +25,17 @@ _REFUSED = {b"1": "a hard link", b"3": "a device", b"4": "a device", b"6": "a FI
 _POSIX, _GNU = b"ustar\x0000", b"ustar  \0"
 _MOST_RECORDS = 1 << 16
 _MOST_DIGITS = 15
-"""Of a size in decimal: a petabyte."""
+"""The maximum number of digits of a decimal size: a petabyte."""
 _EMPTY = bytes(BLOCK)
 
 
 class TarDamage(ValueError):  # noqa: N818 -- never shown: each caller translates it into its own BundlerError
-    """Not a tar, or one with something in it that no bundle has."""
+    """Not a tar file, or one with something that no bundle contains."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class TarMember:
-    """One member; ``header`` are its blocks as they stand, with the pax header before it."""
+    """One member; ``header`` is the raw header, including a preceding pax header."""
 
     path: str
     kind: bytes
@@ -46,16 +46,16 @@ class TarMember:
     header: bytes
 
     def is_as_written(self, mode: int, mtime: int) -> bool:
-        """Whether its header is, byte for byte, what conda-bundler writes for it with this mode and date."""
-        link = self.link if self.kind == LINK else ""  # a file that has one is a hard link to some tars
+        """Whether its header is exactly the one that conda-bundler writes for it, with this mode and date."""
+        link = self.link if self.kind == LINK else ""  # some tars treat a regular file with a link name as a hard link
         return self.header == tar_header(self.path, mode, size=self.size, kind=self.kind, link=link, mtime=mtime)
 
 
 class TarStream:
-    """The members of a tar, in order, from where ``source`` stands; it is read forwards only.
+    """The members of a tar file in order, from the current position of ``source``, which is only read forwards.
 
-    The content of a member can be had until the next one is asked for. ``part``: the tar ends behind a member, without
-    the blocks that say so, as a segment of a payload does. All raise :class:`TarDamage`, and what ``source`` raises.
+    A member's content is available until the next one is requested. ``part``: the tar ends after a member, without the
+    final zero blocks, like a segment of a payload. All methods raise :class:`TarDamage`, and what ``source`` raises.
     """
 
     def __init__(self, source: BinaryIO, *, part: bool = False, seekable: bool = False) -> None:
@@ -64,7 +64,7 @@ class TarStream:
         self._seekable = seekable
         self._left = 0
         self.offset = 0
-        """Bytes from the beginning to where reading stands: in the loop, to the member's content."""
+        """The current offset from the beginning: in the loop, that of the member's content."""
 
     def __iter__(self) -> Iterator[TarMember]:
         while (member := self._next()) is not None:
@@ -74,7 +74,7 @@ class TarStream:
             self._padding(member.size)
 
     def content(self) -> Iterator[bytes]:
-        """The bytes of the member that was given last."""
+        """The content of the current member."""
         while self._left:
             chunk = self._take(min(self._left, _CHUNK))
             self._left -= len(chunk)
@@ -112,7 +112,7 @@ class TarStream:
         return _member(block, records, header)
 
     def _end(self) -> None:
-        """Nothing but zeros, and at least a second block of them."""
+        """Check the end: only zeros, and at least a second block of them."""
         if self._take(BLOCK) != _EMPTY:
             raise TarDamage("it has an empty header in the middle")
         while rest := self._source.read(_CHUNK):
@@ -147,7 +147,7 @@ def _check(block: bytes) -> None:
 
 def _member(block: bytes, records: dict[bytes, bytes], header: bytes) -> TarMember:
     name, prefix = (block[begin:end].split(b"\0", 1)[0] for begin, end in ((0, 100), (345, 500)))
-    if prefix and block[257:265] == _POSIX:  # GNU's headers have something else there
+    if prefix and block[257:265] == _POSIX:  # GNU headers use this field differently
         name = prefix + b"/" + name
     path = records.get(b"path", name).decode("utf-8", "surrogateescape")
     link = records.get(b"linkpath", block[157:257].split(b"\0", 1)[0]).decode("utf-8", "surrogateescape")
