@@ -6,6 +6,7 @@ Real uv, and real indexes on loopback; conda-lock has no part in it.
 from __future__ import annotations
 
 import hashlib
+import json
 from typing import TYPE_CHECKING
 from urllib.parse import quote
 
@@ -13,7 +14,7 @@ import pytest
 from pypikit import Index, make_sdist, make_wheel, serve_index
 from questionkit import Asker, encrypted
 
-from bundler.errors import LockError
+from bundler.errors import ConfigError, LockError
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -271,3 +272,34 @@ def test_wheels_named_by_their_urls(asker: Asker, pypi: Index, tmp_path: Path, m
         ]
         for platform, machine in machines.items():
             assert asker.files(*both, platform=platform) == [own[machine].name]
+
+
+@pytest.mark.parametrize(
+    ("place", "said"),
+    [
+        ("$DEPLOY_TOKEN/app-1.0-py3-none-any.whl", "contains an environment variable that none of your"),
+        ("app-1.0-py3-none-any.whl?token=1", "has a query string, which may contain secrets"),
+        ("..%2fapp-1.0-py3-none-any.whl", "Invalid project name: '../app"),
+        ("app", "Invalid wheel filename (extension must be '.whl'): 'app'"),
+        ("other-1.0-py3-none-any.whl", "is not a file of app 1.0"),
+        ("app-1.0-py3-none-any.whl of this machine", "is a file of this machine"),
+    ],
+)
+def test_urls_that_no_index_should_list(
+    asker: Asker, pypi: Index, monkeypatch: pytest.MonkeyPatch, place: str, said: str
+) -> None:
+    """A remote index may list any URL; nothing of this machine is sent there, or taken from here."""
+    monkeypatch.setenv("DEPLOY_TOKEN", "s3cr3t-of-the-CI")
+    wheel = make_wheel(pypi.directory, "app", "1.0")
+    pypi.everywhere = wheel
+    url = wheel.as_uri() if place.endswith("machine") else f"/open/files/{place}"
+    digest = hashlib.sha256(wheel.read_bytes()).hexdigest()
+    file = {"filename": wheel.name, "url": url, "hashes": {"sha256": digest}}
+    page = {"meta": {"api-version": "1.1"}, "name": "app", "files": [file]}
+    pypi.pages["app"] = (200, "application/vnd.pypi.simple.v1+json", json.dumps(page).encode())
+    with pytest.raises((LockError, ConfigError)) as refusal:
+        asker.solve("app")
+    assert said in refusal.value.format_message()
+    assert "app" in refusal.value.format_message()
+    assert refusal.value.remedy
+    assert not [path for path in pypi.asked if "s3cr3t-of-the-CI" in path]

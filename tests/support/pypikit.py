@@ -110,6 +110,7 @@ class Index:
     ``lies`` is whether the hashes are those of other files, ``metadata`` whether each wheel's metadata can be had by
     itself (PEP 658), ``pieces`` whether files can be had in pieces (Range); ``said`` is what metadata files hold
     instead, by the wheel; ``yanked`` are file names (PEP 592).
+    ``everywhere`` is the file that lies at each path below ``/files``, if one does.
     With ``uploaded``, the times of some files, pages are JSON (PEP 700). ``pages`` are other answers for some projects:
     status, type and content.
     """
@@ -126,6 +127,7 @@ class Index:
     yanked: set[str] = field(default_factory=set)
     pages: dict[str, tuple[int, str, bytes]] = field(default_factory=dict)
     uploaded: dict[str, str] = field(default_factory=dict)
+    everywhere: Path | None = None
     asked: list[str] = field(default_factory=list)
     sent: int = 0
 
@@ -174,6 +176,8 @@ class _Handler(Answering):
             self._answer(status, content, kind)
         elif rest[:1] == ["simple"] and len(rest) == 2:
             self._page(top, rest[1])
+        elif rest[:1] == ["files"] and self.index.everywhere:
+            self._file(self.index.everywhere.read_bytes())
         elif rest[:1] == ["files"] and (self.index.directory / rest[1]).is_file():
             self._file((self.index.directory / rest[1]).read_bytes())
         elif rest[:1] == ["files"] and self.index.metadata and rest[1].endswith(".whl.metadata"):

@@ -24,7 +24,6 @@ from packaging.specifiers import InvalidSpecifier, SpecifierSet
 from bundler.atomic import write_file
 from bundler.errors import LockError, PrefixError
 from bundler.fetch.archives import fetch_archives
-from bundler.fetch.channels import with_variables
 from bundler.lock.pypi.uv import Solution, UvFailed, WheelQuestion, find_wheels
 from bundler.locked import Lock, LockedPackage
 from bundler.progress import QuietProgress, Transfer
@@ -81,10 +80,9 @@ class Asker:
             return str(read_wheel(self._fetched(wheel)).requires_python)
         if wheel.url.startswith("file:"):
             return _of_local(wheel)
-        address = with_variables(wheel.url, where=self.where, quoted=True)
+        addresses = [self.access.filled(url, where=self.where, quoted=True) for url in self.access.addresses(wheel.url)]
         file = self.directory / f"{wheel.name}.metadata"
         file.unlink(missing_ok=True)
-        addresses = self.access.addresses(address)
         try:
             downloader.download([_beside(url) for url in addresses], file, self.check)
             return _requires(file.read_bytes())

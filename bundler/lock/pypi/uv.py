@@ -22,7 +22,7 @@ from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
 from packaging.markers import Marker
-from packaging.utils import canonicalize_name
+from packaging.utils import InvalidWheelFilename, canonicalize_name
 from packaging.version import InvalidVersion, Version
 
 from bundler.cooldown import DEFAULT
@@ -31,6 +31,8 @@ from bundler.lock.pypi.indexdates import dates_differ, write_indexes
 from bundler.lock.pypi.indexes import secrets_of, written_url
 from bundler.lock.pypi.notes import index_notes, warning_notes, without_warnings
 from bundler.lock.unify import LockedWheel
+from bundler.locked import LockedPackage
+from bundler.lockfiles.checked import BadEntry, checked
 from bundler.process import hide, run
 from bundler.resources import cache_dir
 from bundler.wheels.interpreter import best_wheel
@@ -40,7 +42,6 @@ if TYPE_CHECKING:
 
     from bundler.fetch.channels import Access
     from bundler.lock.pypi.indexes import Source
-    from bundler.locked import LockedPackage
     from bundler.process import Finished
     from bundler.wheels.python import Python
     from bundler.wheels.requirements import PipList, Requirement
@@ -344,19 +345,58 @@ def _wheel(package: Mapping[str, Any], question: WheelQuestion, indexes: Mapping
     }
     if not fitting:
         raise LockError(f"no wheel of {name} {version} matches its --hash: {', '.join(files)}")
-    best = best_wheel(fitting, question.python, question.glibc)
+    try:
+        best = best_wheel(fitting, question.python, question.glibc)
+    except InvalidWheelFilename as error:
+        raise _unlockable(f"the URL of a wheel of {name} {version}: {error}") from error
     if best is None:
         raise LockError(
             f"uv chose {', '.join(fitting)}, which does not fit {question.python}", remedy="Please report it."
         )
     chosen = fitting[best]
     hashes = chosen.get("hashes", {})
-    return LockedWheel(
+    wheel = LockedWheel(
         name=name,
         version=version,
         url=written_url(chosen["url"], _asked(question, indexes.get(name))),
         sha256=hashes.get("sha256"),
         digests=tuple((algorithm, digest) for algorithm, digest in hashes.items() if algorithm in _DIGESTS),
+    )
+    _check_listed(wheel, question)
+    return wheel
+
+
+def _check_listed(wheel: LockedWheel, question: WheelQuestion) -> None:
+    """Refuse what an index lists and no lockfile may contain, before anything is asked for there.
+
+    A variable of this machine, a file that lies on it.
+    """
+    try:
+        checked(
+            LockedPackage(
+                name=wheel.name,
+                version=wheel.version,
+                manager="pip",
+                platform=question.python.platform,
+                url=wheel.url,
+                sha256=wheel.sha256,
+                md5=None,
+                depends=(),
+            ),
+            as_locked=True,
+        )
+    except BadEntry as bad:
+        raise _unlockable(str(bad)) from bad
+    sources = (*question.sources, *question.links)
+    if wheel.url.startswith("file:") and not any(source.public.startswith("file:") for source in sources):
+        raise _unlockable(f"{wheel.name}: {wheel.url} is a file of this machine")
+    question.access.named(wheel.url, where=f"the wheel of {wheel.name} {wheel.version} on its package index")
+
+
+def _unlockable(reason: str) -> LockError:
+    return LockError(
+        f"a package index lists what no lockfile may contain: {reason}",
+        remedy="Find out whether the index can be trusted, and tell whoever runs it.",
     )
 
 
