@@ -155,14 +155,10 @@ answers_well() { # HEALTH-UNIT
 
 unhealthy() { # UNIT HEALTH-UNIT WHY
     UNHEALTHY=$1
-    gate_stranger=
-    each_service_of "$RELEASE" look_for_stranger
-    case $3 in
-        "$gate_stranger") complain error "$1 is not healthy: $3" ;;
-        *) complain error "$1 is not healthy: $3${gate_stranger:+; $gate_stranger}" ;;
-    esac
-    [ -z "$gate_stranger" ] || tell_line "  Stop that program, then run the same command again. \
-A 'socket' in bundle.toml keeps the port while the service restarts."
+    gate_found=$3
+    gate_remedy=
+    each_service_of "$RELEASE" find_stranger
+    complain error "$1 is not healthy: $gate_found" ${gate_remedy:+"$gate_remedy"}
     journal_tail "$1"
     [ -z "$2" ] || journal_tail "$2"
     tell_failed_socket "$1"
@@ -170,12 +166,19 @@ A 'socket' in bundle.toml keeps the port while the service restarts."
     exit 15
 }
 
-# Whoever has the port while our service is down keeps it from starting, which shows as a program that ends.
-look_for_stranger() { # UNIT
+# Whoever has the port while our service is down keeps it from starting, which shows as a program that exits.
+find_stranger() { # UNIT
     [ "$1" = "$UNHEALTHY" ] && [ -n "$service_health" ] || return 0
     ! owns_listener "$1" "$service_health" "$service_url" || return 0
     case $gate_why in
-        "somebody else "*) gate_stranger=$gate_why ;;
+        "somebody else "*) ;;
+        *) return 0 ;;
+    esac
+    gate_remedy="Stop that program, then run the same command again. \
+A 'socket' in bundle.toml keeps the port while the service restarts."
+    case $gate_found in
+        "somebody else "*) gate_found=$gate_why ;;
+        *) gate_found="${gate_found%.}; $gate_why" ;;
     esac
 }
 
