@@ -37,6 +37,7 @@ from bundler import __version__
 from bundler.diskspace import kept_free, mib, space_left
 from bundler.fetch.channels import public_url, server_of
 from bundler.fetch.credentials import Credentials
+from bundler.fetch.pace import Attempt, watch_over
 from bundler.fetch.partfile import ChangedFile, PartFile
 from bundler.fetch.trust import certificate_hint, proxy_hint
 from bundler.printable import counted
@@ -110,14 +111,13 @@ class Downloader:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._failing: set[str] = set()
-        self._coming: set[BaseHTTPResponse] = set()
+        self._attempts: set[Attempt] = set()
 
     def stop(self) -> None:
         """Let every download end, in its pause or in the middle; what has come stays."""
         self._stopped.set()
-        for response in tuple(self._coming):
-            with suppress(ValueError, RuntimeError, OSError):  # it has just ended
-                response.shutdown()
+        for attempt in tuple(self._attempts):
+            attempt.end()
 
     def download(self, urls: Sequence[str], part: Path, advance: Callable[[int], None]) -> Downloaded:
         """Bring all of the file, which is at each of ``urls``, into ``part``, going on from what is there.
@@ -128,19 +128,19 @@ class Downloader:
         """
         return self._rounds(
             urls,
-            lambda url: self._bring(url, PartFile(part), advance),
+            lambda url, paced: self._bring(url, PartFile(part), _each(paced.came, advance)),
             lambda: part.stat().st_size if part.exists() else 0,
         )
 
     def answering(self, urls: Sequence[str]) -> str:
         """The first of ``urls`` whose server answers. Raises :class:`DownloadFailed` if none does, or all refuse."""
-        return self._rounds(urls, self._look)
+        return self._rounds(urls, lambda url, _: self._look(url))
 
     def piece(self, urls: Sequence[str], which: str, *, most: int) -> tuple[bytes, int]:
         """Bytes of the file that is at each of ``urls``, those that ``which`` names as a Range header does, and the
         size of all of it. Raises :class:`DownloadFailed`, also for more than ``most`` bytes.
         """
-        return self._rounds(urls, lambda url: self._piece(url, which, most))
+        return self._rounds(urls, lambda url, _: self._piece(url, which, most))
 
     def _piece(self, url: str, which: str, most: int) -> tuple[bytes, int]:
         response = self._open("GET", self._credentials.request(url), {"Range": f"bytes={which}"})
@@ -161,7 +161,9 @@ class Downloader:
             raise _TryAgain("the download was truncated")
         return data, int(said[3])
 
-    def _rounds(self, urls: Sequence[str], attempt: Callable[[str], _T], size: Callable[[], int] = lambda: 0) -> _T:
+    def _rounds(
+        self, urls: Sequence[str], attempt: Callable[[str, Attempt], _T], size: Callable[[], int] = lambda: 0
+    ) -> _T:
         """``attempt`` each URL in turn, with a pause after each round; ``size`` is what has come so far."""
         left = sorted(urls, key=lambda url: urlsplit(url).netloc in self._failing)
         failures: dict[str, DownloadFailed | _TryAgain] = {}
@@ -170,7 +172,7 @@ class Downloader:
         while True:
             for url in tuple(left):
                 try:
-                    return attempt(url)
+                    return self._paced(url, attempt)
                 except DownloadFailed as failed:
                     failures[url] = failed
                     left.remove(url)
@@ -180,6 +182,20 @@ class Downloader:
                     if size() > farthest + _ENOUGH:
                         farthest, patience = size(), fresh
             patience = self._wait(patience, failures, left)
+
+    def _paced(self, url: str, attempt: Callable[[str, Attempt], _T]) -> _T:
+        """``attempt`` the URL, for as long as enough comes."""
+        with Attempt(read_timeout=float(self._timeout.read_timeout or 0)) as paced:
+            self._attempts.add(paced)
+            try:
+                found = attempt(url, paced)
+            except _TryAgain as failed:
+                raise (_TryAgain(_slow(paced)) if paced.is_slow else failed) from failed
+            finally:
+                self._attempts.discard(paced)
+        if paced.is_slow:  # the end of the connection was taken for the end of the file
+            raise _TryAgain(_slow(paced))
+        return found
 
     def _wait(
         self, patience: urllib3.Retry, failures: Mapping[str, DownloadFailed | _TryAgain], left: Sequence[str]
@@ -214,7 +230,6 @@ class Downloader:
             return Downloaded(url=url, sha256=_copy(url, part), pieced=False)
         request = self._credentials.request(url)
         response = self._open("GET", request, part.headers(request))
-        self._coming.add(response)
         try:
             if response.status == 416 and part.size:
                 part.clear()
@@ -235,8 +250,6 @@ class Downloader:
             if isinstance(error, ChangedFile):
                 raise _TryAgain("the file on the server changed during the download") from error
             raise
-        finally:
-            self._coming.discard(response)
         response.release_conn()
         return Downloaded(url=url, sha256=part.finish(), pieced=part.pieced)
 
@@ -287,7 +300,7 @@ class Downloader:
             return self._proxies[proxy]
 
     def _pool_manager(self) -> urllib3.PoolManager:
-        return urllib3.PoolManager(maxsize=self._connections, ssl_context=ssl.create_default_context())
+        return watch_over(urllib3.PoolManager(maxsize=self._connections, ssl_context=ssl.create_default_context()))
 
     def _through(self, proxy: str) -> urllib3.PoolManager:
         proxy = proxy if "://" in proxy else f"http://{proxy}"
@@ -296,11 +309,13 @@ class Downloader:
             raise DownloadFailed(f"the proxy is a {parts.scheme} one, which is not supported")
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
         headers = urllib3.make_headers(proxy_basic_auth=user) if user else None
-        return urllib3.ProxyManager(
-            parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
-            proxy_headers=headers,
-            maxsize=self._connections,
-            ssl_context=ssl.create_default_context(),
+        return watch_over(
+            urllib3.ProxyManager(
+                parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
+                proxy_headers=headers,
+                maxsize=self._connections,
+                ssl_context=ssl.create_default_context(),
+            )
         )
 
     def _reason(self, error: HTTPError, scheme: str) -> str:
@@ -341,6 +356,18 @@ class _Limit:
             self._part.clear()
             size = f"{mib(coming)}, and there is space for {mib(max(left, 0))}" if coming else "it has no end, perhaps"
             raise DownloadFailed(f"the disk would be full ({size})")
+
+
+def _each(*told: Callable[[int], None]) -> Callable[[int], None]:
+    def tell(size: int) -> None:
+        for one in told:
+            one(size)
+
+    return tell
+
+
+def _slow(attempt: Attempt) -> str:
+    return f"too little received in {counted(attempt.seconds, 'second')}"
 
 
 def _redirected(url: str, location: str) -> str:
