@@ -377,7 +377,8 @@ def sbom(bundle: Path, quiet: bool, output: Path | None, platform: str | None) -
         lines = inventory.document.decode().splitlines()
     else:
         write_document(output, inventory.document)
-        lines = [f"{output}: CycloneDX {document['specVersion']}, {counted(len(document['components']), 'component')}"]
+        components = counted(len(inventory.sbom.components), "component")
+        lines = [f"{output}: CycloneDX {inventory.sbom.version}, {components}"]
     return lines, {"output": str(output) if output else None, "notes": list(inventory.notes), "sbom": document}
 
 

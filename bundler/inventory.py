@@ -22,6 +22,8 @@ from bundler.sbom.subject import Subject
 if TYPE_CHECKING:
     from pathlib import Path
 
+    from bundler.sbom.read import Sbom
+
 __all__ = ["Inventory", "is_bundle", "take_inventory", "take_provenance", "write_document"]
 
 _TAR = slice(257, 262)
@@ -31,9 +33,10 @@ _USUAL = "linux-64"
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """``document`` is the SBOM, ``notes`` are what there is to say of how it was made."""
+    """``document`` is the SBOM as it was read or made; ``notes`` are remarks on how it was made."""
 
     document: bytes
+    sbom: Sbom
     notes: tuple[str, ...] = ()
 
 
@@ -76,8 +79,7 @@ def is_bundle(path: Path) -> bool:
 
 def _of_bundle(path: Path) -> Inventory:
     document = document_of(open_bundle(path), "SBOM")
-    read_sbom(document, where=f"{path}: {SBOM}")
-    return Inventory(document=document)
+    return Inventory(document=document, sbom=read_sbom(document, where=f"{path}: {SBOM}"))
 
 
 def _of_lockfile(path: Path, platform: str | None) -> Inventory:
@@ -103,7 +105,8 @@ def _of_lockfile(path: Path, platform: str | None) -> Inventory:
         f"the archives of {counted(missing, 'package')} of {len(facts)} are not in the cache: their licenses are not "
         "known, and which projects of PyPI they are is judged by their names; `build` fetches them"
     )
-    return Inventory(document=document, notes=(note,) if missing else ())
+    sbom = read_sbom(document, where=str(path))
+    return Inventory(document=document, sbom=sbom, notes=(note,) if missing else ())
 
 
 def _chosen(platforms: tuple[str, ...], path: Path) -> str:

@@ -130,6 +130,14 @@ class _Sizes(_Output):
     new: Count
 
 
+class _Update(_Output):
+    """How many packages, of how many, and their size with all else that changes, in bytes."""
+
+    packages: Count
+    of: Count
+    size: Count
+
+
 class _Diff(_Output):
     """What changes from the old bundle to the new one."""
 
@@ -144,6 +152,7 @@ class _Diff(_Output):
     secrets: list[_Change]
     app: list[_Change]
     texts: list[_Text]
+    update: Annotated[_Update | None, Field(description="What an update would carry; null: it cannot be known.")]
     sizes: dict[str, _Sizes]
 
 

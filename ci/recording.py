@@ -49,10 +49,10 @@ def main(channel: Path) -> None:
 
 
 def commands(readme: str) -> list[str]:
-    """Those of "Real use" that run on a build machine, without their comments; pip has been run already."""
+    """Those of "Real use" that run on a build machine, without their comments; it is installed already."""
     block = readme.split("## Real use", 1)[1].split("```console\n", 1)[1].split("```", 1)[0]
     found = [re.sub(r"\s+#.*", "", line.removeprefix("$ ")) for line in block.splitlines()]
-    return [command for command in found if not command.startswith("pip ")]
+    return [command for command in found if not command.startswith("uv ")]
 
 
 def record(wanted: list[str], room: Path, channel: Path) -> list[Shown]:

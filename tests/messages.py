@@ -1,7 +1,8 @@
 """The catalogue of messages: what conda-bundler, install.sh and manage show, as templates (``make messages``).
 
 From Python, each string of two words or more that is not a docstring, a regular expression or code; ``{name}`` is a
-value, ``{a|b}`` one of two texts. From shell, the quoted arguments of the functions that print.
+value, ``{a|b}`` one of two texts. From shell, the quoted arguments of the functions that print, and each prose argument
+of the others, which may hand it on to one of those; prose that a variable is set to; here-documents for ``cat``.
 """
 
 from __future__ import annotations
@@ -11,8 +12,12 @@ import re
 import sys
 from dataclasses import dataclass
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-__all__ = ["CATALOGUE", "Message", "catalogue", "messages"]
+if TYPE_CHECKING:
+    from collections.abc import Collection, Iterator
+
+__all__ = ["CATALOGUE", "Message", "catalogue", "messages", "of_shell"]
 
 _ROOT = Path(__file__).parent.parent
 CATALOGUE = _ROOT / "tests/unit/messages.txt"
@@ -29,11 +34,11 @@ _OF_WORDS = ("bundler/systemd/enumerations.py",)
 """Modules of such words alone."""
 _TOOLS = ("re", "struct", "ast")
 """Modules whose functions take strings that nobody reads."""
-_VALUE = re.compile(r"\$\{[^}]*\}|\$\([^)]*\)|\$\w+")
+_VALUE = re.compile(r"\$\{[^}]*\}|\$\w+")
+_PRINTING = ("say", "die", "warn", "complain", "problem", "tell_line", "refuse_if")
+"""Shell functions that print a sentence, and maybe what to do about it."""
 _RAW = ("printf", "echo", "fail")
-"""Shell commands whose first argument people may read, among others."""
-_PRINTING = ("say", "die", "warn", "complain", "problem", "tell_line", "refuse_if", *_RAW)
-"""Shell functions and commands that print: a sentence, and maybe what to do about it."""
+"""Shell commands of whose arguments some are for people."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -51,8 +56,13 @@ def messages() -> list[Message]:
     for path in sorted((_ROOT / "bundler").rglob("*.py")):
         name = path.relative_to(_ROOT).as_posix()
         found += [] if name in _OF_WORDS else _of_python(name, path.read_text(encoding="utf-8"))
-    for path in sorted((_ROOT / "templates").rglob("*.sh*")):
-        found += _of_shell(path.relative_to(_ROOT).as_posix(), path.read_text(encoding="utf-8"))
+    scripts = {
+        path.relative_to(_ROOT).as_posix(): path.read_text(encoding="utf-8")
+        for path in sorted((_ROOT / "templates").rglob("*.sh*"))
+    }
+    functions = {name for source in scripts.values() for name in _FUNCTION.findall(source)}
+    for name, source in scripts.items():
+        found += of_shell(name, source, functions)
     return found
 
 
@@ -168,38 +178,97 @@ def _placeholder(node: ast.expr) -> str:
     return names[0] if names else "…"
 
 
-_CALL = re.compile(
-    rf"(?:^|&&|\|\||[;({{!|)]|\b(?:then|else|do|if))[ \t\n\\]*(?P<name>{'|'.join(_PRINTING)})[ \t]", re.MULTILINE
-)
+_BEGIN = r"(?:^|&&|\|\||[;({!|)]|\b(?:then|else|do|if))[ \t\n\\]*"
+"""What comes before a command."""
+_FUNCTION = re.compile(r"^(\w+)\(\)", re.MULTILINE)
+_ASSIGNMENT = re.compile(r"(?:^|[\s;({&|)])\w+=(?=[\"'])", re.MULTILINE)
+_OPTION = re.compile(r"(^|\s)-[A-Za-z0-9_]+\s(?!\s*-)")
+"""What a command has that prose has not, nor the list of options in a help text."""
+_HERE = re.compile(r"\bcat <<-?(?P<end>\w+)\n(?P<text>.*?)^\s*(?P=end)$", re.MULTILINE | re.DOTALL)
+_QUOTED = ("claim",)
+"""Shell functions whose arguments only look like prose: records of files."""
 
 
-def _of_shell(path: str, source: str) -> list[Message]:
+def of_shell(path: str, source: str, functions: Collection[str]) -> list[Message]:
+    """The messages of a script that calls ``functions``, in their order."""
     source = re.sub(r"(?m)^\s*#.*$", "", source)
-    found = []
-    for call in _CALL.finditer(source):
-        name = call["name"]
-        texts = _arguments(source, call.end("name"))
-        if name in _RAW:
-            texts = [text for text in texts[:1] if _WORDS.search(text) and not _CODE.search(text)]
-        for index, text in enumerate(texts):
-            kind = "remedy" if index and name not in _RAW else name
-            if re.search(r"[a-z]{2}", _VALUE.sub("", text)):
-                found.append(Message(path=path, kind=kind, text=text.replace("\\\n", "")))
+    found = [(at, Message(path=path, kind="cat", text=line)) for at, line in _here_documents(source)]
+    source = _HERE.sub(lambda here: re.sub(r"[^\n]", " ", here[0]), source)
+    names = "|".join(sorted({*functions, *_PRINTING, *_RAW} - {*_QUOTED}))
+    quoted = _quoted(source)
+    for call in re.finditer(rf'{_BEGIN}(?P<name>{names}|"\$\w+")[ \t]', source, re.MULTILINE):
+        if call["name"] == "printf" or call["name"][0] == '"' or not quoted[call.start("name")]:
+            found += [(at, Message(path=path, kind=kind, text=text)) for at, kind, text in _told(source, call)]
+    for assignment in _ASSIGNMENT.finditer(source):
+        for at, text in _arguments(source, assignment.end())[:1]:
+            found += [(at, Message(path=path, kind="text", text=text))] if _is_prose(text) else []
+    return list(dict(sorted(found, key=lambda one: one[0])).values())
+
+
+def _here_documents(source: str) -> Iterator[tuple[int, str]]:
+    """Their lines of prose."""
+    for here in _HERE.finditer(source):
+        for line in re.finditer(r"(?m)^.+$", here["text"]):
+            if _is_prose(line[0]) and not line[0].lstrip().startswith('"'):
+                yield here.start("text") + line.start(), line[0].strip()
+
+
+def _quoted(source: str) -> bytearray:
+    """For each character, whether it is within quotes."""
+    found = bytearray(len(source))
+    at = 0
+    while at < len(source):
+        end = at
+        if source[at] == "\\":
+            end = at + 1
+        elif source[at] == "#" and source[at - 1] in " \t\n":
+            end = source.find("\n", at)
+        elif source[at] in "'\"":
+            end = source.find("'", at + 1) if source[at] == "'" else _end_of_quotes(source, at + 1)
+            found[at:end] = bytes([1]) * (end - at)
+        at = end + 1
     return found
 
 
-def _arguments(source: str, start: int) -> list[str]:
-    """The quoted words of the command whose arguments begin at ``start``, as they are written."""
+def _told(source: str, call: re.Match[str]) -> Iterator[tuple[int, str, str]]:
+    """What a command says: where it stands, its kind, its text."""
+    name = call["name"]
+    for index, (at, text) in enumerate(_arguments(source, call.end("name"))):
+        if name in _PRINTING:
+            if re.search(r"[a-z]{2}", _without_values(text)):
+                yield at, "remedy" if index else name, text
+        elif _is_prose(text):
+            yield at, name.strip('"'), text
+
+
+def _is_prose(text: str) -> bool:
+    words = _without_values(text)
+    return bool(_WORDS.search(words) and not _CODE.search(text) and not _OPTION.search(words))
+
+
+def _without_values(text: str) -> str:
+    """Variables and commands, which may have quotes and others in them, are words without a sentence."""
+    while (begin := text.find("$(")) >= 0:
+        depth, at = 1, begin + 2
+        while at < len(text) and depth:
+            depth += {"(": 1, ")": -1}.get(text[at], 0)
+            at += 1
+        text = text[:begin] + text[at:]
+    return _VALUE.sub("", text)
+
+
+def _arguments(source: str, start: int) -> list[tuple[int, str]]:
+    """The quoted words of the command whose arguments begin at ``start``: where they stand, and as they are written."""
     found = []
     at = start
     while at < len(source) and source[at] not in "\n;&|)":
         if source[at] == "'":
             end = source.find("'", at + 1)
-            found.append(source[at + 1 : end])
+            found.append((at, source[at + 1 : end]))
             at = end
         elif source[at] == '"':
             end = _end_of_quotes(source, at + 1)
-            found.append(source[at + 1 : end])
+            found.append((at, source[at + 1 : end].replace("\\\n", "")))
             at = end
         elif source.startswith("\\\n", at):
             at += 1

@@ -41,7 +41,7 @@ def audit(path: Path, options: AuditOptions, progress: Progress) -> Audit:
     for note in inventory.notes:
         progress.step(f"note: {note}")
     progress.step(f"Reading {options.database.name}")
-    found = compare(inventory.document, read_database(options.database, now), statements, now.date(), subject=str(path))
+    found = compare(inventory.sbom, read_database(options.database, now), statements, now.date(), subject=str(path))
     if options.report is not None:
         text = "" if is_bundle(path) else path.read_text(encoding="utf-8", errors="replace")
         write_document(options.report, sarif(found, text).encode())

@@ -9,7 +9,6 @@ from bundler.audit.osv import ECOSYSTEM
 from bundler.audit.report import Audit, Finding, Uncovered
 from bundler.audit.severity import worst
 from bundler.audit.versions import fixes, is_affected, parsed
-from bundler.sbom.read import read_sbom
 
 if TYPE_CHECKING:
     import datetime as dt
@@ -18,6 +17,7 @@ if TYPE_CHECKING:
     from bundler.audit.components import Found
     from bundler.audit.osv import Advisory, Affected, Database
     from bundler.audit.statements import Statement
+    from bundler.sbom.read import Sbom
 
 __all__ = ["audit"]
 
@@ -26,14 +26,9 @@ _PREFERRED = ("CVE-", "GHSA-", "PYSEC-")
 _Hit = tuple["Advisory", "Affected", bool]
 
 
-def audit(
-    document: bytes, database: Database, statements: Sequence[Statement], today: dt.date, *, subject: str
-) -> Audit:
-    """What the dump knows of what the SBOM lists; ``subject`` is what to call that.
-
-    Raises :class:`VerificationError` for what is no SBOM.
-    """
-    components = components_of(read_sbom(document, where=subject))
+def audit(sbom: Sbom, database: Database, statements: Sequence[Statement], today: dt.date, *, subject: str) -> Audit:
+    """The dump's advisories for what the SBOM lists; ``subject`` is the name of what was audited."""
+    components = components_of(sbom)
     findings: list[Finding] = []
     uncovered: list[Uncovered] = []
     used: set[Statement] = set()

@@ -13,12 +13,13 @@ from __future__ import annotations
 
 import datetime as dt
 import sys
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 from packaging.utils import canonicalize_name
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from bundler.errors import ConfigError
+from bundler.foreign import validate
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -65,16 +66,15 @@ class _File(BaseModel):
 def read_statements(path: Path) -> tuple[Statement, ...]:
     """Raises :class:`ConfigError` with what is wrong."""
     try:
-        document: Any = tomllib.loads(path.read_text(encoding="utf-8"))
-        return _File.model_validate(document).ignore
+        document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(map(str, first["loc"]))
-        raise ConfigError(f"{key}: {first['msg']}", where=str(path), remedy=_REMEDY) from error
     except (ValueError, RecursionError) as error:
         raise ConfigError(f"not valid TOML: {error}", where=str(path), remedy=_REMEDY) from error
+    try:
+        return validate(_File, document).ignore
+    except ValueError as error:
+        raise ConfigError(str(error), where=str(path), remedy=_REMEDY) from error
 
 
 _REMEDY = "An entry is [[ignore]] with id and reason, and perhaps package and until (a date, such as 2027-01-31)."

@@ -77,9 +77,16 @@ class PartEntry(Entry):
 
 
 class SegmentEntry(PartEntry):
-    """What is compressed by itself; ``name`` is the package's."""
+    """What is compressed by itself; ``name`` is the package's.
+
+    ``id`` is of what it unpacks to (:func:`bundler.pack.contents.content_id`), ``files`` counts its files and links,
+    ``kib`` is what they take on disk. A bundle of 0.1.0's first weeks has none of these.
+    """
 
     name: str
+    id: Annotated[str, StringConstraints(pattern="^(-|[0-9a-f]{64})?$")] = ""
+    files: Count = 0
+    kib: Count = 0
 
 
 class FileEntry(Entry):

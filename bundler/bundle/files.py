@@ -9,6 +9,7 @@ from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, checksums
 from bundler.bundle.entries import DocumentEntry
 from bundler.bundle.provenance import PROVENANCE
 from bundler.bundle.scripts import UNITS, install_script, launcher_texts
+from bundler.bundle.segmentlist import SEGMENTS, segment_list
 from bundler.installer.installed import service_files
 from bundler.installer.render import render_environment, render_install, render_manage, render_unit
 from bundler.units.service import make_units
@@ -44,11 +45,12 @@ def document_entry(path: str, content: bytes) -> DocumentEntry:
 def whole_bundle(
     manifest: Manifest, files: Mapping[str, bytes], provenance: Callable[[Mapping[str, str]], bytes]
 ) -> dict[str, bytes]:
-    """``files``, and what is made of them: launchers, the provenance, the manifest, which names it, and the programs.
+    """``files``, and what is made of them: launchers, the list of segments, the provenance, the manifest, which names
+    it, and the programs.
 
     ``provenance`` is given the digests of all that have none of the later ones' digests in them.
     """
-    files = {**files, **_launchers(manifest, files)}
+    files = {**files, **_launchers(manifest, files), SEGMENTS: segment_list(manifest.payload)}
     document = provenance({**_digests(files), manifest.payload.path: manifest.payload.sha256})
     manifest = manifest.model_copy(update={"provenance": document_entry(PROVENANCE, document)})
     files |= {PROVENANCE: document}

@@ -9,7 +9,7 @@ from __future__ import annotations
 import json
 from typing import Annotated
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from bundler.bundle.entries import (
     DecompressorEntry,
@@ -28,6 +28,7 @@ from bundler.bundle.entries import (
     SharedEntry,
 )
 from bundler.errors import VerificationError
+from bundler.foreign import parse_json, validate
 
 __all__ = ["COPY_AGAIN", "SCHEMA", "Manifest", "read_manifest"]
 
@@ -101,8 +102,8 @@ class Manifest(Entry):
 def read_manifest(content: bytes, *, where: str) -> Manifest:
     """Parse manifest.json. Raises :class:`VerificationError` for what is none, or is of a later schema."""
     try:
-        document = json.loads(content)
-    except (ValueError, RecursionError) as error:
+        document = parse_json(content)
+    except ValueError as error:
         raise VerificationError(f"manifest.json is corrupted: {error}", where=where, remedy=COPY_AGAIN) from error
     schema = document.get("schema") if isinstance(document, dict) else None
     if isinstance(schema, int) and schema > SCHEMA:
@@ -113,10 +114,6 @@ def read_manifest(content: bytes, *, where: str) -> Manifest:
             "later one.",
         )
     try:
-        return Manifest.model_validate(document)
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "all of it"
-        raise VerificationError(
-            f"manifest.json is invalid: {key}: {first['msg']}", where=where, remedy=COPY_AGAIN
-        ) from error
+        return validate(Manifest, document)
+    except ValueError as error:
+        raise VerificationError(f"manifest.json is invalid: {error}", where=where, remedy=COPY_AGAIN) from error

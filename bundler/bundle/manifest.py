@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import asdict
 from typing import TYPE_CHECKING, Any
 
 from bundler import __version__
@@ -43,6 +44,8 @@ if TYPE_CHECKING:
     from bundler.config.services import Service
     from bundler.fetch.archives import Archive
     from bundler.installer.requirements import Requirements
+    from bundler.pack.archive import WrittenSegment
+    from bundler.pack.contents import Content
     from bundler.pack.decompressor import Decompressor
     from bundler.pack.payload import Payload
     from bundler.units.contents import Contents
@@ -133,13 +136,17 @@ def _payload(payload: Payload) -> PayloadEntry:
         unpacked_size=payload.unpacked_size,
         unpacked_sha256=payload.unpacked_sha256,
         largest=tuple(FileEntry(path=entry.path, size=entry.size) for entry in largest),
-        segments=tuple(map(SegmentEntry.of, payload.archive.segments)),
+        segments=tuple(_segment(*one) for one in zip(payload.archive.segments, payload.contents, strict=True)),
         parts=tuple(map(PartEntry.of, payload.archive.parts)),
         installed_files=payload.installed_files,
         installed_kib=payload.installed_kib,
         longest=payload.longest or 0,
         clients=tuple(name for name in CLIENTS if f"env/bin/{name}" in executables),
     )
+
+
+def _segment(written: WrittenSegment, content: Content) -> SegmentEntry:
+    return SegmentEntry(**asdict(written), id=content.id, files=len(content.entries), kib=content.kib)
 
 
 def decompressor_entry(brought: Decompressor, glibc: str) -> DecompressorEntry:

@@ -13,12 +13,13 @@ import json
 import os
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from bundler import __version__
 from bundler.bundle.index import COPY_AGAIN
 from bundler.bundle.intoto import Part, Resource, StatementType
 from bundler.errors import VerificationError
+from bundler.foreign import from_json
 from bundler.pack.members import tree_digest
 from bundler.resources import code_digest, templates_digest
 
@@ -197,14 +198,9 @@ def dependencies_of(
 def read_provenance(content: bytes, *, where: str) -> Statement:
     """Parse provenance.json. Raises :class:`VerificationError` for what is none."""
     try:
-        return Statement.model_validate(json.loads(content))
-    except ValidationError as error:
-        first = error.errors()[0]
-        key = ".".join(str(part) for part in first["loc"]) or "all of it"
-        reason = f"{key}: {first['msg']}"
-    except (ValueError, RecursionError) as error:
-        reason = str(error)
-    raise VerificationError(f"{PROVENANCE} is invalid: {reason}", where=where, remedy=COPY_AGAIN)
+        return from_json(Statement, content)
+    except ValueError as error:
+        raise VerificationError(f"{PROVENANCE} is invalid: {error}", where=where, remedy=COPY_AGAIN) from error
 
 
 def _tools() -> Iterator[Resource]:

@@ -32,10 +32,12 @@ INSTALL = (
 )
 
 MANAGE = (
-    *("commands", "arguments", "status", "recover", "rollback", "verify-release", "rotate-secret", "restart"),
+    *("commands", "arguments", "status", "releases", "recover", "rollback", "verify-release", "rotate-secret"),
+    "restart",
     *("run-directories", "leftover-files", "bundle-copy", "uninstall", "first-boot"),
     *("policy", "statement", "signatures", "version-order", "upgrade"),
-    *("run", "before-start", "old-releases", "become-user", "terminal-relay", "exec", "main"),
+    *("run", "before-start", "old-releases", "become-user", "terminal-relay", "exec"),
+    *("redact", "support-bundle", "main"),
 )
 
 

@@ -12,6 +12,7 @@ import signal
 import sys
 import tempfile
 from contextlib import suppress
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any
 
 from bundler.diskspace import UNDECLARED, check_space, mib, size_of, too_little
@@ -21,7 +22,7 @@ from bundler.fetch.condafile import NotAPackage, unpackable
 from bundler.package.copy import BadCopy, check_copy
 from bundler.package.info import declared_size
 from bundler.printable import counted, last_lines
-from bundler.process import run
+from bundler.process import Group, run
 from bundler.resources import cache_dir
 from bundler.scratch import remove_tree, scratch
 
@@ -30,11 +31,16 @@ if TYPE_CHECKING:
     from pathlib import Path
 
     from bundler.fetch.archives import Archive
+    from bundler.process import Finished
 
 __all__ = ["forget", "is_unpacked", "link", "unpack"]
 
 _START = "import sys; sys.path[:] = sys.argv[1:]; from bundler.linking.worker import main; main()"
 _OTHER_BUILD = "Use another build of the package."
+_KILLED = "The kernel kills a program like this when memory runs out: free some, and build again."
+_CRASHED = (
+    "One of the packages crashes the linker: use another build of it, and report the crash as a bug in py-rattler."
+)
 _MOST_SAID = 2000
 """Characters of what the linker says: a name in an archive may have a million."""
 
@@ -171,17 +177,10 @@ def _ask(
     with tempfile.TemporaryFile(dir=room) as asked:
         asked.write(json.dumps(task).encode())
         asked.seek(0)
-        done = run(words, env={"HOME": str(room), "LANG": "C.UTF-8"}, cwd=room, stdin=asked, check=False)
+        done = run(words, env={"HOME": str(room), "LANG": "C.UTF-8"}, cwd=room, stdin=asked, check=False, group=Group())
     where = where or (_named(archives[0]) if len(archives) == 1 else None)
     if done.status != 0:
-        how = signal.Signals(-done.status).name if done.status < 0 else f"status {done.status}"
-        said = "".join(f"\n    {line}" for line in last_lines(done.stderr, 5))
-        raise PrefixError(
-            f"{counted(len(archives), 'package')} could not be {doing}: the linker crashed ({how}){said}",
-            where=where,
-            remedy="One of the packages crashes the linker: use another build of it, and report the crash as a bug in "
-            "py-rattler.",
-        )
+        raise _crash(done, len(archives), doing, where)
     answer = json.loads(done.stdout)
     if not answer:
         return
@@ -189,10 +188,24 @@ def _ask(
         raise _FullError
     failed = str(answer["failed"])
     failed = failed if len(failed) <= _MOST_SAID else f"{failed[:_MOST_SAID]}…"
-    if answer["package"] is not None:
+    package = None if answer["package"] is None else _named(archives[answer["package"]])
+    if answer["status"] is not None:
+        raise _crash(replace(done, status=answer["status"]), 1 if package else len(archives), doing, package or where)
+    if package is not None:
         reason = f"not a conda package that can be {doing}: {failed}"
-        raise PrefixError(reason, where=_named(archives[answer["package"]]), remedy=_OTHER_BUILD)
+        raise PrefixError(reason, where=package, remedy=_OTHER_BUILD)
     raise PrefixError(f"the environment could not be {doing}: {failed}", where=where)
+
+
+def _crash(done: Finished, packages: int, doing: str, where: str | None) -> PrefixError:
+    """What to say of a process that was doing something with so many packages."""
+    how = signal.Signals(-done.status).name if done.status < 0 else f"status {done.status}"
+    said = "".join(f"\n    {line}" for line in last_lines(done.stderr, 5))
+    return PrefixError(
+        f"{counted(packages, 'package')} could not be {doing}: the linker crashed ({how}){said}",
+        where=where,
+        remedy=_KILLED if done.status == -signal.SIGKILL else _CRASHED,
+    )
 
 
 def _unpackable(archive: Archive, room: Path) -> Path:

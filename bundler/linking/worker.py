@@ -1,20 +1,18 @@
 """A program of its own: unpacks packages, or links them, as standard input says; the answer is on standard output.
 
 Both are JSON. :mod:`bundler.linking.run` starts it, and knows what goes in; the answer is ``{}``, or ``{"failed": why,
-"package": its place in the list, or null}``, or ``{"full": true}``.
+"package": its place in the list, or null, "status": how the process that was at it has ended, or null}``, or
+``{"full": true}``.
 """
 
 from __future__ import annotations
 
 import asyncio
-import ctypes
 import json
 import os
 import resource
-import signal
 import sys
 import tempfile
-from concurrent.futures import ThreadPoolExecutor
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -24,35 +22,36 @@ from rattler.package_streaming import extract
 from rattler.platform import Subdir
 
 from bundler.diskspace import watch
+from bundler.linking.crew import Crew, end_with_parent
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
-_PR_SET_PDEATHSIG = 1
-
 
 class _Failed(Exception):  # noqa: N818 -- never shown: it is the answer
-    def __init__(self, why: str, package: int | None = None) -> None:
+    def __init__(self, why: str, package: int | None = None, status: int | None = None) -> None:
         super().__init__(why)
-        self.package = package
+        self.answer: dict[str, object] = {"failed": why, "package": package, "status": status}
 
 
 def main() -> None:
     """Do as standard input says."""
-    ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)  # nobody waits for what a killed build has begun
+    end_with_parent()  # nobody waits for what a killed build has begun
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     os.umask(0o022)  # the cage's user reads what is unpacked, too
     answer: dict[str, object] = {}
     try:
         task = json.load(sys.stdin)
+        packages = task.get("unpack", ())
+        crew = _crew(packages)
         look = watch(Path(task["room"]), task["kept"], task.get("most"), _end_full)
-        if "unpack" in task:
-            _unpack(task["unpack"])
+        if packages:
+            _unpack(crew, packages)
         else:
             _link(task)
         look()
     except _Failed as failed:
-        answer = {"failed": str(failed), "package": failed.package}
+        answer = failed.answer
     print(json.dumps(answer), flush=True)
     os._exit(0)  # the linker's threads may crash when Python ends below them
 
@@ -63,12 +62,22 @@ def _end_full() -> None:
     os._exit(0)
 
 
-def _unpack(packages: Sequence[Mapping[str, str]]) -> None:
-    with ThreadPoolExecutor(max_workers=os.cpu_count()) as pool:
-        pending = [pool.submit(extract, Path(one["archive"]), Path(one["goal"])) for one in packages]
-        for place, future in enumerate(pending):
-            if error := future.exception():
-                raise _Failed(str(error), place)
+def _crew(packages: Sequence[Mapping[str, str]]) -> Crew:
+    def unpack(place: int) -> None:
+        extract(Path(packages[place]["archive"]), Path(packages[place]["goal"]))
+
+    try:
+        return Crew(unpack, len(packages))
+    except OSError as error:
+        raise _Failed(f"cannot start a process: {error.strerror}") from error
+
+
+def _unpack(crew: Crew, packages: Sequence[Mapping[str, str]]) -> None:
+    """The largest first, so that no process has to wait for a large one at the end."""
+    sizes = [Path(one["archive"]).stat().st_size for one in packages]
+    if failures := crew.work(sorted(range(len(packages)), key=lambda place: -sizes[place])):
+        first = failures[0]
+        raise _Failed(first.why, first.place, first.status)
 
 
 def _link(task: Mapping[str, Any]) -> None:

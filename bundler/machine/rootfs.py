@@ -114,7 +114,8 @@ def need_root() -> None:
     if os.geteuid() != 0:
         raise MissingToolError(
             "a throwaway machine can be booted only by root: it needs mounts, namespaces and cgroups",
-            remedy="Run the command with sudo, or in a privileged container.",
+            remedy="Run it as root; in a container, in a privileged one. sudo has a search path of its own, so give it "
+            'the program\'s path: sudo "$(command -v conda-bundler)" ...',
         )
 
 

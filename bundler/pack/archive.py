@@ -8,6 +8,7 @@ from __future__ import annotations
 
 import functools
 import hashlib
+import itertools
 import os
 import threading
 from collections import deque
@@ -62,6 +63,11 @@ class WrittenArchive:
     tree: tuple[TreeEntry, ...]
     ends: tuple[int, ...]
 
+    @property
+    def held(self) -> tuple[tuple[TreeEntry, ...], ...]:
+        """The tree by segment."""
+        return _by_segment(self.tree, self.ends)
+
 
 def write_archive(
     segments: Iterable[Segment],
@@ -69,12 +75,12 @@ def write_archive(
     codec: Codec,
     cache: SegmentCache,
     *,
-    closing: Callable[[tuple[TreeEntry, ...]], Segment] | None = None,
+    closing: Callable[[tuple[tuple[TreeEntry, ...], ...]], Segment] | None = None,
     jobs: int | None = None,
 ) -> WrittenArchive:
     """Write ``segments`` in their order to ``file``, from ``cache`` where it has them, and keep the others there.
 
-    ``closing`` makes one more segment from all that is in those before it.
+    ``closing`` makes one more segment from what is in each of those before it.
     """
     workers = jobs or os.cpu_count() or 1
     with ThreadPoolExecutor(max_workers=workers) as pool, ThreadPoolExecutor(max_workers=2) as hasher:
@@ -101,9 +107,13 @@ def write_archive(
         for segment, looked_up in _looked_up(segments, cache, pool, ahead=workers):
             add(segment, looked_up.result())
         if closing is not None:
-            segment = closing(writer.everything())
+            segment = closing(writer.held())
             add(segment, cache.get(segment))
         return writer.finish()
+
+
+def _by_segment(tree: tuple[TreeEntry, ...], ends: Iterable[int]) -> tuple[tuple[TreeEntry, ...], ...]:
+    return tuple(tree[start:end] for start, end in itertools.pairwise((0, *ends)))
 
 
 _Frame: TypeAlias = "tuple[bytes | bytearray, tuple[TreeEntry, ...]]"
@@ -175,6 +185,10 @@ class _Writer:
         while self._turns:
             self._turns.popleft()[0]()
         return tuple(self._tree)
+
+    def held(self) -> tuple[tuple[TreeEntry, ...], ...]:
+        """The same by segment."""
+        return _by_segment(self.everything(), self._ends)
 
     def finish(self) -> WrittenArchive:
         tree = self.everything()

@@ -36,6 +36,8 @@ __all__ = ["EVERYTHING", "Filters", "Note", "collect", "find_notes"]
 
 _UNBAKED = ("hardlink", "softlink", "directory")
 """Paths that are the package's as they are; entry points are made by the linker, with the prefix in them."""
+_OF_THE_PATH = ("sha256_in_prefix", "size_in_bytes")
+"""What a record says of a file as the linker has written it."""
 _LEFT_OUT = ("CACHEDIR.TAG", "__clobbers__/", "conda-meta/pixi", "conda-meta/history")
 """The linker's own notes. A CACHEDIR.TAG would make backup programs skip the whole release."""
 
@@ -265,9 +267,11 @@ class _View:
 def _shipped(record: dict[str, Any], package: LockedPackage | None) -> bytes:
     """A conda-meta record without what is the build machine's: its caches, and the way it linked.
 
-    Nor does it name what lost to another package's file; where the linker has listed that depends on chance.
+    Nor does it name what lost to another package's file; where the linker has listed that depends on chance. Nor has it
+    digests and sizes of files that carry the release's path: relocation would make them a lie, and a record that is
+    another one in each release would keep all files of its package from being shared between releases.
     """
-    paths = [entry for entry in record["paths_data"]["paths"] if not entry["_path"].startswith(_LEFT_OUT)]
+    paths = [_settled(entry) for entry in record["paths_data"]["paths"] if not entry["_path"].startswith(_LEFT_OUT)]
     shipped = record | {
         "files": sorted(file for file in record["files"] if not file.startswith(_LEFT_OUT)),
         "paths_data": record["paths_data"] | {"paths": sorted(paths, key=lambda entry: entry["_path"])},
@@ -278,6 +282,13 @@ def _shipped(record: dict[str, Any], package: LockedPackage | None) -> bytes:
     if package is not None:
         shipped |= {"url": package.url, "channel": package.channel}
     return json.dumps(shipped, sort_keys=True).encode() + b"\n"
+
+
+def _settled(entry: dict[str, Any]) -> dict[str, Any]:
+    """What a record says of a file, the same in every release."""
+    if "prefix_placeholder" not in entry and entry["path_type"] in _UNBAKED:
+        return entry
+    return {key: value for key, value in entry.items() if key not in _OF_THE_PATH}
 
 
 def _declared(entry: Mapping[str, Any], copies: tuple[str, ...], other: Declared | None) -> Declared:

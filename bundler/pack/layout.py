@@ -54,7 +54,7 @@ def lay_out(members: tuple[Member, ...], prefix: Prefix, bytecode: BytecodePlan)
             segments.append(_package(name, digests[name], _unique(by_package[name]), bytecode))
     return (
         *segments,
-        Segment(name="app/", members=_unique(app), more=bytecode.more(_unique(app))),
+        Segment(name="app/", members=_unique(app), more=bytecode.more(_unique(app)), linkable=True),
         Segment(name="baked", members=_unique(baked)),
     )
 
@@ -67,6 +67,7 @@ def _package(name: str, sha256: str | None, files: tuple[Member, ...], bytecode:
         recipe=bytecode.recipe,
         more=bytecode.more(files),
         checks=cache_dir("checks") / sha256 if sha256 else None,
+        linkable=True,
     )
 
 

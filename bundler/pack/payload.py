@@ -13,17 +13,11 @@ from bundler.pack.app import refuse_dangling
 from bundler.pack.archive import WrittenArchive, write_archive
 from bundler.pack.collect import EVERYTHING, Filters, Note, collect, find_notes
 from bundler.pack.compiling import BytecodeMode, BytecodePlan, work_list
+from bundler.pack.contents import NEVER_LINKED, Content, contents_of, lists
 from bundler.pack.frozen import frozen_marker
 from bundler.pack.layout import lay_out
 from bundler.pack.listing import unpacked_sha256
-from bundler.pack.members import (
-    DIGESTS,
-    Declared,
-    Member,
-    TreeEntry,
-    digest_list,
-    tree_digest,
-)
+from bundler.pack.members import Declared, Member, TreeEntry, tree_digest
 from bundler.pack.plain import check_written
 from bundler.pack.relocation import Found, find, longest, table
 from bundler.pack.segments import Segment, SegmentCache
@@ -76,6 +70,8 @@ class Payload:
     to_compile: frozenset[str]
     """The modules that the target makes bytecode of."""
     archive: WrittenArchive
+    contents: tuple[Content, ...]
+    """What its segments unpack to, in their order."""
     unpacked_sha256: str
     """What install.sh compares the unpacked tree with."""
 
@@ -135,15 +131,21 @@ def make_payload(
         if bytecode.note:
             progress.step(f"note: {bytecode.note}")
         segments = lay_out(members, prefix, bytecode)
+        contents: list[Content] = []
+
+        def closing(held: tuple[tuple[TreeEntry, ...], ...]) -> Segment:
+            contents.extend(contents_of(segments, held, carriers={entry.path for entry in found}))
+            return _listing(contents)
+
         bytecode.begin(segment for segment in segments if not cache.has(segment))
         with progress.task(f"Packing {counted(len(members), 'file')}", len(segments)) as advance:
             try:
                 with goal.open("wb") as file:
                     told = _told(segments, advance)
-                    written = write_archive(told, file, options.codec, cache, closing=_listing, jobs=options.jobs)
+                    written = write_archive(told, file, options.codec, cache, closing=closing, jobs=options.jobs)
             except OSError as error:
                 raise PackError(f"cannot be written: {error.strerror or error}", where=str(goal)) from error
-    check_written(segments, written)
+    check_written(segments, written, contents)
     cache.prune()
     packed = {entry.path for entry in written.tree}
     notes = (*find_notes(prefix), *_rigid(members, prefix))
@@ -159,6 +161,7 @@ def make_payload(
         longest=longest(found),
         to_compile=frozenset(to_compile),
         archive=written,
+        contents=(*contents, Content.of(written.segments[-1].name, written.held[-1], id=NEVER_LINKED)),
         unpacked_sha256=unpacked_sha256(written.tree, _directories(segments)),
     )
 
@@ -206,9 +209,14 @@ def _table(found: tuple[Found, ...], prefix: Prefix) -> tuple[Member, ...]:
     return tuple(Member(path=path, mode=0o644, content=content) for path, content in files.items())
 
 
-def _listing(tree: tuple[TreeEntry, ...]) -> Segment:
-    """Every file's digest, so that the target need not read them all again."""
-    return Segment(name="list", members=(Member(path=DIGESTS, mode=0o644, content=digest_list(tree)),), last=True)
+def _listing(contents: Iterable[Content]) -> Segment:
+    """What the target need not find out by reading all files again: their digests, and which it may have already."""
+    files = lists(contents)
+    return Segment(
+        name="list",
+        members=tuple(Member(path=path, mode=0o644, content=content) for path, content in files.items()),
+        last=True,
+    )
 
 
 def _told(segments: Iterable[Segment], advance: Callable[[int], None]) -> Iterator[Segment]:

@@ -5,18 +5,18 @@ Design section 5, "plain trees only". ``build`` holds what it has written to thi
 
 from __future__ import annotations
 
-import itertools
 from typing import TYPE_CHECKING
 
-from bundler.digests import sha256_of
 from bundler.errors import PackError
-from bundler.pack.members import DIGESTS, LINK_MODE, digest_list, link_member
+from bundler.pack.contents import wrong_lists
+from bundler.pack.members import LINK_MODE, link_member
 from bundler.printable import printable
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
 
     from bundler.pack.archive import WrittenArchive
+    from bundler.pack.contents import Content
     from bundler.pack.members import TreeEntry
     from bundler.pack.segments import Segment
 
@@ -102,13 +102,12 @@ def _shown(path: str) -> str:
     return printable(path)
 
 
-def check_written(segments: Iterable[Segment], written: WrittenArchive) -> None:
+def check_written(segments: Iterable[Segment], written: WrittenArchive, contents: Iterable[Content]) -> None:
     """Raise :class:`PackError` if ``verify`` would refuse the tree that was written of ``segments``.
 
-    It has one more segment than these, the list of digests.
+    It has one more segment than these, the lists, which ``contents`` are said to be.
     """
-    tree, names = PlainTree(), [segment.name for segment in written.segments]
-    held = [written.tree[start:end] for start, end in itertools.pairwise((0, *written.ends))]
+    tree, names, held = PlainTree(), [segment.name for segment in written.segments], written.held
     directories = [[member for member in segment.members if member.is_directory] for segment in segments]
     for name, inside, entries in zip(names, [*directories, []], held, strict=True):
         try:
@@ -119,9 +118,9 @@ def check_written(segments: Iterable[Segment], written: WrittenArchive) -> None:
         except NotPlain as problem:
             others = (other for other, before in zip(names, held, strict=True) if _has(before, problem.path))
             raise _wrong(problem.message, dict.fromkeys((*others, name))) from problem
-    listed = digest_list(entry for entry in written.tree if entry.path != DIGESTS)
-    if not any(entry.path == DIGESTS and entry.digest == sha256_of([listed]) for entry in written.tree):
-        raise _wrong(f"holds a {DIGESTS} that does not match its files", names[-1:])
+    wrong = wrong_lists(contents, held[-1])
+    if wrong:
+        raise _wrong(f"holds a {wrong[0]} that does not match its files", names[-1:])
 
 
 def _add(tree: PlainTree, entry: TreeEntry) -> None:

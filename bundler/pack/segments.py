@@ -49,7 +49,8 @@ class Segment:
 
     ``origin`` is the digest of the package's archive; None: never kept. ``more`` makes members that follow from the
     others and ``recipe``; it is only called when the segment is not kept. ``checks`` is where it is noted how the
-    package's files are known again. ``begins_part`` and ``last`` say what it is the first or the last of: a part
+    package's files are known again. ``linkable``: a target that has the same files may link them; not so what is the
+    release's own. ``begins_part`` and ``last`` say what it is the first or the last of: a part
     (:mod:`bundler.pack.layout`), the archive.
     """
 
@@ -59,6 +60,7 @@ class Segment:
     recipe: str = ""
     more: Callable[[], tuple[Member, ...]] | None = None
     checks: Path | None = None
+    linkable: bool = False
     begins_part: bool = False
     last: bool = False
 

@@ -6,9 +6,10 @@ import difflib
 from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any
 
-from bundler.printable import printable
+from bundler.bundle.carried import summed
+from bundler.printable import counted, printable
 from bundler.reader.open import open_bundle, translated
-from bundler.reader.telling import columns, difference
+from bundler.reader.telling import columns, difference, size
 from bundler.reader.tree import app_tree
 from bundler.sharing.shared import described
 
@@ -16,6 +17,7 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
+    from bundler.bundle.carried import Carried
     from bundler.bundle.entries import LibraryEntry, Option
     from bundler.bundle.index import Manifest
     from bundler.reader.open import OpenBundle
@@ -66,6 +68,8 @@ class Difference:
     texts: tuple[TextChange, ...]
     sizes: tuple[tuple[str, int, int], ...]
     same_tree: bool
+    update: Carried | None = None
+    """What an update from the old one to the new one would carry; None if one of them does not say what it has."""
 
     @property
     def different(self) -> bool:
@@ -86,7 +90,7 @@ class Difference:
         counts = [(name, f"{old} -> {new}") for name, old, new in self.sizes if name == "files"]
         return [
             heading,
-            *columns([*sizes, *counts]),
+            *columns([*sizes, *counts, *([("update", _carried(self.update))] if self.update else [])]),
             *(["  other bytes in the environment, from the same packages"] if not self._named else []),
             *_section("bundle", self.options),
             *_section("packages", self.packages),
@@ -111,6 +115,7 @@ class Difference:
             "secrets": [change.document() for change in self.secrets],
             "app": [change.document() for change in self.app],
             "texts": [asdict(text) for text in self.texts],
+            "update": asdict(self.update) if self.update else None,
             "sizes": {name: {"old": old, "new": new} for name, old, new in self.sizes},
         }
 
@@ -136,7 +141,12 @@ def diff(old_path: Path, new_path: Path) -> Difference:
             ("files", before.payload.files, after.payload.files),
         ),
         same_tree=before.tree_digest == after.tree_digest,
+        update=summed((before,), after),
     )
+
+
+def _carried(update: Carried) -> str:
+    return f"{update.packages} of {counted(update.of, 'package')}, {size(update.size)}"
 
 
 def _changes(old: Mapping[str, str], new: Mapping[str, str]) -> tuple[Change, ...]:

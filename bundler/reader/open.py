@@ -23,7 +23,7 @@ if TYPE_CHECKING:
     from collections.abc import Iterator, Mapping
     from pathlib import Path
 
-__all__ = ["OpenBundle", "Piece", "open_bundle", "translated"]
+__all__ = ["MANIFEST", "OpenBundle", "Piece", "open_bundle", "translated"]
 
 MANIFEST = "manifest.json"
 _CHUNK = 1 << 20

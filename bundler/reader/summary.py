@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import shlex
 from typing import TYPE_CHECKING
 
@@ -15,6 +16,9 @@ if TYPE_CHECKING:
 
 __all__ = ["summary"]
 
+_WITH_SUDO = 'sudo "$(command -v conda-bundler)"'
+"""sudo has a search path of its own, without what a user or a virtual environment has installed."""
+
 
 def summary(bundle: Bundle) -> list[str]:
     """Lines for people; what is in it is read from the bundle itself."""
@@ -27,7 +31,8 @@ def summary(bundle: Bundle) -> list[str]:
         ("services", ", ".join(service.unit.removesuffix(".service") for service in manifest.services)),
     ]
     if runs_here(bundle.identity.platform):
-        rows.append(("try it here", f"conda-bundler smoke {shlex.quote(str(bundle.path))}"))
+        program = _WITH_SUDO if os.geteuid() else "conda-bundler"
+        rows.append(("try it here", f"{program} smoke {shlex.quote(str(bundle.path))}"))
     rows.append(("on the server", f"{_install(bundle, found.form)}  (as root)"))
     return [f"{bundle.path}  {size(bundle.size)}  {bundle.identity.release}", *columns(rows)]
 

@@ -9,13 +9,14 @@ from __future__ import annotations
 
 import contextlib
 import hashlib
+import itertools
 import lzma
 import zlib
 from typing import TYPE_CHECKING, BinaryIO, NoReturn
 
 from bundler.bundle.index import COPY_AGAIN
 from bundler.errors import VerificationError
-from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry
+from bundler.pack.members import LINK_MODE, TreeEntry
 from bundler.pack.plain import NotPlain, PlainTree
 from bundler.printable import printable
 from bundler.reader.frames import unpacked
@@ -34,7 +35,7 @@ _BUILT_WRONG = "The bundle was built incorrectly: do not install it."
 
 
 class Tree:
-    """The files and links of a payload as they are read, sorted at the end; ``digests`` is that file's content."""
+    """The files and links of a payload as they are read, sorted at the end; ``held`` are those of each segment."""
 
     def __init__(self, bundle: OpenBundle, *, part: bool = False) -> None:
         self._payload = bundle.manifest.payload
@@ -43,7 +44,7 @@ class Tree:
         self._entries: dict[str, TreeEntry] = {}
         self._room = self._payload.unpacked_size
         self._mtime: int | None = None
-        self.digests: bytes | None = None
+        self.held: list[tuple[TreeEntry, ...]] = []
 
     @property
     def entries(self) -> tuple[TreeEntry, ...]:
@@ -57,6 +58,7 @@ class Tree:
 
     def fill(self, source: BinaryIO, *, last: bool = False) -> None:
         """Read the compressed bytes of a segment; the ``last`` one ends the tar. Raises :class:`VerificationError`."""
+        before = len(self._entries)
         with self._translated(), unpacked(self._payload.codec, source) as plain:
             stream, end = TarStream(plain, part=not last), 0
             for member in stream:
@@ -64,6 +66,7 @@ class Tree:
                 end = stream.offset + len(tar_padding(member.size))
             if last and stream.offset != end + len(END):
                 raise TarDamage("there is data after its end")
+        self.held.append(tuple(itertools.islice(self._entries.values(), before, None)))
 
     def _add(self, member: TarMember, stream: TarStream) -> None:
         if member.kind == DIRECTORY:
@@ -82,13 +85,9 @@ class Tree:
         self._room -= member.size
         if self._room < 0:
             self._refuse("contains more bytes than the manifest says", COPY_AGAIN)
-        digest, kept = hashlib.sha256(), []
+        digest = hashlib.sha256()
         for chunk in stream.content():
             digest.update(chunk)
-            if member.path == DIGESTS:
-                kept.append(chunk)
-        if member.path == DIGESTS:
-            self.digests = b"".join(kept)
         return TreeEntry(path=member.path, mode=member.mode, digest=digest.hexdigest(), size=member.size)
 
     def _refuse(self, sentence: str, remedy: str = _BUILT_WRONG) -> NoReturn:

@@ -19,15 +19,17 @@ from typing import TYPE_CHECKING, Any
 from bundler import __version__
 from bundler.bundle.assemble import INSTALL, MANAGE, SUMS, checksums
 from bundler.bundle.index import COPY_AGAIN
+from bundler.bundle.segmentlist import SEGMENTS, has_contents, segment_list
 from bundler.digests import file_sha256
 from bundler.errors import VerificationError
 from bundler.installer.launcher import LAUNCHERS
 from bundler.installer.render import carries, carries_its_digest
 from bundler.pack.listing import unpacked_sha256
-from bundler.pack.members import DIGESTS, digest_list, tree_digest
+from bundler.pack.members import tree_digest
 from bundler.printable import counted, printable
+from bundler.reader.contents import content_problems
 from bundler.reader.documents import documents_of, provenance_of, provenance_problems
-from bundler.reader.open import Piece, open_bundle, translated
+from bundler.reader.open import MANIFEST, Piece, open_bundle, translated
 from bundler.reader.rendered import differing_programs, is_our_version
 from bundler.reader.tree import read_tree
 from bundler.reader.unitforms import is_as_written, root_commands, stranger
@@ -125,6 +127,7 @@ def verify(path: Path, progress: Progress) -> Verification:
         checks += _check_programs(bundle, digests)
         checks.append(_check_units(bundle))
         checks += _check_documents(bundle, digests)
+        checks += _check_segment_list(bundle)
         checks.append(_check_payload(bundle, digests))
         progress.step(f"Reading {manifest.payload.path}")
         checks.append(_check_tree(bundle, read_tree(bundle)))
@@ -302,6 +305,21 @@ def _not_compared(bundle: OpenBundle) -> tuple[str, ...]:
     return (*programs, *sorted(project - {INSTALL, MANAGE, LAUNCHERS, SUMS, bundle.manifest.payload.path}))
 
 
+def _check_segment_list(bundle: OpenBundle) -> Iterator[Check]:
+    """By what install.sh finds the segments in the payload; the manifest, whose it is, is compared with the payload."""
+    payload, ours = bundle.manifest.payload, is_our_version(bundle.manifest)
+    if not has_contents(payload):
+        _refuse(
+            [f"does not say what its segments unpack to, as conda-bundler {__version__} does"] if ours else [],
+            bundle,
+            inside=MANIFEST,
+        )
+        return
+    if bundle.read(SEGMENTS) != segment_list(payload):
+        _refuse([f"{SEGMENTS} is not the list that manifest.json makes"], bundle)
+    yield Check(name=SEGMENTS, detail=f"{counted(len(payload.segments), 'segment')}, as manifest.json has them")
+
+
 def _check_payload(bundle: OpenBundle, digests: dict[str, str]) -> Check:
     """The payload's bytes, as a whole and by segment, against the manifest."""
     said = bundle.manifest.payload
@@ -348,11 +366,10 @@ def _check_tree(bundle: OpenBundle, tree: Tree) -> Check:
         problems.append("unpacks to different files than manifest.json lists")
     if (len(entries), sum(entry.size for entry in entries)) != (manifest.payload.files, manifest.payload.unpacked_size):
         problems.append("unpacks to a different number of files or bytes than manifest.json says")
-    if tree.digests is None:
-        problems.append(f"{DIGESTS} is missing")
-    elif tree.digests != digest_list(entry for entry in entries if entry.path != DIGESTS):
-        problems.append(f"{DIGESTS} does not match its files")
-    elif _compares_listing(manifest) and unpacked_sha256(entries, tree.directories) != manifest.payload.unpacked_sha256:
+    wrong = content_problems(manifest.payload, tree)
+    listed = manifest.payload.unpacked_sha256
+    problems += wrong
+    if not wrong and _compares_listing(manifest) and unpacked_sha256(entries, tree.directories) != listed:
         problems.append("unpacks to different directories, modes or sizes than manifest.json says")
     _refuse(problems, bundle, inside=manifest.payload.path)
     detail = f"{counted(len(entries), 'file or link', 'files and links')}, sha256 {manifest.tree_digest}"

@@ -1,17 +1,14 @@
-"""A bundle's manifest and SBOM -> a card for each package: what it is, who needs it, and under which license.
-
-The SBOM is somebody else's bytes: what in it is not as we write it says nothing, and does no harm.
-"""
+"""A bundle's manifest and SBOM -> a card for each package: what it is, who needs it, and under which license."""
 
 from __future__ import annotations
 
-import json
 from collections import deque
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
 from bundler.inventory import take_inventory
 from bundler.sbom.components import ROLE
+from bundler.sbom.read import Entry
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -20,6 +17,7 @@ if TYPE_CHECKING:
     from bundler.bundle.entries import PackageEntry
     from bundler.bundle.index import Manifest
     from bundler.report.sizes import Share
+    from bundler.sbom.read import Sbom
 
 __all__ = ["Card", "License", "cards_of", "licenses_of"]
 
@@ -65,16 +63,12 @@ class License:
 
 def cards_of(path: Path, manifest: Manifest, shares: Sequence[Share] = ()) -> tuple[Card, ...]:
     """One for each package, in the manifest's order. Raises what :func:`~bundler.inventory.take_inventory` raises."""
-    components = _components(path) if manifest.sbom else {}
-    numbers = {package.key: number for number, package in enumerate(manifest.packages)}
-    references = {
-        one["bom-ref"]: numbers[key] for key, (one, _) in components.items() if key in numbers and "bom-ref" in one
-    }
+    parts = _parts(take_inventory(path).sbom) if manifest.sbom else {}
+    described = [parts.get(package.key, _Part()) for package in manifest.packages]
+    numbers = {part.component.ref: number for number, part in enumerate(described) if part.component is not _UNKNOWN}
     needs = [
-        tuple(sorted({references[ref] for ref in components[package.key][1] if ref in references} - {number}))
-        if package.key in components
-        else ()
-        for number, package in enumerate(manifest.packages)
+        tuple(sorted({numbers[ref] for ref in part.needs if ref in numbers} - {number}))
+        for number, part in enumerate(described)
     ]
     packed, unpacked = manifest.packed(), {share.key: share.size for share in shares}
     because = _chains(needs)
@@ -84,15 +78,15 @@ def cards_of(path: Path, manifest: Manifest, shares: Sequence[Share] = ()) -> tu
             entry=package,
             packed=packed.get(package.key, 0),
             unpacked=unpacked.get(package.key, 0) if shares else None,
-            license=_license(_component(components, package)),
-            summary=_text(_component(components, package).get("description")),
+            license=part.component.license,
+            summary=part.component.description,
             needs=needs[number],
             needed_by=tuple(other for other, needed in enumerate(needs) if number in needed),
             because=because[number],
-            inside=_inside(components, package),
-            texts=tuple(_texts(_component(components, package))),
+            inside=tuple(one for one in part.inside if one != f"{package.name} {package.version}"),
+            texts=part.component.texts,
         )
-        for number, package in enumerate(manifest.packages)
+        for number, (package, part) in enumerate(zip(manifest.packages, described, strict=True))
     )
 
 
@@ -112,38 +106,31 @@ def licenses_of(cards: Sequence[Card]) -> tuple[License, ...]:
     return tuple(sorted(licenses, key=lambda one: (one.known, -len(one.packages), one.expression)))
 
 
-_Components = dict[str, tuple[dict[str, Any], list[str]]]
+_UNKNOWN = Entry(ref="unknown", name="unknown")
+"""Of a package that the SBOM does not list."""
 
 
-def _components(path: Path) -> _Components:
-    """Each package's component and what it depends on, by the package's key."""
-    sbom = _object(json.loads(take_inventory(path).document))
-    needs = {
-        _text(edge.get("ref")): [one for one in _list(edge.get("dependsOn")) if isinstance(one, str)]
-        for edge in map(_object, _list(sbom.get("dependencies")))
-    }
-    every = {_text(one.get("bom-ref")): one for one in map(_object, _list(sbom.get("components")))}
-    found: _Components = {}
-    for reference, one in every.items():
-        if _said(one, ROLE) != "package":
-            continue
-        manager, name = _said(one, "conda-bundler:manager"), _text(one.get("name"))
-        found[name if manager == "conda" else f"{manager}:{name}"] = (one, needs.get(reference, []))
-        one["inside"] = [
-            f"{_text(part.get('name'))} {_text(part.get('version'))}".rstrip()
-            for ref in needs.get(reference, [])
-            if _said(part := every.get(ref, {}), ROLE) == "inside"
-        ]
+@dataclass(frozen=True, kw_only=True)
+class _Part:
+    """A package in the SBOM; ``needs`` are references, ``inside`` the names and versions of what was found in it."""
+
+    component: Entry = _UNKNOWN
+    needs: tuple[str, ...] = ()
+    inside: tuple[str, ...] = ()
+
+
+def _parts(sbom: Sbom) -> dict[str, _Part]:
+    """By the package's key."""
+    needs = {edge.ref: edge.depends_on for edge in sbom.dependencies}
+    inside = {one.ref: f"{one.name} {one.version}".rstrip() for one in sbom.components if one.said(ROLE) == "inside"}
+    found = {}
+    for one in sbom.components:
+        if one.said(ROLE) == "package":
+            manager, needed = one.said("conda-bundler:manager"), needs.get(one.ref, ())
+            found[one.name if manager == "conda" else f"{manager}:{one.name}"] = _Part(
+                component=one, needs=needed, inside=tuple(inside[ref] for ref in needed if ref in inside)
+            )
     return found
-
-
-def _component(components: _Components, package: PackageEntry) -> dict[str, Any]:
-    return components[package.key][0] if package.key in components else {}
-
-
-def _inside(components: _Components, package: PackageEntry) -> tuple[str, ...]:
-    own = f"{package.name} {package.version}"
-    return tuple(one for one in _component(components, package).get("inside", ()) if one != own)
 
 
 def _chains(needs: Sequence[tuple[int, ...]]) -> Mapping[int, tuple[int, ...]]:
@@ -162,35 +149,3 @@ def _chains(needs: Sequence[tuple[int, ...]]) -> Mapping[int, tuple[int, ...]]:
                     found[other] = (*found[one], other)
                     pending.append(other)
     return found
-
-
-def _license(one: dict[str, Any]) -> str:
-    choices = [_object(choice) for choice in _list(one.get("licenses"))]
-    return " AND ".join(filter(None, (_text(choice.get("expression")) for choice in choices)))
-
-
-def _texts(one: dict[str, Any]) -> list[tuple[str, str]]:
-    found = []
-    for choice in map(_object, _list(_object(one.get("evidence")).get("licenses"))):
-        said = _object(choice.get("license"))
-        text = _object(said.get("text")).get("content")
-        if isinstance(text, str) and text.strip():
-            found.append((_text(said.get("name")), text))
-    return found
-
-
-def _said(one: dict[str, Any], name: str) -> str:
-    listed = map(_object, _list(one.get("properties")))
-    return next((_text(said.get("value")) for said in listed if said.get("name") == name), "")
-
-
-def _object(value: Any) -> dict[str, Any]:
-    return value if isinstance(value, dict) else {}
-
-
-def _list(value: Any) -> list[Any]:
-    return value if isinstance(value, list) else []
-
-
-def _text(value: Any) -> str:
-    return value if isinstance(value, str) else ""

@@ -12,13 +12,14 @@ import os
 from dataclasses import replace
 from typing import TYPE_CHECKING, Annotated, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Field
 
 from bundler import __version__
 from bundler.bundle.assemble import SUMS, checksums
 from bundler.bundle.intoto import STATEMENT_TYPE, Part, Resource, StatementType
 from bundler.digests import file_sha256
 from bundler.errors import BundlerError, ConfigError, VerificationError
+from bundler.foreign import from_json
 from bundler.printable import counted, printable
 from bundler.reader.open import open_bundle, translated
 from bundler.reader.witnesses import Tested
@@ -140,13 +141,7 @@ def _is_still(path: Path, subjects: tuple[tuple[str, str], ...]) -> bool:
 
 def read_attestation(content: bytes) -> Attestation:
     """Parse one. Raises :class:`ValueError` that says why it is none."""
-    try:
-        found = Attestation.model_validate(json.loads(content))
-    except ValidationError as error:
-        first = error.errors()[0]
-        raise ValueError(f"{'.'.join(str(part) for part in first['loc'])}: {first['msg']}") from error
-    except RecursionError as error:
-        raise ValueError("nested too deep") from error
+    found = from_json(Attestation, content)
     result, failed = found.predicate.result, len(found.predicate.failed_tests)
     if (result == "PASSED") == bool(failed):
         raise ValueError(f"it says {result}, but names {counted(failed, 'failed test')}")

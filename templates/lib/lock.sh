@@ -6,12 +6,16 @@
 WORK=$RUN_DIR/work # scratch of whoever holds the lock: 0700, in memory
 LOCKED=
 
-take_lock() {
+make_run_dir() {
     [ -d "$RUN_DIR" ] || mkdir -m 0700 "$RUN_DIR" 2>/dev/null || :
     if [ -L "$RUN_DIR" ] || [ ! -d "$RUN_DIR" ]; then
         die 12 "cannot create $RUN_DIR" "Check that /run exists and is writable, and that nothing else has this name."
     fi
     chmod 0700 "$RUN_DIR" || die 12 "cannot change the mode of $RUN_DIR"
+}
+
+take_lock() {
+    make_run_dir
     if have flock; then
         [ ! -d "$RUN_DIR/lock" ] || die 12 "$RUN_DIR/lock is a directory" "Remove it."
         exec 9>"$RUN_DIR/lock"

@@ -116,7 +116,7 @@ check_option() { # OPTION
 }
 
 find_option() { # WORD NEEDS OPTIONS...
-    ! is_listed "$option" "$3" || option_home=$1
+    ! is_listed "$option" "$3" || option_home="${option_home:+$option_home and }$1"
 }
 
 # --- operands

@@ -6,14 +6,14 @@
 #               lock: the installer's lock, since it changes something
 #               input: standard input stays as it is
 #               words: what follows the operand is a command, which FUNCTION gets as its arguments
-#     OPTIONS   those that no other command has
+#     OPTIONS   those that not every command has
 #     CHECK     refuses an OPERAND that the command cannot have
 
 each_command() { # VISITOR: calls it with each row
     "$1" status installed --json check_no_operand status \
         "status [--json]" "the current release, its units, whether they are healthy, since when"
-    "$1" releases installed - check_no_operand releases \
-        "releases" "the releases on disk: current, previous, bad"
+    "$1" releases installed --json check_no_operand releases \
+        "releases [--json]" "the releases on disk: current, previous, bad; since when, and what each takes"
     "$1" rollback installed,lock - check_release_name rollback \
         "rollback [RELEASE]" "return to the previous release, or to RELEASE; undone if that is unhealthy"
     "$1" verify installed,lock - check_release_name verify \
@@ -32,6 +32,8 @@ each_command() { # VISITOR: calls it with each row
     "$1" exec installed,input,words - check_command_words exec_command \
         "exec SERVICE COMMAND [WORD]..." "run a program of the release as that service would: its user, environment," \
         "" "secrets, sandbox; exit with the command's status"
+    "$1" support-bundle installed - check_support_file support_bundle \
+        "support-bundle FILE" "write status, units, journal, settings and facts, without secrets, to FILE (tar.gz)"
     "$1" uninstall lock,input --purge,--yes check_no_operand uninstall \
         "uninstall" "stop it and remove its units and releases; keep settings, secrets, state and user" \
         "uninstall --purge [--yes]" "remove everything, state and secrets included"

@@ -142,7 +142,7 @@ print_json() {
   "release": "$RELEASE",
   "previous": $(quoted_or_null "$STATUS_PREVIOUS"),
   "pending": $(quoted_or_null "$STATUS_PENDING"),
-  "healthy": $([ -n "$STATUS_WELL" ] && echo true || echo false),
+  "healthy": $(true_or_false "$STATUS_WELL"),
   "gpu": $STATUS_GPU,
   "settings": [$STATUS_SETTINGS
   ],
@@ -160,19 +160,10 @@ quoted_or_null() { # WORD
     fi
 }
 
-# --- releases
-
-releases() {
-    releases_current=$(current_release)
-    releases_previous=$(previous_release)
-    for releases_one in $(by_age); do
-        releases_mark=
-        case $releases_one in
-            "$releases_current") releases_mark=current ;;
-            "$releases_previous") releases_mark=previous ;;
-        esac
-        ! is_bad "$releases_one" || releases_mark="${releases_mark:+$releases_mark, }bad"
-        releases_kib=$(du -sk "$ROOT/releases/$releases_one")
-        printf '%s\t%s MiB\t%s\n' "$releases_one" "$(((${releases_kib%%[!0-9]*} + 1023) / 1024))" "$releases_mark"
-    done
+true_or_false() { # YES: empty is false
+    if [ -n "$1" ]; then
+        printf true
+    else
+        printf false
+    fi
 }

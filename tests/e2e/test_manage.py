@@ -130,6 +130,30 @@ def test_status_waits_for_nobody(shared: Target) -> None:
     assert (held.status, "another install is running" in held.stderr) == (13, True)
 
 
+# --- support bundle
+
+
+@pytest.mark.parametrize("shell", SHELLS)
+def test_support_bundle(shared: Target, shell: tuple[str, ...]) -> None:
+    shared = Target(shared.machine, shared.room, shell)
+    shared.sh("rm -f /root/support.tar.gz")
+    # manage support-bundle, with the service saying its secret in the journal
+    answer = shared.manage("support-bundle", "/root/support.tar.gz")
+    assert (answer.status, answer.stdout) == (0, ""), answer.stderr
+    assert shared.sh("stat -c '%a %U' /root/support.tar.gz") == "600 root"
+    told = shared.sh("tar -xzOf /root/support.tar.gz")
+    assert cookie(shared) not in told
+    for line in (
+        "hello.service: active, enabled, health good",
+        "every file matches what was installed",
+        "the cookie is ***",
+    ):
+        assert line in told
+    again = shared.manage("support-bundle", "/root/support.tar.gz")
+    assert (again.status, "already exists" in again.stderr) == (2, True)
+    assert shared.sh("ls -A /run/conda-bundler | grep -c support || :") == "0"
+
+
 # --- rollback
 
 

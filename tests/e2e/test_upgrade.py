@@ -63,7 +63,7 @@ def test_there_and_back_again(tmp_path: Path, suite: str) -> None:
         status = target.status()
         assert (status["release"], status["previous"]) == (SECOND.release, FIRST.release)  # and not the bad one
         assert (status["healthy"], status["pending"]) == (True, None)
-        marks = dict(line.split("\t")[::2] for line in target.manage("releases").stdout.splitlines())
+        marks = dict(line.split("\t")[::3] for line in target.manage("releases").stdout.splitlines()[:-1])
         assert marks == {SECOND.release: "current", FIRST.release: "previous", UNHEALTHY.release: "bad"}
         hooks_go_with_the_data(target)
 

@@ -152,7 +152,7 @@ def works(target: Target, *releases: Bundle) -> None:
     target.sh("rm -f /var/lib/hello/reports; systemctl start hello-nightly hello-health hello-watch")
     assert target.sh("cat /var/lib/hello/reports") == f"report of {target.current().partition('-')[0]}"
     told = {line.split("\t")[0] for line in good(target.manage("releases")).stdout.splitlines()}
-    assert told == {bundle.release for bundle in releases}
+    assert told - {"total"} == {bundle.release for bundle in releases}
     for bundle in releases:
         good(target.manage("verify", bundle.release))
 

@@ -26,6 +26,7 @@ from bundler.licenses.expression import licensing, normalize
 from bundler.licenses.policy import Policy
 from bundler.locked import LockedPackage
 from bundler.sbom.document import _make_sbom
+from bundler.sbom.read import read_sbom
 from bundler.sbom.subject import Subject
 
 if TYPE_CHECKING:
@@ -137,7 +138,9 @@ def _metadata(data: bytes, room: Path) -> None:
 
 def _dump(data: bytes, room: Path) -> None:
     (room / "a.json").write_bytes(data)
-    found = audit(_sbom(Facts()), read_database(room / "a.json", NOW), (), NOW.date(), subject="x")
+    found = audit(
+        read_sbom(_sbom(Facts()), where="x"), read_database(room / "a.json", NOW), (), NOW.date(), subject="x"
+    )
     json.loads(sarif(found, ""))
     found.lines()
 
@@ -145,7 +148,7 @@ def _dump(data: bytes, room: Path) -> None:
 def _bundles_sbom(data: bytes, room: Path) -> None:
     """The SBOM of a bundle that came by mail."""
     (room / "a.json").write_text(json.dumps(ENTRY))
-    found = audit(data, read_database(room / "a.json", NOW), (), NOW.date(), subject="x")
+    found = audit(read_sbom(data, where="x"), read_database(room / "a.json", NOW), (), NOW.date(), subject="x")
     json.dumps(found.document("any", require_coverage=True))
     sarif(found, "").encode()
     "\n".join(found.lines()).encode()

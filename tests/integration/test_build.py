@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
+import gzip
 import hashlib
+import io
 import json
 import os
 import shutil
 import subprocess
 import sys
 import tarfile
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import pytest
 from tinychannel import PLACEHOLDER, File, index, make_package
@@ -91,7 +93,7 @@ def test_the_tar_is_what_the_contract_says(project: Path, channel: Path) -> None
         "install.sh", "manage", "manifest.json", "SHA256SUMS", "payload.tar.gz", "conda-lock.yml", "config/small.env",
         "config/small.service.env", "config/activation.env", "config/activation.list", "units/small.service",
         "units/small-health.service", "units/small-health.timer", "units/small-watch.service",
-        "launch/small", "sbom.cdx.json", "provenance.json",
+        "launch/small", "sbom.cdx.json", "provenance.json", "segments",
     }  # fmt: skip
     programs = {members[f"{top}/{name}"] for name in ("install.sh", "manage")}
     assert {info.mode for info in programs} == {0o755}
@@ -191,6 +193,53 @@ def test_another_codec_is_the_same_tree_and_the_same_release(project: Path, chan
     assert len(seen) == 1
 
 
+def test_a_segment_has_one_id_in_every_release(tmp_path: Path, channel: Path) -> None:
+    """Whatever the path that is written into the package's files; what carries it is in no segment that is linked."""
+    project = make_project(tmp_path / "project")
+    one = built(project, channel, "--format", "dir")
+    (project / "bundle.toml").write_text(CONFIG.replace('"1.0"', '"1.0.1-longer"'))
+    (project / "data" / "a b'c").write_text("y")
+    other = built(project, channel, "--format", "dir", "--compression", "zstd")
+    segments = [manifest_of(path)["payload"]["segments"] for path in (one, other)]
+    ids = [{segment["name"]: segment["id"] for segment in found} for found in segments]
+    assert {name for name in ids[0] if ids[0][name] == ids[1][name] != "-"} == {"library", "tool"}
+    assert {name for name in ids[0] if ids[0][name] == "-"} == {"directories", "baked", "list"}
+    assert ids[0].keys() == ids[1].keys()
+
+
+def content(tar: tarfile.TarFile, name: str) -> bytes:
+    file = tar.extractfile(name)
+    assert file is not None
+    return file.read()
+
+
+def manifest_of(bundle: Path) -> dict[str, Any]:
+    manifest: dict[str, Any] = json.loads((bundle / "manifest.json").read_text())
+    return manifest
+
+
+def test_where_the_segments_lie_is_there_for_a_shell(project: Path, channel: Path) -> None:
+    bundle = built(project, channel, "--format", "dir")
+    payload = (bundle / "payload.tar.gz").read_bytes()
+    said = {segment["name"]: segment for segment in manifest_of(bundle)["payload"]["segments"]}
+    end, whole = 0, b""
+    for line in (bundle / "segments").read_text().splitlines():
+        offset, length, sha256, said_id, files, kib, name = line.split(" ", 6)
+        piece = payload[int(offset) : int(offset) + int(length)]
+        assert (int(offset), hashlib.sha256(piece).hexdigest()) == (end, sha256)
+        assert (said_id, int(files), int(kib)) == (said[name]["id"], said[name]["files"], said[name]["kib"])
+        end, whole = end + int(length), whole + gzip.decompress(piece)
+    assert end == len(payload)
+    with tarfile.open(fileobj=io.BytesIO(whole)) as tar:
+        lists = {name: content(tar, f"share/{name}").splitlines() for name in ("contents", "digests", "links")}
+        links = [f"./{info.name}".encode() for info in tar if info.issym()]
+    assert lists["links"] == links
+    rows = [line.split(b" ", 3) for line in lists["contents"]]
+    assert sum(int(row[1]) for row in rows) == len(lists["digests"])
+    assert sum(int(row[2]) for row in rows) == len(links)
+    assert [row[3] for row in rows] == [name.encode() for name in said if said[name]["files"]]
+
+
 def test_every_input_changes_the_build_id(tmp_path: Path, channel: Path) -> None:
     project = make_project(tmp_path / "p")
 
@@ -236,6 +285,26 @@ def test_a_stale_lockfile_is_refused_unless_told(project: Path, channel: Path) -
     assert sorted((project / "dist").iterdir()) == before
     (project / "bundle.toml").write_text(CONFIG.replace('"tool"', '"/bin/true"'))
     assert run_build(project, channel, "--bundle-version", "2", "--relock").returncode == 0
+
+
+AS_A_USER = """
+import sys, types
+from bundler import cli
+from bundler.reader import summary
+
+uid = int(sys.argv.pop(1))
+summary.os = types.SimpleNamespace(geteuid=lambda: uid)
+cli.main()
+"""
+
+
+@pytest.mark.parametrize(("uid", "program"), [("0", "conda-bundler"), ("1000", 'sudo "$(command -v conda-bundler)"')])
+def test_what_to_run_next_works_for_who_runs_it(project: Path, channel: Path, uid: str, program: str) -> None:
+    words = [sys.executable, "-c", AS_A_USER, uid, "build", str(project), "--channel", channel.as_uri()]
+    done = subprocess.run(words, capture_output=True, text=True, check=False, cwd=project)
+    assert done.returncode == 0, done.stderr
+    told = dict(line.strip().split("  ", 1) for line in done.stdout.splitlines()[1:])
+    assert told["try it here"].strip() == f"{program} smoke {next((project / 'dist').glob('*.tar'))}"
 
 
 def test_a_directory_is_replaced_as_a_whole(project: Path, channel: Path) -> None:

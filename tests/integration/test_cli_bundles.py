@@ -161,6 +161,8 @@ def test_diff_tells_what_changes(bundles: dict[str, Path], newer: Path) -> None:
     assert changes["secrets"] == {("removed", "API_TOKEN"), ("added", "OTHER_TOKEN")}
     assert changes["app"] == {("changed", "app/data/text"), ("added", "app/data/more")}
     assert changes["options"] == {("changed", "version"), ("changed", "exclude")}
+    assert (told["update"]["packages"], told["update"]["of"]) == (1, 2)
+    assert 0 < told["update"]["size"] < told["sizes"]["packed"]["new"]
     assert told["sizes"]["unpacked"]["old"] != told["sizes"]["unpacked"]["new"]
     texts = {text["path"]: text["lines"] for text in told["texts"]}
     come_and_go = {f"units/{name}{unit}" for name in ("other", "third") for unit in (".service", *WATCH)}
@@ -172,7 +174,8 @@ def test_diff_tells_what_changes(bundles: dict[str, Path], newer: Path) -> None:
 def test_diff_for_people_and_its_exit_status(bundles: dict[str, Path], newer: Path) -> None:
     done = command("diff", bundles["tar"], newer)
     assert (done.returncode, done.stderr) == (0, "")
-    for words in ("packages: 1 removed, 1 changed", "~  tool  1.0 0 -> 2.0 0", "-MemoryMax=1G", "+MemoryMax=2G"):
+    said = ("1 of 2 packages, ", "packages: 1 removed, 1 changed", "~  tool  1.0 0 -> 2.0 0")
+    for words in (*said, "-MemoryMax=1G", "+MemoryMax=2G"):
         assert words in done.stdout
     assert command("diff", bundles["tar"], newer, "--exit-code").returncode == 1
     assert command("diff", newer, newer, "--exit-code").returncode == 0

@@ -65,7 +65,7 @@ ELSEWHERE = {
         "systemctl list-timers report.timer": "a server: tests/e2e/test_services.py",
     },
     "sign.md": {
-        "sudo conda-bundler smoke dist/hello-0.1.0-linux-64.tar --attest --sign-key release_key": (
+        'sudo "$(command -v conda-bundler)" smoke dist/hello-0.1.0-linux-64.tar --attest --sign-key release_key': (
             "a machine: tests/e2e/test_smoke_bundle.py"
         ),
         "conda-bundler verify dist/hello-0.1.0-linux-64.tar --rebuild hello --sign-key rebuild_key": (
@@ -80,6 +80,7 @@ ELSEWHERE = {
         "/opt/hello/manage status": "a server: tests/e2e/test_tutorial.py",
         "journalctl -u hello -n 50": "a server: tests/e2e/test_tutorial.py",
         "/opt/hello/manage exec hello python -m hello": "a server: tests/e2e/test_exec.py",
+        "/opt/hello/manage support-bundle hello-support.tar.gz": "a server: tests/e2e/test_manage.py",
     },
     "upgrade.md": {
         "conda-bundler diff hello-1.2.0-linux-64.tar hello-1.3.0-linux-64.tar --html update.html": (

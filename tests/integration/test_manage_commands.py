@@ -141,7 +141,7 @@ def test_only_an_uninstall_goes_on_where_there_is_no_root(run: Run) -> None:
         (["exec", "hello"], "exec needs a command to run"),
         (["exec", "hello", "--"], "exec needs a command to run"),
         (["run"], "run needs the name of a service"),
-        (["rollback", "--json"], "--json is not an option of rollback, but of status"),
+        (["rollback", "--json"], "--json is not an option of rollback, but of status and releases"),
         (["--from", "file", "restart"], "--from is not an option of restart, but of rotate-secret"),
         (["status", "--purge"], "--purge is not an option of status, but of uninstall"),
         (["uninstall", "--yes"], "--yes requires --purge"),
@@ -149,7 +149,7 @@ def test_only_an_uninstall_goes_on_where_there_is_no_root(run: Run) -> None:
         (["upgrade", "a.tar", "b.tar"], "unexpected argument: b.tar"),
         (["upgrade", "a.tar", "--keep"], "--keep needs a value"),
         (["upgrade", "a.tar", "--secret", "A=b\nc"], "a line break in --secret"),
-        (["upgrade", "a.tar", "--json"], "--json is not an option of upgrade, but of status"),
+        (["upgrade", "a.tar", "--json"], "--json is not an option of upgrade, but of status and releases"),
         (["rollback", "--unsigned"], "--unsigned is not an option of rollback, but of upgrade"),
     ],
 )

@@ -209,6 +209,15 @@ def test_an_sbom_of_another_shape_is_a_damaged_bundle(
         assert f"{bundle}: sbom.cdx.json: the SBOM is invalid: " in done.stderr
 
 
+def test_an_sbom_without_components_has_none(room: Path, tmp_path: Path) -> None:
+    bundle = Path(shutil.copytree(room / "dist" / TOP, tmp_path / TOP))
+    sbom, goal = bundle / "sbom.cdx.json", tmp_path / "out.json"
+    sbom.write_text('{"bomFormat": "CycloneDX", "specVersion": "1.7"}')
+    reseal(bundle, sbom={"path": sbom.name, "sha256": hashlib.sha256(sbom.read_bytes()).hexdigest()})
+    done = command("sbom", bundle, "-o", goal)
+    assert (done.returncode, done.stdout) == (0, f"{goal}: CycloneDX 1.7, 0 components\n"), done.stderr
+
+
 def test_an_audit_of_a_lockfile_as_sarif(room: Path, dump: Path, tmp_path: Path) -> None:
     goal, lockfile = tmp_path / "audit.sarif", room / "project" / "conda-lock.yml"
     done = command("audit", lockfile, "--db", dump, "--sarif", goal)

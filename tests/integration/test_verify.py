@@ -80,11 +80,12 @@ def test_what_was_built_is_right(bundles: dict[str, Path], form: str) -> None:
         "units",
         "sbom.cdx.json",
         "provenance.json",
+        "segments",
         "payload.tar.gz",
         "tree",
     ]
     assert report["programs_compared"]
-    files = ["conda-lock.yml", "config/", "manifest.json", "provenance.json", "sbom.cdx.json", "units/"]
+    files = ["conda-lock.yml", "config/", "manifest.json", "provenance.json", "sbom.cdx.json", "segments", "units/"]
     assert report["not_compared"] == files
 
 
@@ -512,7 +513,11 @@ def test_a_tar_ends_once_and_nothing_is_behind_it(bundle: Path, where: str) -> N
 
 def test_the_payload_has_the_list_of_its_digests(bundle: Path) -> None:
     """Without it the target would take whatever is unpacked for what was built."""
-    repack(bundle, lambda members: members.__delitem__(-1))
+
+    def without(members: Members) -> None:
+        members[:] = [(info, content) for info, content in members if info.name != "share/digests"]
+
+    repack(bundle, without)
     assert "share/digests is missing" in refused(bundle)
 
 
@@ -579,6 +584,52 @@ def test_a_list_of_digests_that_lies(bundle: Path) -> None:
 
     repack(bundle, lie)
     assert "share/digests does not match its files" in refused(bundle)
+
+
+@pytest.mark.parametrize("path", ["share/contents", "share/links"])
+def test_other_lists_that_lie(bundle: Path, path: str) -> None:
+    """By these a target takes files of another release for this one's."""
+
+    def lie(members: Members) -> None:
+        at = next(number for number, (info, _) in enumerate(members) if info.name == path)
+        members[at] = (members[at][0], members[at][1][::-1])
+
+    repack(bundle, lie)
+    assert f"{path} does not match its files" in refused(bundle)
+
+
+LIES: dict[str, tuple[dict[str, Any], str]] = {
+    "another's ID": ({"id": "a" * 64}, "segment library unpacks to other files than its ID in manifest.json says"),
+    "never to be linked": ({"id": "-"}, "share/contents does not match its files"),
+    "other files": ({"files": 1}, "segment library unpacks to a different number of files or bytes"),
+    "another size": ({"kib": 4}, "segment library unpacks to a different number of files or bytes"),
+    "no ID": ({"id": ""}, "does not say what its segments unpack to"),
+}
+
+
+@pytest.mark.parametrize("name", LIES)
+def test_what_is_said_of_a_segment_is_compared_with_it(bundle: Path, name: str) -> None:
+    change, says = LIES[name]
+    segments = json.loads((bundle / "manifest.json").read_text())["payload"]["segments"]
+    reseal(bundle, payload={"segments": [one | (change if one["name"] == "library" else {}) for one in segments]})
+    assert says in refused(bundle)
+
+
+@pytest.mark.parametrize("change", ["another ID", "a line less", "a line more", "another offset"])
+def test_the_list_of_segments_is_the_manifests(bundle: Path, change: str) -> None:
+    """install.sh reads that, and verify reads the manifest."""
+    path = bundle / "segments"
+    text = path.read_text()
+    lines = text.splitlines(keepends=True)
+    changed = {
+        "another ID": text.replace(lines[1].split()[3], "a" * 64),
+        "a line less": "".join(lines[:-1]),
+        "a line more": text + lines[-1],
+        "another offset": text.replace(" ", "0 ", 1),
+    }
+    path.write_text(changed[change])
+    reseal(bundle, keep_segments=True)
+    assert "segments is not the list that manifest.json makes" in refused(bundle)
 
 
 def test_a_tar_that_somebody_packed_again(bundle: Path, tmp_path: Path) -> None:

@@ -7,6 +7,7 @@ import signal
 import subprocess
 import sys
 from contextlib import contextmanager
+from tempfile import TemporaryDirectory
 from typing import TYPE_CHECKING
 
 import pytest
@@ -85,7 +86,16 @@ MASTERS = {
 
 @contextmanager
 def main_process(*words: str) -> Iterator[int]:
-    with subprocess.Popen(words, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, start_new_session=True) as main:
+    with (
+        TemporaryDirectory(prefix="workers-") as temporary,  # a fork server killed below leaves its socket there
+        subprocess.Popen(
+            words,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.DEVNULL,
+            start_new_session=True,
+            env=os.environ | {"TMPDIR": temporary},
+        ) as main,
+    ):
         try:
             assert main.stdout
             assert main.stdout.readline() == b"up\n"

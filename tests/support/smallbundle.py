@@ -17,9 +17,12 @@ from commandkit import conda_bundler
 from tinychannel import PLACEHOLDER, File, index, make_package
 
 from bundler.bundle.assemble import INSTALL, SUMS, checksums
+from bundler.bundle.entries import PayloadEntry
 from bundler.bundle.provenance import PROVENANCE, WITHOUT_SUBJECT
+from bundler.bundle.segmentlist import SEGMENTS, segment_list
+from bundler.pack.contents import CONTENTS, LINKS, NEVER_LINKED, Content, lists
 from bundler.pack.listing import unpacked_sha256
-from bundler.pack.members import LINK_MODE, TreeEntry
+from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry
 from bundler.tar.write import DIRECTORY, END, LINK, REGULAR, tar_header, tar_padding
 
 if TYPE_CHECKING:
@@ -42,6 +45,7 @@ __all__ = [
     "segments_of",
 ]
 
+_LISTS = (CONTENTS, DIGESTS, LINKS)
 TOP = "small-1.0-linux-64"
 CONFIG = """
 [bundle]
@@ -124,13 +128,20 @@ def build(project: Path, channel: Path, form: str, *options: str) -> Path:
 
 
 def repack(bundle: Path, change: Callable[[list[tuple[tarfile.TarInfo, bytes]]], None]) -> None:
-    """Write the payload of a directory anew after ``change`` to its members, in one segment, and seal the bundle."""
+    """Write the payload of a directory anew after ``change`` to its members, in two segments, and seal the bundle.
+
+    The lists, which are the second one, are made anew but for those that ``change`` has changed.
+    """
     payload = bundle / "payload.tar.gz"
     with tarfile.open(payload) as tar:
         members = [(info, tar.extractfile(info).read() if info.isfile() else b"") for info in tar]  # type: ignore[union-attr]
+    before = {info.name: content for info, content in members if info.name in _LISTS}
     change(members)
-    raw = b"".join(_entry(info, content) for info, content in members) + END
-    payload.write_bytes(gzip.compress(raw, mtime=0))
+    members, content = _listed_anew(members, before)
+    halves = [[one for one in members if (one[0].name in _LISTS) is last] for last in (False, True)]
+    raw = [b"".join(_entry(*one) for one in half) + (END if half is halves[1] else b"") for half in halves]
+    packed = [gzip.compress(half, mtime=0) for half in raw]
+    payload.write_bytes(b"".join(packed))
     files = [(info, content) for info, content in members if not info.isdir()]
     digest = hashlib.sha256(payload.read_bytes()).hexdigest()
     said = {
@@ -139,25 +150,56 @@ def repack(bundle: Path, change: Callable[[list[tuple[tarfile.TarInfo, bytes]]],
         "files": len({info.name for info, _ in files}),
         "unpacked_size": sum(len(content) for _, content in files),
         "unpacked_sha256": listed(members),
-        "segments": [{"name": "all", "offset": 0, "length": payload.stat().st_size, "sha256": digest}],
+        "segments": [
+            _piece(payload.read_bytes(), 0, len(packed[0])) | _said_of(content),
+            _piece(payload.read_bytes(), len(packed[0]), len(b"".join(packed)))
+            | _said_of(Content.of("list", _entries(halves[1]), id=NEVER_LINKED)),
+        ],
     }
     reseal(bundle, payload=said, tree_digest=_tree_digest(files))
 
 
+def _listed_anew(
+    members: list[tuple[tarfile.TarInfo, bytes]], before: dict[str, bytes]
+) -> tuple[list[tuple[tarfile.TarInfo, bytes]], Content]:
+    """The members with the lists of what they are now, and what the first segment has."""
+    content = Content.of("all", _entries([one for one in members if one[0].name not in _LISTS]), id=NEVER_LINKED)
+    made = lists([content])
+    return [
+        (_sized(info, made[info.name]), made[info.name]) if before.get(info.name) == data else (info, data)
+        for info, data in members
+    ], content
+
+
+def _sized(info: tarfile.TarInfo, content: bytes) -> tarfile.TarInfo:
+    info.size = len(content)
+    return info
+
+
+def _said_of(content: Content) -> dict[str, Any]:
+    """What the manifest says of a segment beside its bytes."""
+    return {"name": content.name, "id": content.id, "files": len(content.entries), "kib": content.kib}
+
+
 def segments_of(bundle: Path) -> list[bytes]:
     """The segments of a directory's payload, each as it lies there."""
-    said = json.loads((bundle / "manifest.json").read_text())["payload"]
+    said = _payload_of(bundle)
     content = (bundle / said["path"]).read_bytes()
     return [content[one["offset"] : one["offset"] + one["length"]] for one in said["segments"]]
 
 
 def put_segments(bundle: Path, segments: Sequence[bytes], *, parts: Sequence[int] = ()) -> None:
-    """Write a directory's payload of these, and seal the bundle; ``parts`` are the offsets at which its parts begin."""
-    path = json.loads((bundle / "manifest.json").read_text())["payload"]["path"]
+    """Write a directory's payload of these, and seal the bundle; ``parts`` are the offsets at which its parts begin.
+
+    What they unpack to is said to be what is said of those that lie there, as far as there are as many.
+    """
+    before = _payload_of(bundle)
     content = b"".join(segments)
-    (bundle / path).write_bytes(content)
+    (bundle / before["path"]).write_bytes(content)
     ends = [0, *itertools.accumulate(map(len, segments))]
-    pieces = [_piece(content, *run) | {"name": f"s{number}"} for number, run in enumerate(itertools.pairwise(ends))]
+    others = ({"name": f"s{number}", "id": NEVER_LINKED, "files": 0, "kib": 0} for number in itertools.count())
+    names = itertools.chain(before["segments"], others)
+    pieces = [one | _piece(content, *run) for one, run in zip(names, itertools.pairwise(ends), strict=False)]
     cuts = itertools.pairwise((*parts, len(content)))
     said = {
         "sha256": hashlib.sha256(content).hexdigest(),
@@ -166,6 +208,11 @@ def put_segments(bundle: Path, segments: Sequence[bytes], *, parts: Sequence[int
         "parts": [_piece(content, *cut) for cut in cuts],
     }
     reseal(bundle, payload=said)
+
+
+def _payload_of(bundle: Path) -> dict[str, Any]:
+    said: dict[str, Any] = json.loads((bundle / "manifest.json").read_text())["payload"]
+    return said
 
 
 def _piece(content: bytes, start: int, end: int) -> dict[str, Any]:
@@ -183,14 +230,18 @@ def _entry(info: tarfile.TarInfo, content: bytes) -> bytes:
 
 def listed(members: list[tuple[tarfile.TarInfo, bytes]]) -> str:
     """What install.sh compares the unpacked tree with."""
-    entries = [
+    return unpacked_sha256(_entries(members), (info.name for info, _ in members if info.isdir()))
+
+
+def _entries(members: Sequence[tuple[tarfile.TarInfo, bytes]]) -> list[TreeEntry]:
+    """The files and links among them."""
+    return [
         TreeEntry(path=info.name, mode=LINK_MODE, digest=info.linkname, size=0)
         if info.issym()
         else TreeEntry(path=info.name, mode=info.mode, digest=hashlib.sha256(content).hexdigest(), size=len(content))
         for info, content in members
         if not info.isdir()
     ]
-    return unpacked_sha256(entries, (info.name for info, _ in members if info.isdir()))
 
 
 def _tree_digest(files: list[tuple[tarfile.TarInfo, bytes]]) -> str:
@@ -219,15 +270,22 @@ def _rewrite_provenance(bundle: Path) -> str:
 
 
 def reseal(
-    bundle: Path, *, payload: dict[str, Any] | None = None, keep_provenance: bool = False, **changes: Any
+    bundle: Path,
+    *,
+    payload: dict[str, Any] | None = None,
+    keep_provenance: bool = False,
+    keep_segments: bool = False,
+    **changes: Any,
 ) -> None:
     """Make every digest in a directory agree with what lies there, after changes to the manifest.
 
-    With ``keep_provenance`` the provenance says what it said.
+    With ``keep_provenance`` the provenance says what it said, with ``keep_segments`` the list of segments.
     """
     manifest = json.loads((bundle / "manifest.json").read_text())
     manifest |= changes
     manifest["payload"] |= payload or {}
+    if not keep_segments:
+        (bundle / SEGMENTS).write_bytes(segment_list(PayloadEntry.model_validate(manifest["payload"])))
     if (bundle / PROVENANCE).exists() and not keep_provenance:
         manifest["provenance"]["sha256"] = _rewrite_provenance(bundle)
     (bundle / "manifest.json").write_text(json.dumps(manifest))

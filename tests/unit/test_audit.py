@@ -18,6 +18,7 @@ from bundler.audit.versions import is_affected
 from bundler.errors import ConfigError, VerificationError
 from bundler.locked import LockedPackage
 from bundler.sbom.document import make_sbom
+from bundler.sbom.read import read_sbom
 from bundler.sbom.subject import Subject
 
 if TYPE_CHECKING:
@@ -163,6 +164,12 @@ SBOM: dict[str, Any] = {
         ({"components": [{"bom-ref": "a", "name": "p", "properties": {"x": 1}}]}, r"components\.0\.properties"),
         ({"components": [{"bom-ref": "a", "name": "p", "properties": [3]}]}, r"components\.0\.properties\.0"),
         ({"components": SBOM["components"] * 2}, "two components have the bom-ref a"),
+        ({"components": [{"bom-ref": "a", "name": "p", "description": 1}]}, r"components\.0\.description"),
+        (
+            {"components": [{"bom-ref": "a", "name": "p", "licenses": [{"expression": 1}]}]},
+            r"0\.licenses\.0\.expression",
+        ),
+        ({"components": [{"bom-ref": "a", "name": "p", "evidence": {"licenses": 1}}]}, r"0\.evidence\.licenses"),
         ({"dependencies": [{"dependsOn": []}]}, r"dependencies\.0\.ref"),
         ({"dependencies": [{"ref": "a", "dependsOn": "b"}]}, r"dependencies\.0\.dependsOn"),
         ({"dependencies": [{"ref": "a", "dependsOn": [{}]}]}, r"dependencies\.0\.dependsOn\.0"),
@@ -171,18 +178,17 @@ SBOM: dict[str, Any] = {
 def test_an_sbom_of_another_shape_is_refused(tmp_path: Path, change: dict[str, Any], reason: str) -> None:
     (tmp_path / "a.json").write_text(json.dumps(advisory("X-1", "p", versions=["1"])))
     database = read_database(tmp_path, NOW)
-    sound = audit(json.dumps(SBOM).encode(), database, (), NOW.date(), subject="x")
+    sound = audit(read_sbom(json.dumps(SBOM).encode(), where="x"), database, (), NOW.date(), subject="x")
     assert [one.id for one in sound.findings] == ["X-1"]
     with pytest.raises(VerificationError, match=f"the SBOM is invalid: .*{reason}") as error:
-        audit(json.dumps(SBOM | change).encode(), database, (), NOW.date(), subject="x.tar")
+        read_sbom(json.dumps(SBOM | change).encode(), where="x.tar")
     assert (error.value.exit_code, error.value.where) == (7, "x.tar")
 
 
 @pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000, b'{"a": ' + b"9" * 5000 + b"}"])
-def test_what_is_no_sbom_at_all(tmp_path: Path, content: bytes) -> None:
-    (tmp_path / "a.json").write_text(json.dumps(advisory("X-1", "p", versions=["1"])))
+def test_what_is_no_sbom_at_all(content: bytes) -> None:
     with pytest.raises(VerificationError, match="the SBOM is invalid"):
-        audit(content, read_database(tmp_path, NOW), (), NOW.date(), subject="x")
+        read_sbom(content, where="x")
 
 
 def test_a_dump_without_advisories_for_pypi_is_refused(tmp_path: Path) -> None:
@@ -270,7 +276,8 @@ def audited(
     subject = Subject(
         name="x", version="1", platform="linux-64", phase="build", packages=tuple(environment), facts=environment
     )
-    return audit(make_sbom(subject), read_database(database, NOW), statements, NOW.date(), subject="x.tar")
+    sbom = read_sbom(make_sbom(subject), where="x.tar")
+    return audit(sbom, read_database(database, NOW), statements, NOW.date(), subject="x.tar")
 
 
 @pytest.mark.parametrize("zipped", [False, True])

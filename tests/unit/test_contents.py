@@ -1,108 +1,95 @@
-"""What files say of how a service can be confined: which of them count, and what is told of it."""
+"""What a payload says of its segments, so that a target finds the same in another release."""
 
 from __future__ import annotations
 
-import marshal
+import hashlib
+from dataclasses import replace
 
 import pytest
 
-from bundler.codemarks import PYTHON, WRAPPER, code_marks
-from bundler.elf import Elf
-from bundler.pack.members import TreeEntry
-from bundler.units.contents import Contents, Mark, code_notes, find_marks, find_wrappers
+from bundler.pack.contents import CONTENTS, LINKS, NEVER_LINKED, Content, content_id, contents_of, lists, wrong_lists
+from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry
+from bundler.pack.segments import Segment
 
-X86 = Elf(kind=(62, 2), dynamic=True)
-POLARS = b"import ctypes, mmap\nif libc.mprotect(at, size, mmap.PROT_READ | mmap.PROT_EXEC): raise RuntimeError\n"
-
-
-def entry(path: str, *marks: str, elf: Elf | None = X86) -> TreeEntry:
-    return TreeEntry(path=path, mode=0o644, digest="0" * 64, size=1, elf=elf, marks=marks)
+A = TreeEntry(path="env/a", mode=0o644, digest="a" * 64, size=1)
+B = TreeEntry(path="env/b", mode=0o755, digest="b" * 64, size=5000)
+L = TreeEntry(path="env/aa", mode=LINK_MODE, digest="a", size=0)
+APP = TreeEntry(path="app/x y", mode=0o644, digest="c" * 64, size=0)
 
 
-def test_files_are_told_by_what_they_say() -> None:
-    tree = [
-        entry("env/lib/z.so", "V8"),
-        entry("env/lib/a.so", "V8", "text relocations"),
-        entry("env/lib/b.so"),
-        entry("app/check.py", PYTHON, elf=None),
+def test_the_order_in_which_a_segment_was_packed_is_no_part_of_its_id() -> None:
+    assert Content.of("one", [B, L, A]) == Content.of("one", [A, L, B])
+    assert Content.of("one", [A]).id == Content.of("another", [A]).id
+
+
+@pytest.mark.parametrize(
+    "other",
+    [
+        replace(A, path="env/c"),
+        replace(A, mode=0o755),
+        replace(A, digest="d" * 64),
+        replace(A, size=2),
+        replace(A, mode=LINK_MODE),
+    ],
+)
+def test_all_that_is_unpacked_is(other: TreeEntry) -> None:
+    assert content_id([other, B]) != content_id([A, B])
+
+
+@pytest.mark.parametrize("path", ["env/new\nline", "env/back\\slash", "env/l -> m", "env/esc\x1b", "env/\x7f"])
+def test_a_name_that_stands_otherwise_in_a_list_is_never_linked(path: str) -> None:
+    assert content_id([A, replace(B, path=path)]) == NEVER_LINKED
+    assert content_id([replace(L, path=path)]) == NEVER_LINKED
+
+
+@pytest.mark.parametrize("path", ["env/ blanks ", "env/qu'o\"te", "env/\udce9", "env/ü", "env/\u2028"])
+def test_other_unusual_names_are(path: str) -> None:
+    assert content_id([replace(A, path=path)]) != NEVER_LINKED
+
+
+def test_lists_have_each_segments_lines_in_a_run() -> None:
+    contents = [
+        Content.of("directories", []),
+        Content.of("zeta", [B, L, A]),
+        Content.of("app/", [APP]),
+        Content.of("baked", [replace(A, path="env/0"), replace(L, path="env/1")], id=NEVER_LINKED),
     ]
-    assert find_marks(tree, "linux-64") == (
-        Mark(name="V8", files=("env/lib/a.so", "env/lib/z.so")),
-        Mark(name=PYTHON, files=("app/check.py",)),
-        Mark(name="text relocations", files=("env/lib/a.so",)),
-    )
+    made = lists(contents)
+    assert made[CONTENTS].decode().splitlines() == [
+        f"{contents[1].id} 2 1 zeta",
+        f"{contents[2].id} 1 0 app/",
+        "- 1 1 baked",
+        "- 2 0 list",
+    ]
+    assert made[LINKS] == b"./env/aa\n./env/1\n"
+    assert made[DIGESTS].decode().splitlines() == [
+        f"{'a' * 64}  ./env/a",
+        f"{'b' * 64}  ./env/b",
+        f"{'c' * 64}  ./app/x y",
+        f"{'a' * 64}  ./env/0",
+        f"{hashlib.sha256(made[CONTENTS]).hexdigest()}  ./share/contents",
+        f"{hashlib.sha256(made[LINKS]).hexdigest()}  ./share/links",
+    ]
 
 
-@pytest.mark.parametrize(
-    "unused",
-    [
-        entry("env/lib/a.so", "V8", elf=Elf(kind=(183, 2), dynamic=True)),  # another processor's
-        entry("env/lib/a.so", "V8", elf=Elf(kind=(62, 2), system=9, dynamic=True)),  # FreeBSD's
-        entry("env/lib/a.so", "V8", elf=Elf(kind=(62, 2), dynamic=True, needed=("libc.musl-x86_64.so.1",))),
-        entry("env/x86_64-conda-linux-gnu/sysroot/lib/a.so", "V8"),
-        entry("env/lib/python3.11/test/test_mmap.py", PYTHON, elf=None),
-        entry("env/lib/python3.11/site-packages/one/tests/check.py", PYTHON, elf=None),
-    ],
-)
-def test_what_no_process_of_the_service_loads_says_nothing(unused: TreeEntry) -> None:
-    assert find_marks([unused], "linux-64") == ()
+def test_sizes_are_those_of_a_disk() -> None:
+    assert Content.of("one", [A, B, L, APP]).kib == 4 + 8
 
 
-@pytest.mark.parametrize(
-    ("content", "marked"),
-    [
-        (POLARS, True),
-        (b"from mmap import mmap, PROT_EXEC\nimport cffi\n", True),
-        (b"import mmap\nm = mmap.mmap(-1, 99, prot=mmap.PROT_READ | mmap.PROT_WRITE | mmap.PROT_EXEC)\n", True),
-        (b"m = mmap.mmap(-1, len(code), flags=f, prot=7)\n", True),
-        (b"m = mmap.mmap(-1, 99, prot=3)\nprot = 7\n", False),
-        (b"UC_PROT_EXEC = 4\n", False),  # a binding's constant
-        (b"import ctypes\nlibc.mprotect(at, size, PROT_READ)\n", False),
-        (b"", False),
-    ],
-)
-def test_a_module_that_makes_memory_executable(content: bytes, marked: bool) -> None:
-    assert code_marks("env/lib/python3.11/site-packages/one/cpu.py", content, None) == ((PYTHON,) if marked else ())
-    assert code_marks("env/share/one/cpu.txt", content, None) == ()
+def test_what_carries_the_releases_path_is_never_linked() -> None:
+    """Relocation writes into it."""
+    segments = [Segment(name=name, members=(), linkable=name != "baked") for name in ("zeta", "app/", "baked")]
+    held = [(B, A), (APP,), (replace(A, path="env/0"),)]
+    made = [*contents_of(segments, held, carriers={APP.path})]
+    assert [one.id for one in made] == [content_id([A, B]), NEVER_LINKED, NEVER_LINKED]
 
 
-def test_a_module_that_comes_compiled_alone() -> None:
-    source = "def f():\n import mmap\n return mmap.mmap(-1, 9, prot=mmap.PROT_READ | mmap.PROT_EXEC)\n"
-    compiled = marshal.dumps(compile(source, "x", "exec"))
-    assert code_marks("env/lib/one.pyc", compiled, None) == (PYTHON,)
-    assert code_marks("env/lib/__pycache__/one.cpython-311.pyc", compiled, None) == ()  # its source is there
-    assert code_marks("env/lib/two.pyc", marshal.dumps(compile("import mmap", "x", "exec")), None) == ()
-
-
-@pytest.mark.parametrize(
-    ("path", "content", "marked"),
-    [
-        ("app/start", b"#!/bin/sh\nset -e\npython -m hello\n", True),
-        ("app/start", b"#!/usr/bin/env bash\npython -m hello >log 2>&1\n", True),
-        ("app/start", b"#! /usr/bin/env -S bash -e\nexec 2>&1 >log\npython\n", True),
-        ("app/start.sh", b"python -m hello\n", True),
-        ("app/start", b"#!/bin/sh\ncd x && exec python -m hello\n", False),
-        ("app/start", b"#!/bin/sh\nif :; then\n\texec python\nfi\n", False),
-        ("app/start", b"#!/usr/bin/env python\n# exec\n", False),
-        ("app/start", b"#!/bin/shred\n", False),
-        ("app/start.txt", b"python\n", False),
-    ],
-)
-def test_a_script_that_stays_the_main_process(path: str, content: bytes, marked: bool) -> None:
-    marks = code_marks(path, content, None)
-    assert (marks == (WRAPPER,)) is marked
-    tree = [entry(path, *marks, elf=None)]
-    assert find_wrappers(tree) == ({path} if marked else set())
-    assert find_marks(tree, "linux-64") == ()
-
-
-def test_each_mark_is_told_in_a_line() -> None:
-    assert code_notes(()) == ()
-    (note,) = code_notes(
-        (Mark(name="V8", files=("env/a", "env/b", "env/c")), Mark(name="executable stack", files=("env/\x1b[1m",)))
-    )
-    _, first, second = note.split("\n")
-    assert first.strip().startswith("env/a and 2 more files: V8 compiles code while it runs")
-    assert "its loader has to make the stack executable" in second
-    assert "\x1b" not in note
-    assert Contents().marks == ()
+def test_a_list_that_is_not_theirs_is_named() -> None:
+    contents = [Content.of("one", [A])]
+    right = [
+        TreeEntry(path=path, mode=0o644, digest=hashlib.sha256(content).hexdigest(), size=len(content))
+        for path, content in lists(contents).items()
+    ]
+    assert wrong_lists(contents, right) == ()
+    assert wrong_lists([Content.of("one", [B])], right) == (CONTENTS, DIGESTS)
+    assert wrong_lists(contents, right[1:]) == (right[0].path,)

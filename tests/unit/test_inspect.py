@@ -126,7 +126,7 @@ def test_a_later_schema_is_refused_with_what_can_read_it() -> None:
     [
         (b"", "corrupted"),
         (b"\xff", "corrupted"),
-        (b"[]", "all of it"),
+        (b"[]", "the document"),
         (b'{"schema": "1"}', "made_by"),
         (json.dumps(LEAST | {"packages": [{"name": "a"}]}).encode(), "packages.0.version"),
         (json.dumps(LEAST | {"payload": LEAST["payload"] | {"size": -1}}).encode(), "payload.size"),

@@ -86,7 +86,6 @@ def test_a_name_that_is_not_utf8_is_written_and_read() -> None:
     ("entry", "written"),
     [
         (PartEntry, WrittenPart),
-        (SegmentEntry, WrittenSegment),
         (NoteEntry, Note),
         (SharedEntry, Shared),
         (ExemptionEntry, Exemption),
@@ -99,6 +98,11 @@ def test_a_name_that_is_not_utf8_is_written_and_read() -> None:
 )
 def test_an_entry_has_what_the_build_has(entry: type[Entry], written: type[Any]) -> None:
     assert set(entry.model_fields) == {field.name for field in fields(written)}
+
+
+def test_a_segment_has_what_was_written_and_what_it_unpacks_to() -> None:
+    written = {field.name for field in fields(WrittenSegment)}
+    assert set(SegmentEntry.model_fields) == written | {"id", "files", "kib"}
 
 
 def test_a_field_that_the_manifest_does_not_know_is_refused() -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import io
 import time
+from dataclasses import replace
 from typing import TYPE_CHECKING
 
 import pytest
@@ -12,7 +13,8 @@ from bundler.digests import sha256_of
 from bundler.errors import PackError
 from bundler.pack.archive import WrittenArchive, WrittenSegment, write_archive
 from bundler.pack.codecs import CODECS
-from bundler.pack.members import DIGESTS, LINK_MODE, Member, TreeEntry, digest_list
+from bundler.pack.contents import CONTENTS, LINKS, Content, lists
+from bundler.pack.members import DIGESTS, LINK_MODE, Member, TreeEntry
 from bundler.pack.plain import check_written
 from bundler.pack.segments import Segment, SegmentCache
 
@@ -42,8 +44,13 @@ GOOD = {
 }
 
 
-def listing(tree: tuple[TreeEntry, ...]) -> Segment:
-    return Segment(name="list", members=(Member(path=DIGESTS, mode=0o644, content=digest_list(tree)),), last=True)
+def of_segments(segments: list[Segment], held: tuple[tuple[TreeEntry, ...], ...]) -> list[Content]:
+    return [Content.of(segment.name, entries) for segment, entries in zip(segments, held, strict=False)]
+
+
+def listing(contents: list[Content]) -> Segment:
+    members = tuple(Member(path=path, mode=0o644, content=content) for path, content in lists(contents).items())
+    return Segment(name="list", members=members, last=True)
 
 
 def held(parts: dict[str, tuple[Member, ...]], room: Path | None = None) -> None:
@@ -51,8 +58,10 @@ def held(parts: dict[str, tuple[Member, ...]], room: Path | None = None) -> None
     segments = [Segment(name=name, members=members, origin=name) for name, members in parts.items()]
     for _ in range(2 if room else 1):
         cache = SegmentCache(room, NONE, limit=1 << 30)
-        written = write_archive(segments, io.BytesIO(), NONE, cache, closing=listing)
-    check_written(segments, written)
+        written = write_archive(
+            segments, io.BytesIO(), NONE, cache, closing=lambda held: listing(of_segments(segments, held))
+        )
+    check_written(segments, written, of_segments(segments, written.held))
 
 
 def test_what_is_plain_passes() -> None:
@@ -93,18 +102,20 @@ def test_what_verify_would_refuse_is_refused_by_path_and_package(tmp_path: Path,
 
 
 @pytest.mark.parametrize("lie", ["a line less", "none"])
-def test_the_list_of_digests_is_complete(lie: str) -> None:
+@pytest.mark.parametrize("path", [DIGESTS, CONTENTS, LINKS])
+def test_the_lists_are_complete(path: str, lie: str) -> None:
     segments = [Segment(name=name, members=members) for name, members in GOOD.items()]
 
-    def short(tree: tuple[TreeEntry, ...]) -> Segment:
-        return (
-            listing(tree[:-1]) if lie == "a line less" else Segment(name="list", members=(file("share/x"),), last=True)
-        )
+    def short(held: tuple[tuple[TreeEntry, ...], ...]) -> Segment:
+        right = listing(of_segments(segments, held))
+        others = tuple(member for member in right.members if member.path != path)
+        wrong = next(replace(one, content=(one.content or b"")[:-1]) for one in right.members if one.path == path)
+        return replace(right, members=(*others, *((wrong,) if lie == "a line less" else ())))
 
     cache = SegmentCache(None, NONE, limit=0)
     written = write_archive(segments, io.BytesIO(), NONE, cache, closing=short)
-    with pytest.raises(PackError, match="share/digests that does not match its files"):
-        check_written(segments, written)
+    with pytest.raises(PackError, match=f"{path} that does not match its files"):
+        check_written(segments, written, of_segments(segments, written.held))
 
 
 def test_it_costs_next_to_nothing() -> None:
@@ -112,15 +123,18 @@ def test_it_costs_next_to_nothing() -> None:
     directories = tuple(directory(f"env/{number}") for number in range(500))
     names = [f"env/{number % 500}/some-file-of-a-package-{number}.py" for number in range(50_000)]
     entries = tuple(TreeEntry(path=name, mode=0o644, digest="0" * 64, size=1) for name in names)
-    with_list = listing(entries).members[0]
-    last = TreeEntry(path=DIGESTS, mode=0o644, digest=sha256_of([with_list.read()]), size=1)
+    contents = [Content.of("directories", ()), Content.of("all", entries)]
+    closing = tuple(
+        TreeEntry(path=path, mode=0o644, digest=sha256_of([content]), size=1)
+        for path, content in lists(contents).items()
+    )
     segments = [Segment(name="directories", members=(*TOPS, *directories)), Segment(name="all", members=())]
     names = ["directories", "all", "list"]
     places = [WrittenSegment(name=name, offset=0, length=0, sha256="") for name in names]
     written = WrittenArchive(
-        sha256="", size=0, segments=tuple(places), parts=(), tree=(*entries, last), ends=(0, 50_000, 50_001)
+        sha256="", size=0, segments=tuple(places), parts=(), tree=(*entries, *closing), ends=(0, 50_000, 50_003)
     )
     begun = time.process_time()
-    check_written(segments, written)
+    check_written(segments, written, contents)
     took = time.process_time() - begun
     assert took < 5, took

@@ -29,10 +29,13 @@ def recipe() -> dict[str, Any]:
     return dict(yaml.safe_load(TEXT))
 
 
-def test_rattler_build_reads_it() -> None:
-    assert isinstance(rattler_build.Stage0Recipe.from_yaml(TEXT), rattler_build.Stage0Recipe)
+def test_rattler_build_reads_it(tmp_path: Path) -> None:
+    def read(text: str) -> rattler_build.Stage0Recipe:
+        return rattler_build.Stage0Recipe.from_yaml(text, recipe_dir=tmp_path)
+
+    assert isinstance(read(TEXT), rattler_build.Stage0Recipe)
     with pytest.raises(Exception, match="requirement"):
-        rattler_build.Stage0Recipe.from_yaml(TEXT.replace("\nrequirements:", "\nrequirement:"))
+        read(TEXT.replace("\nrequirements:", "\nrequirement:"))
 
 
 def conda_spec(text: str) -> str:

@@ -16,7 +16,7 @@ PACKAGE = Path(bundler.__file__).parent
 
 LAYERS = (
     ("atomic", "cooldown", "digests", "locked", "plainyaml", "platforms", "printable", "systemd", "tar", "transfer"),
-    ("elf", "errors", "licenses", "progressjson", "sealed"),
+    ("elf", "errors", "foreign", "licenses", "progressjson", "sealed"),
     ("codemarks", "package", "process", "progress", "resources"),
     ("cage", "diskspace", "fetch", "machine", "scratch"),
     ("about", "config", "linking", "linkscripts", "wheels"),
