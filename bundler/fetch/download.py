@@ -37,13 +37,13 @@ from bundler import __version__
 from bundler.diskspace import kept_free, mib, space_left
 from bundler.fetch.channels import public_url, server_of
 from bundler.fetch.credentials import Credentials
-from bundler.fetch.pace import Attempt, watch_over
+from bundler.fetch.pace import LEAST, Attempt, watch_over
 from bundler.fetch.partfile import ChangedFile, PartFile
 from bundler.fetch.trust import certificate_hint, proxy_hint
 from bundler.printable import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from urllib3.response import BaseHTTPResponse
 
@@ -140,9 +140,9 @@ class Downloader:
         """Bytes of the file that is at each of ``urls``, those that ``which`` names as a Range header does, and the
         size of all of it. Raises :class:`DownloadFailed`, also for more than ``most`` bytes.
         """
-        return self._rounds(urls, lambda url, _: self._piece(url, which, most))
+        return self._rounds(urls, lambda url, paced: self._piece(url, which, most, paced.came))
 
-    def _piece(self, url: str, which: str, most: int) -> tuple[bytes, int]:
+    def _piece(self, url: str, which: str, most: int, came: Callable[[int], None]) -> tuple[bytes, int]:
         response = self._open("GET", self._credentials.request(url), {"Range": f"bytes={which}"})
         try:
             _check_status(response)
@@ -152,7 +152,7 @@ class Downloader:
             wanted = int(said[2]) + 1 - int(said[1])
             if not 0 < wanted <= most:
                 raise DownloadFailed("the response is too large")
-            data = response.read(wanted)
+            data = b"".join(_chunks(response, wanted, came))
         except HTTPError as error:
             raise _TryAgain(self._reason(error, urlsplit(url).scheme)) from error
         finally:
@@ -358,6 +358,13 @@ class _Limit:
             raise DownloadFailed(f"the disk would be full ({size})")
 
 
+def _chunks(response: BaseHTTPResponse, wanted: int, came: Callable[[int], None]) -> Iterator[bytes]:
+    while wanted and (chunk := response.read1(min(wanted, _CHUNK))):
+        came(len(chunk))
+        wanted -= len(chunk)
+        yield chunk
+
+
 def _each(*told: Callable[[int], None]) -> Callable[[int], None]:
     def tell(size: int) -> None:
         for one in told:
@@ -367,7 +374,7 @@ def _each(*told: Callable[[int], None]) -> Callable[[int], None]:
 
 
 def _slow(attempt: Attempt) -> str:
-    return f"too little received in {counted(attempt.seconds, 'second')}"
+    return f"the server is too slow: less than {LEAST} bytes a second for {counted(attempt.seconds, 'second')}"
 
 
 def _redirected(url: str, location: str) -> str:

@@ -10,22 +10,24 @@ import os
 import socket
 import threading
 from contextlib import suppress
+from threading import Timer
 from typing import TYPE_CHECKING
 
-import urllib3
 from urllib3.connection import HTTPConnection, HTTPSConnection
 from urllib3.connectionpool import HTTPConnectionPool, HTTPSConnectionPool
 
 if TYPE_CHECKING:
     from types import TracebackType
 
+    import urllib3
+    from typing_extensions import Self
     from urllib3.response import HTTPResponse
 
-__all__ = ["Attempt", "watch_over"]
+__all__ = ["LEAST", "Attempt", "watch_over"]
 
 _WINDOW = 120
-"""Seconds over which is counted what comes; more where a server may be silent for longer than half of that."""
-_LEAST = 1 << 10
+"""Seconds over which the bytes that come are counted; more where a server may be silent for over half of that."""
+LEAST = 1 << 10
 """Bytes a second that have to come in that time, on the average."""
 _HERE = threading.local()
 """The attempt that a thread is at."""
@@ -37,12 +39,13 @@ class Attempt:
     def __init__(self, *, read_timeout: float) -> None:
         self.seconds = max(_WINDOW, 2 * read_timeout)
         self.is_slow = False
+        self._is_over = False
         self._came = 0
         self._line: socket.socket | None = None
-        self._timer: threading.Timer | None = None
+        self._timer: Timer | None = None
         self._lock = threading.Lock()
 
-    def __enter__(self) -> Attempt:
+    def __enter__(self) -> Self:
         _HERE.attempt = self
         return self
 
@@ -68,7 +71,7 @@ class Attempt:
             self._use(socket.socket(fileno=os.dup(line.fileno())))  # the file itself is handed over to TLS
             if self._timer is None:
                 self._start()
-            if self.is_slow:
+            if self._is_over:
                 self._shut()
 
     def _use(self, line: socket.socket | None) -> None:
@@ -77,13 +80,14 @@ class Attempt:
         self._line = line
 
     def _shut(self) -> None:
+        self._is_over = True
         if self._line:
             with suppress(OSError):  # the other side has closed it
                 self._line.shutdown(socket.SHUT_RDWR)
 
     def _start(self) -> None:
         self._came = 0
-        self._timer = threading.Timer(self.seconds, self._look)
+        self._timer = Timer(self.seconds, self._look)
         self._timer.daemon = True
         self._timer.start()
 
@@ -91,7 +95,7 @@ class Attempt:
         with self._lock:
             if self._line is None:
                 return
-            if self._came >= self.seconds * _LEAST:
+            if self._came >= self.seconds * LEAST:
                 self._start()
                 return
             self.is_slow = True
@@ -110,7 +114,7 @@ class _Watched(HTTPConnection):
         _HERE.attempt.uses(line)
         return line
 
-    def getresponse(self) -> HTTPResponse:
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override] -- as urllib3 does
         _HERE.attempt.uses(self.sock)
         return super().getresponse()
 
