@@ -7,6 +7,7 @@ waits for a silent server for ever. All downloads of a build share one pool of c
 from __future__ import annotations
 
 import errno
+import http.client
 import os
 import re
 import ssl
@@ -149,7 +150,10 @@ class Downloader:
             said = re.fullmatch(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", response.headers.get("Content-Range", ""))
             if response.status != 206 or said is None:
                 raise DownloadFailed("the server does not support partial downloads", status=response.status)
-            wanted = int(said[2]) + 1 - int(said[1])
+            first, last, size = map(int, said.groups())
+            if not _is_asked(which, first, last, size):
+                raise DownloadFailed("the server sends another part of the file than was requested")
+            wanted = last + 1 - first
             if not 0 < wanted <= most:
                 raise DownloadFailed("the response is too large")
             data = b"".join(_chunks(response, wanted, came))
@@ -159,7 +163,7 @@ class Downloader:
             response.close()  # the rest of the answer would be the next one's beginning
         if len(data) != wanted:
             raise _TryAgain("the download was truncated")
-        return data, int(said[3])
+        return data, size
 
     def _rounds(
         self, urls: Sequence[str], attempt: Callable[[str, Attempt], _T], size: Callable[[], int] = lambda: 0
@@ -341,7 +345,8 @@ class _Limit:
         self._part = part
         self._kept = kept_free(part.directory)
         self._unseen = 0
-        self._look(int(said) if (said := response.headers.get("Content-Length", "")).isdecimal() else 0)
+        length = response.headers.get("Content-Length", "")
+        self._look(int(length) if re.fullmatch(r"\d{1,20}", length) else 0)
 
     def passed(self, size: int) -> None:
         """So much more was written. Raises :class:`DownloadFailed`, with nothing of it left, if that was too much."""
@@ -356,6 +361,14 @@ class _Limit:
             self._part.clear()
             size = f"{mib(coming)}, and there is space for {mib(max(left, 0))}" if coming else "it has no end, perhaps"
             raise DownloadFailed(f"the disk would be full ({size})")
+
+
+def _is_asked(which: str, first: int, last: int, size: int) -> bool:
+    """Whether these bytes are what ``which`` asks for; of others than a file's last ones, a server may send fewer."""
+    start, _, end = which.partition("-")
+    if not start:
+        return (first, last) == (max(size - int(end), 0), size - 1)
+    return first == int(start) and last <= int(end)
 
 
 def _chunks(response: BaseHTTPResponse, wanted: int, came: Callable[[int], None]) -> Iterator[bytes]:
@@ -382,7 +395,7 @@ def _redirected(url: str, location: str) -> str:
     with suppress(ValueError):  # of whichever part cannot be parsed
         target = urljoin(url, location)
         parts = urlsplit(target)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+        if parts.scheme in ("http", "https") and parts.port != 0 and (parts.hostname or "").encode("idna"):
             return target
     raise DownloadFailed("the server redirects to what is not a valid http or https URL")
 
@@ -418,7 +431,11 @@ def _innermost(error: BaseException) -> str:
         found = inner
     if isinstance(found, OSError) and found.strerror:
         return found.strerror
-    return "the connection was closed" if "closed" in str(found).lower() else type(found).__name__
+    if isinstance(found, UnicodeError):
+        return "not a valid host name"
+    if isinstance(found, http.client.IncompleteRead) or "closed" in str(found).lower():
+        return "the connection was closed"
+    return f"the response is not valid HTTP ({type(found).__name__})"
 
 
 def _retry_after(patience: urllib3.Retry, response: BaseHTTPResponse | None) -> float:
@@ -427,7 +444,7 @@ def _retry_after(patience: urllib3.Retry, response: BaseHTTPResponse | None) -> 
         return 0
     try:
         return patience.get_retry_after(response) or 0
-    except InvalidHeader:
+    except (InvalidHeader, ValueError, OverflowError):
         return 0
 
 

@@ -114,7 +114,7 @@ class _Watched(HTTPConnection):
         _HERE.attempt.uses(line)
         return line
 
-    def getresponse(self) -> HTTPResponse:  # type: ignore[override] -- as urllib3 does
+    def getresponse(self) -> HTTPResponse:  # type: ignore[override]  # as urllib3
         _HERE.attempt.uses(self.sock)
         return super().getresponse()
 
