@@ -197,9 +197,7 @@ def tell(question: Question, text: str) -> None:
 async def _elsewhere(specs: Sequence[str], question: Question, gateways: Gateways) -> dict[str, list[str]]:
     """The other platforms that have a package for each of ``specs``, if the channels still respond."""
     found: dict[str, list[str]] = {}
-    if (
-        question.access.offline or question.pinned
-    ):  # nobody reads a reason then
+    if question.access.offline or question.pinned:  # nobody reads a reason then
         return found
     others = [Subdir(name) for name in MACHINES if name != question.platform]
     for spec in specs:
