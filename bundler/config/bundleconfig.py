@@ -13,7 +13,7 @@ from bundler.config.overrides import Overrides
 from bundler.config.platforms import PlatformTable
 from bundler.config.services import Service, ServiceTable
 from bundler.config.sockets import resolve_socket
-from bundler.config.tables import ReleaseTable, Secret, SecretForm
+from bundler.config.tables import ErlangTable, Secret, SecretForm
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,8 +98,8 @@ class BundleConfig:
         return tuple(form.named(name) for name, form in sorted(forms.items()) if form)
 
     @property
-    def release(self) -> ReleaseTable:
-        return self.tables.release
+    def erlang(self) -> ErlangTable:
+        return self.tables.erlang
 
     @property
     def hooks_table(self) -> HooksTable:

@@ -129,11 +129,11 @@ def _circles(config: BundleConfig) -> list[str]:
 
 def _unnamed_nodes(config: BundleConfig) -> list[str]:
     """Erlang nodes that listen on all addresses without a node name that others can reach."""
-    if config.release.distribution != "name" or config.release.listen != "0.0.0.0":  # noqa: S104 -- compared
+    if config.erlang.distribution != "name" or config.erlang.listen != "0.0.0.0":  # noqa: S104 -- compared
         return []
     named = {name for name, _ in config.config}
     return [
-        f"release.listen: services.{service.name} cannot derive its node name from 0.0.0.0; set RELEASE_NODE in its "
+        f"erlang.listen: services.{service.name} cannot derive its node name from 0.0.0.0; set RELEASE_NODE in its "
         "environment or in [config], such as hello@10.0.0.5, or let each server's operator set ERL_DIST_LISTEN, which "
         "also names the node"
         for service in config.services

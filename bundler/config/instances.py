@@ -56,10 +56,10 @@ def _of_service(config: BundleConfig, service: Service) -> Iterator[str]:
         return
     if VARIABLE in table.environment:
         yield f"{where}.environment.{VARIABLE}: is reserved for the instance number; rename the variable"
-    if table.profile == "beam" and config.release.distribution != "none":
+    if table.profile == "beam" and config.erlang.distribution != "none":
         yield (
             f"{where}.instances: its Erlang nodes would share one name and port; "
-            'set release.distribution = "none", or define one service per node'
+            'set erlang.distribution = "none", or define one service per node'
         )
     yield from _address_problems(service)
 

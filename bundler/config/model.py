@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from typing import Annotated, Any, Literal
 
-from pydantic import AfterValidator, Field, StringConstraints
+from pydantic import AfterValidator, AliasChoices, Field, StringConstraints
 
 from bundler.config import patterns
 from bundler.config.fields import Inside, Line, Model, Name, NotInBuildId, Setting, Variable
@@ -18,7 +18,7 @@ from bundler.config.hooks import HooksTable
 from bundler.config.licenses import LicensesTable
 from bundler.config.platforms import Platform, PlatformTable
 from bundler.config.services import ServiceTable
-from bundler.config.tables import ChannelsTable, LockTable, ReleaseTable, SecretForm
+from bundler.config.tables import ChannelsTable, ErlangTable, LockTable, SecretForm
 from bundler.config.uids import Uid
 
 __all__ = ["BundleFile", "BundleTable"]
@@ -114,8 +114,8 @@ class BundleFile(Model):
     secrets: Annotated[dict[Variable, SecretForm | Literal[False]], _BY_NAME] = Field(default_factory=dict)
     """Secrets, which are generated on the server and never in the bundle. RELEASE_COOKIE is one unless it is set to
     ``false``."""
-    release: ReleaseTable = ReleaseTable()
-    """How the Erlang nodes of ``beam`` services find each other."""
+    erlang: ErlangTable = Field(default=ErlangTable(), validation_alias=AliasChoices("erlang", "release"))
+    """How the Erlang nodes of ``beam`` services find each other. Formerly ``[release]``, which still works."""
     channels: Annotated[ChannelsTable, NotInBuildId("how packages are found; the locked packages count")] = (
         ChannelsTable()
     )

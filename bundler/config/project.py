@@ -21,7 +21,7 @@ from bundler.config.model import BundleFile
 from bundler.config.overrides import CONFIG_NAME, Overrides, chosen_platforms
 from bundler.config.sentences import sentences
 from bundler.config.services import Service
-from bundler.config.tables import ReleaseTable, Secret
+from bundler.config.tables import ErlangTable, Secret
 from bundler.errors import ConfigError
 from bundler.platforms import VIRTUAL_PACKAGES
 
@@ -38,7 +38,7 @@ if TYPE_CHECKING:
     from bundler.config.model import BundleTable
     from bundler.config.platforms import PlatformTable
 
-__all__ = ["AppFile", "BundleConfig", "FileTable", "Overrides", "ReleaseTable", "Secret", "Service", "load_config"]
+__all__ = ["AppFile", "BundleConfig", "ErlangTable", "FileTable", "Overrides", "Secret", "Service", "load_config"]
 
 
 def load_config(directory: Path, overrides: Overrides | None = None) -> BundleConfig:

@@ -1,4 +1,4 @@
-"""The smaller tables of bundle.toml: ``[secrets]``, ``[release]`` (Erlang nodes), ``[channels]`` and ``[lock]``."""
+"""The smaller tables of bundle.toml: ``[secrets]``, ``[erlang]``, ``[channels]`` and ``[lock]``."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from bundler.fetch.secrets import is_http_url
 if TYPE_CHECKING:
     from typing_extensions import Self
 
-__all__ = ["ChannelsTable", "LockTable", "ReleaseTable", "Secret", "SecretForm"]
+__all__ = ["ChannelsTable", "ErlangTable", "LockTable", "Secret", "SecretForm"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -90,7 +90,7 @@ def _address(value: str) -> str:
         raise ValueError("not an IPv4 address; write one such as 127.0.0.1, or 0.0.0.0 for all addresses") from None
 
 
-class ReleaseTable(Model):
+class ErlangTable(Model):
     """How Erlang nodes of ``beam`` services are distributed: without epmd, on one address and port."""
 
     distribution: Literal["none", "sname", "name"] = "none"

@@ -58,14 +58,14 @@ def beam_variables(context: UnitContext) -> dict[str, str]:
     to a RELEASE_NODE without one, which may be the operator's.
     """
     config, service = context.config, context.service
-    release = config.release
-    variables = {"RELEASE_DISTRIBUTION": release.distribution, "RELEASE_TMP": context.places["runtime"]}
-    if release.distribution == "none":
+    erlang = config.erlang
+    variables = {"RELEASE_DISTRIBUTION": erlang.distribution, "RELEASE_TMP": context.places["runtime"]}
+    if erlang.distribution == "none":
         return variables
-    variables |= {"ERL_DIST_LISTEN": release.listen, "ERL_DIST_PORT": str(release.port)}
+    variables |= {"ERL_DIST_LISTEN": erlang.listen, "ERL_DIST_PORT": str(erlang.port)}
     if "RELEASE_NODE" in {name for name, _ in config.config}:
         return variables
-    loopback = release.distribution == "sname" and release.listen.startswith("127.")
+    loopback = erlang.distribution == "sname" and erlang.listen.startswith("127.")
     return variables | {"RELEASE_NODE": f"{service.name}@localhost" if loopback else service.name}
 
 

@@ -43,7 +43,7 @@ version = "1.0"
 "demo" = "demo"
 [secrets]
 RELEASE_COOKIE = { format = "base64url", delivery = "DELIVERY" }
-[release]
+[erlang]
 distribution = "name"
 [services.one]
 command = ["demo/bin/demo", "start"]

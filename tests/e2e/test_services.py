@@ -136,7 +136,7 @@ NODES = but(
     tables="""
 [secrets]
 RELEASE_COOKIE = { delivery = "credential" }
-[release]
+[erlang]
 distribution = "name"
 [services.node]
 command = ["serve", "8010", "node"]

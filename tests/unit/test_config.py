@@ -306,8 +306,15 @@ def test_a_services_secrets_are_the_bundles(project: Path) -> None:
 @pytest.mark.parametrize(
     "table", ['listen = "localhost"', 'listen = "::1"', "port = 80", 'distribution = "yes"', "epmd = true"]
 )
-def test_a_release_table_that_is_none(project: Path, table: str) -> None:
-    assert "release." in refused(project, f"{GOOD}[release]\n{table}\n")
+def test_an_invalid_erlang_table(project: Path, table: str) -> None:
+    assert "erlang." in refused(project, f"{GOOD}[erlang]\n{table}\n")
+
+
+def test_the_erlang_table_by_its_old_name(project: Path) -> None:
+    (project / "bundle.toml").write_text(f'{GOOD}[release]\ndistribution = "name"\n')
+    assert load_config(project).erlang.distribution == "name"
+    assert "release.port: " in refused(project, f"{GOOD}[release]\nport = 80\n")
+    assert "release: " in refused(project, f"{GOOD}[erlang]\nport = 5000\n[release]\nport = 5000\n")
 
 
 def test_one_environment_file_or_several(project: Path) -> None:

@@ -129,7 +129,7 @@ def test_every_key_changes_the_build_id_or_is_declared_not_to(config: BundleConf
         after = build_id(replace(config, tables=change.whole))
         assert (after == before) == change.marked, change.key
         seen[change.key] = seen.get(change.key, False) or not change.marked
-    nested = {"bundle", "release", "channels", "lock", "licenses", "hooks", "unit"}
+    nested = {"bundle", "erlang", "channels", "lock", "licenses", "hooks", "unit"}
     every = {
         f"{model.__name__}.{name}"
         for model in tables()

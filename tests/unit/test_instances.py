@@ -143,7 +143,7 @@ def test_others_name_the_target_and_a_hook_runs_as_the_first(tmp_path: Path) -> 
             WORKER.replace("3", "12") + 'health = { tcp = "127.0.0.1:900{instance}" }\n',
             "services.worker.health.tcp: instance 10 would be checked at port 90010; the maximum is 65535",
         ),
-        (WORKER + 'profile = "beam"\n[release]\ndistribution = "sname"\n', "its Erlang nodes would share one name"),
+        (WORKER + 'profile = "beam"\n[erlang]\ndistribution = "sname"\n', "its Erlang nodes would share one name"),
         (
             PLAIN + 'environment = { A = "{instance}" }\n',
             "services.web.environment.A: {instance} is for a service with",

@@ -49,7 +49,7 @@ def keys_of_all_tables() -> Iterator[tuple[str, str]]:
         ("platforms.linux-64", "PlatformTable"),
         ("files.a", "FileTable"),
         ("secrets.A", "SecretForm"),
-        ("release", "ReleaseTable"),
+        ("erlang", "ErlangTable"),
         ("channels", "ChannelsTable"),
         ("lock", "LockTable"),
     ):

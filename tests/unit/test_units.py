@@ -465,7 +465,7 @@ def test_a_release_under_another_profile_is_refused(tmp_path: Path) -> None:
     ],
 )
 def test_nodes_are_named_after_their_service(tmp_path: Path, release: str, node: str) -> None:
-    _, variables = beam(tmp_path, f"[release]\n{release}")
+    _, variables = beam(tmp_path, f"[erlang]\n{release}")
     assert (variables["RELEASE_NODE"], variables["ERL_DIST_PORT"]) == (node, "4370")
     assert variables["RELEASE_DISTRIBUTION"] in release
 
@@ -476,7 +476,7 @@ def test_there_is_no_distribution_unless_asked_for(tmp_path: Path) -> None:
 
 
 def test_a_node_that_listens_everywhere_has_to_be_named(tmp_path: Path) -> None:
-    release = '[release]\ndistribution = "name"\nlisten = "0.0.0.0"'
+    release = '[erlang]\ndistribution = "name"\nlisten = "0.0.0.0"'
     with pytest.raises(ConfigError, match="RELEASE_NODE"):
         beam(tmp_path, release)
     _, variables = beam(tmp_path, release, 'environment = { RELEASE_NODE = "hello@10.0.0.5" }')
