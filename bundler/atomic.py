@@ -1,4 +1,4 @@
-"""Files that are whole from the moment they have their name, and locks that a killed process does not leave behind."""
+"""Atomic writes, and locks that the kernel releases when their holder dies."""
 
 from __future__ import annotations
 
@@ -16,15 +16,14 @@ __all__ = ["hold_lock", "new_name", "sync_directory", "write_file"]
 
 
 def new_name(path: Path) -> Path:
-    """A name beside ``path`` that nobody else uses, for what is to be renamed to it."""
+    """An unused temporary name next to ``path``, for a file that will be renamed to it."""
     return path.with_name(f".{path.name[:200]}.{secrets.token_hex(6)}")
 
 
 def write_file(path: Path, content: bytes, *, mode: int | None = None, sync: bool = False) -> None:
-    """Give ``path`` this content, or leave it as it is; readers see the old file or the new one.
+    """Write a file atomically: readers see either the old content or the new one.
 
-    Without ``mode`` it has what the umask leaves; with ``sync`` the content is on disk before the name is.
-    Raises OSError.
+    Without ``mode``, the umask decides; with ``sync``, the content reaches the disk before the rename. Raises OSError.
     """
     temporary = new_name(path)
     try:
@@ -41,7 +40,7 @@ def write_file(path: Path, content: bytes, *, mode: int | None = None, sync: boo
 
 
 def sync_directory(path: Path) -> None:
-    """Have the names in a directory reach the disk. Raises OSError."""
+    """Flush a directory's entries to disk. Raises OSError."""
     descriptor = os.open(path, os.O_RDONLY | os.O_DIRECTORY | os.O_CLOEXEC)
     try:
         os.fsync(descriptor)
@@ -51,7 +50,7 @@ def sync_directory(path: Path) -> None:
 
 @contextlib.contextmanager
 def hold_lock(path: Path, *, wait: bool = True) -> Iterator[None]:
-    """Hold the lock (flock(2)) of a directory, or of a file, which is made if it is not there.
+    """Hold the lock (flock(2)) of a directory, or of a file, which is created if it does not exist.
 
     Raises BlockingIOError if somebody else has it and we do not ``wait``.
     """

@@ -73,14 +73,14 @@ _NO_ZSTD = {
     CONDA_LOCK: "the lockfile has no zstd package (`conda-bundler lock` adds it if a channel has one)",
     EXPLICIT: "an @EXPLICIT file lists no dependencies, so the bundle cannot include a zstd program",
 }
-"""Why a bundle has no decompressor, by what its lockfile is."""
+"""Why a bundle cannot include a decompressor, by the kind of lockfile."""
 
 __all__ = ["BuildOptions", "build"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class BuildOptions:
-    """How to build; nothing here changes the release that is built."""
+    """How to build; none of it changes the resulting release."""
 
     output: Path
     form: str = "tar"
@@ -89,16 +89,16 @@ class BuildOptions:
     lock_timeout: float = LOCK_TIMEOUT
     """Seconds."""
     compression: str | None = None
-    """One of CODECS; None: zstd if the bundle can bring a decompressor for it, else gzip."""
+    """One of CODECS; None: zstd if the bundle can include a decompressor for it, else gzip."""
     jobs: int | None = None
     builder: str = LOCAL_BUILDER
-    """A URI: who builds, for the provenance."""
+    """A URI that identifies the builder in the provenance."""
     as_locked: bool = False
-    """The lockfile is taken as it is, without a look at the environment files that it was made for."""
+    """Use the lockfile without checking that it is up to date with the environment files."""
 
 
 def build(config: BundleConfig, options: BuildOptions, progress: Progress) -> tuple[Bundle, ...]:
-    """A bundle for each platform in ``options.output``. Raises any :class:`~bundler.errors.BundlerError`."""
+    """Build a bundle for each platform in ``options.output``. Raises any :class:`~bundler.errors.BundlerError`."""
     inputs = read_inputs(config, progress)
     config = replace(config, access=replace(config.access, own=user_urls(inputs.environments, config.channels)))
     lockfiles = replace(config.lockfiles, injected=inputs.injected)
@@ -126,7 +126,7 @@ def _consent(config: BundleConfig) -> Consent:
 
 
 def _check_link_scripts(config: BundleConfig, lockfiles: Lockfiles, locks: list[Lock]) -> None:
-    """A package may be locked for one platform and not for another."""
+    """Check them for all platforms together: a package may be locked for only some of them."""
     if config.bundle.link_scripts in ("all", ()):
         return
     others = (name for name in locked_platforms(lockfiles) if name in MACHINES and name not in config.platforms)
@@ -184,7 +184,7 @@ def _build_one(config: BundleConfig, lock: Lock, inputs: Inputs, options: BuildO
 
 
 def _from_whole_cache(use: Callable[[], _T], progress: Progress) -> _T:
-    """What ``use`` makes of linked packages; again from the archives themselves if the package cache is damaged."""
+    """Call ``use``; if the package cache turns out to be damaged, unpack the archives again and repeat."""
     forgotten: set[str] = set()
     while True:
         try:
@@ -201,14 +201,14 @@ def _from_whole_cache(use: Callable[[], _T], progress: Progress) -> _T:
 def _decompressor(
     identity: Identity, config: BundleConfig, lock: Lock, options: BuildOptions, progress: Progress
 ) -> Decompressor | None:
-    """What reads a zstd payload where the target does not, if that is wanted and can be had."""
+    """The zstd program for servers without one, if it is wanted and available."""
     if options.compression not in (None, "zstd"):
         return None
     try:
         tools = locked_decompressor(lock)
         if tools is None:
             raise UnusableError(_NO_ZSTD.get(kind_of(lock.path), "the lockfile has no zstd package"))
-        # What is brought runs wherever it is; so short a prefix fits every package.
+        # The decompressor runs in any directory; such a short prefix fits every package.
         brought = _from_whole_cache(
             lambda: _take(make_prefix(tools, identity.root, QuietProgress(), config.access)), progress
         )
@@ -250,7 +250,7 @@ def _pack(
 def _licensed(
     linked: AbstractContextManager[Prefix], config: BundleConfig, brought: Decompressor | None, progress: Progress
 ) -> Iterator[Prefix]:
-    """The same prefix, if all that will be in the bundle may be there."""
+    """The same prefix, after checking the licenses of all that will be in the bundle."""
     with linked as prefix:
         packages = dict.fromkeys((*prefix.lock.packages, *(brought.packages if brought else ())))
         facts = ((package, facts_of(package)) for package in packages)
@@ -278,7 +278,7 @@ def _libraries(config: BundleConfig, prefix: Prefix, payload: Payload, progress:
 
 
 def _contents(config: BundleConfig, identity: Identity, lock: Lock, payload: Payload, progress: Progress) -> Contents:
-    """What decides how the services run, and what there is to say of that."""
+    """What decides how the services are sandboxed, with notes about it."""
     contents = Contents(
         packages=lock.names, marks=find_marks(payload.tree, lock.platform), wrappers=find_wrappers(payload.tree)
     )
@@ -307,10 +307,10 @@ def _pack_options(config: BundleConfig, options: BuildOptions) -> PackOptions:
 
 
 def _for_platform(config: BundleConfig, platform: str, progress: Progress) -> BundleConfig:
-    """What is different for a platform that is not this machine's.
+    """The configuration for a platform, which may not be this machine's.
 
-    Its Python cannot be run here, and another of the same version would make bytecode that depends on the build
-    machine; so it is left to the target. That is an input of the build like any other: it is in the build id.
+    Its Python cannot run here then, and a different build of the same version would make the bytecode depend on the
+    build machine; so bytecode is compiled on the server. Like any other input, that is part of the build id.
     """
     if config.bundle.bytecode != "build" or runs_here(platform):
         return config
@@ -335,7 +335,7 @@ def _ensure_lockfile(config: BundleConfig, inputs: Inputs, options: BuildOptions
     if config.lockfile.exists() and not options.relock:
         raise _stale(config, stale[0])
     progress.step(f"Locking {config.spec_name} for {', '.join(config.project_platforms)}")
-    # One lockfile is for all of them: to build one bundle takes nothing away from the others.
+    # Lock all platforms: building for one must not remove the others from the lockfile.
     write_lockfile(replace(request, platforms=config.project_platforms), progress, keep=True)
 
 

@@ -1,17 +1,17 @@
-"""The cage: where code of packages runs at build, and can neither see nor change anything but what it is given.
+"""The sandbox ("cage") in which packages' code runs during a build; it can access only what it is given.
 
-It has a root of its own, made of read-only binds of the system's programs and libraries, a few files of ``/etc`` that
-are made up, an empty ``/tmp`` and a minimal ``/dev``; what the caller binds into it comes on top. There is no network,
-no home, no process of the host, no terminal and no open file but the output. Whatever runs there has no capability,
-cannot gain one, and is dead when its first process ends, its time is up, or the build is gone.
+Its root file system consists of read-only bind mounts of the system's programs and libraries, a few generated files in
+``/etc``, an empty ``/tmp``, a minimal ``/dev``, and what the caller binds. There is no network, no home directory, no
+process of the host, no terminal and no open file except the output. Processes in it have no capabilities and cannot
+gain any, and are killed when the first of them ends, the time is up, or the build dies.
 
-Two process namespaces, one in the other, hold it. The outer one has the keeper: a shell that makes the mounts, waits,
-and reads from a pipe that only we hold, so that it kills the cage when we are killed. Caged code lives in the inner
-one and cannot signal the keeper. Nothing is made on the host: the cage's root is mounted over ``/sys``, where nothing
-lies that a cage would need, in a mount namespace that goes with the keeper.
+It consists of two nested PID namespaces. The outer one contains the keeper, a shell that makes the mounts, waits, and
+reads from a pipe that only we hold, so that it kills the cage when we are killed. The caged code is in the inner one
+and cannot signal the keeper. Nothing is created on the host: the cage's root is mounted over ``/sys``, which the cage
+does not need, in a mount namespace that ends with the keeper.
 
-As root the cage runs under a user id that nobody has. Other builders use user namespaces: the cage's user id is then
-another name for the builder's own, of whose files it sees none but those that are bound.
+If the builder is root, the cage runs as an unused user id. Otherwise it uses user namespaces: its user id maps to the
+builder's, of whose files it sees only those that are bound.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ HOME = "/tmp"  # noqa: S108 -- the cage's own, empty and gone with it
 SYSTEM_PATH = "/usr/sbin:/usr/bin:/sbin:/bin"
 
 _USER = 1_900_000_000
-"""Between what systemd gives to containers (below 1,879,048,192) and what it calls foreign (from 2,147,352,576 on)."""
+"""Between the ids that systemd uses for containers (below 1,879,048,192) and foreign ids (from 2,147,352,576 on)."""
 _NEEDED = {"CAP_CHOWN": 0, "CAP_KILL": 5, "CAP_SETGID": 6, "CAP_SETUID": 7, "CAP_SYS_ADMIN": 21}
 
 _PROGRAMS = (
@@ -53,13 +53,12 @@ _SETTINGS = ("/etc/ld.so.cache", "/etc/alternatives")
 _DEVICES = ("null", "zero", "full", "random", "urandom")
 _DEVICE_LINKS = {"fd": "/proc/self/fd", "stdin": "fd/0", "stdout": "fd/1", "stderr": "fd/2", "shm": HOME}
 
-# The outer namespaces; those that hold the caged processes themselves are made by the keeper.
+# The outer namespaces; the keeper creates the inner ones, which the caged processes are in.
 _NAMESPACES = ("--mount", "--net", "--ipc", "--uts", "--cgroup", "--pid", "--fork", "--kill-child")
 
-# In a user namespace no directory can be bound without what is mounted below it: bind_all makes that read-only, too.
-# Output goes to a file in memory: a process that is left behind cannot hold up the end by keeping a pipe open, and
-# endless output meets the end of that memory instead of that of ours. Descriptor 5 is the pipe that only the build
-# holds, 7 and 8 are the output.
+# In a user namespace, a directory can be bound only with the mounts below it: bind_all makes those read-only, too.
+# Output goes to a file in memory: so a remaining process cannot delay us by keeping a pipe open, and endless output
+# fills that file instead of our memory. Descriptor 5 is the pipe that only the build holds, 7 and 8 are the output.
 _KEEPER = """
 set -eu
 umask 022
@@ -106,8 +105,8 @@ tail -c 65536 <&8
 exit "$status"
 """
 
-# subset=pid (Linux 5.8) leaves the machine's own files out of /proc. The first launch shows that everything works:
-# what fails after the token was written is the caged program's own failure.
+# subset=pid (Linux 5.8) hides the machine's own files in /proc. The token shows that the cage works: any failure after
+# it was written is the caged program's.
 _INNER = """
 set -eu
 token=$1 mode=$2 user=$3 directory=$4
@@ -139,7 +138,7 @@ exit "$status"
 
 @dataclass(frozen=True, kw_only=True)
 class Bind:
-    """A file or directory of the host, at ``target`` in the cage. What is writable has to belong to :func:`owner`."""
+    """A file or directory of the host, at ``target`` in the cage. If writable, it has to belong to :func:`owner`."""
 
     source: Path
     target: str
@@ -148,7 +147,7 @@ class Bind:
 
 @dataclass(frozen=True, kw_only=True)
 class Limits:
-    """What the cage may use: seconds of time, processes, and bytes: of a file, of a process's data, of ``/tmp``."""
+    """The cage's limits: seconds, processes, and bytes of a file, of a process's data, and of ``/tmp``."""
 
     seconds: float = 120
     processes: int = 1024
@@ -157,16 +156,16 @@ class Limits:
     tmp: int = 1 << 30
 
     def options(self) -> tuple[str, ...]:
-        """For prlimit(1). What a program reserves without using it (Java, Go) is no data."""
+        """Options for prlimit(1). Address space that is only reserved (Java, Go) does not count as data."""
         limits = {"nproc": self.processes, "fsize": self.file_size, "data": self.data, "core": 0, "nofile": 1024}
         return tuple(f"--{name}={value}:{value}" for name, value in limits.items())
 
 
 @dataclass(frozen=True, kw_only=True)
 class Caged:
-    """How a program ended in the cage: its status as a shell has it, the end of both its outputs, in their order.
+    """The result of a caged program: its exit status as in a shell, and the end of its combined output.
 
-    ``late``: its time was up, and it was killed.
+    ``late``: it was killed because its time was up.
     """
 
     status: int
@@ -175,7 +174,7 @@ class Caged:
 
 
 def owner() -> int | None:
-    """The user and group id that a writable tree must have; None if the cage writes as the builder."""
+    """The user and group id that must own a writable tree; None if the cage writes as the builder."""
     return _USER if _root_can_cage() else None
 
 
@@ -187,9 +186,9 @@ def run_caged(
     cwd: str = "/",
     limits: Limits | None = None,
 ) -> Caged:
-    """Run a program in a cage of its own, with no variables but ``env``, to its end.
+    """Run a program in a new cage, with only the variables in ``env``, and wait for its end.
 
-    Raises :class:`MissingToolError` if this machine cannot make one; nothing is run outside of it.
+    Raises :class:`MissingToolError` if this machine cannot create one; nothing is run outside it.
     """
     limits = limits or Limits()
     mode = "root" if _root_can_cage() else "user"
@@ -199,7 +198,7 @@ def run_caged(
     words = [unshare, *namespaces, "sh", "-c", _KEEPER, "sh"]
     words += [token, mode, str(_USER), str(limits.seconds), str(limits.tmp), _INNER, *_furnishing(binds), "--", cwd]
     words += [*limits.options(), "env", "-i", *(f"{name}={value}" for name, value in (env or {}).items()), *argv]
-    listening, holding = os.pipe()  # the keeper reads its end when we are gone
+    listening, holding = os.pipe()  # the keeper gets end of file when we are gone
     try:
         with open(listening, "rb") as pipe:  # noqa: PTH123 -- a descriptor, not a path
             done = run(
@@ -216,7 +215,7 @@ def run_caged(
 
 
 def _root_can_cage() -> bool:
-    """Whether we are root with what it takes, and the cage's user exists here: a container may have few ids."""
+    """Whether we are root with the required capabilities, and the cage's user id exists: a container may have few."""
     if os.geteuid() != 0:
         return False
     status = Path("/proc/self/status").read_text(encoding="utf-8")
@@ -231,7 +230,7 @@ def _is_mapped(table: str) -> bool:
 
 
 def _furnishing(binds: Sequence[Bind]) -> Iterator[str]:
-    """What the keeper puts into the root, four words a piece."""
+    """What the keeper puts into the root file system, four words each."""
     for path in map(Path, (*_PROGRAMS, *_BESIDE_USR, *_SETTINGS)):
         if path.is_symlink():
             yield from ("link", str(path.readlink()), str(path), "")
@@ -257,7 +256,7 @@ def _files() -> dict[str, str]:
 
 
 def _options(source: Path, *, writable: bool) -> str:
-    """Mount options; one that the source has and that is left out cannot be taken away in a user namespace."""
+    """Mount options, with those of the source, which a user namespace cannot remove."""
     has = os.statvfs(source).f_flag
     noexec = ",noexec" if has & os.ST_NOEXEC else ""
     return f"{'rw' if writable and not has & os.ST_RDONLY else 'ro'},nosuid,nodev{noexec}"

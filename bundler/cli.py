@@ -22,6 +22,7 @@ from bundler.commandline.options import (
     DIRECTORY,
     KEY_FILE,
     LOCK_TIMEOUT,
+    SIGNING_KEY,
     load,
     overrides,
     project_options,
@@ -34,6 +35,7 @@ if TYPE_CHECKING:
     from bundler.audit.report import Audit
     from bundler.config.overrides import Overrides
     from bundler.progress import Progress
+    from bundler.signing.bundles import Key
 
 __all__ = ["cli", "main"]
 
@@ -202,11 +204,11 @@ def _check_lock(directory: Path, given: Overrides, solver: str, timeout: float) 
 @click.option(
     "--dev-dependencies/--no-dev-dependencies", default=False, help="Include the dependencies of category dev."
 )
-@click.option("--sign-key", type=KEY_FILE, help="Sign the bundles with this SSH key, as `sign` does.")
+@click.option("--sign-key", type=SIGNING_KEY, help="Sign the bundles with this key, as `sign` does.")
 @BUILDER
 @click.option("--relock", is_flag=True, help="Lock again if the lockfile is out of date, instead of exiting with 4.")
 @LOCK_TIMEOUT
-def build(directory: Path, quiet: bool, output: Path, sign_key: Path | None, **options: Any) -> Any:
+def build(directory: Path, quiet: bool, output: Path, sign_key: Key | None, **options: Any) -> Any:
     """Build a bundle from a project.
 
     Locks first if there is no lockfile. An interrupted build leaves no partial bundle behind.
@@ -277,6 +279,12 @@ def inspect(bundle: Path, quiet: bool, html: Path | None, **options: Any) -> Any
     "--revoked-keys", "revoked", type=KEY_FILE, help="Ignore the signatures of these keys (ssh-keygen's KRL)."
 )
 @click.option(
+    "--allowed-keys",
+    "keys",
+    type=click.Path(exists=True, file_okay=False, path_type=Path),
+    help="Also accept signatures by openssl of the keys in this directory (NAME.pem).",
+)
+@click.option(
     "--signatures",
     "threshold",
     type=click.IntRange(min=1),
@@ -290,7 +298,7 @@ def inspect(bundle: Path, quiet: bool, html: Path | None, **options: Any) -> Any
     type=click.Path(exists=True, file_okay=False, path_type=Path),
     help="Rebuild it from this project and its own lockfile, and require the same bytes.",
 )
-@click.option("--sign-key", type=KEY_FILE, help="With --rebuild: sign it with this SSH key if the bytes are the same.")
+@click.option("--sign-key", type=SIGNING_KEY, help="With --rebuild: sign it with this key if the bytes are the same.")
 @click.option(
     "--channel",
     "channels",
@@ -302,8 +310,9 @@ def verify(bundle: Path, quiet: bool, project: Path | None, **options: Any) -> A
     """Verify the integrity of a bundle.
 
     Compares all checksums in BUNDLE with its content, and install.sh and manage with this version's templates.
-    Exits with 7 and names what is wrong. Installs nothing. With --allowed-signers it also says who signed the bundle,
-    and what a statement of `smoke --attest` beside it says; with --rebuild whether it is what its sources make, or
+    Exits with 7 and names what is wrong. Installs nothing. With --allowed-signers or --allowed-keys it also says who
+    signed the bundle, and what a statement of `smoke --attest` beside it says; with --rebuild whether it is what its
+    sources make, or
     which file differs first.
     """
     from dataclasses import replace
@@ -318,15 +327,17 @@ def verify(bundle: Path, quiet: bool, project: Path | None, **options: Any) -> A
         raise click.UsageError("--sign-key needs --rebuild; `conda-bundler sign` signs without it.")
     if channels and not project:
         raise click.UsageError("--channel needs --rebuild.")
-    if options["allowed"]:
+    if options["allowed"] or options["keys"]:
         from bundler.signing.bundles import Trust, check_signed
 
         signers = check_signed(bundle, Trust(**options))
-    elif options["revoked"] or options["threshold"] > 1:
-        raise click.UsageError("--revoked-keys and --signatures need --allowed-signers.")
+    elif options["threshold"] > 1:
+        raise click.UsageError("--signatures needs --allowed-signers or --allowed-keys.")
+    if options["revoked"] and not options["allowed"]:
+        raise click.UsageError("--revoked-keys needs --allowed-signers.")
     progress = make_progress(quiet=quiet)
     verification = compare(bundle, progress)
-    if options["allowed"]:
+    if signers:
         from bundler.smoke.attest import tested
 
         test = tested(bundle, Trust(**options))
@@ -342,13 +353,17 @@ def verify(bundle: Path, quiet: bool, project: Path | None, **options: Any) -> A
 @_command
 @click.argument("bundle", type=BUNDLE)
 @click.option(
-    "--key", type=KEY_FILE, required=True, help="Sign with this SSH key: a private key, or a public one in ssh-agent."
+    "--key",
+    type=SIGNING_KEY,
+    required=True,
+    help="Sign with this SSH key: a private key, or a public one in ssh-agent. openssl:KEY signs with openssl.",
 )
-def sign(bundle: Path, quiet: bool, key: Path) -> Any:
+def sign(bundle: Path, quiet: bool, key: Key) -> Any:
     """Sign a bundle with an SSH key.
 
     Writes BUNDLE.statement, with the checksum of every file, and BUNDLE.statement.sig beside BUNDLE. Signing again with
-    another key adds a signature.
+    another key adds a signature. With an RSA or ECDSA key of openssl's (openssl:KEY, a file or a URI such as pkcs11:…)
+    it writes BUNDLE.statement.openssl, for servers whose ssh-keygen cannot verify signatures.
     """
     from bundler.signing.bundles import sign_bundle
 
@@ -505,8 +520,8 @@ def diff(old: Path, new: Path, quiet: bool, exit_code: bool, **options: Any) -> 
 @click.option("--keep-going", is_flag=True, help="Start and check every service even if the installation fails.")
 @click.option("--shell", is_flag=True, help="Open a root shell on the machine after the checks.")
 @click.option("--attest", is_flag=True, help="Write the result to BUNDLE.smoke.json, an in-toto statement.")
-@click.option("--sign-key", type=KEY_FILE, help="With --attest: sign the statement with this SSH key.")
-def smoke(bundle: Path, quiet: bool, attest: bool, sign_key: Path | None, **options: Any) -> Any:
+@click.option("--sign-key", type=SIGNING_KEY, help="With --attest: sign the statement with this key.")
+def smoke(bundle: Path, quiet: bool, attest: bool, sign_key: Key | None, **options: Any) -> Any:
     """Install a bundle on a throwaway machine.
 
     Boots a Debian with real systemd and no network, installs BUNDLE there, waits for its health checks and reports.

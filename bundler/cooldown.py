@@ -19,7 +19,7 @@ _UNITS = {"h": "hours", "d": "days", "w": "weeks"}
 
 
 def parse_age(text: str) -> datetime | timedelta:
-    """``14d``, ``2w`` or ``36h``, else an ISO date (its midnight) or datetime, in UTC unless said.
+    """``14d``, ``2w`` or ``36h``, or an ISO date (midnight) or datetime, in UTC by default.
 
     Raises :class:`ValueError`.
     """
@@ -36,16 +36,16 @@ def parse_age(text: str) -> datetime | timedelta:
 
 
 def as_text(said: str | Mapping[str, str | bool]) -> str:
-    """What bundle.toml has, as a lockfile's metadata has it: an age or date, or a table of such as JSON."""
+    """The value in bundle.toml as it is stored in a lockfile's metadata: an age or date, or a table as JSON."""
     return said if isinstance(said, str) else json.dumps(dict(said), sort_keys=True)
 
 
 def from_text(text: str) -> dict[str, str | bool]:
-    """A table for what :func:`as_text` has written."""
+    """Parse what :func:`as_text` has written, as a table."""
     found: dict[str, str | bool] = json.loads(text) if text.startswith("{") else {DEFAULT: text}
     return found
 
 
 def date_for(dates: Mapping[str, str | None], *names: str) -> str | None:
-    """The date that ``dates`` have for what has these names; None: whatever its age."""
+    """The date in ``dates`` for the channel or index with these names; None if there is no limit."""
     return next((dates[name] for name in names if name in dates), dates.get(DEFAULT))

@@ -1,7 +1,7 @@
-"""How much packages may unpack to: some kilobytes of an archive can become more than any disk holds.
+"""Limits on how much packages may unpack to: a few kilobytes of an archive can fill any disk.
 
-What has no limit of its own is watched while it is done. It ends when the disk is down to a reserve, whoever has filled
-it; or when it has written more than the packages declare, and much more.
+Operations without a limit of their own are watched. They are ended when only a reserve of the disk is left, whoever
+filled it, or when they have written far more than the packages declare.
 """
 
 from __future__ import annotations
@@ -32,44 +32,46 @@ __all__ = [
 ]
 
 UNDECLARED = 512 << 20
-"""Bytes beyond what a package declares: ``info/`` itself, and directories, are not."""
+"""Additional bytes for what a package does not declare: ``info/`` and directories."""
 _MOST_KEPT = 1 << 30
 _SHARE = 20
 _PAUSE = 0.05
 
 
 def kept_free(directory: Path) -> int:
-    """Bytes that are to stay free on the disk of ``directory``: a twentieth of what is free now, a gibibyte at most."""
+    """The reserve in bytes on the disk of ``directory``: a twentieth of what is free now, at most a gibibyte."""
     return min(_MOST_KEPT, shutil.disk_usage(directory).free // _SHARE)
 
 
 def space_left(directory: Path, kept: int) -> int:
-    """Bytes that may still be written to the disk of ``directory``, of which ``kept`` are to stay free."""
+    """Bytes that may still be written to the disk of ``directory``, with a reserve of ``kept``."""
     return shutil.disk_usage(directory).free - kept
 
 
 def check_space(room: Path, size: int, *, what: str) -> int:
-    """Raise :class:`PrefixError` if there is no space for so many bytes; how many are to stay free."""
+    """Raise :class:`PrefixError` if there is no space for ``size`` bytes; return the reserve."""
     kept = kept_free(room)
     if (left := space_left(room, kept)) < size:
-        raise too_little(f"the {what} unpack to {mib(size)}, and the disk has {mib(left)} for them")
+        raise too_little(f"the {what} unpack to {mib(size)}, but the disk has only {mib(left)} for them")
     return kept
 
 
 def too_little(reason: str) -> PrefixError:
-    """What to say of a disk that is too small."""
+    """The error for a disk that is too small."""
     return PrefixError(
-        reason, where=str(cache_dir("pkgs")), remedy="Make room there, or have CONDA_BUNDLER_CACHE name another disk."
+        reason,
+        where=str(cache_dir("pkgs")),
+        remedy="Free some space there, or set CONDA_BUNDLER_CACHE to another disk.",
     )
 
 
 def mib(size: int) -> str:
-    """A number of bytes, for people."""
+    """A human-readable number of bytes."""
     return f"{size / (1 << 20):,.0f} MiB"
 
 
 def size_of(directory: Path) -> int:
-    """Bytes of what is in ``directory``, holes included, as far as it can be seen while it changes."""
+    """The size of all files in ``directory``, which may be changing, including holes."""
     total = 0
     pending = [os.fspath(directory)]
     while pending:
@@ -86,7 +88,7 @@ def size_of(directory: Path) -> int:
 
 
 def open_files(directory: Path) -> list[Path]:
-    """Those files directly in ``directory`` that this process has open, and that have temporary names."""
+    """The files directly in ``directory`` with temporary names that this process has open."""
     found = []
     for descriptor in Path("/proc/self/fd").iterdir():
         with suppress(OSError):  # it has just been closed
@@ -97,9 +99,9 @@ def open_files(directory: Path) -> list[Path]:
 
 
 def watch(directory: Path, kept: int, most: int | None, ends: Callable[[], None]) -> Callable[[], None]:
-    """Call ``ends``, from a thread of its own, when fewer than ``kept`` bytes of the disk are free.
+    """Call ``ends``, from a new thread, when fewer than ``kept`` bytes of the disk are free.
 
-    Or when there are more than ``most`` in ``directory``, if that is not None. What is returned looks once more.
+    Also when ``directory`` has more than ``most`` bytes, unless that is None. The returned function checks once more.
     """
     before = shutil.disk_usage(directory).free
 
@@ -111,7 +113,7 @@ def watch(directory: Path, kept: int, most: int | None, ends: Callable[[], None]
         if most is not None and before - free > most:
             if size_of(directory) > most:
                 ends()
-            before = free + most // 2  # others write to this disk as well
+            before = free + most // 2  # others may write to this disk, too
 
     def look_on() -> None:
         pause = threading.Event()

@@ -1,4 +1,4 @@
-"""Foreign documents -> models. What is wrong with one is a single line that begins with the key."""
+"""Parse untrusted JSON into models. Errors are a single line that begins with the key."""
 
 from __future__ import annotations
 
@@ -13,12 +13,12 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 def from_json(model: type[_Model], content: bytes) -> _Model:
-    """Raises :class:`ValueError` that says what is wrong."""
+    """Raises :class:`ValueError` with the first problem."""
     return validate(model, parse_json(content))
 
 
 def parse_json(content: bytes) -> Any:
-    """Raises :class:`ValueError`, for too deep nesting as well."""
+    """Raises :class:`ValueError`, also if it is nested too deeply."""
     try:
         return json.loads(content)
     except RecursionError as error:
@@ -26,7 +26,7 @@ def parse_json(content: bytes) -> Any:
 
 
 def validate(model: type[_Model], document: Any) -> _Model:
-    """Raises :class:`ValueError` with the first key that is wrong and why."""
+    """Raises :class:`ValueError` with the first invalid key and why."""
     try:
         return model.model_validate(document)
     except ValidationError as error:

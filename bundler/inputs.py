@@ -1,6 +1,6 @@
-"""What a build reads of the project beside bundle.toml and lockfiles, once.
+"""The inputs of a build other than bundle.toml and lockfiles, each read only once.
 
-Who changes a file meanwhile changes the next build, and not a part of this one.
+So a file that is changed during a build affects only the next one.
 """
 
 from __future__ import annotations
@@ -27,9 +27,9 @@ __all__ = ["Inputs", "read_inputs"]
 
 @dataclass(frozen=True, kw_only=True)
 class Inputs:
-    """``environments`` are the environment files with what is in them, of which ``categories`` count.
+    """``environments`` are the environment files with their content, of which ``categories`` are used.
 
-    ``local`` are the packages that ``[bundle] inject`` names, ``app`` is what ``[files]`` becomes.
+    ``local`` are the packages named in ``[bundle] inject``, ``app`` is the content of app/, from ``[files]``.
     """
 
     environments: tuple[tuple[Path, bytes], ...]
@@ -39,19 +39,19 @@ class Inputs:
 
     @cached_property
     def variables(self) -> dict[str, str]:
-        """What the environment files set for services. Raises :class:`ConfigError`; what else is wrong with them is for
-        the lock to say, before.
+        """The variables that the environment files set for services. Raises :class:`ConfigError` for these; locking
+        reports other mistakes.
         """
         return spec_variables(self.environments, self.categories)
 
     @property
     def injected(self) -> frozenset[str]:
-        """The names of the wheels that take the place of locked ones."""
+        """The names of the injected wheels."""
         return frozenset(one.wheel.name for one in self.local if isinstance(one, WheelFile))
 
 
 def read_inputs(config: BundleConfig, progress: Progress) -> Inputs:
-    """Read them. Raises :class:`ConfigError` or :class:`PackError` for what cannot be built from."""
+    """Read the inputs. Raises :class:`ConfigError` or :class:`PackError` if they are invalid."""
     environments = tuple((path, _read(path)) for path in config.environments)
     local = find_local(config)
     app = app_members(config.files, progress)

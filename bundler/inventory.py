@@ -1,4 +1,4 @@
-"""A bundle or a lockfile -> its SBOM, for the commands that take either."""
+"""The SBOM of a bundle or a lockfile, for the commands that accept either."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["Inventory", "is_bundle", "take_inventory", "take_provenance", "write_document"]
 
 _TAR = slice(257, 262)
-"""Where a tar has ``ustar``."""
+"""The position of ``ustar`` in a tar file."""
 _USUAL = "linux-64"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Inventory:
-    """``document`` is the SBOM as it was read or made; ``notes`` are remarks on how it was made."""
+    """``document`` is the SBOM, read or generated; ``notes`` are remarks on a generated one."""
 
     document: bytes
     sbom: Sbom
@@ -44,7 +44,7 @@ def take_inventory(path: Path, platform: str | None = None) -> Inventory:
     """The SBOM in a bundle, or that of a lockfile for ``platform``.
 
     Raises what :func:`~bundler.reader.open.open_bundle` and :func:`~bundler.lockfiles.read.read_lock` raise, and
-    :class:`VerificationError` for a bundle that has no SBOM, another one than its manifest says, or one that is none.
+    :class:`VerificationError` if a bundle has no SBOM, an invalid one, or not the one that its manifest names.
     """
     return _of_bundle(path) if is_bundle(path) else _of_lockfile(path, platform)
 
@@ -58,7 +58,7 @@ def take_provenance(path: Path) -> bytes:
 
 
 def write_document(path: Path, content: bytes) -> None:
-    """Write what a command was asked to write. Raises :class:`PackError`."""
+    """Write a command's output file. Raises :class:`PackError`."""
     try:
         write_file(path, content)
     except OSError as error:
@@ -66,7 +66,7 @@ def write_document(path: Path, content: bytes) -> None:
 
 
 def is_bundle(path: Path) -> bool:
-    """Whether it looks like one: a directory, a tar or a script. Raises :class:`ConfigError` if it cannot be read."""
+    """Whether it looks like a bundle: a directory, a tar or a script. Raises :class:`ConfigError` if unreadable."""
     if path.is_dir():
         return True
     try:

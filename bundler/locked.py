@@ -1,4 +1,4 @@
-"""What is locked: the packages of one platform, whichever tool wrote the lockfile."""
+"""The locked packages of one platform, whichever tool wrote the lockfile."""
 
 from __future__ import annotations
 
@@ -12,14 +12,14 @@ if TYPE_CHECKING:
 __all__ = ["LOCAL", "TOOLS", "Lock", "LockedPackage", "dist_of"]
 
 LOCAL = "file:///local"
-"""What stands for the channel of a package that comes from none; conda wants a URL."""
+"""The channel of packages that come from none; conda requires a URL."""
 TOOLS = "conda-bundler"
-"""The category of packages that belong to no environment: what a bundle brings to install itself."""
+"""The category of packages outside the environment: those that a bundle includes to install itself."""
 _EXTENSIONS = (".conda", ".tar.bz2")
 
 
 def dist_of(filename: str) -> str:
-    """``name-version-build``: what a conda archive is called, without its ending."""
+    """``name-version-build``: a conda archive's name without its suffix."""
     for extension in _EXTENSIONS:
         filename = filename.removesuffix(extension)
     return filename
@@ -29,9 +29,9 @@ def dist_of(filename: str) -> str:
 class LockedPackage:
     """One package on one platform.
 
-    ``manager`` is ``conda`` or ``pip``; ``depends`` are ``name version-spec`` strings, sorted. In ``url`` a credential
-    stands as ``${NAME}``, for an environment variable. One that is ``injected`` (:mod:`bundler.inject`) is in no
-    lockfile; ``replaces`` are the keys and versions of what was locked in its place.
+    ``manager`` is ``conda`` or ``pip``; ``depends`` are ``name version-spec`` strings, sorted. A credential in ``url``
+    is an environment variable, ``${NAME}``. An ``injected`` package (:mod:`bundler.inject`) is in no lockfile;
+    ``replaces`` are the keys and versions of the locked packages that it replaces.
     """
 
     name: str
@@ -47,19 +47,19 @@ class LockedPackage:
 
     @property
     def filename(self) -> str:
-        """The archive's name: the URL's last part, which for a wheel may be quoted."""
+        """The archive's name: the last part of the URL, unquoted for a wheel."""
         if self.manager != "conda":
             return unquote(urlsplit(self.url).path.rsplit("/", 1)[-1])
         return self.url.split("#")[0].rsplit("/", 1)[-1]
 
     @property
     def key(self) -> str:
-        """The name, told from that of a conda package if it is a wheel: the two may be called the same."""
+        """The name, marked if it is a wheel, since a conda package may have the same name."""
         return self.name if self.manager == "conda" else f"pip:{self.name}"
 
     @property
     def dist(self) -> str:
-        """A conda package's ``name-version-build``: what its copy in the package cache is called by."""
+        """A conda package's ``name-version-build``, by which its copy in the package cache is named."""
         return dist_of(self.filename)
 
     @property
@@ -80,7 +80,7 @@ class LockedPackage:
 
 @dataclass(frozen=True, kw_only=True)
 class Lock:
-    """What a lockfile says for one platform; the packages are sorted by name."""
+    """A lockfile's packages for one platform, sorted by name."""
 
     path: Path
     platform: str
@@ -88,5 +88,5 @@ class Lock:
 
     @property
     def names(self) -> frozenset[str]:
-        """What the environment consists of, whatever its version."""
+        """The names of all packages."""
         return frozenset(package.name for package in self.packages)

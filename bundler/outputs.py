@@ -1,7 +1,7 @@
-"""What ``--json`` prints for each command, as models: ``conda-bundler schema COMMAND`` makes the schemas from them.
+"""Models of the output of ``--json``, from which ``conda-bundler schema COMMAND`` generates the JSON schemas.
 
-Each document names its schema, with the version, in ``$schema``. The version is raised when a program that reads the
-one before would go wrong: a key that goes, or means something else. A new key does not raise it.
+Each document has its schema with the version in ``$schema``. The version is increased for incompatible changes: a key
+is removed, or its meaning changes. New keys do not increase it.
 """
 
 from __future__ import annotations

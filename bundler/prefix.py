@@ -1,8 +1,8 @@
-"""Lock -> Prefix: link the environment with py-rattler, for the *baked* prefix, so that its bytes are the payload's.
+"""Link the locked environment with py-rattler, for the *baked* prefix, so that its files are those of the payload.
 
-py-rattler unpacks each archive once, into a package cache of our own, and links from there, in a process of its own
-(:mod:`bundler.linking`). What a package says of itself is checked before that (:mod:`bundler.package.info`), and what
-lies in a cache is never taken at its word (:mod:`bundler.package.copy`).
+py-rattler runs in a separate process, which unpacks each archive once, into our own package cache, and links from there
+(:mod:`bundler.linking`). Packages' metadata is validated first (:mod:`bundler.package.info`), and cached copies are
+compared with their archives (:mod:`bundler.package.copy`).
 """
 
 from __future__ import annotations
@@ -50,11 +50,12 @@ __all__ = ["Prefix", "forget", "make_prefix"]
 
 @dataclass(frozen=True, kw_only=True)
 class Prefix:
-    """A linked environment: it lies at ``path``, its files carry ``baked``; ``wheels`` are what else is installed.
+    """A linked environment: it is at ``path``, but its files contain the prefix ``baked``; ``wheels`` are installed
+    too.
 
-    ``shared`` are the paths that several packages have. ``linked`` is as the linker has left it: ``path`` itself,
-    unless link scripts were run, on a copy. What they have done there is in ``effects``. Nothing of the copy may be
-    run outside of the cage.
+    ``shared`` are the paths that several packages provide. ``linked`` is the environment as the linker left it:
+    ``path`` itself, unless link scripts were run on a copy; ``effects`` are their changes. Nothing in that copy may be
+    run outside the sandbox.
     """
 
     path: Path
@@ -69,11 +70,11 @@ class Prefix:
 
     @property
     def release_dir(self) -> str:
-        """The directory on the target that will hold this environment as ``env``."""
+        """The directory on the server that will contain this environment as ``env``."""
         return self.baked.removesuffix("/env")
 
     def records(self) -> Iterator[tuple[str, dict[str, Any]]]:
-        """What the linker wrote into ``conda-meta``: file name and content, one at a time, for they can be large."""
+        """The records in ``conda-meta``: file name and content, one at a time, since they can be large."""
         for path in sorted((self.path / "conda-meta").glob("*.json")):
             yield path.name, json.loads(path.read_bytes())
 
@@ -90,10 +91,10 @@ def make_prefix(
 ) -> Iterator[Prefix]:
     """Link the locked packages into a new directory, which is removed at the end of the ``with`` block.
 
-    ``baked`` is the absolute path that the files carry, ``owners`` says whose file is used where packages have
-    different ones, ``consent`` whose link scripts may run. Raises :class:`PrefixError` if an archive cannot be had or
-    is not what the lockfile says, or if packages conflict, :class:`PackError` if ``baked`` does not fit a
-    package's placeholder, and what running link scripts raises.
+    ``baked`` is the absolute path that the files contain, ``owners`` decides between different files at the same path,
+    and ``consent`` names the packages whose link scripts may run. Raises :class:`PrefixError` if an archive is missing
+    or differs from the lockfile, or if packages conflict, :class:`PackError` if ``baked`` does not fit into a package's
+    placeholder, and what running link scripts raises.
     """
     check_wheels(lock.packages, lock.path)
     archives = fetch_archives(lock, progress, access, is_unpacked=partial(_looked_at, baked=baked))
@@ -101,7 +102,7 @@ def make_prefix(
     wheels = _plan(archives, lock, progress)
     shared = decide(archives, wheels, owners, progress.step)
     wheels = with_owners(wheels, shared)
-    with scratch("prefix") as temporary:  # beside the package cache, so that files can be hard links
+    with scratch("prefix") as temporary:  # on the package cache's file system, for hard links
         path = temporary / "env"
         with progress.task(f"Linking {counted(len(archives), 'package')}", len(archives)) as advance:
             unpack(packages)
@@ -126,7 +127,7 @@ def make_prefix(
 
 
 def _plan(archives: tuple[Archive, ...], lock: Lock, progress: Progress) -> tuple[Plan, ...]:
-    """What the wheels among ``archives`` will write. What looks into them is only loaded if there are any."""
+    """The files that the wheels among ``archives`` will write. Modules for that are loaded only if there are wheels."""
     python: Python | None = None
     wheels: tuple[Plan, ...] = ()
     if any(archive.package.manager != "conda" for archive in archives):
@@ -179,7 +180,7 @@ def _install(prefix: Prefix) -> None:
 
 
 def _looked_at(archive: Archive, *, baked: str) -> bool:
-    """Whether the package's copy lies in the cache, as it should. Raises what :func:`make_prefix` does of a package."""
+    """Whether the cache has an intact copy of the package. Raises what :func:`make_prefix` raises for a package."""
     entries = _checked(archive)
     _check_room(archive, entries, baked)
     return is_unpacked(archive)
@@ -190,7 +191,7 @@ def _named(archive: Archive) -> str:
 
 
 def _checked(archive: Archive) -> tuple[Entry, ...]:
-    """What a package has; it is one that can be linked, and the one that was locked."""
+    """The entries of a package, after checking that it can be linked and is the locked one."""
     package = archive.package
     try:
         index, entries = archive.index(), archive.entries()
@@ -218,7 +219,7 @@ def _checked(archive: Archive) -> tuple[Entry, ...]:
 
 
 def _check_room(archive: Archive, entries: Iterable[Entry], baked: str) -> None:
-    """A binary can only take a prefix that is no longer than its placeholder."""
+    """Check that the prefix is not longer than the placeholders in binaries."""
     for entry in entries:
         if entry.placeholder is None or entry.mode != "binary" or len(entry.placeholder) >= len(baked):
             continue

@@ -1,7 +1,7 @@
-"""The one place that starts programs.
+"""Run programs: the only module that starts any.
 
-Always an argument list, never a shell; standard input is closed unless it is given; what is run is echoed
-under ``-v``; what it printed is kept and shown when it fails.
+Always with an argument list, never a shell. Standard input is empty unless given. Commands are shown with ``-v``, and
+their output if they fail.
 """
 
 from __future__ import annotations
@@ -44,12 +44,12 @@ log = logging.getLogger(__name__)
 _HIDDEN: set[str] = set()
 _GRACE = 2  # seconds from SIGTERM to SIGKILL
 TIMED_OUT = 124
-"""The status of a program that has run out of time, as timeout(1) has it."""
+"""The exit status of a program that timed out, as in timeout(1)."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finished:
-    """A program that has ended: its arguments, exit status and both outputs, decoded."""
+    """A finished program: its arguments, exit status and decoded output."""
 
     argv: tuple[str, ...]
     status: int
@@ -58,25 +58,25 @@ class Finished:
 
 
 class ToolFailed(Exception):  # noqa: N818 -- never shown: each caller translates it into its own BundlerError
-    """A program exited with a status other than 0, or ran out of time."""
+    """A program failed or timed out."""
 
     def __init__(self, finished: Finished) -> None:
         super().__init__(f"{shlex.join(finished.argv)} exited with {finished.status}")
         self.finished = finished
 
     def tail(self, lines: int = 20) -> str:
-        """The last lines of what it printed, standard error first."""
+        """The last lines of its output, of standard error if there are any."""
         text = self.finished.stderr.strip() or self.finished.stdout.strip()
         return "\n".join(text.splitlines()[-lines:])
 
 
 def hide(secrets: Iterable[str]) -> None:
-    """Never show these values where they stand in a URL that a program prints."""
+    """Hide these values in URLs that programs print."""
     _HIDDEN.update(filter(None, secrets))
 
 
 def shown(text: str) -> str:
-    """``text`` without what is hidden."""
+    """``text`` with hidden values masked."""
     if not _HIDDEN:
         return text
     secret = re.compile("|".join(map(re.escape, sorted(_HIDDEN, key=len, reverse=True))))
@@ -93,9 +93,9 @@ def run(  # noqa: PLR0913 -- what a program is given, each by its name
     stdin: IO[bytes] | None = None,
     group: Group | None = None,
 ) -> Finished:
-    """Run a program to its end and return what it printed; it reads ``stdin``, an open file, or nothing.
+    """Run a program, wait for it and return its output; it reads ``stdin``, an open file, or nothing.
 
-    With ``group`` all that it has started ends with it, when its time is up or we are interrupted.
+    With ``group``, its descendants are ended together with it when it times out or we are interrupted.
 
     Raises :class:`ToolFailed` if ``check`` and the status is not 0, or after ``timeout`` seconds (status
     :data:`TIMED_OUT`); :class:`MissingToolError` if there is no such program.
@@ -139,7 +139,7 @@ def _alone(child: subprocess.Popen[bytes]) -> Iterator[None]:
 
 
 def _forget(child: subprocess.Popen[bytes]) -> None:
-    """It has ended, or is about to; what has its pipes besides does not hold us up."""
+    """Wait for it without its pipes, which other processes may keep open."""
     for pipe in (child.stdout, child.stderr):
         if pipe is not None:
             pipe.close()
@@ -147,9 +147,9 @@ def _forget(child: subprocess.Popen[bytes]) -> None:
 
 
 class Group:
-    """Programs of :func:`run` that end together, each with all that it has started; for several threads.
+    """Programs of :func:`run`, possibly in several threads, that are ended together, each with its descendants.
 
-    Each is in a session of its own, so that a Ctrl-C in the terminal reaches us alone, and they end by us.
+    Each has its own session, so that Ctrl-C in the terminal reaches only us, and we end them.
     """
 
     def __init__(self) -> None:
@@ -159,7 +159,7 @@ class Group:
 
     @contextlib.contextmanager
     def holding(self, child: subprocess.Popen[bytes]) -> Iterator[None]:
-        """The block is over when ``child`` has ended; at any exception it is ended."""
+        """Wait for ``child`` at the end of the block; end it if there is an exception."""
         with self._lock:
             self._running.add(child.pid)
             over = self._over
@@ -174,7 +174,7 @@ class Group:
                 self._running.discard(child.pid)
 
     def end(self) -> None:
-        """End all that run, in whatever thread, and whatever would be started."""
+        """End all running programs, in whatever thread, and any that are started later."""
         with self._lock:
             self._over = True
             running = tuple(self._running)
@@ -183,7 +183,7 @@ class Group:
 
 
 def _end_session(leader: int) -> None:
-    """End what is left of a program's session: first by SIGTERM, by SIGKILL what does not heed it."""
+    """End the remaining processes of a program's session: with SIGTERM, then with SIGKILL."""
     for number in (signal.SIGTERM, signal.SIGKILL):
         end = time.monotonic() + _GRACE
         with contextlib.suppress(ProcessLookupError, PermissionError):
@@ -193,7 +193,7 @@ def _end_session(leader: int) -> None:
 
 
 def _runs(leader: int) -> bool:
-    """Whether a process of the session is left that is not just waiting for its parent to hear of its end."""
+    """Whether the session still has a process that is not a zombie."""
     for stat in Path("/proc").glob("[0-9]*/stat"):
         with contextlib.suppress(OSError, IndexError, ValueError):
             state, _, group = stat.read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()[:3]
@@ -203,18 +203,18 @@ def _runs(leader: int) -> bool:
 
 
 class Background:
-    """A program that runs beside us, in a session of its own (our Ctrl-C is not its); see :func:`start`."""
+    """A program in the background, in its own session (Ctrl-C does not reach it); see :func:`start`."""
 
     def __init__(self, child: subprocess.Popen[bytes]) -> None:
         self._child = child
         self.pid = child.pid
 
     def read_line(self) -> str:
-        """The next line of what it prints; empty when it has ended. Only without an ``output`` file."""
+        """The next line of its output; empty at the end. Only without an ``output`` file."""
         return "" if self._child.stdout is None else _text(self._child.stdout.readline())
 
     def ended(self, *, within: float = 0) -> bool:
-        """Whether it has ended, waiting up to ``within`` seconds for that."""
+        """Whether it has ended; wait up to ``within`` seconds for that."""
         try:
             self._child.wait(within)
         except subprocess.TimeoutExpired:
@@ -222,7 +222,7 @@ class Background:
         return True
 
     def kill(self) -> None:
-        """End it at once and forget it. Does nothing if that is done already."""
+        """Kill it, unless it has ended already."""
         self._child.kill()
         self._child.wait()
         for pipe in (self._child.stdin, self._child.stdout):
@@ -233,9 +233,9 @@ class Background:
 def start(
     argv: Sequence[str | Path], *, env: Mapping[str, str] | None = None, output: IO[bytes] | None = None
 ) -> Background:
-    """Start a program and leave it running. Both its outputs go to ``output``, else to a pipe.
+    """Start a program in the background. Its output goes to ``output``, or else to a pipe.
 
-    Its standard input is a pipe that only we hold: it reads the end when we are gone, killed or not.
+    Its standard input is a pipe that only we hold: it gets end of file when we exit, even if we are killed.
     """
     words = tuple(str(word) for word in argv)
     log.info("$ %s &", shlex.join(words))
@@ -254,14 +254,14 @@ def start(
 
 
 def start_on(terminal: int, argv: Sequence[str | Path], *, env: Mapping[str, str]) -> Background:
-    """Start a program with a terminal, an open descriptor, as its input and outputs."""
+    """Start a program whose input and output are a terminal, an open descriptor."""
     words = tuple(str(word) for word in argv)
     log.info("$ %s &", shlex.join(words))
     return Background(subprocess.Popen(words, env=dict(env), stdin=terminal, stdout=terminal, stderr=terminal))
 
 
 def find_tool(name: str, *, package: str, purpose: str) -> str:
-    """The absolute path of a program, or :class:`MissingToolError` naming the Debian package that has it."""
+    """The absolute path of a program. Raises :class:`MissingToolError`, which names its Debian package."""
     path = shutil.which(name)
     if path is None:
         raise MissingToolError(
@@ -272,6 +272,6 @@ def find_tool(name: str, *, package: str, purpose: str) -> str:
 
 
 def _text(output: bytes | str | None) -> str:
-    """Lines end with a newline alone, whatever a program ends them with."""
+    """Decode output, with every line ending converted to a newline."""
     text = output.decode("utf-8", "replace") if isinstance(output, bytes) else output or ""
     return text.replace("\r\n", "\n").replace("\r", "\n")

@@ -1,4 +1,4 @@
-"""What people see while they wait: bars on a terminal, plain lines elsewhere, events for programs; on stderr."""
+"""Progress output on stderr: bars on a terminal, plain lines elsewhere, events for programs."""
 
 from __future__ import annotations
 
@@ -29,32 +29,32 @@ __all__ = [
 
 
 FORMS = ("auto", "bars", "plain", "json")
-_WAIT = 5  # seconds before it is said what is being waited for, and at least between two lines on that
-_STILL_EVERY = 60  # seconds between two lines on the same
-_TELL_EVERY = 15  # seconds between two lines on one download, where there is no bar
+_WAIT = 5  # seconds before a wait is reported, and the least between two such lines
+_STILL_EVERY = 60  # seconds between two lines about the same wait
+_TELL_EVERY = 15  # seconds between two lines about one download, without a bar
 
 
 class Progress(Protocol):
-    """What the steps report to."""
+    """What the steps of a build report their progress to."""
 
     def step(self, text: str) -> None:
         """A step begins: one short line, such as ``Locking environment.yml``."""
 
     def task(self, text: str, total: int) -> AbstractContextManager[Callable[[int], None]]:
-        """A context whose value is called with the number of units (bytes, packages) just done."""
+        """A context whose value is called with the number of units (bytes, packages) that were just completed."""
 
     def transfer(self, text: str, total: int) -> AbstractContextManager[Transfer]:
-        """A context for the download of ``total`` files; its value is told of them."""
+        """A context for the download of ``total`` files, with a :class:`Transfer`."""
 
     def waiting(self) -> AbstractContextManager[Callable[[str], None]]:
-        """A context whose value is called some times a second with what is being waited for; it is shown if it lasts.
+        """A context whose value is called several times a second with what we are waiting for; shown if it takes long.
 
-        Other threads may call :meth:`step` meanwhile.
+        Other threads may call :meth:`step` at the same time.
         """
 
 
 class QuietProgress:
-    """Says nothing (``-q``)."""
+    """No output (``-q``)."""
 
     def step(self, text: str) -> None:
         pass
@@ -73,7 +73,7 @@ class QuietProgress:
 
 
 class PlainProgress:
-    """One line a step, for CI and pipes."""
+    """One line per step, for CI and pipes."""
 
     def step(self, text: str) -> None:
         print(printable_lines(text), file=sys.stderr, flush=True)  # noqa: T201 -- this is the place that prints
@@ -85,7 +85,7 @@ class PlainProgress:
 
     @contextmanager
     def transfer(self, text: str, total: int) -> Iterator[Transfer]:
-        """A line now and then, and at the end if anything came."""
+        """A line from time to time, and one at the end if anything was downloaded."""
         self.step(text)
         told = time.monotonic()
 
@@ -102,7 +102,7 @@ class PlainProgress:
 
     @contextmanager
     def waiting(self) -> Iterator[Callable[[str], None]]:
-        """A line after some seconds, then one when something else is done, and now and then."""
+        """A line after some seconds, then whenever the text changes, and from time to time."""
         began = told_at = time.monotonic()
         told = ""
 
@@ -122,7 +122,7 @@ class RichProgress:
 
     def __init__(self) -> None:
         self._live: Console | None = None
-        """The one on which something moves."""
+        """The console of the active bar or spinner."""
 
     def step(self, text: str) -> None:
         from rich.console import Console
@@ -132,7 +132,7 @@ class RichProgress:
 
     @contextmanager
     def waiting(self) -> Iterator[Callable[[str], None]]:
-        """One line that moves, after some seconds, and is gone at the end."""
+        """A spinner, after some seconds, that is removed at the end."""
         from rich.console import Console
         from rich.markup import escape
         from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
@@ -184,13 +184,13 @@ _form = "auto"
 
 
 def set_form(form: str) -> None:
-    """Say once, as the command line begins, which of FORMS :func:`make_progress` makes; as with logging's level."""
+    """Set once, by the command line, which of FORMS :func:`make_progress` returns, like logging's level."""
     global _form  # noqa: PLW0603 -- one process shows its progress in one way
     _form = form
 
 
 def make_progress(*, quiet: bool = False) -> Progress:
-    """Nothing if ``quiet``; else by the form, which is bars where somebody watches and lines where nobody does."""
+    """No output if ``quiet``; else the chosen form, by default bars on a terminal and lines elsewhere."""
     if quiet:
         return QuietProgress()
     if _form == "json":

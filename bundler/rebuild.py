@@ -1,7 +1,7 @@
-"""A bundle built again, from its own lockfile and the sources at hand: are these the same bytes?
+"""Rebuild a bundle from its own lockfile and the project's sources, and compare the bytes.
 
-What `build` was told stands in the bundle's provenance, and is told again. Of the project come bundle.toml, the
-environment files, the files of ``[files]`` and the packages of ``[bundle] inject``; of the bundle comes the lockfile.
+The options of `build` are in the bundle's provenance. The project provides bundle.toml, the environment files, the
+files of ``[files]`` and the packages of ``[bundle] inject``; the bundle provides the lockfile.
 """
 
 from __future__ import annotations
@@ -35,6 +35,7 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
     from bundler.progress import Progress
     from bundler.reader.open import OpenBundle
+    from bundler.signing.bundles import Key
 
 __all__ = ["rebuild"]
 
@@ -44,14 +45,14 @@ _DISTRUST = "The same inputs give the same bytes, so the bundle was changed or b
 
 
 def rebuild(
-    path: Path, project: Path, progress: Progress, *, channels: tuple[str, ...] = (), key: Path | None = None
+    path: Path, project: Path, progress: Progress, *, channels: tuple[str, ...] = (), key: Key | None = None
 ) -> Rebuilt:
-    """Build ``path`` again of ``project`` and compare; with ``key`` sign it if it is the same.
+    """Rebuild ``path`` from ``project`` and compare; with ``key``, sign it if it is identical.
 
-    ``channels`` are those that the build was given in place of environment.yml's: no bundle is trusted to say which
-    environment variables its lockfile may use. What is signed are the digests of what was built here. Raises
-    :class:`VerificationError` that says what differs, :class:`MissingToolError` if another version has built the
-    bundle, and what a build raises.
+    ``channels`` are those that the build was given instead of environment.yml's: a bundle must not decide which
+    environment variables its lockfile may use. The signature covers the digests of the rebuild. Raises
+    :class:`VerificationError` with what differs, :class:`MissingToolError` if a different version built the bundle, and
+    what a build raises.
     """
     path = path.resolve()
     bundle = open_bundle(path)
@@ -73,7 +74,7 @@ def rebuild(
             as_locked=True,
         )
         (built,) = build(config, options, progress)
-        again = built.path.rename(built.path.with_name(path.name))  # whatever the bundle is called by now
+        again = built.path.rename(built.path.with_name(path.name))  # the bundle may have been renamed
         ours = make_statement(open_bundle(again))
         if ours != make_statement(bundle):
             raise _differing(bundle, open_bundle(again), project)
@@ -83,7 +84,7 @@ def rebuild(
 
 @contextlib.contextmanager
 def _epoch(given: int | None) -> Iterator[None]:
-    """The date that the bundle was built with, and no other."""
+    """Use the bundle's own SOURCE_DATE_EPOCH, or none."""
     before = os.environ.pop(_EPOCH, None)
     if given is not None:
         os.environ[_EPOCH] = str(given)
@@ -96,7 +97,7 @@ def _epoch(given: int | None) -> Iterator[None]:
 
 
 def _config(bundle: OpenBundle, said: Statement, project: Path, room: Path) -> BundleConfig:
-    """The project as it was configured for the bundle, with the bundle's own lockfiles."""
+    """The project's configuration as the bundle was built with it, with the bundle's lockfiles."""
     parameters = said.parameters
     if parameters.source == CONFIG_NAME and not (project / CONFIG_NAME).is_file():
         raise ConfigError(f"no {CONFIG_NAME}", where=str(project), remedy="Give the directory that it was built from.")
@@ -127,7 +128,7 @@ def _config(bundle: OpenBundle, said: Statement, project: Path, room: Path) -> B
 
 
 def _differing(bundle: OpenBundle, again: OpenBundle, project: Path) -> VerificationError:
-    """What to say of it: how many files differ, the first of them, and which inputs do."""
+    """The error: how many files differ, the first of them, and the inputs that differ."""
     names = bundle.pieces.keys() | again.pieces.keys()
     differing = [name for name in names if _digest(bundle, name) != _digest(again, name)]
     if not differing:
@@ -151,7 +152,7 @@ def _digest(bundle: OpenBundle, name: str) -> str:
 
 
 def _rank(bundle: OpenBundle, again: OpenBundle, name: str) -> tuple[bool, bool, bool, bool, str]:
-    """What is small and says most first; last what has the others' digests in it, or only another release's name."""
+    """The order of differing files: informative ones first, those with other files' digests or the release last."""
     payload = name == bundle.manifest.payload.path
     both = name in bundle.pieces and name in again.pieces
     release_alone = both and not payload and _text(bundle, name) == _text(again, name)
@@ -159,12 +160,12 @@ def _rank(bundle: OpenBundle, again: OpenBundle, name: str) -> tuple[bool, bool,
 
 
 def _text(bundle: OpenBundle, name: str) -> str:
-    """With ``{release}`` for the release, which is another one as soon as any input is."""
+    """Its text with ``{release}`` for the release, which changes with any input."""
     return bundle.text(name).replace(bundle.manifest.release, "{release}")
 
 
 def _other_inputs(bundle: OpenBundle, again: OpenBundle) -> list[str]:
-    """The names of inputs, by what both say of theirs."""
+    """The names of the inputs that differ, by the provenance of both."""
     before, after = ({one.name: one for one in provenance_of(each).dependencies} for each in (bundle, again))
     return sorted(name for name in before.keys() | after.keys() if before.get(name) != after.get(name))
 

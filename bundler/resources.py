@@ -1,4 +1,4 @@
-"""Files that ship with the package, and the places where we keep our own."""
+"""Files that ship with the package, and our cache directories."""
 
 from __future__ import annotations
 
@@ -19,15 +19,15 @@ __all__ = ["cache_dir", "code_digest", "documentation", "templates_digest", "tem
 _PACKAGE = Path(__file__).parent
 _OURS_ALONE = 0o700
 _NO_CODE = frozenset({"site", "templates"})
-"""Copies that a wheel has below the package."""
+"""Directories that a wheel has inside the package."""
 _IN_NO_BUNDLE = frozenset({"init", "report"})
-"""Rooms of templates that no bundle is made with."""
+"""Directories of templates that are not used for bundles."""
 
 
 def templates_dir() -> Path:
     """The directory of templates: the checkout's in a checkout, else the copy in the wheel.
 
-    In an editable install the packaged copy is missing, or stale after a build; the checkout wins.
+    In an editable installation the packaged copy is missing, or outdated after a build, so the checkout is used.
     """
     checkout = _PACKAGE.parent
     if (checkout / "pyproject.toml").is_file() and (checkout / "templates").is_dir():
@@ -36,7 +36,7 @@ def templates_dir() -> Path:
 
 
 def documentation() -> Path:
-    """The first page of the documentation: what ``make docs`` built in a checkout, else the copy in the wheel.
+    """The documentation's first page: the one that ``make docs`` built in a checkout, else the copy in the wheel.
 
     Raises MissingToolError if it was not built.
     """
@@ -55,7 +55,7 @@ def documentation() -> Path:
 
 @cache
 def templates_digest() -> str:
-    """SHA-256 over the names and contents of the templates that bundles are made with, 64 hex digits."""
+    """The SHA-256 of the names and contents of all templates for bundles, as 64 hex digits."""
     base = templates_dir()
     rooms = (room for room in base.iterdir() if room.name not in _IN_NO_BUNDLE)
     return _digest_of(base, (path for room in rooms for path in room.rglob("*") if path.is_file()))
@@ -63,7 +63,7 @@ def templates_digest() -> str:
 
 @cache
 def code_digest() -> str:
-    """The same over our own modules and the tables beside them, whether installed or in a checkout."""
+    """The same for our own modules and their data files, whether installed or in a checkout."""
     rooms = (_PACKAGE, *(path for path in _PACKAGE.iterdir() if path.is_dir() and path.name not in _NO_CODE))
     found = (path for room in rooms for path in (room.glob("*") if room == _PACKAGE else room.rglob("*")))
     return _digest_of(_PACKAGE, (path for path in found if path.suffix in (".py", ".json")))
@@ -78,10 +78,11 @@ def _digest_of(base: Path, paths: Iterable[Path]) -> str:
 
 
 def cache_dir(room: str) -> Path:
-    """``$CONDA_BUNDLER_CACHE/<room>``, else in the user's cache directory (XDG). Made if it is missing, for us alone.
+    """``$CONDA_BUNDLER_CACHE/<room>``, or a directory in the user's cache directory (XDG). Created if missing, mode
+    0700.
 
-    What is unpacked there may have setuid programs, so nobody else looks into it. Raises ConfigError if we are root and
-    somebody else could have put there what root would run.
+    Unpacked packages may contain setuid programs, so nobody else may access it. Raises ConfigError if we are root and
+    others could have written to it, since root would run their files.
     """
     from platformdirs import user_cache_path
 
@@ -90,7 +91,7 @@ def cache_dir(room: str) -> Path:
     path = base / room
     if not base.is_dir():
         base.parent.mkdir(parents=True, exist_ok=True)
-    for directory in (base, path):  # nothing is made in what is not ours
+    for directory in (base, path):  # never create anything in a directory of somebody else
         if not directory.is_dir():
             directory.mkdir(mode=_OURS_ALONE, exist_ok=True)
         _check_owner(directory)
@@ -117,7 +118,7 @@ def _check_owner(directory: Path) -> None:
 
 
 def _close(directory: Path) -> None:
-    """Also one that an older version has left open."""
+    """Restrict the mode, also of a directory that an older version created."""
     status = directory.stat()
     if status.st_uid == os.geteuid() and stat.S_IMODE(status.st_mode) & ~_OURS_ALONE:
         directory.chmod(_OURS_ALONE)

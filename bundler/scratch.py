@@ -1,4 +1,4 @@
-"""Directories for the time of a build, and nothing left of them by builds that are killed."""
+"""Temporary directories of builds, including the removal of those that killed builds have left."""
 
 from __future__ import annotations
 
@@ -24,11 +24,11 @@ _OURS = "scratch-"
 def scratch(room: str) -> Iterator[Path]:
     """A new directory in ``cache_dir(room)``, which is removed at the end.
 
-    So is what killed builds have left there: nobody holds its lock any more.
+    Directories left by killed builds are removed, too: nobody holds their locks any more.
     """
     parent = cache_dir(room)
     with contextlib.ExitStack() as held:
-        with hold_lock(parent):  # nobody may see our directory before it is locked
+        with hold_lock(parent):  # nobody else may find our directory before it is locked
             for left in parent.glob(f"{_OURS}*"):
                 with contextlib.suppress(OSError), hold_lock(left, wait=False):
                     remove_tree(left)
@@ -51,7 +51,7 @@ def files_below(root: Path) -> Iterator[str]:
 
 
 def entries(directory: Path) -> list[os.DirEntry[str]]:
-    """What is in a directory of ours. One that a package's script has locked even its owner out of is opened first."""
+    """The entries of one of our directories, made accessible first if a package's script has locked us out."""
     if directory.lstat().st_mode & stat.S_IRWXU != stat.S_IRWXU:
         directory.chmod(0o755)
     with os.scandir(directory) as found:
@@ -59,13 +59,13 @@ def entries(directory: Path) -> list[os.DirEntry[str]]:
 
 
 def remove_tree(path: Path) -> None:
-    """Remove a directory, however deep, whatever modes a script has given to those in it. None there is fine."""
+    """Remove a directory of any depth, whatever modes a script has set. It may be missing."""
     if path.is_symlink():
         path.unlink()
         return
     with contextlib.suppress(FileNotFoundError):
         found = [path]
-        for directory in found:  # it grows; shutil.rmtree calls itself for each level, which Python ends at a thousand
+        for directory in found:  # it grows; shutil.rmtree recurses, which Python limits to a thousand levels
             for entry in entries(directory):
                 if entry.is_dir(follow_symlinks=False):
                     found.append(directory / entry.name)

@@ -21,13 +21,13 @@ _DIGEST = hashlib.sha256().digest_size
 
 
 def write_sealed(path: Path, content: bytes) -> None:
-    """Keep ``content``, or nothing if that cannot be."""
+    """Cache ``content``, if possible."""
     with suppress(OSError):
         write_file(path, hashlib.sha256(content).digest() + content)
 
 
 def read_sealed(path: Path) -> bytes | None:
-    """What was kept; None if nothing was, or something else is there by now."""
+    """The cached content; None if it is missing or was changed."""
     try:
         sealed = path.read_bytes()
     except OSError:

@@ -1,4 +1,4 @@
-"""What comes over the line, counted: how progress is told of downloads."""
+"""Counters of downloads, for progress output."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ __all__ = ["Transfer"]
 
 
 class Transfer:
-    """What comes over the line: how many of ``total`` files are done, how many bytes came, how fast.
+    """Downloads: how many of ``total`` files are complete, how many bytes were received, and the rate.
 
-    To be told by many threads; ``show`` is called after each change.
+    Thread-safe; ``show`` is called after each change.
     """
 
     def __init__(self, total: int, show: Callable[[Transfer], None] | None = None) -> None:
@@ -27,11 +27,11 @@ class Transfer:
         self._lock = threading.Lock()
 
     def moved(self, size: int) -> None:
-        """``size`` bytes have come."""
+        """Count ``size`` received bytes."""
         self._change(0, size)
 
     def done(self, files: int = 1) -> None:
-        """So many files are complete, whether they came or were there."""
+        """Count complete files, whether downloaded or already there."""
         self._change(files, 0)
 
     def _change(self, files: int, size: int) -> None:
@@ -42,7 +42,7 @@ class Transfer:
                 self._show(self)
 
     def rate(self) -> str:
-        """``12.3 MB, 4.5 MB/s``, on the average; nothing if nothing came."""
+        """``12.3 MB, 4.5 MB/s`` on average; empty if nothing was received."""
         if not self.bytes:
             return ""
         seconds = max(time.monotonic() - self.started, 1e-3)

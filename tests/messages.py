@@ -185,8 +185,8 @@ _ASSIGNMENT = re.compile(r"(?:^|[\s;({&|)])\w+=(?=[\"'])", re.MULTILINE)
 _OPTION = re.compile(r"(^|\s)-[A-Za-z0-9_]+\s(?!\s*-)")
 """What a command has that prose has not, nor the list of options in a help text."""
 _HERE = re.compile(r"\bcat <<-?(?P<end>\w+)\n(?P<text>.*?)^\s*(?P=end)$", re.MULTILINE | re.DOTALL)
-_QUOTED = ("claim",)
-"""Shell functions whose arguments only look like prose: records of files."""
+_RECORDING = ("claim",)
+"""Shell functions whose arguments only look like prose: they are lines of a record."""
 
 
 def of_shell(path: str, source: str, functions: Collection[str]) -> list[Message]:
@@ -194,7 +194,7 @@ def of_shell(path: str, source: str, functions: Collection[str]) -> list[Message
     source = re.sub(r"(?m)^\s*#.*$", "", source)
     found = [(at, Message(path=path, kind="cat", text=line)) for at, line in _here_documents(source)]
     source = _HERE.sub(lambda here: re.sub(r"[^\n]", " ", here[0]), source)
-    names = "|".join(sorted({*functions, *_PRINTING, *_RAW} - {*_QUOTED}))
+    names = "|".join(sorted({*functions, *_PRINTING, *_RAW} - {*_RECORDING}))
     quoted = _quoted(source)
     for call in re.finditer(rf'{_BEGIN}(?P<name>{names}|"\$\w+")[ \t]', source, re.MULTILINE):
         if call["name"] == "printf" or call["name"][0] == '"' or not quoted[call.start("name")]:
@@ -272,6 +272,8 @@ def _arguments(source: str, start: int) -> list[tuple[int, str]]:
             at = end
         elif source.startswith("\\\n", at):
             at += 1
+        elif source.startswith(" #", at):
+            break
         at += 1
     return found
 

@@ -1,1 +1,1 @@
-"""Known vulnerabilities: an SBOM against a dump of OSV's database that was carried in, without a network."""
+"""Known vulnerabilities: compares an SBOM with a local dump of OSV's database, without a network."""

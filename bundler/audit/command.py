@@ -1,4 +1,4 @@
-"""`audit`: what it is told -> an audit, and its SARIF file."""
+"""The command `audit`: its options, the audit, and the SARIF file."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""An SBOM of ours -> what in it a dump can be asked about, and what not."""
+"""The components of an SBOM, and which of them can be looked up in a dump."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["Found", "Holder", "components_of"]
 
 @dataclass(frozen=True, kw_only=True)
 class Holder:
-    """A package as it was locked; or one that is ``injected``: the project's own file, in no index."""
+    """A locked package, or one that is ``injected``: the project's own file, which is in no index."""
 
     name: str
     version: str
@@ -31,9 +31,9 @@ class Holder:
 
 @dataclass(frozen=True, kw_only=True)
 class Found:
-    """A component, and the packages that it is, or is in. ``project`` is empty for what is not of PyPI.
+    """A component, and the packages that contain it. ``project`` is empty if it does not come from PyPI.
 
-    ``by_name``: that it is this project is only judged by a conda package's name.
+    ``by_name``: the project is only inferred from a conda package's name.
     """
 
     name: str
@@ -44,12 +44,12 @@ class Found:
 
     @property
     def injected(self) -> bool:
-        """Whether any copy of it is the project's own, of which no dump can know."""
+        """Whether any copy of it is the project's own, which no dump can cover."""
         return any(holder.injected for holder in self.holders)
 
 
 def components_of(sbom: Sbom) -> tuple[Found, ...]:
-    """Each package, and each thing in one; a conda package in which something of PyPI was found is that."""
+    """All packages and what they contain; a conda package of PyPI projects counts as these projects."""
     components = {one.ref: one for one in sbom.components}
     within = {one.ref for one in sbom.components if one.said(ROLE) == "inside"}
     inside = {edge.ref: [ref for ref in edge.depends_on if ref in within] for edge in sbom.dependencies}

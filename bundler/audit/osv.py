@@ -1,7 +1,7 @@
-"""A dump of OSV's database -> advisories by the project of PyPI that they are about.
+"""Read a dump of OSV's database: advisories by the PyPI project that they affect.
 
-The format is OSV's (ossf.github.io/osv-schema), version 1: a directory of JSON files, or zip files of such, as OSV
-hands them out (``PyPI/all.zip``). An entry that cannot be read is not passed over: what it says might be about us.
+The format is OSV's (ossf.github.io/osv-schema), version 1: a directory of JSON files, or zip files of them, as OSV
+publishes them (``PyPI/all.zip``). An unreadable entry is an error, since it might affect us.
 """
 
 from __future__ import annotations
@@ -27,20 +27,20 @@ __all__ = ["ECOSYSTEM", "Advisory", "Affected", "BadAdvisory", "Database", "pars
 
 ECOSYSTEM = "PyPI"
 _LARGEST = 64 << 20
-"""Bytes of an entry. Some kilobytes of a zip can unpack to more than any memory holds."""
+"""The maximum size of an entry in bytes: a few kilobytes of a zip file can unpack to more than fits into memory."""
 _REMEDY = "Fetch the dump again: https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
 _COMPARED = ("ECOSYSTEM", "SEMVER")
 
 
-class BadAdvisory(ValueError):  # noqa: N818 -- never shown: who reads the dump says which file it is
-    """No entry of OSV's that we understand."""
+class BadAdvisory(ValueError):  # noqa: N818 -- never shown: the caller adds the file's name
+    """Not an OSV entry in a format that we support."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Affected:
-    """Which versions of a project: those listed, and those in ranges of events, each a kind and a version.
+    """The affected versions of a project: a list, and ranges of events, each a kind and a version.
 
-    ``others`` are kinds of range that say nothing of versions, such as GIT.
+    ``others`` are types of ranges that do not contain versions, such as GIT.
     """
 
     project: str
@@ -52,7 +52,7 @@ class Affected:
 
 @dataclass(frozen=True, kw_only=True)
 class Advisory:
-    """One entry; ``names`` are its own identifier and those that are the same vulnerability's elsewhere."""
+    """One entry; ``names`` are its identifier and its aliases."""
 
     id: str
     names: frozenset[str]
@@ -64,7 +64,7 @@ class Advisory:
 
 @dataclass(frozen=True, kw_only=True)
 class Database:
-    """``newest`` is when the newest entry was changed; ``withdrawn`` counts those that were taken back."""
+    """``newest`` is when an entry was last modified; ``withdrawn`` counts the withdrawn entries."""
 
     path: str
     advisories: int
@@ -74,7 +74,7 @@ class Database:
 
 
 def read_database(path: Path, now: datetime) -> Database:
-    """Raises :class:`ConfigError` for what is no such dump, or has an entry that cannot be read."""
+    """Raises :class:`ConfigError` if it is not such a dump, or has an unreadable entry."""
     found: dict[str, list[tuple[Advisory, Affected]]] = {}
     seen: set[str] = set()
     withdrawn = 0
@@ -91,7 +91,7 @@ def read_database(path: Path, now: datetime) -> Database:
             for affected in advisory.affected:
                 found.setdefault(affected.project, []).append((advisory, affected))
     if not seen:
-        _refuse(f"no advisory for {ECOSYSTEM} is in it", str(path))
+        _refuse(f"it has no advisory for {ECOSYSTEM}", str(path))
     newest = max(advisory.modified for ones in found.values() for advisory, _ in ones)
     by_project = {project: tuple(ones) for project, ones in found.items()}
     return Database(path=path.name, advisories=len(seen), withdrawn=withdrawn, newest=newest, by_project=by_project)
@@ -101,7 +101,7 @@ def parse_advisory(document: dict[str, Any]) -> Advisory:
     """Raises :class:`BadAdvisory`."""
     version = str(document.get("schema_version", "1.0.0"))
     if version.partition(".")[0] != "1":
-        raise BadAdvisory(f"schema_version {version}; this conda-bundler knows 1")
+        raise BadAdvisory(f"schema_version {version}; this conda-bundler supports version 1")
     name, specific = _text(document, "id"), document.get("database_specific")
     affected = tuple(one for entry in _objects(document, "affected") if (one := _affected(entry)) is not None)
     said = specific.get("severity") if isinstance(specific, dict) else None
@@ -118,9 +118,9 @@ def parse_advisory(document: dict[str, Any]) -> Advisory:
 def _affected(entry: dict[str, Any]) -> Affected | None:
     package = entry.get("package")
     if package is None:
-        return None  # allowed: it is about commits alone
+        return None  # allowed: it lists only commits
     if not isinstance(package, dict):
-        raise BadAdvisory("affected.package is no object")
+        raise BadAdvisory("affected.package is not an object")
     ecosystem = _text(package, "ecosystem")
     if ecosystem.partition(":")[0] != ECOSYSTEM:
         return None
@@ -146,19 +146,19 @@ def _events(one: dict[str, Any]) -> Iterator[tuple[str, str]]:
     for event in _objects(one, "events"):
         for kind, version in event.items():
             if not isinstance(version, str):
-                raise BadAdvisory(f"an event {kind!r} is no text")
+                raise BadAdvisory(f"an event {kind!r} is not a string")
             yield kind, version
 
 
 def _is_withdrawn(document: dict[str, Any], now: datetime) -> bool:
-    """A date in the future is one that is not there yet."""
+    """A date in the future does not count yet."""
     said = document.get("withdrawn")
     if said is None:
         return False
     try:
         return datetime.fromisoformat(str(said)[:19].rstrip("Z") + "+00:00") <= now
     except ValueError:
-        raise BadAdvisory(f"withdrawn is {said!r}, no time") from None
+        raise BadAdvisory(f"withdrawn is {said!r}, not a time") from None
 
 
 def _files(path: Path) -> Iterator[tuple[str, bytes]]:
@@ -172,7 +172,7 @@ def _files(path: Path) -> Iterator[tuple[str, bytes]]:
         elif path.stat().st_size <= _LARGEST:
             yield str(path), path.read_bytes()
         else:
-            _refuse("neither a directory nor a zip file of OSV's entries", str(path))
+            _refuse("neither a directory nor a zip file of OSV entries", str(path))
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror or error}", where=str(error.filename or path)) from error
 
@@ -186,7 +186,7 @@ def _zipped(path: Path) -> Iterator[tuple[str, bytes]]:
                 if info.file_size > _LARGEST:
                     _refuse(f"an entry is larger than {_LARGEST >> 20} MiB", f"{path}: {info.filename}")
                 yield f"{path}: {info.filename}", archive.read(info)
-    # RuntimeError: a member is encrypted; NotImplementedError: it is compressed in some rare way
+    # RuntimeError: a member is encrypted; NotImplementedError: its compression method is not supported
     except (zipfile.BadZipFile, zlib.error, EOFError, RuntimeError) as error:
         raise ConfigError(f"a damaged zip file: {error}", where=str(path), remedy=_REMEDY) from error
 
@@ -195,9 +195,9 @@ def _document(content: bytes) -> dict[str, Any]:
     try:
         found = json.loads(content)
     except (ValueError, RecursionError) as error:
-        raise BadAdvisory(f"no JSON: {error}") from error
+        raise BadAdvisory(f"not JSON: {error}") from error
     if not isinstance(found, dict):
-        raise BadAdvisory("it is no object")
+        raise BadAdvisory("it is not an object")
     return found
 
 
@@ -205,7 +205,7 @@ def _objects(document: dict[str, Any], key: str) -> list[dict[str, Any]]:
     found = document.get(key)
     found = [] if found is None else found
     if not isinstance(found, list) or not all(isinstance(one, dict) for one in found):
-        raise BadAdvisory(f"{key} is no list of objects")
+        raise BadAdvisory(f"{key} is not a list of objects")
     return found
 
 
@@ -213,14 +213,14 @@ def _texts(document: dict[str, Any], key: str) -> list[str]:
     found = document.get(key)
     found = [] if found is None else found
     if not isinstance(found, list) or not all(isinstance(one, str) for one in found):
-        raise BadAdvisory(f"{key} is no list of texts")
+        raise BadAdvisory(f"{key} is not a list of strings")
     return found
 
 
 def _text(document: dict[str, Any], key: str) -> str:
     found = document.get(key)
     if not isinstance(found, str) or not found:
-        raise BadAdvisory(f"{key} is missing, or no text")
+        raise BadAdvisory(f"{key} is missing, or not a string")
     return found
 
 

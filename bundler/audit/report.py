@@ -1,4 +1,4 @@
-"""What an audit has found, for people, for programs, and for a gate in CI."""
+"""The result of an audit: as text, as JSON, and as an exit code for CI."""
 
 from __future__ import annotations
 
@@ -14,15 +14,15 @@ if TYPE_CHECKING:
 __all__ = ["GATES", "Audit", "Finding", "Uncovered"]
 
 GATES = ("any", *LEVELS[1:], "never")
-"""From which severity on an audit fails."""
+"""The severities from which an audit fails."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Finding:
-    """A vulnerability of one component. ``undecided``: an advisory names the project, but not in versions that can be
-    compared. ``ignored``: one of our statements says that it does not concern us, for that ``reason``.
+    """A vulnerability of one component. ``undecided``: an advisory names the project, but its versions cannot be
+    compared. ``ignored``: one of our statements says that it does not apply, for that ``reason``.
 
-    ``packages`` are those that have the component, ``files`` their archives; ``fixed`` the later versions without it.
+    ``packages`` contain the component, ``files`` are their archives; ``fixed`` are later versions without it.
     """
 
     id: str
@@ -43,7 +43,7 @@ class Finding:
         return LEVELS.index(self.severity) if self.severity in LEVELS else len(LEVELS)
 
     def fails(self, gate: str) -> bool:
-        """Whether a gate from that severity on lets it not pass."""
+        """Whether it fails an audit that fails from the severity ``gate`` on."""
         if self.status == "ignored" or gate == "never":
             return False
         return gate == "any" or Severity(level=self.severity).reaches(gate)
@@ -60,14 +60,14 @@ class Finding:
         if self.status == "ignored":
             yield printable(f"    ignored: {self.reason}")
         elif self.status == "undecided":
-            yield "    whether this version is affected cannot be told from the advisory: see for yourself"
+            yield "    the advisory does not tell whether this version is affected: check it yourself"
         else:
             yield f"    fixed in {self.fixed[0]}" if self.fixed else "    no fixed version is known"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Uncovered:
-    """Something of which no advisory could be found: it is not known to be safe. ``within`` is what it is in."""
+    """A component that could not be looked up, so nothing is known about it. ``within`` is the package it is in."""
 
     component: str
     version: str
@@ -80,9 +80,8 @@ class Uncovered:
 
 @dataclass(frozen=True, kw_only=True)
 class Audit:
-    """``covered`` counts the components that were compared, ``by_name`` are those of them that are only taken for a
-    project by a conda package's name, so that they may be another one; ``expired`` and ``unused`` are statements of
-    ours.
+    """``covered`` counts the components that were compared; ``by_name`` are those whose project is only inferred from a
+    conda package's name, and may be wrong; ``expired`` and ``unused`` are our statements that did not apply.
     """
 
     subject: str
@@ -102,7 +101,7 @@ class Audit:
         return any(one.fails(gate) for one in self.findings) or (require_coverage and unsure)
 
     def lines(self) -> list[str]:
-        """For people. It never says that all is well, but what was looked at."""
+        """The text. It never says that there are no vulnerabilities, only what was compared."""
         open_ = sum(one.status != "ignored" for one in self.findings)
         count = counted(open_, "known vulnerability", "known vulnerabilities") if open_ else "no known vulnerability"
         compared = counted(self.covered, "component")
@@ -110,14 +109,14 @@ class Audit:
         lines += [f"  {line}" for one in self.findings for line in one.lines()]
         if self.uncovered:
             count = counted(len(self.uncovered), "component")
-            lines.append(f"  NOT COVERED, so that nothing is known of them: {count}")
+            lines.append(f"  NOT COVERED, so nothing is known about them: {count}")
             lines += [printable(f"    {one}: {one.reason}") for one in self.uncovered]
         if self.by_name:
-            lines.append(f"  projects of PyPI by their packages' names only: {', '.join(map(printable, self.by_name))}")
-        lines += [printable(f"  statement expired, and not used: {one}") for one in self.expired]
-        lines += [printable(f"  statement about nothing that was found: {one}") for one in self.unused]
+            lines.append(f"  PyPI projects identified only by name: {', '.join(map(printable, self.by_name))}")
+        lines += [printable(f"  expired statement, not used: {one}") for one in self.expired]
+        lines += [printable(f"  statement that matches nothing: {one}") for one in self.unused]
         known = counted(self.advisories, "advisory", "advisories")
-        lines.append(printable(f"  compared with {self.database}: {known}, the newest of {self.newest[:10]}"))
+        lines.append(printable(f"  compared with {self.database}: {known}, the newest from {self.newest[:10]}"))
         return lines
 
     def document(self, gate: str, *, require_coverage: bool) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""An SBOM, a dump and our statements -> findings."""
+"""Compare an SBOM with a dump, and apply our statements."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ if TYPE_CHECKING:
 __all__ = ["audit"]
 
 _PREFERRED = ("CVE-", "GHSA-", "PYSEC-")
-"""What people know a vulnerability by, first."""
+"""The prefixes of identifiers, the best known first."""
 _Hit = tuple["Advisory", "Affected", bool]
 
 
@@ -34,12 +34,12 @@ def audit(sbom: Sbom, database: Database, statements: Sequence[Statement], today
     used: set[Statement] = set()
     for one in components:
         if not one.project:
-            uncovered.append(_uncovered(one, f"not of {ECOSYSTEM}, which is all that is compared"))
+            uncovered.append(_uncovered(one, f"not from {ECOSYSTEM}; only {ECOSYSTEM} projects are compared"))
             continue
         if one.injected:
-            uncovered.append(_uncovered(one, "injected: it is your own file, of which no database of advisories knows"))
+            uncovered.append(_uncovered(one, "injected: your own files are in no database of advisories"))
         elif parsed(one.version) is None:
-            uncovered.append(_uncovered(one, f"its version {one.version!r} is none that advisories are compared by"))
+            uncovered.append(_uncovered(one, f"its version {one.version!r} is not a PEP 440 version"))
         for hits in _together(_hits(one, database)):
             findings.append(_judged(one, hits, statements, today, used))
     findings.sort(key=lambda found: (-found.rank, found.component, found.id))
@@ -75,7 +75,7 @@ def _hits(one: Found, database: Database) -> Iterator[_Hit]:
 
 
 def _together(hits: Iterable[_Hit]) -> list[list[_Hit]]:
-    """What has a name in common is the same vulnerability."""
+    """Group advisories of the same vulnerability: those with a name in common."""
     groups: list[tuple[set[str], list[_Hit]]] = []
     for hit in hits:
         names, members = set(hit[0].names), [hit]

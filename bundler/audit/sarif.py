@@ -16,11 +16,11 @@ __all__ = ["sarif"]
 _SCHEMA = "https://docs.oasis-open.org/sarif/sarif/v2.1.0/errata01/os/schemas/sarif-schema-2.1.0.json"
 _LEVELS = {"critical": "error", "high": "error", "medium": "warning", "low": "note", "none": "note"}
 _SCORES = {"critical": "9.0", "high": "7.0", "medium": "4.0", "low": "0.1", "none": "0.0"}
-"""For what has a word instead of a score; an unknown severity has none."""
+"""Scores of severities given as a word; an unknown severity has none."""
 
 
 def sarif(audit: Audit, text: str) -> str:
-    """``text`` is the lockfile's, in which the lines of packages are looked for; empty for a bundle."""
+    """``text`` is the lockfile's text, to find the packages' lines in; empty for a bundle."""
     rules = list({one.id: _rule(one) for one in audit.findings}.values())
     places = {rule["id"]: number for number, rule in enumerate(rules)}
     lines = text.splitlines()

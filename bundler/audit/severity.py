@@ -1,4 +1,4 @@
-"""How bad a vulnerability is: by its CVSS vectors, or else by the word that an advisory has for it."""
+"""The severity of a vulnerability: from its CVSS vectors, or else from the advisory's own rating."""
 
 from __future__ import annotations
 
@@ -11,20 +11,20 @@ if TYPE_CHECKING:
 __all__ = ["LEVELS", "UNKNOWN", "Severity", "severity_of", "worst"]
 
 LEVELS = ("none", "low", "medium", "high", "critical")
-"""FIRST's ratings, from the least."""
+"""FIRST's ratings, the lowest first."""
 _FLOORS = ((9.0, "critical"), (7.0, "high"), (4.0, "medium"), (0.1, "low"), (0.0, "none"))
 _WORDS = {"moderate": "medium", "important": "high"} | {level: level for level in LEVELS}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Severity:
-    """``level`` is one of :data:`LEVELS`, or ``unknown``; ``score`` is there if it is CVSS's."""
+    """``level`` is one of :data:`LEVELS`, or ``unknown``; ``score`` is set if it comes from CVSS."""
 
     level: str
     score: float | None = None
 
     def reaches(self, level: str) -> bool:
-        """Whether it is that bad; what is unknown may be."""
+        """Whether it is at least ``level``; an unknown severity counts as if it were."""
         return self.level not in LEVELS or LEVELS.index(self.level) >= LEVELS.index(level)
 
 
@@ -32,7 +32,7 @@ UNKNOWN = Severity(level="unknown")
 
 
 def severity_of(vectors: Iterable[Mapping[str, Any]], word: object) -> Severity:
-    """The worst of ``vectors`` (OSV's ``severity``), or what ``word`` says. An unreadable vector says nothing."""
+    """The highest of ``vectors`` (OSV's ``severity``), or ``word``. Unreadable vectors are ignored."""
     scores = [score for one in vectors if (score := _score(one.get("type"), one.get("score"))) is not None]
     if scores:
         score = max(scores)
@@ -42,7 +42,7 @@ def severity_of(vectors: Iterable[Mapping[str, Any]], word: object) -> Severity:
 
 
 def worst(severities: Iterable[Severity]) -> Severity:
-    """Of advisories on the same vulnerability; a known one counts before one that is not."""
+    """The highest severity of several advisories; unknown ones count only if all are unknown."""
     known = [one for one in severities if one.level in LEVELS]
     return max(known, key=lambda one: (LEVELS.index(one.level), one.score or 0.0), default=UNKNOWN)
 

@@ -1,11 +1,11 @@
-"""Our own statements on advisories (what VEX is for): a file that says which do not concern us, and why.
+"""Our own statements on advisories, as in VEX: a file that lists those that do not apply, and why.
 
 ```toml
 [[ignore]]
 id = "CVE-2024-34064"            # or any other name of it
-package = "jinja2"               # unless it is for all of them
-reason = "we render no templates of strangers"
-until = 2027-01-31               # unless it is for ever
+package = "jinja2"               # optional; default: all packages
+reason = "we render no untrusted templates"
+until = 2027-01-31               # optional
 ```
 """
 
@@ -36,7 +36,7 @@ _Said = Annotated[str, Field(min_length=1, pattern=r"^[^\x00-\x1f\x7f]+$")]
 
 
 class Statement(BaseModel):
-    """``id`` is any name of the advisory; ``package`` is the project of PyPI, or the conda package that has it."""
+    """``id`` is any name of the advisory; ``package`` is the PyPI project, or the conda package that contains it."""
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -46,7 +46,7 @@ class Statement(BaseModel):
     until: dt.date | None = None
 
     def is_about(self, names: Collection[str], packages: Collection[str]) -> bool:
-        """Whether it speaks of an advisory with these names, in a package with one of these."""
+        """Whether it applies to an advisory with these names, in a package with one of these names."""
         wanted = canonicalize_name(self.package) if self.package else None
         return self.id in names and (wanted is None or wanted in map(canonicalize_name, packages))
 
@@ -64,7 +64,7 @@ class _File(BaseModel):
 
 
 def read_statements(path: Path) -> tuple[Statement, ...]:
-    """Raises :class:`ConfigError` with what is wrong."""
+    """Raises :class:`ConfigError` if the file is invalid."""
     try:
         document = tomllib.loads(path.read_text(encoding="utf-8"))
     except OSError as error:
@@ -77,4 +77,4 @@ def read_statements(path: Path) -> tuple[Statement, ...]:
         raise ConfigError(str(error), where=str(path), remedy=_REMEDY) from error
 
 
-_REMEDY = "An entry is [[ignore]] with id and reason, and perhaps package and until (a date, such as 2027-01-31)."
+_REMEDY = "An entry is [[ignore]] with id and reason, and optionally package and until (a date, such as 2027-01-31)."

@@ -1,4 +1,4 @@
-"""Is a version affected? OSV's rule (the schema's "Evaluation"), with versions ordered as PEP 440 does."""
+"""Whether a version is affected, by OSV's algorithm ("Evaluation" in the schema), with PEP 440's order of versions."""
 
 from __future__ import annotations
 
@@ -17,15 +17,15 @@ _FIRST = "0"
 """Before every version."""
 _LIMITLESS = "*"
 _ORDER = {"fixed": 0, "last_affected": 0, "introduced": 1}
-"""Of events at the same version."""
+"""The order of events at the same version."""
 
 
 class _UndecidedError(Exception):
-    """A range that cannot be compared with."""
+    """The range cannot be compared."""
 
 
 def parsed(text: str) -> Version | None:
-    """None for what is no version as PEP 440 has it."""
+    """None if it is not a PEP 440 version."""
     try:
         return Version(text)
     except InvalidVersion:
@@ -33,7 +33,7 @@ def parsed(text: str) -> Version | None:
 
 
 def is_affected(text: str, affected: Affected) -> bool | None:
-    """Whether that version is; None if it cannot be known, since something is no version or says nothing of any."""
+    """Whether that version is affected; None if that is unknown, because a version or range cannot be compared."""
     version = parsed(text)
     if text in affected.versions:
         return True
@@ -53,7 +53,7 @@ def is_affected(text: str, affected: Affected) -> bool | None:
 
 
 def fixes(text: str, affected: Affected) -> list[Version]:
-    """The versions above ``text`` that an advisory names as fixed, from the lowest."""
+    """The fixed versions above ``text`` in an advisory, the lowest first."""
     version = parsed(text)
     found = (parsed(fixed) for events in affected.ranges for kind, fixed in events if kind == "fixed")
     return sorted({one for one in found if one is not None and (version is None or one > version)})
@@ -65,7 +65,7 @@ def _same(version: Version, listed: str) -> bool:
 
 
 def _beside(version: Version, other: Version) -> Version:
-    """A build's own suffix (``2.1+cpu``) is none of an advisory's business, unless that has one, too."""
+    """Ignore a local version (``2.1+cpu``), unless the advisory's version also has one."""
     return version if other.local else Version(version.public)
 
 

@@ -15,12 +15,38 @@ if TYPE_CHECKING:
     from bundler.config.overrides import Overrides
     from bundler.config.project import BundleConfig
 
-__all__ = ["BUILDER", "BUNDLE", "DIRECTORY", "KEY_FILE", "LOCK_TIMEOUT", "load", "overrides", "project_options"]
+__all__ = [
+    "BUILDER",
+    "BUNDLE",
+    "DIRECTORY",
+    "KEY_FILE",
+    "LOCK_TIMEOUT",
+    "SIGNING_KEY",
+    "load",
+    "overrides",
+    "project_options",
+]
 
 DIRECTORY = click.Path(file_okay=False, path_type=Path)
 BUNDLE = click.Path(exists=True, path_type=Path)
 KEY_FILE = click.Path(exists=True, dir_okay=False, path_type=Path)
 _FILE = click.Path(dir_okay=False, path_type=Path)
+_BY_OPENSSL = "openssl:"
+
+
+class SigningKey(click.Path):
+    """The file of an SSH key, or ``openssl:`` before what openssl calls a key: a file, or a URI."""
+
+    name = "key"
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """A path; what stands behind ``openssl:``, as a string."""
+        if isinstance(value, str) and value.startswith(_BY_OPENSSL):
+            return value.removeprefix(_BY_OPENSSL)
+        return super().convert(value, param, ctx)
+
+
+SIGNING_KEY = SigningKey(exists=True, dir_okay=False, path_type=Path)
 
 
 def project_options(function: Callable[..., Any]) -> Callable[..., Any]:

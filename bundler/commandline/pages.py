@@ -103,6 +103,10 @@ PAGES = {
     "sign": Page(
         examples=(
             ("Sign a bundle with a key of yours", "conda-bundler sign --key id_ed25519 hello-1.2.0-linux-64.tar"),
+            (
+                "For servers whose ssh-keygen cannot verify signatures",
+                "conda-bundler sign --key openssl:release.key hello-1.2.0-linux-64.tar",
+            ),
         ),
         exits=(7, 9),
     ),

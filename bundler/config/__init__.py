@@ -1,1 +1,1 @@
-"""What bundle.toml and the command line say, checked: :class:`~bundler.config.project.BundleConfig`."""
+"""Read and validate bundle.toml and the command line: :class:`~bundler.config.bundleconfig.BundleConfig`."""

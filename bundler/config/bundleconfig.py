@@ -1,4 +1,4 @@
-"""BundleConfig: everything that a build is told."""
+"""BundleConfig: the whole configuration of a build."""
 
 from __future__ import annotations
 
@@ -27,36 +27,36 @@ if TYPE_CHECKING:
 __all__ = ["BundleConfig"]
 
 _LOCATION = NotInBuildId("location").metadata
-_FOR_LOCKING = NotInBuildId("how packages are found; those that are locked count").metadata
+_FOR_LOCKING = NotInBuildId("how packages are found; the locked packages count").metadata
 
 
 @dataclass(frozen=True, kw_only=True)
 class BundleConfig:
-    """Everything that a build is told, checked, with absolute paths.
+    """The whole configuration of a build, validated, with absolute paths.
 
-    ``tables`` is bundle.toml with the command line laid over it. A field beside it says in its metadata why it is no
+    ``tables`` is bundle.toml with the command line's overrides. The metadata of every other field says why it is not
     part of the build id (:class:`~bundler.config.fields.NotInBuildId`).
     """
 
     tables: BundleFile
     directory: Path = field(metadata=_LOCATION)
     source: str = field(metadata=NotInBuildId("presentation").metadata)
-    """What to call the configuration in messages: ``bundle.toml``, or ``command line``."""
-    platforms: tuple[str, ...] = field(metadata=NotInBuildId("each platform's bundle is a build of its own").metadata)
-    """Those that are asked for."""
+    """The configuration's name in messages: ``bundle.toml``, or ``command line``."""
+    platforms: tuple[str, ...] = field(metadata=NotInBuildId("each platform's bundle is built separately").metadata)
+    """The platforms to build for."""
     project_platforms: tuple[str, ...] = field(metadata=_FOR_LOCKING)
-    """Those that the lockfile is for: what bundle.toml names, and what is asked for."""
+    """The platforms to lock for: those in bundle.toml and those to build for."""
     environments: tuple[Path, ...] = field(metadata=_LOCATION)
     lockfiles: Lockfiles = field(metadata=_LOCATION)
     channels: tuple[str, ...] = field(metadata=_FOR_LOCKING)
-    """Replaces the environment spec's channels if it is not empty."""
-    access: Access = field(metadata=NotInBuildId("how archives are fetched, each of which has one digest").metadata)
+    """Replaces the environment file's channels unless it is empty."""
+    access: Access = field(metadata=NotInBuildId("how archives are fetched; their digests count").metadata)
     virtual_packages: Path | None = field(metadata=_FOR_LOCKING)
-    """What the target has, for the solver, instead of ``platform_tables``."""
-    given: Overrides = field(default=Overrides(), metadata=NotInBuildId("laid over the tables").metadata)
-    """What the command line says."""
+    """A file with the servers' virtual packages, for the solver, instead of ``platform_tables``."""
+    given: Overrides = field(default=Overrides(), metadata=NotInBuildId("applied to the tables").metadata)
+    """The command line's overrides."""
     source_sha256: str = field(default="", metadata=NotInBuildId("the tables count").metadata)
-    """Of bundle.toml; empty without one."""
+    """The digest of bundle.toml; empty without one."""
 
     @property
     def bundle(self) -> BundleTable:
@@ -69,7 +69,7 @@ class BundleConfig:
 
     @property
     def version(self) -> str:
-        """``load_config`` has seen to it that there is one."""
+        """The version; ``load_config`` has checked that there is one."""
         return self.bundle.version or ""
 
     @property
@@ -107,7 +107,7 @@ class BundleConfig:
 
     @property
     def hooks(self) -> tuple[Hook, ...]:
-        """What is run when a release takes over, or is left."""
+        """The hooks, run when the release is activated or left."""
         return named_hooks(self.name, self.hooks_table, self.services)
 
     @cached_property
@@ -116,25 +116,25 @@ class BundleConfig:
 
     @property
     def spec_name(self) -> str:
-        """What to call the environment spec in messages."""
+        """The name of the environment files in messages."""
         return ", ".join(path.name for path in self.environments) or self.lockfiles.told
 
     @property
     def lockfile(self) -> Path:
-        """The one with the conda packages, or the first of them: what `conda-bundler lock` writes, if it is its own."""
+        """The first lockfile with conda packages; `conda-bundler lock` writes it, if it is a conda-lock.yml."""
         return self.lockfiles.conda[0]
 
     @property
     def root(self) -> str:
-        """Where the bundle lives on the target unless the operator says otherwise."""
+        """The bundle's default root on the server."""
         return f"/opt/{self.name}"
 
     def platform_table(self, platform: str) -> PlatformTable:
-        """What ``[platforms.<name>]`` says, or what stands for it."""
+        """``[platforms.<name>]``, or its defaults."""
         return self.tables.platforms.get(platform, PlatformTable())
 
     def with_bundle(self, **keys: object) -> BundleConfig:
-        """The same with other values of ``[bundle]``, which are not checked again."""
+        """A copy with different values in ``[bundle]``, which are not validated again."""
         return replace(self, tables=self.tables.model_copy(update={"bundle": self.bundle.model_copy(update=keys)}))
 
 
@@ -142,5 +142,5 @@ def _service(name: str, table: ServiceTable, settings: Mapping[str, str]) -> Ser
     try:
         socket = resolve_socket(table.socket, name, settings) if table.socket else None
     except ValueError:
-        socket = None  # the consistency check says why
+        socket = None  # the consistency check reports why
     return Service(name=name, table=table, socket=socket)

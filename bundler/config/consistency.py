@@ -1,4 +1,4 @@
-"""What no single key of bundle.toml can know: names that are nowhere, names that meet, circles of services."""
+"""Checks that involve several keys of bundle.toml: undefined names, conflicting names, dependency cycles."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ __all__ = ["inconsistencies"]
 
 
 def inconsistencies(config: BundleConfig) -> list[str]:
-    """A sentence for each, with the key that it is about."""
+    """An error for each problem, with its key."""
     secrets = {secret.name for secret in config.secrets}
     return [
         *_taken_name(config),
@@ -37,7 +37,7 @@ def inconsistencies(config: BundleConfig) -> list[str]:
 
 
 def _sockets(config: BundleConfig) -> list[str]:
-    """What is wrong with the sockets of all services."""
+    """Problems with the sockets of all services."""
     settings, problems = dict(config.config), []
     taken: dict[str, str] = {}
     for service in config.services:
@@ -64,7 +64,7 @@ def _taken_name(config: BundleConfig) -> list[str]:
 
 
 def _names(config: BundleConfig) -> list[str]:
-    """Services whose unit is another's timer or health check, or the system's, or one of ours."""
+    """Services whose unit would have the name of another service's unit, or of the system's, or one of ours."""
     ours = {f"{config.name}-{unit}" for unit in ("recover", "first-boot")}
     taken = [
         f"services.{service.name}: servers already have a unit {service.unit} or a directory /run/{service.name}; "
@@ -82,7 +82,7 @@ def _names(config: BundleConfig) -> list[str]:
 
 
 def _hooks(config: BundleConfig) -> list[str]:
-    """Whose user and environment they have."""
+    """Problems with the service that hooks run as."""
     table, names = config.hooks_table, frozenset(service.name for service in config.services)
     if not table.given:
         return ["hooks.service: there is no hook"] if table.service else []
@@ -94,7 +94,7 @@ def _hooks(config: BundleConfig) -> list[str]:
 
 
 def _references(config: BundleConfig) -> list[str]:
-    """What a service says of another, or of a secret."""
+    """References to services and secrets that do not exist."""
     names = frozenset(service.name for service in config.services)
     secrets = frozenset(secret.name for secret in config.secrets)
     problems: list[str] = []
@@ -116,7 +116,7 @@ def _references(config: BundleConfig) -> list[str]:
 
 
 def _circles(config: BundleConfig) -> list[str]:
-    """systemd breaks a circle by leaving out a service, whichever it finds first."""
+    """Dependency cycles, which systemd would break by dropping any one of the services."""
     before = {service.name: set(service.table.ordered_after) for service in config.services}
     while True:
         free = [name for name, names in before.items() if not names & before.keys()]
@@ -128,7 +128,7 @@ def _circles(config: BundleConfig) -> list[str]:
 
 
 def _unnamed_nodes(config: BundleConfig) -> list[str]:
-    """A node that listens on every address has to be told by which one others find it."""
+    """Erlang nodes that listen on all addresses without a node name that others can reach."""
     if config.release.distribution != "name" or config.release.listen != "0.0.0.0":  # noqa: S104 -- compared
         return []
     named = {name for name, _ in config.config}

@@ -1,4 +1,4 @@
-"""The kinds of value that bundle.toml's tables share, for pydantic; each says in one sentence what is wrong."""
+"""Types of values in bundle.toml's tables, for pydantic, with error messages in plain sentences."""
 
 from __future__ import annotations
 
@@ -33,11 +33,11 @@ __all__ = [
 ]
 
 PLACES = ("app", "env", "root", "state", "cache", "runtime")
-"""What ``{…}`` in commands and environments may name."""
+"""The placeholders ``{…}`` in commands and environments."""
 INSTANCE = "instance"
-"""A place as well, where a service has instances: the number of the one that runs."""
+"""The placeholder for the instance's number, in services with instances."""
 PLACE = re.compile(r"\{(\{[a-z]+\})\}|(?<!\$)\{([a-z]+)\}")
-"""``{{word}}``, which stands for ``{word}``, or ``{place}``; ``${word}`` is a variable."""
+"""``{{word}}``, which is an escaped ``{word}``, or ``{placeholder}``; ``${word}`` is a variable."""
 
 
 def _one_line(value: str) -> str:
@@ -70,7 +70,7 @@ Name = Annotated[str, StringConstraints(pattern=patterns.NAME)]
 
 
 def _setting(value: str) -> str:
-    """systemd drops a variable with such a value, and says so in the log alone (env-util.c, utf8.c)."""
+    """Refuse values for which systemd drops the variable, with only a message in the log (env-util.c, utf8.c)."""
     for char in value:
         code = ord(char)
         if (code < 32 and char not in "\t\n") or code == 127:
@@ -88,9 +88,9 @@ Word = Annotated[str, StringConstraints(min_length=1), AfterValidator(_one_line)
 
 @dataclass(frozen=True)
 class NotInBuildId:
-    """Marks a setting that changes nothing in a release by itself, because it is location or presentation only.
+    """Marks a setting that does not affect the release by itself: a location, or presentation.
 
-    A pydantic field is annotated with it, a dataclass field has it in its metadata (:attr:`metadata`).
+    Pydantic fields are annotated with it; dataclass fields have it in their metadata (:attr:`metadata`).
     """
 
     why: str
@@ -104,6 +104,6 @@ class NotInBuildId:
 
 
 class Model(BaseModel):
-    """A table of bundle.toml: unknown keys are mistakes. A key's docstring is its description for people."""
+    """A table of bundle.toml; unknown keys are errors. A key's docstring is its description in the reference."""
 
     model_config = ConfigDict(extra="forbid", frozen=True, use_attribute_docstrings=True)

@@ -1,4 +1,4 @@
-"""``[files]``: the user's own files, which go below ``app/``."""
+"""``[files]``: the project's own files, which are installed below ``app/``."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ def _pattern(value: str) -> str:
 
 
 class FileTable(Model):
-    """One entry of ``[files]`` that says more than where its files are."""
+    """An entry of ``[files]`` with more than a source."""
 
     source: Inside
-    """The file or directory, beside bundle.toml."""
+    """The file or directory, relative to bundle.toml."""
     links: Links = "keep"
-    """``keep``: symbolic links stay links, and one that would lead to nothing on the server is refused. ``follow``: the
-    files and directories that they lead to are shipped in their place."""
+    """``keep``: symbolic links are kept, and links that would be broken on the server are errors. ``follow``: links are
+    replaced with their targets."""
     exclude: tuple[Annotated[Line, AfterValidator(_pattern)], ...] = ()
-    """Patterns (fnmatch) of paths below the source that are left out; a directory with all that is in it."""
+    """Patterns (fnmatch) of paths below the source to exclude; a directory is excluded with its contents."""
 
 
 def _form(value: Any) -> str:
@@ -46,7 +46,7 @@ def _form(value: Any) -> str:
 
 
 def _each_once(value: Any) -> Any:
-    """TOML knows that a key is there twice, but not that ``a`` and ``./a`` are the same path."""
+    """Refuse duplicate paths such as ``a`` and ``./a``, which are different keys in TOML."""
     if isinstance(value, dict):
         seen: dict[str, str] = {}
         for key in value:
@@ -79,7 +79,7 @@ class AppFile:
 
     @classmethod
     def of(cls, target: str, entry: str | FileTable, directory: Path) -> AppFile:
-        """The entry as it was parsed; its source is beside the bundle.toml in ``directory``."""
+        """The parsed entry; its source is relative to ``directory``, which contains bundle.toml."""
         table = FileTable(source=entry) if isinstance(entry, str) else entry
         return cls(
             target=target,
@@ -90,7 +90,7 @@ class AppFile:
         )
 
     def line(self, *, links: Links | None = None, exclude: Sequence[str] = ()) -> str:
-        """The line of bundle.toml that says the same, but for ``links``, and leaves out ``exclude`` as well."""
+        """The line of bundle.toml for this entry, with ``links`` and additional patterns in ``exclude``."""
         keys = [("source", _toml(self.written or self.source.name))]
         if (links or self.links) != "keep":
             keys.append(("links", _toml(links or self.links)))
@@ -100,6 +100,6 @@ class AppFile:
 
 
 def _toml(value: str) -> str:
-    """A basic string of TOML, with everything that is not printable written out."""
+    """A basic string of TOML, with unprintable characters escaped."""
     quoted = json.dumps(value, ensure_ascii=False)
     return "".join(char if char.isprintable() else f"\\U{ord(char):08x}" for char in quoted)

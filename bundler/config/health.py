@@ -1,4 +1,4 @@
-"""``services.<unit>.health``: how a service is asked whether it is well."""
+"""``services.<unit>.health``: a service's health check."""
 
 from __future__ import annotations
 
@@ -37,33 +37,33 @@ _Status = Annotated[int, Field(ge=100, le=599)]
 
 
 class Health(Model):
-    """How a service is asked whether it is well: by one of ``http``, ``tcp``, ``command`` and ``notify``."""
+    """A service's health check, of one of the kinds ``http``, ``tcp``, ``command`` and ``notify``."""
 
     http: Annotated[Line, AfterValidator(_http_url)] | None = None
-    """A GET that answers 2xx or 3xx, or one of ``status``, with ``body`` somewhere in what it says: of a URL, or of
-    ``unix:PATH:/URL-PATH``."""
+    """A URL, or ``unix:PATH:/URL-PATH``. The response to GET must have a status of 2xx or 3xx, or one in ``status``,
+    and contain ``body``."""
     status: _Status | Annotated[tuple[_Status, ...], Field(min_length=1)] | None = None
-    """The HTTP status that is healthy, or several; any 2xx or 3xx unless said."""
+    """The HTTP status of a healthy response, or several; default: any 2xx or 3xx."""
     body: Annotated[Line, StringConstraints(min_length=1)] | None = None
-    """Text that has to be somewhere in the answer to ``http``."""
+    """Text that the response to ``http`` must contain."""
     tcp: Annotated[Line, AfterValidator(_tcp_address)] | None = None
-    """``HOST:PORT``, or ``unix:PATH``, that takes a connection."""
+    """``HOST:PORT`` or ``unix:PATH``, which must accept a connection."""
     command: Annotated[tuple[Word, ...], Field(min_length=1)] | None = None
-    """argv that exits with 0, as the service's user, in its environment."""
+    """A command, as a list, that must exit with 0; it runs as the service's user, in its environment."""
     notify: Literal[True] | None = None
-    """The service tells systemd itself: READY=1, and, with ``watchdog``, that it is alive."""
+    """The service notifies systemd itself: READY=1 and, with ``watchdog``, WATCHDOG=1."""
     start_period: Annotated[float, Field(ge=0, le=3600)] = 5
-    """Seconds in which a failing probe does not count yet."""
+    """Seconds after the start during which failures do not count."""
     timeout: Annotated[float, Field(gt=0, le=3600)] = 30
-    """Seconds after ``start_period`` within which the service must be well."""
+    """Seconds after ``start_period`` within which the service must be healthy."""
     probe_timeout: Annotated[int, Field(ge=1, le=300)] = 5
-    """Seconds that one question may take."""
+    """The timeout of one check in seconds."""
     interval: Annotated[int, Field(ge=5, le=86400)] = 30
-    """Seconds between two questions while the service runs."""
+    """Seconds between checks while the service runs."""
     failures: Annotated[int, Field(ge=0, le=1000)] = 3
-    """Bad answers in a row after which the service is restarted; 0: never."""
+    """The number of consecutive failures after which the service is restarted; 0: never."""
     restarts_per_hour: Annotated[int, Field(ge=1, le=60)] = 4
-    """What the health timer may spend before it leaves the service alone."""
+    """The maximum number of restarts per hour by the health check."""
 
     @model_validator(mode="after")
     def _one_kind(self) -> Health:
@@ -78,7 +78,7 @@ class Health(Model):
 
     @property
     def asked(self) -> bool:
-        """Whether there is something to ask, and not only to wait for."""
+        """Whether there is an active check, in addition to systemd's notification."""
         return self.notify is None
 
     @property
@@ -87,19 +87,19 @@ class Health(Model):
 
     @property
     def statuses(self) -> tuple[int, ...]:
-        """The good ones; empty: 2xx and 3xx."""
+        """The healthy statuses; empty: 2xx and 3xx."""
         if self.status is None:
             return ()
         return (self.status,) if isinstance(self.status, int) else self.status
 
     @property
     def url(self) -> str:
-        """Where the question goes, nothing filled in; empty if it goes to no port and no socket."""
+        """The address to check, with variables unexpanded; empty if there is no port or socket."""
         tcp = self.tcp or ""
         return tcp if tcp.startswith("unix:") else f"tcp://{tcp}" if tcp else self.http or ""
 
     @property
     def host(self) -> str:
-        """Who is asked, as ``url`` has it: a name, an address (of IPv6 in brackets) or a variable; empty for nobody."""
+        """The host in ``url``: a name, an address (IPv6 in brackets) or a variable; empty if there is none."""
         found = re.match(rf"[a-z]+://({_HOST})", self.url)
         return found[1] if found else ""

@@ -1,4 +1,4 @@
-"""``[hooks]`` of bundle.toml, and a service's ``before_start``: programs that run beside a start or an upgrade."""
+"""``[hooks]`` of bundle.toml, and a service's ``before_start``: programs that run at an upgrade or a start."""
 
 from __future__ import annotations
 
@@ -15,21 +15,21 @@ Argv = Annotated[tuple[Word, ...], Field(min_length=1)]
 
 
 def _commands(value: Any) -> Any:
-    """One command stands for a list of one."""
+    """Convert a single command to a list of one."""
     return [value] if isinstance(value, list | tuple) and value and isinstance(value[0], str) else value
 
 
 Commands = Annotated[tuple[Argv, ...], BeforeValidator(_commands, json_schema_input_type=Argv | tuple[Argv, ...])]
-"""One argv or several."""
+"""One command, as a list of words, or several."""
 
 
 class HookTable(Model):
-    """A hook that says more than its command."""
+    """A hook with more settings than its command."""
 
     command: Argv
-    """argv of the program; the first word is looked up as in ``services.<unit>.command``."""
+    """The command, as a list; the program is looked up as in ``services.<unit>.command``."""
     timeout: Annotated[int, Field(ge=1, le=86400)] = 300
-    """Seconds after which it is ended and has failed."""
+    """Seconds after which the hook is ended and counts as failed."""
 
 
 def _form(value: Any) -> str:
@@ -43,20 +43,20 @@ _Hook = Annotated[
 
 
 class HooksTable(Model):
-    """What a release has to do when it takes over, such as migrating a database; run as one of its services."""
+    """Programs that run when a release is activated, such as database migrations; they run as one of its services."""
 
     service: Name | None = None
-    """Whose user, environment and confinement they have; it has to be said if there are several services."""
+    """The service whose user, environment and sandbox the hooks have; required if there are several services."""
     before_switch: _Hook | None = None
-    """While the release before still serves, which goes on if this fails."""
+    """Run while the previous release still serves; if it fails, that release stays active."""
     after_switch: _Hook | None = None
-    """When the services are healthy; if it fails, the release before comes back."""
+    """Run when the services are healthy; if it fails, the previous release is restored."""
     back: _Hook | None = None
-    """When the release is left for one that was there before it."""
+    """Run before a rollback from this release to an earlier one."""
 
     @property
     def given(self) -> dict[str, HookTable]:
-        """By key, those that there are."""
+        """The defined hooks, by key."""
         found = {key: getattr(self, key) for key in ("before_switch", "after_switch", "back")}
         return {
             key: hook if isinstance(hook, HookTable) else HookTable(command=hook)

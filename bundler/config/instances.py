@@ -1,4 +1,4 @@
-"""``instances`` of a service: what no single key can know of it. A number has to be where each needs its own."""
+"""Checks of services with ``instances``: what has to differ between instances must contain the number."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["VARIABLE", "instance_problems", "numbered"]
 
 VARIABLE = "INSTANCE"
-"""The variable that has an instance's number."""
+"""The variable with an instance's number."""
 _NAMED = re.compile(r"\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _PORT = re.compile(r"[a-z]+://[^/]*:([0-9]+)(?:/|$)")
 
@@ -28,7 +28,7 @@ def numbered(text: str, number: int) -> str:
 
 
 def instance_problems(config: BundleConfig) -> list[str]:
-    """A sentence for each mistake."""
+    """An error for each problem."""
     problems = [problem for service in config.services for problem in _of_service(config, service)]
     if any(service.numbers for service in config.services):
         problems += [
@@ -65,7 +65,7 @@ def _of_service(config: BundleConfig, service: Service) -> Iterator[str]:
 
 
 def _address_problems(service: Service) -> Iterator[str]:
-    """All would be asked at one address, or at one that there is not."""
+    """Health checks that would use the same address for all instances, or an invalid one."""
     health = service.table.health
     if health is None or not health.url:
         return
@@ -84,7 +84,7 @@ def _address_problems(service: Service) -> Iterator[str]:
 
 
 def _texts(service: Service) -> Iterator[tuple[str, tuple[str, ...]]]:
-    """Keys that may have a place in them, with what they say."""
+    """Keys that may contain placeholders, with their values."""
     table = service.table
     yield "command", table.command
     yield "before_start", tuple(word for words in table.before_start for word in words)
@@ -95,7 +95,7 @@ def _texts(service: Service) -> Iterator[tuple[str, tuple[str, ...]]]:
     if table.health:
         yield "health.command", table.health.command or ()
         yield "health.tcp", (table.health.tcp or "",)
-        # a path may have such a word in it
+        # a path may contain such a word
         yield "health.http", ("/".join((table.health.http or "").split("/")[:3]),)
     for section in DIRECTIVES:
         for directive, lines in table.unit.lines(section).items():

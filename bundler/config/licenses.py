@@ -1,4 +1,4 @@
-"""``[licenses]`` of bundle.toml: what a bundle may hold, by its license."""
+"""``[licenses]`` of bundle.toml: which licenses a bundle's packages may have."""
 
 from __future__ import annotations
 
@@ -30,15 +30,15 @@ _License = Annotated[str, AfterValidator(_license)]
 
 
 class LicensesTable(Model):
-    """What a bundle may hold, by its license."""
+    """Which licenses a bundle's packages may have."""
 
     deny: tuple[_License, ...] = ()
     """Licenses that no package may have."""
     allow: tuple[_License, ...] = ()
-    """The only licenses that packages may have. A license that is unknown is then refused, too."""
+    """The only licenses that packages may have. Unknown licenses are then refused, too."""
     exceptions: dict[_PackageName, _Reason] = Field(default_factory=dict)
-    """Packages that are taken whatever their license is, each with the reason, which `build` prints; ``conda:`` or
-    ``pip:`` before the name tells a conda package from a wheel."""
+    """Packages that are accepted whatever their license, each with a reason, which `build` prints; the prefix
+    ``conda:`` or ``pip:`` distinguishes a conda package from a wheel."""
 
     def policy(self) -> Policy:
         return Policy(deny=self.deny, allow=self.allow, exceptions=self.exceptions)

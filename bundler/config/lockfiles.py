@@ -1,6 +1,6 @@
-"""``[bundle] lockfile``: which files say what is in the environment, and what wrote each of them.
+"""``[bundle] lockfile``: the lockfiles and their formats.
 
-conda-bundler writes conda-lock.yml. Every other lockfile is some other tool's, and is only read.
+conda-bundler writes conda-lock.yml. All other lockfiles belong to other tools, and are only read.
 """
 
 from __future__ import annotations
@@ -32,17 +32,17 @@ __all__ = [
 ]
 
 DEFAULT = "default"
-"""What pixi calls the environment that a workspace always has."""
+"""The name of the environment that every pixi workspace has."""
 _RESERVED = re.compile(
     r"install\.sh|manage|(manifest|sbom\.cdx|provenance)\.json|SHA256SUMS|payload\..*|config|launch|tools|units"
 )
-"""What a bundle has beside its lockfiles."""
+"""The names of other files in a bundle."""
 _PLAIN = re.compile(r"[A-Za-z0-9][A-Za-z0-9._+-]*")
 
 
 @dataclass(frozen=True)
 class Kind:
-    """A format: its usual name, how it is written again, and whether it has wheels alone."""
+    """A format: its usual name, how to write such a file, and whether it has only wheels."""
 
     name: str
     remedy: str
@@ -60,10 +60,10 @@ UV = Kind("uv.lock", "Write it with uv: uv lock", wheels=True)
 _NAMES = (
     (re.compile(r"pixi\.lock"), PIXI),
     (re.compile(r"uv\.lock"), UV),
-    (re.compile(r"pylock(\.[^.]+)?\.toml"), PYLOCK),  # PEP 751 has no other names
+    (re.compile(r"pylock(\.[^.]+)?\.toml"), PYLOCK),  # PEP 751 allows no other names
 )
 _RENDERED = re.compile(r"conda-(linux|osx|win)-\w+\.lock")
-"""What `conda-lock --kind explicit` calls its files."""
+"""The names of files written by `conda-lock --kind explicit`."""
 _MARKS = (
     (re.compile(rb"^@EXPLICIT\s*$", re.MULTILINE), EXPLICIT),
     (re.compile(rb"^lock-version\s*=", re.MULTILINE), PYLOCK),
@@ -73,19 +73,19 @@ _MARKS = (
 
 
 def kind_of(path: Path) -> Kind:
-    """What ``path`` is: by its name if that is one that a tool insists on, else by what is in it."""
+    """The format of ``path``: by its name if a tool requires that name, else by its content."""
     for pattern, kind in _NAMES:
         if pattern.fullmatch(path.name):
             return kind
     try:
         data = path.read_bytes()
-    except OSError:  # whoever reads it says what is wrong
+    except OSError:  # the reader reports what is wrong
         return EXPLICIT if _RENDERED.fullmatch(path.name) else CONDA_LOCK
     return kind_of_text(data)
 
 
 def kind_of_text(data: bytes) -> Kind:
-    """The same by what is in it alone."""
+    """The same from the content alone."""
     data = data.removeprefix(codecs.BOM_UTF8)
     return next((kind for mark, kind in _MARKS if mark.search(data)), CONDA_LOCK)
 
@@ -94,9 +94,9 @@ def kind_of_text(data: bytes) -> Kind:
 class Lockfiles:
     """The lockfiles of a project.
 
-    ``conda`` are files with conda packages (and perhaps wheels), of which each platform is in one; ``wheels`` one with
-    wheels alone, which are chosen for the Python that conda brings. ``environment`` is that of a pixi.lock, ``glibc``
-    the C library of each platform's servers, ``injected`` the names of wheels that come from elsewhere.
+    ``conda`` are files with conda packages (and possibly wheels), with each platform in one of them; ``wheels`` is a
+    file with only wheels, which are selected for the Python of the conda packages. ``environment`` is that of a
+    pixi.lock, ``glibc`` the C library of each platform's servers, ``injected`` the names of injected wheels.
     """
 
     conda: tuple[Path, ...]
@@ -107,7 +107,7 @@ class Lockfiles:
 
     @classmethod
     def of(cls, path: Path) -> Lockfiles:
-        """A single one."""
+        """A single lockfile."""
         return cls(conda=(path,))
 
     @property
@@ -122,12 +122,12 @@ class Lockfiles:
 
     @property
     def told(self) -> str:
-        """What to call them in messages."""
+        """Their names in messages."""
         return ", ".join(path.name for path in self.files)
 
 
 def sort_lockfiles(paths: Iterable[Path], *, where: str) -> Lockfiles:
-    """The files by what they are for. Raises :class:`ConfigError` for a combination that means nothing."""
+    """The files by purpose. Raises :class:`ConfigError` for an invalid combination."""
     paths = tuple(paths)
     kinds = {path: kind_of(path) for path in paths}
     conda = tuple(path for path in paths if not kinds[path].wheels)

@@ -1,4 +1,4 @@
-"""The hooks of a bundle with what their table alone does not know: their units, and the service that they run as."""
+"""The hooks of a bundle with their units and the service that they run as."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["Hook", "named_hooks"]
 
 @dataclass(frozen=True, kw_only=True)
 class Hook:
-    """One hook: its key in ``[hooks]``, its unit's name, the service that it runs as, what it runs."""
+    """A hook: its key in ``[hooks]``, its unit's name, the service that it runs as, and its table."""
 
     key: str
     unit: str
@@ -23,7 +23,7 @@ class Hook:
 
 
 def named_hooks(bundle: str, table: HooksTable, services: tuple[Service, ...]) -> tuple[Hook, ...]:
-    """The hooks of a bundle of that name; none if it is not known which service they are to run as."""
+    """The hooks of a bundle with that name; none if the service that they run as is unknown."""
     name = table.service or (services[0].name if len(services) == 1 else None)
     service = next((one for one in services if one.name == name), None)
     if service is None:

@@ -1,4 +1,4 @@
-"""``services.<unit>.network``: which addresses a service may reach, and be reached from."""
+"""``services.<unit>.network``: the addresses with which a service may communicate."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["Network", "allows", "literal_address"]
 
 
 def _range(value: str) -> str:
-    """``10.0.0.0/8``, or an address alone. Raises ValueError."""
+    """``10.0.0.0/8``, or a single address. Raises ValueError."""
     try:
         return str(ipaddress.ip_network(value))
     except ValueError as error:
@@ -28,7 +28,7 @@ def _range(value: str) -> str:
 
 _Range = Annotated[Line, AfterValidator(_range)]
 Network: TypeAlias = Literal["none", "loopback"] | Annotated[tuple[_Range, ...], Field(min_length=1)]
-"""``none``: no network at all; ``loopback``: this machine; or ranges of addresses, and this machine."""
+"""``none``: no network; ``loopback``: only this machine; or ranges of addresses, in addition to loopback."""
 
 
 def literal_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address | None:
@@ -42,5 +42,5 @@ def literal_address(host: str) -> ipaddress.IPv4Address | ipaddress.IPv6Address 
 
 
 def allows(ranges: Iterable[str], address: ipaddress.IPv4Address | ipaddress.IPv6Address) -> bool:
-    """Whether a service with these ranges may be asked at ``address``, one of its own machine's."""
+    """Whether a service with these ranges can be reached at ``address``, one of its own machine's."""
     return address.is_loopback or address.is_unspecified or any(address in ipaddress.ip_network(one) for one in ranges)

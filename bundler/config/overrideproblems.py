@@ -1,4 +1,4 @@
-"""What ``[services.*] unit`` may not say: what is ours alone to set, and what systemd would not take."""
+"""Errors in ``[services.*] unit``: directives that only we may set, and values that systemd does not accept."""
 
 from __future__ import annotations
 
@@ -47,11 +47,11 @@ _LISTED = {
     "LogsDirectory": "its logs' directory",
     "RuntimeDirectory": "{runtime}",
 }
-"""Directories that ours begin with, and the place that is lost without it."""
+"""Directives whose first directory is ours, and the placeholder for it."""
 
 
 def override_problems(config: BundleConfig) -> list[str]:
-    """What the overrides of all services may not say: what only we can set, and what systemd would not take."""
+    """The errors in the overrides of all services."""
     return [problem for service in config.services for problem in _of_service(config, service)]
 
 
@@ -73,7 +73,7 @@ def _of_service(config: BundleConfig, service: Service) -> Iterator[str]:
 
 
 def _of_lines(section: str, directive: str, lines: tuple[str, ...]) -> Iterator[str]:
-    """What systemd would not take of them."""
+    """Values that systemd would not accept."""
     values = [PLACE.sub(lambda found: found[1] or "/place", line) for line in lines if line]
     if not accumulates(section, directive) and len(values) > 1:
         yield "takes a single value: with several lines, only the last one would apply"
@@ -89,7 +89,7 @@ def _of_lines(section: str, directive: str, lines: tuple[str, ...]) -> Iterator[
 
 
 def _of_ours(config: BundleConfig, service: Service, directive: str, lines: tuple[str, ...]) -> Iterator[str]:
-    """What our own lines of the same directive need."""
+    """Values that conflict with our own lines of the same directive."""
     secrets = {secret.name for secret in config.secrets}
     if "" in lines and directive in _LISTED:
         yield f"{_LISTED[directive]} is created by it and cannot be removed; remove the empty string"
@@ -118,7 +118,7 @@ def _of_ours(config: BundleConfig, service: Service, directive: str, lines: tupl
 
 
 def _of_directories(config: BundleConfig, service: Service, directive: str, words: list[str]) -> Iterator[str]:
-    """What the service could not make itself, as it has to inside its own directories (bundler.units.ownplaces)."""
+    """Directories inside the service's own ones that it could not create itself (bundler.units.ownplaces)."""
     own = service.name if directive == "RuntimeDirectory" else user_of(config, service)
     strangers = {other.name for other in config.services if user_of(config, other) != user_of(config, service)}
     others = {other.name for other in config.services}

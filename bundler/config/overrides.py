@@ -1,4 +1,4 @@
-"""What the command line says of a bundle."""
+"""The command line's overrides of bundle.toml."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ CONFIG_NAME = "bundle.toml"
 
 @dataclass(frozen=True, kw_only=True)
 class Overrides:
-    """What the command line says; each replaces what bundle.toml says, and together they do without one."""
+    """Values from the command line, which replace those in bundle.toml; if there are enough, none is needed."""
 
     environments: tuple[Path, ...] = ()
     name: str | None = None
@@ -32,7 +32,7 @@ class Overrides:
 
 
 def chosen_platforms(named: tuple[str, ...], asked: tuple[str, ...], source: str) -> tuple[str, ...]:
-    """The platforms that the command line asks for, or else all that bundle.toml names. Raises :class:`ConfigError`."""
+    """The platforms on the command line, or else all those in bundle.toml. Raises :class:`ConfigError`."""
     if ALL in asked and source != CONFIG_NAME:
         raise ConfigError(
             f"--platform {ALL} requires a {CONFIG_NAME} that lists platforms, and there is none",

@@ -1,4 +1,4 @@
-"""``[platforms.*]`` of bundle.toml: what may be assumed of the servers of each platform."""
+"""``[platforms.*]`` of bundle.toml: what all servers of a platform have."""
 
 from __future__ import annotations
 
@@ -27,12 +27,12 @@ class PlatformTable(Model):
     """What every server of a platform has: conda's virtual packages, for the solver."""
 
     glibc: Annotated[str, StringConstraints(pattern=NUMBER)] = PlainServers.glibc
-    """The lowest version of the C library among the servers."""
+    """The lowest glibc version of these servers."""
     linux: Annotated[str, StringConstraints(pattern=KERNEL)] = PlainServers.linux
-    """The lowest version of the kernel among them."""
+    """Their lowest kernel version."""
     cuda: Annotated[str, StringConstraints(pattern=NUMBER)] | None = None
-    """The CUDA version that their NVIDIA drivers support; without it packages for GPUs are not chosen."""
+    """The CUDA version that their NVIDIA drivers support; without it, no packages for GPUs are selected."""
     cuda_arch: Annotated[str, StringConstraints(pattern=NUMBER)] | None = None
-    """The lowest compute capability among their GPUs (CEP 46)."""
+    """The lowest compute capability of their GPUs (CEP 46)."""
     archspec: Archspec | None = None
-    """The level that all their processors have; on linux-64 only."""
+    """The microarchitecture level of all their processors; only for linux-64."""

@@ -1,6 +1,6 @@
-"""bundle.toml and the command line -> :class:`~bundler.config.bundleconfig.BundleConfig`.
+"""Load bundle.toml and the command line into a :class:`~bundler.config.bundleconfig.BundleConfig`.
 
-The file's format is design section 3. All mistakes are reported at once, each with its key's path.
+All mistakes are reported at once, each with its key's path.
 """
 
 from __future__ import annotations
@@ -42,10 +42,9 @@ __all__ = ["AppFile", "BundleConfig", "FileTable", "Overrides", "ReleaseTable", 
 
 
 def load_config(directory: Path, overrides: Overrides | None = None) -> BundleConfig:
-    """Read ``directory/bundle.toml``, lay the command line over it and check the whole.
+    """Read ``directory/bundle.toml``, apply the command line's overrides and validate the result.
 
-    Without a bundle.toml, ``overrides`` must name the bundle. Raises :class:`ConfigError` with every mistake
-    that was found.
+    Without a bundle.toml, ``overrides`` must name the bundle. Raises :class:`ConfigError` with all mistakes.
     """
     overrides = overrides or Overrides()
     path = directory / CONFIG_NAME
@@ -74,11 +73,11 @@ def load_config(directory: Path, overrides: Overrides | None = None) -> BundleCo
 
 
 def _read_toml(path: Path) -> tuple[dict[str, Any], str]:
-    """What it says, and the SHA-256 of it."""
+    """The parsed file, and its SHA-256."""
     try:
         content = path.read_bytes()
         return tomllib.loads(content.decode("utf-8")), hashlib.sha256(content).hexdigest()
-    except (ValueError, RecursionError) as error:  # no TOML, no UTF-8, numbers too large, too deep
+    except (ValueError, RecursionError) as error:  # not TOML, not UTF-8, a number is too large, or nested too deeply
         raise ConfigError(f"not valid TOML: {error}", where=str(path)) from error
     except OSError as error:
         raise ConfigError(f"cannot be read: {error.strerror}", where=str(path)) from error
@@ -87,7 +86,7 @@ def _read_toml(path: Path) -> tuple[dict[str, Any], str]:
 def _apply(overrides: Overrides, document: dict[str, Any]) -> None:
     bundle = document.setdefault("bundle", {})
     if not isinstance(bundle, dict):
-        return  # the model says what is wrong with it
+        return  # the model reports what is wrong with it
     if overrides.name:
         bundle["name"] = overrides.name
     if overrides.version:
@@ -134,7 +133,7 @@ def _lockfiles(bundle: BundleTable, platforms: Mapping[str, PlatformTable], dire
 
 
 def _environments(bundle: BundleTable, directory: Path, overrides: Overrides, lockfiles: Lockfiles) -> tuple[Path, ...]:
-    """The environment specs; there need be none if another tool has written the lockfile."""
+    """The environment files; there need not be any if another tool wrote the lockfile."""
     if overrides.environments:
         return tuple(path.resolve() for path in overrides.environments)
     if bundle.environment is None:
@@ -145,11 +144,11 @@ def _environments(bundle: BundleTable, directory: Path, overrides: Overrides, lo
 
 
 def _check(config: BundleConfig) -> None:
-    """What no single key can know: files that are missing, names that meet."""
+    """Check what involves several keys or files: missing files, conflicting names."""
     problems = [
         f"files.{file.target}: no such file or directory: {file.source}"
         for file in config.files
-        if not os.path.lexists(file.source)  # where a link leads is looked into when the files are
+        if not os.path.lexists(file.source)  # links are followed when the files are read
     ]
     problems += [f"bundle.environment: no such file: {path}" for path in config.environments if not path.is_file()]
     if config.virtual_packages and not config.virtual_packages.is_file():

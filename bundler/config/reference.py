@@ -1,6 +1,6 @@
-"""The reference of bundle.toml, as Markdown: ``make reference`` writes docs/reference/bundle-toml.md.
+"""The reference of bundle.toml as Markdown: ``make reference`` writes docs/reference/bundle-toml.md.
 
-It is made of the JSON schema, so each key's type, default and description stand where the key is declared.
+It is generated from the JSON schema, and so from the declarations of the keys.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ class _Reference:
     definitions: dict[str, Any]
 
     def tables(self, top: dict[str, Any]) -> Iterator[str]:
-        """A section for each of bundle.toml's tables, and for the tables in them."""
+        """A section for each table of bundle.toml, and for nested tables."""
         for key, value in top["properties"].items():
             inside = _inside(value)
             path = key if inside is None else f"{key}.<name>"
@@ -50,7 +50,7 @@ class _Reference:
                 yield from self._table(path, model)
 
     def _table(self, path: str, model: dict[str, Any]) -> Iterator[str]:
-        """The keys of one table, then the tables that its keys can be."""
+        """The keys of a table, then the tables that its keys may have as values."""
         yield "| key | value | default | meaning |"
         yield "| --- | --- | --- | --- |"
         below: dict[str, tuple[dict[str, Any], list[str]]] = {}
@@ -65,13 +65,13 @@ class _Reference:
             yield from self._table(paths[0], inside)
 
     def _model(self, value: dict[str, Any]) -> dict[str, Any] | None:
-        """The table that a value is, or can be."""
+        """The table that a value is or may be."""
         named = (one["$ref"] for one in _alternatives(value) if "$ref" in one)
         found: list[dict[str, Any]] = [self.definitions[name.rpartition("/")[2]] for name in named]
         return found[0] if found else None
 
     def _kind(self, value: dict[str, Any]) -> str:
-        """What can be written, for people."""
+        """A description of the allowed values."""
         kinds: list[str] = []
         for one in _alternatives(value):
             items = one.get("items", {})
@@ -98,7 +98,7 @@ def _alternatives(value: dict[str, Any]) -> list[dict[str, Any]]:
 
 
 def _inside(value: dict[str, Any]) -> dict[str, Any] | None:
-    """Of a table whose keys are free: what stands behind each of them."""
+    """The schema of the values in a table with arbitrary keys."""
     inside = next(iter(value.get("patternProperties", {}).values()), value.get("additionalProperties"))
     return inside if isinstance(inside, dict) else None
 
@@ -118,7 +118,7 @@ def _default(key: str, value: dict[str, Any], model: dict[str, Any]) -> str:
 
 
 def _code(value: Any) -> str:
-    """As TOML has it."""
+    """The value as TOML."""
     return _code_of(json.dumps(int(value) if isinstance(value, float) and value.is_integer() else value))
 
 

@@ -1,8 +1,8 @@
-"""Names that a server has given already: to users and groups, to units, to directories of the system.
+"""Names that exist on servers already: users and groups, units, system directories.
 
-A bundle's user is called as the bundle, its directories are ``/etc/<name>``, ``/var/lib/<name>`` and the like; a
-service's unit and ``/run/<service>`` are called as the service. From the base sets and the best known servers' packages
-of Debian, Ubuntu, RHEL and Fedora, SUSE, Arch and Alpine.
+A bundle's user has its name, and so do its directories, such as ``/etc/<name>`` and ``/var/lib/<name>``; a service's
+unit and ``/run/<service>`` have the service's name. The lists come from the base systems and the best-known server
+packages of Debian, Ubuntu, RHEL and Fedora, SUSE, Arch and Alpine.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _NAMES = frozenset(
 _PREFIXES = ("systemd-", "gnome-", "libvirt-", "debian-")
 
 _OURS = frozenset({"conda-bundler"})
-"""``/run/conda-bundler`` is our lock, ``/var/lib/conda-bundler`` our records, ``/etc/conda-bundler`` who may sign."""
+"""Our lock is in ``/run/conda-bundler``, our records in ``/var/lib``, and allowed signers in ``/etc/conda-bundler``."""
 _PLACES = frozenset(
     """
     agetty alternatives apt blkid boot-loader cloud-init console containerd containers credentials crun cryptsetup
@@ -46,7 +46,7 @@ _PLACES = frozenset(
     sysconfig systemd tmpfiles tuned udev udisks2 user utmp uuidd xtables
     """.split()  # noqa: SIM905
 )
-"""What the system has in /run, /etc, /var/lib, /var/cache or /var/log."""
+"""Names of the system in /run, /etc, /var/lib, /var/cache or /var/log."""
 _UNITS = frozenset(
     """
     accounts-daemon acpid alsa-restore alsa-state anacron apache2 apparmor apport atd auditd autofs avahi-daemon
@@ -65,19 +65,19 @@ _UNITS = frozenset(
     unattended-upgrades unbound upower uuidd vsftpd ypbind zfs-mount zfs-share
     """.split()  # noqa: SIM905
 )
-"""Units of systemd's and of the distributions'."""
+"""Units of systemd and of distributions."""
 
 
 def is_reserved(name: str) -> bool:
-    """Whether a bundle cannot be called ``name``."""
+    """Whether ``name`` is not allowed for a bundle."""
     return name in _NAMES or name.startswith(_PREFIXES) or is_system(name)
 
 
 def is_reserved_service(name: str) -> bool:
-    """Whether servers are likely to have a unit or a directory in /run that is called as the service ``name``."""
+    """Whether servers are likely to have a unit or a directory in /run with the name of the service ``name``."""
     return name in _UNITS or name.startswith("systemd-") or is_system(name)
 
 
 def is_system(name: str) -> bool:
-    """Whether ``name`` is that of directories of the system, or of ours."""
+    """Whether the system, or conda-bundler itself, has directories called ``name``."""
     return name in _PLACES or name in _OURS

@@ -1,6 +1,6 @@
-"""bundle.toml's JSON schema (draft 2020-12), for editors: from the models that the build checks it with.
+"""The JSON schema (draft 2020-12) of bundle.toml, for editors, generated from the models.
 
-What no schema can say, that a file exists or that two names differ, the build says.
+What a schema cannot express, such as that a file exists or that two names differ, is checked by `build`.
 """
 
 from __future__ import annotations
@@ -15,14 +15,14 @@ __all__ = ["make_schema"]
 
 
 def make_schema() -> dict[str, Any]:
-    """The schema; the same whenever the models are the same."""
+    """The schema, which depends only on the models."""
     document: dict[str, Any] = _tidied(model.BundleFile.model_json_schema())
     head = {"$schema": GenerateJsonSchema.schema_dialect, "title": "bundle.toml of conda-bundler"}
     return head | document | {"$defs": dict(sorted(document.pop("$defs", {}).items()))}
 
 
 def _tidied(schema: Any) -> Any:
-    """Without titles that only repeat the key and without null, which TOML has not; closed where patterns name keys."""
+    """Remove titles that only repeat the key, and null, which TOML lacks; forbid keys that match no pattern."""
     if isinstance(schema, list):
         return [_tidied(item) for item in schema if item != {"type": "null"}]
     if not isinstance(schema, dict):
@@ -31,7 +31,7 @@ def _tidied(schema: Any) -> Any:
     if "patternProperties" in found:
         found.setdefault("additionalProperties", False)
     if "$ref" in found:
-        found.pop("default", None)  # the table's own keys say it
+        found.pop("default", None)  # the table's own keys have defaults
     if len(found.get("anyOf", ())) == 1:
         (only,) = found.pop("anyOf")
         found = only | found
@@ -39,5 +39,5 @@ def _tidied(schema: Any) -> Any:
 
 
 def _is_noise(key: str, value: Any) -> bool:
-    """Not so a table that describes a key of that name."""
+    """Whether the keyword is unnecessary; a key of bundle.toml with that name is not."""
     return (key == "title" and isinstance(value, str)) or (key == "default" and value is None)

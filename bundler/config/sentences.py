@@ -1,4 +1,4 @@
-"""What pydantic says of bundle.toml, in words for people: which key, what stands there, what to write instead."""
+"""Convert pydantic's errors in bundle.toml to plain sentences: the key, its value, and what to write instead."""
 
 from __future__ import annotations
 
@@ -33,7 +33,7 @@ _WANTED = {
     "bool_type": "true or false",
     "bool_parsing": "true or false",
 }
-"""What would do, by pydantic's names of errors."""
+"""Descriptions of valid values, by pydantic's error types."""
 _EXAMPLES = {
     "name": '"hello"',
     "version": '"1.2.0"',
@@ -70,29 +70,29 @@ _TABLES = {
     "channels": 'default = "conda-forge"',
     "lock": 'exclude_newer = "14d"',
 }
-"""What can stand in the tables at the top."""
+"""Examples for the top-level tables."""
 _COMMANDS = frozenset({"command", "before_start", "reload", "before_switch", "after_switch", "back"})
-"""Keys whose text is a command line, though it has to be a list of words."""
+"""Keys whose value has to be a list of words, but may be given as a command line."""
 _SHELLS = ("sh", "bash", "dash")
-"""Programs that a command line often begins with, and that a server has and few environments have."""
+"""Programs with which command lines often begin, and which are on the server, but rarely in an environment."""
 _SHELL = re.compile(r"&&|\|\||[|;<>&`*?]|\$\(")
 
 Location = tuple["str | int", ...]
 
 
 def sentences(error: ValidationError, document: Mapping[str, Any]) -> list[str]:
-    """One for each mistake in ``document``, with the key that it is about, in the order of the keys."""
+    """A sentence for each mistake in ``document``, with its key, in the order of the keys."""
     by_key: dict[Location, list[ErrorDetails]] = {}
     for detail in error.errors():
         by_key.setdefault(_keys(detail["loc"], document, detail["type"] == "missing"), []).append(detail)
     for key in [key for key in by_key if _has_below(key, by_key)]:
-        # Of a key that may be text or a list: it is a list, and what is wrong is in it.
+        # For a key that may be text or a list: it is a list, and the mistake is inside it.
         by_key[key] = [detail for detail in by_key[key] if not _is_of_type(detail)]
     return [f"{_shown(key)}: {_sentence(key, details)}" for key, details in by_key.items() if details]
 
 
 def _keys(location: Location, document: Any, missing: bool) -> Location:
-    """Those parts of it that stand in bundle.toml; the others are pydantic's names of alternatives."""
+    """The parts of the location that are keys; the others are pydantic's names of alternatives."""
     found: list[str | int] = []
     node: Any = document
     for index, part in enumerate(location):
@@ -130,7 +130,7 @@ def _sentence(key: Location, details: list[ErrorDetails]) -> str:
 
 
 def _of_value(key: Location, detail: ErrorDetails) -> str:
-    """Of a mistake that is none of kind."""
+    """The sentence for a value of the right type that is invalid."""
     kind, given, context = detail["type"], detail["input"], detail.get("ctx", {})
     if kind == "extra_forbidden":
         return "unknown key"
@@ -168,7 +168,7 @@ def _given(value: Any) -> str:
 
 
 def _correction(key: Location, given: Any, wanted: list[str]) -> str:
-    """``; write …``: the line that would do, as far as it can be known."""
+    """``; write …``: a correct line, if it can be determined."""
     name = str(key[-1])
     named = next((part for part in reversed(key) if isinstance(part, str)), name)
     if len(key) == 1 and name in _TABLES:
@@ -185,7 +185,7 @@ def _correction(key: Location, given: Any, wanted: list[str]) -> str:
 
 
 def _as_list(name: str, text: str) -> str:
-    """The words of a command line as a shell would split it, or the one text as a list."""
+    """A command line as a list of words, split like in a shell, or other text as a list of one."""
     if name not in _COMMANDS:
         return _toml([text])
     if _SHELL.search(text):

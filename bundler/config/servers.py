@@ -1,4 +1,4 @@
-"""What may be assumed of the servers of a platform, without the models that check it in bundle.toml."""
+"""The assumptions about a platform's servers, without the models that validate them in bundle.toml."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ Archspec = Literal["x86_64", "x86_64_v2", "x86_64_v3", "x86_64_v4"]
 
 
 class Servers(Protocol):
-    """What they all have: a ``[platforms.<name>]`` table (:class:`~bundler.config.platforms.PlatformTable`)."""
+    """The interface of a ``[platforms.<name>]`` table (:class:`~bundler.config.platforms.PlatformTable`)."""
 
     @property
     def glibc(self) -> str: ...
@@ -29,7 +29,7 @@ class Servers(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class PlainServers:
-    """Such a table that was read without pydantic; what it has unless said."""
+    """Such a table that was read without pydantic, with the defaults."""
 
     glibc: str = "2.28"
     linux: str = "5.10"
@@ -39,7 +39,7 @@ class PlainServers:
 
 
 def assumed(platform: str, table: Servers) -> dict[str, str]:
-    """The virtual packages of a platform as conda-lock's virtual-packages.yml has them: name -> ``VERSION [BUILD]``."""
+    """A platform's virtual packages in the format of conda-lock's virtual-packages.yml: name -> ``VERSION [BUILD]``."""
     family = {"linux-32": "x86"}.get(platform, MACHINES.get(platform, ""))
     cuda = {"__cuda": table.cuda} if table.cuda else {}
     cuda |= {"__cuda_arch": table.cuda_arch} if table.cuda_arch else {}

@@ -1,4 +1,4 @@
-"""``[services.*]`` of bundle.toml: what one unit of the bundle is to be, and which settings exclude each other."""
+"""``[services.*]`` of bundle.toml: the settings of a unit, and which of them are mutually exclusive."""
 
 from __future__ import annotations
 
@@ -63,14 +63,14 @@ _Size = Annotated[str, StringConstraints(pattern=r"^([0-9]+[KMGT]?|[0-9]+%|infin
 
 
 class Schedule(Model):
-    """When a job runs: OnCalendar= and its like (systemd.timer(5))."""
+    """When a job runs: OnCalendar= and related settings (systemd.timer(5))."""
 
     on_calendar: Line | Annotated[tuple[Line, ...], Field(min_length=1)]
     """A calendar event such as ``daily`` or ``Mon..Fri 03:30`` (systemd.time(7)), or several."""
     persistent: bool = True
-    """A run that was missed while the machine was off is made up for."""
+    """Whether a run that was missed while the machine was off is made up for at boot."""
     randomized_delay: _Span = "0"
-    """The longest time that a run is put off by, at random, such as ``15min``."""
+    """The maximum random delay of a run, such as ``15min``."""
 
     @model_validator(mode="after")
     def _events(self) -> Schedule:
@@ -84,100 +84,104 @@ class Schedule(Model):
 
 
 class ServiceTable(Model):
-    """One table, as it stands."""
+    """The table of a service."""
 
     command: Annotated[tuple[Word, ...], Field(min_length=1)]
-    """argv. The program is looked up in the environment's ``bin/``, then below ``app/``; ``${PORT}`` is the service's
-    variable."""
+    """The command, as a list of words. The program is looked up in the environment's ``bin/``, then below ``app/``;
+    ``${PORT}`` is an environment variable of the service."""
     before_start: Commands = ()
-    """What is run before each start, as the service: one argv or several; the service starts if all end with 0."""
+    """A command, or several, to run before each start with the service's user, environment and sandbox; the service
+    starts only if all exit with 0."""
     environment: dict[Variable, Value] = Field(default_factory=dict)
-    """Variables; ``{app} {env} {root} {state} {cache} {runtime}`` are absolute paths, here and in ``command``, and
-    ``{{app}}`` is the word in braces itself."""
+    """Environment variables. Here and in ``command``, ``{app} {env} {root} {state} {cache} {runtime}`` are absolute
+    paths; ``{{app}}`` is a literal ``{app}``."""
     secrets: tuple[Variable, ...] | None = None
-    """The names of those that it gets; all unless said."""
+    """The secrets that the service gets; default: all."""
     own_user: bool = False
-    """Whether it runs as a user of its own, ``<bundle>-<service>``, with its own ``{state}`` and ``{cache}``, which the
-    other services cannot read; else as the bundle's user, which they share."""
+    """Whether the service runs as its own user, ``<bundle>-<service>``, with its own ``{state}`` and ``{cache}``, which
+    the other services cannot read; otherwise it runs as the bundle's user, which services share."""
     uid: Uid | None = None
-    """The number of its own user and of that user's group; the next free one unless said."""
+    """The uid and gid of its own user; default: the next free ones."""
     working_directory: Annotated[Word, AfterValidator(_directory)] = "{state}"
-    """Where it runs; below ``{state}``, ``{cache}`` and ``{runtime}`` it is made."""
+    """The working directory; it is created if it is below ``{state}``, ``{cache}`` or ``{runtime}``."""
     profile: Literal["python", "beam", "generic"] = "python"
-    """What kind of program it is, which decides how far it can be sandboxed."""
+    """The kind of program, which determines its sandbox."""
     type: Literal["exec", "notify"] | None = None
-    """``notify``: it tells systemd when it is ready. ``exec`` unless said, or unless ``health.notify`` is set."""
+    """``notify``: the service notifies systemd when it is ready. Default: ``notify`` if ``health.notify`` is set, else
+    ``exec``."""
     watchdog: Annotated[int, Field(ge=1, le=3600)] | None = None
-    """Seconds within which a service of type ``notify`` has to say again that it is alive."""
+    """The interval in seconds within which a service of type ``notify`` has to send WATCHDOG=1 (``WatchdogSec=``)."""
     restart: Literal["no", "on-success", "on-failure", "on-abnormal", "on-abort", "always"] = "on-failure"
-    """When systemd starts it again (``Restart=``)."""
+    """When systemd restarts it (``Restart=``)."""
     restart_delay: Annotated[int, Field(ge=1, le=3600)] = 5
-    """Seconds before it is started again."""
+    """Seconds before a restart (``RestartSec=``)."""
     start_limit: Annotated[int, Field(ge=1, le=1000)] = 5
-    """So many starts in a row that come to nothing, and systemd gives up."""
+    """The number of failed starts in a row after which systemd stops restarting it (``StartLimitBurst=``)."""
     retry: bool = True
-    """Whether it is started again after that, with pauses that grow to five minutes."""
+    """Whether it is restarted even after ``start_limit``, with delays that increase to five minutes."""
     network_online: bool | None = None
-    """Whether it is started only when the network is up; unless said, if it names an address of a network."""
+    """Whether to start it only when the network is up; default: if its settings contain an address on a network."""
     stop_timeout: Annotated[int, Field(ge=1, le=86400)] | None = None
-    """Seconds that it may take to end before it is killed; systemd's own are 90."""
+    """Seconds to wait for it to stop before it is killed; systemd's default is 90."""
     kill_signal: Annotated[str, AfterValidator(_signal)] | None = None
-    """What its main process is asked to end with; SIGTERM unless said."""
+    """The signal that stops its main process; default: SIGTERM."""
     memory_max: _Size | None = None
-    """The most memory that it may use, such as ``8G`` or ``50%`` (``MemoryMax=``)."""
+    """The maximum memory, such as ``8G`` or ``50%`` (``MemoryMax=``)."""
     cpu_quota: Annotated[str, StringConstraints(pattern=r"^[0-9]+%$")] | None = None
-    """The most processor time that it may use, of one processor, such as ``80%`` (``CPUQuota=``)."""
+    """The maximum CPU time relative to one CPU, such as ``80%`` (``CPUQuota=``)."""
     tasks_max: _Tasks | None = None
-    """The most processes and threads that it may have (``TasksMax=``)."""
+    """The maximum number of processes and threads (``TasksMax=``)."""
     nofile: Annotated[int, Field(ge=16)] | None = None
-    """The most files that it may have open (``LimitNOFILE=``)."""
+    """The maximum number of open files (``LimitNOFILE=``)."""
     network: Network | None = None
-    """Which addresses it may reach and be reached from: ``none``, ``loopback``, or ranges such as ``10.0.0.0/8``,
-    loopback included; all unless said."""
+    """The addresses with which it may communicate: ``none``, ``loopback``, or ranges such as ``10.0.0.0/8``, in
+    addition to loopback; default: all."""
     ports: tuple[Annotated[int, Field(ge=1, le=65535)], ...] = ()
-    """Ports that it listens on; below 1024 it gets the right to bind them."""
+    """The ports that it listens on; for ports below 1024 it gets the required capability."""
     socket: Annotated[Line, AfterValidator(check_socket)] | None = None
-    """What systemd listens at for it, and keeps open while it restarts: ``127.0.0.1:8000``, ``8000``, a path. The
-    service finds it as descriptor 3 (LISTEN_FDS)."""
+    """The address on which systemd listens for it, also while it restarts: ``127.0.0.1:8000``, ``8000`` or a path. The
+    service gets the socket as file descriptor 3 (LISTEN_FDS)."""
     socket_mode: Annotated[str, StringConstraints(pattern=r"^0?[0-7]{3}$")] | None = None
-    """Who may connect to a path; 0660 unless said."""
+    """The mode of a Unix socket; default: 0660."""
     socket_group: Annotated[str, StringConstraints(pattern=r"^[a-z_][a-z0-9_-]{0,30}$")] | None = None
-    """The group of a path, www-data for nginx say; the service's own unless said."""
+    """The group of a Unix socket, such as www-data for nginx; default: the service's own group."""
     short_lived_workers: bool = False
-    """Whether its workers are to end soon, as those of ``--max-tasks-per-child 1``; the health gate does not look at
-    them then."""
+    """Whether its workers are short-lived by design, as with ``--max-tasks-per-child 1``; install.sh then does not
+    check whether they keep exiting."""
     gpu: bool = False
-    """Whether it uses NVIDIA's devices, whose files are made before it starts."""
+    """Whether it uses NVIDIA GPUs; their device files are created before it starts."""
     after: tuple[Name, ...] = ()
-    """Services of this bundle that it is started after."""
+    """Services of this bundle after which it is started."""
     wants: tuple[Name, ...] = ()
     """Services of this bundle that are started with it, before it."""
     requires: tuple[Name, ...] = ()
-    """Services of this bundle that it never runs without; they are started before it."""
+    """Services of this bundle without which it must not run; they are started before it."""
     schedule: Schedule | None = None
-    """When it runs, if it is a job with a timer and not a service."""
+    """When it runs, for a job with a timer instead of a service."""
     hardening: Literal["on", "off"] = "on"
-    """``off`` takes all sandboxing away."""
+    """``off`` disables the sandbox."""
     health: Health | None = None
-    """How it is asked whether it is well."""
+    """The health check."""
     reload: Annotated[str, AfterValidator(_reload)] | Argv | None = None
-    """How it is told to read its settings anew while it runs: a signal for its main process, or a command."""
+    """How to make it reload its settings while it runs: a signal to its main process, or a command."""
     instances: Annotated[int, Field(ge=1, le=64)] | None = None
-    """So many of it run side by side, numbered from 1; ``{instance}`` and the variable INSTANCE are the number."""
+    """The number of instances, which are numbered from 1; ``{instance}`` and the variable INSTANCE are the number."""
     unit: UnitOverrides = UnitOverrides()
-    """Directives of systemd's, as in a drop-in."""
+    """systemd directives, as in a drop-in."""
 
     @property
     def ordered_after(self) -> tuple[str, ...]:
-        """What it is started after: what it wants or requires, too, for a service that is not up yet is of no use."""
+        """The services after which it starts, including those that it wants or requires, which have to be up to be
+        useful.
+        """
         return tuple(dict.fromkeys((*self.after, *self.wants, *self.requires)))
 
     @property
     def start_interval(self) -> int:
-        """Seconds within which ``start_limit`` starts make systemd give up: twice what they take.
+        """The interval for ``start_limit``: twice the time that so many starts take.
 
-        Half of it would do for a service that fails at once; one that fails only after it has loaded its model must not
-        slip through.
+        Half of it would suffice for a service that fails immediately; but one that fails only after loading its model
+        has to be caught, too.
         """
         loading = self.health.start_period if self.health else 5
         return max(120, math.ceil(2 * self.start_limit * (self.restart_delay + loading)))
@@ -185,16 +189,16 @@ class ServiceTable(Model):
 
 @dataclass(frozen=True, kw_only=True)
 class Service:
-    """One ``[services.<name>]`` table and the units that it makes."""
+    """A ``[services.<name>]`` table and the names of its units."""
 
     name: str
     table: ServiceTable
     socket: SocketAddress | None = None
-    """What ``table.socket`` is on every server."""
+    """The resolved ``table.socket``."""
 
     @property
     def numbers(self) -> tuple[int, ...]:
-        """Those of its instances; none if it runs once, under its own name."""
+        """The numbers of its instances; none if it runs once, under its own name."""
         return tuple(range(1, (self.table.instances or 0) + 1))
 
     @property
@@ -204,12 +208,12 @@ class Service:
 
     @property
     def target(self) -> str | None:
-        """What its instances are started and stopped by, all of them."""
+        """The target that starts and stops all instances."""
         return f"{self.name}.target" if self.numbers else None
 
     @property
     def whole(self) -> str:
-        """The unit that stands for all of it where another one names it."""
+        """The unit by which other units refer to the whole service."""
         return self.target or self.unit
 
     def _unit(self, part: str, kind: str) -> str:
@@ -217,17 +221,17 @@ class Service:
 
     @property
     def timer(self) -> str | None:
-        """What starts it, if it is a job."""
+        """The timer that starts it, if it is a job."""
         return f"{self.name}.timer" if self.table.schedule else None
 
     @property
     def socket_unit(self) -> str | None:
-        """What listens for it."""
+        """The socket unit that listens for it."""
         return f"{self.name}.socket" if self.table.socket else None
 
     @property
     def low_ports(self) -> tuple[int, ...]:
-        """Those that it binds itself and that are root's to bind."""
+        """The privileged ports that it binds itself."""
         opened = self.socket.port if self.socket else 0
         return tuple(sorted(port for port in self.table.ports if port < 1024 and port != opened))
 
@@ -241,38 +245,38 @@ class Service:
 
     @property
     def health_url(self) -> str:
-        """Where its health check asks, ``${PORT}`` not expanded; empty if that is no port and no socket."""
+        """The address of its health check, with ``${PORT}`` unexpanded; empty if it has no port or socket."""
         health = self.table.health
         return health.url.replace("{runtime}", f"/run/{self.name}", 1) if health else ""
 
     @property
     def health_unit(self) -> str | None:
-        """The oneshot that probes the service once, if there is something to ask."""
+        """The oneshot that checks the service once, if it has an active health check."""
         return self._unit("-health", "service") if self.table.health and self.table.health.asked else None
 
     @property
     def health_timer(self) -> str | None:
-        """What has the service probed as long as it runs."""
+        """The timer that has the service checked while it runs."""
         return self._unit("-health", "timer") if self.table.health and self.table.health.watched else None
 
     @property
     def gpu_unit(self) -> str | None:
-        """The oneshot that makes the GPU's device files before it starts."""
+        """The oneshot that creates the GPU's device files before it starts."""
         return f"{self.name}-gpu.service" if self.table.gpu else None
 
     @property
     def retried(self) -> bool:
-        """Whether it is started again when systemd has given it up."""
+        """Whether it is restarted after systemd has stopped restarting it."""
         return not self.table.schedule and self.table.retry and self.table.restart in ("always", "on-failure")
 
     @property
     def watch_timer(self) -> str | None:
-        """What starts ``watch_unit``, and runs as long as nobody has stopped the service."""
+        """The timer that starts ``watch_unit``, and runs until somebody stops the service."""
         return self.health_timer or (self._unit("-watch", "timer") if self.retried else None)
 
     @property
     def watch_unit(self) -> str | None:
-        """The oneshot that counts bad answers and restarts the service, or starts it again."""
+        """The oneshot that counts failed checks and restarts the service."""
         return self._unit("-watch", "service") if self.watch_timer else None
 
     @property
@@ -282,7 +286,7 @@ class Service:
         return tuple(filter(None, (self.unit, self.socket_unit, self.target, self.timer, *health, self.gpu_unit)))
 
     def problems(self) -> Iterator[str]:
-        """What no single key can know: settings that exclude each other."""
+        """Problems that involve several keys: settings that are mutually exclusive."""
         where, table = f"services.{self.name}", self.table
         if table.schedule:
             excluded = {
@@ -319,7 +323,7 @@ class Service:
         yield from self._network_problems(where)
 
     def _network_problems(self, where: str) -> Iterator[str]:
-        """A health check that its network keeps away."""
+        """Addresses that ``network`` makes unreachable."""
         network, health = self.table.network, self.table.health
         if network == "none" and self.socket and not self.socket.path:
             yield (
@@ -341,7 +345,7 @@ class Service:
             )
 
     def _limit_problems(self, where: str) -> Iterator[str]:
-        """A start limit that an override has put out of reach."""
+        """A start limit that can never be reached because of an override."""
         unit, table = self.table.unit, self.table
         changed = {"StartLimitIntervalSec", "StartLimitBurst"} & unit.Unit.keys() or "RestartSec" in unit.Service
         if not changed or self.kind == "oneshot":
@@ -351,8 +355,8 @@ class Service:
             burst = int(unit.last("Unit", "StartLimitBurst", str(table.start_limit)))
             delay = seconds_of(unit.last("Service", "RestartSec", str(table.restart_delay)))
         except ValueError:
-            return  # said of the directive itself
-        if 0 < interval <= burst * delay:  # 0 turns it off: whoever writes that knows
+            return  # reported for the directive itself
+        if 0 < interval <= burst * delay:  # 0 disables the limit on purpose
             yield (
                 f"{where}.unit: the start limit can never be reached: {burst} starts {delay:g} s apart take longer "
                 f"than StartLimitIntervalSec={interval:g}"

@@ -1,6 +1,6 @@
 """``services.<name>.socket``: the address that systemd opens for a service, and keeps open while it restarts.
 
-A socket unit reads no EnvironmentFile (systemd.socket(5)), so ``${PORT}`` is what ``[config]`` says at build.
+A socket unit does not read an EnvironmentFile (systemd.socket(5)), so ``${PORT}`` has the value in ``[config]``.
 """
 
 from __future__ import annotations
@@ -21,14 +21,14 @@ _ADDRESS = re.compile(rf"(?:(?:{_VALUE}|\[[0-9A-Fa-f:.]+\]):)?{_VALUE}")
 _RUNTIME = re.compile(r"\{runtime\}/[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*")
 _RUN = re.compile(r"/run(?:/[A-Za-z0-9_@+-][A-Za-z0-9._@+-]*)+")
 _LONGEST = 107
-"""Bytes of a Unix socket's path (unix(7))."""
+"""The maximum length of a Unix socket's path in bytes (unix(7))."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class SocketAddress:
-    """Where a socket listens: at ``host``, ``port``, or at ``path``, which is absolute.
+    """The address of a socket: ``host`` and ``port``, or an absolute ``path``.
 
-    An empty ``host`` is every address. ``variables`` are those of ``[config]`` whose values it has.
+    An empty ``host`` means all addresses. ``variables`` are those of ``[config]`` that were expanded in it.
     """
 
     host: str = ""
@@ -38,12 +38,12 @@ class SocketAddress:
 
     @property
     def listen(self) -> str:
-        """As ``ListenStream=`` has it."""
+        """The value for ``ListenStream=``."""
         return self.path or (f"{self.host}:{self.port}" if self.host else str(self.port))
 
     @property
     def of_one_network(self) -> bool:
-        """Whether the address is there only when its network is."""
+        """Whether the address exists only while a network is up."""
         if not self.host:
             return False
         address = ipaddress.ip_address(self.host.strip("[]"))
@@ -51,7 +51,7 @@ class SocketAddress:
 
 
 def check_socket(value: str) -> str:
-    """Raises ValueError for what can be no address, whatever its variables are."""
+    """Raises ValueError if it cannot be an address, whatever the values of its variables."""
     if not any(pattern.fullmatch(value) for pattern in (_ADDRESS, _RUNTIME, _RUN)):
         raise ValueError(
             "not an address to listen on; write 127.0.0.1:8000, [::1]:8000, 8000 for all addresses, or the path of a "
@@ -61,7 +61,7 @@ def check_socket(value: str) -> str:
 
 
 def resolve_socket(value: str, service: str, settings: Mapping[str, str]) -> SocketAddress:
-    """The address of the service named ``service``, with the ``settings`` of ``[config]`` filled in.
+    """The address for the service called ``service``, with the ``settings`` of ``[config]`` filled in.
 
     Raises ValueError with a sentence.
     """

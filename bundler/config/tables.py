@@ -23,10 +23,10 @@ __all__ = ["ChannelsTable", "LockTable", "ReleaseTable", "Secret", "SecretForm"]
 
 @dataclass(frozen=True, kw_only=True)
 class Secret:
-    """A secret's name, how the target makes it and how services get it.
+    """A secret's name, how the server generates it, and how services get it.
 
-    ``bytes`` are what is drawn from the kernel's random source, ``length`` is how many characters its value has (0: all
-    that hexadecimal digits of ``bytes`` are).
+    ``bytes`` is how many are read from the kernel's random source, ``length`` is the number of characters of its value
+    (0: the hexadecimal digits of ``bytes``).
     """
 
     name: str
@@ -41,26 +41,26 @@ class Secret:
 
 
 _BITS = {"hex": 4.0, "base32": 5.0, "base64url": 6.0, "alphanumeric": math.log2(62)}
-"""What a character of each format is worth."""
+"""Bits of randomness per character of each format."""
 _ENOUGH = 128
-"""Bits below which a secret could be guessed."""
+"""The minimum number of random bits of a secret."""
 
 
 class SecretForm(Model):
-    """How a secret is made on the target, and how services get it.
+    """How a secret is generated on the server, and how services get it.
 
-    ``bytes`` of the kernel's randomness, encoded without padding (for ``alphanumeric``: as many characters as are worth
-    as much), or ``length`` characters, each of them random.
+    It consists of ``bytes`` random bytes, encoded without padding (for ``alphanumeric``: so many characters as have the
+    same randomness), or of ``length`` random characters.
     """
 
     format: Literal["hex", "base32", "base64url", "alphanumeric"] = "hex"
-    """How the random bytes are written, without padding."""
+    """The encoding of the random bytes, without padding."""
     bytes: Annotated[int, Field(ge=16, le=1024)] | None = None
-    """Bytes of the kernel's random source; 32 unless said. Not together with ``length``."""
+    """The number of random bytes; default: 32. Mutually exclusive with ``length``."""
     length: Annotated[int, Field(le=4096)] | None = None
-    """Characters of the value, each of them random, in place of ``bytes``; at least 128 bits."""
+    """The number of random characters, instead of ``bytes``; together at least 128 bits."""
     delivery: Literal["environment", "credential"] = "environment"
-    """How services get it: as a variable of that name, or as a file, by systemd's LoadCredential."""
+    """How services get it: as an environment variable, or as a file (systemd's LoadCredential)."""
 
     @model_validator(mode="after")
     def _is_enough(self) -> Self:
@@ -77,7 +77,7 @@ class SecretForm(Model):
         size = 32 if self.bytes is None else self.bytes
         length = math.ceil(size * 8 / bits) if self.length is None else self.length
         if self.format == "alphanumeric":
-            size = length  # chosen one by one
+            size = length  # each character is chosen separately
         elif self.length is not None:
             size = math.ceil(length * bits / 8)
         return Secret(name=name, bytes=size, format=self.format, length=length, delivery=self.delivery)
@@ -91,14 +91,14 @@ def _address(value: str) -> str:
 
 
 class ReleaseTable(Model):
-    """How the Erlang nodes of ``beam`` services find each other, if they do: without epmd, on one address and port."""
+    """How Erlang nodes of ``beam`` services are distributed: without epmd, on one address and port."""
 
     distribution: Literal["none", "sname", "name"] = "none"
     """Whether nodes are distributed, and whether their names are short (``sname``) or full (``name``)."""
     listen: Annotated[str, AfterValidator(_address)] = "127.0.0.1"
-    """The IPv4 address that nodes listen on; ``0.0.0.0`` is every address."""
+    """The IPv4 address that nodes listen on; ``0.0.0.0`` for all addresses."""
     port: Annotated[int, Field(ge=1024, le=65535)] = 4370
-    """The same for all nodes of a cluster: without epmd nobody says which one it is."""
+    """The port of all nodes of a cluster, which has to be the same, since there is no epmd."""
 
 
 def _channel_address(value: str) -> str:
@@ -132,30 +132,30 @@ _Place = Annotated[Line, Field(min_length=1), AfterValidator(_place)]
 
 
 class LockTable(Model):
-    """What may be locked."""
+    """Which packages may be locked."""
 
     exclude_newer: _Age | dict[_Place, _Age | Literal[False]] | None = None
-    """An age (``14d``, ``2w``, ``36h``) or a date: what came to its channel or index later is not taken. Or a table of
-    such, or false, by the names or URLs of channels and indexes; ``default`` is for all others."""
+    """An age (``14d``, ``2w``, ``36h``) or a date; packages that were uploaded later are not used. Or a table of ages,
+    dates or false, by the names or URLs of channels and indexes; ``default`` is for all others."""
 
 
 class ChannelsTable(Model):
-    """How the environment spec's channels are reached."""
+    """How the environment's channels are accessed."""
 
     mirrors: dict[_ChannelAddress, Annotated[tuple[_ChannelAddress, ...], Field(min_length=1)]] = Field(
         default_factory=dict
     )
-    """What is asked in place of the URLs that begin so, one after the other; the lockfile keeps the channel's own."""
+    """Mirrors that replace URLs with this prefix, in order of preference; the lockfile keeps the channel's own URLs."""
     default: Line = "conda-forge"
-    """The channel of an environment spec that names none."""
+    """The channel for environment files without channels."""
     priority: Priority = Access.priority
-    """``strict``: a package comes from the first channel that has it in any version; ``flexible``: if it can."""
+    """``strict``: a package is taken from the first channel that has it in any version; ``flexible``: if possible."""
     relations: bool = False
-    """Whether packages may also come from channels that the channels name (CEP 42)."""
+    """Whether packages may also come from related channels, which channels name in their repodata (CEP 42)."""
     retries: Annotated[int, Field(ge=0, le=MOST_RETRIES)] = Access.retries
-    """How often a download is tried again."""
+    """How often a failed download is retried."""
     read_timeout: Annotated[float, Field(gt=0, le=LONGEST_READ)] = Access.read_timeout
-    """Seconds without a byte after which a download is taken for dead."""
+    """Seconds without data after which a download is aborted."""
 
     def access(self, *, offline: bool = False) -> Access:
         return Access(

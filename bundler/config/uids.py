@@ -1,7 +1,7 @@
-"""Which numbers a user may have.
+"""The allowed uids.
 
-By systemd's list (https://systemd.io/UIDS-GIDS) and Debian's policy, 9.2.2: below 100 each number is a distribution's,
-from 60000 to 65535 are those of Debian, of homes, of ``DynamicUser=`` and nobody's, and from 524288 on containers'.
+By systemd's list (https://systemd.io/UIDS-GIDS) and Debian's policy, 9.2.2, distributions allocate those below 100;
+60000 to 65535 are for Debian, homes, ``DynamicUser=`` and nobody; and those from 524288 on are for containers.
 """
 
 from __future__ import annotations

@@ -1,4 +1,4 @@
-"""``[services.*] unit``: directives of systemd's beside ours."""
+"""``[services.*] unit``: systemd directives in addition to ours."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ def _directive_of(section: str) -> AfterValidator:
 
 
 def _as_text(value: Any) -> Any:
-    """TOML's numbers and booleans as systemd writes them."""
+    """Convert TOML's numbers and booleans to systemd's notation."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, (int, float)):
@@ -45,8 +45,8 @@ _Setting = Annotated[_Text | tuple[_Text, ...], BeforeValidator(_as_text, json_s
 
 
 class UnitOverrides(Model):
-    """Directives by section. Those that systemd accumulates are added to ours, an empty string takes ours away; any
-    other is put in the place of ours. A list gives several lines."""
+    """Directives by section. Those that systemd accumulates are added to ours, and an empty string removes ours; all
+    others replace ours. A list results in several lines."""
 
     Unit: dict[_UnitName, _Setting] = Field(default_factory=dict)
     """Directives of ``[Unit]`` (systemd.unit(5))."""
@@ -65,10 +65,10 @@ class UnitOverrides(Model):
         return found
 
     def lines(self, section: str) -> dict[str, tuple[str, ...]]:
-        """The overrides of ``[section]``, a line each."""
+        """The overrides of ``[section]``, as lines."""
         return {key: (said,) if isinstance(said, str) else said for key, said in self.section(section).items()}
 
     def last(self, section: str, directive: str, default: str) -> str:
-        """What the directive has in the end, as far as it has one value."""
+        """The final value of a directive with a single value."""
         given = self.section(section).get(directive, default)
         return given if isinstance(given, str) else (*given, "")[-1]

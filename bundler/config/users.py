@@ -1,4 +1,4 @@
-"""As whom services run: the bundle's user, or one of a service's own (``own_user``)."""
+"""The users that services run as: the bundle's, or the service's own (``own_user``)."""
 
 from __future__ import annotations
 
@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["user_of", "user_problems"]
 
 _LONGEST = 31
-"""Characters that the name of a user may have (useradd(8), systemd's valid_user_group_name)."""
+"""The maximum length of a user's name (useradd(8), systemd's valid_user_group_name)."""
 
 
 def user_of(config: BundleConfig, service: Service) -> str:
-    """The user that ``service`` runs as, whose name its directories below /var have as well."""
+    """The user that ``service`` runs as; its directories below /var have the same name."""
     return f"{config.name}-{service.name}" if service.table.own_user else config.name
 
 
 def user_problems(config: BundleConfig) -> Iterator[str]:
-    """What is wrong with services' own users, a sentence each."""
+    """Problems with the services' own users."""
     numbers = {config.bundle.uid: "bundle.uid"} if config.bundle.uid else {}
     for service in config.services:
         where, table, user = f"services.{service.name}", service.table, user_of(config, service)

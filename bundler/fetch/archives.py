@@ -38,6 +38,7 @@ if TYPE_CHECKING:
 __all__ = ["INDEX", "Archive", "fetch_archives", "index_of", "keep", "kept_archive", "subdir_of"]
 
 _AT_A_TIME = 8
+_OTHER_BUILD = "Use another build of the package, and report the problem to its maintainers."
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -304,7 +305,7 @@ def _info(path: Path, where: str) -> dict[str, bytes]:
         if PATHS not in found:
             found |= read_members(path, OLD)
     except NotAPackage as error:
-        raise PrefixError(f"not a conda package: {error}", where=where) from error
+        raise PrefixError(f"not a conda package: {error}", where=where, remedy=_OTHER_BUILD) from error
     if INDEX not in found:
-        raise PrefixError(f"not a conda package: it has no {INDEX}", where=where)
+        raise PrefixError(f"not a conda package: it has no {INDEX}", where=where, remedy=_OTHER_BUILD)
     return found

@@ -3,23 +3,27 @@
 A ``.conda`` file (CEP 6) is a zip of two tars, ``info-*.tar.zst`` and ``pkg-*.tar.zst``. A zip says twice where its
 members are: in a header before each, by which rattler unpacks, and in the directory at its end, which conda reads. Some
 writers have got one of them wrong (a zip64 field that is empty, or shorter than what it should hold), which nobody
-notices who reads the other. What one of the two can read is a package.
+notices who reads the other. What one of the two can read is a package. One that has two of either tar is none: which of
+them is meant depends on who reads it.
 """
 
 from __future__ import annotations
 
-import io
+import bz2
+import os
 import shutil
 import struct
-import tarfile
 import zipfile
 import zlib
 from contextlib import contextmanager
-from typing import IO, TYPE_CHECKING
+from typing import IO, TYPE_CHECKING, BinaryIO, TypeVar
 
 import zstandard
 
 from bundler.printable import printable
+from bundler.streams import limited, window
+from bundler.tar.read import ForeignStream
+from bundler.tar.write import REGULAR
 
 if TYPE_CHECKING:
     from collections.abc import Callable, Collection, Iterator
@@ -27,13 +31,14 @@ if TYPE_CHECKING:
 
 __all__ = ["NotAPackage", "read_matching", "read_members", "unpackable"]
 
+_T = TypeVar("_T")
 _HEADER = struct.Struct("<4s5H3I2H")
 """A member's own header (APPNOTE.TXT, 4.3.7): signature, version, flags, method, time, date, CRC-32, compressed size,
 size, length of the name, length of the extra fields."""
 _FIELD = struct.Struct("<2H")
 """An extra field's head (4.5.1): what it is, and its length."""
-_SIGNATURE = b"PK\3\4"
-_SIZE_FOLLOWS = 1 << 3
+_SIGNATURE, _DIRECTORY = b"PK\3\4", b"PK\1\2"
+_ENCRYPTED, _SIZE_FOLLOWS = 1 << 0, 1 << 3
 _ZIP64, _IN_ZIP64 = 1, 0xFFFFFFFF
 _LARGE = 1 << 30
 _CHUNK = 1 << 20
@@ -44,6 +49,10 @@ unpack to more than any memory holds."""
 
 _MOST_INFO = 2 << 30
 """Bytes of all that a ``.conda`` file has in its ``info-*.tar.zst``: 40 GiB of zeros, a mebibyte take minutes."""
+_MOST_WHOLE = 64 << 30
+"""The same for a ``.tar.bz2``, which has all of the package in one tar."""
+_SLACK = 1 << 20
+"""Bytes that a part may be larger than its archive: it is compressed already."""
 
 
 class NotAPackage(ValueError):  # noqa: N818 -- never shown: who reads a package says which one it is
@@ -53,17 +62,14 @@ class NotAPackage(ValueError):  # noqa: N818 -- never shown: who reads a package
 def read_members(path: Path, names: Collection[str]) -> dict[str, bytes]:
     """Those of ``names``, which are below ``info/``, that the package has. Raises :class:`NotAPackage`."""
     found: dict[str, bytes] = {}
-    left, passed = _MOST_SAID, 0
+    left = _MOST_SAID
     with _translated(), path.open("rb") as file, _info(file, path.name) as tar:
         for member in tar:
-            passed += member.size
-            if passed > _MOST_INFO and not path.name.endswith(".tar.bz2"):  # which has all of the package in one tar
-                raise NotAPackage(f"info/ unpacks to more than {_MOST_INFO >> 20} MiB")
-            if member.name in names and (content := tar.extractfile(member)) is not None:
+            if member.path in names and member.kind == REGULAR:
                 left -= member.size
                 if left < 0:
-                    raise NotAPackage(f"{member.name} unpacks to more than {_MOST_SAID >> 20} MiB of metadata")
-                found[member.name] = content.read()
+                    raise NotAPackage(f"{member.path} unpacks to more than {_MOST_SAID >> 20} MiB of metadata")
+                found[member.path] = b"".join(tar.content())
                 if len(found) == len(names):
                     break
     return found
@@ -78,14 +84,14 @@ def read_matching(path: Path, largest: Callable[[str], int]) -> dict[str, bytes]
     left = _MOST_SAID
     with _translated(), path.open("rb") as file, _info(file, path.name) as tar:
         for member in tar:
-            most = largest(member.name) if member.isfile() else 0
+            most = largest(member.path) if member.kind == REGULAR else 0
             if not most:
                 continue
-            content = tar.extractfile(member) if member.size <= most else None
-            left -= member.size if content is not None else 0
+            wanted = member.size <= most
+            left -= member.size if wanted else 0
             if left < 0:
                 raise NotAPackage(f"info/ unpacks to more than {_MOST_SAID >> 20} MiB")
-            found[member.name] = content.read() if content is not None else b""
+            found[member.path] = b"".join(tar.content()) if wanted else b""
     return found
 
 
@@ -101,7 +107,7 @@ def unpackable(path: Path, room: Path) -> Path:
             return path
         copy = room / path.name
         with zipfile.ZipFile(file) as source, zipfile.ZipFile(copy, "w") as goal:
-            for part in source.infolist():
+            for part in _parts(source, path.stat().st_size):
                 with (
                     source.open(part) as read,
                     goal.open(part.filename, "w", force_zip64=part.file_size > _LARGE) as write,
@@ -112,7 +118,7 @@ def unpackable(path: Path, room: Path) -> Path:
 
 @contextmanager
 def _translated() -> Iterator[None]:
-    damage = (tarfile.TarError, zipfile.BadZipFile, zlib.error, zstandard.ZstdError)
+    damage = (zipfile.BadZipFile, zlib.error, zstandard.ZstdError)
     try:
         yield
     # RuntimeError: the member is encrypted; NotImplementedError: it is compressed in some rare way
@@ -121,57 +127,86 @@ def _translated() -> Iterator[None]:
 
 
 @contextmanager
-def _info(file: IO[bytes], name: str) -> Iterator[tarfile.TarFile]:
+def _info(file: BinaryIO, name: str) -> Iterator[ForeignStream]:
     """The tar that has ``info/`` in it."""
     if name.endswith(".tar.bz2"):
-        with tarfile.open(fileobj=file, mode="r|bz2") as tar:
-            yield tar
+        with bz2.open(file) as plain:
+            yield ForeignStream(limited(plain, _MOST_WHOLE))
     elif (place := _by_headers(file)) is not None:
         offset, length = place
         file.seek(offset)
-        with _decompressed(io.BytesIO(file.read(length))) as tar:
+        with _decompressed(window(file, length)) as tar:
             yield tar
     else:
         with zipfile.ZipFile(file) as source:
-            part = next((name for name in source.namelist() if _kind(name) == "info"), None)
-            if part is None:
-                raise NotAPackage("it has no info-*.tar.zst")
+            part, _ = _parts(source, file.seek(0, os.SEEK_END))
             with source.open(part) as compressed, _decompressed(compressed) as tar:
                 yield tar
 
 
 @contextmanager
-def _decompressed(part: IO[bytes]) -> Iterator[tarfile.TarFile]:
-    with (
-        zstandard.ZstdDecompressor().stream_reader(part, read_across_frames=True) as plain,
-        tarfile.open(fileobj=plain, mode="r|") as tar,
-    ):
-        yield tar
+def _decompressed(part: IO[bytes]) -> Iterator[ForeignStream]:
+    with zstandard.ZstdDecompressor().stream_reader(part, read_across_frames=True) as plain:
+        yield ForeignStream(limited(plain, _MOST_INFO))
+
+
+def _parts(source: zipfile.ZipFile, size: int) -> tuple[zipfile.ZipInfo, zipfile.ZipInfo]:
+    """The tars of ``info/`` and of all else, by the directory of an archive of so many bytes."""
+    found: dict[str, zipfile.ZipInfo] = {}
+    for part in source.infolist():
+        _add(found, part.filename, part)
+    if found.keys() != {"info", "pkg"}:
+        raise NotAPackage("it has no info-*.tar.zst and pkg-*.tar.zst")
+    if any(part.file_size > size + _SLACK for part in found.values()):
+        raise NotAPackage("a part of it is larger than the whole")
+    return found["info"], found["pkg"]
+
+
+def _add(found: dict[str, _T], name: str, place: _T) -> None:
+    kind = _kind(name)
+    if kind in found:
+        raise NotAPackage(f"it has two {kind}-*.tar.zst")
+    if kind:
+        found[kind] = place
 
 
 def _kind(name: str) -> str:
-    return name.partition("-")[0] if name.endswith(".tar.zst") else ""
+    kind = name.partition("-")[0] if name.endswith(".tar.zst") else ""
+    return kind if kind in ("info", "pkg") else ""
 
 
-def _by_headers(file: IO[bytes]) -> tuple[int, int] | None:
+def _by_headers(file: BinaryIO) -> tuple[int, int] | None:
     """Where ``info-*.tar.zst`` begins, and its length, by the headers; None if these do not lead to both parts."""
     places: dict[str, tuple[int, int]] = {}
-    offset = 0
-    while places.keys() < {"info", "pkg"}:
-        file.seek(offset)
-        raw = file.read(_HEADER.size)
-        if len(raw) < _HEADER.size:
+    offset, end = 0, file.seek(0, os.SEEK_END)
+    while (header := _header(file, offset)) is not None:
+        name, begin, length = header
+        if begin + length > end:
             return None
-        signature, _, flags, method, _, _, _, compressed, size, name_length, extra_length = _HEADER.unpack(raw)
-        name, extra = file.read(name_length), file.read(extra_length)
-        length = _length(compressed, size, extra)
-        if signature != _SIGNATURE or flags & _SIZE_FOLLOWS or method != zipfile.ZIP_STORED or length is None:
-            return None
-        offset += _HEADER.size + name_length + extra_length
-        if kind := _kind(name.decode("utf-8", "replace")):
-            places[kind] = offset, length
-        offset += length
-    return places["info"]
+        _add(places, name, (begin, length))
+        offset = begin + length
+    file.seek(offset)
+    complete = places.keys() == {"info", "pkg"} and file.read(len(_DIRECTORY)) == _DIRECTORY
+    return places["info"] if complete else None
+
+
+def _header(file: BinaryIO, offset: int) -> tuple[str, int, int] | None:
+    """The name of the member whose header is there, where it begins, and its length; None for what is no header."""
+    file.seek(offset)
+    raw = file.read(_HEADER.size)
+    if len(raw) < _HEADER.size:
+        return None
+    signature, _, flags, method, _, _, _, compressed, size, name_length, extra_length = _HEADER.unpack(raw)
+    name, extra = file.read(name_length), file.read(extra_length)
+    length = _length(compressed, size, extra)
+    if (
+        signature != _SIGNATURE
+        or flags & (_ENCRYPTED | _SIZE_FOLLOWS)
+        or method != zipfile.ZIP_STORED
+        or length is None
+    ):
+        return None
+    return name.decode("utf-8", "replace"), offset + _HEADER.size + name_length + extra_length, length
 
 
 def _length(compressed: int, size: int, extra: bytes) -> int | None:

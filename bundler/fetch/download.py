@@ -7,6 +7,7 @@ waits for a silent server for ever. All downloads of a build share one pool of c
 from __future__ import annotations
 
 import errno
+import http.client
 import os
 import re
 import ssl
@@ -37,12 +38,13 @@ from bundler import __version__
 from bundler.diskspace import kept_free, mib, space_left
 from bundler.fetch.channels import public_url, server_of
 from bundler.fetch.credentials import Credentials
+from bundler.fetch.pace import LEAST, Attempt, watch_over
 from bundler.fetch.partfile import ChangedFile, PartFile
 from bundler.fetch.trust import certificate_hint, proxy_hint
 from bundler.printable import counted
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Collection, Mapping, Sequence
+    from collections.abc import Callable, Collection, Iterator, Mapping, Sequence
 
     from urllib3.response import BaseHTTPResponse
 
@@ -110,14 +112,13 @@ class Downloader:
         self._lock = threading.Lock()
         self._stopped = threading.Event()
         self._failing: set[str] = set()
-        self._coming: set[BaseHTTPResponse] = set()
+        self._attempts: set[Attempt] = set()
 
     def stop(self) -> None:
         """Let every download end, in its pause or in the middle; what has come stays."""
         self._stopped.set()
-        for response in tuple(self._coming):
-            with suppress(ValueError, RuntimeError, OSError):  # it has just ended
-                response.shutdown()
+        for attempt in tuple(self._attempts):
+            attempt.end()
 
     def download(self, urls: Sequence[str], part: Path, advance: Callable[[int], None]) -> Downloaded:
         """Bring all of the file, which is at each of ``urls``, into ``part``, going on from what is there.
@@ -128,40 +129,45 @@ class Downloader:
         """
         return self._rounds(
             urls,
-            lambda url: self._bring(url, PartFile(part), advance),
+            lambda url, paced: self._bring(url, PartFile(part), _each(paced.came, advance)),
             lambda: part.stat().st_size if part.exists() else 0,
         )
 
     def answering(self, urls: Sequence[str]) -> str:
         """The first of ``urls`` whose server answers. Raises :class:`DownloadFailed` if none does, or all refuse."""
-        return self._rounds(urls, self._look)
+        return self._rounds(urls, lambda url, _: self._look(url))
 
     def piece(self, urls: Sequence[str], which: str, *, most: int) -> tuple[bytes, int]:
         """Bytes of the file that is at each of ``urls``, those that ``which`` names as a Range header does, and the
         size of all of it. Raises :class:`DownloadFailed`, also for more than ``most`` bytes.
         """
-        return self._rounds(urls, lambda url: self._piece(url, which, most))
+        return self._rounds(urls, lambda url, paced: self._piece(url, which, most, paced.came))
 
-    def _piece(self, url: str, which: str, most: int) -> tuple[bytes, int]:
+    def _piece(self, url: str, which: str, most: int, came: Callable[[int], None]) -> tuple[bytes, int]:
         response = self._open("GET", self._credentials.request(url), {"Range": f"bytes={which}"})
         try:
             _check_status(response)
             said = re.fullmatch(r"bytes (\d{1,15})-(\d{1,15})/(\d{1,15})", response.headers.get("Content-Range", ""))
             if response.status != 206 or said is None:
                 raise DownloadFailed("the server does not support partial downloads", status=response.status)
-            wanted = int(said[2]) + 1 - int(said[1])
+            first, last, size = map(int, said.groups())
+            if not _is_asked(which, first, last, size):
+                raise DownloadFailed("the server sends another part of the file than was requested")
+            wanted = last + 1 - first
             if not 0 < wanted <= most:
                 raise DownloadFailed("the response is too large")
-            data = response.read(wanted)
+            data = b"".join(_chunks(response, wanted, came))
         except HTTPError as error:
             raise _TryAgain(self._reason(error, urlsplit(url).scheme)) from error
         finally:
             response.close()  # the rest of the answer would be the next one's beginning
         if len(data) != wanted:
             raise _TryAgain("the download was truncated")
-        return data, int(said[3])
+        return data, size
 
-    def _rounds(self, urls: Sequence[str], attempt: Callable[[str], _T], size: Callable[[], int] = lambda: 0) -> _T:
+    def _rounds(
+        self, urls: Sequence[str], attempt: Callable[[str, Attempt], _T], size: Callable[[], int] = lambda: 0
+    ) -> _T:
         """``attempt`` each URL in turn, with a pause after each round; ``size`` is what has come so far."""
         left = sorted(urls, key=lambda url: urlsplit(url).netloc in self._failing)
         failures: dict[str, DownloadFailed | _TryAgain] = {}
@@ -170,7 +176,7 @@ class Downloader:
         while True:
             for url in tuple(left):
                 try:
-                    return attempt(url)
+                    return self._paced(url, attempt)
                 except DownloadFailed as failed:
                     failures[url] = failed
                     left.remove(url)
@@ -180,6 +186,20 @@ class Downloader:
                     if size() > farthest + _ENOUGH:
                         farthest, patience = size(), fresh
             patience = self._wait(patience, failures, left)
+
+    def _paced(self, url: str, attempt: Callable[[str, Attempt], _T]) -> _T:
+        """``attempt`` the URL, for as long as enough comes."""
+        with Attempt(read_timeout=float(self._timeout.read_timeout or 0)) as paced:
+            self._attempts.add(paced)
+            try:
+                found = attempt(url, paced)
+            except _TryAgain as failed:
+                raise (_TryAgain(_slow(paced)) if paced.is_slow else failed) from failed
+            finally:
+                self._attempts.discard(paced)
+        if paced.is_slow:  # the end of the connection was taken for the end of the file
+            raise _TryAgain(_slow(paced))
+        return found
 
     def _wait(
         self, patience: urllib3.Retry, failures: Mapping[str, DownloadFailed | _TryAgain], left: Sequence[str]
@@ -214,7 +234,6 @@ class Downloader:
             return Downloaded(url=url, sha256=_copy(url, part), pieced=False)
         request = self._credentials.request(url)
         response = self._open("GET", request, part.headers(request))
-        self._coming.add(response)
         try:
             if response.status == 416 and part.size:
                 part.clear()
@@ -235,8 +254,6 @@ class Downloader:
             if isinstance(error, ChangedFile):
                 raise _TryAgain("the file on the server changed during the download") from error
             raise
-        finally:
-            self._coming.discard(response)
         response.release_conn()
         return Downloaded(url=url, sha256=part.finish(), pieced=part.pieced)
 
@@ -287,7 +304,7 @@ class Downloader:
             return self._proxies[proxy]
 
     def _pool_manager(self) -> urllib3.PoolManager:
-        return urllib3.PoolManager(maxsize=self._connections, ssl_context=ssl.create_default_context())
+        return watch_over(urllib3.PoolManager(maxsize=self._connections, ssl_context=ssl.create_default_context()))
 
     def _through(self, proxy: str) -> urllib3.PoolManager:
         proxy = proxy if "://" in proxy else f"http://{proxy}"
@@ -296,11 +313,13 @@ class Downloader:
             raise DownloadFailed(f"the proxy is a {parts.scheme} one, which is not supported")
         user = f"{unquote(parts.username)}:{unquote(parts.password or '')}" if parts.username else None
         headers = urllib3.make_headers(proxy_basic_auth=user) if user else None
-        return urllib3.ProxyManager(
-            parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
-            proxy_headers=headers,
-            maxsize=self._connections,
-            ssl_context=ssl.create_default_context(),
+        return watch_over(
+            urllib3.ProxyManager(
+                parts._replace(netloc=parts.netloc.rpartition("@")[2]).geturl(),
+                proxy_headers=headers,
+                maxsize=self._connections,
+                ssl_context=ssl.create_default_context(),
+            )
         )
 
     def _reason(self, error: HTTPError, scheme: str) -> str:
@@ -326,7 +345,8 @@ class _Limit:
         self._part = part
         self._kept = kept_free(part.directory)
         self._unseen = 0
-        self._look(int(said) if (said := response.headers.get("Content-Length", "")).isdecimal() else 0)
+        length = response.headers.get("Content-Length", "")
+        self._look(int(length) if re.fullmatch(r"\d{1,20}", length) else 0)
 
     def passed(self, size: int) -> None:
         """So much more was written. Raises :class:`DownloadFailed`, with nothing of it left, if that was too much."""
@@ -343,12 +363,39 @@ class _Limit:
             raise DownloadFailed(f"the disk would be full ({size})")
 
 
+def _is_asked(which: str, first: int, last: int, size: int) -> bool:
+    """Whether these bytes are what ``which`` asks for; of others than a file's last ones, a server may send fewer."""
+    start, _, end = which.partition("-")
+    if not start:
+        return (first, last) == (max(size - int(end), 0), size - 1)
+    return first == int(start) and last <= int(end)
+
+
+def _chunks(response: BaseHTTPResponse, wanted: int, came: Callable[[int], None]) -> Iterator[bytes]:
+    while wanted and (chunk := response.read1(min(wanted, _CHUNK))):
+        came(len(chunk))
+        wanted -= len(chunk)
+        yield chunk
+
+
+def _each(*told: Callable[[int], None]) -> Callable[[int], None]:
+    def tell(size: int) -> None:
+        for one in told:
+            one(size)
+
+    return tell
+
+
+def _slow(attempt: Attempt) -> str:
+    return f"the server is too slow: less than {LEAST} bytes a second for {counted(attempt.seconds, 'second')}"
+
+
 def _redirected(url: str, location: str) -> str:
     """Where ``url`` redirects to. Raises :class:`DownloadFailed` if that is no http or https URL."""
     with suppress(ValueError):  # of whichever part cannot be parsed
         target = urljoin(url, location)
         parts = urlsplit(target)
-        if parts.scheme in ("http", "https") and parts.hostname and parts.port != 0:
+        if parts.scheme in ("http", "https") and parts.port != 0 and (parts.hostname or "").encode("idna"):
             return target
     raise DownloadFailed("the server redirects to what is not a valid http or https URL")
 
@@ -384,7 +431,11 @@ def _innermost(error: BaseException) -> str:
         found = inner
     if isinstance(found, OSError) and found.strerror:
         return found.strerror
-    return "the connection was closed" if "closed" in str(found).lower() else type(found).__name__
+    if isinstance(found, UnicodeError):
+        return "not a valid host name"
+    if isinstance(found, http.client.IncompleteRead) or "closed" in str(found).lower():
+        return "the connection was closed"
+    return f"the response is not valid HTTP ({type(found).__name__})"
 
 
 def _retry_after(patience: urllib3.Retry, response: BaseHTTPResponse | None) -> float:
@@ -393,7 +444,7 @@ def _retry_after(patience: urllib3.Retry, response: BaseHTTPResponse | None) -> 
         return 0
     try:
         return patience.get_retry_after(response) or 0
-    except InvalidHeader:
+    except (InvalidHeader, ValueError, OverflowError):
         return 0
 
 

@@ -94,7 +94,7 @@ class PartFile:
 
     def _check_rest(self, request: Request, response: BaseHTTPResponse) -> None:
         note = self._read_note()
-        found = re.fullmatch(r"bytes (\d+)-\d+/(\d+|\*)", response.headers.get("Content-Range", ""))
+        found = re.fullmatch(r"bytes (\d{1,15})-\d{1,15}/(\d{1,15}|\*)", response.headers.get("Content-Range", ""))
         right = found and int(found[1]) == self.size and found[2] in ("*", note.get("total") or found[2])
         if note.get("url") == _digest_of(request.url):
             one, other = note.get("validator"), _validator(response)

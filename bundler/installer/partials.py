@@ -45,7 +45,7 @@ MANAGE = (
     *("commands", "arguments", "status", "releases", "recover", "rollback", "verify-release", "rotate-secret"),
     "restart",
     *("run-directories", "leftover-files", "bundle-copy", "uninstall", "first-boot"),
-    *("policy", "statement", "signatures", "version-order", "upgrade"),
+    *("policy", "statement", "signatures", "openssl-signatures", "version-order", "upgrade"),
     *("run", "before-start", "old-releases", "become-user", "terminal-relay", "exec"),
     *("redact", "support-bundle", "main"),
 )

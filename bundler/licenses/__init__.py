@@ -1,1 +1,1 @@
-"""Licenses: what packages say of theirs -> SPDX expressions, and what bundle.toml says of these."""
+"""Licenses: packages' license fields as SPDX expressions, and the policy for them in bundle.toml."""

@@ -1,8 +1,8 @@
-"""What a package says of its license -> an SPDX expression.
+"""Convert a package's license field to an SPDX expression.
 
-conda's field is free text ("BSD 3-Clause", "GPLv2+", "MIT/X11"), and so is a wheel's older one. What has one meaning is
-written as SPDX has it; what may mean several licenses ("BSD") is not guessed, but becomes a ``LicenseRef-`` that is
-known to be unknown.
+conda's field is free text ("BSD 3-Clause", "GPLv2+", "MIT/X11"), and so is the older one of wheels. Unambiguous text is
+converted to SPDX identifiers; ambiguous text ("BSD") is not guessed, but becomes a ``LicenseRef-`` that counts as
+unknown.
 """
 
 from __future__ import annotations
@@ -99,21 +99,21 @@ _LOOSE = {
     "zlib": "Zlib",
     "zopepublic21": "ZPL-2.1",
 }
-"""By what is left of the text without blanks and punctuation; each has one meaning."""
+"""Identifiers by the text without spaces and punctuation; each has only one meaning."""
 _NOISE = re.compile(r"\b(the|licen[sc]ed?|version|software licen[sc]e)\b", re.IGNORECASE)
 _KEPT = re.compile(r"[^a-z0-9+>=]")
 _SPLIT = re.compile(r"\s*([()])\s*|\s+(AND|OR|WITH)\s+|\s*(&|\||;|,)\s*", re.IGNORECASE)
 _JOINED = {"&": "AND", ",": "AND", ";": "AND", "|": "OR"}
-"""A list says that all of it counts, unless it says otherwise."""
+"""All licenses of a list apply, unless it says otherwise."""
 _LONGEST = 400
-"""Characters of what is taken for the name of a license; some packages have the text of one there."""
+"""The maximum length of a license's name; some packages have the license's text in this field."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class License:
-    """``said`` is the package's own text, ``expression`` the SPDX expression; it is empty if nothing is said.
+    """``said`` is the package's own text, ``expression`` the SPDX expression; it is empty if the field is.
 
-    ``unknown`` are the parts of ``said`` that mean nothing to us: each is a ``LicenseRef-`` in ``expression``.
+    ``unknown`` are the parts of ``said`` that are not recognized: each is a ``LicenseRef-`` in ``expression``.
     """
 
     said: str
@@ -126,7 +126,7 @@ NO_LICENSE = License(said="", expression="")
 
 @cache
 def licensing() -> Licensing:
-    """SPDX's licenses and exceptions, as they are in the library; loaded when they are asked for."""
+    """The library's SPDX licenses and exceptions, loaded on first use."""
     from license_expression import get_spdx_licensing
 
     return get_spdx_licensing()
@@ -134,7 +134,7 @@ def licensing() -> Licensing:
 
 @cache
 def normalize(said: str) -> License:
-    """The expression for what a package says; whatever it is, it never fails."""
+    """The expression for a package's license field. It never fails."""
     text = " ".join(said.split())
     if not text:
         return NO_LICENSE
@@ -146,7 +146,7 @@ def normalize(said: str) -> License:
 
 
 def single(text: str) -> str | None:
-    """The one license, with its exception perhaps, that ``text`` names as SPDX does; None if it is none or several."""
+    """The license that ``text`` is the SPDX name of, possibly with an exception; None if it is none or several."""
     found = _parsed(text)
     if found is None or found.literals != {found}:
         return None
@@ -156,7 +156,7 @@ def single(text: str) -> str | None:
 
 
 def _known(text: str) -> str | None:
-    """The expression, if all that is in it is known."""
+    """The expression, if all of its licenses are known."""
     bare = " ".join(_NOISE.sub("", text).split())
     for one in (text, bare):
         parsed = _parsed(one)
@@ -168,7 +168,7 @@ def _known(text: str) -> str | None:
 def _parsed(text: str) -> Any:
     from license_expression import ExpressionError, ExpressionParseError
 
-    odd = (AssertionError, AttributeError, TypeError)  # what boolean.py says of unbalanced text, for one
+    odd = (AssertionError, AttributeError, TypeError)  # raised by boolean.py, for example for unbalanced parentheses
     try:
         return licensing().parse(text, strict=True)
     except (ExpressionError, ExpressionParseError, *odd):
@@ -176,7 +176,7 @@ def _parsed(text: str) -> Any:
 
 
 def _taken_apart(text: str) -> License:
-    """Each operand by itself."""
+    """Convert each operand separately."""
     words, unknown = [], []
     for piece in filter(None, (one and one.strip() for one in _SPLIT.split(text))):
         if piece in "()":
@@ -198,7 +198,7 @@ def _unknown(text: str, name: str) -> License:
 
 
 def _reference(name: str) -> str:
-    """A name of our own, as SPDX wants such ones."""
+    """A ``LicenseRef-`` for a name that SPDX does not have."""
     if re.fullmatch(r"LicenseRef-[A-Za-z0-9.-]+", name):
         return name
     return "LicenseRef-" + (re.sub(r"[^A-Za-z0-9.]+", "-", name).strip("-") or "unknown")

@@ -17,7 +17,7 @@ if TYPE_CHECKING:
 __all__ = ["check_licenses"]
 
 _REMEDY = (
-    "Take another package; or, if it may be in the bundle, say why: [licenses.exceptions], or add its license to "
+    "Use a different package; or, to accept it, give the reason in [licenses.exceptions], or add its license to "
     "licenses.allow."
 )
 
@@ -39,9 +39,9 @@ def check_licenses(policy: Policy, packages: Iterable[tuple[LockedPackage, str]]
         if found.refused:
             refused.append(f"{told}: {printable(found.reason)}")
         elif found.verdict == "excepted":
-            yield f"{told} is in the bundle by licenses.exceptions: {found.reason}"
+            yield f"{told} is allowed by licenses.exceptions: {found.reason}"
         elif found.verdict == "unknown":
-            yield f"{told}: its license is not checked: {printable(found.reason)}"
+            yield f"{told}: its license was not checked: {printable(found.reason)}"
     for name in sorted(policy.exceptions.keys() - used):
         yield f"licenses.exceptions names {name}, which is not locked"
     if refused:

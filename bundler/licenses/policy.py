@@ -1,7 +1,7 @@
-"""``[licenses]``: may a bundle have a package of that license? By what an SPDX expression means.
+"""``[licenses]``: whether a bundle may contain a package with that license, by the semantics of SPDX expressions.
 
-``OR`` leaves the choice, ``AND`` does not, ``-or-later`` is the choice between that version and those after it, and a
-license ``WITH`` an exception is a license of its own, which allows at least what the license alone allows.
+``OR`` is a choice, ``AND`` is not; ``-or-later`` is a choice between that version and later ones; a license ``WITH`` an
+exception is a separate license, which allows at least as much as the license alone.
 """
 
 from __future__ import annotations
@@ -24,14 +24,14 @@ _VERSIONS = {
     "GPL": ("1.0", "2.0", "3.0"),
     "LGPL": ("2.0", "2.1", "3.0"),
 }
-"""The licenses that have an ``-or-later``, and the versions that there are."""
+"""The licenses that have an ``-or-later``, and their versions."""
 _LATER = "-or-later"
 _WITH = " WITH "
 
 
 @dataclass(frozen=True, kw_only=True)
 class Judgement:
-    """``excepted``: refused but for the policy's exception, whose reason that is."""
+    """``excepted``: accepted only because of the policy's exception, whose reason it has."""
 
     verdict: Literal["allowed", "denied", "not allowed", "unknown", "excepted"]
     reason: str = ""
@@ -43,7 +43,7 @@ class Judgement:
 
 @dataclass(frozen=True, kw_only=True)
 class Policy:
-    """The table: license identifiers as SPDX has them, and reasons by the package that each is an exception for."""
+    """The table: SPDX license identifiers, and the reasons for exceptions, by package."""
 
     deny: tuple[str, ...] = ()
     allow: tuple[str, ...] = ()
@@ -54,7 +54,7 @@ class Policy:
         return not (self.deny or self.allow)
 
     def judge(self, license_: License, keys: Iterable[str]) -> Judgement:
-        """A package's license; ``keys`` are what the package may be called in ``exceptions``."""
+        """Judge a package's license; ``keys`` are the names that the package may have in ``exceptions``."""
         found = self._judged(license_)
         excepted = next((self.exceptions[key] for key in keys if key in self.exceptions), None)
         if found.refused and excepted is not None:
@@ -63,7 +63,7 @@ class Policy:
 
     def _judged(self, license_: License) -> Judgement:
         if not license_.expression:
-            return Judgement(verdict="not allowed" if self.allow else "unknown", reason="no license is said")
+            return Judgement(verdict="not allowed" if self.allow else "unknown", reason="no license is declared")
         parsed = licensing().parse(license_.expression)
         denied = _meanings_of(self.deny)
         if not _can_be_had(parsed, lambda one: bool(_choices(one) - denied) and one not in self.deny):
@@ -73,12 +73,12 @@ class Policy:
             said = f" (unknown: {', '.join(license_.unknown)})" if license_.unknown else ""
             return Judgement(verdict="not allowed", reason=f"{license_.expression} is not in `allow`{said}")
         if license_.unknown and not self.allow:
-            return Judgement(verdict="unknown", reason=f"what {', '.join(license_.unknown)} means is unknown")
+            return Judgement(verdict="unknown", reason=f"unknown license: {', '.join(license_.unknown)}")
         return Judgement(verdict="allowed")
 
 
 def _can_be_had(node: Any, is_fine: Any) -> bool:
-    """Whether the expression can be met by licenses that are fine."""
+    """Whether acceptable licenses can satisfy the expression."""
     spdx = licensing()
     if isinstance(node, spdx.OR):
         return any(_can_be_had(one, is_fine) for one in node.args)
@@ -88,7 +88,7 @@ def _can_be_had(node: Any, is_fine: Any) -> bool:
 
 
 def _choices(license_: str) -> set[str]:
-    """The versions that an ``-or-later`` leaves the choice between; else the license itself."""
+    """The versions that an ``-or-later`` includes; for others, the license itself."""
     name, _, exception = license_.partition(_WITH)
     family, _, version = name.removesuffix(_LATER).rpartition("-")
     if not name.endswith(_LATER) or version not in _VERSIONS.get(family, ()):
@@ -99,7 +99,7 @@ def _choices(license_: str) -> set[str]:
 
 
 def _allowing(license_: str, denied: set[str]) -> set[str]:
-    """What may stand in ``allow`` for it: itself, a version that it leaves the choice of, either without exception."""
+    """The entries of ``allow`` that allow it: itself, or a version that it includes, either without the exception."""
     found = {license_, *_choices(license_)} - denied
     return found | {one.partition(_WITH)[0] for one in found if _WITH in one}
 

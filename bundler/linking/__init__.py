@@ -1,1 +1,1 @@
-"""The linker, py-rattler, in a process of its own: what it crashes on is foreign, and it takes its process along."""
+"""The linker, py-rattler, in a separate process, since untrusted packages may crash it."""

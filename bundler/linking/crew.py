@@ -1,7 +1,7 @@
-"""Calls that are shared out among processes: py-rattler unpacks a package with the interpreter's lock in its hands, so
-that threads would take turns.
+"""A pool of processes that share calls: py-rattler holds the GIL while it unpacks a package, so threads would not run
+in parallel.
 
-They are plain forks with pipes. An Executor takes semaphores, which need ``/dev/shm``, and a chroot may have none.
+The workers are plain forks with pipes. An Executor uses semaphores, which require ``/dev/shm``; a chroot may lack it.
 """
 
 from __future__ import annotations
@@ -21,13 +21,13 @@ __all__ = ["Crew", "Failure", "end_with_parent"]
 
 _PR_SET_PDEATHSIG = 1
 _PLACE = 4
-"""Bytes of a place in the queue."""
+"""The size of a queue entry in bytes."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Failure:
-    """The call for ``place`` has raised something, which says ``why``; or its process has ended meanwhile, with
-    ``status``: an exit status, or the negative number of a signal. ``place`` None: it has ended between two calls.
+    """The call for ``place`` has raised an exception, with ``why`` as its text; or its process has ended, with
+    ``status``: an exit status, or a negative signal number. ``place`` None: it has ended between two calls.
     """
 
     place: int | None
@@ -36,13 +36,13 @@ class Failure:
 
 
 def end_with_parent() -> None:
-    """Have the kernel kill this process as soon as the one that has started it is gone."""
+    """Have the kernel kill this process when its parent dies."""
     ctypes.CDLL(None).prctl(_PR_SET_PDEATHSIG, signal.SIGKILL)
 
 
 class Crew:
-    """Processes that wait for work: as many as processors, ``most`` at most. They are forked, so there must not be any
-    thread yet; they end with us.
+    """Worker processes, one per processor, but at most ``most``. They are forked, so there must not be any threads yet;
+    they end with us.
     """
 
     def __init__(self, call: Callable[[int], object], most: int) -> None:
@@ -60,7 +60,7 @@ class Crew:
         os.close(queue)
 
     def work(self, places: Iterable[int]) -> list[Failure]:
-        """Have the call made for each place, in about this order; what has failed, by place. It can be done once."""
+        """Make the call for each place, in about this order, and return the failures. This can be used only once."""
         with contextlib.suppress(BrokenPipeError), open(self._queue, "wb", buffering=0) as queue:  # noqa: PTH123
             queue.writelines(place.to_bytes(_PLACE, "big") for place in places)
         failures = [failure for child, answers in self._answers.items() for failure in _failures(child, answers)]
@@ -68,7 +68,7 @@ class Crew:
 
 
 def _serve(call: Callable[[int], object], queue: int, answering: int, parent: int) -> None:
-    """What a child does, to its end. It answers ``[place]`` before each call, and ``[place, why or null]`` after it."""
+    """The main loop of a child. It writes ``[place]`` before each call, and ``[place, why or null]`` after it."""
     status = 1
     try:
         end_with_parent()
@@ -95,7 +95,7 @@ def _why(call: Callable[[int], object], place: int) -> str | None:
 
 
 def _failures(child: int, answers: int) -> Iterator[Failure]:
-    """What the child answers, until it ends."""
+    """The failures that the child reports, until it ends."""
     begun: int | None = None
     with open(answers, encoding="utf-8") as file:
         for place, *said in (json.loads(line) for line in file if line.endswith("\n")):

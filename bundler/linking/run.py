@@ -1,7 +1,7 @@
-"""Archives -> copies in the package cache -> a linked prefix, by the linker's process.
+"""Unpack archives into the package cache, and link them into a prefix, in the linker's process.
 
-Nothing is linked that was not looked at first: all that is linked lies in the cache by then, and its copy is what
-:mod:`bundler.package.copy` says that it has to be. Which archive a copy is of is noted beside it.
+Only verified copies are linked: all packages are in the cache by then, and :mod:`bundler.package.copy` has compared
+them with their archives. A file next to each copy records its archive.
 """
 
 from __future__ import annotations
@@ -42,15 +42,15 @@ _CRASHED = (
     "One of the packages crashes the linker: use another build of it, and report the crash as a bug in py-rattler."
 )
 _MOST_SAID = 2000
-"""Characters of what the linker says: a name in an archive may have a million."""
+"""The maximum length of the linker's message: a name in an archive may have a million characters."""
 
 
 class _FullError(Exception):
-    """The linker has filled the disk down to its reserve, or written much more than was declared."""
+    """The linker has used up the disk except for the reserve, or written far more than was declared."""
 
 
 def is_unpacked(archive: Archive) -> bool:
-    """Whether the package's copy lies in the cache, and is what the archive says. One that is not is forgotten."""
+    """Whether the cache has a copy of the package that matches its archive. Any other copy is removed."""
     dist = archive.index().dist
     copy = _copy(dist)
     if not copy.exists():
@@ -66,12 +66,12 @@ def is_unpacked(archive: Archive) -> bool:
 
 
 def unpack(archives: Sequence[Archive]) -> None:
-    """Put the packages whose copies are missing into the cache.
+    """Unpack the packages that are not in the cache.
 
-    Raises :class:`PrefixError` for what cannot be unpacked or is not what its package declares.
+    Raises :class:`PrefixError` if one cannot be unpacked, or does not match its metadata.
     """
     missing = [archive for archive in archives if not _copy(archive.index().dist).exists()]
-    if gone := [archive for archive in missing if not archive.verified]:  # another build has forgotten it meanwhile
+    if gone := [archive for archive in missing if not archive.verified]:  # another build has removed it meanwhile
         raise DamagedCacheError("it", packages=(gone[0].index().dist,))
     if not missing:
         return
@@ -93,28 +93,28 @@ def unpack(archives: Sequence[Archive]) -> None:
 
 
 def _limits(room: Path, declared: Sequence[int | None]) -> dict[str, Any]:
-    """What may be written below ``room``, in bytes, if packages declare so many. Raises :class:`PrefixError`."""
+    """How many bytes may be written below ``room``, given the declared sizes. Raises :class:`PrefixError`."""
     least = sum(size or 0 for size in declared)
     kept = check_space(room, least, what="packages")
     return {"room": str(room), "kept": kept, "most": None if None in declared else least + UNDECLARED}
 
 
 def _of_most(archives: Sequence[Archive], goals: Sequence[Path], declared: Sequence[int | None]) -> PrefixError:
-    """The package that has written the most beyond what it declares, to a disk that is full by now."""
+    """The error for a full disk: the package that has exceeded its declared size the most."""
     sizes = [size_of(goal) for goal in goals]
     beyond = [size - (said or 0) for size, said in zip(sizes, declared, strict=True)]
     worst = beyond.index(max(beyond))
     said = "declares no sizes" if declared[worst] is None else f"declares {mib(declared[worst] or 0)}"
     return PrefixError(
-        f"unpacking was stopped, or the disk would be full: it has unpacked to {mib(sizes[worst])} so far, and {said}",
+        f"unpacking was stopped before the disk was full: it has unpacked to {mib(sizes[worst])} so far, and {said}",
         where=_named(archives[worst]),
-        remedy="What was unpacked is removed. If the package is as large as that, make room on the disk; else take "
-        "another build of it, and tell its makers.",
+        remedy="The unpacked files were removed. If the package really is that large, free some space; otherwise use a "
+        "different build of it, and report it to its maintainers.",
     )
 
 
 def _take(archive: Archive, unpacked: Path, declared: int | None) -> None:
-    """Look at what was unpacked, and put it where the linker finds it."""
+    """Check an unpacked package, and move it to where the linker finds it."""
     index = archive.index()
     if declared is not None and (size := size_of(unpacked)) > declared + UNDECLARED:
         raise PrefixError(
@@ -130,13 +130,13 @@ def _take(archive: Archive, unpacked: Path, declared: int | None) -> None:
         ) from error
     for left in (_note(index.dist), _locked(index.dist)):
         left.unlink(missing_ok=True)
-    with suppress(FileExistsError, OSError):  # another build has put it there
+    with suppress(FileExistsError, OSError):  # another build was faster
         unpacked.rename(_copy(index.dist))
         _note(index.dist).write_text(str(archive.package.sha256), encoding="ascii")
 
 
 def link(archives: Sequence[Archive], prefix: Path, baked: str, platform: str) -> None:
-    """Link packages, all of which are unpacked, into ``prefix``. Raises :class:`PrefixError`."""
+    """Link unpacked packages into ``prefix``. Raises :class:`PrefixError`."""
     task = {
         "records": [_record(archive) for archive in archives],
         "prefix": str(prefix),
@@ -149,14 +149,14 @@ def link(archives: Sequence[Archive], prefix: Path, baked: str, platform: str) -
         _ask(task, prefix.parent, archives, doing="linked", where=platform)
     except _FullError as error:
         remove_tree(prefix)
-        raise too_little("linking was stopped, or the disk would be full") from error
+        raise too_little("linking was stopped before the disk was full") from error
     except PrefixError:
         remove_tree(prefix)
         raise
 
 
 def forget(dist: str) -> None:
-    """Remove a package's copy (``name-version-build``) from the cache; it will be unpacked anew from its archive."""
+    """Remove a package's copy (``name-version-build``) from the cache; it will be unpacked again from its archive."""
     copy = _copy(dist)
     try:
         _note(dist).unlink(missing_ok=True)
@@ -172,7 +172,7 @@ def forget(dist: str) -> None:
 def _ask(
     task: Mapping[str, Any], room: Path, archives: Sequence[Archive], *, doing: str, where: str | None = None
 ) -> None:
-    """Have the linker's process do a task with ``archives``. Raises :class:`PrefixError` if it fails, or crashes."""
+    """Run a task with ``archives`` in the linker's process. Raises :class:`PrefixError` if it fails or crashes."""
     words = [sys.executable, "-I", "-S", "-c", _START, *filter(os.path.isabs, sys.path)]
     with tempfile.TemporaryFile(dir=room) as asked:
         asked.write(json.dumps(task).encode())
@@ -198,7 +198,7 @@ def _ask(
 
 
 def _crash(done: Finished, packages: int, doing: str, where: str | None) -> PrefixError:
-    """What to say of a process that was doing something with so many packages."""
+    """The error for a linker that crashed while processing so many packages."""
     how = signal.Signals(-done.status).name if done.status < 0 else f"status {done.status}"
     said = "".join(f"\n    {line}" for line in last_lines(done.stderr, 5))
     return PrefixError(
@@ -216,7 +216,7 @@ def _unpackable(archive: Archive, room: Path) -> Path:
 
 
 def _record(archive: Archive) -> dict[str, Any]:
-    """The package's own metadata, which is complete where a lockfile entry is not (noarch, licence)."""
+    """The package's own metadata, which is more complete than a lockfile entry (noarch, license)."""
     package, about = archive.package, archive.index().document
     return {
         "index": {**about, "subdir": subdir_of(about, package.platform)},
@@ -237,10 +237,10 @@ def _copy(dist: str) -> Path:
 
 
 def _note(dist: str) -> Path:
-    """Of which archive the copy is."""
+    """The file that records the copy's archive."""
     return cache_dir("pkgs") / f".{dist}.sha256"
 
 
 def _locked(dist: str) -> Path:
-    """What the linker notes of a copy: of which archive it was when it was first linked."""
+    """The linker's own record of the archive, from when it first linked the copy."""
     return cache_dir("pkgs") / f"{dist}.lock"

@@ -1,7 +1,7 @@
-"""A program of its own: unpacks packages, or links them, as standard input says; the answer is on standard output.
+"""A separate program that unpacks or links packages; it reads a task from standard input and prints the result.
 
-Both are JSON. :mod:`bundler.linking.run` starts it, and knows what goes in; the answer is ``{}``, or ``{"failed": why,
-"package": its place in the list, or null, "status": how the process that was at it has ended, or null}``, or
+Both are JSON. :mod:`bundler.linking.run` starts it and writes the task. The result is ``{}``, or ``{"failed": why,
+"package": its index in the list, or null, "status": the exit status of the process that unpacked it, or null}``, or
 ``{"full": true}``.
 """
 
@@ -28,17 +28,17 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
 
-class _Failed(Exception):  # noqa: N818 -- never shown: it is the answer
+class _Failed(Exception):  # noqa: N818 -- never shown: it becomes the result
     def __init__(self, why: str, package: int | None = None, status: int | None = None) -> None:
         super().__init__(why)
         self.answer: dict[str, object] = {"failed": why, "package": package, "status": status}
 
 
 def main() -> None:
-    """Do as standard input says."""
-    end_with_parent()  # nobody waits for what a killed build has begun
+    """Run the task on standard input."""
+    end_with_parent()  # nothing continues after the build is killed
     resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    os.umask(0o022)  # the cage's user reads what is unpacked, too
+    os.umask(0o022)  # the cage's user has to read unpacked files, too
     answer: dict[str, object] = {}
     try:
         task = json.load(sys.stdin)
@@ -53,11 +53,11 @@ def main() -> None:
     except _Failed as failed:
         answer = failed.answer
     print(json.dumps(answer), flush=True)
-    os._exit(0)  # the linker's threads may crash when Python ends below them
+    os._exit(0)  # the linker's threads may crash while Python shuts down
 
 
 def _end_full() -> None:
-    """The linker itself cannot be stopped."""
+    """Exit at once, since the linker itself cannot be interrupted."""
     os.write(1, b'{"full": true}')
     os._exit(0)
 
@@ -73,7 +73,7 @@ def _crew(packages: Sequence[Mapping[str, str]]) -> Crew:
 
 
 def _unpack(crew: Crew, packages: Sequence[Mapping[str, str]]) -> None:
-    """The largest first, so that no process has to wait for a large one at the end."""
+    """Unpack the largest first, so that a large one does not run alone at the end."""
     sizes = [Path(one["archive"]).stat().st_size for one in packages]
     if failures := crew.work(sorted(range(len(packages)), key=lambda place: -sizes[place])):
         first = failures[0]
@@ -85,7 +85,7 @@ def _link(task: Mapping[str, Any]) -> None:
         records = [_record(place, one, Path(room)) for place, one in enumerate(task["records"])]
         try:
             asyncio.run(_install(records, task))
-        except Exception as error:  # the linker's own, and what it translates others into
+        except Exception as error:  # the linker's, and whatever it raises for others
             raise _Failed(str(error)) from error
 
 
@@ -94,7 +94,7 @@ def _record(place: int, one: Mapping[str, Any], room: Path) -> RepoDataRecord:
     index.write_text(json.dumps(one["index"]))
     try:
         record = PackageRecord.from_index_json(index, one["size"], one["sha256"], one["md5"])
-        # Its copy is in the cache. Should that vanish meanwhile nothing is unpacked: there is no such archive.
+        # Its copy is in the cache. If it disappears now, nothing is unpacked instead: the archive does not exist.
         url = (room / one["filename"]).as_uri()
         return RepoDataRecord(record, one["filename"], url, one["channel"])
     except Exception as error:  # whatever the parser raises

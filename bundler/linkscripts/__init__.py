@@ -1,1 +1,1 @@
-"""Packages' own scripts (CEP 34), run at build in a cage: who may run, what they do, what is packed of it."""
+"""Packages' link scripts (CEP 34), run in a sandbox during the build: which may run, and the files that they change."""

@@ -1,4 +1,4 @@
-"""``[bundle] link_scripts``: whose scripts are run."""
+"""``[bundle] link_scripts``: the packages whose link scripts are run."""
 
 from __future__ import annotations
 
@@ -19,8 +19,7 @@ __all__ = ["NO_CONSENT", "Consent", "without"]
 class Consent:
     """The packages whose link scripts may run; ``where`` is the key's name in messages.
 
-    ``exclude`` and ``include`` are the bundle's patterns: what a script writes to a file that is left out counts for
-    nothing.
+    ``exclude`` and ``include`` are the bundle's patterns: changes to files that are excluded do not matter.
     """
 
     packages: tuple[str, ...] | Literal["all"] = ()
@@ -32,12 +31,12 @@ class Consent:
         return self.packages == "all" or name in self.packages
 
     def line(self, name: str) -> str:
-        """The line of bundle.toml that lets the scripts of ``name`` run, too."""
+        """The line of bundle.toml that also allows the scripts of ``name``."""
         names = sorted({name, *(() if self.packages == "all" else self.packages)})
         return f"link_scripts = [{', '.join(map(_quoted, names))}]"
 
     def packs(self, path: str) -> bool:
-        """Whether the file at ``path`` gets into the bundle, as far as the bundle's patterns say."""
+        """Whether the bundle's patterns include the file at ``path``."""
         excluded = any(fnmatch(path, pattern) for pattern in self.exclude)
         return not excluded or any(fnmatch(path, pattern) for pattern in self.include)
 
@@ -53,7 +52,7 @@ class Consent:
                 )
 
     def check_scripts(self, locked: Collection[str], scripted: Collection[str]) -> None:
-        """Raises :class:`ConfigError` for a ``locked`` package that is named and is none of the ``scripted`` ones."""
+        """Raises :class:`ConfigError` for a named ``locked`` package without link scripts (not in ``scripted``)."""
         for name in self._named():
             if name in locked and name not in scripted:
                 raise ConfigError(
@@ -70,7 +69,7 @@ NO_CONSENT = Consent()
 
 
 def without(name: str) -> str:
-    """What to do, for the end of a sentence, so that the scripts of ``name`` are not run."""
+    """How to prevent the scripts of ``name`` from running, as the end of a sentence."""
     return f'remove {name} from bundle.link_scripts (if that is "all", list the other packages instead)'
 
 

@@ -1,15 +1,14 @@
-"""Link scripts as conda runs them, except that they run in the cage.
+"""Run link scripts like conda, but in a sandbox.
 
-conda links packages in an order of its own (:func:`bundler.sharing.conda.link_order`). A package's ``pre-link`` script
-runs before its files are there, from the unpacked package (``SOURCE_DIR``); once all are linked, the ``post-link``
-scripts run in the same order.
-Each is given to ``bash -x`` with ``PREFIX``, ``PKG_NAME``, ``PKG_VERSION`` and ``PKG_BUILDNUM``; one that fails, fails
-the whole; what it writes to ``$PREFIX/.messages.txt`` is shown and removed. rattler runs them where it links, with all
-rights of the build, which is why it is not asked to.
+Packages are linked in conda's order (:func:`bundler.sharing.conda.link_order`). A package's ``pre-link`` script runs
+from the unpacked package (``SOURCE_DIR``) before its files are linked; once all are linked, the ``post-link`` scripts
+run in the same order. Each is run by ``bash -x`` with ``PREFIX``, ``PKG_NAME``, ``PKG_VERSION`` and ``PKG_BUILDNUM``.
+If one fails, the build fails; the text that it writes to ``$PREFIX/.messages.txt`` is shown and removed. rattler is not
+used for it, since it would run the scripts with all permissions of the build.
 
-All scripts run twice, each time on a new copy: what differs between the two would make another bundle of the same
-inputs. The second copy is filled in another order, for what goes by the order of directories, and in another second.
-What changes more slowly, such as a date without a time, is not seen.
+All scripts run twice, each time on a new copy, to find output that is not reproducible. The second copy is written in a
+different order, which affects the order of directory entries, and at least a second later. What changes more slowly,
+such as a date without a time, is not detected.
 """
 
 from __future__ import annotations
@@ -40,20 +39,20 @@ __all__ = ["LIMITS", "Effects", "Job", "Scripted", "declarations", "read_scripts
 
 LIMITS = Limits()
 PAUSE = 1.0
-"""Seconds between two runs: who writes the time, writes another."""
+"""Seconds between the two runs, so that a script that writes the time writes a different one."""
 MESSAGES = ".messages.txt"
 _LONGEST_MESSAGE = 64 << 10
 _EPOCH = "315532800"
-"""SOURCE_DATE_EPOCH: 1980, and never the build's own, which is no input of the build id."""
+"""SOURCE_DATE_EPOCH: 1980, not the build's own, which is not part of the build id."""
 
 Kind = Literal["pre-link", "post-link"]
 
 
 @dataclass(frozen=True, kw_only=True)
 class Effects:
-    """What one script of a package has done, and what it had to say.
+    """The changes that one script of a package made, and its messages.
 
-    Paths are below the prefix and sorted; those that the bundle leaves out are not among them, nor are directories.
+    Paths are below the prefix and sorted, without directories and without files that the bundle excludes.
     """
 
     package: str
@@ -74,9 +73,9 @@ class Effects:
 
 @dataclass(frozen=True, kw_only=True)
 class Scripted:
-    """A linked package as its scripts see it. ``copy`` is where it lies unpacked, ``files`` what it has linked.
+    """A linked package with scripts. ``copy`` is the unpacked package, ``files`` are its linked files.
 
-    ``scripts`` has the declared SHA-256 of the scripts that it has.
+    ``scripts`` has the declared SHA-256 of its scripts.
     """
 
     name: str
@@ -89,7 +88,7 @@ class Scripted:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """Whose scripts to run where: ``linked`` is the linked environment, ``packages`` are in the order of linking."""
+    """The scripts to run: ``linked`` is the linked environment, ``packages`` are in link order."""
 
     linked: Path
     baked: str
@@ -98,18 +97,18 @@ class Job:
     consent: Consent
 
     def wanted(self, kind: Kind) -> tuple[Scripted, ...]:
-        """The packages that have a script of this kind, which may run."""
+        """The packages with a script of this kind that may run."""
         return tuple(one for one in self.packages if kind in one.scripts and self.consent.covers(one.name))
 
 
 def read_scripts(records: Iterable[dict[str, Any]], order: Sequence[str]) -> tuple[Scripted, ...]:
-    """The linked packages in ``order``, which has the name of each; ``records`` are those of ``conda-meta``."""
+    """The linked packages, in the ``order`` of their names; ``records`` are those in ``conda-meta``."""
     found = {record["name"]: _scripted(record) for record in records}
     return tuple(found[name] for name in order)
 
 
 def declarations(records: Iterable[dict[str, Any]]) -> Declarations:
-    """What packages declare of the linked files."""
+    """The packages' declarations of the linked files."""
     found: dict[str, tuple[tuple[str, ...], tuple[str, ...]]] = {}
     for record in records:
         copy = Path(record["extracted_package_dir"]).name
@@ -121,10 +120,9 @@ def declarations(records: Iterable[dict[str, Any]]) -> Declarations:
 
 
 def run_scripts(job: Job) -> tuple[Path, tuple[Effects, ...]]:
-    """Run the scripts; the changed copy of the linked environment, which lies beside it, and how it differs.
+    """Run the scripts; return the changed copy of the linked environment, which is next to it, and the changes.
 
-    Raises :class:`PackError` for a script that fails, that leaves what cannot be packed, or that does not do the same
-    every time.
+    Raises :class:`PackError` for a script that fails, leaves files that cannot be packed, or is not reproducible.
     """
     find_tool("bash", package="bash", purpose="running packages' link scripts")
     run = _Run(job, job.linked.with_name("scripted"))
@@ -137,12 +135,12 @@ def run_scripts(job: Job) -> tuple[Path, tuple[Effects, ...]]:
     for path, content in run.tree.contents.items():
         unpacked = content is not None and not path.endswith("/") and not job.consent.packs(path)
         if unpacked and not os.path.lexists(job.linked / path):
-            (run.tree.path / path).unlink()  # nobody is told of it, so nobody may meet it
+            (run.tree.path / path).unlink()  # it is not reported, so it must not exist
     return run.tree.path, effects
 
 
 def refuse_foreign(packages: Iterable[str], platform: str, where: str) -> None:
-    """Raises :class:`MissingToolError` if there are scripts to be run, and this machine cannot run their programs."""
+    """Raises :class:`MissingToolError` if there are scripts to run whose programs cannot run on this machine."""
     names = ", ".join(packages)
     if names and not runs_here(platform):
         raise MissingToolError(
@@ -153,7 +151,7 @@ def refuse_foreign(packages: Iterable[str], platform: str, where: str) -> None:
 
 
 class _Run:
-    """One run of all scripts, on a copy of its own, in which files come into being in one order or the other."""
+    """One run of all scripts, on a new copy, whose files are created in one order or the reverse."""
 
     def __init__(self, job: Job, work: Path, *, backwards: bool = False) -> None:
         self.tree = WorkingTree(job.linked, work, job.baked, owner=owner())
@@ -164,7 +162,7 @@ class _Run:
         return (*self._before_linking(), *self._after_linking())
 
     def _before_linking(self) -> tuple[Effects, ...]:
-        """Run each ``pre-link`` script where the packages before it are linked; at the end all are."""
+        """Run each ``pre-link`` script with the packages before it linked; at the end, all are linked."""
         left = {path for path in files_below(self._job.linked) if not path.startswith("__clobbers__/")}
         wanted = self._job.wanted("pre-link")
         effects = []
@@ -176,7 +174,7 @@ class _Run:
                 effects.append(self._pre_link(package))
             ready.update(package.files)
         self.tree.fill(sorted(left, reverse=self._backwards))
-        # What a package has linked over a script's file since is the package's.
+        # A file that a package later links over a script's file belongs to the package.
         return tuple(replace(one, added=tuple(filter(self.tree.contents.get, one.added))) for one in effects)
 
     def _pre_link(self, package: Scripted) -> Effects:
@@ -251,9 +249,9 @@ def _scripted(record: dict[str, Any]) -> Scripted:
 
 
 def _check(path: Path, name: str, package: Scripted, kind: Kind) -> None:
-    """What is run is what the package declares, and not what somebody has left in its copy.
+    """Check that the script matches the package's declaration, since its cached copy may have been changed.
 
-    Packages older than paths.json declare nothing.
+    Packages older than paths.json have no declarations.
     """
     expected = package.scripts[kind]
     if path.is_symlink() or not path.is_file() or (expected and file_sha256(path) != expected):
@@ -280,7 +278,7 @@ def _compare(
 def _failed(package: str, lines: tuple[str, ...]) -> str:
     said = "".join(f"\n    {line}" for line in lines)
     return (
-        (f"It said:{said}\n  " if said else "It said nothing.\n  ")
+        (f"Its output:{said}\n  " if said else "It printed nothing.\n  ")
         + "It has no network and may write to its environment only. "
         + f"If its package can do without it, {without(package)}."
     )

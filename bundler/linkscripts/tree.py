@@ -1,7 +1,7 @@
-"""A copy of a linked environment that scripts may change, and what they have changed in it.
+"""A copy of a linked environment that scripts may change, and the detection of their changes.
 
-The linker's files are hard links into the package cache, where a script would change them for good; so these are copies
-(reflinks, where the filesystem has them). A change is found by what no program can set back: a file's ctime.
+The linker's files are hard links into the package cache, which scripts must not change; so these are copies (reflinks,
+if the file system supports them). Changes are detected by ctime, which programs cannot reset.
 """
 
 from __future__ import annotations
@@ -34,16 +34,16 @@ Declarations: TypeAlias = "Mapping[str, tuple[tuple[str, ...], tuple[str, ...]]]
 _Stamp: TypeAlias = "tuple[int, int, int, int]"
 
 _TICK = 0.02
-"""Seconds; the coarsest clock that ctimes are taken from ticks every 10 ms."""
+"""Seconds; the coarsest clock for ctimes has a resolution of 10 ms."""
 _CHUNK = 1 << 30
 _FORBIDDEN_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 _NOT_ALIKE = (errno.EXDEV, errno.EINVAL, errno.ENOSYS, errno.EOPNOTSUPP)
-"""Filesystems that cannot copy from one to the other, or not at all."""
+"""Errors of file systems without support for copying in the kernel."""
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Content:
-    """What there is at a path: a file's SHA-256, a link's target (``link``), or a directory, which has neither."""
+    """The content of a path: a file's SHA-256, a link's target (``link``), or neither for a directory."""
 
     executable: bool = False
     sha256: str = ""
@@ -62,7 +62,7 @@ class Changes:
 class WorkingTree:
     """A copy of ``linked`` at ``path``, which must not exist yet; its files belong to ``owner``, or to us.
 
-    ``baked`` is where it will lie. ``contents`` are what scripts have changed so far; None is what they have removed.
+    ``baked`` is its final path. ``contents`` has what scripts have changed so far; None for what they removed.
     """
 
     def __init__(self, linked: Path, path: Path, baked: str, *, owner: int | None) -> None:
@@ -76,8 +76,8 @@ class WorkingTree:
         self._seen = self._scan()
 
     def fill(self, paths: Iterable[str]) -> None:
-        """Copy these files of the linked environment, over what scripts have put there. Raises :class:`PackError`."""
-        self._made = {""}  # whatever was made before, scripts may have put something else there
+        """Copy these files of the linked environment, replacing those of scripts. Raises :class:`PackError`."""
+        self._made = {""}  # scripts may have replaced directories that were created before
         with _translated(self.path):
             for path in paths:
                 self._make_parents(path)
@@ -87,13 +87,13 @@ class WorkingTree:
                     self.contents.pop(path, None)
                 _copy(self._linked / path, target, self._owner)
         self._seen = self._scan()
-        time.sleep(_TICK)  # so that whatever comes now has another ctime
+        time.sleep(_TICK)  # so that later changes have a different ctime
 
     def changes(self, package: str, declared: Declarations) -> Changes:
-        """What has changed since it was last asked, or filled.
+        """The changes since the last call, or since it was filled.
 
-        Raises :class:`PackError` for what cannot be packed, naming ``package`` as who did it;
-        :class:`DamagedCacheError` if what was changed or removed had not been what packages declare.
+        Raises :class:`PackError`, which names ``package``, for files that cannot be packed;
+        :class:`DamagedCacheError` if a changed or removed file did not match its package's declaration before.
         """
         after = self._scan()
         found: dict[str, list[str]] = {"added": [], "changed": [], "removed": []}
@@ -101,7 +101,7 @@ class WorkingTree:
             if after.get(path) == self._seen.get(path):
                 continue
             if path not in self._seen and path.endswith(".pyc") and "__pycache__/" in path:
-                (self.path / path).unlink()  # the build makes its own, without timestamps
+                (self.path / path).unlink()  # the build compiles its own, without timestamps
                 continue
             if path.startswith("conda-meta/") and path.endswith(".json"):
                 raise _refused(package, path, "is reserved for conda's package records")
@@ -116,7 +116,7 @@ class WorkingTree:
         return Changes(**files)
 
     def take(self, name: str, limit: int) -> str:
-        """The beginning of the text file ``name``, which is removed. What is no file is removed unread."""
+        """Read the beginning of the text file ``name`` and remove it. Anything but a file is removed unread."""
         path = self.path / name
         try:
             if path.is_dir() and not path.is_symlink():
@@ -145,7 +145,7 @@ class WorkingTree:
         return content
 
     def _content(self, path: str, package: str) -> Content:
-        """What is at ``path`` now. Raises :class:`PackError` for what cannot be packed."""
+        """The current content of ``path``. Raises :class:`PackError` if it cannot be packed."""
         if not path.isprintable():
             raise _refused(package, path, "has a name with unprintable characters")
         if path.endswith("/"):
@@ -163,7 +163,7 @@ class WorkingTree:
         return _content_of(place)
 
     def _check_link(self, path: str, package: str) -> None:
-        """An absolute link into the prefix is right: it is packed as a relative one."""
+        """Check a link's target. An absolute link into the prefix is allowed: it is packed as a relative one."""
         target = _target(self.path / path)
         where = posixpath.normpath(posixpath.join(self._baked, posixpath.dirname(path), target))
         if where != self._baked and not where.startswith(f"{self._baked}/"):
@@ -177,7 +177,7 @@ class WorkingTree:
             self._made.add(parent)
 
     def _make_directory(self, path: str) -> None:
-        """Make it, unless it is there. A link in its place would lead us, who copy, out of the tree."""
+        """Create it, unless it exists. Replace a link, which would lead our copies out of the tree."""
         place = self.path / path
         try:
             place.mkdir(mode=0o755)
@@ -190,7 +190,7 @@ class WorkingTree:
             os.chown(place, self._owner, self._owner, follow_symlinks=False)
 
     def _scan(self) -> dict[str, _Stamp]:
-        """All there is, without following links. The paths of directories end in a slash."""
+        """All paths, without following links; directories end in a slash."""
         found: dict[str, _Stamp] = {}
         pending = [""]
         while pending:
@@ -212,7 +212,7 @@ def copy_tree(source: Path, target: Path, *, owner: int | None) -> None:
 
 
 def _copy(source: Path, target: Path, owner: int | None) -> None:
-    """Copy a file or link with its mtime; a file of whatever mode its owner may write to."""
+    """Copy a file or link with its mtime; the copy of a file is writable by its owner."""
     status = source.lstat()
     if stat.S_ISLNK(status.st_mode):
         target.symlink_to(_target(source))

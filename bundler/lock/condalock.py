@@ -1,4 +1,4 @@
-"""environment.yml -> conda-lock.yml, which is either written whole or not touched."""
+"""Lock environment.yml into conda-lock.yml, which is replaced atomically."""
 
 from __future__ import annotations
 
@@ -44,14 +44,14 @@ __all__ = ["OWN_SOLVER", "Lock", "LockRequest", "LockedPackage", "read_lock", "w
 def write_lockfile(
     request: LockRequest, progress: Progress | None = None, *, update: tuple[str, ...] = (), keep: bool = False
 ) -> None:
-    """Lock the environment anew; with ``update`` just these packages, and what else has to move with them; with
-    ``keep`` nothing that still fits. ``progress`` is told what the user should know.
+    """Lock the environment; with ``update``, update only these packages and what has to change with them; with
+    ``keep``, keep everything that still fits. Notes for the user go to ``progress``.
 
-    With either option an age in ``exclude_newer`` means the date that it meant in the existing lockfile.
+    With either option, an age in ``exclude_newer`` means the same date as in the existing lockfile.
 
-    The old lockfile, if there is one, stays as it was until the new one is complete. Raises :class:`ConfigError` for
-    what is wrong with the request or the environment.yml, :class:`LockError` if there is no solution or a channel does
-    not answer, :class:`MissingToolError` if there is no such solver.
+    An existing lockfile is kept until the new one is complete. Raises :class:`ConfigError` if the request or the
+    environment.yml is invalid, :class:`LockError` if there is no solution or a channel does not respond,
+    :class:`MissingToolError` if the solver does not exist.
     """
     progress = progress or QuietProgress()
     environment = checked_environment(request)
@@ -77,7 +77,7 @@ def write_lockfile(
 
 @dataclass(frozen=True, kw_only=True)
 class _Before:
-    """What is left of the existing lockfile: ``locks`` are what stays if it can, but the packages of ``update``;
+    """What is used of the existing lockfile: ``locks`` are kept if possible, except the packages in ``update``;
     ``newest`` are the dates that ``exclude_newer`` means.
     """
 
@@ -86,14 +86,14 @@ class _Before:
     newest: Mapping[str, str | None] = field(default_factory=dict)
 
     def kept_urls(self) -> dict[str, list[str]]:
-        """The conda packages that stay, for each platform."""
+        """The conda packages to keep, for each platform."""
         return {
             lock.platform: [p.url for p in lock.packages if p.manager == "conda" and p.name not in self.update]
             for lock in self.locks
         }
 
     def kept_wheels(self) -> dict[str, dict[str, str]]:
-        """The versions of wheels that stay, for each platform."""
+        """The versions of wheels to keep, for each platform."""
         return {
             lock.platform: {
                 p.name: p.version for p in lock.packages if p.manager == "pip" and p.name not in self.update
@@ -109,7 +109,7 @@ def _before(request: LockRequest, update: tuple[str, ...], *, keep: bool) -> _Be
 
 
 def _check_update(request: LockRequest, update: tuple[str, ...]) -> tuple[Lock, ...]:
-    """The existing lock of each platform; all of ``update`` have to be in one of them."""
+    """The existing lock of each platform; each package in ``update`` has to be in one of them."""
     known = locked_platforms(request.lockfile)
     locks = tuple(
         read_lock(request.lockfile, platform, tools=True) for platform in request.platforms if platform in known
@@ -125,7 +125,7 @@ def _check_update(request: LockRequest, update: tuple[str, ...]) -> tuple[Lock, 
 
 
 def _kept(request: LockRequest) -> tuple[Lock, ...]:
-    """What is locked now; nothing of a lockfile that cannot be read, for it is about to be replaced."""
+    """The existing locks; none if the lockfile is unreadable, since it is about to be replaced."""
     try:
         known = set(locked_platforms(request.lockfile)) & set(request.platforms)
         return tuple(read_lock(request.lockfile, platform, tools=True) for platform in sorted(known))
@@ -135,8 +135,8 @@ def _kept(request: LockRequest) -> tuple[Lock, ...]:
 
 @dataclass(frozen=True, kw_only=True)
 class _Reading:
-    """What conda-lock reads in the files: ``here`` is our own reading, ``asked`` conda-lock's, which is on its way
-    while packages are solved. Neither is there if nobody will want to know.
+    """The specs that conda-lock reads in the files: ``here`` is our own reading, ``asked`` conda-lock's, which is run
+    while packages are solved. Both are None if they are not needed.
     """
 
     work: CondaLock
@@ -150,7 +150,7 @@ class _Reading:
         return cls(work=work, here=here, asked=asked)
 
     def confirmed(self) -> Rendered:
-        """The one that counts, after the conda packages have been locked."""
+        """The reading that conda-lock's hash confirms, after the conda packages have been locked."""
         room, platforms = self.work.room, self.work.request.platforms
         if self.here and self.here.is_confirmed(room.lockfile, room.virtual, platforms):
             return self.here
@@ -158,7 +158,7 @@ class _Reading:
 
 
 def _conda_part(work: CondaLock, before: _Before, reading: _Reading) -> CondaPart:
-    """The conda packages, by conda-lock, or as it would lock them."""
+    """Lock the conda packages with conda-lock, or as it would lock them."""
     request, room = work.request, work.room
     arguments = list[str]()
     if before.update:
@@ -166,13 +166,13 @@ def _conda_part(work: CondaLock, before: _Before, reading: _Reading) -> CondaPar
         arguments = [f"--update={name}" for name in before.update if request.solver != OWN_SOLVER]
     solver = _solver(work, before)
     run = partial(work.part, ["--conda", str(solver), *arguments])
-    # where conda's own configuration may matter, which is not looked at, conda-lock is always run
+    # conda-lock is always run if conda's configuration, which we do not read, may matter
     replay = Replay.of(request, work.environment, room) if reading.here and not before.update else None
     return replay.part(solver, work.watch, run) if replay else run()
 
 
 def _solver(work: CondaLock, before: _Before) -> Path:
-    """What conda-lock is given as its conda; it also keeps the virtual packages in the room."""
+    """The program that conda-lock runs as its conda; it also saves the virtual packages."""
     request, room = work.request, work.room
     kept = recording(room.path / "tmp", room.virtual)
     if request.solver != OWN_SOLVER:
@@ -182,10 +182,10 @@ def _solver(work: CondaLock, before: _Before) -> Path:
 
 
 def _settings(work: CondaLock, before: _Before) -> SolverSettings:
-    """For our own solver an update is a full solve that prefers what is locked.
+    """With our own solver, an update is a full solve that prefers locked packages.
 
-    conda-lock's own ``--update`` passes just the named packages on, so that a package which moves with them may end up
-    outside of what environment.yml asks for; and it cannot move one that environment.yml does not name.
+    conda-lock's own ``--update`` passes only the named packages to the solver, so that other packages that change may
+    violate environment.yml; and it cannot update a package that environment.yml does not list.
     """
     request, room = work.request, work.room
     return SolverSettings(
@@ -204,7 +204,7 @@ def _settings(work: CondaLock, before: _Before) -> SolverSettings:
 
 
 def _whole_specs(request: LockRequest, environment: Environment) -> dict[str, dict[str, str]]:
-    """For each platform the specs, by the package's name, that conda-lock does not pass on whole."""
+    """The full specs, for each platform and by the package's name, of those that conda-lock truncates."""
     return {
         platform: {name: str(spec.whole) for name, spec in environment.long_specs(platform).items()}
         for platform in request.platforms
@@ -212,7 +212,7 @@ def _whole_specs(request: LockRequest, environment: Environment) -> dict[str, di
 
 
 def _mirror_variables(access: Access) -> dict[str, str]:
-    """The values of the environment variables that mirrors name."""
+    """The values of the environment variables in mirrors' URLs."""
     urls = [url for _, mirrors in access.mirrors for url in mirrors]
     return {name: value for url in urls for name, value in variables_of(url, where="channels.mirrors").items()}
 
@@ -237,7 +237,7 @@ def _wheel_part(work: CondaLock, before: _Before, read: Rendered) -> WheelPart:
 
 
 def _check_written(work: CondaLock) -> None:
-    """Refuse what a build would: wheels that do not fit, and URLs that nobody has named."""
+    """Refuse what a build would refuse: wheels that do not fit, and URLs with unknown variables."""
     request = work.request
     for platform in request.platforms:
         packages = read_lock(work.room.lockfile, platform).packages
@@ -247,7 +247,7 @@ def _check_written(work: CondaLock) -> None:
 
 
 def _completed(work: CondaLock, before: _Before, progress: Progress) -> bytes:
-    """The lockfile with what bundles bring besides, and with what it says of how it was locked."""
+    """The lockfile with the packages for bundles' decompressor, and with metadata about the settings."""
     request, room = work.request, work.room
     locked = room.lockfile.read_bytes()
     if request.solver == OWN_SOLVER:
@@ -257,7 +257,7 @@ def _completed(work: CondaLock, before: _Before, progress: Progress) -> bytes:
 
 
 def _relations(work: CondaLock, progress: Progress) -> dict[str, str | None]:
-    """What the lockfile says of channels that were taken in, of which ``progress`` is told."""
+    """The lockfile's metadata about related channels that were added, which are also reported to ``progress``."""
     followed = read_followed(work.room.relations) if work.request.relations else None
     told = dict.fromkeys(one for found in (followed or {}).values() for one in found)
     _tell([f"packages may also come from related channel {one}" for one in told], progress)
@@ -270,7 +270,7 @@ def _tell(notes: Sequence[str], progress: Progress) -> None:
 
 
 def _replace(goal: Path, data: bytes) -> None:
-    """Give ``goal`` new content at one stroke; a link stays a link, a file keeps its mode."""
+    """Replace the content of ``goal`` atomically; a link remains a link, and a file keeps its mode."""
     goal = goal.resolve()
     try:
         mode = goal.stat().st_mode & 0o777 if goal.exists() else None

@@ -1,4 +1,4 @@
-"""What conda-lock and the solver below it say when they fail, as our own errors."""
+"""Translate errors of conda-lock and its solver into our own."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ _REMEDIES = {
 
 
 def translate_solver(failure: Failure, where: str) -> BundlerError:
-    """The failure that our own solver reported; ``where`` is the environment spec."""
+    """The error for a failure that our own solver reported; ``where`` is the environment file."""
     if failure.kind == "unsatisfiable":
         return _unsatisfiable(failure.platform, failure.message, where)
     if remedy := _REMEDIES.get(failure.kind):
@@ -49,7 +49,7 @@ def translate_solver(failure: Failure, where: str) -> BundlerError:
 def translate_conda_lock(
     failed: ToolFailed, where: str, virtual_packages: Path | None, solver: str = "the solver"
 ) -> BundlerError:
-    """The failure of conda-lock itself, of which there is nothing but a traceback, or of another ``solver``."""
+    """The error for a failure of conda-lock itself, which prints only a traceback, or of an external ``solver``."""
     text = without_credentials(failed.finished.stderr.strip())
     last = text.splitlines()[-1] if text else f"it exited with {failed.finished.status} and no output"
     if spec := re.search(r"^RuntimeError: Failed to turn `(.*)` into a MatchSpec", text, re.MULTILINE):
@@ -91,7 +91,7 @@ def _translate_solution(text: str, where: str, solver: str) -> LockError | None:
 
 
 def conda_lock_warnings(stderr: str) -> tuple[str, ...]:
-    """What conda-lock has warned of, though it was successful: the first line of each warning, once."""
+    """The first line of each of conda-lock's warnings, without duplicates."""
     found = re.findall(r"^(?:WARNING:[\w.]*:|\S+:\d+: \w*Warning: )(?:WARNING: )?(.+)", stderr, re.MULTILINE)
     return tuple(dict.fromkeys(without_credentials(line.strip()) for line in found))
 

@@ -1,4 +1,4 @@
-"""One conda-lock.yml of what conda-lock locked and what uv did, as conda-lock would have written it."""
+"""Merge the packages that conda-lock and uv have locked into one conda-lock.yml, as conda-lock would write it."""
 
 from __future__ import annotations
 
@@ -18,15 +18,15 @@ if TYPE_CHECKING:
 __all__ = ["UNSEEN", "LockedWheel", "Platform", "unify", "unseen_by_conda_lock", "unseen_digest"]
 
 UNSEEN = "conda-bundler.pip."
-"""Before a platform's name, the key of `metadata.custom_metadata` with a digest of what conda-lock cannot read."""
+"""Prefix of keys in `metadata.custom_metadata`, one per platform, with a digest of what conda-lock cannot read."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class LockedWheel:
-    """A wheel as the lockfile has it.
+    """A wheel for the lockfile.
 
-    ``direct`` is the URL in `pip:` that names it, if one does; ``digests`` are those that its index gives beside
-    SHA-256, by algorithm.
+    ``direct`` is its URL in `pip:`, if it is given by URL; ``digests`` are those on its index other than SHA-256, by
+    algorithm.
     """
 
     name: str
@@ -39,10 +39,10 @@ class LockedWheel:
 
 @dataclass(frozen=True, kw_only=True)
 class Platform:
-    """What is locked for one platform. Names of projects are normalised.
+    """The wheels of one platform. Names of projects are normalized.
 
-    ``asked`` are the projects of `pip:` with their categories, ``needs`` what each project depends on, ``provided`` the
-    conda package that a project comes from.
+    ``asked`` are the projects in `pip:` with their categories, ``needs`` each project's dependencies, ``provided`` the
+    conda packages that projects come from.
     """
 
     name: str
@@ -74,7 +74,7 @@ def _order(entry: Mapping[str, Any]) -> tuple[str, ...]:
 
 
 def unseen_digest(environment: Environment) -> str | None:
-    """A digest of what conda-lock cannot read of the ``pip:`` lists and the conda packages; None if it reads all."""
+    """A digest of what conda-lock cannot read in ``pip:`` lists and conda packages; None if it can read everything."""
     unseen: Any = environment.pip_list().unseen
     if packages := environment.unseen:
         unseen = {"pip": unseen, "conda": packages}
@@ -82,15 +82,15 @@ def unseen_digest(environment: Environment) -> str | None:
 
 
 def unseen_by_conda_lock(custom: Mapping[str, Any], platform: str) -> str | None:
-    """The digest that :func:`unify` was given when ``platform`` was locked, by the lockfile's custom metadata."""
+    """The digest in the lockfile's custom metadata, from when ``platform`` was locked (:func:`unify`)."""
     found = custom.get(UNSEEN + platform)
     return str(found) if found else None
 
 
 def _with_wheels(entries: Sequence[dict[str, Any]], platform: Platform) -> list[dict[str, Any]]:
-    """``entries`` with the platform's wheels in place of those that are there.
+    """``entries`` with the platform's wheels replaced.
 
-    Conda packages have their categories also by what wheels need.
+    Conda packages are also in the categories of the wheels that need them.
     """
     others = [entry for entry in entries if entry["platform"] != platform.name]
     own = [entry for entry in entries if entry["platform"] == platform.name and entry["manager"] == "conda"]
@@ -107,7 +107,7 @@ def _with_wheels(entries: Sequence[dict[str, Any]], platform: Platform) -> list[
 
 
 def _needed(name: str, platform: Platform, conda: Mapping[str, Mapping[str, Any]]) -> Iterator[tuple[str, str]]:
-    """The manager and name of all that a project consists of and needs, conda packages included."""
+    """The manager and name of a project and all its dependencies, including conda packages."""
     todo, seen = [("pip", name)], set[tuple[str, str]]()
     while todo:
         key = manager, one = todo.pop()
@@ -124,7 +124,7 @@ def _needed(name: str, platform: Platform, conda: Mapping[str, Mapping[str, Any]
 
 
 def _in_each(entry: Mapping[str, Any], categories: set[str]) -> Iterator[dict[str, Any]]:
-    """The entry for each category: what main has, every environment has."""
+    """The entry for each category, or only for main, which all environments include."""
     for category in ["main"] if "main" in categories else sorted(categories):
         yield {**entry, "category": category, "optional": category != "main"}
 

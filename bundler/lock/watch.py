@@ -1,7 +1,7 @@
-"""A lock while it lasts: what is being done, told to who waits for it, and ended when its time is up.
+"""Monitor a running lock: report its current activity, and end it on a timeout.
 
-conda-lock prints nothing until it is done, and our solver is its child. So whoever does something appends a line to a
-file: the solver, what stands for another solver, and we ourselves.
+conda-lock prints nothing until it is done, and our solver is its child. So everything that works appends lines to a
+file: the solver, the wrapper of an external solver, and we ourselves.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ _LOOK_EVERY = 0.25  # seconds
 
 
 class Watch:
-    """What a lock may still do. ``status`` is the file with what is being done, ``where`` the environment spec."""
+    """The timeout and activity of a lock. ``status`` is the file with the activity, ``where`` the environment file."""
 
     def __init__(self, status: Path, *, seconds: float, where: str) -> None:
         self.status = status
@@ -37,12 +37,12 @@ class Watch:
         self._end = time.monotonic() + seconds
 
     def now(self, text: str) -> None:
-        """This is being done from now on. Raises what :meth:`check` raises."""
+        """Set the current activity. Raises what :meth:`check` raises."""
         self.check()
         append_status(self.status, text)
 
     def doing(self) -> str:
-        """What is being done."""
+        """The current activity."""
         try:
             lines = self.status.read_text(encoding="utf-8", errors="replace").splitlines()
         except OSError:
@@ -50,12 +50,12 @@ class Watch:
         return lines[-1] if lines else "starting"
 
     def check(self, _: int = 0) -> None:
-        """Raises :class:`LockError` if the time is up."""
+        """Raises :class:`LockError` on a timeout."""
         if time.monotonic() >= self._end:
             raise self._late()
 
     def run(self, argv: Sequence[str | Path], **options: Any) -> Finished:
-        """:func:`bundler.process.run`, for as long as there is time. Raises :class:`LockError` when it is up."""
+        """:func:`bundler.process.run` with the remaining time. Raises :class:`LockError` on a timeout."""
         self.check()
         try:
             return run(argv, timeout=self._end - time.monotonic(), group=self.group, **options)
@@ -75,7 +75,7 @@ class Watch:
 
 @contextmanager
 def watching(status: Path, *, seconds: float, where: str, progress: Progress | None = None) -> Iterator[Watch]:
-    """A watch for the time of the ``with`` block, at whose end nothing that it has started runs any more."""
+    """A watch for the ``with`` block; programs that it has started are ended with the block."""
     watch = Watch(status, seconds=seconds, where=where)
     over = threading.Event()
     teller = threading.Thread(target=_tell, args=(watch, progress, over), daemon=True) if progress else None
@@ -97,7 +97,7 @@ def _tell(watch: Watch, progress: Progress, over: threading.Event) -> None:
 
 
 def append_status(status: Path | str, text: str) -> None:
-    """``text`` as the last line of the file; what cannot be written is not told."""
+    """Append ``text`` as the last line of the file; errors are ignored."""
     try:
         with Path(status).open("a", encoding="utf-8") as file:
             file.write(" ".join(text.split()) + "\n")

@@ -22,13 +22,13 @@ __all__ = ["Room", "is_noexec", "make_room", "where_programs_run"]
 
 @dataclass(frozen=True, kw_only=True)
 class Room:
-    """A temporary directory where copies of the environment.yml and the lockfile stand to each other as the user's do.
+    """A temporary directory with copies of the environment.yml and the lockfile at the same relative paths.
 
-    So conda-lock writes the right names into the lockfile, and works on nothing that is the user's. ``names`` is an
-    empty table of names: without one conda-lock would download its own. ``virtual`` is where the channel of virtual
-    packages is kept that conda-lock makes, ``tools`` where our solver puts what bundles bring to install themselves,
-    ``relations`` where it puts which channels it has taken in because others name them, ``asked`` what it was asked and
-    what it answered, ``report`` the file with why it failed; the last line of ``status`` is what is being done.
+    So conda-lock writes the right paths into the lockfile, but does not touch the user's files. ``names`` is an empty
+    table of names: without one, conda-lock would download its own. ``virtual`` is for conda-lock's channel of virtual
+    packages, ``tools`` for the packages of bundles' decompressor, ``relations`` for the related channels that were
+    added, ``asked`` for the solver's questions and answers, ``report`` for the reason of a failure; the last line of
+    ``status`` is the current activity.
     """
 
     path: Path
@@ -45,12 +45,12 @@ class Room:
 
 @contextmanager
 def make_room(lockfile: Path, environment: Environment) -> Iterator[Room]:
-    """The directory for ``lockfile`` and the files of ``environment``, until the end of the ``with`` block."""
+    """A working directory for ``lockfile`` and the files of ``environment``, for the ``with`` block."""
     lockfile = lockfile.absolute()
     relatives = [_from(lockfile.parent, path.absolute()) for path, _ in environment.files]
     with tempfile.TemporaryDirectory(prefix="conda-bundler-lock-", dir=where_programs_run()) as temporary:
         path = Path(temporary).resolve()
-        # one directory down for every `..` on the way from the lockfile to an environment.yml
+        # one subdirectory for each `..` in the path from the lockfile to an environment.yml
         down = max(relative.parts.count("..") for relative in relatives)
         directory = path.joinpath("files", *[".lockfile"] * down)
         room = Room(
@@ -73,12 +73,12 @@ def make_room(lockfile: Path, environment: Environment) -> Iterator[Room]:
 
 
 def _from(directory: Path, path: Path) -> Path:
-    """The way from ``directory`` to the file ``path``, which may itself be a link."""
+    """The relative path from ``directory`` to the file ``path``, which may itself be a link."""
     return Path(os.path.relpath(path.parent.resolve(), directory.resolve()), path.name)
 
 
 def where_programs_run() -> Path:
-    """A directory for temporary ones: conda-lock has to run our launcher, and some machines mount /tmp noexec."""
+    """A directory for temporary programs: conda-lock has to run our launcher, and some machines mount /tmp noexec."""
     usual = Path(tempfile.gettempdir())
     directory = cache_dir("lock") if is_noexec(usual) else usual
     if is_noexec(directory):
@@ -90,5 +90,5 @@ def where_programs_run() -> Path:
 
 
 def is_noexec(directory: Path) -> bool:
-    """Whether the machine runs no program from there."""
+    """Whether programs cannot run from there."""
     return bool(os.statvfs(directory).f_flag & os.ST_NOEXEC)

@@ -6,7 +6,6 @@ Nothing is unpacked: of a payload of gigabytes only what is asked for is read.
 from __future__ import annotations
 
 import contextlib
-import io
 import os
 from dataclasses import dataclass
 from functools import cached_property
@@ -16,6 +15,7 @@ from bundler.bundle.index import COPY_AGAIN, Manifest, read_manifest
 from bundler.digests import sha256_of
 from bundler.errors import MissingToolError, VerificationError
 from bundler.printable import counted
+from bundler.streams import window
 from bundler.tar.read import TarDamage, TarStream
 from bundler.tar.write import DIRECTORY, LINK
 
@@ -50,7 +50,7 @@ class Piece:
         left = self.size - offset if length is None else min(length, self.size - offset)
         with self.file.open("rb") as file:
             file.seek(self.offset + offset)
-            yield io.BufferedReader(_Window(file, left), _CHUNK)
+            yield window(file, left)
 
     def chunks(self, offset: int = 0, length: int | None = None) -> Iterator[bytes]:
         """The same, in pieces."""
@@ -61,23 +61,6 @@ class Piece:
     def sha256(self, offset: int = 0, length: int | None = None) -> str:
         """The digest of the same."""
         return sha256_of(self.chunks(offset, length))
-
-
-class _Window(io.RawIOBase):
-    """The next ``left`` bytes of a file."""
-
-    def __init__(self, file: BinaryIO, left: int) -> None:
-        self._file = file
-        self._left = left
-
-    def readable(self) -> bool:
-        return True
-
-    def readinto(self, buffer: memoryview) -> int:  # type: ignore[override]  # typeshed: any buffer
-        data = self._file.read(min(len(buffer), self._left))
-        buffer[: len(data)] = data
-        self._left -= len(data)
-        return len(data)
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""A bundle, or what changes from one to the next, as a page for people who decide: one file that asks nobody."""
+"""Reports on a bundle, or on the changes between two, as a self-contained page for decision makers."""

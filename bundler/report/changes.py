@@ -1,4 +1,4 @@
-"""Two bundles -> what an update carries: for those who decide on it, and for the operator of the server."""
+"""What an update from one bundle to another changes, for those who approve it and for the server's operator."""
 
 from __future__ import annotations
 
@@ -28,23 +28,24 @@ __all__ = ["Changes", "Holes", "PackageChange", "Task", "UnitChange", "changes"]
 _REQUIRED = {
     "glibc": "glibc",
     "kernel": "Linux",
-    "processor": "a processor of level",
+    "processor": "a processor of the level",
     "CUDA": "CUDA",
     "compute capability": "GPUs of compute capability",
     "systemd": "systemd",
 }
 _ANOTHER = {
-    "name": "It is another bundle: it is installed beside the old one, and takes over nothing of it",
-    "platform": "It is for other processors: it does not run where the old one does",
-    "root": "It is installed somewhere else, beside the old one",
+    "name": "It is a different bundle: it is installed next to the old one, and takes over nothing from it",
+    "platform": "It is for a different architecture: it does not run where the old one does",
+    "root": "It is installed in a different directory, next to the old one",
 }
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """What an operator has to know: a sentence of ours in which each ``{}`` stands for one of ``values``, the bundle's.
+    """Something that an operator has to know: our sentence, in which each ``{}`` is replaced with one of ``values``,
+    which come from the bundle.
 
-    ``act``: there is something to do, or to decide.
+    ``act``: the operator has to do or decide something.
     """
 
     text: str
@@ -52,7 +53,7 @@ class Task:
     act: bool = False
 
     def parts(self) -> Iterator[tuple[str, str]]:
-        """Pieces of the sentence, each with the value that follows it; the last one has none."""
+        """The parts of the sentence, each with the value that follows it; the last one has none."""
         yield from zip_longest(self.text.split("{}"), self.values, fillvalue="")
 
 
@@ -68,7 +69,7 @@ class PackageChange:
 
 @dataclass(frozen=True, kw_only=True)
 class UnitChange:
-    """A service's unit: what it may and must not do since then, and what was said before instead."""
+    """A service's unit: the permissions that are new, and those that they replace."""
 
     name: str
     kind: Literal["added", "removed", "changed"]
@@ -78,7 +79,7 @@ class UnitChange:
 
 @dataclass(frozen=True, kw_only=True)
 class Holes:
-    """Known vulnerabilities, by both audits: those that the update ends, brings, and leaves."""
+    """Known vulnerabilities from both audits: those that the update fixes, introduces, and leaves."""
 
     ended: tuple[Finding, ...]
     brought: tuple[Finding, ...]
@@ -143,17 +144,19 @@ def _rights(found: Inspection, unit: UnitText | None) -> tuple[Right, ...]:
 
 
 def _tasks(difference: Difference, before: Manifest, after: Manifest, units: Sequence[UnitChange]) -> Iterator[Task]:
-    """What is to be done first."""
+    """What to do comes first."""
     if not difference.different:
-        yield Task(text="Nothing changes: installing it makes the same release")
+        yield Task(text="Nothing changes: it is the same release")
         return
     found = [*_of_server(difference, before, after)]
-    if before.name != after.name:  # nothing of the old one is touched
+    if before.name != after.name:  # the old bundle is not affected
         yield from found
         return
     found += [*_of_values(difference, after), *_of_services(before, after, units)]
     yield from sorted(found, key=lambda one: not one.act)
-    yield Task(text="The services are restarted; if one is unhealthy then, the old release comes back by itself")
+    yield Task(
+        text="The services are restarted; if one is unhealthy afterwards, the old release is restored automatically"
+    )
 
 
 def _of_server(difference: Difference, before: Manifest, after: Manifest) -> Iterator[Task]:
@@ -181,23 +184,23 @@ def _of_values(difference: Difference, after: Manifest) -> Iterator[Task]:
         name = change.name
         if change.kind == "added":
             yield Task(
-                text="New setting {}, by default {}: set it in {} if it is to differ",
+                text="New setting {}, default {}: to change it, set it in {}",
                 values=(name, change.new or "", file),
             )
         elif change.kind == "removed":
-            yield Task(text="The setting {} has no default any more; a line in {} stays as it is", values=(name, file))
+            yield Task(text="The setting {} no longer has a default; a line in {} is kept", values=(name, file))
         else:
             text = "The default of {} is {} instead of {}, unless {} says otherwise"
             yield Task(text=text, values=(name, *_both(change), file))
     for change in difference.secrets:
         name = change.name
         if change.kind == "added":
-            text = "New secret {}: install.sh makes it, unless you give it with {}"
+            text = "New secret {}: install.sh generates it, unless you provide it with {}"
             yield Task(text=text, values=(name, f"--secret {name}=FILE"), act=True)
         elif change.kind == "removed":
-            yield Task(text="The secret {} is no longer used; its value stays on the server", values=(name,))
+            yield Task(text="The secret {} is no longer used; its value is kept on the server", values=(name,))
         else:
-            text = "The secret {} is declared otherwise, {} instead of {}: its value stays until {}"
+            text = "The declaration of the secret {} is now {} instead of {}; its value is kept until {}"
             yield Task(text=text, values=(name, *_both(change), f"manage rotate-secret {name}"), act=True)
 
 
@@ -207,18 +210,20 @@ def _of_services(before: Manifest, after: Manifest, units: Sequence[UnitChange])
     for unit in sorted(new.keys() - old.keys()):
         yield Task(text="New service {}: install.sh enables it", values=(unit,))
     for unit in sorted(old.keys() - new.keys()):
-        yield Task(text="The service {} is gone: it is stopped and removed", values=(unit,), act=True)
+        yield Task(text="The service {} no longer exists: it is stopped and removed", values=(unit,), act=True)
     for unit in sorted(old.keys() & new.keys()):
         if old[unit].own_user != new[unit].own_user:
-            yield Task(text="{} runs as another user: {}", values=(unit, new[unit].own_user or after.name), act=True)
+            yield Task(
+                text="{} runs as a different user: {}", values=(unit, new[unit].own_user or after.name), act=True
+            )
         listened = [one.socket.listen if one.socket else "no socket" for one in (old[unit], new[unit])]
         if listened[0] != listened[1]:
             yield Task(
-                text="systemd listens for {} at {} instead of {}", values=(unit, listened[1], listened[0]), act=True
+                text="systemd listens for {} on {} instead of {}", values=(unit, listened[1], listened[0]), act=True
             )
     for one in units:
         if one.kind == "changed" and any(right.loosened for right in one.now):
-            text = "{} is sandboxed less than usual, in another way than before"
+            text = "{} is less sandboxed than by default, in ways that have changed"
             yield Task(text=text, values=(one.name,), act=True)
     yield from _of_hooks(before, after)
 
@@ -237,7 +242,7 @@ def _both(change: Change) -> tuple[str, str]:
 
 
 def _holes(before: Audit, after: Audit) -> Holes:
-    """The same vulnerability of the same project is the same, whatever the version."""
+    """Vulnerabilities are the same if their name and project are, whatever the version."""
     old = {(one.id, one.component): one for one in before.findings if one.status != "ignored"}
     new = {(one.id, one.component): one for one in after.findings if one.status != "ignored"}
     return Holes(

@@ -1,4 +1,4 @@
-"""A unit -> what it may do and what not, in words; by the directives that systemd will read (systemd.exec(5))."""
+"""Describe what a unit may and may not do, from the directives that systemd will read (systemd.exec(5))."""
 
 from __future__ import annotations
 
@@ -35,9 +35,9 @@ _KERNEL = (
     ("ProtectControlGroups", "control groups"),
 )
 _OTHERS = (
-    ("RestrictNamespaces", "make namespaces (containers)"),
-    ("RestrictSUIDSGID", "make setuid programs"),
-    ("RestrictRealtime", "ask for realtime scheduling"),
+    ("RestrictNamespaces", "create namespaces (containers)"),
+    ("RestrictSUIDSGID", "create setuid programs"),
+    ("RestrictRealtime", "use realtime scheduling"),
     ("LockPersonality", "change the execution domain"),
 )
 _LIMITS = (
@@ -50,9 +50,9 @@ _LIMITS = (
 
 @dataclass(frozen=True, kw_only=True)
 class Right:
-    """``allowed``: it may do this; ``loosened``: more than a service of ours by default, for that ``reason``.
+    """``allowed``: it may do this; ``loosened``: it may do more than by default, for that ``reason``.
 
-    ``directives`` are the names of those that say so.
+    ``directives`` are the names of the directives for it.
     """
 
     subject: str
@@ -64,7 +64,7 @@ class Right:
 
 
 def rights(unit: UnitText, reason: Callable[[str], str] = lambda _directive: "") -> tuple[Right, ...]:
-    """All that can be said of a service's unit; ``reason`` knows why a directive is not as usual."""
+    """All permissions and restrictions of a service's unit; ``reason`` returns why a directive is not the default."""
     different = {key for key, _ in unit.exceptions}
     found = []
     for right in _rights(unit):
@@ -113,95 +113,95 @@ def _of_root(unit: UnitText) -> Iterator[Right]:
     given = _words(unit, "CapabilityBoundingSet")
     bounded = any(key == "CapabilityBoundingSet" for _, key, _ in unit.directives)
     if bounded and not given:
-        yield _not("root's rights", "has none of root's rights", "CapabilityBoundingSet")
+        yield _not("capabilities", "has no capabilities", "CapabilityBoundingSet")
     elif bounded:
-        told = f"may have of root's rights: {', '.join(given)}"
-        yield _may("root's rights", told, "CapabilityBoundingSet", "AmbientCapabilities")
+        told = f"may have these capabilities: {', '.join(given)}"
+        yield _may("capabilities", told, "CapabilityBoundingSet", "AmbientCapabilities")
     elif _value(unit, "User") in ("", "root", "0"):
-        yield _may("root's rights", "has all of root's rights", "CapabilityBoundingSet")
+        yield _may("capabilities", "has all capabilities of root", "CapabilityBoundingSet")
     if _is_on(unit, "NoNewPrivileges"):
-        yield _not("root's rights", "can never gain more, not by setuid programs either", "NoNewPrivileges")
+        yield _not("capabilities", "cannot gain any, not even by setuid programs", "NoNewPrivileges")
     else:
-        yield _may("root's rights", "may gain more by setuid programs (sudo)", "NoNewPrivileges")
+        yield _may("capabilities", "may gain more by setuid programs such as sudo", "NoNewPrivileges")
 
 
 def _files(unit: UnitText) -> Iterator[Right]:
     places = [f"{above}/{name}" for key, above in _PLACES for name in _words(unit, key)]
     places += [one.lstrip("-+") for one in _words(unit, "ReadWritePaths")]
-    own = f" but {', '.join(dict.fromkeys(places))}" if places else ""
+    own = f" except {', '.join(dict.fromkeys(places))}" if places else ""
     protected = _value(unit, "ProtectSystem").lower()
     if protected == "strict":
         yield _not("files", f"may write nowhere{own}", "ProtectSystem")
     elif protected == "full":
-        yield _may("files", f"may write where its user may, not below /usr, /boot and /etc{own}", "ProtectSystem")
+        yield _may("files", f"may write where its user may, but not below /usr, /boot and /etc{own}", "ProtectSystem")
     elif protected in _YES:
-        yield _may("files", f"may write where its user may, not below /usr and /boot{own}", "ProtectSystem")
+        yield _may("files", f"may write where its user may, but not below /usr and /boot{own}", "ProtectSystem")
     else:
         yield _may("files", "may write wherever its user may", "ProtectSystem")
     home = _value(unit, "ProtectHome").lower()
     if home in _YES or home == "tmpfs":
         yield _not("files", "sees nothing in /home and /root", "ProtectHome")
     elif home == "read-only":
-        yield _may("files", "may read /home and /root as far as its user may, not write there", "ProtectHome")
+        yield _may("files", "may read /home and /root as its user may, but not write there", "ProtectHome")
     else:
-        yield _may("files", "sees /home and /root as its user does", "ProtectHome")
+        yield _may("files", "may access /home and /root as its user may", "ProtectHome")
     if _is_on(unit, "PrivateTmp"):
-        yield _not("files", "has a /tmp of its own", "PrivateTmp")
+        yield _not("files", "has its own /tmp", "PrivateTmp")
     else:
-        yield _may("files", "shares /tmp with all others", "PrivateTmp")
+        yield _may("files", "shares /tmp with all other processes", "PrivateTmp")
     credentials = [one.partition(":")[0] for key in ("LoadCredential", "SetCredential") for one in _values(unit, key)]
     if credentials:
-        yield _may("secrets", f"reads as files: {', '.join(credentials)}", "LoadCredential")
+        yield _may("secrets", f"gets these as files: {', '.join(credentials)}", "LoadCredential")
     if any(one.endswith("/secrets.env") for one in _values(unit, "EnvironmentFile")):
         withheld = _words(unit, "UnsetEnvironment")
-        but = f" but {', '.join(withheld)}" if withheld else ""
-        yield _may("secrets", f"gets the secrets that are variables{but}", "EnvironmentFile", "UnsetEnvironment")
+        but = f" except {', '.join(withheld)}" if withheld else ""
+        yield _may("secrets", f"gets secrets as variables{but}", "EnvironmentFile", "UnsetEnvironment")
 
 
 def _network(unit: UnitText) -> Iterator[Right]:
     if _is_on(unit, "PrivateNetwork"):
-        yield _not("network", "has no network at all", "PrivateNetwork")
+        yield _not("network", "has no network", "PrivateNetwork")
         return
     families = _words(unit, "RestrictAddressFamilies")
     if families and not families[0].startswith("~"):
         known = ", ".join(_FAMILIES.get(one, one) for one in families)
         only = families == ["AF_UNIX"]
-        yield (_not if only else _may)("network", f"speaks {known}, and nothing else", "RestrictAddressFamilies")
+        yield (_not if only else _may)("network", f"may use only {known}", "RestrictAddressFamilies")
     else:
-        yield _may("network", "speaks any kind of network", "RestrictAddressFamilies")
+        yield _may("network", "may use any address family", "RestrictAddressFamilies")
     if {"AF_INET", "AF_INET6"} & set(families) or not families:
         denied, given = _words(unit, "IPAddressDeny"), _words(unit, "IPAddressAllow")
         if "any" in denied:
             told = ", ".join("this machine itself" if one == "localhost" else one for one in given) or "no address"
-            yield _not("network", f"reaches, and is reached by, only: {told}", "IPAddressDeny", "IPAddressAllow")
+            yield _not("network", f"communicates only with: {told}", "IPAddressDeny", "IPAddressAllow")
         else:
-            yield _may("network", "reaches any address that the server reaches", "IPAddressDeny")
+            yield _may("network", "may communicate with any address", "IPAddressDeny")
 
 
 def _devices(unit: UnitText) -> Iterator[Right]:
     allowed = _values(unit, "DeviceAllow")
     if _is_on(unit, "PrivateDevices"):
-        yield _not("devices", "sees no devices but /dev/null and the like", "PrivateDevices")
+        yield _not("devices", "has no devices except pseudo-devices such as /dev/null", "PrivateDevices")
     elif _value(unit, "DevicePolicy") in ("closed", "strict"):
-        told = f"sees /dev, and may open there: {', '.join(allowed) or 'no real device'}"
+        told = f"may open these devices: {', '.join(allowed) or 'only pseudo-devices'}"
         yield _may("devices", told, "PrivateDevices", "DevicePolicy", "DeviceAllow")
     else:
-        yield _may("devices", "may open the devices that its user may", "PrivateDevices", "DevicePolicy")
+        yield _may("devices", "may open any device that its user may", "PrivateDevices", "DevicePolicy")
 
 
 def _others(unit: UnitText) -> Iterator[Right]:
     if _value(unit, "ProtectProc") in ("invisible", "noaccess"):
-        yield _not("other processes", "does not see those of other users", "ProtectProc")
+        yield _not("other processes", "cannot see those of other users", "ProtectProc")
     else:
-        yield _may("other processes", "sees those of all users", "ProtectProc")
+        yield _may("other processes", "can see those of all users", "ProtectProc")
     if not _is_on(unit, "PrivateUsers"):
-        yield _may("other processes", "is in the server's own user namespace", "PrivateUsers")
+        yield _may("other processes", "runs in the host's user namespace", "PrivateUsers")
     closed = [what for key, what in _KERNEL if _is_on(unit, key)]
     opened = [(key, what) for key, what in _KERNEL if not _is_on(unit, key)]
     if closed:
         yield _not("the system", f"may not change {_listed(closed)}", *(key for key, _ in _KERNEL if _is_on(unit, key)))
     if opened:
-        told = f"is not kept from changing {_listed([what for _, what in opened])}, if it has the rights"
+        told = f"may change {_listed([what for _, what in opened])}, if it has the capabilities"
         yield _may("the system", told, *(key for key, _ in opened))
     for allowed in (False, True):
         some = [(key, what) for key, what in _OTHERS if _is_on(unit, key) is not allowed]
@@ -212,12 +212,12 @@ def _others(unit: UnitText) -> Iterator[Right]:
 
 def _code(unit: UnitText) -> Iterator[Right]:
     if _is_on(unit, "MemoryDenyWriteExecute"):
-        yield _not("code", "may not make code while it runs", "MemoryDenyWriteExecute")
+        yield _not("code", "may not generate code at run time", "MemoryDenyWriteExecute")
     else:
-        yield _may("code", "may make code while it runs (executable memory)", "MemoryDenyWriteExecute")
+        yield _may("code", "may generate code at run time (writable executable memory)", "MemoryDenyWriteExecute")
     calls = _values(unit, "SystemCallFilter")
     if calls:
-        told = f"may make these system calls only: {' '.join(' '.join(calls).split())}"
+        told = f"may make only these system calls: {' '.join(' '.join(calls).split())}"
         yield _not("code", told, "SystemCallFilter")
     else:
         yield _may("code", "may make any system call", "SystemCallFilter")
@@ -244,7 +244,7 @@ def _is_on(unit: UnitText, key: str) -> bool:
 
 
 def _values(unit: UnitText, key: str) -> list[str]:
-    """A list's lines; an empty one begins it anew."""
+    """The values of a list; an empty one resets it."""
     found: list[str] = []
     for section, name, value in unit.directives:
         if (section, name) == ("Service", key):

@@ -1,7 +1,7 @@
-"""Locked packages -> components of an SBOM.
+"""The components of an SBOM, from locked packages.
 
-A conda package is one, and so is each project of PyPI in it: a scanner looks at a component's one package URL, and
-passes over ``pkg:conda``. Who looks for the package finds what is in it among those that it depends on.
+A conda package is a component, and so is each PyPI project in it: scanners look at a component's only package URL, and
+ignore ``pkg:conda``. The conda package depends on the components that it contains.
 """
 
 from __future__ import annotations
@@ -41,12 +41,12 @@ if TYPE_CHECKING:
 __all__ = ["ROLE", "Parts"]
 
 ROLE = "conda-bundler:role"
-"""The property that says what a component is here: ``package``, ``tool`` or ``inside`` (of a package)."""
+"""The property with a component's role: ``package``, ``tool`` or ``inside`` (a package)."""
 
 
 class Parts:
-    """All components. ``main`` is each package's own, ``inside`` what is in it; ``projects`` are the packages that have
-    a project of PyPI in them, by its name.
+    """All components. ``main`` maps packages to their own, ``inside`` to those that they contain; ``projects`` maps
+    names of PyPI projects to the packages that contain them.
     """
 
     def __init__(self, subject: Subject) -> None:
@@ -73,7 +73,7 @@ class Parts:
         return list(self._known.values())
 
     def _kept(self, component: Component) -> Component:
-        """The one that is known by that reference; what two packages have is one component."""
+        """The existing component with that reference, if any; two packages may contain the same component."""
         return self._known.setdefault(str(component.bom_ref.value), component)
 
 
@@ -110,7 +110,7 @@ def _component(package: LockedPackage, facts: Facts | None, role: str) -> Compon
 
 
 def _supplier(package: LockedPackage) -> OrganizationalEntity:
-    """Who hands the package out: a channel, an index, or the project that builds the bundle."""
+    """Who distributes the package: a channel, an index, or the project that builds the bundle."""
     if package.injected:
         return OrganizationalEntity(name="the bundle's own project")
     if package.manager == "conda":
@@ -125,7 +125,7 @@ def _licenses(facts: Facts | None) -> list[LicenseExpression]:
 
 
 def _evidence(texts: tuple[Text, ...]) -> ComponentEvidence:
-    """The texts of licenses, by their files' names: which of them is whose in an expression nobody says."""
+    """License texts by their files' names, since nothing says which license of the expression each belongs to."""
     return ComponentEvidence(
         licenses=[
             DisjunctiveLicense(name=one.name, text=AttachedText(content=one.text) if one.text else None)
@@ -201,7 +201,7 @@ def _merged(package: LockedPackage, facts: Facts | None) -> Iterator[Component]:
         try:
             parts = parts_in(sbom.text)
         except UnreadSbom:
-            continue  # the package's own component says so
+            continue  # it is the package's own component
         named |= {part.name for part in parts}
         yield from (_part_component(part, within, sbom.name) for part in parts)
     for library in facts.libraries if facts else ():
@@ -210,13 +210,13 @@ def _merged(package: LockedPackage, facts: Facts | None) -> Iterator[Component]:
 
 
 def _library_name(library: Library) -> str:
-    """``scipy.libs/libgfortran-040039e1.so.5`` -> ``libgfortran``: auditwheel writes a digest behind the name."""
+    """``scipy.libs/libgfortran-040039e1.so.5`` -> ``libgfortran``: auditwheel appends a digest to the name."""
     stem = library.path.rpartition("/")[2].partition(".so")[0]
     return re.sub(r"-[0-9a-f]{8}$", "", stem)
 
 
 def _library_component(library: Library, within: str) -> Component:
-    """One that no SBOM of the wheel names: which version it is, nobody says."""
+    """A library that is in no SBOM of the wheel, so its version is unknown."""
     return Component(
         type=ComponentType.LIBRARY,
         name=_library_name(library),
@@ -250,7 +250,7 @@ def _part_component(part: Part, within: str, file: str) -> Component:
 
 
 def _inner_ref(within: str, name: str) -> str:
-    """What a component without a purl is called. A scanner takes a reference that is a purl for the component's own."""
+    """The reference of a component without a purl, which must not look like one: scanners would use it."""
     return f"inside:{within}#{name}"
 
 

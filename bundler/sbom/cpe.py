@@ -1,6 +1,6 @@
-"""CPE names of well-known programs and libraries: what the NVD calls them, by their names as conda packages.
+"""CPE names of well-known programs and libraries (their names in the NVD), by their conda packages' names.
 
-A package index has them under no name that a scanner could match, so this is all that it has to go by.
+They are in no package index that scanners know, so scanners can match them only by CPE.
 """
 
 from __future__ import annotations

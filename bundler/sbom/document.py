@@ -1,7 +1,7 @@
-"""A subject -> CycloneDX, as JSON, in the newest version that the library writes. The same subject, the same bytes.
+"""Write an SBOM as CycloneDX JSON, in the newest version that the library supports. The output is reproducible.
 
-What CISA asks of an SBOM (2025 Minimum Elements) is all in it: author, producer or supplier, name, version,
-identifiers, digest, license, who needs what, the tool that wrote it, when, and at which point of the software's life.
+It has all of CISA's 2025 Minimum Elements: author, producer or supplier, name, version, identifiers, digest, license,
+dependencies, tool, timestamp and lifecycle phase.
 """
 
 from __future__ import annotations
@@ -37,13 +37,13 @@ __all__ = ["make_sbom", "timestamp_of"]
 
 _SPACE = uuid.UUID("6ba7b811-9dad-11d1-80b4-00c04fd430c8")  # RFC 9562: for URLs
 _FORM = 3
-"""Raised when the same subject gives another document: what was kept before is made again."""
+"""Increased when the same subject yields a different document, so that cached ones are not used."""
 _EARLIEST = 315532800
-"""1980-01-01, if nothing says when."""
+"""1980-01-01, if no time is known."""
 
 
 def make_sbom(subject: Subject) -> bytes:
-    """The document, with a line break at its end. It takes a second for some hundreds of packages, so it is kept."""
+    """The document, with a final line break. It takes a second for some hundreds of packages, so it is cached."""
     kept = cache_dir("sbom") / f"{_serial(subject)}.json"
     found = read_sealed(kept)
     if found is None:
@@ -69,7 +69,7 @@ def _make_sbom(subject: Subject) -> bytes:
 
 
 def timestamp_of(subject: Subject) -> int:
-    """``SOURCE_DATE_EPOCH``; else when the newest of the packages was built. It is never the time of day."""
+    """``SOURCE_DATE_EPOCH``, or else the build time of the newest package; never the current time."""
     given = os.environ.get("SOURCE_DATE_EPOCH")
     if given is not None:
         return int(given)
@@ -119,7 +119,7 @@ def _graph(subject: Subject, parts: Parts) -> dict[LockedPackage, tuple[LockedPa
 
 
 def _serial(subject: Subject) -> uuid.UUID:
-    """Another for each content."""
+    """A serial number that depends on the content."""
     every = (*subject.packages, *subject.tools)
     content = {
         "subject": [

@@ -1,4 +1,4 @@
-"""Who needs whom among locked packages, by what each says that it depends on."""
+"""The dependency graph of locked packages, from their metadata."""
 
 from __future__ import annotations
 
@@ -23,10 +23,9 @@ def needs(
     facts: Mapping[LockedPackage, Facts | None],
     projects: Mapping[str, LockedPackage],
 ) -> dict[LockedPackage, tuple[LockedPackage, ...]]:
-    """For each package those that it needs; what is not locked (a virtual package, say) is left out.
+    """Each package's dependencies, without those that are not locked (virtual packages, say).
 
-    ``projects`` are the packages that have a project of PyPI, by its name: a wheel may need one that is a conda
-    package.
+    ``projects`` maps names of PyPI projects to packages, since a wheel may depend on a conda package.
     """
     conda = {package.name: package for package in packages if package.manager == "conda"}
     wheels = {canonicalize_name(package.name): package for package in packages if package.manager != "conda"}
@@ -46,7 +45,7 @@ def needs(
 
 
 def roots(graph: Mapping[LockedPackage, Collection[LockedPackage]]) -> tuple[LockedPackage, ...]:
-    """Those that nobody needs, and of circles that are needed from nowhere the first: from them all are reached."""
+    """Packages from which all others can be reached: those that no other needs, and one of each isolated cycle."""
     needed = {one for ones in graph.values() for one in ones}
     found = [package for package in graph if package not in needed]
     reached: set[LockedPackage] = set()

@@ -1,7 +1,7 @@
-"""What a package is called elsewhere: package URLs, and the projects of PyPI that it repackages.
+"""Identify packages: package URLs, and the PyPI projects that a conda package contains.
 
-A scanner matches ``pkg:pypi`` and passes over ``pkg:conda``, so it has to be told what a conda package is made of. The
-best witness are the projects' own metadata directories in the package; then its recipe's sources; then its name.
+Scanners match ``pkg:pypi`` and ignore ``pkg:conda``, so the SBOM has to list what a conda package contains. The most
+reliable source are the projects' metadata directories in the package, then its recipe's sources, then its name.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ _CONDA_HOSTS = ("conda.anaconda.org", "repo.anaconda.com", "repo.prefix.dev", "p
 
 @dataclass(frozen=True, kw_only=True)
 class Project:
-    """A project of PyPI in a conda package, and how that is known; ``sha256`` is its source distribution's."""
+    """A PyPI project in a conda package, and how it was identified; ``sha256`` is that of its source distribution."""
 
     name: str
     version: str
@@ -45,12 +45,12 @@ class Project:
 
 
 def public(url: str) -> str:
-    """``url`` if it may be shown and means something elsewhere; empty for a path of this machine, or with a secret."""
+    """``url`` if it may be published; empty for a local path, or if it contains a secret."""
     return url if url.startswith("http") and not {"$", "@", "…"} & set(url) else ""
 
 
 def channel_name(package: LockedPackage) -> str:
-    """``conda-forge``; the URL of a channel that is on no well-known host; the last part of a path of this machine."""
+    """``conda-forge``; the URL of a channel on any other host; the last part of a local path."""
     parts = urlsplit(package.channel)
     if parts.scheme == "file" or parts.hostname in _CONDA_HOSTS:
         return unquote(parts.path.strip("/").rpartition("/")[2] if parts.scheme == "file" else parts.path.strip("/"))
@@ -71,7 +71,7 @@ def package_purl(package: LockedPackage) -> PackageURL:
 
 
 def projects_of(package: LockedPackage, facts: Facts | None) -> tuple[Project, ...]:
-    """The projects of PyPI in a conda package."""
+    """The PyPI projects in a conda package."""
     if package.manager != "conda":
         return ()
     found = {one.purl: one for one in _by_metadata(facts)} if facts else {}
@@ -118,19 +118,19 @@ def _with_source(project: Project, sources: Mapping[str, Project]) -> Project:
 
 
 def _by_name(package: LockedPackage, facts: Facts | None) -> tuple[Project, ...]:
-    """A package for Python whose content is not at hand, or has no metadata, is called as its project is."""
+    """For a Python package that is not in the cache, or has no metadata: the project by the package's name."""
     depends = {
         re.split(r"[ =<>!~]", one, maxsplit=1)[0] for one in (*package.depends, *(facts.depends if facts else ()))
     }
     if not {"python", "python_abi"} & depends:
         return ()
-    # Not the newest table: what is said of a lockfile does not depend on the day.
+    # Not the newest table, so that the result does not depend on the day.
     name = project_names(refresh=False).get(canonicalize_name(package.name), canonicalize_name(package.name))
     return (Project(name=name, version=package.version, evidence="name"),)
 
 
 def generic_purl(package: LockedPackage, facts: Facts | None) -> PackageURL | None:
-    """What no index of another language has, by where its source is; None if that is not known."""
+    """A package URL from the location of its source; None if that is not known."""
     source = facts.sources[0] if facts and facts.sources else None
     if source is None:
         return None

@@ -1,7 +1,7 @@
-"""The SBOMs that wheels bring (PEP 770): CycloneDX or SPDX, as JSON -> the parts that they name.
+"""Read the SBOMs in wheels (PEP 770), CycloneDX or SPDX as JSON: the parts that they list.
 
-A wheel that bundles shared libraries says so there (auditwheel does), and nothing else does. Only what identifies a
-part is taken: its name, version, package URL, CPE, license and digests.
+They are the only record of the shared libraries that a wheel bundles (auditwheel writes it). Only what identifies a
+part is used: name, version, package URL, CPE, license and digests.
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ class UnreadSbom(ValueError):  # noqa: N818 -- never shown: the SBOM says which 
 
 @dataclass(frozen=True, kw_only=True)
 class Part:
-    """What such an SBOM names; ``hashes`` are pairs of an algorithm, as CycloneDX has it, and a digest."""
+    """A part in such an SBOM; ``hashes`` are pairs of an algorithm (CycloneDX's name) and a digest."""
 
     name: str
     version: str = ""

@@ -1,4 +1,4 @@
-"""The SBOM in a bundle -> what of it is looked at. It came with the bundle: nothing of its shape is taken on trust."""
+"""Parse the SBOM in a bundle, as far as it is used. Its structure is validated, since bundles are untrusted."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ _REMEDY = "Build the bundle again; or audit the lockfile that it was built from.
 
 
 class _Part(BaseModel):
-    """Keys that nothing here looks at may be anything."""
+    """Other keys are ignored."""
 
     model_config = ConfigDict(populate_by_name=True, frozen=True, extra="ignore")
 
@@ -92,7 +92,7 @@ class Sbom(_Part):
 
 
 def read_sbom(content: bytes, *, where: str) -> Sbom:
-    """Parse an SBOM. Raises :class:`VerificationError` for what is none."""
+    """Parse an SBOM. Raises :class:`VerificationError` if it is invalid."""
     try:
         found = from_json(Sbom, content)
         _no_reference_twice(found)

@@ -1,4 +1,4 @@
-"""What an SBOM is of."""
+"""The subject of an SBOM."""
 
 from __future__ import annotations
 
@@ -16,11 +16,11 @@ __all__ = ["Subject"]
 
 @dataclass(frozen=True, kw_only=True)
 class Subject:
-    """``packages`` are those of the environment, ``tools`` what a bundle brings beside it to install itself; ``facts``
-    are what is known of both.
+    """``packages`` are those of the environment, ``tools`` those that a bundle includes to install itself; ``facts`` is
+    what is known about both.
 
-    ``phase`` is CycloneDX's word for when the SBOM was made: of a lockfile before the build, of a bundle by it.
-    ``properties`` are what else is said of it, such as its release.
+    ``phase`` is CycloneDX's lifecycle phase: pre-build for a lockfile, build for a bundle. ``properties`` are
+    additional properties, such as the release.
     """
 
     name: str

@@ -1,1 +1,1 @@
-"""Paths that several packages have: whose file is used, what is refused, and how the prefix is made to agree."""
+"""Paths that several packages provide: which file is used, and which conflicts are errors."""

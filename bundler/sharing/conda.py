@@ -1,4 +1,4 @@
-"""What conda packages will have in the prefix, and in which order conda would link them."""
+"""The files of conda packages in the prefix, and the order in which conda would link them."""
 
 from __future__ import annotations
 
@@ -26,8 +26,8 @@ _NAME = re.compile(r"(?:[^\s:\[]*::)?([A-Za-z0-9_.-]+)")
 class CondaFile:
     """A file or link, by its path below the prefix.
 
-    ``entry`` is what its package says of it. An entry point (``command = module:function``) has none: conda makes its
-    script when it links the package; ``script`` is ``module:function``.
+    ``entry`` is its package's record of it. An entry point (``command = module:function``) has none, because conda
+    generates its script when it links the package; ``script`` is ``module:function``.
     """
 
     path: str
@@ -40,7 +40,7 @@ class CondaFile:
 
     @property
     def content(self) -> str:
-        """What is equal if the files are, as :func:`bundler.wheels.contents.contents` says it; empty: not known."""
+        """A key that is equal for equal files, as in :func:`bundler.wheels.install.contents`; empty if unknown."""
         if self.script:
             return f"script {self.script}"
         entry = self.entry
@@ -68,7 +68,7 @@ class CondaFiles:
         return (file for file in self.contents() if not file.is_directory)
 
     def contents(self) -> Iterator[CondaFile]:
-        """Every file, link and directory. They are read anew each time: of all packages they would take much memory."""
+        """Every file, link and directory. Read again each time, since keeping all packages' would take much memory."""
         for entry in self.archive.entries():
             path = self._place(entry.path) if self.index.noarch_python else entry.path
             yield CondaFile(path=path, entry=entry)
@@ -76,9 +76,9 @@ class CondaFiles:
             yield CondaFile(path=f"bin/{command}", entry=None, script=script)
 
     def twins(self) -> Iterator[str]:
-        """Where two of its own files would be: only what goes elsewhere than it lies can meet there.
+        """Paths at which two of its own files would be, which can happen only for files that are relocated.
 
-        The linker writes one over the other, and an entry point's script through a link that it finds.
+        The linker would overwrite one with the other, and write an entry point's script through an existing link.
         """
         if not self.index.noarch_python:
             return
@@ -111,11 +111,11 @@ def interpreter_of(packages: Iterable[CondaFiles]) -> Interpreter | None:
 
 
 def link_order(packages: Iterable[CondaFiles]) -> tuple[str, ...]:
-    """The packages' keys in the order in which conda links them: the last of two that have a file has its own there.
+    """The packages' keys in the order in which conda links them: the last package that provides a path wins.
 
-    conda goes by generations: packages that nothing binds to others, then those that need nothing, then those that
-    need only what came before, each generation sorted by name. py-rattler goes depth-first, and backwards among
-    packages that have nothing to do with each other, so that another one wins.
+    conda links in generations, each sorted by name: isolated packages, then those without dependencies, then those
+    whose dependencies are linked. py-rattler's order is depth-first, and reversed among unrelated packages, so a
+    different package would win.
     """
     packages = tuple(packages)
     left = _needs(packages)
@@ -125,20 +125,20 @@ def link_order(packages: Iterable[CondaFiles]) -> tuple[str, ...]:
     while left := {key: needs for key, needs in left.items() if key not in order}:
         placed = frozenset(order)
         ready = sorted(key for key, needs in left.items() if needs <= placed)
-        # Of a circle conda takes the one with the fewest needs that are not met yet.
+        # In a cycle, conda takes the package with the fewest unmet dependencies.
         order += ready or [min(left, key=lambda key: (len(left[key] - placed), names[key]))]
     return tuple(order)
 
 
 def _needs(packages: Iterable[CondaFiles]) -> dict[str, frozenset[str]]:
-    """What each package needs of the others, as conda sees it."""
+    """The dependencies of each package among the others, as conda sees them."""
     depends = {
         package.key: {_name(text) for text in package.index.document.get("depends") or ()} for package in packages
     }
     needs = {key: names & depends.keys() for key, names in depends.items()}
     if "python" in needs:
-        needs["python"].discard("pip")  # conda may have python need pip, which needs python
-        if "menuinst" in needs:  # conda has it first, for menus of what follows
+        needs["python"].discard("pip")  # conda may make python depend on pip, which depends on python
+        if "menuinst" in needs:  # conda links it first, since it creates the menus of the others
             for key, names in needs.items():
                 if "python" in names and key not in needs["menuinst"]:
                     names.add("menuinst")

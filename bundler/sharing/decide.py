@@ -1,4 +1,4 @@
-"""Which of several packages has its file in the prefix, decided before anything is linked."""
+"""Decide, before anything is linked, which of several packages' files at the same path is used."""
 
 from __future__ import annotations
 
@@ -33,10 +33,10 @@ _SHOWN = 10
 def decide(
     archives: Iterable[Archive], wheels: Sequence[Plan], owners: Owners, tell: Callable[[str], None]
 ) -> tuple[Shared, ...]:
-    """The paths that several packages have, sorted, and whose file each is.
+    """The paths that several packages provide, sorted, and the package whose file is used.
 
-    Raises :class:`PrefixError` with all that cannot be decided, or that is where only Python's own may be,
-    :class:`ConfigError` if ``owners`` makes no sense.
+    Raises :class:`PrefixError` with all conflicts, or for files in directories reserved for Python,
+    :class:`ConfigError` if ``owners`` is wrong.
     """
     packages = conda_packages(archives)
     for package in packages:
@@ -63,7 +63,7 @@ def _check_twins(package: CondaFiles) -> None:
 
 
 def with_owners(wheels: Iterable[Plan], shared: Iterable[Shared]) -> tuple[Plan, ...]:
-    """``wheels``, each without the files that it does not own."""
+    """``wheels``, each without the files for which another package's is used."""
     left_out: dict[str, dict[str, bool]] = {}
     for one in shared:
         for key in one.others:
@@ -72,16 +72,16 @@ def with_owners(wheels: Iterable[Plan], shared: Iterable[Shared]) -> tuple[Plan,
 
 
 class _Environment:
-    """What all packages have; wheels come behind conda packages, each in the lockfile's order."""
+    """The files of all packages: conda packages first, then wheels, each in the lockfile's order."""
 
     def __init__(self, conda: tuple[CondaFiles, ...], wheels: tuple[Plan, ...]) -> None:
         self.conda = {package.key: package for package in conda}
         self.wheels = {wheel.package.key: wheel for wheel in wheels}
         self.places = Places()
         self.projects: dict[str, dict[str, str]] = {}
-        """Projects of which a ``.dist-info`` is in site-packages: by the project's name, whose it is and where."""
+        """Projects with a ``.dist-info`` in site-packages: by the project's name, the packages and their paths."""
         self.trespassers: list[tuple[str, str]] = []
-        """Files where only Python's own may be: whose they are, and where."""
+        """Files in directories reserved for Python: the packages and the paths."""
         self._site = f"{conda[0].site_packages if conda else ''}/"
         self._python = interpreter_of(conda)
         for key in self.keys:
@@ -100,7 +100,7 @@ class _Environment:
             yield from (file.path for file in self.conda[key].files())
 
     def _noting(self, key: str, directories: list[str]) -> Iterator[str]:
-        """The package's files; what else there is to note of them is noted, and its ``directories``."""
+        """The package's files; records its projects, trespassers and ``directories`` on the way."""
         is_foreign = self._python is not None and not self._python.owns(key)
         for path, is_directory in self._contents_of(key):
             if is_foreign and self._python is not None and not is_directory and self._python.reserves(path):
@@ -145,15 +145,15 @@ class _Environment:
     def _usual(
         self, path: str, holders: Sequence[str], content: Mapping[tuple[str, str], str], order: Mapping[str, int]
     ) -> str:
-        """Whose file it is if nobody says: the conda package's that conda links last, or the first wheel's.
+        """The default owner: the conda package that conda links last, or else the first wheel.
 
-        Scripts of entry points are made when all else is linked.
+        Scripts of entry points are generated after everything else is linked.
         """
         conda = [key for key in holders if key in self.conda]
         return max(conda, key=lambda key: (content[path, key].startswith("script "), order[key]), default=holders[0])
 
     def _contents(self, paths: Mapping[str, tuple[str, ...]]) -> dict[tuple[str, str], str]:
-        """What each holder of these paths has there; nothing else is looked into. Of conda packages nothing is read."""
+        """The content key of each package's file at these paths. Only wheels have to be read for it."""
         from bundler.wheels.install import contents
 
         wanted: dict[str, set[str]] = {}
@@ -170,7 +170,7 @@ class _Environment:
         return found
 
     def _twice(self) -> Iterator[tuple[tuple[str, ...], str]]:
-        """The same project from two packages, one of them a wheel, and the sentence."""
+        """Projects that come from two packages, one of them a wheel, with a message."""
         for holders in self.projects.values():
             if len(holders) > 1 and any(key in self.wheels for key in holders):
                 place = next(reversed(holders.values()))
@@ -194,7 +194,7 @@ def _equal(contents: Sequence[str]) -> bool:
 
 
 _Open = tuple[str, tuple[str, ...], str]
-"""A path, who has it, and whose file is proposed."""
+"""A path, the packages that provide it, and the proposed owner."""
 
 
 def _clash(lines: Sequence[str], open_ones: Sequence[_Open], owners: Owners) -> PrefixError:
@@ -214,7 +214,7 @@ def _clash(lines: Sequence[str], open_ones: Sequence[_Open], owners: Owners) -> 
 
 
 def _proposal(open_ones: Sequence[_Open]) -> list[Owner]:
-    """Lines for ``owners`` that settle all of it: each path, or patterns where that is a long list."""
+    """Lines for ``owners`` that resolve all conflicts: each path, or patterns if the list would be long."""
     exact = [Owner(pattern=path, package=_named(key, holders)) for path, holders, key in open_ones]
     if len(exact) <= _SHOWN:
         return exact
@@ -244,7 +244,7 @@ def _listed(keys: Sequence[str]) -> str:
 
 
 def _check(owners: Owners, paths: Mapping[str, tuple[str, ...]], environment: _Environment) -> Iterator[str]:
-    """A note for each entry that has nothing to decide. Raises :class:`ConfigError` for those that cannot be meant."""
+    """A note for each entry without an effect. Raises :class:`ConfigError` for entries that are wrong."""
     mistakes = []
     for entry in owners.unused(paths):
         meant = [key for key in environment.keys if entry.means(key)]
@@ -260,7 +260,7 @@ def _check(owners: Owners, paths: Mapping[str, tuple[str, ...]], environment: _E
 
 
 def _nothing(entry: Owner, paths: Mapping[str, tuple[str, ...]]) -> str:
-    """What to say of an entry whose package has no such file."""
+    """The error for an entry whose package has no such file."""
     holders = sorted({key for path, keys in paths.items() if entry.matches(path) for key in keys})
     if holders:
         names = frozenset(map(name_of, holders))

@@ -1,12 +1,12 @@
-"""What is Python's alone: its standard library, its programs, and what says where it looks for both.
+"""Paths reserved for Python itself: its standard library, its programs, and the files that configure its search path.
 
-A module there is imported before everyone's, by whatever runs that Python: services, the build that compiles, and root
-on the server. Two files of different names clash with nothing (``argparse/__init__.py`` goes before ``argparse.py``),
-so who may have a file there is not for the owners of single paths to say.
+Modules there are imported before all others, by everything that runs this Python: services, the compilation of
+bytecode, and root on the server. A new file need not conflict with any other path (``argparse/__init__.py`` is found
+before ``argparse.py``), so deciding about single paths would not be enough.
 
-Others may have ``config-*`` in the standard library, as libpython-static has: no module has such a name. A package's
-modules belong in site-packages, where they come after Python's own. Of ``bin/python*`` the programs that are Python are
-meant, ``bin/python-argcomplete-check`` is none.
+Other packages may have ``config-*`` in the standard library, as libpython-static does: no module has such a name. Their
+modules belong in site-packages, which comes after the standard library. ``bin/python*`` means only Python itself, not
+``bin/python-argcomplete-check``.
 """
 
 from __future__ import annotations
@@ -38,12 +38,12 @@ _PROGRAM = re.compile(
     re.DOTALL,
 )
 _OTHERS = (("pypy", re.compile(r"pypy[0-9.]*")), ("graalpy", re.compile(r"graalpy[0-9a-z.-]*")))
-"""In builds of Python that are another implementation: that one's packages."""
+"""The packages of other implementations of Python, by their builds of ``python``."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Interpreter:
-    """An environment's Python: its standard library, with site-packages in it, and how its packages are called."""
+    """An environment's Python: its standard library, which contains site-packages, and the names of its packages."""
 
     library: str
     site_packages: str
@@ -51,7 +51,7 @@ class Interpreter:
 
     @classmethod
     def of(cls, python: Index, site_packages: str) -> Interpreter:
-        """The Python that is described by its package's ``python``."""
+        """The Python of the package ``python`` with this index.json."""
         others = [names.pattern for word, names in _OTHERS if word in python.build]
         return cls(
             library=site_packages.rpartition("/")[0],
@@ -75,7 +75,7 @@ class Interpreter:
 
 
 def trespass(found: Iterable[tuple[str, str]]) -> PrefixError:
-    """What is to be said of packages' files (key and path) where only Python's own may be."""
+    """The error for packages' files (key and path) in directories reserved for Python."""
     lines = [f"{plain(path)}: {described(key)}" for key, path in found]
     shown = "".join(f"\n    {line}" for line in lines[:_SHOWN])
     more = f"\n    and {len(lines) - _SHOWN} more" if len(lines) > _SHOWN else ""
@@ -88,7 +88,7 @@ def trespass(found: Iterable[tuple[str, str]]) -> PrefixError:
 
 
 def check_effects(interpreter: Interpreter | None, effects: Iterable[Effects]) -> None:
-    """Raise :class:`PackError` if a link script has written what only Python may have."""
+    """Raise :class:`PackError` if a link script has written to a path reserved for Python."""
     for done in effects:
         if interpreter is None or interpreter.owns(done.package):
             continue

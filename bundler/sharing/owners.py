@@ -1,4 +1,4 @@
-"""``[bundle] owners``: whose file is used where packages have different ones."""
+"""``[bundle] owners``: which package's file is used where several provide different ones."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["NO_OWNERS", "OWNERS", "Owner", "Owners", "check_names", "mistaken", "owners_line", "plain"]
 
 OWNERS = "bundle.toml: bundle.owners"
-"""Where mistakes in it are."""
+"""Its name in error messages."""
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -1,1 +1,1 @@
-"""Who made a bundle: statements (the digest of every file), and SSH signatures of them."""
+"""Signed bundles: statements (the digest of every file) and SSH signatures of them."""

@@ -1,8 +1,8 @@
 """SSH signatures by ssh-keygen(1), which every server has, in the namespace ``conda-bundler``.
 
-Keys may be ed25519, ecdsa or rsa, on a security key (``sk-``), or in an agent (the public key's file is given then).
-Who may sign stands in a file of allowed signers: principals, key, ``valid-after=`` and ``valid-before=``, as
-ssh-keygen(1) describes under "ALLOWED SIGNERS".
+Keys may be ed25519, ecdsa or rsa, on a security key (``sk-``), or in an agent (then the public key's file is given).
+The file of allowed signers lists principals, keys, ``valid-after=`` and ``valid-before=``: see "ALLOWED SIGNERS" in
+ssh-keygen(1).
 """
 
 from __future__ import annotations
@@ -15,17 +15,21 @@ from pathlib import Path
 from bundler.errors import ConfigError, VerificationError
 from bundler.process import ToolFailed, find_tool, run
 
-__all__ = ["NAMESPACE", "Signer", "sign", "signers"]
+__all__ = ["BEGIN", "ENDING", "NAMESPACE", "Signer", "sign", "signers"]
 
 NAMESPACE = "conda-bundler"
-_BLOCK = re.compile(r"-----BEGIN SSH SIGNATURE-----\n[A-Za-z0-9+/=\n]+-----END SSH SIGNATURE-----\n?")
+ENDING = ".sig"
+"""What the name of a file of such signatures ends with, after that of the statement."""
+BEGIN = "-----BEGIN SSH SIGNATURE-----"
+"""The first line of each of them."""
+_BLOCK = re.compile(rf"{BEGIN}\n[A-Za-z0-9+/=\n]+-----END SSH SIGNATURE-----\n?")
 _MANY = 64
-"""Signatures that are looked at."""
+"""The maximum number of signatures that are verified."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Signer:
-    """Who signed: the principal in the file of allowed signers, and the fingerprint of the key."""
+    """A signer: the principal in the file of allowed signers, and the fingerprint of the key."""
 
     principal: str
     key: str
@@ -41,7 +45,7 @@ def sign(content: bytes, key: Path) -> str:
     """
     program = find_tool("ssh-keygen", package="openssh-client", purpose="signing a bundle")
     if not key.is_file():
-        raise ConfigError("there is no such key", where=str(key), remedy="Make one: ssh-keygen -t ed25519 -f KEY")
+        raise ConfigError("no such key", where=str(key), remedy="Make one: ssh-keygen -t ed25519 -f KEY")
     with tempfile.TemporaryDirectory() as room:
         signed = Path(room) / "statement"
         signed.write_bytes(content)
@@ -57,28 +61,27 @@ def sign(content: bytes, key: Path) -> str:
 
 
 def signers(content: bytes, signatures: str, allowed: Path, *, revoked: Path | None = None) -> tuple[Signer, ...]:
-    """Those who signed ``content`` and may, each once, however many keys they have; nobody else's signature counts.
+    """The permitted signers of ``content``, one for each signature that counts. Other signatures are ignored.
 
     Raises :class:`VerificationError` if a file cannot be read, :class:`MissingToolError` without ssh-keygen.
     """
     program = find_tool("ssh-keygen", package="openssh-client", purpose="verifying a signature")
     for path in filter(None, (allowed, revoked)):
         if not path.is_file():
-            raise VerificationError("there is no such file", where=str(path))
+            raise VerificationError("no such file", where=str(path))
     found: list[Signer] = []
     with tempfile.TemporaryDirectory() as room:
         signed, signature = Path(room) / "statement", Path(room) / "signature"
         signed.write_bytes(content)
         for block in _BLOCK.findall(signatures)[:_MANY]:
             signature.write_text(block, encoding="ascii")
-            signer = _of_block(program, signed, signature, allowed, revoked)
-            if signer and not any(signer.principal == other.principal or signer.key == other.key for other in found):
+            if signer := _of_block(program, signed, signature, allowed, revoked):
                 found.append(signer)
     return tuple(found)
 
 
 def _of_block(program: str, signed: Path, signature: Path, allowed: Path, revoked: Path | None) -> Signer | None:
-    """Who made one signature, if he may sign now: ssh-keygen looks at validity, namespace and revocation."""
+    """The signer of one signature, if permitted now: ssh-keygen checks validity, namespace and revocation."""
     words: list[str | Path] = [program, "-Y", "find-principals", "-f", allowed, "-s", signature]
     for line in run(words, check=False).stdout.splitlines():
         principal = line.split(",")[0]

@@ -1,4 +1,4 @@
-"""The statement: one small text with the digest of every file of a bundle. It is what is signed.
+"""The statement: a small text file with the digest of every file of a bundle. This is what is signed.
 
 ::
 
@@ -8,9 +8,9 @@
     <sha256>  hello-1.2.0-linux-64/install.sh
     …
 
-Its lines are those of sha256sum(1), which passes over what begins with ``#``: ``sha256sum -c --ignore-missing`` checks
-the bundle as it was carried, or its directory once it is unpacked. The first digest is of the .tar or .run itself, and
-so of the tar's own headers and a script's head; a bundle that is a directory has only those of its files.
+The format is that of sha256sum(1), which ignores lines that begin with ``#``: ``sha256sum -c --ignore-missing`` checks
+the .tar or .run, or the directory that was unpacked from it. The first digest is that of the .tar or .run itself, and
+so covers the tar's headers and the script; for a bundle that is a directory there are only the digests of its files.
 """
 
 from __future__ import annotations
@@ -28,12 +28,10 @@ if TYPE_CHECKING:
 
     from bundler.reader.open import OpenBundle
 
-__all__ = ["SIGNATURES", "STATEMENT", "Statement", "make_statement", "read_statement"]
+__all__ = ["STATEMENT", "Statement", "make_statement", "read_statement"]
 
 STATEMENT = ".statement"
-"""What the name of a statement ends with, after that of its bundle."""
-SIGNATURES = ".statement.sig"
-"""The same for its signatures, of which one file may have several."""
+"""The suffix of a statement's file name, after the bundle's name."""
 _FORMAT = "# conda-bundler statement 1"
 _BUNDLE = re.compile(r"# bundle ([a-z][a-z0-9-]{0,30}) ([0-9A-Za-z._+~-]{1,60}) (linux-[a-z0-9]+)")
 _FILE = re.compile(r"([0-9a-f]{64})  ([^\n\\]+)")
@@ -51,13 +49,13 @@ class Statement:
     files: tuple[tuple[str, str], ...]
 
     def text(self) -> str:
-        """What is signed, byte for byte."""
+        """The exact text that is signed."""
         lines = (f"{digest}  {path}" for path, digest in self.files)
         return "\n".join([_FORMAT, f"# bundle {self.name} {self.release} {self.platform}", *lines, ""])
 
 
 def make_statement(bundle: OpenBundle) -> Statement:
-    """Of a bundle as it lies there; every byte of it is read. Raises what :func:`open_bundle` raises."""
+    """The statement of a bundle as it is now; this reads all of it. Raises what :func:`open_bundle` raises."""
     manifest = bundle.manifest
     with translated(bundle.path):
         whole = () if bundle.form == "dir" else ((bundle.path.name, file_sha256(bundle.path)),)
@@ -66,12 +64,12 @@ def make_statement(bundle: OpenBundle) -> Statement:
 
 
 def read_statement(path: Path) -> tuple[Statement, bytes]:
-    """A statement, and its very bytes. Raises :class:`VerificationError` for what is none."""
+    """A statement and its exact bytes. Raises :class:`VerificationError` if it is not one."""
     try:
         with path.open("rb") as file:
             content = file.read(_LARGEST + 1)
     except FileNotFoundError as missing:
-        raise VerificationError("there is no statement", where=str(path), remedy=_SIGN_AGAIN) from missing
+        raise VerificationError("no such statement", where=str(path), remedy=_SIGN_AGAIN) from missing
     except OSError as failed:
         raise VerificationError(f"cannot be read: {failed.strerror}", where=str(path)) from failed
     try:

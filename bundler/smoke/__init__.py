@@ -1,1 +1,1 @@
-"""A bundle tried out on a throwaway machine: installed there, asked how its services are, and told of."""
+"""Smoke tests: installing a bundle on a throwaway machine and checking its services."""

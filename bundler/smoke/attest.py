@@ -1,8 +1,8 @@
-"""A smoke test as a statement beside its bundle: in-toto's Statement (v1) with its test result (v0.1).
+"""The result of a smoke test as a file next to the bundle: an in-toto Statement (v1) with a test result (v0.1).
 
-What was tested stands in it by its digest, then the machine, and each test that was passed or failed. No time, path or
-process is in it: who tests the same bundle on the same system gets the same bytes, and adds a signature to them.
-Shapes: in-toto's "Statement", "ResourceDescriptor" and the predicate "Test Result".
+It contains the bundle's digests, the machine, and the tests that passed and failed, but no time, path or process. So a
+second test of the same bundle on the same system yields the same bytes, and can add a signature to them.
+Format: in-toto's "Statement", "ResourceDescriptor" and the predicate "Test Result".
 """
 
 from __future__ import annotations
@@ -23,7 +23,7 @@ from bundler.foreign import from_json
 from bundler.printable import counted, printable
 from bundler.reader.open import open_bundle, translated
 from bundler.reader.witnesses import Tested
-from bundler.signing.bundles import signers_of, write_signed
+from bundler.signing.bundles import signatures_of, signers_of, write_signed
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -31,20 +31,19 @@ if TYPE_CHECKING:
 
     from bundler.progress import Progress
     from bundler.reader.open import OpenBundle
-    from bundler.signing.bundles import Trust
+    from bundler.signing.bundles import Key, Trust
     from bundler.smoke.report import SmokeReport
 
 __all__ = ["Attestation", "attested", "make_attestation", "read_attestation", "tested"]
 
 ENDING = ".smoke.json"
-"""What its name ends with, after that of its bundle."""
-_SIGNATURES = ".sig"
+"""The suffix of its name, after the bundle's."""
 _LARGEST = 1 << 20
 _SYSTEM = "urn:conda-bundler:smoke:system"
 
 
 class Outcome(Part):
-    """The predicate. A smoke test knows no warnings."""
+    """The predicate. A smoke test has no warnings."""
 
     result: Literal["PASSED", "WARNED", "FAILED"]
     configuration: tuple[Resource, ...]
@@ -53,7 +52,7 @@ class Outcome(Part):
 
 
 class Attestation(Part):
-    """All of it."""
+    """The whole statement."""
 
     type: StatementType
     subject: Annotated[tuple[Resource, ...], Field(min_length=1)]
@@ -62,21 +61,21 @@ class Attestation(Part):
 
     @property
     def system(self) -> str:
-        """On what it was tested, for people."""
+        """The system that it was tested on, for people."""
         found = next((one for one in self.predicate.configuration if one.annotations.get("role") == "system"), None)
         if found is None:
-            return "a system that it does not name"
+            return "an unnamed system"
         versions = (f"{name} {found.annotations[name]}" for name in ("systemd", "kernel") if name in found.annotations)
-        return ", ".join((found.name or "a system without a name", *versions))
+        return ", ".join((found.name or "an unnamed system", *versions))
 
     def text(self) -> str:
-        """As it is written."""
+        """The file's content."""
         document = self.model_dump(by_alias=True, exclude_defaults=True)
         return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
 
 
 def make_attestation(subjects: tuple[tuple[str, str], ...], report: SmokeReport) -> Attestation:
-    """What ``report`` says of what has these digests."""
+    """The statement for the report of a bundle with these digests."""
     tests = report.tests()
     annotations: dict[str, int | str] = {"role": "system", "systemd": report.systemd, "kernel": report.kernel}
     annotations |= {"suite": report.suite} if report.suite else {}
@@ -100,36 +99,37 @@ def make_attestation(subjects: tuple[tuple[str, str], ...], report: SmokeReport)
 
 
 def attested(
-    path: Path, smoke: Callable[[], SmokeReport], progress: Progress, *, key: Path | None = None
+    path: Path, smoke: Callable[[], SmokeReport], progress: Progress, *, key: Key | None = None
 ) -> SmokeReport:
-    """What ``smoke`` finds of the bundle at ``path``, also if that is bad, in a statement beside it.
+    """Run ``smoke`` on the bundle at ``path``, and write its result, passed or failed, to a statement next to it.
 
-    With ``key`` it is signed. What was said before is replaced, with its signatures unless it says the same. Raises
+    With ``key`` it is signed. An earlier statement is replaced; its signatures are kept only if it is the same. Raises
     :class:`ConfigError` if it cannot be written or signed, :class:`VerificationError` if the bundle is damaged or was
     changed meanwhile, and what ``smoke`` raises.
     """
     path = path.resolve()
     if not os.access(path.parent, os.W_OK):
         raise ConfigError(
-            "the statement cannot be written beside the bundle", where=str(path.parent), remedy="Copy the bundle first."
+            "the statement cannot be written next to the bundle",
+            where=str(path.parent),
+            remedy="Copy the bundle first.",
         )
     subjects = _subjects(open_bundle(path))
     report = smoke()
     statement = path.with_name(f"{path.name}{ENDING}")
-    signatures = statement.with_name(f"{statement.name}{_SIGNATURES}")
     try:
         if not _is_still(path, subjects):
             raise VerificationError(
                 "the bundle was changed while it was tested",
                 where=str(path),
-                remedy="Test it again, and let nothing write to it meanwhile.",
+                remedy="Test it again, and do not change it meanwhile.",
             )
-        write_signed(make_attestation(subjects, report).text().encode(), statement, signatures, key)
+        write_signed(make_attestation(subjects, report).text().encode(), statement, key)
     except BundlerError:
-        for line in report.lines():  # it took minutes
+        for line in report.lines():  # do not lose the result of minutes of work
             progress.step(line)
         raise
-    return replace(report, attested=(str(statement), *([str(signatures)] if key else [])))
+    return replace(report, attested=(str(statement), *([str(signatures_of(statement, key))] if key else [])))
 
 
 def _is_still(path: Path, subjects: tuple[tuple[str, str], ...]) -> bool:
@@ -140,19 +140,19 @@ def _is_still(path: Path, subjects: tuple[tuple[str, str], ...]) -> bool:
 
 
 def read_attestation(content: bytes) -> Attestation:
-    """Parse one. Raises :class:`ValueError` that says why it is none."""
+    """Parse a statement. Raises :class:`ValueError` with the reason if it is not one."""
     found = from_json(Attestation, content)
     result, failed = found.predicate.result, len(found.predicate.failed_tests)
     if (result == "PASSED") == bool(failed):
-        raise ValueError(f"it says {result}, but names {counted(failed, 'failed test')}")
+        raise ValueError(f"its result is {result}, but it lists {counted(failed, 'failed test')}")
     return found
 
 
 def tested(path: Path, trust: Trust) -> Tested | None:
-    """What is said of a smoke test of the bundle at ``path``, and by whom; None if nothing is.
+    """The statement on a smoke test of the bundle at ``path``, and its signers; None if there is none.
 
-    The bundle is one that was verified: of a directory only SHA256SUMS is compared. No bundle needs such a statement,
-    so whatever is wrong with it is told, not raised.
+    The bundle has been verified already: of a directory, only SHA256SUMS is compared. Such a statement is optional, so
+    its problems are reported instead of raised.
     """
     path = path.resolve()
     endings = ("", ".tar", ".run") if path.is_dir() else ("",)
@@ -166,14 +166,14 @@ def tested(path: Path, trust: Trust) -> Tested | None:
         if len(content) > _LARGEST:
             raise ValueError(f"larger than {counted(_LARGEST, 'byte')}")
         said = read_attestation(content)
-        signers = signers_of(content, statement.with_name(f"{statement.name}{_SIGNATURES}"), trust)
-        problem = "" if _is_about(said, path) else "it is of another bundle"
+        signers = signers_of(content, statement, trust)
+        problem = "" if _is_about(said, path) else "it belongs to a different bundle"
     except OSError as error:
         return Tested(path=str(statement), problem=f"it cannot be read: {error.strerror}")
     except (ValueError, VerificationError) as error:
         return Tested(path=str(statement), problem=printable(f"it is invalid: {error}"))
     if not problem and not signers:
-        problem = "nobody of those who may sign has signed it"
+        problem = "it is not signed by a permitted signer"
     return Tested(
         path=str(statement),
         result=said.predicate.result,
@@ -191,17 +191,17 @@ def _is_about(said: Attestation, path: Path) -> bool:
 
 
 def _subjects(bundle: OpenBundle) -> tuple[tuple[str, str], ...]:
-    """What a statement on ``bundle`` is about: SHA-256 by name, of the file, and of SHA256SUMS, which has all others'.
+    """The subjects of a statement on ``bundle``: the SHA-256 of the file, and of SHA256SUMS, which covers all others.
 
-    A directory has only the second, and so finds what was said of the .tar that it was unpacked from. Raises
-    :class:`VerificationError` if SHA256SUMS is not that of the files that are there.
+    A directory has only the latter, so it matches the statement of the .tar that it was unpacked from. Raises
+    :class:`VerificationError` if SHA256SUMS does not match the files in the bundle.
     """
     with translated(bundle.path):
         digests = {name: piece.sha256() for name, piece in bundle.pieces.items()}
         sums = digests.pop(SUMS, "")
         if bundle.odd or not sums or bundle.read(SUMS) != checksums(digests):
             raise VerificationError(
-                f"{SUMS} is not that of the files in the bundle",
+                f"{SUMS} does not match the files in the bundle",
                 where=str(bundle.path),
                 remedy="Run conda-bundler verify to see what is wrong.",
             )

@@ -1,4 +1,4 @@
-"""What programs on the machine print, and what must not be told of it."""
+"""Parse the output of programs on the machine, and mask secrets in it."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ __all__ = ["expand", "mask", "parse_answer", "parse_exposure", "parse_os", "pars
 
 
 def parse_show(unit: str, text: str) -> ServiceReport:
-    """A report of what ``systemctl show`` prints: ``Key=value`` lines; a key that systemd does not know is left out."""
+    """Parse the output of ``systemctl show``: ``Key=value`` lines. Keys that systemd does not know are missing."""
     values = dict(line.split("=", 1) for line in text.splitlines() if "=" in line)
     return ServiceReport(
         unit=unit,
@@ -38,15 +38,15 @@ def parse_exposure(text: str) -> str:
 
 
 def parse_os(text: str) -> str:
-    """``Debian GNU/Linux 12 (bookworm)`` of os-release(5); empty if the system does not say what it is."""
+    """``Debian GNU/Linux 12 (bookworm)`` from os-release(5); empty if that has no name."""
     found = re.search(r"^PRETTY_NAME=(?:\"(.*)\"|'(.*)'|(.*))$", text, re.MULTILINE)
     return next(filter(None, found.groups()), "") if found else ""
 
 
 def expand(template: str, environment: str) -> str | None:
-    """``template`` with its ``${NAME}`` from ``environment``, as in /proc/PID/environ; None if one is not in it.
+    """``template`` with ``${NAME}`` replaced from ``environment``, as in /proc/PID/environ; None if one is missing.
 
-    None, too, for ``unix:…``, which is no URL: only the service's own health unit asks a Unix socket.
+    Also None for ``unix:…``, which is not a URL: only the service's own health unit checks a Unix socket.
     """
     if template.startswith("unix:"):
         return None
@@ -58,7 +58,7 @@ def expand(template: str, environment: str) -> str | None:
 
 
 def parse_answer(url: str, answer: Answer, hidden: Sequence[str]) -> HttpAnswer:
-    """What the client printed: the status on a line, then the body's beginning; or why there is none."""
+    """Parse the client's output: a line with the status, then the beginning of the body; or why there is none."""
     status, _, body = answer.stdout.partition("\n")
     if answer.status != 0 or not status.isdigit():
         reason = answer.stderr.strip().splitlines()[-1:] or ["no answer"]
@@ -67,7 +67,7 @@ def parse_answer(url: str, answer: Answer, hidden: Sequence[str]) -> HttpAnswer:
 
 
 def parse_secrets(text: str) -> tuple[str, ...]:
-    """The values in an EnvironmentFile (systemd.exec(5)); its quoting is near enough to the shell's."""
+    """The values in an EnvironmentFile (systemd.exec(5)), whose quoting is close enough to the shell's."""
     try:
         words = shlex.split(text, comments=True)
     except ValueError:

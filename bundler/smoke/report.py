@@ -1,4 +1,4 @@
-"""What is told of a bundle on a throwaway machine, for people and as a document."""
+"""The report of a smoke test, as text and as JSON."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ _INSTALL_LINES = 60
 
 @dataclass(frozen=True, kw_only=True)
 class Install:
-    """How install.sh ended; ``status`` is 124 if it ran out of time. Secrets are masked in ``output``."""
+    """How install.sh ended; ``status`` is 124 if it timed out. Secrets are masked in ``output``."""
 
     status: int
     seconds: float
@@ -21,7 +21,7 @@ class Install:
 
 @dataclass(frozen=True, kw_only=True)
 class Health:
-    """What the service's own health unit said at last: 0 is healthy."""
+    """The last result of the service's own health unit: 0 is healthy."""
 
     unit: str
     status: int
@@ -50,7 +50,7 @@ class ServiceReport:
     main_pid: int
     restarts: int
     timer: str = ""
-    """Of a job: the unit that starts it, and its state."""
+    """For a job: the unit that starts it, and its state."""
     user: str = ""
     executable: str = ""
     health: Health | None = None
@@ -60,11 +60,11 @@ class ServiceReport:
 
     @property
     def healthy(self) -> bool:
-        """Runs since its first start (or, a oneshot, did not fail and has its timer), and its health unit agrees."""
+        """Running since its first start (or a oneshot that succeeded, with its timer), and passing its health check."""
         return all(passed for _, passed in self.tests())
 
     def tests(self) -> tuple[tuple[str, bool], ...]:
-        """What was asked, by unit, and whether the answer was good."""
+        """The checks, by unit, and whether they passed."""
         ran = self.kind == "oneshot" and self.active_state == "inactive" and self.result == "success"
         ran = ran and (not self.timer or self.timer.endswith(" active"))
         fine = self.load_state == "loaded" and (self.active_state == "active" or ran) and self.restarts == 0
@@ -106,15 +106,15 @@ class SmokeReport:
     install: Install
     services: tuple[ServiceReport, ...]
     os: str = ""
-    """What the system calls itself, and ``kernel`` its kernel's release."""
+    """The system's name for itself; ``kernel`` is its kernel's release."""
     kernel: str = ""
     suite: str = ""
-    """The Debian release that was asked for, if no other system was."""
+    """The Debian release, unless another system was requested."""
     include: tuple[str, ...] = ()
     attested: tuple[str, ...] = ()
-    """The files of a statement on it, if one was written."""
+    """The files of the statement on it, if one was written."""
     open_because: str = ""
-    """Why root on the machine has rights of the host's root; empty: it is nobody there."""
+    """Why root on the machine is also root on the host; empty if it is not."""
 
     @property
     def healthy(self) -> bool:
@@ -122,7 +122,7 @@ class SmokeReport:
         return all(passed for _, passed in self.tests())
 
     def tests(self) -> tuple[tuple[str, bool], ...]:
-        """Each thing that decides, and whether it is good."""
+        """All checks, and whether they passed."""
         services = (test for service in self.services for test in service.tests())
         return ("install.sh", self.install.status == 0), *services
 
@@ -140,7 +140,7 @@ class SmokeReport:
         )
 
     def warning(self) -> str:
-        """What the machine is not, without users of its own."""
+        """A warning if the machine is not isolated by a user namespace."""
         return (
             f"  not isolated: {self.open_because}, so root on the machine is root on this host; smoke only bundles "
             "that you trust"

@@ -1,4 +1,4 @@
-"""Boot a throwaway machine, install a bundle there as an operator would, and say how its services are."""
+"""Boot a throwaway machine, install a bundle there as an operator would, and check its services."""
 
 from __future__ import annotations
 
@@ -28,14 +28,14 @@ if TYPE_CHECKING:
 
 __all__ = ["SmokeOptions", "disk_for", "smoke"]
 
-_IN_MEMORY = 1 << 30  # bytes of a machine's disk that are worth having in memory
-_SYSTEM = 256 << 20  # bytes that the machine writes besides
-_PATIENCE = 15.0  # seconds for a first good answer; install.sh has had its own before
+_IN_MEMORY = 1 << 30  # the largest disk, in bytes, that is kept in memory
+_SYSTEM = 256 << 20  # bytes that the machine itself writes
+_PATIENCE = 15.0  # seconds to wait until a service is healthy, after install.sh has waited
 _UP = frozenset({"active", "activating", "reloading"})
 _SHOWN = ("LoadState", "ActiveState", "SubState", "Type", "Result", "MainPID", "NRestarts")
 _JOURNAL_LINES = 40
 
-# Run by this interpreter on the machine's network: a minimal Debian has no HTTP client of its own.
+# Run by this interpreter in the machine's network namespace: a minimal Debian has no HTTP client.
 _CLIENT = """
 import sys, urllib.error, urllib.request
 opener = urllib.request.build_opener(urllib.request.ProxyHandler({}))
@@ -50,7 +50,7 @@ with answer:
     sys.stdout.buffer.write(answer.read(200))
 """
 
-# The effective user; by number where the name is not to be had.
+# The effective user; its number if it has no name.
 _MAIN_PROCESS = """
 readlink "/proc/$1/exe"
 uid=$(sed -n 's/^Uid:.//p' "/proc/$1/status" | cut -f 2)
@@ -60,11 +60,11 @@ id -nu "$uid" 2>/dev/null || echo "$uid"
 
 @dataclass(frozen=True, kw_only=True)
 class SmokeOptions:
-    """On what to install, and how.
+    """The system to install on, and how.
 
-    ``rootfs``, a directory or tarball, goes before ``suite``, on which Debian's packages ``include`` are, too. With
-    ``keep_going`` services that a failed install has not started, or has stopped, are started and asked all the same.
-    ``shell`` gives our terminal to a root shell on the machine at the end.
+    ``rootfs``, a directory or tarball, takes precedence over ``suite``, which gets the additional Debian packages
+    ``include``. With ``keep_going``, services that a failed installation has not started, or has stopped, are started
+    and checked anyway. ``shell`` opens a root shell on the machine at the end.
     """
 
     suite: str = "bookworm"
@@ -77,10 +77,10 @@ class SmokeOptions:
 
 
 def smoke(bundle: Path, options: SmokeOptions, progress: Progress) -> SmokeReport:
-    """Install ``bundle``, in whatever form, on a new machine without network, and report.
+    """Install ``bundle``, in whatever form, on a new machine without a network, and report.
 
-    An unhealthy bundle is a report too. Raises ConfigError if there is no terminal for the shell, SmokeError if there
-    is no machine to install it on, what :func:`open_bundle` raises if it is no bundle, and what
+    An unhealthy bundle is reported, not raised. Raises ConfigError if there is no terminal for the shell, SmokeError if
+    the machine cannot be used, what :func:`open_bundle` raises if it is not a bundle, and what
     :func:`bundler.machine.rootfs` raises.
     """
     if options.shell:
@@ -139,9 +139,9 @@ def _check_architecture(manifest: Manifest) -> None:
 
 
 def disk_for(bundle: int, unpacked: int) -> Disk:
-    """Room for a bundle and what it installs, in bytes: in memory if that is little, else in a file of the cache's.
+    """A disk with space for a bundle and what it installs: in memory if it is small, else in a file in the cache.
 
-    Raises SmokeError if there is not that much room.
+    Raises SmokeError if there is not enough space.
     """
     needed = bundle + unpacked * 5 // 4 + _SYSTEM
     if needed <= _IN_MEMORY:
@@ -158,7 +158,7 @@ def disk_for(bundle: int, unpacked: int) -> Disk:
 
 
 def _bring(machine: Machine, bundle: OpenBundle) -> str:
-    """Put the bundle into /root, a tar with the machine's own tar, which must be able to; what to run there."""
+    """Copy the bundle to /root and unpack a tar with the machine's own tar; return what to run there."""
     if bundle.form == "dir":
         machine.copy_in(bundle.path.resolve(), f"/root/{bundle.top}")
     elif bundle.form == "run":
@@ -179,7 +179,7 @@ def _install(machine: Machine, program: str, options: SmokeOptions) -> Install:
 
 
 def _start(machine: Machine, services: Iterable[ServiceEntry]) -> None:
-    """What a failed install has left stopped. Whether each comes up is seen when it is asked."""
+    """Start what a failed installation has left stopped. Whether it comes up is checked later."""
     for service in services:
         unit = service.timer or service.unit
         machine.run("systemctl", "reset-failed", "--", unit)
@@ -194,7 +194,7 @@ def _inspect(machine: Machine, service: ServiceEntry, hidden: Sequence[str]) -> 
         report = replace(report, exposure=_exposure(machine, unit))
     if report.active_state in _UP and health_unit:
         health = _health(machine, unit, health_unit)
-        # Once more: while we asked it may have failed, or come up.
+        # Once more: it may have failed, or come up, during the check.
         shown = machine.run("systemctl", "show", f"--property={','.join(_SHOWN)}", "--", unit)
         report = replace(parse_show(unit, shown.stdout), health=health, exposure=report.exposure)
     if report.main_pid:
@@ -210,7 +210,7 @@ def _inspect(machine: Machine, service: ServiceEntry, hidden: Sequence[str]) -> 
 
 
 def _health(machine: Machine, unit: str, health_unit: str) -> Health:
-    """Start the health unit until it is content, we lose patience or the service is down for good."""
+    """Start the health unit until it succeeds, the time is up, or the service has failed for good."""
     began = time.monotonic()
     while True:
         status = machine.run("systemctl", "start", "--", health_unit, timeout=60).status
@@ -232,7 +232,7 @@ def _main_process(machine: Machine, pid: int) -> tuple[str, str]:
 
 
 def _ask(machine: Machine, service: ServiceEntry, pid: int, hidden: Sequence[str]) -> HttpAnswer | None:
-    """GET the health URL, with what the running service's environment says; None if there is none."""
+    """GET the health URL, with variables from the running service's environment; None if there is no URL."""
     template = (service.health or {}).get("http")
     url = expand(template, _text(machine.read(f"/proc/{pid}/environ"))) if template else None
     if url is None:

@@ -1,1 +1,1 @@
-"""Tars, written (write) and read (read) in one form."""
+"""Write and read tar files, in one form only."""

@@ -1,7 +1,7 @@
-"""Tar headers: POSIX.1-1988 ustar, with a POSIX.1-2001 pax record only where ustar has no room.
+"""Tar headers: POSIX.1-1988 ustar, with a POSIX.1-2001 pax record only where ustar's fields are too small.
 
-Of our own, since the standard library's differ between Python versions (a bundle is the same bytes whatever made it)
-and take a third of the time that packing many small files takes.
+The standard library is not used for it: its headers differ between Python versions, but bundles have to be
+reproducible, and it would take a third of the time for packing many small files.
 """
 
 from __future__ import annotations
@@ -15,26 +15,26 @@ __all__ = ["DIRECTORY", "END", "HEADER", "LINK", "REGULAR", "epoch", "tar_header
 REGULAR, LINK, DIRECTORY = b"0", b"2", b"5"
 _PAX = b"x"
 HEADER = 512
-"""Bytes of a header; what follows it is filled up to a multiple of them."""
+"""The size of a header, and the block size to which content is padded."""
 _NAME, _PREFIX = 100, 155
-_LARGEST = 8**11 - 1  # bytes that eleven octal digits can say
-_OWNER = b"0000000\0" * 2  # root's, group root's
+_LARGEST = 8**11 - 1  # the largest size in eleven octal digits
+_OWNER = b"0000000\0" * 2  # root:root
 _TAIL = b"ustar\x0000" + bytes(32 + 32) + b"0000000\0" * 2  # magic, version, names of owner and group, device
 END = bytes(2 * HEADER)
-"""What ends a tar."""
+"""The end of a tar file."""
 
 
 def epoch() -> int:
-    """The one mtime: ``SOURCE_DATE_EPOCH`` (seconds), else 1980-01-01, which every archive format can hold."""
+    """The mtime of all members: ``SOURCE_DATE_EPOCH`` (seconds), or 1980-01-01, which every archive format supports."""
     return int(os.environ.get("SOURCE_DATE_EPOCH", "315532800"))
 
 
 def tar_header(
     path: str, mode: int, *, size: int = 0, kind: bytes = REGULAR, link: str = "", mtime: int | None = None
 ) -> bytes:
-    """The header of one member, owned by 0:0, with the one mtime; a pax header before it where it needs one.
+    """The header of a member owned by 0:0, with the mtime of all members, after a pax header if one is needed.
 
-    ``mtime`` is that of another build, whose headers are compared.
+    ``mtime`` is given to compare the headers of another build.
     """
     name = os.fsencode(f"{path}/" if kind == DIRECTORY else path)
     target = os.fsencode(link)
@@ -57,12 +57,12 @@ def tar_header(
 
 
 def tar_padding(size: int) -> bytes:
-    """The zeros that fill a file of ``size`` bytes up to whole blocks."""
+    """The zeros that pad a file of ``size`` bytes to whole blocks."""
     return bytes(-size % HEADER)
 
 
 def _split(name: bytes) -> tuple[bytes, bytes | None]:
-    """A name as ustar's prefix and name; no name if it does not fit or is not plain ASCII."""
+    """A path as ustar's prefix and name; None as the name if it does not fit or is not ASCII."""
     if not name.isascii():
         return b"", None
     if len(name) <= _NAME:
@@ -74,7 +74,7 @@ def _split(name: bytes) -> tuple[bytes, bytes | None]:
 
 
 def _record(key: bytes, value: bytes) -> bytes:
-    """``<length> <key>=<value>\\n``, where the length counts its own digits."""
+    """``<length> <key>=<value>\\n``, where the length includes its own digits."""
     rest = len(key) + len(value) + 3
     length = rest + len(b"%d" % rest)
     length = rest + len(b"%d" % length)
@@ -92,5 +92,5 @@ def _after(prefix: bytes, kind: bytes, target: bytes) -> bytes:
 
 
 def _sum(data: bytes) -> int:
-    """The sum of the bytes, fast: Adler-32 has it in its lower half, modulo 65521, which a header does not come to."""
+    """The sum of the bytes, computed quickly: the lower half of Adler-32, modulo 65521, which a header cannot reach."""
     return (zlib.adler32(data) & 0xFFFF) - 1

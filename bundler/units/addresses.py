@@ -1,7 +1,7 @@
-"""Which addresses a unit may reach: a service by its ``network``, our probe by what it asks.
+"""Which addresses a unit may reach: a service, by its ``network``; our probe, by the address that it checks.
 
-The filter (systemd.resource-control(5)) counts in both directions. Control groups of version 1 have none, which
-install.sh tells (templates/install/networks.sh).
+The filter applies to incoming and outgoing traffic (systemd.resource-control(5)). It requires cgroup v2; install.sh
+warns where that is missing (templates/install/networks.sh).
 """
 
 from __future__ import annotations
@@ -32,7 +32,7 @@ def service_addresses(service: Service) -> Lines:
 
 
 def probe_addresses(service: Service) -> Lines:
-    """For our own probe: the address that it asks. Of a name or a variable the build does not know which that is."""
+    """For our own probe: the address that it checks, unless a host name or a variable hides it from the build."""
     health = service.table.health
     if health and health.url.startswith("unix:"):
         return (_NOWHERE,)

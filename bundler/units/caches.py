@@ -1,8 +1,8 @@
-"""Where packages keep what they could make again, and that they do not ask servers that are not there.
+"""Cache directories and offline modes of well-known packages, as environment variables.
 
-Left to themselves they write beside their modules, which are read-only, into ``/tmp``, which is gone after a restart,
-or below the home directory, which is the service's state and is backed up. Variables only, and the first of all:
-whatever else sets one of them has the last word.
+By default such packages write next to their modules, which are read-only, to ``/tmp``, which is lost on a restart, or
+to the home directory, which is the service's state and is backed up. These variables come first, so that everything
+else that sets one of them overrides it.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _VARIABLES: tuple[tuple[tuple[str, ...], str, str], ...] = (
     (("tensorflow-hub",), "TFHUB_CACHE_DIR", "{state}/.cache/tfhub"),  # in /tmp unless said
     ((*_TORCH, *_CUDA), "CUDA_CACHE_PATH", "{cache}/cuda"),
 )
-"""Packages by conda's and PyPI's names, a variable and its value, which may hold ``{cache}`` and ``{state}``."""
+"""Packages by their names in conda and PyPI, a variable and its value, which may have ``{cache}`` and ``{state}``."""
 
 
 def cache_variables(packages: AbstractSet[str], user: str) -> tuple[tuple[str, str], ...]:

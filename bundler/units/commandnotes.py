@@ -1,7 +1,7 @@
-"""What ``build`` says of words of a command line that only a shell would read.
+"""Notes of ``build`` on shell syntax in command lines, which are run without a shell.
 
-No shell reads ``command`` and its like. A word such as ``&&`` may be meant for the program, so it is no mistake, but
-nothing on the server would tell that it was not.
+A word such as ``&&`` may be a genuine argument, so it is not an error; but if it is not, nothing on the server would
+say so.
 """
 
 from __future__ import annotations
@@ -51,12 +51,12 @@ def _variables(config: BundleConfig, service: Service) -> set[str]:
 
 
 def _of_line(words: tuple[str, ...], variables: set[str]) -> Iterator[str]:
-    read = [word for index, word in enumerate(words) if index and words[index - 1] != "-c"]  # code has signs of its own
+    read = [word for index, word in enumerate(words) if index and words[index - 1] != "-c"]  # that is a program's text
     operators = [word for word in read if _OPERATOR.fullmatch(word)]
     if operators:
         yield (
-            f"no shell reads {' and '.join(dict.fromkeys(operators))}; the program gets it as an argument. For a shell:"
-            ' ["/bin/sh", "-c", "…"]'
+            f"no shell is used, so the program gets {' and '.join(dict.fromkeys(operators))} as an argument. To use a"
+            ' shell: ["/bin/sh", "-c", "…"]'
         )
     if not operators and "-c" not in words:
         meant = [name for word in read for name in _VARIABLE.findall(word) if name in variables]

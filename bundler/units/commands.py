@@ -1,4 +1,4 @@
-"""Command lines of units: programs found and made absolute, arguments filled in and quoted."""
+"""Command lines of units: absolute paths of programs, and arguments with placeholders filled in and quoted."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ _PREFIXES = re.compile(r"[-@:+!|]*")
 
 
 def programs(context: UnitContext) -> Lines:
-    """What runs before the service starts, the service itself, and what has it reload."""
+    """The commands that run before the service starts, its own, and the one that makes it reload."""
     table = context.service.table
 
     def line(key: str, words: tuple[str, ...]) -> str:
@@ -36,7 +36,7 @@ def programs(context: UnitContext) -> Lines:
 
 
 def reload_lines(context: UnitContext) -> Lines:
-    """``ExecReload=`` that sends a signal, by a shell of the server's: not every server has a program ``kill``."""
+    """``ExecReload=`` that sends a signal with the shell's built-in ``kill``: not every server has the program."""
     reload = context.service.table.reload
     if not isinstance(reload, str):
         return ()
@@ -44,7 +44,7 @@ def reload_lines(context: UnitContext) -> Lines:
 
 
 def health_command(context: UnitContext) -> str:
-    """The user's own health check; empty if ours is to ask."""
+    """The user's own health check command; empty if our probe is used."""
     health = context.service.table.health
     if health is None or not health.command:
         return ""
@@ -68,10 +68,10 @@ def command_line(context: UnitContext, words: tuple[str, ...], where: str) -> st
 
 
 def override_line(context: UnitContext, line: str, where: str) -> str:
-    """A line of one of COMMANDS, its places filled in and its programs absolute (systemd.service(5), "Command lines").
+    """A line of one of COMMANDS, with placeholders filled in and programs absolute (systemd.service(5), Command lines).
 
-    A program's name alone is looked up as ``command`` does it; servers' own may stand by their names. Raises
-    :class:`ConfigError` for a program that is nowhere, and for one of the bundle's that is to run as root.
+    A bare program name is looked up as in ``command``; the server's own programs may be given by name. Raises
+    :class:`ConfigError` for a program that does not exist, and for one of the bundle's that would run as root.
     """
     if not line:
         return ""
@@ -88,12 +88,12 @@ def override_line(context: UnitContext, line: str, where: str) -> str:
         assert prefix is not None
         name = word.text[prefix.end() :]
         if not name:
-            raise ConfigError(f"{line!r} has no program", where=where, remedy="Write the program behind the prefix.")
+            raise ConfigError(f"{line!r} has no program", where=where, remedy="Write the program after the prefix.")
         if set(prefix[0]) & set("+!") and context.release in filled:
             raise ConfigError(
                 f"{line!r} would run files of the bundle as root",
                 where=where,
-                remedy=f"Take the {prefix[0].strip('-@:|')} away: what is in a bundle runs as its own user.",
+                remedy=f"Remove the {prefix[0].strip('-@:|')}: the bundle's programs run as its own user.",
             )
         found = find_program(name.replace("%%", "%"), context.release, context.executables or frozenset())
         check_path(name, where=where)

@@ -1,6 +1,7 @@
-"""What is in an environment that decides how its services run: the packages' names, and what their files say.
+"""What in an environment decides how its services are sandboxed: its files, and the names of its packages.
 
-Files decide, names only add: a package may be called anything, and a wheel brings what it likes.
+Names alone are not enough: a package may have any name, and a wheel may contain anything. So the files decide, and
+names only add to that.
 """
 
 from __future__ import annotations
@@ -22,19 +23,19 @@ if TYPE_CHECKING:
 __all__ = ["NOTHING", "Contents", "Mark", "code_notes", "find_marks", "find_wrappers"]
 
 _TRAITS = {
-    "text relocations": "its loader has to write to its code (text relocations)",
-    "executable stack": "its loader has to make the stack executable",
-    "writable code": "it has code that can be written to while it is executed",
-    PACKED: "it unpacks its code into memory and then executes it (UPX)",
-    PYTHON: "it writes machine code into memory and executes it",
+    "text relocations": "it has text relocations, so its loader writes to its code",
+    "executable stack": "it requires an executable stack",
+    "writable code": "it has code in writable memory",
+    PACKED: "it is compressed with UPX, so it unpacks its code into memory",
+    PYTHON: "it generates machine code at run time",
 }
 _TESTS = ("*/test/*", "*/tests/*")
 
 
 @dataclass(frozen=True, kw_only=True)
 class Mark:
-    """What says that memory has to be writable and executable (:mod:`bundler.codemarks`), and the files that say so,
-    by their paths below the release, sorted.
+    """A sign that memory has to be writable and executable (:mod:`bundler.codemarks`), and the files that have it, by
+    their paths below the release, sorted.
     """
 
     name: str
@@ -42,7 +43,7 @@ class Mark:
 
     @property
     def reason(self) -> str:
-        compiles = f"{self.name} compiles code while it runs, into memory that it writes and then executes"
+        compiles = f"{self.name} compiles code at run time"
         return _TRAITS.get(self.name, compiles)
 
     @property
@@ -54,8 +55,8 @@ class Mark:
 
 @dataclass(frozen=True, kw_only=True)
 class Contents:
-    """``packages`` are the names of all packages, conda's and wheels'; ``wrappers`` are shell scripts that stay the
-    main process of what they start, by their paths below the release.
+    """``packages`` are the names of all packages, conda's and wheels'; ``wrappers`` are shell scripts that remain the
+    main process of what they start (no ``exec``), by their paths below the release.
     """
 
     packages: frozenset[str] = frozenset()
@@ -67,7 +68,7 @@ NOTHING = Contents()
 
 
 def find_marks(tree: Iterable[TreeEntry], platform: str) -> tuple[Mark, ...]:
-    """What files of a payload for ``platform`` say, sorted. Files that no process there loads say nothing."""
+    """The marks of a payload's files, sorted; files that no process on ``platform`` loads do not count."""
     found: defaultdict[str, list[str]] = defaultdict(list)
     for entry in tree:
         if entry.marks and _counts(entry, platform):
@@ -77,7 +78,7 @@ def find_marks(tree: Iterable[TreeEntry], platform: str) -> tuple[Mark, ...]:
 
 
 def find_wrappers(tree: Iterable[TreeEntry]) -> frozenset[str]:
-    """The shell scripts of a payload that start something without making way for it."""
+    """The shell scripts of a payload that start a program without ``exec``."""
     return frozenset(entry.path for entry in tree if WRAPPER in entry.marks)
 
 
@@ -88,8 +89,8 @@ def _counts(entry: TreeEntry, platform: str) -> bool:
 
 
 def code_notes(marks: Iterable[Mark]) -> tuple[str, ...]:
-    """What a build says of ``marks``, if there are any."""
+    """The note of ``build`` on ``marks``, if there are any."""
     lines = [f"\n    {mark.where}: {mark.reason}" for mark in marks]
     if not lines:
         return ()
-    return (f"services may have memory that is written and then executed (no MemoryDenyWriteExecute):{''.join(lines)}",)
+    return (f"services may execute writable memory (no MemoryDenyWriteExecute):{''.join(lines)}",)

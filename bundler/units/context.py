@@ -1,4 +1,4 @@
-"""What all units of a service are made from."""
+"""What all units of a service are generated from."""
 
 from __future__ import annotations
 
@@ -21,10 +21,10 @@ __all__ = ["UnitContext"]
 
 @dataclass(frozen=True, kw_only=True)
 class UnitContext:
-    """A service, its bundle, where that is on the target, and what it has there.
+    """A service, its bundle, and what the release on the server contains.
 
-    ``release`` is the release's absolute path on the target; ``executables`` are the paths below it that can be run,
-    or None where no program is looked up; ``contents`` is what the environment has.
+    ``release`` is the release's absolute path on the server; ``executables`` are the executable files, relative to it,
+    or None where no program is looked up; ``contents`` describes the environment.
     """
 
     config: BundleConfig
@@ -35,12 +35,12 @@ class UnitContext:
 
     @property
     def user(self) -> str:
-        """As whom it runs."""
+        """The user that it runs as."""
         return user_of(self.config, self.service)
 
     @cached_property
     def places(self) -> dict[str, str]:
-        """What ``{app}`` and its like stand for: absolute paths on the target."""
+        """The values of ``{app}`` and the other placeholders: absolute paths on the server."""
         return {
             "app": f"{self.release}/app",
             "env": f"{self.release}/env",
@@ -52,16 +52,16 @@ class UnitContext:
         }
 
     def fill(self, text: str) -> str:
-        """``text`` with its places filled in."""
+        """``text`` with its placeholders filled in."""
         return fill(text, self.places)
 
     def key(self, name: str) -> str:
-        """Where in bundle.toml a key of the service's is, for errors."""
+        """The full name in bundle.toml of one of the service's keys, for errors."""
         return f"services.{self.service.name}.{name}"
 
     @property
     def description(self) -> str:
-        """The service in a unit's ``Description=``, escaped; in a template with the instance's number."""
+        """The service's name in ``Description=``, escaped; in a template with the instance's number."""
         return self._described(" %i" if self.service.numbers else "")
 
     @property

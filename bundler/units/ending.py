@@ -1,4 +1,4 @@
-"""How a service is ended: whom systemd asks, with which signal, and for how long it waits (systemd.kill(5)).
+"""How a service is stopped: which processes get which signal, and how long systemd waits (systemd.kill(5)).
 
 Only the main process gets the signal at first, so that it can let its workers finish. A shell does not do that: it
 exits at once without passing the signal on, and its children would be killed in the middle of their work. So if a shell
@@ -23,12 +23,12 @@ __all__ = ["ending_notes", "stopping"]
 
 _SHELLS = frozenset({"ash", "bash", "dash", "ksh", "mksh", "sh", "zsh"})
 _SIMPLE = re.compile(r"[^;|&\n]*")
-"""One command: every shell lets it take the shell's own place."""
+"""A single command, which every shell executes in its own process."""
 _EXEC = re.compile(r"(?:^|[;&|({\n]|\b(?:then|do|else))[ \t]*exec[ \t]+[^\s<>&0-9]")
 
 
 def stopping(service: Service, contents: Contents) -> Lines:
-    """The lines of ``[Service]``. One process for which there is no memory left does not end the others."""
+    """The lines of ``[Service]``. If the OOM killer kills one process, the others go on."""
     table = service.table
     lines = (
         ("KillMode", "control-group" if _staying(service, contents) else "mixed"),
@@ -40,19 +40,19 @@ def stopping(service: Service, contents: Contents) -> Lines:
 
 
 def ending_notes(config: BundleConfig, contents: Contents) -> Iterator[str]:
-    """A sentence for each service whose main process is a shell."""
+    """A note for each service whose main process is a shell."""
     for service in config.services:
         staying = _staying(service, contents)
         if staying:
             yield (
-                f"services.{service.name}.command: {staying} stays the main process, which passes no signal on, so all"
-                " processes are asked to end at the same time. Write exec before its last command; then the program"
-                " itself is asked, and has its workers finish"
+                f"services.{service.name}.command: {staying} remains the main process and does not pass signals on, so"
+                " all processes are signalled at once on stop. Write exec before its last command, so that the program"
+                " gets the signal and can let its workers finish"
             )
 
 
 def _staying(service: Service, contents: Contents) -> str:
-    """The shell, or the script, that stays the main process; empty if it is a program."""
+    """The shell or the script that remains the main process; empty if there is none."""
     if service.table.profile == "beam":
         return ""  # its start scripts are known
     program, *rest = (fill(word, {"app": "app", "env": "env", **_ELSEWHERE}) for word in service.table.command)
@@ -71,7 +71,7 @@ _ELSEWHERE = dict.fromkeys(("root", "state", "cache", "runtime", "instance"), ""
 
 
 def _wrapper(program: str, contents: Contents) -> str:
-    """``program`` as a path below the release, if it is a script that stays."""
+    """``program`` as a path below the release, if it is a script that remains the main process."""
     while program.startswith("./"):
         program = program[2:]
     candidates = (f"env/bin/{program}", f"app/{program}", program)

@@ -1,8 +1,9 @@
-"""What reaches a service's process: its environment, its secrets, and how a program on the BEAM is started with them.
+"""A service's environment variables and secrets, and how a program on the BEAM is started with them.
 
-The last one wins: activation, ``[config]``, the service's ``environment``, the operator's file, secrets. All of them
-are EnvironmentFiles, which beat ``Environment=`` (systemd.exec(5)); the one with secrets in it is root's, read by PID 1
-and shown by neither ``systemctl show`` nor ``cat``. A credential is a file that only this one service's user can read.
+Later sources override earlier ones: activation, ``[config]``, the service's ``environment``, the operator's file,
+secrets. All are EnvironmentFiles, which override ``Environment=`` (systemd.exec(5)). The one with the secrets belongs
+to root and is read by PID 1; neither ``systemctl show`` nor ``systemctl cat`` prints it. A credential is a file that
+only the service's user can read.
 """
 
 from __future__ import annotations
@@ -27,34 +28,34 @@ _SYSTEM_PATH = "/usr/local/sbin:/usr/local/bin:/usr/sbin:/usr/bin:/sbin:/bin"
 
 
 def environment_directives(context: UnitContext, unit: str) -> Lines:
-    """The lines of ``[Service]`` that give ``unit``, the service's own or that of its health check, what it gets."""
+    """The environment directives of ``unit``, which is the service's own or that of its health check."""
     config, service, release = context.config, context.service, context.release
     credentials, variables, withheld = _secrets(config, service)
     secrets_file = (("EnvironmentFile", f"/etc/{config.name}/secrets.env"),) if variables else ()
     return (
         ("Environment", f"PATH={release}/env/bin:{_SYSTEM_PATH}"),
-        # C.UTF-8 is in every glibc; a killed Python takes its buffered lines along; the release is read-only.
+        # C.UTF-8 is in every glibc; a killed Python loses its buffered output; the release is read-only.
         ("Environment", "LANG=C.UTF-8 PYTHONUNBUFFERED=1 PYTHONDONTWRITEBYTECODE=1 PYTHONNOUSERSITE=1"),
         ("Environment", f"HOME=/var/lib/{user_of(config, service)}"),
-        # The place is systemd's own; its specifier %d came later than credentials.
+        # The path is systemd's. Its specifier %d is newer than credentials.
         *(("Environment", f"{name}_FILE=/run/credentials/{unit}/{name}") for name in credentials),
         ("EnvironmentFile", f"{release}/config/activation.env"),
         ("EnvironmentFile", f"{release}/config/{config.name}.env"),
         ("EnvironmentFile", f"{release}/config/{own_name(service.unit)}.env"),
         ("EnvironmentFile", f"-/etc/{config.name}/{config.name}.env"),
         *secrets_file,
-        # secrets.env has those of all services, and of the release before.
+        # secrets.env also has the secrets of other services and of the previous release.
         *((("UnsetEnvironment", " ".join(withheld)),) if withheld and variables else ()),
         *(("LoadCredential", f"{name}:/etc/{config.name}/credentials/{name}") for name in credentials),
     )
 
 
 def beam_variables(context: UnitContext) -> dict[str, str]:
-    """What a program on the BEAM is told by default, before the service's own ``environment``.
+    """Default variables of a program on the BEAM, before the service's own ``environment``.
 
-    A release writes its boot files to RELEASE_TMP. Distribution would listen on all interfaces, so there is none unless
-    bundle.toml wants it; ``share/beam`` makes flags of ERL_DIST_LISTEN and ERL_DIST_PORT, and puts the address behind a
-    RELEASE_NODE that has none: the one that the operator of this server has set, perhaps.
+    A release writes its boot files to RELEASE_TMP. Distribution would listen on all interfaces, so it is off unless
+    bundle.toml enables it. ``share/beam`` turns ERL_DIST_LISTEN and ERL_DIST_PORT into flags, and appends the address
+    to a RELEASE_NODE without one, which may be the operator's.
     """
     config, service = context.config, context.service
     release = config.release
@@ -69,10 +70,10 @@ def beam_variables(context: UnitContext) -> dict[str, str]:
 
 
 def launcher(context: UnitContext, program: str) -> tuple[str, ...]:
-    """The words to put before ``program``, the absolute path of the service's command.
+    """The words that come before ``program``, the absolute path of the service's command.
 
-    A program on the BEAM gets its cookie in a file. Raises :class:`ConfigError` for a Mix release that runs under
-    another profile.
+    A program on the BEAM gets its cookie in a file. Raises :class:`ConfigError` for a Mix release with a different
+    profile.
     """
     service, release = context.service, context.release
     if service.table.profile == "beam":
@@ -81,26 +82,26 @@ def launcher(context: UnitContext, program: str) -> tuple[str, ...]:
         tuple(f"{release}/{root}/bin/" for root in _releases(context.executables or ()))
     ):
         raise ConfigError(
-            "the command is an Elixir release's",
+            "the command belongs to an Elixir release",
             where=context.key("profile"),
-            remedy='Set profile = "beam": it gives the release its places and keeps the cookie from ps.',
+            remedy='Set profile = "beam": it sets the release\'s directories and hides the cookie from ps.',
         )
     return ()
 
 
 def stopper(context: UnitContext) -> str:
-    """``ExecStop=``: a virtual machine that boots hears no signal, and would be waited for."""
+    """``ExecStop=``: a virtual machine ignores signals while it boots, so systemd would wait until the time-out."""
     return f"/bin/sh {context.release}/share/beam --stop" if context.service.table.profile == "beam" else ""
 
 
 def _releases(executables: Collection[str]) -> set[str]:
-    """Where below the release's directory Mix releases are: each has ``releases/<version>/elixir``."""
+    """Mix releases, by their paths below the release's directory: each has ``releases/<version>/elixir``."""
     found = (re.fullmatch(r"(app/.+)/releases/[^/]+/elixir", path) for path in executables)
     return {match[1] for match in found if match}
 
 
 def _secrets(config: BundleConfig, service: Service) -> tuple[list[str], list[str], list[str]]:
-    """Names: of those that come as credentials, as variables, and of those that must not be in the environment."""
+    """Names of secrets: those delivered as credentials, as variables, and those to be kept out of the environment."""
     wanted = service.table.secrets
 
     def gets(secret: Secret) -> bool:

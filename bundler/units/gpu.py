@@ -14,7 +14,7 @@ __all__ = ["gpu_sections"]
 
 
 def gpu_sections(context: UnitContext) -> Sections:
-    """The oneshot. It is root's, who alone makes devices and loads modules, and runs none of the bundle's own code."""
+    """The oneshot. It runs as root, which is required to create devices, but runs none of the bundle's own code."""
     return {
         "Unit": (
             ("Description", f"Device files of NVIDIA's driver for {context.description}"),

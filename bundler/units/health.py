@@ -1,10 +1,11 @@
-"""A service's health check as units: one that asks, one that counts and restarts, a timer for that.
+"""A service's health check as units: the check itself, a watcher that counts failures and restarts, and its timer.
 
-``x-health.service`` asks once, as the service's user and in its environment, which expands ``${PORT}``; the install
-gate, ``manage status`` and ``smoke`` start it. ``x-health.timer`` starts ``x-watch.service``, which does the same and
-counts. That one is root's, for only root may restart, and runs none of the bundle's own code. It also starts a service
-again that has hit its start limit: systemd starts it then (``OnFailure=``), and the timer's state tells whether an
-administrator has stopped the service. Where nobody is asked there is an ``x-watch.timer`` for that.
+``x-health.service`` checks once, as the service's user and in its environment, where ``${PORT}`` is expanded;
+install.sh, ``manage status`` and ``smoke`` start it. ``x-health.timer`` starts ``x-watch.service``, which runs the
+check and counts failures. The watcher runs as root, since only root may restart units, and runs none of the bundle's
+own code. It also restarts a service that has reached its start limit: systemd starts the watcher then (``OnFailure=``),
+and the timer's state shows whether an administrator has stopped the service. For a service without a health check,
+``x-watch.timer`` starts it.
 """
 
 from __future__ import annotations
@@ -30,34 +31,32 @@ _LONGEST_PAUSE = 300
 
 
 def health_notes(config: BundleConfig) -> tuple[str, ...]:
-    """What a build says of services that are up without anybody knowing whether they do their job."""
+    """The note of ``build`` on services without a health check."""
     names = [one.name for one in config.services if one.kind == "exec" and not one.table.health]
     if not names:
         return ()
-    seen = f"no health check: {', '.join(names)}; install.sh and manage status can only see that it stays up"
-    return (
-        f'{seen}. To have it asked: health = {{ http = "http://127.0.0.1:${{PORT}}/…" }}, tcp = … or command = […]',
-    )
+    seen = f"no health check: {', '.join(names)}; install.sh and manage status can only tell whether it is running"
+    return (f'{seen}. To add one: health = {{ http = "http://127.0.0.1:${{PORT}}/…" }}, tcp = … or command = […]',)
 
 
 def health_sections(context: UnitContext, common: Lines, command: str) -> Sections:
-    """The oneshot that asks. ``common`` is what it shares with the service, ``command`` replaces our probe."""
+    """The oneshot that checks. ``common`` is what it shares with the service; ``command`` replaces our probe."""
     service, health = context.service, context.service.table.health
     assert health is not None
     return {
         "Unit": (
-            ("Description", f"Health of {context.description}"),
+            ("Description", f"Health check of {context.description}"),
             ("After", own_name(service.unit)),
-            # what the service has put into its /tmp is there for the command as well
+            # the command sees the service's /tmp
             *((("JoinsNamespaceOf", own_name(service.unit)),) if command else ()),
             ("RequiresMountsFor", context.release),
-            ("StartLimitIntervalSec", "0"),  # the install gate asks often
+            ("StartLimitIntervalSec", "0"),  # install.sh starts it often
         ),
         "Service": (
             ("Type", "oneshot"),
             ("ExecStart", command or f"/bin/sh {context.release}/share/probe {_question(service, health)}"),
             ("TimeoutStartSec", str(health.probe_timeout + (0 if command else 10))),
-            # systemd's own "Starting" and "Finished" of every probe would bury the log.
+            # systemd's "Starting" and "Finished" of each check would flood the log.
             ("LogLevelMax", "notice"),
             ("SyslogLevel", "notice"),
             ("SyslogIdentifier", _identifier(service.health_unit)),
@@ -67,7 +66,7 @@ def health_sections(context: UnitContext, common: Lines, command: str) -> Sectio
 
 
 def watch_sections(context: UnitContext) -> Sections:
-    """The oneshot that has the service asked, counts, restarts it, and starts it again (share/watch)."""
+    """The oneshot that checks the service, counts failures, and restarts it (share/watch)."""
     service, config, release = context.service, context.config, context.release
     health = service.table.health
     asks, patience = ["none", 0, 0, 0], 60
@@ -80,7 +79,7 @@ def watch_sections(context: UnitContext) -> Sections:
     words = [_identifier(service.unit), config.name, *asks, "yes" if service.retried else "no"]
     return {
         "Unit": (
-            ("Description", f"Restarts {context.description} when it has failed or stopped answering"),
+            ("Description", f"Restart {context.description} if it is unhealthy or has failed"),
             ("RequiresMountsFor", f"{release} /var/lib/conda-bundler"),
             ("StartLimitIntervalSec", "0"),
         ),
@@ -93,7 +92,7 @@ def watch_sections(context: UnitContext) -> Sections:
             ("TimeoutStartSec", str(patience)),
             ("LogLevelMax", "notice"),
             ("SyslogIdentifier", _identifier(service.watch_unit)),
-            # The installer's: its lock is there, and what we have counted.
+            # The installer's directory: its lock and our counters are there.
             ("RuntimeDirectory", "conda-bundler"),
             ("RuntimeDirectoryMode", "0700"),
             ("RuntimeDirectoryPreserve", "yes"),
@@ -104,13 +103,13 @@ def watch_sections(context: UnitContext) -> Sections:
 
 
 def timer_sections(context: UnitContext) -> Sections:
-    """Runs while the service is to run: it starts and stops with it, and the admin may disable it."""
+    """The timer starts and stops with the service; administrators may disable it."""
     service, description = context.service, context.description
     health = service.table.health
     if health is not None and service.health_timer:
-        interval, about = health.interval, f"Asks every {health.interval} s whether {description} is well"
+        interval, about = health.interval, f"Check the health of {description} every {health.interval} s"
     else:
-        interval, about = _LONGEST_PAUSE, f"Looks every {_LONGEST_PAUSE} s whether {description} has failed"
+        interval, about = _LONGEST_PAUSE, f"Check every {_LONGEST_PAUSE} s whether {description} has failed"
     return {
         "Unit": (
             ("Description", about),
@@ -142,9 +141,9 @@ def _question(service: Service, health: Health) -> str:
 
 
 def _dependants(service: Service, config: BundleConfig) -> tuple[str, ...]:
-    """Who requires it, however indirectly: they go down with it, so they have to be restarted with it.
+    """The services that require it, directly or not: they stop with it, so they have to be restarted with it.
 
-    Who requires a service with instances requires its target, which goes down with none of them.
+    What requires a service with instances requires its target, which keeps running when an instance stops.
     """
     found: list[Service] = []
     pending = [service]

@@ -15,16 +15,16 @@ if TYPE_CHECKING:
 __all__ = ["hook_sections"]
 
 _ABOUT = {
-    "before_switch": "Before {} takes over",
-    "after_switch": "After {} has taken over",
-    "back": "Before {} is left again",
+    "before_switch": "Hook before the switch to {}",
+    "after_switch": "Hook after the switch to {}",
+    "back": "Hook before the rollback from {}",
 }
 
 
 def hook_sections(hook: Hook, config: BundleConfig, *, command: str, rights: Lines) -> Sections:
-    """The oneshot of ``hook``; ``rights`` is all that it shares with its service.
+    """The oneshot of ``hook``; ``rights`` are the lines that it shares with its service.
 
-    It is ordered after no service: at boot the services wait for it.
+    It is not ordered after any service: at boot, the services wait for it.
     """
     online = needs_network(config, hook.service)
     network = "network.target network-online.target" if online else "network.target"
@@ -41,7 +41,7 @@ def hook_sections(hook: Hook, config: BundleConfig, *, command: str, rights: Lin
             ("ExecStart", command),
             ("TimeoutStartSec", str(hook.table.timeout)),
             ("SyslogIdentifier", hook.unit.removesuffix(".service")),
-            # Of the service, which may be running: it must not lose what is in there when this one ends.
+            # It belongs to the service, which may be running: it must not be removed when this unit ends.
             ("RuntimeDirectoryPreserve", "yes"),
             *rights,
             ("EnvironmentFile", f"-/run/conda-bundler/{config.name}.hook"),  # HOOK_FROM_VERSION, HOOK_TO_VERSION

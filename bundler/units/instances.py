@@ -1,8 +1,8 @@
-"""Instances of a service: a template ``x@.service``, of which ``x@1.service`` and so on run, and one ``x.target``.
+"""Instances of a service: a template ``x@.service``, its instances ``x@1.service`` and so on, and one ``x.target``.
 
-In a template ``%i`` is the number of the instance (systemd.unit(5)). Instances are enabled into the target's
-``.wants``, which so leaves out those that an administrator has disabled; it starts and stops all others. The key
-X-Instances, which systemd passes over, tells install.sh how many there are.
+In a template ``%i`` is the number of the instance (systemd.unit(5)). Instances are enabled as ``.wants`` of the target,
+which starts and stops them, except those that an administrator has disabled. The key X-Instances, which systemd
+ignores, tells install.sh how many there are.
 """
 
 from __future__ import annotations
@@ -21,17 +21,17 @@ _NUMBER = re.compile(r"%(%|i)")
 
 
 def own_name(unit: str) -> str:
-    """How a template names a unit of its own instance: ``x@.service`` -> ``x@%i.service``; any other as it is."""
+    """How a template refers to a unit of its own instance: ``x@.service`` -> ``x@%i.service``; others are unchanged."""
     return unit.replace("@.", "@%i.")
 
 
 def unit_of(unit: str, number: int) -> str:
-    """The unit that is made of a template: ``x@.service`` -> ``x@3.service``."""
+    """The name of an instance of a template: ``x@.service`` -> ``x@3.service``."""
     return unit.replace("@.", f"@{number}.")
 
 
 def of_instance(lines: Lines, number: int) -> Lines:
-    """A template's lines, for a unit that is none but has what one of the instances has."""
+    """A template's lines with the number filled in, for a unit that is not a template itself."""
 
     def written(found: re.Match[str]) -> str:
         return str(number) if found[1] == "i" else "%%"
@@ -40,7 +40,7 @@ def of_instance(lines: Lines, number: int) -> Lines:
 
 
 def template_lines(service: Service) -> Lines:
-    """What ``[Unit]`` of each of its templates has besides."""
+    """The additional lines in ``[Unit]`` of each of its templates."""
     return (("X-Instances", str(len(service.numbers))),) if service.numbers else ()
 
 

@@ -1,18 +1,18 @@
-"""What is known of libraries and of files by their names alone; bundle.toml overrides all of it.
+"""What is known about libraries and files from their names; bundle.toml overrides all of it.
 
-Refusing a server that would do is as bad as accepting one that will not. So what no ordinary server has, and nothing
-loads until it is asked to, is optional: preflight warns if it is missing.
+Rejecting a suitable server is as bad as accepting an unsuitable one. So libraries that ordinary servers do not have,
+and that nothing loads unless told to, are optional: preflight warns if they are missing.
 """
 
 from __future__ import annotations
 
 __all__ = ["DRIVERS", "NOT_LOADED", "PACKAGES", "PLUG_INS"]
 
-_NVIDIA = "NVIDIA's driver brings it"
-_TEGRA = "only NVIDIA's Jetson has it"
+_NVIDIA = "NVIDIA's driver provides it"
+_TEGRA = "only NVIDIA Jetson has it"
 _RDMA = "only machines with RDMA hardware have it"
-_AMD = "AMD's GPU driver brings it"
-_INTEL = "Intel's GPU driver brings it"
+_AMD = "AMD's GPU driver provides it"
+_INTEL = "Intel's GPU driver provides it"
 
 DRIVERS = (
     ("libcuda.so.*", _NVIDIA),
@@ -45,18 +45,18 @@ DRIVERS = (
 )
 """Patterns of libraries that come with hardware, and why they are optional."""
 
-_QT = "Qt loads this plug-in when it is asked for"
+_QT = "Qt loads this plug-in only on request"
 _STDLIB = "only this module of Python's standard library needs it"
-_NVSHMEM = "NVSHMEM loads this plug-in when it is asked for"
+_NVSHMEM = "NVSHMEM loads this plug-in only on request"
 
 PLUG_INS = (
     ("*/[Qq]t*/plugins/*", _QT),
     ("env/plugins/*", _QT),
     ("*/[Qq]t*/qml/*", _QT),
     ("env/qml/*", _QT),
-    ("*/libonnxruntime_providers_*.so", "ONNX Runtime loads a provider when it is asked for"),
-    ("*/numba/np/ufunc/*pool.*.so", "Numba tries one threading layer after the other"),
-    ("*/mpi4py/MPI.*.so", "mpi4py takes the MPI that is there"),
+    ("*/libonnxruntime_providers_*.so", "ONNX Runtime loads a provider only on request"),
+    ("*/numba/np/ufunc/*pool.*.so", "Numba tries several threading layers"),
+    ("*/mpi4py/MPI.*.so", "mpi4py uses whichever MPI is installed"),
     ("*/libcufile_rdma.so*", "cuFile loads it on machines with RDMA hardware"),
     ("*/nvshmem_bootstrap_*.so*", _NVSHMEM),
     ("*/nvshmem_transport_*.so*", _NVSHMEM),
@@ -65,16 +65,16 @@ PLUG_INS = (
     ("env/lib/python*/lib-dynload/_tkinter.*.so", _STDLIB),
     ("env/lib/python*/lib-dynload/_dbm.*.so", _STDLIB),
     ("env/lib/python*/lib-dynload/_gdbm.*.so", _STDLIB),
-    ("env/lib/python*/site-packages/*/tests/*", "only a package's own tests load it"),
+    ("env/lib/python*/site-packages/*/tests/*", "only a package's tests load it"),
 )
-"""Patterns of files below the release that nothing loads until it is asked to, and why."""
+"""Patterns of files below the release that are loaded only on request, and why."""
 
 NOT_LOADED = (
     "*/sysroot/*",  # a compiler's, for its linker
     "*/lib/stubs/*",  # CUDA's, for the linker: libcuda.so without a driver
     "*/lib/debug/*",
 )
-"""Patterns of files that no process loads, though they look as if it could: they neither need nor bring anything."""
+"""Patterns of files that no process loads, although they look loadable: they neither need nor provide libraries."""
 
 PACKAGES = {
     "libGL.so.1": ("libgl1", "mesa-libGL", "libgl"),

@@ -1,8 +1,8 @@
-"""Shared libraries that the payload's files need and that neither the payload nor glibc brings.
+"""Shared libraries that the payload's files need and that neither the payload nor glibc provides.
 
-A library counts as brought if a file of the payload has its name or its DT_SONAME, in whatever directory: wheels load
-libraries of other wheels before anything asks for them. What is left can only come from the server. DT_NEEDED does not
-show what a program opens by itself (``dlopen``, ``ctypes``): bundle.toml can name such a library.
+A library counts as provided if a file of the payload has its name or its DT_SONAME, in whatever directory: wheels load
+libraries of other wheels before they are needed. All others have to come from the server. DT_NEEDED does not show what
+a program opens itself (``dlopen``, ``ctypes``): bundle.toml can name such a library.
 """
 
 from __future__ import annotations
@@ -35,13 +35,13 @@ _GLIBC = re.compile(
     r"|librt\.so\.1|libutil\.so\.1|libpthread\.so\.0|libresolv\.so\.2|libanl\.so\.1|libmvec\.so\.1|libthread_db\.so\.1"
     r"|libBrokenLocale\.so\.1|libnss_(?:files|dns|compat|db|hesiod)\.so\.2"
 )
-"""What is there wherever glibc is. Not libnsl.so.1 and libcrypt.so.1: on RHEL 9 and later both are in packages that are
+"""Libraries that come with glibc. Not libnsl.so.1 and libcrypt.so.1: on RHEL 9 and later both are in packages that are
 not installed by default."""
 _OTHER_LIBC = re.compile(r"libc\.musl-.*|libc\.so(?:\.(?!6$)\d+)?")
 """The C libraries of musl, Android and the BSDs: what needs one of them does not run on glibc."""
 _VENDORED = re.compile(r"-[0-9a-f]{8}(?=[.-])")
-"""auditwheel's mark in the name of a wheel's private copy, which its wheel asks for by that name alone. Some copies
-keep the DT_SONAME of the original (torch 2.0.1's libgomp-a34b3233.so.1), which helps no other package."""
+"""auditwheel's suffix of a wheel's private copy, which only that wheel loads, by that name. Some copies keep the
+DT_SONAME of the original (torch 2.0.1's libgomp-a34b3233.so.1), but that does not provide it to other packages."""
 _PATTERN = re.compile(r"[*?\[]")
 
 
@@ -49,7 +49,7 @@ _PATTERN = re.compile(r"[*?\[]")
 class LibraryUser:
     """A package that needs a library: one of its files, by its path below the release, and how many there are.
 
-    ``package`` is empty for files that are no package's, such as the user's own.
+    ``package`` is empty for files that belong to no package, such as the user's own.
     """
 
     package: str
@@ -84,7 +84,7 @@ class HostLibrary:
 
 @dataclass(frozen=True, kw_only=True)
 class Rules:
-    """What bundle.toml says: names or patterns of libraries, and whether a service uses a GPU.
+    """The settings in bundle.toml: names or patterns of libraries, and whether a service uses a GPU.
 
     ``search`` are the absolute directories in LD_LIBRARY_PATH.
     """
@@ -94,9 +94,9 @@ class Rules:
     search: tuple[str, ...] = ()
 
     def need(self, name: str, *, tried: str) -> tuple[Need, str]:
-        """Whether ``name`` is required, and why if that is not simply because it is needed.
+        """Whether ``name`` is required, and the reason unless it is simply that a file needs it.
 
-        ``tried`` is why each file that needs it is only tried; empty if one of them is not.
+        ``tried`` is why all files that need it are loaded only on request; empty if one of them is not.
         """
         for pattern, need in sorted(self.libraries, key=lambda one: one[0] != name):  # the exact name comes first
             if pattern == name or fnmatchcase(name, pattern):
@@ -120,7 +120,7 @@ class Rules:
 
 @dataclass(frozen=True, kw_only=True)
 class _Objects:
-    """The ELF objects that the platform's loader takes, by path, and which of them bring which names."""
+    """The ELF objects that the platform's loader accepts, by path, and the names that they provide."""
 
     elves: Mapping[str, Elf]
     brought: Mapping[str, frozenset[str]]
@@ -143,7 +143,7 @@ class _Objects:
         return cls(elves=elves, brought={name: frozenset(paths) for name, paths in brought.items()})
 
     def missing(self) -> dict[str, tuple[str, ...]]:
-        """The names that nothing brings, each with the files that need it; sorted."""
+        """The names that nothing provides, each with the files that need it; sorted."""
         users: defaultdict[str, list[str]] = defaultdict(list)
         for path, elf in sorted(self.elves.items()):
             for name in dict.fromkeys(elf.needed):
@@ -152,7 +152,7 @@ class _Objects:
         return {name: tuple(users[name]) for name in sorted(users)}
 
     def only_tried(self) -> frozenset[str]:
-        """Plug-ins that nothing loads until it is asked to, and libraries that only such plug-ins need."""
+        """Plug-ins that are loaded only on request, and libraries that only such plug-ins need."""
         tried = self._closure(path for path in self.elves if _why_tried(path))
         return tried - self._closure(self.elves.keys() - tried)
 
@@ -179,7 +179,7 @@ def is_loaded(path: str, elf: Elf, platform: str) -> bool:
 
 
 def _follow(links: Sequence[tuple[str, str]], brought: defaultdict[str, set[str]]) -> None:
-    """Add to what is brought the names of links, and of links to links. Links are (name, name of the target)."""
+    """Add the names of links, and of links to links, to ``brought``. Links are (name, name of the target)."""
     left = set(links)
     while found := {(name, target) for name, target in left if target in brought}:
         for name, target in found:
@@ -188,12 +188,12 @@ def _follow(links: Sequence[tuple[str, str]], brought: defaultdict[str, set[str]
 
 
 def _why_tried(path: str) -> str:
-    """Why nothing loads this file until it is asked to; empty if it is no such file."""
+    """Why this file is loaded only on request; empty if it is not such a file."""
     return next((reason for pattern, reason in PLUG_INS if fnmatchcase(path, pattern)), "")
 
 
 def host_libraries(config: BundleConfig, payload: Payload, prefix: Prefix) -> tuple[HostLibrary, ...]:
-    """What the server must have for ``payload``, by name."""
+    """The libraries that ``payload`` needs from the server, by name."""
     return find_libraries(payload.tree, prefix.lock.platform, _rules(config), lambda: _owners(prefix, payload))
 
 
@@ -211,9 +211,9 @@ def _rules(config: BundleConfig) -> Rules:
 def find_libraries(
     tree: Iterable[TreeEntry], platform: str, rules: Rules, owners: Callable[[], Mapping[str, str]]
 ) -> tuple[HostLibrary, ...]:
-    """What the server must have, by name; ``owners`` says of which package each file is, and is asked if need be.
+    """The libraries that the server must have, by name; ``owners`` returns each file's package, if it is needed.
 
-    A library that bundle.toml requires by name is looked for even if no file says that it needs it.
+    A library that bundle.toml requires by name is included even if no file declares that it needs it.
     """
     objects = _Objects.of(tree, platform)
     missing = objects.missing()
@@ -253,7 +253,7 @@ def _users(paths: Sequence[str], packages: Mapping[str, str]) -> tuple[LibraryUs
 
 
 def _owners(prefix: Prefix, payload: Payload) -> dict[str, str]:
-    """Which package each file below ``env/`` is of."""
+    """The package of each file below ``env/``."""
     lost = {(note.package, note.path) for note in payload.notes if note.kind == "clobber"}
     owners = {
         f"env/{entry['_path']}": record["name"]
@@ -265,12 +265,12 @@ def _owners(prefix: Prefix, payload: Payload) -> dict[str, str]:
 
 
 def _plain(text: str) -> str:
-    """``text`` with what is no printable character written out: names come from packages and go to terminals."""
+    """``text`` with unprintable characters escaped: names come from packages and are shown on terminals."""
     return text if text.isprintable() else text.encode("unicode_escape").decode()
 
 
 def library_notes(libraries: Sequence[HostLibrary], config: BundleConfig) -> tuple[str, ...]:
-    """What a build says of ``libraries``: a sentence for each package, and what to do."""
+    """The notes of ``build`` on ``libraries``: for each package, what it needs and what to do."""
     groups: defaultdict[tuple[str, Need], list[HostLibrary]] = defaultdict(list)
     for one in libraries:
         for user in one.needed_by[:1]:
@@ -278,14 +278,14 @@ def library_notes(libraries: Sequence[HostLibrary], config: BundleConfig) -> tup
     told = [_note(who, need, group) for (who, need), group in sorted(groups.items())]
     unused = Rules(libraries=tuple(config.bundle.libraries.items())).unused(one.soname for one in libraries)
     told += [
-        f'bundle.libraries: the bundle needs no "{one}" from the server; the entry has no effect' for one in unused
+        f'bundle.libraries: the bundle does not need "{one}" from the server; the entry has no effect' for one in unused
     ]
     return tuple(told)
 
 
 def _note(who: str, need: Need, group: Sequence[HostLibrary]) -> str:
     names = ", ".join(one.soname for one in group)
-    missing = "which neither the bundle nor glibc brings"
+    missing = "which neither the bundle nor glibc provides"
     if need == "optional":
         reasons = "; ".join(dict.fromkeys(one.because for one in group))
         return f"{who} has files that need {names}, {missing}: optional ({reasons})"
@@ -293,7 +293,7 @@ def _note(who: str, need: Need, group: Sequence[HostLibrary]) -> str:
     conda = " ".join(dict.fromkeys(one.conda for one in group if one.conda))
     line = ", ".join(f'"{one.soname}" = "optional"' for one in group)
     return (
-        f"{who} needs {names}, {missing}; install.sh refuses a server without:{places}"
-        f"\n  To bring them, add conda packages{f': {conda}' if conda else ''}."
-        f" For those that it can do without: [bundle] libraries = {{ {line} }}"
+        f"{who} needs {names}, {missing}; install.sh refuses servers without them:{places}"
+        f"\n  To include them, add conda packages{f': {conda}' if conda else ''}."
+        f" If some are not needed: [bundle] libraries = {{ {line} }}"
     )

@@ -1,7 +1,8 @@
-"""Whether a service has to wait for the network: whether it names an address that only a network brings.
+"""Whether a service has to wait for the network: whether it uses an address on a network.
 
-``network.target`` says that the network is being set up; an address may be there minutes later (systemd.special(7)).
-Without an address of a network nothing is gained by waiting, and a machine without a network would start late.
+``network.target`` only means that the network is being set up; an address may appear minutes later
+(systemd.special(7)). A service that uses no such address would gain nothing by waiting, and would start late on a
+machine without a network.
 """
 
 from __future__ import annotations
@@ -25,7 +26,7 @@ _NAME_PORT = re.compile(r"([A-Za-z0-9_.-]*[A-Za-z][A-Za-z0-9_.-]*):[0-9]{2,5}")
 _VARIABLE = re.compile(r"(?:[a-z]+://)?\$\{([A-Za-z_][A-Za-z0-9_]*)\}")
 _CALLED = r"(?:[A-Za-z0-9_-]*[-_])?(?:host|hostname|server)"
 _OF_A_HOST = re.compile(_CALLED, re.IGNORECASE)
-"""What a variable or an option is called that has the name of a host as its value."""
+"""Names of variables and options whose value is a host name."""
 _GIVEN = re.compile(rf"(?:^|[\s?&;,='\"]){_CALLED}=([A-Za-z0-9_.-]+)(?=$|[\s&;,'\"])", re.IGNORECASE)
 _OWN = ("localhost", "localhost.localdomain", "ip6-localhost")
 
@@ -36,8 +37,8 @@ def needs_network(config: BundleConfig, service: Service) -> bool:
     Unless ``network_online`` says so: if a value of ``[config]`` or of its ``environment``, a word of its ``command``
     or ``before_start`` (or of the same in an override), or its health check names an address (alone, before a port, or
     as a URL's host) that is neither loopback nor unspecified, or if the host of its health check is a variable, which
-    the operator may set. A name is a host's before a port, in a URL, and as the value of what is called ``…host`` or
-    ``…server``.
+    the operator may set. A word is a host name before a port, in a URL, and as the value of something called ``…host``
+    or ``…server``.
     """
     table = service.table
     if table.network_online is not None:
@@ -62,7 +63,7 @@ def _options(words: tuple[str, ...]) -> Iterator[str]:
 
 
 def _hosts(value: str) -> Iterator[str]:
-    """What ``value`` names: the hosts of its URLs, or addresses in a list or behind an option's ``=``."""
+    """The hosts that ``value`` names: in URLs, in a list of addresses, or after an option's ``=``."""
     urls = _URL.findall(value)
     yield from urls
     if urls:
@@ -80,8 +81,8 @@ def _is_of_a_network(host: str) -> bool:
     try:
         address = ipaddress.ip_address(name)
     except ValueError:
-        # A name: of a URL alone, or before a port, so it is one that is asked. A colon makes it no name, a brace a
-        # variable.
+        # A name in a URL or before a port, so it is resolved. A colon means that it is not a name, a brace that it is
+        # a variable.
         return bool(re.fullmatch(r"[a-z0-9_.-]+", name)) and name not in _OWN and not name.endswith(".localhost")
     address = getattr(address, "ipv4_mapped", None) or address
     return not (address.is_loopback or address.is_unspecified)

@@ -1,8 +1,7 @@
-"""Units -> what of them an older systemd does not know, and what that means.
+"""Directives of units that older versions of systemd do not support, and the consequences.
 
-systemd passes over a directive that it does not know, with a warning in the journal that nobody reads. What a service
-loses by that is for install.sh to say, which knows the server's version; it is refused where the service would not do
-what it is for, or would do it where it must not.
+systemd ignores unknown directives, with a warning in the journal that nobody reads. install.sh, which knows the
+server's version, says what the service loses, and refuses to install it if it would not work or not be confined.
 """
 
 from __future__ import annotations
@@ -21,7 +20,7 @@ Directives = tuple[tuple[str, str, str], ...]
 """(section, name, value), in order."""
 
 _BREAKS = "the service would not run as bundle.toml says"
-_OPEN = "the service would run outside of the namespace that it is to be in"
+_OPEN = "the service would run outside the namespace that bundle.toml specifies"
 
 _NEEDED = {
     **dict.fromkeys(
@@ -33,57 +32,57 @@ _NEEDED = {
     **dict.fromkeys(("NetworkNamespacePath", "IPCNamespacePath"), _OPEN),
     "Restart with Type=oneshot": "systemd refuses such a unit",
 }
-"""Without these a service is of no use, or not confined at all."""
+"""Directives without which a service does not work, or is not confined at all."""
 
 _LOST = {
-    "BPFProgram": "no program filters what it does",
-    "ExecPaths": "it may run programs from anywhere",
-    "IOReadIOPSMax": "its reads are not limited",
+    "BPFProgram": "it runs without the BPF program",
+    "ExecPaths": "it can execute programs from any path",
+    "IOReadIOPSMax": "its read operations are not limited",
     "MemoryZSwapMax": "its compressed swap is not limited",
-    "NFTSet": "it is not in a set of the firewall's",
-    "NoExecPaths": "it may run programs from anywhere",
-    "PrivateIPC": "it shares System V's shared memory with others",
-    "PrivatePIDs": "it sees other processes",
-    "ProcSubset": "it reads all of /proc",
-    "ProtectClock": "only its lack of rights keeps it from setting the clock",
-    "ProtectHostname": "only its lack of rights keeps it from setting the host's name",
-    "ProtectKernelLogs": "only its lack of rights keeps it from reading the kernel's log",
-    "ProtectProc": "it sees other users' processes in /proc, with their command lines",
-    "RestartMaxDelaySec": "pauses between its restarts do not grow",
-    "RestartMode": "what depends on it is told of each restart",
-    "RestartSteps": "pauses between its restarts do not grow",
-    "RestrictAddressFamilies=none": "it may open sockets of every kind",
-    "RestrictFileSystems": "it may open files on every kind of filesystem",
-    "RestrictNetworkInterfaces": "it reaches every network interface",
-    "RestrictSUIDSGID": "it may make setuid and setgid files, of its own user only",
-    "SocketBindAllow": "it may bind every port",
-    "SocketBindDeny": "it may bind every port",
-    "AllowedCPUs": "it may use all processors",
-    "AllowedMemoryNodes": "it may use the memory of all nodes",
-    "CPUQuotaPeriodSec": "its CPUQuota= is counted by another period",
-    "DisableControllers": "no controller is taken from it",
-    "OnSuccess": "nothing is started when it has ended well",
+    "NFTSet": "it is not added to the firewall's sets",
+    "NoExecPaths": "it can execute programs from any path",
+    "PrivateIPC": "it shares System V IPC with other processes",
+    "PrivatePIDs": "it can see other processes",
+    "ProcSubset": "it can read all of /proc",
+    "ProtectClock": "only missing capabilities prevent it from setting the clock",
+    "ProtectHostname": "only missing capabilities prevent it from changing the host name",
+    "ProtectKernelLogs": "only missing capabilities prevent it from reading the kernel log",
+    "ProtectProc": "it can see other users' processes in /proc, with their command lines",
+    "RestartMaxDelaySec": "the delay between restarts does not increase",
+    "RestartMode": "units that depend on it are affected by each restart",
+    "RestartSteps": "the delay between restarts does not increase",
+    "RestrictAddressFamilies=none": "it can open sockets of any address family",
+    "RestrictFileSystems": "it can open files on any type of file system",
+    "RestrictNetworkInterfaces": "it can use any network interface",
+    "RestrictSUIDSGID": "it can create setuid and setgid files, but only for its own user",
+    "SocketBindAllow": "it can bind any port",
+    "SocketBindDeny": "it can bind any port",
+    "AllowedCPUs": "it can use all CPUs",
+    "AllowedMemoryNodes": "it can use the memory of all NUMA nodes",
+    "CPUQuotaPeriodSec": "its CPUQuota= applies to the default period",
+    "DisableControllers": "its cgroup controllers stay enabled",
+    "OnSuccess": "no units are activated when it ends successfully",
     "PropagatesStopTo": "other units are not stopped with it",
-    "StandardOutput=append:": "its output goes to the journal alone",
-    "StandardError=append:": "its output goes to the journal alone",
-    "StandardOutput=truncate:": "its output goes to the journal alone",
-    "StandardError=truncate:": "its output goes to the journal alone",
+    "StandardOutput=append:": "its output goes only to the journal",
+    "StandardError=append:": "its errors go only to the journal",
+    "StandardOutput=truncate:": "its output goes only to the journal",
+    "StandardError=truncate:": "its errors go only to the journal",
     "StopPropagatedFrom": "it is not stopped with other units",
-    "TimeoutAbortSec": "it has as long to abort as to stop",
-    "TimeoutStartFailureMode": "it is ended as if it were stopped when it does not come up",
-    "TimeoutStopFailureMode": "it is killed at once when it does not stop",
-    "Type=exec": "a program that cannot be run is noticed only when the service has ended",
-    "UpheldBy": "nothing starts it again",
-    "Upholds": "other units are not started again with it",
+    "TimeoutAbortSec": "its stop timeout also applies when it is aborted",
+    "TimeoutStartFailureMode": "it is stopped in the usual way if its start times out",
+    "TimeoutStopFailureMode": "it is killed immediately if its stop times out",
+    "Type=exec": "a program that cannot be executed is noticed only after the start",
+    "UpheldBy": "it is not restarted by the units that uphold it",
+    "Upholds": "units that it upholds are not restarted",
 }
-"""What goes without these; of a directive that is in neither table nothing is lost that matters."""
+"""What the lack of these means; of directives that are in neither table, nothing that matters is lost."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Newer:
-    """What systemd knows from ``version`` on: a directive, or one with a value; ``units`` have it.
+    """A directive, or one with a certain value, that systemd supports from ``version`` on; ``units`` use it.
 
-    ``needed``: the bundle is not for older ones. ``lost`` is what goes otherwise, as a clause.
+    ``needed``: older versions are refused. ``lost`` is the consequence of not having it, as a clause.
     """
 
     version: int
@@ -93,12 +92,12 @@ class Newer:
     units: tuple[str, ...]
 
     def row(self) -> tuple[str, ...]:
-        """What install.sh is told of it."""
+        """The values for install.sh."""
         return (str(self.version), self.directive, "needed" if self.needed else "", self.lost, " ".join(self.units))
 
 
 def newer_directives(units: Mapping[str, Directives]) -> tuple[Newer, ...]:
-    """What matters of it, by version and name; ``units`` are the directives of each by its name."""
+    """The directives that matter, by version and name; ``units`` maps names of units to their directives."""
     found: dict[tuple[int, str], set[str]] = {}
     for unit, directives in units.items():
         for version, what in _of_unit(directives):
@@ -127,6 +126,6 @@ def _of_unit(directives: Directives) -> Iterable[tuple[int, str]]:
 
 
 def _called(name: str, value: str) -> str:
-    """A directive alone if it is new itself, else with the word that is; a path behind a colon is not it."""
+    """The key of _NEEDED and _LOST: the directive, or with its value if that is what is new, up to a colon."""
     word = f"{name}={value.partition(':')[0]}:" if ":" in value else f"{name}={value}"
     return word if word in _LOST or word in _NEEDED else name

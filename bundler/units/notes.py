@@ -1,4 +1,4 @@
-"""What ``build`` says of the overrides in bundle.toml: what of ours they take away, what does not reach a service."""
+"""Notes of ``build`` on the overrides in bundle.toml: which defaults they replace, and which have no effect."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ if TYPE_CHECKING:
 __all__ = ["TESTED", "override_notes"]
 
 TESTED = 247
-"""A directive that this version of systemd has is not worth a note."""
+"""Directives that this version of systemd supports get no note."""
 
 
 def override_notes(config: BundleConfig, release: str, contents: Contents) -> tuple[str, ...]:
-    """A sentence for each; ``release`` is the release's path on the target."""
+    """The notes; ``release`` is the release's path on the server."""
     contexts = (
         UnitContext(config=config, service=service, release=release, contents=contents) for service in config.services
     )
@@ -35,12 +35,12 @@ def _of_service(context: UnitContext) -> Iterator[str]:
     config, service, where = context.config, context.service, context.key("unit")
     for gone in overridden(context):
         ours = ", ".join(f"{gone.directive}={value}".replace(f"{context.release}/", "") for value in gone.ours)
-        yield f"{where}.{gone.section}.{gone.directive} takes the place of {ours}"
+        yield f"{where}.{gone.section}.{gone.directive} replaces {ours}"
     for section in DIRECTIVES:
         for directive, lines in service.table.unit.lines(section).items():
             version = max((since(directive, line) for line in lines), default=0)
             if version > TESTED:
-                yield f"{where}.{section}.{directive}: systemd before {version} does not know it and passes over it"
+                yield f"{where}.{section}.{directive}: systemd before {version} ignores it"
     yield from _in_vain(context)
     stronger = {name: "[config]" for name, _ in config.config}
     stronger |= dict.fromkeys(service.table.environment, f"services.{service.name}.environment")
@@ -49,11 +49,11 @@ def _of_service(context: UnitContext) -> Iterator[str]:
     for line in service.table.unit.lines("Service").get("Environment", ()):
         for name in (word.text.partition("=")[0] for word in split_words(line)):
             if name in stronger:
-                yield f"{where}.Service.Environment: {name} has no effect, {stronger[name]} sets it; set it there"
+                yield f"{where}.Service.Environment: {name} has no effect, since {stronger[name]} sets it; set it there"
 
 
 def _in_vain(context: UnitContext) -> Iterator[str]:
-    """Rights that another directive of the sandbox takes away again."""
+    """Overrides that another directive of the sandbox makes ineffective."""
     lines = context.service.table.unit.lines("Service")
     for directive, other in (("AmbientCapabilities", "PrivateUsers"), ("DeviceAllow", "PrivateDevices")):
         given = [line for line in lines.get(directive, ()) if line]

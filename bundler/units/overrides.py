@@ -1,8 +1,8 @@
-"""``[services.x.unit]`` laid over the directives of ours, as systemd lays a drop-in over a unit (systemd.unit(5)).
+"""``[services.x.unit]`` applied to our directives as systemd applies a drop-in to a unit (systemd.unit(5)).
 
-A directive that accumulates is added to ours, an empty string takes away what is before it; any other replaces ours.
-Two differences: an EnvironmentFile goes before the operator's file and the secrets, which keep the last word, and of a
-bundle's directories one list is made.
+Directives that accumulate are added to ours, and an empty string removes all before it; any other replaces ours. Two
+differences: an EnvironmentFile comes before the operator's file and the secrets, which override it, and directories
+are merged into one list.
 """
 
 from __future__ import annotations
@@ -33,12 +33,12 @@ _OF_HEALTH = frozenset(
     SupplementaryGroups SystemCallFilter TemporaryFileSystem UnsetEnvironment MemoryDenyWriteExecute
     """.split()  # noqa: SIM905 -- a list of forty strings would be read by nobody
 )
-"""Overrides of a service that its health check and its hooks have as well: who runs, from where, with which rights."""
+"""Overrides of a service that also apply to its health check and its hooks: user, root directory, rights."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Replaced:
-    """Lines of ours that an override has taken away, and what is there instead; both without the directive's name."""
+    """Values of ours that an override has removed, and their replacements, both without the directive's name."""
 
     section: str
     directive: str
@@ -49,7 +49,7 @@ class Replaced:
 def overridden_sections(
     context: UnitContext, sections: Sections, titles: tuple[str, ...]
 ) -> tuple[Sections, tuple[Replaced, ...]]:
-    """``sections`` with the service's overrides of those named in ``titles``, and what of them is gone."""
+    """``sections`` with the service's overrides of those named in ``titles``, and what these replaced."""
     laid = dict(sections)
     replaced: list[Replaced] = []
     for title in titles:
@@ -60,13 +60,13 @@ def overridden_sections(
 
 
 def shared_overrides(context: UnitContext, lines: Lines) -> Lines:
-    """``[Service]`` of a health check or a hook, with those of the service's overrides that are theirs as well."""
+    """``[Service]`` of a health check or a hook, with the service's overrides that also apply to it."""
     shared = {key: said for key, said in _filled(context, "Service").items() if key in _OF_HEALTH}
     return lay_over("Service", lines, shared)[0]
 
 
 def _filled(context: UnitContext, section: str) -> dict[str, tuple[str, ...]]:
-    """``[services.x.unit.<section>]`` filled in; programs are looked up if the context knows which there are."""
+    """``[services.x.unit.<section>]`` filled in; programs are looked up if the context has the executables."""
     found = {}
     for directive, lines in context.service.table.unit.lines(section).items():
         if section == "Service" and directive in COMMANDS and context.executables is not None:
@@ -78,7 +78,7 @@ def _filled(context: UnitContext, section: str) -> dict[str, tuple[str, ...]]:
 
 
 def lay_over(section: str, ours: Lines, overrides: Mapping[str, tuple[str, ...]]) -> tuple[Lines, tuple[Replaced, ...]]:
-    """The lines of ``[section]`` with ``overrides``, whose places are filled in; and what of ours is gone."""
+    """The lines of ``[section]`` with ``overrides``, whose placeholders are filled in; and what they replaced."""
     lines, replaced = ours, []
     for directive, given in overrides.items():
         before = tuple(value for key, value in lines if key == directive)
@@ -118,17 +118,17 @@ def _added(lines: Lines, directive: str, given: tuple[str, ...]) -> tuple[Lines,
 
 
 def _means_something(directive: str) -> bool:
-    """Whether an empty line says more than that there is none: the empty set is another one than the default."""
+    """Whether an empty value differs from no line at all: the empty set is not the default."""
     return directive in ("CapabilityBoundingSet", "AmbientCapabilities", "SystemCallArchitectures")
 
 
 def _is_operators(directive: str, value: str) -> bool:
-    """Settings and secrets of the server's own, which win over what any bundle says."""
+    """Whether it is the server's own settings or secrets, which override the bundle's."""
     return directive == "EnvironmentFile" and value.removeprefix("-").startswith("/etc/")
 
 
 def _one_list(lines: Lines, directive: str, given: tuple[str, ...]) -> Lines:
-    """Further directories beside ours. The service's variable would have all of them; it keeps the one."""
+    """One line with our directories and the added ones; the variable for the service keeps naming only ours."""
     found = {key: value for key, value in lines if key == directive}
     words = tuple(dict.fromkeys(" ".join([found.get(directive, ""), *given]).split()))
     merged = " ".join(words)
@@ -143,7 +143,7 @@ def _one_list(lines: Lines, directive: str, given: tuple[str, ...]) -> Lines:
 
 
 def _reassigned(lines: Lines, given: tuple[str, ...]) -> tuple[str, ...]:
-    """Our assignments whose variable gets another value."""
+    """Our assignments whose variable gets a different value."""
     ours = _assignments(value for key, value in lines if key == "Environment")
     theirs = _assignments(given)
     return tuple(f"{name}={ours[name]}" for name in ours if theirs.get(name, ours[name]) != ours[name])

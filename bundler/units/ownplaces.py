@@ -1,10 +1,10 @@
-"""Directories inside those that are the service's: it makes them itself.
+"""Directories inside the service's own directories: the service creates them itself.
 
-systemd makes a ``StateDirectory=`` as root and gives it, and all that is in it, to the service's user. Inside a
-directory that is the service's already it may find a link there, which the service has put in its place, and give away
-what that leads to. So no directive names such a directory. The service's user makes it, and a working directory in one,
-before its programs: with ``ExecStartPre=``; or, where there are credentials, by each program's own command line, since
-systemd 247 starts no second program of a unit that has some.
+systemd creates a ``StateDirectory=`` as root and changes the owner of it and of all its contents to the service's user.
+If it is inside a directory that the service can write to, the service could have replaced it with a link, and systemd
+would give away the link's target. So no directive names such a directory. The service's user creates it, and a working
+directory inside one, before the programs start: with ``ExecStartPre=``; or, if there are credentials, in each program's
+own command line, since systemd 247 cannot start a second program of a unit with credentials.
 """
 
 from __future__ import annotations
@@ -27,7 +27,7 @@ DIRECTORIES = {
     "LogsDirectory": "/var/log",
     "RuntimeDirectory": "/run",
 }
-"""Where each directive makes its directories."""
+"""The parent of each directive's directories."""
 _CREDENTIALS = ("LoadCredential", "SetCredential", "ImportCredential")
 _PROGRAMS = ("ExecStartPre", "ExecStart")
 _MAKE = 'mkdir -p "$0" && exec "$@"'
@@ -36,13 +36,13 @@ _PREFIX = re.compile(r"[-@:+!|]*")
 
 
 def nested(words: Iterable[str]) -> tuple[str, ...]:
-    """Those of a directive's directories that are inside another of them."""
+    """The directories that are inside another one of the list."""
     given = tuple(word.strip("/") for word in words)
     return tuple(word for word in given if any(word.startswith(f"{other}/") for other in given))
 
 
 def own_modes(service: Service) -> Lines:
-    """A service with a user of its own keeps all others out, but from a socket that they are to connect to."""
+    """A service with its own user denies others access to its directories, except to a socket that they connect to."""
     if not service.table.own_user:
         return ()
     opened = bool(service.socket and service.socket.path)
@@ -51,7 +51,7 @@ def own_modes(service: Service) -> Lines:
 
 
 def made_by_itself(lines: Lines) -> Lines:
-    """The lines of a ``[Service]`` section of which systemd makes nothing in the service's own directories."""
+    """The lines of ``[Service]``, changed so that systemd creates nothing in the service's own directories."""
     outer, inner = _divided(lines)
     given = next((value for key, value in reversed(lines) if key == "WorkingDirectory"), "")
     work = given.removeprefix("-")
@@ -77,7 +77,7 @@ def made_by_itself(lines: Lines) -> Lines:
 
 
 def _divided(lines: Lines) -> tuple[tuple[str, ...], tuple[str, ...]]:
-    """The paths of the directories that systemd makes, and of those inside one of them."""
+    """The paths of the directories that systemd creates, and of those inside one of them."""
     outer: list[str] = []
     inner: list[str] = []
     for directive, base in DIRECTORIES.items():
@@ -89,7 +89,7 @@ def _divided(lines: Lines) -> tuple[tuple[str, ...], tuple[str, ...]]:
 
 
 def _wrapped(command: str, places: tuple[str, ...], work: str) -> str:
-    """A command line that makes the directories first. What is to run as root, or is several commands, stays."""
+    """A command line that creates the directories first. One for root, or of several commands, is unchanged."""
     prefix = _PREFIX.match(command)
     assert prefix is not None
     if set(prefix[0]) & set("@+!|") or re.search(r"(^|\s);(\s|$)", command):
@@ -102,11 +102,11 @@ def _wrapped(command: str, places: tuple[str, ...], work: str) -> str:
 
 
 def _path(place: str) -> str:
-    """A directory as a word. Where it comes from systemd fills in the same ``%i`` as in a command line."""
+    """A directory as a word of a command line, where systemd expands ``%i`` just as it does in the directive."""
     return _literal(place).replace("%%", "%")
 
 
 def _literal(text: str, *, expands: bool = True) -> str:
-    """A word of a command line in which systemd finds no variable; with a ``:`` in front it would look for none."""
+    """A word of a command line, with ``$`` escaped; commands that start with ``:`` do not expand variables anyway."""
     word = command_word(text).replace("${", "$${")
     return word if expands else word.replace("$$", "$")

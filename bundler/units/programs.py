@@ -1,4 +1,4 @@
-"""Where a command's program is: in the environment's bin/, among [files], or on the server already."""
+"""Where a command's program is: in the environment's bin/, among [files], or on the server."""
 
 from __future__ import annotations
 
@@ -31,7 +31,7 @@ SERVER_PROGRAMS = {
         "/usr/bin",
     ),
 }
-"""Programs that servers have, and where: as every distribution has them, merged /usr or not."""
+"""Programs that every distribution has, and their directories, which are the same with and without merged /usr."""
 
 
 _SHELLS_OWN = frozenset(
@@ -45,9 +45,9 @@ _OTHER_USERS = frozenset("chpst doas gosu runuser setpriv setuidgid su su-exec s
 
 
 def find_program(program: str, release: str, executables: AbstractSet[str]) -> str | None:
-    """Its absolute path on the target; None if it is in neither place, or is to be in the release and is not.
+    """Its absolute path on the server; None if it is neither in env/bin nor in app, or not where its path says.
 
-    ``release`` is the release's path on the target, ``executables`` are paths below it.
+    ``release`` is the release's path on the server, ``executables`` are paths below it.
     """
     if program.startswith("/"):
         inside = program.removeprefix(f"{release}/")
@@ -59,66 +59,66 @@ def find_program(program: str, release: str, executables: AbstractSet[str]) -> s
 
 
 def check_path(path: str, *, where: str) -> None:
-    """Raise :class:`ConfigError` for a program's path that no command line of systemd's can have.
+    """Raise :class:`ConfigError` for a program's path that systemd's command lines cannot express.
 
-    ``$$`` stands for ``$`` in arguments alone; of a program the one would be looked for with both, and its own name be
-    read as variables (systemd.service(5), "Command lines").
+    ``$$`` means ``$`` only in arguments; in the program's path, both would be kept, and a single ``$`` would begin a
+    variable (systemd.service(5), "Command lines").
     """
     if "$" in path:
         raise ConfigError(
-            f"the program's path {path} has a `$` in it, which systemd would read as a variable",
+            f"the program's path {path} contains a `$`, which systemd would read as a variable",
             where=where,
-            remedy="Give the file another name; in [files] its destination is its name on the server.",
+            remedy="Rename the file; for one in [files], change its destination.",
         )
 
 
 def missing_program(program: str, *, where: str, executables: AbstractSet[str] = frozenset()) -> ConfigError:
-    """The sentence for one that :func:`find_program` has not found."""
+    """The error for a program that :func:`find_program` has not found."""
     if program in SERVER_PROGRAMS:
         return ConfigError(
             f"{program!r} is not in the environment's bin/ or among [files], but servers have it",
             where=where,
-            remedy=f"Write {SERVER_PROGRAMS[program]}/{program} for the server's own.",
+            remedy=f"To use the server's, write {SERVER_PROGRAMS[program]}/{program}.",
         )
     return ConfigError(
         f"there is no program {program!r} in the environment's bin/ or among [files]",
         where=where,
         remedy=_meant(program)
         or _nearest(program, executables)
-        + "Add the package that has it to the environment, or the file to [files] (and make it executable); for a"
-        " program of the server's own write its absolute path.",
+        + "Add the package that provides it to the environment, or the file to [files] (and make it executable); for a"
+        " program on the server, write its absolute path.",
     )
 
 
 def _meant(program: str) -> str:
-    """What to do about a first word that is no program's name; empty if it could be one."""
+    """What to do about a first word that cannot be a program's name; empty if it can."""
     name, _, value = program.partition("=")
     words = program.split()
     meanings = (
         (
             bool(re.match(r"[A-Za-z_][A-Za-z0-9_]*=", program)),
-            f"A variable is set by environment = {{ {name} = {json.dumps(value)} }}; the first word is the program.",
+            f"To set a variable: environment = {{ {name} = {json.dumps(value)} }}. The first word is the program.",
         ),
         (
             program.startswith(("~", "$")),
-            "Nothing expands ~ and $ in a program's path: {state} is the service's home, {app} has the [files].",
+            "~ and $ are not expanded in a program's path: {state} is the service's home, and {app} contains [files].",
         ),
-        (len(words) > 1, f"Each word is a string of its own: {json.dumps(words, ensure_ascii=False)}."),
+        (len(words) > 1, f"Write each word as a separate string: {json.dumps(words, ensure_ascii=False)}."),
         (
             program in _SHELLS_OWN,
             (
-                f"{program!r} is a word of the shell's: write working_directory for cd, environment for export, or a"
-                ' command of a shell\'s: ["/bin/sh", "-c", "…"].'
+                f"{program!r} is a shell built-in: use working_directory for cd, environment for export, or run a"
+                ' shell: ["/bin/sh", "-c", "…"].'
             ),
         ),
         (
             program in _RUNNERS,
-            f"On a server the environment is active already: write what {program!r} is to run, and leave it out.",
+            f"The environment is already active on the server: omit {program!r} and write the command that it runs.",
         ),
         (
             program in _OTHER_USERS,
             (
-                f"Services run as the bundle's own user: leave {program!r} out. To run them as another one: install.sh"
+                f"Services run as the bundle's own user: omit {program!r}. To run them as a different user: install.sh"
                 " --user NAME."
             ),
         ),
@@ -127,7 +127,7 @@ def _meant(program: str) -> str:
 
 
 def _nearest(program: str, executables: AbstractSet[str]) -> str:
-    """``Did you mean …?``, or nothing if no program of the bundle's has a name like it."""
+    """``Did you mean …?``, or nothing if no program in the bundle has a similar name."""
     names = {path.removeprefix("env/bin/").removeprefix("app/"): path for path in sorted(executables)}
     found = difflib.get_close_matches(program.lower(), names, n=1, cutoff=0.75)
     return f"Did you mean {found[0]!r}? " if found else ""

@@ -1,7 +1,6 @@
-"""A unit's text -> what it does and how far it is confined.
+"""Parse a unit file: what it runs, and how it is sandboxed.
 
-Read from the unit itself: whatever made it so, the profile, the lockfile or an override in bundle.toml, this is what
-systemd will read.
+This reads the unit itself, as systemd will, whether a directive comes from the profile, the lockfile or an override.
 """
 
 from __future__ import annotations
@@ -14,7 +13,7 @@ from bundler.units.sandbox import HARDENING
 __all__ = ["UnitText"]
 
 CONFINEMENT = {key: tuple(value for name, value in HARDENING if name == key) for key, _ in HARDENING}
-"""How a service of ours is confined where nothing is said against it (systemd.exec(5))."""
+"""The default sandbox of our services (systemd.exec(5))."""
 _YES = frozenset({"1", "yes", "true", "on", "y", "t"})
 
 
@@ -27,9 +26,9 @@ class UnitText:
 
     @classmethod
     def parse(cls, name: str, text: str) -> UnitText:
-        """Of systemd.syntax(7) what units of ours have: no line goes on in the next one."""
+        """Parse the subset of systemd.syntax(7) that our units use: there are no continuation lines."""
         section, found = "", []
-        for line in text.split("\n"):  # systemd knows no other ends of lines
+        for line in text.split("\n"):  # the only line ending that systemd knows
             if line.startswith("[") and line.endswith("]"):
                 section = line[1:-1]
             elif "=" in line and line[:1] not in "#;":
@@ -47,7 +46,7 @@ class UnitText:
 
     @property
     def instances(self) -> str:
-        """How often a template runs, as which units, and what starts and stops them; empty for what is none."""
+        """The instances of a template: how many, which units, and what starts them; empty for other units."""
         count, name = self.get("Unit", "X-Instances"), self.name.partition(".")[0]
         if not count:
             return ""
@@ -56,12 +55,12 @@ class UnitText:
 
     @cached_property
     def confinement(self) -> tuple[tuple[str, str], ...]:
-        """The directives that confine it, as they stand."""
+        """The directives that sandbox it, as they are in the file."""
         return tuple((key, value) for at, key, value in self.directives if at == "Service" and key in CONFINEMENT)
 
     @cached_property
     def exceptions(self) -> tuple[tuple[str, str], ...]:
-        """Where it is confined otherwise than a service of ours is by default: the directive, and how it stands."""
+        """The directives whose value differs from the default sandbox, with that value."""
         found = []
         for key, usual in CONFINEMENT.items():
             values = tuple(value for name, value in self.confinement if name == key)

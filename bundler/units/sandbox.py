@@ -1,13 +1,12 @@
-"""What confines a service, and which of it a service cannot stand, with the reason for each exception.
+"""The sandbox of a service, and the exceptions that a service needs, each with its reason.
 
-What each directive breaks was tried on systemd 247, 252 and 257 (systemd.exec(5)). An exception comes from what the
-payload's files say of themselves, from a package's name, from the profile or from a key in bundle.toml; the manifest
-tells it, so that nobody has to guess.
+The effects of each directive were tested on systemd 247, 252 and 257 (systemd.exec(5)). An exception comes from the
+payload's files, from a package's name, from the profile or from a key in bundle.toml; the manifest records why.
 
-Three things that would lower the exposure by 0.1 are not among them, since ordinary programs need them: AF_NETLINK
-(getifaddrs), all of /proc (the number of processors, the time of boot), and calls that belong to root's rights, which
-programs make without having any: chown for their own files, setuid to the user that they are, capset to drop what they
-have not (ip, ping). All else of these the kernel refuses.
+Three restrictions that would lower the exposure score by 0.1 are left out, because ordinary programs would break: they
+use AF_NETLINK (getifaddrs), all of /proc (number of processors, boot time), and privileged system calls without having
+the privilege: chown of their own files, setuid to their own user, capset to drop capabilities that they do not have
+(ip, ping). The kernel refuses any other use of those.
 """
 
 from __future__ import annotations
@@ -72,10 +71,10 @@ HARDENING = (
 
 @dataclass(frozen=True, kw_only=True)
 class Exemption:
-    """A directive that a service does without, or has in another form.
+    """A directive that is left out for a service, or has different values.
 
-    ``values`` stand in its place, a line each; none: it is left out. ``because`` names the file,
-    the package, or the key of bundle.toml as ``profile = "beam"``.
+    ``values`` replace it, one per line; if there are none, it is left out. ``because`` names the file, the package, or
+    the key of bundle.toml, such as ``profile = "beam"``.
     """
 
     directive: str
@@ -84,9 +83,9 @@ class Exemption:
     reason: str
 
 
-_COMPILES = "compiles code while it runs, into memory that it writes and then executes"
+_COMPILES = "compiles code at run time"
 
-# conda's names and PyPI's. They only add to what the files say.
+# Names in conda and PyPI; in addition to what the files show.
 _PACKAGES: tuple[tuple[str, str, str], ...] = (
     ("dotnet-runtime", "MemoryDenyWriteExecute", _COMPILES),
     ("jax", "MemoryDenyWriteExecute", _COMPILES),
@@ -106,24 +105,24 @@ _PACKAGES: tuple[tuple[str, str, str], ...] = (
 
 
 def exemptions(service: Service, contents: Contents) -> tuple[Exemption, ...]:
-    """What ``service`` does without, given what is in the environment; the first of a directive counts."""
+    """The exceptions for ``service`` in this environment; the first for a directive counts."""
     if service.table.hardening == "off":
         return ()
     return (*_of_keys(service), *_of_profile(service), *_of_files(contents), *_of_packages(contents.packages))
 
 
 def confinement(service: Service, contents: Contents) -> tuple[tuple[str, str], ...]:
-    """The directives that confine ``service``."""
+    """The directives that sandbox ``service``."""
     if service.table.hardening == "off":
         return ()
     return _without(exemptions(service, contents))
 
 
-_NO = frozenset({"", "0", "no", "n", "false", "f", "off"})  # systemd's own words for it
+_NO = frozenset({"", "0", "no", "n", "false", "f", "off"})  # all that systemd reads as false
 
 
 def is_on(service: Service, contents: Contents, directive: str) -> bool:
-    """Whether ``directive``, one that is yes or no, confines ``service`` in the end, its overrides included."""
+    """Whether the boolean ``directive`` is on for ``service``, its overrides included."""
     given = service.table.unit.lines("Service").get(directive)
     if given:
         return given[-1].lower() not in _NO
@@ -131,7 +130,7 @@ def is_on(service: Service, contents: Contents, directive: str) -> bool:
 
 
 def _without(exempt: Iterable[Exemption]) -> tuple[tuple[str, str], ...]:
-    """All that we have but for these; the first of a directive counts."""
+    """The default sandbox with these exceptions; the first for a directive counts."""
     instead: dict[str, Exemption] = {}
     for exemption in exempt:
         instead.setdefault(exemption.directive, exemption)
@@ -141,42 +140,42 @@ def _without(exempt: Iterable[Exemption]) -> tuple[tuple[str, str], ...]:
 
 
 def _of_root(because: str, reason: str) -> tuple[Exemption, ...]:
-    """What a unit of root's own does without: no code of the bundle runs in it, and it speaks to systemd alone."""
+    """Exceptions for a unit that runs as root: it runs none of the bundle's code, and talks only to systemd."""
     return (
-        Exemption(directive="PrivateUsers", because=because, reason=f"{reason}; no code of the bundle"),
+        Exemption(directive="PrivateUsers", because=because, reason=f"{reason}; it runs none of the bundle's code"),
         Exemption(
             directive="RestrictAddressFamilies",
             values=("AF_UNIX",),
             because=because,
-            reason="it speaks to systemd alone",
+            reason="it talks only to systemd",
         ),
     )
 
 
-WATCH = _of_root("watch", "it is root's, for only root may restart")
+WATCH = _of_root("watch", "it runs as root, since only root may restart units")
 """How the unit that restarts an unresponsive service differs. It runs as root but without capabilities: to allow a
 restart, systemd checks the caller's user, not its capabilities."""
 
 
 def watch_confinement() -> tuple[tuple[str, str], ...]:
-    """For that unit."""
+    """The directives of that unit."""
     return _without(WATCH)
 
 
-INSTALLER = _of_root("install.sh", "it writes root's files and speaks to systemd as root")
+INSTALLER = _of_root("install.sh", "it writes files that root owns and talks to systemd as root")
 """What is different for the units that run ``manage`` at boot, first-boot and recover. Rights that depend on the
 machine are added where the units are written (templates/lib/confinement.sh)."""
 
 
-_MAKES_DEVICES = "it makes the GPU's device files and loads the driver's modules"
+_MAKES_DEVICES = "it creates the GPU's device files and loads the driver's kernel modules"
 GPU = (
-    *_of_root("gpu = true", "only root makes devices"),
+    *_of_root("gpu = true", "only root may create device files"),
     *(
         Exemption(directive=directive, values=values, because="gpu = true", reason=_MAKES_DEVICES)
         for directive, values in (
             ("PrivateDevices", ()),
             ("DevicePolicy", ()),
-            ("ProtectClock", ()),  # it allows the clock's device and so forbids all others
+            ("ProtectClock", ()),  # it allows only the clock's device and so denies all others
             ("ProtectKernelModules", ()),
             ("CapabilityBoundingSet", ("CAP_MKNOD CAP_SYS_MODULE CAP_CHOWN CAP_FOWNER CAP_DAC_OVERRIDE",)),
             ("SystemCallFilter", ("@system-service", "~@privileged", "@chown", "@module")),
@@ -187,17 +186,17 @@ GPU = (
 
 
 def gpu_confinement() -> tuple[tuple[str, str], ...]:
-    """For that unit; it needs no network."""
+    """The directives of that unit; it needs no network."""
     return (*_without(GPU), ("PrivateNetwork", "yes"), ("IPAddressDeny", "any"))
 
 
 def installer_confinement() -> tuple[tuple[str, str], ...]:
-    """For those units; they need no network."""
+    """The directives of those units; they need no network."""
     return (*_without(INSTALLER), ("PrivateNetwork", "yes"), ("IPAddressDeny", "any"))
 
 
 def probe_confinement(service: Service) -> tuple[tuple[str, str], ...]:
-    """For our own probe, which needs nothing of what the service may need."""
+    """The directives of our own probe, which needs none of the service's exceptions."""
     return () if service.table.hardening == "off" else HARDENING
 
 
@@ -236,19 +235,19 @@ def _of_keys(service: Service) -> Iterator[Exemption]:
                 directive=directive,
                 values=("CAP_NET_BIND_SERVICE",),
                 because=because,
-                reason="a port below 1024 is not for everybody to bind",
+                reason="ports below 1024 require this capability",
             )
         yield Exemption(
             directive="PrivateUsers",
             because=because,
-            reason="capabilities of a private user namespace bind no such port",
+            reason="capabilities in a private user namespace do not apply to ports",
         )
     if service.table.gpu:
         yield from (
             Exemption(directive=directive, values=values, because="gpu = true", reason=reason)
             for directive, values, reason in (
-                ("PrivateDevices", (), "the devices of the GPU are in /dev"),
-                ("DeviceAllow", ("char-nvidia* rw",), "NVIDIA's devices, and no other"),
-                ("MemoryDenyWriteExecute", (), "NVIDIA's driver compiles kernels while the service runs"),
+                ("PrivateDevices", (), "the GPU's device files are in /dev"),
+                ("DeviceAllow", ("char-nvidia* rw",), "only NVIDIA's devices are allowed"),
+                ("MemoryDenyWriteExecute", (), "NVIDIA's driver compiles kernels at run time"),
             )
         )

@@ -39,7 +39,7 @@ _OF_SERVICE = ("Unit", "Service", "Install")
 
 
 def service_environment(context: UnitContext, number: int | None = None) -> tuple[tuple[str, str], ...]:
-    """The service's own variables, or those of an instance: what its profile needs, then what bundle.toml says."""
+    """The service's own variables, or those of an instance: the profile's, then those in bundle.toml."""
     table, where = context.service.table, context.places
     own: dict[str, str] = {}
     if number is not None:
@@ -56,8 +56,8 @@ def make_units(
 ) -> tuple[Unit, ...]:
     """The units of all services, their timers and health checks, and of hooks.
 
-    ``release`` is the release's absolute path on the target, ``executables`` what can be run below it,
-    ``contents`` what the environment has. Raises :class:`ConfigError` for a command that is in neither.
+    ``release`` is the release's absolute path on the server, ``executables`` are the executable files below it, and
+    ``contents`` describes the environment. Raises :class:`ConfigError` for a command that does not exist.
     """
 
     def context(service: Service) -> UnitContext:
@@ -138,7 +138,7 @@ def _service_sections(context: UnitContext, commands: Lines) -> Sections:
                 ("LimitNOFILE", table.nofile),
             ),
             *_directories(context),
-            # It is of all instances: the first that stops would take it from the others.
+            # The instances share it: the first one to stop would remove it for the others.
             *((("RuntimeDirectoryPreserve", "yes"),) if service.numbers else ()),
             ("SyslogIdentifier", own_name(service.unit).removesuffix(".service")),
             *_common(context, service.unit),
@@ -152,13 +152,13 @@ def _service_sections(context: UnitContext, commands: Lines) -> Sections:
 
 
 def _named(config: BundleConfig, names: tuple[str, ...]) -> list[str]:
-    """The units that stand for these services."""
+    """The units that represent these services."""
     units = {service.name: service.whole for service in config.services}
     return [units[name] for name in names]
 
 
 def _start_limit(service: Service) -> Lines:
-    """More than burst x RestartSec, or the limit could never trip and a broken service loop for ever."""
+    """The interval is longer than burst x RestartSec; otherwise a broken service would be restarted for ever."""
     table = service.table
     if table.schedule:
         return ()
@@ -166,7 +166,7 @@ def _start_limit(service: Service) -> Lines:
 
 
 def _ends(context: UnitContext) -> Lines:
-    """What happens when it has ended, does not come up or hangs. A job runs again when it is time."""
+    """What happens when it exits, fails to start or hangs. A job runs again as scheduled."""
     service, table = context.service, context.service.table
     if table.schedule:
         return ()
@@ -181,7 +181,7 @@ def _ends(context: UnitContext) -> Lines:
 
 
 def _directories(context: UnitContext) -> Lines:
-    """What systemd makes for it, and where it begins; below one of these it makes that itself."""
+    """The directories that systemd creates for it, and its working directory, which it may have to create itself."""
     service, user = context.service, context.user
     names = {place: service.name if place == "runtime" else user for place, _ in _DIRECTORIES}
     return (
@@ -202,14 +202,14 @@ def _schedule_sections(context: UnitContext) -> Sections:
         ("RandomizedDelaySec", schedule.randomized_delay),
     )
     return {
-        "Unit": (("Description", f"When to run {context.description}"),),
+        "Unit": (("Description", f"Schedule of {context.description}"),),
         "Timer": lines,
         "Install": (("WantedBy", "timers.target"),),
     }
 
 
 def _health_rights(context: UnitContext) -> Lines:
-    """What a health check shares with its service; a command of the user's own has its rights as well."""
+    """What a health check shares with its service; the user's own command also has the service's rights."""
     service, table = context.service, context.service.table
     assert table.health is not None
     assert service.health_unit is not None
@@ -228,12 +228,12 @@ def _health_rights(context: UnitContext) -> Lines:
 
 
 def _common(context: UnitContext, unit: str) -> Lines:
-    """What a service and its health check, of which ``unit`` is one, share: user, environment, log."""
+    """What a service and its health check share: user, environment, log. ``unit`` is one of the two."""
     return (
         ("User", context.user),
         ("Group", context.user),
         *environment_directives(context, own_name(unit)),
-        # A start script that makes a cookie through a pipeline (`… | head -n 1`) would otherwise hang for ever.
+        # Otherwise a start script that generates a cookie in a pipeline (`… | head -n 1`) would hang for ever.
         ("IgnoreSIGPIPE", "false"),
         ("StandardOutput", "journal"),
         ("StandardError", "journal"),
@@ -253,7 +253,7 @@ def _unit(context: UnitContext, name: str, sections: Sections) -> Unit:
 
 
 def overridden(context: UnitContext) -> tuple[Replaced, ...]:
-    """What bundle.toml's overrides take away of the lines of the service, its socket and its timer."""
+    """The lines of the service, its socket and its timer that overrides in bundle.toml replace."""
     service, table = context.service, context.service.table
     commands = (
         *(("ExecStartPre", " ".join(words)) for words in table.before_start),

@@ -1,9 +1,9 @@
-"""What ``build`` says of services whose secrets another service of the bundle can read.
+"""Notes of ``build`` on services whose secrets another service of the bundle can read.
 
-They share a user, unless one has its own (``own_user``). A private user namespace keeps one process out of another's
-environment, memory and credentials (ptrace(2), "Ptrace access mode checking"); between two services that both run
-without one, nothing does. A server without systemd, or whose kernel has no user namespaces, has none for any service:
-install.sh says so there (templates/install/shared-users.sh).
+Services share a user, unless one has its own (``own_user``). A private user namespace protects a process's environment,
+memory and credentials from the others (ptrace(2), "Ptrace access mode checking"); without it, nothing does. A server
+without systemd, or whose kernel has no user namespaces, protects no service: install.sh warns about it
+(templates/install/shared-users.sh).
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _SECRETS = "/secrets.env"
 
 
 def sister_notes(config: BundleConfig, contents: Contents) -> tuple[str, ...]:
-    """A sentence for each two services."""
+    """A note for each pair of such services."""
     sharing = [service for service in config.services if not service.table.own_user]
     reachable = [service for service in sharing if not is_on(service, contents, "PrivateUsers")]
     return tuple(note for one, other in combinations(reachable, 2) for note in _of_two(config, one, other))
@@ -36,9 +36,9 @@ def _of_two(config: BundleConfig, one: Service, other: Service) -> Iterator[str]
     differing = sorted(secrets[0] ^ secrets[1])
     if differing:
         yield (
-            f"services.{one.name} and services.{other.name} run as one user without PrivateUsers, so either can read "
-            f"the other's environment and credentials, {', '.join(differing)} included. Give one of them a user of its "
-            f"own: services.{other.name}.own_user = true; or, for a port below 1024, use socket = "
+            f"services.{one.name} and services.{other.name} run as the same user without PrivateUsers, so each can "
+            f"read the other's environment and credentials, including {', '.join(differing)}. Give one of them its own "
+            f"user: services.{other.name}.own_user = true; or, for a port below 1024, use socket = "
             '"…" instead of ports, which needs no exception'
         )
 

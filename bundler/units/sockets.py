@@ -1,10 +1,9 @@
-"""``services.<name>.socket`` -> a socket unit, what its service has of it, and whether the program takes it.
+"""``services.<name>.socket``: the socket unit, the service's directives for it, and whether the program supports it.
 
-systemd holds the socket: it is open while the service restarts or changes its release, and who connects meanwhile waits
-and is refused nothing (systemd.socket(5)). A port below 1024 needs no right of the service's own.
+systemd holds the socket: it stays open while the service restarts or is upgraded, so clients wait instead of being
+refused (systemd.socket(5)). A port below 1024 requires no capability of the service.
 
-A service with a socket may bind others all the same (no ``SocketBindDeny=``): exporters of metrics and distributed
-workers do.
+A service with a socket may still bind others (no ``SocketBindDeny=``), as metrics exporters and distributed workers do.
 """
 
 from __future__ import annotations
@@ -25,7 +24,7 @@ if TYPE_CHECKING:
 __all__ = ["socket_lines", "socket_notes", "socket_sections"]
 
 _BACKLOG = 4096
-"""Connections that may wait; the kernel allows no more by default (net.core.somaxconn)."""
+"""The queue of connections; the kernel's default maximum (net.core.somaxconn)."""
 
 _TAKERS: dict[str, tuple[str, ...]] = {
     "gunicorn": (),
@@ -33,13 +32,13 @@ _TAKERS: dict[str, tuple[str, ...]] = {
     "hypercorn": ("--bind", "fd://3"),
     "daphne": ("--fd", "3"),
 }
-"""Programs that take a socket from systemd, and the words that tell them so; gunicorn needs none."""
+"""Programs that accept a socket from systemd, and the arguments that this requires; gunicorn needs none."""
 _OWN_OPENERS = {
-    "waitress-serve": "have a program of your own call waitress.serve(app, sockets=[socket.socket(fileno=3)])",
-    "jupyter": "leave socket out",
-    "jupyter-lab": "leave socket out",
-    "jupyter-notebook": "leave socket out",
-    "jupyter-server": "leave socket out",
+    "waitress-serve": "call waitress.serve(app, sockets=[socket.socket(fileno=3)]) in your own program",
+    "jupyter": "omit socket",
+    "jupyter-lab": "omit socket",
+    "jupyter-notebook": "omit socket",
+    "jupyter-server": "omit socket",
 }
 """Programs that open their address themselves, and what to do instead."""
 _SHORT = {"-b": "--bind"}
@@ -55,7 +54,7 @@ def socket_sections(context: UnitContext) -> Sections:
         lines.append(("FreeBind", "yes"))
     if address.path:
         lines += _of_path(service, context.config, address.path)
-    else:  # who may connect is said of the unit that has opened the socket (systemd.resource-control(5))
+    else:  # the address filter applies to the unit that opens the socket (systemd.resource-control(5))
         lines += service_addresses(service)
     return {
         "Unit": (
@@ -72,9 +71,9 @@ def socket_sections(context: UnitContext) -> Sections:
 
 
 def _of_path(service: Service, config: BundleConfig, path: str) -> Lines:
-    """The service's own directory has to be there, and to be its own, before the service is.
+    """The service's own directory has to exist, with the right owner, before the service starts.
 
-    systemd's SocketUser= and SocketGroup= would follow a link that the service could lay there; chown -h follows none.
+    systemd's SocketUser= and SocketGroup= would follow a link that the service put there; chown -h does not.
     """
     user = user_of(config, service)
     group = service.table.socket_group or user
@@ -83,7 +82,7 @@ def _of_path(service: Service, config: BundleConfig, path: str) -> Lines:
         ("Group", user),
         ("RuntimeDirectory", service.name),
         ("RuntimeDirectoryPreserve", "yes"),
-        ("ExecStartPre", "/bin/true"),  # systemd makes the directory for a process
+        ("ExecStartPre", "/bin/true"),  # systemd creates the directory when it starts a process
     )
     return (
         *(own if path.startswith(f"/run/{service.name}/") else ()),
@@ -94,7 +93,7 @@ def _of_path(service: Service, config: BundleConfig, path: str) -> Lines:
 
 
 def socket_lines(service: Service) -> Lines:
-    """What the service's [Service] says of it. {runtime} stays when the service stops, if its socket is there."""
+    """The lines for it in the service's [Service]. {runtime} is kept when the service stops, if its socket is there."""
     if not service.socket or not service.socket_unit:
         return ()
     inside = service.socket.path.startswith(f"/run/{service.name}/")
@@ -102,7 +101,7 @@ def socket_lines(service: Service) -> Lines:
 
 
 def socket_notes(config: BundleConfig) -> tuple[str, ...]:
-    """What a build says of the services' sockets."""
+    """The notes of ``build`` on the services' sockets."""
     return tuple(note for service in config.services if service.socket for note in _of_service(service))
 
 
@@ -112,19 +111,19 @@ def _of_service(service: Service) -> Iterator[str]:
     if service.socket.variables:
         named = ", ".join(f"${{{name}}}" for name in service.socket.variables)
         yield (
-            f"{where}.socket is {service.socket.listen} on every server: a socket unit reads no settings, so {named}"
-            f" in a server's own settings does not move it; systemctl edit {service.socket_unit} does"
+            f"{where}.socket is {service.socket.listen} on every server: socket units do not read settings, so setting"
+            f" {named} on a server does not change it; to change it: systemctl edit {service.socket_unit}"
         )
     program, arguments = _program(service.table.command)
     if program in _OWN_OPENERS:
-        yield f"{where}.command: {program} takes no socket from systemd; {_OWN_OPENERS[program]}"
+        yield f"{where}.command: {program} does not accept a socket from systemd; {_OWN_OPENERS[program]}"
     elif program not in _TAKERS:
         yield (
-            f"{where}.command: {program} has to take its socket from systemd (LISTEN_FDS, descriptor 3); a program that"
+            f"{where}.command: {program} must accept its socket from systemd (LISTEN_FDS, descriptor 3); a program that"
             " opens its address itself fails with 'address already in use'"
         )
     elif not _has(arguments, _TAKERS[program]) and f"{program.upper()}_FD" not in service.table.environment:
-        yield f"{where}.command: {program} takes its socket only with {' '.join(_TAKERS[program])}"
+        yield f"{where}.command: {program} accepts its socket only with {' '.join(_TAKERS[program])}"
 
 
 def _program(command: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
@@ -137,7 +136,7 @@ def _program(command: tuple[str, ...]) -> tuple[str, tuple[str, ...]]:
 
 
 def _has(arguments: tuple[str, ...], wanted: tuple[str, ...]) -> bool:
-    """Whether the words are among the arguments, as two or with a ``=`` between."""
+    """Whether ``wanted`` is among the arguments, as two words or joined by ``=``."""
     plain = [_SHORT.get(word, word) for word in arguments]
     text = " ".join(word.replace("=", " ", 1) if word.startswith("--") else word for word in plain)
     return not wanted or f" {' '.join(wanted)} " in f" {text} "

@@ -1,4 +1,4 @@
-"""Unit files as data, and how texts are written so that systemd reads what was meant."""
+"""Unit files as data, and how text is escaped in them."""
 
 from __future__ import annotations
 
@@ -10,10 +10,10 @@ from bundler.config.fields import PLACE
 __all__ = ["NUMBER", "Lines", "Section", "Sections", "Unit", "command_word", "fill", "free_text", "given"]
 
 NUMBER = "\x01"
-"""In a word, where the number of an instance is to come: ``%i``, of which ``command_word`` would make ``%%i``."""
+"""Placeholder for an instance's number, ``%i``, which ``command_word`` would escape to ``%%i``."""
 
 Lines = tuple[tuple[str, str], ...]
-"""Directives in order; one may come more than once."""
+"""Directives in order, possibly repeated."""
 
 Sections = dict[str, Lines]
 """A unit's sections by name, in order."""
@@ -37,7 +37,7 @@ class Unit:
 
 
 def given(*lines: tuple[str, str | int | None]) -> Lines:
-    """Those directives that have a value."""
+    """The directives that have a value."""
     return tuple((key, str(value)) for key, value in lines if value)
 
 
@@ -47,7 +47,7 @@ def fill(text: str, where: dict[str, str]) -> str:
 
 
 def free_text(value: str) -> str:
-    """A free text in a unit: ``%`` begins a specifier there, and a backslash at its end takes in the next line.
+    """Escape free text for a unit, where ``%`` begins a specifier and a backslash at the end continues the line.
 
     A blank after it does not become part of the value (systemd.syntax(7)).
     """
@@ -57,7 +57,7 @@ def free_text(value: str) -> str:
 def command_word(word: str) -> str:
     """One argument of a command line (systemd.service(5), "Command lines").
 
-    ``${NAME}`` stays systemd's, to be expanded from the service's environment; any other ``$`` is literal.
+    systemd expands ``${NAME}`` from the service's environment; any other ``$`` is escaped.
     """
     escaped = word.replace("%", "%%").replace(NUMBER, "%i").replace("\\", "\\\\").replace('"', '\\"')
     escaped = re.sub(r"\$(?!\{[A-Za-z_][A-Za-z0-9_]*\})", "$$", escaped)

@@ -1,1 +1,1 @@
-"""Wheels: what is in one, whether it fits an environment, and how it gets there without running anybody's code."""
+"""Wheels: reading them, checking whether they fit an environment, and installing them without running their code."""

@@ -1,6 +1,6 @@
-"""Wheels -> files in a prefix, by pypa's installer: no pip, none of the packages' code, no bytecode (that is ours).
+"""Install wheels into a prefix with pypa's installer: no pip, no package code, no bytecode (which we compile).
 
-All of it is planned first; :mod:`bundler.sharing` says what is not written because another package's file is used.
+It is planned first, so that :mod:`bundler.sharing` can omit files for which another package's is used.
 """
 
 from __future__ import annotations
@@ -40,20 +40,20 @@ if TYPE_CHECKING:
 __all__ = ["Plan", "contents", "install_wheels", "plan_wheel"]
 
 _ADDED = {"INSTALLER": b"conda-bundler\n", "REQUESTED": b""}
-"""Beside the wheel's own metadata, as pip has it. No direct_url.json: the places of a build machine mean nothing."""
+"""Added to the wheel's metadata, as pip does. No direct_url.json: the build machine's paths are meaningless."""
 _LINKERS = ("conda-meta/", "__clobbers__/")
 _PYTHON = b"#!python"
 _PIECE = 1 << 20
-_OTHER_BUILD = "Use another build of it, or a conda package."
+_OTHER_BUILD = "Use a different build of it, or a conda package."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """A wheel, and the files that it will have, below the prefix, sorted.
+    """A wheel, and the files that it installs, below the prefix, sorted.
 
-    ``baked`` are those of them that carry the prefix, ``metadata`` those of its .dist-info. ``schemes`` say where its
-    parts go. ``left_out`` are those of ``files`` that are not written, for the prefix has another package's; true if
-    that one is the same.
+    ``baked`` are those that contain the prefix, ``metadata`` those of its .dist-info. ``schemes`` are the directories
+    for its parts. ``left_out`` are those of ``files`` that are not written because another package's file is used; true
+    if that file is the same.
     """
 
     package: LockedPackage
@@ -70,7 +70,7 @@ class Plan:
 
 
 def plan_wheel(package: LockedPackage, wheel: Wheel, python: Python) -> Plan:
-    """What installing ``wheel`` will write. Raises :class:`PrefixError` if it cannot be installed."""
+    """The files that installing ``wheel`` will write. Raises :class:`PrefixError` if it cannot be installed."""
     schemes = {**python.schemes, "headers": f"{python.schemes['headers']}/{wheel.name}"}
     planner = _Planner(schemes)
     _install(wheel, planner, _Outline)
@@ -88,9 +88,9 @@ def plan_wheel(package: LockedPackage, wheel: Wheel, python: Python) -> Plan:
 
 
 def contents(plan: Plan, wanted: AbstractSet[str]) -> dict[str, str]:
-    """What is in those of the wheel's files that are ``wanted``, in words that are equal if the files are.
+    """A key for the content of each of the ``wanted`` files, which is equal for equal files.
 
-    They are read: a RECORD may say anything.
+    The files are read, since a RECORD may be wrong.
     """
     reader = _Reader(plan.schemes, wanted)
     _install(plan.wheel, reader, _Outline)
@@ -98,14 +98,14 @@ def contents(plan: Plan, wanted: AbstractSet[str]) -> dict[str, str]:
 
 
 def install_wheels(plans: Sequence[Plan], prefix: Path, baked: str) -> None:
-    """Write the files of ``plans`` below ``prefix``; what carries a prefix carries ``baked``.
+    """Write the files of ``plans`` below ``prefix``, with ``baked`` as the prefix in their contents.
 
-    Raises :class:`PrefixError` if the disk is too small for them; or, with some of them written, if one is damaged or
+    Raises :class:`PrefixError` if the disk is too small; or, when some files have been written, if one is damaged or
     the disk is full.
     """
     check_space(prefix, sum(one.wheel.size for one in plans), what="wheels")
     for directory in sorted({posixpath.dirname(file) for one in plans for file in one.written}):
-        (prefix / directory).mkdir(parents=True, exist_ok=True)  # before the threads meet there
+        (prefix / directory).mkdir(parents=True, exist_ok=True)  # before several threads try to
 
     def write(one: Plan) -> None:
         places = {scheme: str(prefix / place) for scheme, place in one.schemes.items()}
@@ -136,20 +136,20 @@ def _install(wheel: Wheel, destination: WheelDestination, kind: type[_Source]) -
     try:
         with kind.open(wheel.path) as source:
             install(source, destination, _ADDED)
-    except Exception as error:  # the installer's own, and what it meets in a file that is no good
+    except Exception as error:  # the installer's, and any that a damaged file causes
         raise PrefixError(f"cannot be installed: {_told(error)}", where=wheel.where, remedy=_OTHER_BUILD) from error
 
 
 def _told(error: Exception) -> str:
-    """Why, in one line; of what has no words its kind."""
+    """The reason in one line; the exception's class if it has no text."""
     if isinstance(error, InvalidRecordEntry):
         return f"its RECORD is wrong: {'; '.join(error.issues)}"
-    text = str(error.args[-1] if error.args else "")  # in the installer's own the source comes first
+    text = str(error.args[-1] if error.args else "")  # the installer's have the source first
     return text.partition("\n")[0] or type(error).__name__
 
 
 class _Source(WheelFile):
-    """A wheel without bytecode: some Python's, from some time; and without signatures of a RECORD that is rewritten."""
+    """A wheel without bytecode, which may be of any Python, and without signatures of its RECORD."""
 
     def __init__(self, archive: ZipFile) -> None:
         super().__init__(archive)
@@ -167,7 +167,7 @@ class _Source(WheelFile):
 
 
 class _Outline(_Source):
-    """A wheel's files by name, each opened when it is read: a tenth of the work for thousands of files."""
+    """A wheel's files by name, opened only when they are read: a tenth of the work for thousands of files."""
 
     def get_contents(self) -> Iterator[WheelContentElement]:
         for entry in self._archive.infolist():
@@ -196,7 +196,7 @@ class _Unopened:
 
 @dataclass
 class _Planner(WheelDestination):
-    """Writes nothing, and notes what would be written."""
+    """Writes nothing, but records what would be written."""
 
     schemes: Mapping[str, str]
     files: list[str] = field(default_factory=list)
@@ -231,7 +231,7 @@ class _Planner(WheelDestination):
 
 @dataclass
 class _Reader(WheelDestination):
-    """Writes nothing, and reads what is wanted."""
+    """Writes nothing, but reads the wanted files."""
 
     schemes: Mapping[str, str]
     wanted: AbstractSet[str]
@@ -269,9 +269,8 @@ def _content(stream: BinaryIO, *, is_script: bool) -> str:
 
 @dataclass
 class _Destination(SchemeDictionaryDestination):
-    """Writes, and records no hash of a script that carries the prefix: relocation would make it a lie.
-
-    Nor one of another package's file, if that differs.
+    """Writes files. Records no hash for scripts that contain the prefix, which relocation changes, nor for files that
+    differ because another package's is used.
     """
 
     plan: Plan = field(kw_only=True)

@@ -1,9 +1,9 @@
-"""The target's Python, as uv is told of it.
+"""An executable that describes the server's Python to uv.
 
-uv knows by name a few platforms of a few machines. What it asks an interpreter for, however, says it all: markers,
-glibc, machine, whether it is free-threaded. So it gets an executable that answers as the target's Python would. That
-lets uv's own script run in our Python, so that the answer has the form that this uv reads, and puts the target's facts
-in. It runs nothing else: no build of a source distribution gets anywhere with it.
+uv supports only a few platforms by name. But it queries an interpreter for all that matters: markers, glibc, machine,
+free threading. So it gets an executable that answers like the server's Python: it runs uv's own query script in our
+Python, so that the answer has the format that this uv expects, and replaces the facts. It runs nothing else, so a
+source distribution cannot be built with it.
 """
 
 from __future__ import annotations
@@ -47,13 +47,13 @@ if answer.get("result") == "success":
 print(json.dumps(answer))
 """
 _LEGACY = {(2, 17): "manylinux2014", (2, 12): "manylinux2010", (2, 5): "manylinux1"}
-_OLDEST = 5  # of glibc 2: the first that any tag is for
+_OLDEST = 5  # glibc 2.5 is the oldest that any tag supports
 
 
 def write_interpreter(directory: Path, python: Python, glibc: tuple[int, int]) -> Path:
-    """Write an executable that says that it is ``python`` on a machine with ``glibc``, and return its path.
+    """Write an executable that claims to be ``python`` on a machine with ``glibc``, and return its path.
 
-    The same facts make the same file, so that uv has to ask each just once.
+    The same facts yield the same file, so that uv has to query each only once.
     """
     marked = hashlib.sha256(f"{python!r} {glibc} {sys.executable} {_ANSWER}".encode()).hexdigest()[:16]
     home = directory / marked
@@ -64,14 +64,14 @@ def write_interpreter(directory: Path, python: Python, glibc: tuple[int, int]) -
     facts = json.dumps(_facts(python, glibc, str(path)))
     answer = home / "answer.py"
     write_file(answer, _ANSWER.replace("FACTS", repr(facts)).encode(), mode=0o644)
-    # /bin/sh, as an interpreter's path may be longer than a #! line can be, or have a space in it
+    # /bin/sh, since an interpreter's path may be too long for a #! line, or contain a space
     command = f"exec {shlex.quote(sys.executable)} -I -B {shlex.quote(str(answer))}"
     write_file(path, f'#!/bin/sh\n{command} "$@"\n'.encode(), mode=0o755)
     return path
 
 
 def _facts(python: Python, glibc: tuple[int, int], path: str) -> dict[str, Any]:
-    """What differs from the answer of the Python that we run in."""
+    """The facts that differ from those of the Python that we run in."""
     machine = MACHINES[python.platform]
     return {
         "markers": {name: value for name, value in python.markers.items() if name != "extra"},
@@ -83,14 +83,14 @@ def _facts(python: Python, glibc: tuple[int, int], path: str) -> dict[str, Any]:
         "debug_enabled": False,
         "pointer_size": "32" if machine in ("i686", "armv6l", "armv7l") else "64",
         "sys_executable": path,
-        "sys_base_executable": path,  # or uv would build with the Python behind us
+        "sys_base_executable": path,  # or uv would build with our own Python
     }
 
 
 def best_wheel(filenames: Iterable[str], python: Python, glibc: tuple[int, int]) -> str | None:
-    """The wheel that pip would take on the target; None if none of them fits there.
+    """The wheel that pip would choose on the server; None if none of them fits.
 
-    Of two that fit equally well it is the one with the higher build number (1 in x-1.0-1-py3-none-any.whl).
+    Of two that fit equally well, the one with the higher build number (1 in x-1.0-1-py3-none-any.whl).
     """
     ranks = _ranks(python, glibc)
     fitting = []
@@ -103,12 +103,12 @@ def best_wheel(filenames: Iterable[str], python: Python, glibc: tuple[int, int])
 
 @lru_cache(maxsize=4)
 def _ranks(python: Python, glibc: tuple[int, int]) -> Mapping[Tag, int]:
-    """Of each tag that fits the place among all that do."""
+    """The rank of each supported tag."""
     return {tag: rank for rank, tag in enumerate(_tags(python, glibc))}
 
 
 def _tags(python: Python, glibc: tuple[int, int]) -> Iterator[Tag]:
-    """All that fit, the best first."""
+    """All supported tags, the best first."""
     release = python.version.release[:2]
     interpreter = f"cp{release[0]}{release[1]}"
     abi = f"{interpreter}t" if python.free_threaded else interpreter

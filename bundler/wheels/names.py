@@ -1,8 +1,8 @@
-"""What conda calls the projects of a Python package index, where that is another name.
+"""The conda names of PyPI projects whose names differ.
 
-Without it a project would be locked twice: as a conda package, and as a wheel over it. The table that comes with us is
-conda-forge's own (regro/cf-graph-countyfair), less what has one name in both worlds. Where there is a network the
-newest one is taken instead; where there is none, nobody waits for it.
+Without them, a project would be locked twice: as a conda package, and as a wheel that overwrites it. The table that we
+ship is conda-forge's (regro/cf-graph-countyfair), without projects that have the same name in both. If there is a
+network, the newest table is downloaded; otherwise it is not waited for.
 """
 
 from __future__ import annotations
@@ -31,28 +31,28 @@ log = logging.getLogger(__name__)
 
 _NEWEST = "https://raw.githubusercontent.com/regro/cf-graph-countyfair/master/mappings/pypi/grayskull_pypi_mapping.json"
 _VARIABLE = "CONDA_BUNDLER_PYPI_NAMES"
-"""An environment variable with another URL of such a table; empty: the one that ships with us will do."""
+"""An environment variable with a different URL for the table; empty: use the one that we ship."""
 _SHIPPED = Path(__file__).with_name("names.json")
 _PATIENCE = 5.0  # seconds
-_AGAIN = 12 * 3600.0  # seconds until it is asked for again, had or not
+_AGAIN = 12 * 3600.0  # seconds until the next request, whether the last one succeeded or not
 _LARGEST = 64 << 20
 
 
 @cache
 def conda_names() -> Mapping[str, str]:
-    """The name of the conda package for each project that has another one there, by its normalised name."""
+    """The names of conda packages that differ from their project's, by the project's normalized name."""
     found: dict[str, str] = json.loads(_SHIPPED.read_bytes())
     return found
 
 
 def project_names(*, refresh: bool = True) -> Mapping[str, str]:
-    """The project for each conda package that has another name; with ``refresh`` by the newest table to be had."""
+    """The projects of conda packages with a different name; with ``refresh``, from the newest available table."""
     names = (_newest() if refresh else None) or conda_names()
     return {canonicalize_name(conda): project for project, conda in names.items()}
 
 
 def _newest() -> Mapping[str, str] | None:
-    """The table as it was published, at most half a day old; None if it cannot be had and never could."""
+    """The published table, at most half a day old, or an older one; None if it could never be downloaded."""
     url = os.environ.get(_VARIABLE, _NEWEST)
     if not url:
         return None
@@ -90,9 +90,9 @@ def _get(url: str) -> bytes:
 
 
 def _parse(content: bytes) -> dict[str, str]:
-    """The published form, less what has one name in both worlds. Raises ValueError for what is no such table.
+    """Parse the published table, without projects that have the same name in both. Raises ValueError if it is invalid.
 
-    It is asked in both directions. Where two projects are one conda package, the one of the same name is it.
+    It is used in both directions. If two projects have the same conda package, the one with that name is preferred.
     """
     try:
         document = json.loads(content)

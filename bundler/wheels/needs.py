@@ -1,7 +1,7 @@
-"""What wheels themselves say that they need, held against what was locked.
+"""Check the locked packages against the requirements in the wheels themselves.
 
-A lock is solved from what a package index says of a wheel (PEP 658), which should be what stands in the wheel. Where it
-is not, or a lockfile was made so on purpose, something is missing, and no solver has seen it.
+A lockfile is solved with the metadata on the package index (PEP 658), which should be that of the wheel. If it is not,
+or a lockfile was manipulated, requirements may be missing, which no solver has noticed.
 """
 
 from __future__ import annotations
@@ -24,7 +24,7 @@ __all__ = ["unmet"]
 
 
 def unmet(wheels: Iterable[Wheel], packages: Iterable[LockedPackage], python: Python) -> Iterator[str]:
-    """A sentence for each requirement of ``wheels`` that ``packages`` do not meet; extras are not looked at."""
+    """A note for each requirement of ``wheels`` that ``packages`` do not meet; extras are not checked."""
     versions = {(one.manager, canonicalize_name(one.name)): one.version for one in packages}
     for wheel in wheels:
         for requirement in wheel.requires:
@@ -40,7 +40,7 @@ def unmet(wheels: Iterable[Wheel], packages: Iterable[LockedPackage], python: Py
 
 
 def _is_version(text: str) -> bool:
-    """Whether a conda package's version is one of Python's; another is taken to be what is needed."""
+    """Whether a conda package's version is a PEP 440 version; others are assumed to meet any requirement."""
     try:
         Version(text)
     except InvalidVersion:

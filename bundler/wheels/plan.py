@@ -1,4 +1,4 @@
-"""The locked wheels of an environment -> what each of them will write."""
+"""Plan the installation of an environment's locked wheels."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ __all__ = ["environment_python", "plan_wheels"]
 
 
 def plan_wheels(archives: Iterable[Archive], python: Python) -> tuple[Plan, ...]:
-    """What each wheel among ``archives`` will write. Raises :class:`PrefixError` for what does not fit."""
+    """The files that each wheel among ``archives`` will write. Raises :class:`PrefixError` if one does not fit."""
     plans = []
     for archive in archives:
         if archive.package.manager == "conda":

@@ -1,4 +1,4 @@
-"""The environment's Python, as far as wheels have to know it. It is never run: what it is, its conda package says."""
+"""The environment's Python, as far as it matters for wheels. It is never run: its conda package describes it."""
 
 from __future__ import annotations
 
@@ -22,12 +22,12 @@ __all__ = ["Python", "glibc_of"]
 
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
 _HERE = "here"
-"""The platform tag that stands for all that fit, whatever glibc they need: that, the target's preflight looks at."""
+"""The platform tag that represents all supported ones, whatever glibc they need: the server's preflight checks that."""
 
 
 @dataclass(frozen=True)
 class Python:
-    """``version`` is as the package has it, such as ``3.11.7``; ``site_packages`` is below the prefix."""
+    """``version`` is the package's version, such as ``3.11.7``; ``site_packages`` is relative to the prefix."""
 
     version: Version
     build: str
@@ -36,16 +36,16 @@ class Python:
 
     @classmethod
     def of(cls, index: Mapping[str, Any], platform: str) -> Python:
-        """The Python whose package has this ``index.json``. Raises :class:`PrefixError` for one that is no CPython."""
+        """The Python whose package has this ``index.json``. Raises :class:`PrefixError` if it is not CPython."""
         try:
             version, build = Version(index["version"]), str(index["build"])
         except (LookupError, ValueError) as error:
             raise PrefixError(f"its version cannot be read: {error!r}", where="python") from error
         if "pypy" in build:
             raise PrefixError(
-                f"wheels are installed for CPython, and this is {version} {build}",
+                f"wheels require CPython, and this is {version} {build}",
                 where="python",
-                remedy="Ask for another build of Python (python=*=*_cpython), or take conda packages alone.",
+                remedy="Request a CPython build (python=*=*_cpython), or use only conda packages.",
             )
         return cls(version, build, platform, site_packages_of(index))
 
@@ -55,7 +55,7 @@ class Python:
 
     @property
     def schemes(self) -> Mapping[str, str]:
-        """Where the parts of a wheel go, below the prefix: what sysconfig says there. Headers have a directory each."""
+        """The directories for the parts of a wheel, below the prefix, as in sysconfig. Headers have one per wheel."""
         library = self.site_packages.rpartition("/")[0].rpartition("/")[2]
         return {
             "purelib": self.site_packages,
@@ -67,7 +67,7 @@ class Python:
 
     @cached_property
     def markers(self) -> Mapping[str, str]:
-        """What environment markers see there (PEP 508). What only a running kernel knows is empty."""
+        """The values of environment markers (PEP 508). Those that depend on the running kernel are empty."""
         return {
             "implementation_name": "cpython",
             "implementation_version": str(self.version),
@@ -111,7 +111,7 @@ def glibc_of(filename: str, platform: str) -> tuple[int, int]:
 
 
 def _glibc(tag: str, platform: str) -> tuple[int, int] | None:
-    """What a platform tag (PEP 600) asks of ``platform``; None if it is for another one, or for any."""
+    """The glibc that a platform tag (PEP 600) requires; None if it is for a different platform, or for any."""
     name, separator, machine = tag.partition(f"_{MACHINES[platform]}")
     if not separator or machine:
         return None

@@ -1,7 +1,7 @@
-"""A wheel's file -> :class:`Wheel`, or a sentence on what is wrong with it.
+"""Read a wheel and check it.
 
-The format is the binary distribution format of packaging.python.org. A wheel is a zip file, which can hold names and
-kinds of files that have no business in a release: they are refused here, whatever an unpacker would make of them.
+The format is the binary distribution format of packaging.python.org. A wheel is a zip file, which can contain names and
+types of files that do not belong in a release: they are refused here, however an unpacker would treat them.
 """
 
 from __future__ import annotations
@@ -38,22 +38,22 @@ if TYPE_CHECKING:
 __all__ = ["Wheel", "check_fit", "metadata_of", "read_wheel"]
 
 _REGULAR = (0, stat.S_IFREG)
-"""Zip files made on other systems have no file type."""
+"""Zip files created on other systems have no file type."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
 _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error)
 _READ_AT_ONCE = re.compile(r"[^/]+\.dist-info/(METADATA|RECORD|WHEEL|entry_points\.txt)")
 _ENTRY_POINTS = re.compile(r"[^/]+\.dist-info/entry_points\.txt")
 _COMMANDS = ("console_scripts", "gui_scripts")
 _MOST_READ = 64 << 20
-"""Bytes of a file that is read at once: the RECORD of half a million files. Some kilobytes can unpack to gigabytes."""
+"""The maximum size of a file that is read as a whole: a RECORD of half a million files. Kilobytes can unpack to GBs."""
 _MOST_METADATA = 4 << 20
-"""Bytes of a METADATA that is read from a server."""
-_REMEDY = "Use another build of it, or a conda package."
+"""The maximum size of a METADATA that is read from a server."""
+_REMEDY = "Use a different build of it, or a conda package."
 
 
 @dataclass(frozen=True, kw_only=True)
 class Wheel:
-    """A wheel whose file has been looked through. ``name`` is normalised."""
+    """A wheel that has been checked. ``name`` is normalized."""
 
     path: Path
     name: str
@@ -62,7 +62,7 @@ class Wheel:
     requires_python: SpecifierSet
     requires: tuple[Requirement, ...]
     size: int
-    """Bytes that it unpacks to; no file of it gets more than the archive's directory says."""
+    """Its unpacked size in bytes; no file is unpacked beyond the size in the archive's directory."""
 
     @property
     def where(self) -> str:
@@ -70,7 +70,7 @@ class Wheel:
 
 
 def read_wheel(path: Path) -> Wheel:
-    """Look through the wheel at ``path``. Raises :class:`PrefixError` if it is none or not a plain one."""
+    """Read and check the wheel at ``path``. Raises :class:`PrefixError` if it is not a valid wheel."""
     where = path.name
     try:
         name, version, _, tags = parse_wheel_filename(path.name)
@@ -105,7 +105,7 @@ def read_wheel(path: Path) -> Wheel:
 
 
 def metadata_of(file: IO[bytes]) -> bytes:
-    """The METADATA of the wheel in ``file``, of which no more is read than that takes; nothing else of it is checked.
+    """The METADATA of the wheel in ``file``, which is read only as far as necessary; nothing else in it is checked.
 
     Raises :class:`PrefixError` if there is none.
     """
@@ -120,31 +120,31 @@ def metadata_of(file: IO[bytes]) -> bytes:
 
 
 def check_fit(wheel: Wheel, python: Python) -> None:
-    """Raise :class:`PrefixError` if ``wheel`` is for another Python or another platform than ``python``."""
+    """Raise :class:`PrefixError` if ``wheel`` does not support ``python`` or its platform."""
     if not python.takes(wheel.tags):
         tags = ", ".join(sorted(str(tag) for tag in wheel.tags))
         raise PrefixError(
             f"is for {tags}; the environment has {python}",
             where=wheel.where,
-            remedy="Take a wheel for this Python and platform, or lock again if the environment has moved on.",
+            remedy="Use a wheel for this Python and platform, or lock again if the environment has changed.",
         )
     if not wheel.requires_python.contains(python.version, prereleases=True):
         raise PrefixError(
             f"needs Python {wheel.requires_python}; the environment has {python}",
             where=wheel.where,
-            remedy="Take a version of it that is for this Python, or request another Python in environment.yml.",
+            remedy="Use a version that supports this Python, or request a different Python in environment.yml.",
         )
 
 
 def _too_large(entries: Iterable[zipfile.ZipInfo]) -> str | None:
-    """What is read at once and would fill the memory; None if nothing is."""
+    """A file that is read as a whole but would fill the memory; None if there is none."""
     large = (one.filename for one in entries if one.file_size > _MOST_READ and _READ_AT_ONCE.fullmatch(one.filename))
     found = next(large, None)
-    return found and f"holds {found} of more than {_MOST_READ >> 20} MiB"
+    return found and f"contains {found}, which is larger than {_MOST_READ >> 20} MiB"
 
 
 def _problem(entries: Iterable[zipfile.ZipInfo], data: str) -> str | None:
-    """What of the archive is not plain; None if all is. ``data`` is its directory of what goes elsewhere."""
+    """What is wrong with the archive's entries; None if nothing is. ``data`` is the name of its .data directory."""
     seen: set[str] = set()
     for entry in entries:
         name = entry.filename.removesuffix("/")
@@ -152,15 +152,15 @@ def _problem(entries: Iterable[zipfile.ZipInfo], data: str) -> str | None:
         is_directory = entry.filename.endswith("/")
         regular = is_directory or stat.S_IFMT(mode) in _REGULAR
         if problem := _of_name(name):
-            return f"holds a name {problem}: {entry.filename[:100]!r}"
+            return f"contains a name {problem}: {entry.filename[:100]!r}"
         if name in seen:
-            return f"holds {name} twice"
-        if not is_directory and data in (name, name.rpartition("/")[0]):  # the installer would go up for ever
-            return f"holds {name} as a file, where a directory belongs"
+            return f"contains {name} twice"
+        if not is_directory and data in (name, name.rpartition("/")[0]):  # the installer would loop for ever
+            return f"contains {name} as a file, but it must be a directory"
         if not regular:
-            return f"holds {name}, which is neither a file nor a directory"
+            return f"contains {name}, which is neither a file nor a directory"
         if mode & 0o7000 and not is_directory:
-            return f"holds {name} with a setuid, setgid or sticky bit (mode {stat.S_IMODE(mode):o})"
+            return f"contains {name} with a setuid, setgid or sticky bit (mode {stat.S_IMODE(mode):o})"
         seen.add(name)
     return None
 
@@ -173,11 +173,11 @@ def _problem_of_commands(archive: zipfile.ZipFile) -> str | None:
         try:
             points.read_string(archive.read(file).decode())
         except (PointsError, UnicodeDecodeError) as error:
-            return f"holds {file}, which cannot be read: {str(error).splitlines()[0]}"
+            return f"contains {file}, which cannot be read: {str(error).splitlines()[0]}"
         for section in filter(points.has_section, _COMMANDS):
             for name, place in points.items(section):
                 if not is_command_name(name) or not is_object_reference(place):
-                    return f"holds {file} with `{name} = {place}`, which is not `command = module:function`"
+                    return f"contains {file} with `{name} = {place}`, which is not `command = module:function`"
     return None
 
 

@@ -1,7 +1,7 @@
-"""What a ``pip:`` list asks for: requirements, options, and the requirement files that it names.
+"""Parse ``pip:`` lists: requirements, options, and the requirements files that they refer to.
 
-pip's own syntax is understood as far as it says which wheels are wanted and where to look for them. Only wheels can be
-installed without running anybody's code, so everything that cannot become one is a mistake.
+This supports pip's syntax as far as it selects wheels and their sources. Only wheels can be installed without running
+package code, so everything else is an error.
 """
 
 from __future__ import annotations
@@ -33,8 +33,8 @@ _PATH = re.compile(r"[./~]|file:")
 class Requirement:
     """One requirement of a ``pip:`` list.
 
-    ``text`` is what uv is given, ``name`` is normalised, ``url`` is that of a wheel named directly, ``hashes`` are the
-    SHA-256 digests that the user allows.
+    ``text`` is the requirement for uv, ``name`` is normalized, ``url`` is that of a wheel given by URL, ``hashes`` are
+    the SHA-256 digests that the user allows.
     """
 
     text: str
@@ -46,11 +46,11 @@ class Requirement:
 
 @dataclass(kw_only=True)
 class PipList:
-    """All that the ``pip:`` lists of an environment ask for.
+    """The content of the ``pip:`` lists of an environment.
 
-    ``index_url`` takes the place of the public index, ``extra_indexes`` are asked before it; ``find_links`` are URLs.
-    ``unseen`` is what conda-lock cannot read, and so cannot have in its hash: those entries, and the lines of the files
-    that they name. ``mistakes`` are the ends of sentences about entries that cannot be locked.
+    ``index_url`` replaces the public index, ``extra_indexes`` are searched before it; ``find_links`` are URLs.
+    ``unseen`` is what conda-lock cannot read, and so does not include in its hash: those entries, and the lines of the
+    files that they refer to. ``mistakes`` are sentences, without their subject, about entries that cannot be locked.
     """
 
     requirements: list[Requirement] = field(default_factory=list)
@@ -65,13 +65,13 @@ class PipList:
 
     @property
     def indexes(self) -> tuple[str, ...]:
-        """The indexes that its options name, in the order in which they are asked."""
+        """The indexes in its options, in the order in which they are searched."""
         return (*self.extra_indexes, *([self.index_url] if self.index_url else []))
 
 
 @dataclass(frozen=True, kw_only=True)
 class _Place:
-    """Where a line stands: its file's directory, what to call the file, the category, the files that led here."""
+    """The context of a line: its file's directory and name in messages, its category, and the including files."""
 
     directory: Path
     called: str
@@ -118,7 +118,7 @@ def _read_line(text: str, place: _Place, found: PipList) -> None:
 
 
 def _read_option(text: str, place: _Place, found: PipList) -> str:
-    """Take an option in; what is wrong with it, empty if nothing is."""
+    """Apply an option; return what is wrong with it, empty if nothing is."""
     parsed = _OPTION.fullmatch(text)
     name = _LONG.get(parsed[1], parsed[1]) if parsed else ""
     value = parsed[2].strip().strip("\"'") if parsed else ""
@@ -186,7 +186,7 @@ def _read_file(value: str, place: _Place, found: PipList, *, constraint: bool) -
 
 
 def _lines(text: str) -> Iterator[str]:
-    """The lines of a requirement file without comments, those that end in a backslash joined."""
+    """The lines of a requirements file without comments, with continuation lines joined."""
     for line in re.sub(r"\\\r?\n", " ", text).splitlines():
         if bare := re.sub(r"(^|\s)#.*$", "", line).strip():
             yield " ".join(bare.split())
@@ -215,7 +215,7 @@ def _read_requirement(text: str, place: _Place, found: PipList) -> str:
 
 
 def _not_pips(text: str) -> str:
-    """What people write in a requirement that pip does not take there."""
+    """Common mistakes in a requirement that pip does not accept."""
     if option := re.search(r"\s(--[a-z-]+|-[a-zA-Z])(?=[\s=]|$)", text):
         if _LONG.get(option[1], option[1]) in (*_VALUES, *_FLAGS):
             return f"has {option[1]} after a requirement; write that as a separate entry"

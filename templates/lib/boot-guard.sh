@@ -22,7 +22,7 @@ guard_unit() {
     cat <<TEXT
 # Made by conda-bundler while it goes from one release to another; gone when it has.
 [Unit]
-Description=$NAME: back to the release that was whole
+Description=$NAME: roll back an interrupted change
 ConditionPathExists=$RECORD/transaction
 RequiresMountsFor=$ROOT /var/lib
 Before=$(guarded_units)

@@ -154,13 +154,32 @@ answers_well() { # HEALTH-UNIT
 }
 
 unhealthy() { # UNIT HEALTH-UNIT WHY
-    complain error "$1 is not healthy: $3"
+    UNHEALTHY=$1
+    gate_found=$3
+    gate_remedy=
+    each_service_of "$RELEASE" find_stranger
+    complain error "$1 is not healthy: $gate_found" ${gate_remedy:+"$gate_remedy"}
     journal_tail "$1"
     [ -z "$2" ] || journal_tail "$2"
     tell_failed_socket "$1"
-    UNHEALTHY=$1
     ! can_go_back || exit 14
     exit 15
+}
+
+# Whoever has the port while our service is down keeps it from starting, which shows as a program that exits.
+find_stranger() { # UNIT
+    [ "$1" = "$UNHEALTHY" ] && [ -n "$service_health" ] || return 0
+    ! owns_listener "$1" "$service_health" "$service_url" || return 0
+    case $gate_why in
+        "somebody else "*) ;;
+        *) return 0 ;;
+    esac
+    gate_remedy="Stop that program, then run the same command again. \
+A 'socket' in bundle.toml keeps the port while the service restarts."
+    case $gate_found in
+        "somebody else "*) gate_found=$gate_why ;;
+        *) gate_found="${gate_found%.}; $gate_why" ;;
+    esac
 }
 
 journal_tail() { # UNIT

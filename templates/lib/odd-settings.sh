@@ -34,7 +34,7 @@ odd_setting() {
     if [ "$odd_line" = 1 ]; then
         case $odd_text in
             "$(printf '\357\273\277')"*)
-                "$odd_sink" 1 "the file begins with a byte order mark; systemd takes it for a part of the first name"
+                "$odd_sink" 1 "the file begins with a byte order mark, which systemd reads as part of the first name"
                 odd_text=${odd_text#???}
                 ;;
         esac
@@ -42,7 +42,7 @@ odd_setting() {
     case $odd_text in
         *"$ENV_RETURN")
             odd_text=${odd_text%?}
-            [ -n "$odd_cr" ] || "$odd_sink" "$odd_line" "it ends with CR LF; systemd leaves the CR out, a shell does not"
+            [ -n "$odd_cr" ] || "$odd_sink" "$odd_line" "it ends with CR LF; systemd drops the CR, a shell does not"
             odd_cr=yes
             ;;
     esac
@@ -65,7 +65,7 @@ odd_setting() {
         '') ;;
         '#'* | ';'*)
             case $odd_text in
-                *\\) "$odd_sink" "$odd_line" "a comment that ends with a backslash takes in the next line" ;;
+                *\\) "$odd_sink" "$odd_line" "a comment that ends with a backslash includes the next line" ;;
             esac
             ;;
         *=*) odd_assignment "${odd_text%%=*}" "${odd_text#*=}" ;;
@@ -93,11 +93,11 @@ odd_assignment() { # NAME VALUE
     case $odd_name in
         export[" $ENV_TAB"]*) "$odd_sink" "$odd_line" "systemd ignores a line with export; write NAME=value alone" ;;
         '' | [0-9]* | *[!A-Za-z0-9_]*)
-            "$odd_sink" "$odd_line" "what is before the = is not a variable name; systemd ignores the line"
+            "$odd_sink" "$odd_line" "the text before the = is not a variable name; systemd ignores the line"
             ;;
         *)
             [ -z "$odd_blank" ] ||
-                "$odd_sink" "$odd_line" "there are blanks beside the =; systemd leaves them out, a shell does not"
+                "$odd_sink" "$odd_line" "there are spaces around the =; systemd drops them, a shell does not"
             ;;
     esac
     case $odd_value in
@@ -128,7 +128,7 @@ odd_quoted() { # TEXT: after the quote, which may be closed in it
 odd_behind() { # TEXT: after a quote that was closed
     case $1 in
         [" $ENV_TAB"]*[!" $ENV_TAB"]*)
-            "$odd_sink" "$odd_line" "what follows the closing quote is part of the value, a # and another NAME=value too"
+            "$odd_sink" "$odd_line" "the text after the closing quote is part of the value, even a # or another NAME=value"
             ;;
         '"'* | "'"*)
             odd_open=${1%"${1#?}"}
@@ -142,19 +142,19 @@ odd_unquoted() { # TEXT
     odd_part=$(printf '%s\n' "$1" | sed 's/\\\\//g')
     case $odd_part in
         *';' | *';'*[" $ENV_TAB;"][A-Za-z_]*=* | *'&&'*=*)
-            "$odd_sink" "$odd_line" "the ; or && with what follows is part of the value; write one NAME=value a line"
+            "$odd_sink" "$odd_line" "the ; or && and the text after it are part of the value; write one NAME=value per line"
             ;;
         "$(printf '\342\200\234')"* | "$(printf '\342\200\230')"* | "$(printf '\342\200\236')"*)
             "$odd_sink" "$odd_line" "typographic quotes are part of the value; write \" or '"
             ;;
         *[" $ENV_TAB"]'#'*)
-            "$odd_sink" "$odd_line" "the # does not begin a comment; with what is behind it it is part of the value"
+            "$odd_sink" "$odd_line" "the # does not begin a comment; it and the text after it are part of the value"
             ;;
     esac
     case $odd_part in
         *\\)
             odd_joined=yes
-            "$odd_sink" "$odd_line" "the backslash at its end takes in the next line"
+            "$odd_sink" "$odd_line" "the backslash at the end continues the value on the next line"
             ;;
     esac
     odd_dollar "$(printf '%s\n' "$odd_part" | sed 's/\\.//g')"

@@ -133,13 +133,15 @@ is_our_socket() { # SOCKET PORT-or-PATH [UNIT]: this one is asked first, as it i
     is_held_for_us "$1" "$2"
 }
 
-named() { # SOCKET: " (process 123, nginx)"
+named() { # SOCKET: " (process 123 of uid 33, nginx)"
     for named_dir in /proc/[0-9]*; do
         if has_socket "${named_dir#/proc/}" "$1"; then
             named_pid=${named_dir#/proc/}
             named_hint=
             [ "$named_pid" != 1 ] || named_hint=': see systemctl list-sockets'
-            printf ' (process %s, %s%s)' "$named_pid" "$(tr -cd '\041-\176' <"$named_dir/comm")" "$named_hint"
+            printf ' (process %s of uid %s, %s%s)' "$named_pid" \
+                "$(sed -n 's/^Uid:[[:space:]]*\([0-9]*\).*/\1/p' "$named_dir/status")" \
+                "$(tr -cd '\041-\176' <"$named_dir/comm")" "$named_hint"
             return 0
         fi
     done

@@ -13,22 +13,22 @@ usage() {
     cat <<TEXT
 Usage: manage COMMAND
 
-Looks after $NAME on this machine (made by conda-bundler $TOOL_VERSION).
+Manages $NAME on this machine (built with conda-bundler $TOOL_VERSION).
 
 TEXT
     each_command print_help
     cat <<TEXT
 
-SERVICE is a name of bundle.toml; one of several instances is SERVICE@1 (exec takes the first).
+SERVICE is a service's name in bundle.toml; one of several instances is SERVICE@1 (exec uses the first).
 
-  --health-timeout S                seconds to wait for a healthy answer, after the service's start period
+  --health-timeout S                seconds to wait until a service is healthy, after its start period
   -h, --help                        print this
 
 Exit status: 0 done, or healthy; 2 usage; 3 not every service that should run is healthy (status); 10 not possible
-on this machine as it is; 11 a file is not what was installed (verify); 12 disk or I/O; 13 another install is
-running; 14 unhealthy, and rolled back; 15 unhealthy, with nothing to roll back to; 16 a hook of the
-bundle failed, and rolled back; 17 the new bundle is not accepted: not signed as this server requires, another
-bundle's, or older (upgrade).
+on this machine as it is; 11 a file was modified (verify); 12 disk or I/O; 13 another install is running;
+14 unhealthy, and rolled back; 15 unhealthy, with nothing to roll back to; 16 a hook of the bundle failed, and
+rolled back; 17 the new bundle is not accepted: not signed as this server requires, a different bundle, or
+older (upgrade).
 TEXT
 }
 

@@ -1,7 +1,7 @@
 
 # --- a copy of the bundle --------------------------------------------------------------------------------
-# Where the bundle lies others may be able to write, and change it between the look and the use. So all of it is copied to
-# the root's filesystem, where nobody but root comes in; the copy is looked at, and the copy is used.
+# Other users may be able to change the bundle after it was checked. So all of it is copied to a directory in the root
+# that only root can access; the copy is checked and used.
 
 COPY=    # a directory: TOP is in it
 TAR_AT=0 # where in the file the tar begins
@@ -11,7 +11,7 @@ drop_copy() {
     [ -z "$COPY" ] || rm -rf "$COPY"
 }
 
-# Of runs that were killed: no process has their number any more.
+# Those of killed runs: there is no process with their number any more.
 remove_old_copies() {
     for old_copy in "$ROOT"/.upgrade.*.????????; do
         old_pid=${old_copy##*/.upgrade.}
@@ -45,7 +45,7 @@ cannot_copy() {
 need_space() { # KIB
     space_kib=$(free_of k "$ROOT")
     [ -z "$space_kib" ] || [ "$space_kib" -ge "$1" ] ||
-        die 12 "$ROOT has $((space_kib / 1024)) MiB free; $(($1 / 1024 + 1)) MiB are needed to look at $BUNDLE_NAME" \
+        die 12 "$ROOT has $((space_kib / 1024)) MiB free; $(($1 / 1024 + 1)) MiB are needed to check $BUNDLE_NAME" \
             "Free some space on that filesystem."
 }
 
@@ -59,19 +59,19 @@ bytes_of() { # FILE
 
 copy_file() {
     copy_bytes=$(bytes_of "$BUNDLE")
-    need_space $((copy_bytes / 512)) # it, and what is unpacked from it
+    need_space $((copy_bytes / 512)) # for the file and its contents
     head -c "$copy_bytes" <"$BUNDLE" >"$COPY/bundle" || cannot_copy
     if [ -n "$STATEMENT" ]; then
         copy_wanted=$(signed_digest "$BUNDLE_NAME")
         [ -n "$copy_wanted" ] || die 11 "$BUNDLE_NAME is not in ${STATEMENT##*/}" \
-            "Give the file the name that it had when it was signed."
+            "Rename the file to what it was called when it was signed."
         [ "$(digest_of "$COPY/bundle")" = "$copy_wanted" ] || changed "$BUNDLE_NAME"
     fi
     case $(head -c 9 "$COPY/bundle" | tr -cd '\040-\176') in
         '#!/bin/sh') TAR_AT=$(head -c 65536 "$COPY/bundle" | sed -n '/^TAR=/{s/^TAR=\([0-9]\{1,6\}\) .*/\1/p;q;}') ;;
     esac
     case $TAR_AT in
-        '' | *[!0-9]*) odd_bundle "it does not say where its tar begins" ;;
+        '' | *[!0-9]*) odd_bundle "it does not contain the offset of its tar" ;;
     esac
 }
 
@@ -83,30 +83,30 @@ changed() { # PATH
 }
 
 odd_bundle() { # SENTENCE
-    die 11 "$BUNDLE_NAME is not a bundle as conda-bundler writes it: $1" "Do not use it. Get the bundle from whoever built it."
+    die 11 "$BUNDLE_NAME is not a valid bundle: $1" "Do not use it. Get the bundle from whoever built it."
 }
 
 tar_bytes() {
     tail -c "+$((TAR_AT + 1))" <"$COPY/bundle"
 }
 
-# Before a tar may write anything: plain files and directories, below one directory, each once.
+# Before anything is unpacked: there may be only files and directories, below one directory, each once.
 list_members() {
-    tar_bytes | tar -tvf - 2>"$WORK/tar" | sed 's/^\(.\).*/\1/' | sort -u >"$WORK/kinds" || odd_bundle "it is no tar"
+    tar_bytes | tar -tvf - 2>"$WORK/tar" | sed 's/^\(.\).*/\1/' | sort -u >"$WORK/kinds" || odd_bundle "it is not a tar file"
     case $(tr -d '\012' <"$WORK/kinds") in
         - | -d) ;;
-        '') odd_bundle "it is no tar, or an empty one" ;;
-        *) odd_bundle "it holds links or devices" ;;
+        '') odd_bundle "it is not a tar file, or it is empty" ;;
+        *) odd_bundle "it contains links or devices" ;;
     esac
-    tar_bytes | tar -tf - 2>"$WORK/tar" | head -c "$((MEMBERS_BYTES + 1))" >"$WORK/members" || odd_bundle "it is no tar"
+    tar_bytes | tar -tf - 2>"$WORK/tar" | head -c "$((MEMBERS_BYTES + 1))" >"$WORK/members" || odd_bundle "it is not a tar file"
     [ "$(wc -c <"$WORK/members")" -le "$MEMBERS_BYTES" ] || odd_bundle "it has too many members"
     sed "s|/\$||; s|^|$(printf '%064d' 0)  |" "$WORK/members" >"$WORK/member-lines"
     check_lines "$WORK/member-lines" odd_bundle
     members_top=$(sed 's|/.*||' "$WORK/members" | sort -u)
-    [ -z "$STATEMENT" ] || [ "$members_top" = "$TOP" ] || odd_bundle "it has other directories than $TOP"
+    [ -z "$STATEMENT" ] || [ "$members_top" = "$TOP" ] || odd_bundle "it contains files outside $TOP"
     case $members_top in
         *"
-"*) odd_bundle "it has more than one directory" ;;
+"*) odd_bundle "it has more than one top-level directory" ;;
     esac
     TOP=$members_top
 }
@@ -119,7 +119,7 @@ unpack_copy() {
 
 # --- a directory
 
-# Only what is wanted is copied, under the names that it should have. What is there besides is refused.
+# Only the listed files are copied. Any others are refused.
 copy_directory() {
     if [ -z "$STATEMENT" ]; then
         TOP=bundle
@@ -158,13 +158,13 @@ copy_path() { # PATH in the bundle
 
 # --- the copy
 
-# Without a statement a bundle's own checksums say what belongs to it.
+# Without a statement, the bundle's own checksums list its files.
 want_sums() {
     sums_file=$COPY/$TOP/SHA256SUMS
     if [ -L "$sums_file" ] || [ ! -f "$sums_file" ]; then
         odd_bundle "it has no SHA256SUMS"
     fi
-    is_plain_text "$sums_file" || odd_bundle "its SHA256SUMS holds more than plain lines of text"
+    is_plain_text "$sums_file" || odd_bundle "its SHA256SUMS does not consist of lines of printable ASCII"
     cat "$sums_file" >"$WORK/lines"
     check_lines "$WORK/lines" odd_bundle
     {
@@ -193,5 +193,5 @@ check_copy() {
 refuse_extra() { # FILE FILE: of the paths that are there, and of those that should be
     extra_path=$(sort "$1" "$2" "$2" | uniq -u | head_of)
     [ -z "$extra_path" ] || die 11 "$extra_path does not belong to the bundle: it is not in its list of files" \
-        "Copy the bundle again, to a directory of its own."
+        "Copy the bundle again, to an empty directory."
 }

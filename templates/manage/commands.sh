@@ -1,7 +1,7 @@
 
 # --- commands --------------------------------------------------------------------------------------------
-# A row for each command: WORD NEEDS OPTIONS CHECK FUNCTION, then pairs of USAGE HELP, the lines of --help; a command
-# that units and launchers alone call has none. NEEDS and OPTIONS are lists with commas, "-" is an empty one.
+# A row for each command: WORD NEEDS OPTIONS CHECK FUNCTION, then pairs of USAGE HELP, the lines of --help; commands for
+# units and launchers have none. NEEDS and OPTIONS are comma-separated lists, "-" is an empty one.
 #     NEEDS     installed: a root to work in
 #               lock: the installer's lock, since it changes something
 #               input: standard input stays as it is
@@ -13,20 +13,20 @@ each_command() { # VISITOR: calls it with each row
     "$1" status installed --json check_no_operand status \
         "status [--json]" "the current release, its units, whether they are healthy, since when"
     "$1" releases installed --json check_no_operand releases \
-        "releases [--json]" "the releases on disk: current, previous, bad; since when, and what each takes"
+        "releases [--json]" "the releases on disk: current, previous, bad; since when, and their sizes"
     "$1" rollback installed,lock - check_release_name rollback \
-        "rollback [RELEASE]" "return to the previous release, or to RELEASE; undone if that is unhealthy"
+        "rollback [RELEASE]" "switch back to the previous release, or to RELEASE; undone if it is unhealthy"
     "$1" verify installed,lock - check_release_name verify \
         "verify [RELEASE]" "compare every file of the current release, or of RELEASE, with what was installed"
     "$1" upgrade installed,lock --unsigned,--allow-downgrade,--check,--dry-run,--no-start,--no-enable,--trust-disk,--keep,--secret check_bundle_given upgrade \
         "upgrade BUNDLE [OPTION]..." "verify a new bundle (.tar, .run or directory), then run its install.sh, which takes" \
         "" "--check, --dry-run, --keep N, --no-enable, --no-start, --secret NAME=FILE and --trust-disk" \
-        "upgrade BUNDLE --allow-downgrade" "the same with an older version, or another build of the current one" \
-        "upgrade BUNDLE --unsigned" "the same without asking who signed it, unless the policy requires that"
+        "upgrade BUNDLE --allow-downgrade" "also an older version, or a different build of the current one" \
+        "upgrade BUNDLE --unsigned" "without verifying signatures, unless the policy requires them"
     "$1" rotate-secret installed,lock --from check_secret_name rotate_secret \
-        "rotate-secret NAME [--from FILE]" "replace a secret; the old value is restored if a service is unhealthy with it"
+        "rotate-secret NAME [--from FILE]" "replace a secret; the old value is restored if a service becomes unhealthy"
     "$1" reload installed - check_service_name reload_command \
-        "reload [SERVICE]" "have every running service, or SERVICE, read its settings again"
+        "reload [SERVICE]" "reload the settings of every running service, or of SERVICE"
     "$1" restart installed,lock - check_service_name restart_services \
         "restart [SERVICE]" "restart every running service, or SERVICE; wait until it is healthy"
     "$1" exec installed,input,words - check_command_words exec_command \

@@ -7,12 +7,14 @@
 # A line without a BUNDLE is for all; a BUNDLE and a signer's NAME may have * and ?. Of several lines the strictest counts.
 # With such a file signatures are required, unless it says that they are optional.
 #
-# It, and who may sign (allowed_signers, revoked_keys: ssh-keygen's), is only believed where root alone can change it.
+# It, and who may sign (allowed_signers, revoked_keys: ssh-keygen's; allowed_keys: openssl's), is only believed where root
+# alone can change it.
 
 TRUST_DIR=/etc/conda-bundler
 POLICY=
 SIGNERS=
 REVOKED=
+KEYS= # a directory
 DEMANDED=        # yes: signatures of this bundle are required, whatever the command line says
 MAY_BE_UNSIGNED= # yes: the policy says so
 THRESHOLD=1
@@ -23,7 +25,11 @@ read_policy() {
     POLICY=$TRUST_DIR/policy
     SIGNERS=$TRUST_DIR/allowed_signers
     REVOKED=$TRUST_DIR/revoked_keys
-    for trust_file in "$POLICY" "$SIGNERS" "$REVOKED"; do
+    KEYS=$TRUST_DIR/allowed_keys
+    if [ -L "$KEYS" ] || { [ -e "$KEYS" ] && [ ! -d "$KEYS" ]; }; then
+        die 10 "$KEYS is not a directory" "Make it one, with a file NAME.pem for each signer."
+    fi
+    for trust_file in "$POLICY" "$SIGNERS" "$REVOKED" "$KEYS"/*.pem; do
         if [ -e "$trust_file" ] || [ -L "$trust_file" ]; then
             refuse_writable "$trust_file"
         fi

@@ -1,25 +1,21 @@
 
 # --- signatures ------------------------------------------------------------------------------------------
-# Those of the statement, by ssh-keygen(1), in the namespace conda-bundler: who signed stands in allowed_signers, which
-# says until when a key counts, too. A signer counts once, however many keys he has, and a key once, whatever it is called.
+# Verified by openssl (openssl-signatures.sh), or by ssh-keygen(1) in the namespace conda-bundler: allowed_signers lists the
+# signers and how long their keys are valid. A signer with several keys counts once, and so does a key with several names.
 
 SIGNATURES_MOST=64
 
 check_signatures() {
-    need_keygen
-    split_signatures
     signed_by=
     signed_count=0
     signed_keys=
-    signature_problem="no signature is in ${STATEMENT##*/}.sig"
-    signature_number=0
-    while [ "$signature_number" -lt "$split_count" ]; do
-        signature_number=$((signature_number + 1))
-        look_at_signature "$WORK/signature.$signature_number"
-    done
+    signature_problem=
+    ! has_openssl_keys || [ ! -s "$WORK/signatures.openssl" ] || each_openssl_signature
+    [ "$signed_count" -ge "$THRESHOLD" ] || [ ! -f "$SIGNERS" ] || each_ssh_signature
+    signature_problem=${signature_problem:-it has no signature by the kind of key in $TRUST_DIR}
     if [ "$signed_count" -eq 0 ]; then
         die 17 "$BUNDLE_NAME is signed by nobody who may sign $NAME here: $signature_problem" \
-            "Who may is in $SIGNERS. Get the bundle from one of them."
+            "$TRUST_DIR lists who may. Get the bundle from one of them."
     fi
     [ "$signed_count" -ge "$THRESHOLD" ] ||
         die 17 "$BUNDLE_NAME is signed by $signed_by; $POLICY requires $THRESHOLD signers, and $signed_count may sign $NAME here" \
@@ -27,9 +23,21 @@ check_signatures() {
     say "$BUNDLE_NAME is signed by $signed_by"
 }
 
-# OpenSSH has had signatures since 8.1, and tells whose they are since 8.2.
+each_ssh_signature() {
+    need_keygen
+    split_signatures
+    signature_problem=${signature_problem:-${STATEMENT##*/}.sig contains no signature}
+    signature_number=0
+    while [ "$signature_number" -lt "$split_count" ]; do
+        signature_number=$((signature_number + 1))
+        find_signer "$WORK/signature.$signature_number"
+        count_signer
+    done
+}
+
+# OpenSSH supports signatures since 8.1, and find-principals since 8.2.
 need_keygen() {
-    have ssh-keygen || die 10 "ssh-keygen is missing, which verifies signatures" "Install OpenSSH's client."
+    have ssh-keygen || die 10 "ssh-keygen, which verifies signatures, is missing" "Install the OpenSSH client."
     case $(ssh-keygen -Y find-principals 2>&1 </dev/null) in
         *"nsupported operation"* | *"unknown option"* | *"illegal option"* | *"invalid option"*)
             die 10 "this machine's ssh-keygen cannot verify signatures" "Install OpenSSH 8.2 or newer."
@@ -50,17 +58,17 @@ split_signatures() {
         fi
         [ -z "$split_open" ] || printf '%s\n' "$split_line" >>"$WORK/signature.$split_count"
         [ "$split_line" != "-----END SSH SIGNATURE-----" ] || split_open=
-    done <"$WORK/signatures"
+    done <"$WORK/signatures.sig"
 }
 
-look_at_signature() { # FILE
-    find_signer "$1"
+# The one who was found, unless he or his key is counted already.
+count_signer() {
     [ -n "$signer_name" ] || return 0
     case "
 $signed_keys" in
         *"
 $signer_name "* | *" $signer_key
-"*) return 0 ;; # counted already
+"*) return 0 ;;
     esac
     signed_count=$((signed_count + 1))
     signed_by=$signed_by${signed_by:+, }$signer_name
@@ -68,7 +76,7 @@ $signer_name "* | *" $signer_key
 "
 }
 
-# Sets signer_name and signer_key if the signature is of this statement, and of somebody who may sign this bundle now.
+# Sets signer_name and signer_key if it is a signature of this statement by somebody who may sign this bundle now.
 find_signer() { # FILE
     signer_name=
     signer_problem=
@@ -79,7 +87,7 @@ find_signer() { # FILE
             '' | *[!\!-~]*) continue ;;
         esac
         if ! counts_here "$principal"; then
-            signer_problem="$principal may not sign $NAME, says $POLICY"
+            signer_problem="$POLICY does not allow $principal to sign $NAME"
         elif is_signed_by "$1" "$principal"; then
             signer_name=$principal
             break
@@ -101,14 +109,14 @@ is_signed_by() { # FILE PRINCIPAL
     fi
 }
 
-# Of what ssh-keygen has said.
+# The reason, from ssh-keygen's messages.
 keygen_problem() {
     case $(cat "$WORK/keygen") in
-        *"has expired"*) echo "the key that signed it has expired in $SIGNERS" ;;
-        *"not yet valid"*) echo "the key that signed it is not valid yet in $SIGNERS" ;;
-        *"namespace does not match"*) echo "it was signed for another purpose (its namespace is not conda-bundler)" ;;
-        *"not permitted for use in signature namespace"*) echo "the key that signed it may not sign bundles, says $SIGNERS" ;;
-        *"incorrect signature"*) echo "the signature is not of this statement" ;;
+        *"has expired"*) echo "the key that signed it has expired, according to $SIGNERS" ;;
+        *"not yet valid"*) echo "the key that signed it is not valid yet, according to $SIGNERS" ;;
+        *"namespace does not match"*) echo "it was signed for a different purpose (its namespace is not conda-bundler)" ;;
+        *"not permitted for use in signature namespace"*) echo "$SIGNERS does not allow the key that signed it to sign bundles" ;;
+        *"incorrect signature"*) echo "the signature does not match this statement" ;;
         *"parse signature"* | *armor*) echo "the signature is damaged" ;;
         *) echo "the key that signed it is not in $SIGNERS" ;;
     esac

@@ -176,7 +176,7 @@ remove_traces() {
     remove_manage
 }
 
-# Commands of manage exec are no units of ours. Other units may be called so, such as those of a bundle NAME-exec.
+# Commands of manage exec are not our units. Other units may have such names, such as those of a bundle NAME-exec.
 end_commands() {
     for end_unit in $(control list-units --all --plain --no-legend "$NAME-exec-*.service" 2>/dev/null | sed 's/ .*//'); do
         end_number=${end_unit#"$NAME-exec-"}
@@ -205,7 +205,7 @@ end_processes() {
     done
 }
 
-# A user that the machine had before is not ours by our record.
+# A user that existed before is not recorded as ours.
 remove_own_user() {
     [ -z "$IS_ACCOUNT" ] && owns_user || return 0
     remove_leavings
@@ -221,7 +221,7 @@ left_root() {
     esac
 }
 
-# rm -r only ever gets one of the few directories that are ours by our record and by our name.
+# rm -r is used only for the few directories that are recorded as ours and have our name.
 remove_tree() { # DIR
     case " $DIRECTORIES " in
         *" $1 "*) ;;
@@ -231,7 +231,7 @@ remove_tree() { # DIR
     [ ! -L "$1" ] || die 12 "$1 is a symbolic link; it is left alone" "Check where it leads and remove it."
     ! has_mount "$1" || die 12 "something is mounted at or below $1; it is left alone" "Unmount it first."
     if [ -n "$IS_ACCOUNT" ]; then # whose other processes go on
-        remove_as_owner "$1" || die 12 "cannot remove all of $1: it holds what is not its owner's" "Look at it and remove it."
+        remove_as_owner "$1" || die 12 "cannot remove all of $1: it contains files of other owners" "Look at it and remove it."
     else
         rm -rf "$1" || die 12 "cannot remove $1"
     fi

@@ -1,9 +1,9 @@
 
 # --- upgrade ---------------------------------------------------------------------------------------------
-# The manage that is installed looks at the new bundle before any code of it runs: what this server demands (policy.sh),
-# who signed the list of its files (statement.sh, signatures.sh), and that each of its bytes is in that list, in a copy that
-# nobody but root can change (bundle-copy.sh). Then, that it is this bundle, for this machine, and no older one
-# (version-order.sh). The install.sh of that very copy does the rest.
+# The installed manage verifies the new bundle before any of its code runs: the server's policy (policy.sh), the
+# signatures of the statement (statement.sh, signatures.sh), and the checksums of all files, in a copy that only root can
+# change (bundle-copy.sh). Then it checks that it is the same bundle, for this machine, and not an older version
+# (version-order.sh). The install.sh in that copy does the rest.
 
 UNSIGNED=
 ALLOW_DOWNGRADE=
@@ -18,7 +18,7 @@ add_install_words() { # WORD...
     for install_word in "$@"; do
         case $install_word in
             *"
-"*) misuse "a line break in $1" ;;
+"*) misuse "$1 must not contain a line break" ;;
         esac
         INSTALL_WORDS="$INSTALL_WORDS$install_word
 "
@@ -45,32 +45,32 @@ upgrade() {
     run_new_install
 }
 
-# Whether nobody's signature is asked for.
+# Whether no signature is required.
 is_unsigned() {
     if [ -n "$UNSIGNED" ]; then
         [ -z "$DEMANDED" ] || die 17 "$POLICY requires signatures of $NAME; --unsigned is refused" \
             "Get a signed bundle, or change the policy."
-        warn "--unsigned: nobody knows who made this bundle"
+        warn "--unsigned: the signatures of this bundle are not verified"
         return 0
     fi
     [ -z "$STATEMENT" ] || return 1
     [ -n "$MAY_BE_UNSIGNED" ] || die 17 "$BUNDLE_NAME is not signed: $BUNDLE_NAME.statement is missing" \
-        "Bring it and its .sig along$(other_way)."
+        "Copy it and its .sig to the server, too$(other_way)."
     warn "this bundle is not signed, which $POLICY allows"
 }
 
 other_way() {
-    [ -n "$DEMANDED" ] || printf ', or install without knowing who made the bundle: --unsigned'
+    [ -n "$DEMANDED" ] || printf ', or install without verifying signatures: --unsigned'
 }
 
-# What install.sh says that it is has to be what was signed, and the bundle that is installed here.
+# The bundle that install.sh names has to be the one that was signed, and the one that is installed here.
 check_identity() {
     identity_name=$(header_value NAME)
     identity_release=$(header_value RELEASE)
     identity_platform=$(header_value PLATFORM)
     [ -z "$STATEMENT" ] ||
         [ "$identity_name $identity_release $identity_platform" = "$SIGNED_NAME $SIGNED_RELEASE $SIGNED_PLATFORM" ] ||
-        die 11 "install.sh is of $identity_name $identity_release, but $SIGNED_NAME $SIGNED_RELEASE was signed" \
+        die 11 "install.sh belongs to $identity_name $identity_release, but $SIGNED_NAME $SIGNED_RELEASE was signed" \
             "Do not use this bundle. Ask whoever signed it."
     refuse_other "$identity_name" "$identity_release" "$identity_platform"
 }
@@ -80,40 +80,40 @@ header_value() { # VARIABLE of the copy's install.sh
 }
 
 refuse_other() { # NAME RELEASE PLATFORM
-    [ "$1" = "$NAME" ] || die 17 "this is a bundle of '$1', not of $NAME" "Upgrade that one with its own manage."
+    [ "$1" = "$NAME" ] || die 17 "this is the bundle '$1', not $NAME" "Upgrade that one with its own manage."
     [ "$3" = "$PLATFORM" ] || die 17 "this bundle is for $3, not for $PLATFORM" "Get the one for $PLATFORM."
     case $2 in
         *-????????????) ;;
-        *) die 11 "this is not the name of a release: '$2'" "Build the bundle again." ;;
+        *) die 11 "not the name of a release: '$2'" "Build the bundle again." ;;
     esac
     case $2 in
-        *[!0-9A-Za-z._+~-]* | .*) die 11 "this is not the name of a release: '$2'" "Build the bundle again." ;;
+        *[!0-9A-Za-z._+~-]* | .*) die 11 "not the name of a release: '$2'" "Build the bundle again." ;;
     esac
 }
 
-# An attacker who can sign nothing can still bring an older bundle, which was signed once, with the holes that it has.
+# An attacker who cannot sign anything could still offer an older signed bundle with known vulnerabilities.
 check_order() {
     order_from=$RELEASE
     case $(transaction_value action) in
-        install | rollback) order_from=$(transaction_value from) ;; # "current" may be ahead of what was finished
+        install | rollback) order_from=$(transaction_value from) ;; # "current" may have been switched already
     esac
     [ -n "$order_from" ] || order_from=$RELEASE
-    [ "$identity_release" != "$order_from" ] || return 0 # again, which repairs it
+    [ "$identity_release" != "$order_from" ] || return 0 # installing it again repairs it
     order_new=${identity_release%-*}
     order_old=${order_from%-*}
     order_problem=
     case $(version_order "$order_new" "$order_old") in
         older) order_problem="$identity_release is older than the current release, $order_from" ;;
-        same) order_problem="$identity_release is another build of the current version, $order_from, and may be older" ;;
+        same) order_problem="$identity_release is a different build of the current version, $order_from, and may be older" ;;
     esac
     [ -n "$order_problem" ] || return 0
     if [ -z "$ALLOW_DOWNGRADE" ]; then
-        die 17 "$order_problem" "To install it all the same: --allow-downgrade."
+        die 17 "$order_problem" "To install it anyway: --allow-downgrade."
     fi
     warn "$order_problem"
 }
 
-# It takes the lock itself. A signal to this process ends it, in its own way.
+# It takes the lock itself. Signals to this process are passed on to it.
 run_new_install() {
     IFS='
 '

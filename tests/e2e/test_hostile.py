@@ -5,12 +5,14 @@ What is refused before anything is changed, hostile payloads, and a hostile envi
 
 from __future__ import annotations
 
+import re
 from concurrent.futures import ThreadPoolExecutor
 from typing import TYPE_CHECKING
 
 import pytest
 from installkit import COOKIE, Spec, but
 from targetkit import WEB, Target, changes, good, ready
+from waiting import until
 
 from bundler.config.project import Secret
 from bundler.machine import Machine, rootfs
@@ -187,3 +189,25 @@ def test_a_foreign_unit_of_the_same_name_is_not_the_service(target: Target) -> N
     answer = target.install(but(WEB, version="2.0", serve="#!/bin/sh\nwhile :; do sleep 1; done\n"))
     assert answer.status == 14, answer.stderr
     assert "somebody else listens on 127.0.0.1:8000" in answer.stderr
+
+
+# A user of the server, who tries to get the service's port all the time.
+TAKE = "until busybox httpd -f -p 127.0.0.1:8000 -h /srv/www; do :; done >/dev/null 2>&1"
+
+
+def test_a_user_who_takes_the_port_is_named_and_the_service_comes_back_when_he_has_gone(target: Target) -> None:
+    ready(target.machine, target.room)
+    good(target, WEB)
+    target.sh(f"systemd-run -q --unit=stranger --uid=nobody sh -c '{TAKE}'")
+    answer = target.install(but(WEB, version="2.0"))
+    assert answer.status == 14, answer.stderr
+    stranger = rf"\(process \d+ of uid {target.sh('id -u nobody')}, busybox\)"
+    ended = r"(?:it exited|it did not start: [^\n]*[^.])"  # as systemd happens to see it
+    why = rf"hello.service is not healthy: {ended}; somebody else listens on 127\.0\.0\.1:8000 {stranger}\n"
+    for told in answer.stderr.split("rolling back to"):  # of the release that came, and of the one before
+        assert re.search(rf"{why}  Stop that program, then run the same command again\.", told), answer.stderr
+    assert f"rollback to {WEB.release} failed" in answer.stderr
+    target.sh("systemctl stop stranger")
+    assert until(lambda: target.machine.run("systemctl", "is-active", "hello").status == 0)
+    assert target.serves(WEB)
+    good(target, but(WEB, version="2.0"))

@@ -73,7 +73,7 @@ def test_only_what_is_signed_as_the_server_wants(tmp_path: Path, shell: str) -> 
 
         file = signed(target, second, "tar", "release")
         nobody = upgrade(target, file)
-        assert (nobody.status, "nobody may sign for this server" in nobody.stderr) == (10, True), nobody.stderr
+        assert (nobody.status, "this server has no allowed signers" in nobody.stderr) == (10, True), nobody.stderr
         target.machine.copy_in(keys() / "allowed_signers", "/root/allowed_signers")
         target.sh("install -D -m 0644 /root/allowed_signers /etc/conda-bundler/allowed_signers")
         done = upgrade(target, file, "--keep", "2")

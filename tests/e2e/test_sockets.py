@@ -190,6 +190,20 @@ def test_nobody_is_refused_while_the_release_changes(target: Target) -> None:
     assert (verified.status, verified.stdout + verified.stderr) == (0, "")
 
 
+def test_no_user_gets_the_port_of_a_socket_while_the_release_changes(target: Target) -> None:
+    good(target, MOVED)
+    take = "while :; do echo >>/tmp/tries; busybox httpd -f -p 127.0.0.1:8080; done"
+    target.sh(f"systemd-run -q --unit=stranger --uid=nobody sh -c '{take}'")
+    try:
+        good(target, but(MOVED, version="7.0"))
+        assert target.install(but(ILL, tables=MOVED.tables)).status == 14
+        good(target, but(MOVED, version="8.0"))
+        assert target.status()["healthy"]
+        assert int(target.sh("wc -l </tmp/tries")) > 100
+    finally:
+        target.sh("systemctl stop stranger")
+
+
 def test_without_a_socket_requests_are_refused_once_and_only_while_it_restarts(
     target: Target, record_property: Callable[[str, object], None]
 ) -> None:
@@ -304,7 +318,7 @@ def test_who_else_has_the_address(target: Target) -> None:
     refused = target.install(SPEC)
     assert refused.status == 10, refused.stderr
     assert (
-        "the port 80 of web.service is already in use (process 1, systemd: see systemctl list-sockets)"
+        "the port 80 of web.service is already in use (process 1 of uid 0, systemd: see systemctl list-sockets)"
         in refused.stderr
     )
     target.sh("systemctl stop other.socket")

@@ -165,7 +165,7 @@ def test_a_failure_replaces_what_was_said_before(tar: Path, allowed: Path, key: 
     assert "smoke test: FAILED (small.service) on" in command("verify", tar, "--allowed-signers", allowed).stdout
     attest(tar, GOOD)
     assert not tar.with_name(f"{tar.name}.smoke.json.sig").exists()
-    assert told(tar, allowed)["problem"] == "nobody of those who may sign has signed it"
+    assert told(tar, allowed)["problem"] == "it is not signed by a permitted signer"
 
 
 def test_a_directory_finds_what_was_said_of_its_tar(tar: Path, allowed: Path, key: Path) -> None:
@@ -188,9 +188,9 @@ def _of_another(text: str) -> str:
 @pytest.mark.parametrize(
     ("change", "problem"),
     [
-        (lambda text: text + "\n", "nobody of those who may sign has signed it"),
-        (_of_another, "it is of another bundle"),
-        (lambda text: text.replace("FAILED", "PASSED"), "it is invalid: it says PASSED, but names 1 failed test"),
+        (lambda text: text + "\n", "it is not signed by a permitted signer"),
+        (_of_another, "it belongs to a different bundle"),
+        (lambda text: text.replace("FAILED", "PASSED"), "it is invalid: its result is PASSED, but it lists 1 failed"),
         (lambda text: text.replace("test-result/v0.1", "test-result/v9"), "it is invalid: predicateType: "),
         (lambda text: text.replace('"subject"', '"x"'), "it is invalid: subject: "),
         (lambda _: "[" * 100_000, "it is invalid: nested too deep"),
@@ -214,9 +214,9 @@ def test_a_stranger_is_nobody(tar: Path, allowed: Path, key: Path) -> None:
     assert command("sign", tar, "--key", key).returncode == 0
     statement = attest(tar, GOOD, key_of(tar.parent, "stranger", stranger=True))
     found = told(tar, allowed)
-    assert (found["signers"], found["problem"]) == ([], "nobody of those who may sign has signed it")
+    assert (found["signers"], found["problem"]) == ([], "it is not signed by a permitted signer")
     shutil.copy(tar.with_name(f"{tar.name}.statement.sig"), f"{statement}.sig")
-    assert told(tar, allowed)["problem"] == "nobody of those who may sign has signed it", "a signature of another text"
+    assert told(tar, allowed)["problem"] == "it is not signed by a permitted signer", "a signature of another text"
 
 
 def test_a_bundle_that_changes_meanwhile_is_not_attested(tar: Path) -> None:
@@ -241,7 +241,7 @@ def test_a_damaged_directory_is_not_even_tested(tar: Path) -> None:
     subprocess.run(["tar", "-xf", tar.name], cwd=tar.parent, check=True)
     bundle = tar.parent / TOP
     (bundle / "config" / "small.env").write_text("x")
-    with pytest.raises(VerificationError, match="SHA256SUMS is not that of the files in the bundle"):
+    with pytest.raises(VerificationError, match="SHA256SUMS does not match the files in the bundle"):
         attested(bundle, lambda: pytest.fail("it was tested"), QuietProgress())
 
 
@@ -263,4 +263,4 @@ def test_where_nothing_can_be_written_nothing_is_tested(tar: Path, users_room: P
     words = [*as_user(SOMEBODY), sys.executable, "-m", "bundler", "smoke", "--attest", str(tar)]
     done = subprocess.run(words, env=env, capture_output=True, text=True, check=False)
     assert done.returncode == 2, done.stderr
-    assert f"{users_room}: the statement cannot be written beside the bundle" in done.stderr
+    assert f"{users_room}: the statement cannot be written next to the bundle" in done.stderr

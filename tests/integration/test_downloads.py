@@ -17,7 +17,7 @@ from lockkit import lock_of, locked
 from tinychannel import make_package
 
 from bundler.errors import ConfigError, PrefixError
-from bundler.fetch import download
+from bundler.fetch import download, pace
 from bundler.fetch.archives import fetch_archives
 from bundler.fetch.channels import Access
 from bundler.locked import LockedPackage
@@ -25,7 +25,7 @@ from bundler.progress import QuietProgress, Transfer
 from bundler.resources import cache_dir
 
 if TYPE_CHECKING:
-    from collections.abc import Iterator
+    from collections.abc import Callable, Iterator
     from pathlib import Path
 
 pytestmark = pytest.mark.network
@@ -268,6 +268,40 @@ def test_a_failure_does_not_wait_for_a_silent_server(server: ChannelServer, arch
     assert time.monotonic() - before < 50
     assert fetch(at(silent, server.url())) == [silent.read_bytes()]
     assert server.requests(silent.name)[-1].headers["Range"] == "bytes=500000-"
+
+
+@pytest.mark.parametrize(
+    "trouble",
+    [
+        pytest.param(Trouble(stall=60, late=True), id="before its answer"),
+        pytest.param(Trouble(stall=60, cut=100_000), id="in the middle"),
+        pytest.param(Trouble(stall=60, cut=100_000, chunked=True), id="and tells no size"),
+        pytest.param(Trouble(stall=60, cut=100_000, silent=True), id="and has no end but its own"),
+    ],
+)
+def test_a_server_that_drips_is_given_up(
+    server: ChannelServer, archive: Path, monkeypatch: pytest.MonkeyPatch, trouble: Trouble
+) -> None:
+    """A byte before each read timeout: the server has sent too little by the time that the alarm goes off."""
+
+    class Alarm(threading.Thread):
+        def __init__(self, seconds: float, look: Callable[[], None]) -> None:
+            assert seconds == 1200
+            super().__init__()
+            self._look = look
+
+        def run(self) -> None:
+            server.stalled.wait(60)
+            self._look()
+
+        def cancel(self) -> None:
+            server.stalled.set()
+
+    monkeypatch.setattr(pace, "Timer", Alarm)
+    server.wrong[NAME] = [trouble]
+    said = fails(at(archive, server.url()), retries=0, read_timeout=600)
+    assert "the server is too slow: less than 1024 bytes a second for 1200 seconds" in said
+    assert server.at_once == 1, "it was waited for"
 
 
 def test_two_builds_at_once_fetch_an_archive_once(server: ChannelServer, archive: Path) -> None:

@@ -75,16 +75,16 @@ def test_more_than_the_disk_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
     evil = package(tmp_path, "evil", {"zeros": File(content=ZEROS)}, unsized)
     monkeypatch.setattr(linking, "_limits", lambda room, _: limits(room))
     said = refused(evil)
-    assert "evil (evil-1.0-0.conda): unpacking was stopped, or the disk would be full: it has unpacked to" in said
+    assert "evil (evil-1.0-0.conda): unpacking was stopped before the disk was full: it has unpacked to" in said
     assert "declares no sizes" in said
     assert left() == []
 
 
 def test_more_than_the_disk_holds_by_their_own_word(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     large = package(tmp_path, "large", {"x": File(content=b"x")}, entry("x", b"x", size_in_bytes=1 << 60))
-    assert "the packages unpack to 1,099,511,627,776 MiB, and the disk has" in refused(large)
+    assert "the packages unpack to 1,099,511,627,776 MiB, but the disk has only" in refused(large)
     keep_all_but(monkeypatch, MIB)
-    assert "the packages unpack to 48 MiB, and the disk has 1 MiB for them" in refused(
+    assert "the packages unpack to 48 MiB, but the disk has only 1 MiB for them" in refused(
         package(tmp_path, "other", {"zeros": File(content=ZEROS)}, entry("zeros", ZEROS))
     )
 
@@ -95,7 +95,7 @@ def test_a_placeholder_that_makes_files_many_times_as_large(tmp_path: Path, monk
     evil = package(tmp_path, "evil", {"x": File(content=content)}, entry("x", content, **more))
     # It is linked only: the packages' sizes are known when they are unpacked.
     monkeypatch.setattr(linking, "_limits", lambda room, said: limits(room, kept=1 << 62 if said == (None,) else 0))
-    assert "linking was stopped, or the disk would be full" in refused(evil)
+    assert "linking was stopped before the disk was full" in refused(evil)
 
 
 def test_a_wheel_that_unpacks_to_more_than_the_disk_holds(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -103,7 +103,7 @@ def test_a_wheel_that_unpacks_to_more_than_the_disk_holds(tmp_path: Path, monkey
     install(python, large)
     keep_all_but(monkeypatch, MIB)
     monkeypatch.setattr(linking, "_limits", lambda room, _: limits(room, kept=0))
-    assert "the wheels unpack to 48 MiB, and the disk has 1 MiB for them" in refused(python, large)
+    assert "the wheels unpack to 48 MiB, but the disk has only 1 MiB for them" in refused(python, large)
 
 
 SOLVE = """
@@ -138,7 +138,7 @@ def test_repodata_that_unpacks_to_more_than_the_disk_holds(tmp_path: Path, size:
     assert diskspace.size_of(cache_dir("repodata")) < MIB
     if size:
         said = answer["message"]
-        assert said == "reading channels was stopped, or the disk would be full: less than 2 MiB were left"
+        assert said == "reading channels was stopped before the disk was full: less than 2 MiB were left"
         error = translate_solver(Failure(kind=answer["exception_name"], platform="linux-64", message=said), "here")
         assert isinstance(error, LockError)
         assert "CONDA_BUNDLER_CACHE" in str(error.remedy)

@@ -196,11 +196,14 @@ def test_a_tar_that_would_be_unpacked_elsewhere(
         assert stat.S_ISLNK(mode) or not mode & 0o7000, path
 
 
-@pytest.mark.parametrize("extension", [".conda", ".tar.bz2"])
-def test_a_name_of_a_million_characters_is_not_told_whole(tmp_path: Path, extension: str) -> None:
+@pytest.mark.parametrize(
+    ("extension", "sentence"),
+    [(".conda", "failed to unpack `aaaa"), (".tar.bz2", "not a conda package: a header is too large")],
+)
+def test_a_name_of_a_million_characters_is_not_told_whole(tmp_path: Path, extension: str, sentence: str) -> None:
     said = refused(package_of(tmp_path, extension, [member("a" * 1_000_000)]))
-    assert "evil-1.0-0" in said
-    assert "failed to unpack `aaaa" in said
+    assert "evil" in said
+    assert sentence in said
     assert len(said) < 4000
 
 

@@ -32,6 +32,11 @@ HERE = {
             "-s hello-0.1.0-linux-64.tar.statement.sig < hello-0.1.0-linux-64.tar.statement"
         ),
         "sha256sum --check --ignore-missing hello-0.1.0-linux-64.tar.statement",
+        "openssl ecparam -name prime256v1 -genkey -noout -out release.key",
+        "openssl pkey -in release.key -pubout -out release@example.org.pem",
+        "conda-bundler sign --key openssl:release.key dist/hello-0.1.0-linux-64.tar",
+        "head -n 1 hello-0.1.0-linux-64.tar.statement.openssl | openssl base64 -d -A -out signature",
+        "openssl dgst -sha256 -verify release@example.org.pem -signature signature hello-0.1.0-linux-64.tar.statement",
     ),
 }
 """Commands that the tests below run as they are written."""
@@ -73,6 +78,9 @@ ELSEWHERE = {
         ),
         "install -D -m 0644 allowed_signers /etc/conda-bundler/allowed_signers": (
             "a server: tests/e2e/test_signed_upgrade.py"
+        ),
+        "install -D -m 0644 release@example.org.pem /etc/conda-bundler/allowed_keys/release@example.org.pem": (
+            "a server: tests/integration/test_upgrade_sh.py"
         ),
         "/opt/hello/manage upgrade hello-0.1.1-linux-64.tar": "a server: tests/e2e/test_signed_upgrade.py",
     },
@@ -146,7 +154,7 @@ def test_a_build_without_a_network_and_the_checks_before_anything_runs(builder: 
 
 def test_signing(builder: Builder) -> None:
     builder.run("conda-bundler init hello && cd hello && conda-bundler lock && conda-bundler build")
-    make_key, sign, verify, *on_the_server = HERE["sign.md"]
+    make_key, sign, verify, look_at_signature, compare, *by_openssl = HERE["sign.md"]
     builder.run(make_key)
     builder.run(sign)
     # As the page says: a name, restrictions, and the public key.
@@ -154,8 +162,14 @@ def test_signing(builder: Builder) -> None:
     (builder.place / "allowed_signers").write_text(f'release@example.org namespaces="conda-bundler" {public}')
     builder.run(verify)
     builder.run("cp allowed_signers dist && cd dist")
-    for command in on_the_server:
+    for command in (look_at_signature, compare):
         builder.run(command)
     (builder.place / "allowed_signers").write_text(f'release@example.org namespaces="other" {public}')
     with pytest.raises(AssertionError):
-        builder.run(on_the_server[0])
+        builder.run(look_at_signature)
+    builder.run("cd ..")
+    for command in by_openssl[:3]:
+        builder.run(command)
+    builder.run("mv release@example.org.pem dist && cd dist")
+    for command in by_openssl[3:]:
+        builder.run(command)

@@ -133,7 +133,7 @@ def test_inspect_shows_them(bundle: Path) -> None:
     assert text.returncode == 0, text.stderr
     lines = [line.split() for line in text.stdout.splitlines()]
     assert ["libnobody.so.1", "required", "tool:", "env/bin/tool"] in lines
-    assert "libcuda.so.1    optional, NVIDIA's driver brings it  tool: env/lib/tried.so" in text.stdout
+    assert "libcuda.so.1    optional, NVIDIA's driver provides it  tool: env/lib/tried.so" in text.stdout
     document = json.loads(command("inspect", "--json", bundle).stdout)
     assert {one["soname"]: one for one in document["requires"]["libraries"]} == libraries(bundle)
 
@@ -164,7 +164,7 @@ def test_bundle_toml_has_the_last_word(bundle: Path, project: Path) -> None:
         "required",
     )
     assert libraries(other)["libopened.so.1"]["needed_by"] == []
-    assert 'bundle.libraries: the bundle needs no "libreal.so.1.2" from the server' in told
+    assert 'bundle.libraries: the bundle does not need "libreal.so.1.2" from the server' in told
     ids = [json.loads((one / "manifest.json").read_text())["build_id"] for one in (bundle, other)]
     assert ids[0] != ids[1]
 

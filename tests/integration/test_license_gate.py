@@ -46,7 +46,7 @@ def test_what_is_denied_is_listed(tmp_path: Path, locked: Path) -> None:
     done = build(tmp_path / "p", locked, '[licenses]\ndeny = ["AGPL-3.0-only"]\n')
     assert done.returncode == 7
     assert "bundle.toml: licenses: copyleft 2.0: AGPL-3.0-or-later is denied\n" in done.stderr
-    assert "silent 4.0: its license is not checked: no license is said" in done.stderr
+    assert "silent 4.0: its license was not checked: no license is declared" in done.stderr
     assert "choice" not in done.stderr
     assert not list((tmp_path / "p" / "dist").glob("*"))
 
@@ -57,7 +57,7 @@ def test_what_is_not_allowed_is_listed_all_at_once(tmp_path: Path, locked: Path)
     assert "the licenses of 3 packages of 5 are refused:" in done.stderr
     assert "\n  - copyleft 2.0: AGPL-3.0-or-later is not in `allow`\n" in done.stderr
     assert "\n  - loose 3.0: BSD-3-Clause is not in `allow`\n" in done.stderr
-    assert "\n  - silent 4.0: no license is said\n" in done.stderr
+    assert "\n  - silent 4.0: no license is declared\n" in done.stderr
 
 
 def test_an_exception_is_told_with_its_reason(tmp_path: Path, locked: Path) -> None:
@@ -67,7 +67,7 @@ def test_an_exception_is_told_with_its_reason(tmp_path: Path, locked: Path) -> N
     )
     done = build(tmp_path / "p", locked, licenses)
     assert done.returncode == 0, done.stderr
-    assert "copyleft 2.0 is in the bundle by licenses.exceptions: bought" in done.stderr
+    assert "copyleft 2.0 is allowed by licenses.exceptions: bought" in done.stderr
     assert "licenses.exceptions names absent, which is not locked" in done.stderr
 
 

@@ -148,7 +148,7 @@ def test_only_an_uninstall_goes_on_where_there_is_no_root(run: Run) -> None:
         (["upgrade"], "upgrade needs a bundle: a .tar, a .run or a directory"),
         (["upgrade", "a.tar", "b.tar"], "unexpected argument: b.tar"),
         (["upgrade", "a.tar", "--keep"], "--keep needs a value"),
-        (["upgrade", "a.tar", "--secret", "A=b\nc"], "a line break in --secret"),
+        (["upgrade", "a.tar", "--secret", "A=b\nc"], "--secret must not contain a line break"),
         (["upgrade", "a.tar", "--json"], "--json is not an option of upgrade, but of status and releases"),
         (["rollback", "--unsigned"], "--unsigned is not an option of rollback, but of upgrade"),
     ],

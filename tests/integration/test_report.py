@@ -218,15 +218,15 @@ def text_of(visit: Callable[[Path], Visit], page: Path) -> str:
 
 def test_what_pages_say(visit: Callable[[Path], Visit], pages: dict[str, Path]) -> None:
     text = text_of(visit, pages["inspect"])
-    for said in ("small 1.0", "library", "BSD-3-Clause", "Do as <you> like.", "may make code while it runs", "MODE",
-                 "API_TOKEN", "Nobody has looked", "may use at most: memory 1G"):  # fmt: skip
+    for said in ("small 1.0", "library", "BSD-3-Clause", "Do as <you> like.", "may generate code at run time", "MODE",
+                 "API_TOKEN", "Not checked: this page", "may use at most: memory 1G"):  # fmt: skip
         assert said in text, said
     text = text_of(visit, pages["audited"])
     assert "CVE-2026-1" in text
     assert "Not covered: 2 components" in text
     text = text_of(visit, pages["diff"])
-    for said in ("New setting WORKERS, by default 2", "The default of MODE is slow instead of fast", "1.0 0", "2.0 0",
-                 "The service other.service is gone", "New service more.service", "fixed"):  # fmt: skip
+    for said in ("New setting WORKERS, default 2", "The default of MODE is slow instead of fast", "1.0 0", "2.0 0",
+                 "The service other.service no longer exists", "New service more.service", "fixed"):  # fmt: skip
         assert said in text, said
     assert "CVE-2026-1" in text
 
@@ -298,7 +298,7 @@ def test_the_same_bundles_give_the_same_bytes(room: Path, pages: dict[str, Path]
 def test_a_comment_for_a_pull_request(pages: dict[str, Path]) -> None:
     text = pages["diff"].with_suffix(".md").read_text()
     assert "| `tool` | `1.0 0` | `2.0 0` |" in text
-    assert "- New setting `WORKERS`, by default `2`: set it in `/etc/small/small.env` if it is to differ" in text
+    assert "- New setting `WORKERS`, default `2`: to change it, set it in `/etc/small/small.env`" in text
     assert "fixed | `CVE-2026-1` |" in text
     hostile = pages["hostile diff"].with_suffix(".md").read_text()
     assert len(hostile) < 65_536

@@ -16,7 +16,9 @@ from typing import TYPE_CHECKING
 
 import pytest
 from shellkit import SHELL_IDS, SHELLS, THREE_SHELLS, shell_id, with_functions
-from upgradekit import CURRENT, FILES, TOP, Form, Server, Signed, keys, seal
+from upgradekit import CURRENT, FILES, TOP, Form, Server, Signed, keys, openssl_keys, seal
+
+from bundler.signing import ssh
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -60,18 +62,42 @@ def test_a_directory_that_was_unpacked_from_a_signed_tar(tmp_path: Path) -> None
     assert (done.returncode, server.ran()) == (0, []), done.stderr
 
 
+@pytest.mark.parametrize("shell", THREE_SHELLS, ids=shell_id)
+def test_where_ssh_keygen_cannot_verify_openssl_does(shell: tuple[str, ...], tmp_path: Path) -> None:
+    """As on a server with OpenSSH 8.0."""
+    old = "need_keygen() { die 10 'cannot verify signatures'; }"
+    server, signed = Server.make(tmp_path, shell=shell, stubs=old), Signed(room=tmp_path / "usb", form="tar")
+    shutil.copytree(openssl_keys() / "allowed_keys", server.trust / "allowed_keys")
+    server.policy("threshold 2", "signer *@example.org")
+    signed.sign_with_openssl("stranger", "release", "ops")
+    done = server.manage("upgrade", signed.bundle)
+    assert (done.returncode, server.ran()) == (0, []), done.stderr
+    assert "is signed by release@example.org, ops@example.org" in done.stderr
+
+
+def test_one_signs_with_openssl_and_another_one_with_ssh(tmp_path: Path) -> None:
+    server, signed = Server.make(tmp_path), Signed(room=tmp_path / "usb", form="tar")
+    server.policy("threshold 2")
+    shutil.copytree(openssl_keys() / "allowed_keys", server.trust / "allowed_keys")
+    signed.sign_with_openssl("release")
+    for name in ("release", "ops"):
+        signed.signatures.write_text(ssh.sign(signed.statement.read_bytes(), keys() / name))
+        done = server.manage("upgrade", signed.bundle)
+        assert done.returncode == (17 if name == "release" else 0), done.stderr
+
+
 @pytest.mark.parametrize("form", FORMS)
 def test_without_signatures_it_takes_a_word_of_the_operator(form: Form, tmp_path: Path) -> None:
     server, signed = Server.make(tmp_path), Signed(room=tmp_path / "usb", form=form)
     shutil.rmtree(server.trust)
-    assert "nobody may sign for this server" in server.manage("upgrade", signed.bundle).stderr
+    assert "this server has no allowed signers" in server.manage("upgrade", signed.bundle).stderr
     signed.statement.unlink()
     done = server.manage("upgrade", signed.bundle)
     assert (done.returncode, server.ran()) == (17, None)
     assert "--unsigned" in done.stderr
     done = server.manage("upgrade", signed.bundle, "--unsigned")
     assert (done.returncode, server.ran()) == (0, []), done.stderr
-    assert "nobody knows who made this bundle" in done.stderr
+    assert "the signatures of this bundle are not verified" in done.stderr
 
 
 def test_a_policy_may_make_signatures_optional_for_some(tmp_path: Path) -> None:
@@ -240,6 +266,34 @@ def by(*names: str) -> Callable[[Signed, Server], None]:
     return lambda signed, _server: signed.sign(*names)
 
 
+def openssl(
+    *names: str,
+    change: Callable[[str], str] = str,
+    policy: tuple[str, ...] = (),
+    then: Callable[[Path], object] = str,
+) -> Callable[[Signed, Server], None]:
+    """Signed by these, on a server that has such keys; with other signatures, and other keys there."""
+
+    def do(signed: Signed, server: Server) -> None:
+        server.allow_openssl_keys()
+        server.policy(*policy)
+        signed.sign_with_openssl(*names)
+        signed.openssl_signatures.write_text(change(signed.openssl_signatures.read_text()))
+        then(server.trust / "allowed_keys")
+
+    return do
+
+
+def openssl_of_another_statement(signed: Signed, server: Server) -> None:
+    openssl("release")(signed, server)
+    signed.change_statement()
+
+
+def link_elsewhere(allowed: Path) -> None:
+    allowed.rename(allowed.with_name("keys"))
+    allowed.symlink_to("keys")
+
+
 def said(change: Callable[[str], str]) -> Callable[[Signed, Server], None]:
     """Another statement, and somebody who may has signed it."""
     return lambda signed, _server: signed.sign("release", text=change(signed.text()))
@@ -398,18 +452,22 @@ ATTACKS = {
     "a-file-less": Attack(do=remove("conda-lock.yml"), says="conda-lock.yml is missing from the bundle"),
     # who signed
     "a-stranger": Attack(status=17, do=by("stranger"), says="the key that signed it is not in"),
-    "an-expired-key": Attack(status=17, do=by("expired"), says="the key that signed it has expired in"),
-    "a-key-of-the-future": Attack(status=17, do=by("future"), says="the key that signed it is not valid yet in"),
+    "an-expired-key": Attack(status=17, do=by("expired"), says="the key that signed it has expired, according to"),
+    "a-key-of-the-future": Attack(
+        status=17, do=by("future"), says="the key that signed it is not valid yet, according to"
+    ),
     "a-revoked-key": Attack(status=17, do=by("revoked"), says="the key of revoked@example.org is revoked"),
-    "a-key-for-another-purpose": Attack(status=17, do=by("elsewhere"), says="may not sign bundles"),
-    "a-signature-for-another-purpose": Attack(status=17, do=for_another_purpose, says="signed for another purpose"),
+    "a-key-for-another-purpose": Attack(
+        status=17, do=by("elsewhere"), says="does not allow the key that signed it to sign bundles"
+    ),
+    "a-signature-for-another-purpose": Attack(status=17, do=for_another_purpose, says="signed for a different purpose"),
     "a-signature-of-another-bundle": Attack(
-        status=17, do=swap_signatures, says="the signature is not of this statement"
+        status=17, do=swap_signatures, says="the signature does not match this statement"
     ),
     "a-statement-of-another-version": Attack(do=swap_statements, form="tar", says="tar is not in hello-2.0"),
     "a-statement-of-another-version-for-a-directory": Attack(do=swap_statements, says=f"{TOP.replace('2.0', '3.0')}"),
     "a-damaged-signature": Attack(status=17, do=damage_signature, says="the signature is damaged"),
-    "no-signature": Attack(status=17, do=by(), says="no signature is in"),
+    "no-signature": Attack(status=17, do=by(), says="contains no signature"),
     "too-many-signatures": Attack(do=many_signatures, says="has more than 64 signatures"),
     "no-file-of-signatures": Attack(
         status=17, do=lambda signed, _server: signed.signatures.unlink(), says=f"{TOP}.statement.sig is missing"
@@ -433,10 +491,70 @@ ATTACKS = {
     "a-signer-of-other-bundles": Attack(
         status=17,
         do=policy("signer release@example.org web-*", "signer ops@example.org"),
+        says="does not allow release@example.org to sign hello",
+    ),
+    "openssl-a-stranger": Attack(status=17, do=openssl("stranger"), says="no key in"),
+    "openssl-a-signature-of-another-statement": Attack(
+        status=17,
+        do=openssl_of_another_statement,
+        says="no key in",
+    ),
+    "openssl-a-damaged-signature": Attack(
+        status=17, do=openssl("release", change=lambda text: f"!{text}"), says=".statement.openssl is damaged"
+    ),
+    "openssl-a-signature-cut-off": Attack(
+        status=17, do=openssl("release", change=lambda text: text[:40]), says="no key in"
+    ),
+    "openssl-no-signature": Attack(status=17, do=openssl(), says="it has no signature by the kind of key in"),
+    "openssl-too-many-signatures": Attack(
+        do=openssl("stranger", change=lambda text: text * 65), says=".openssl has more than 64 signatures"
+    ),
+    "openssl-the-same-signature-twice": Attack(
+        status=17, do=openssl("release", "release", policy=("threshold 2",)), says="requires 2 signers, and 1 may sign"
+    ),
+    "openssl-one-key-with-two-names": Attack(
+        status=17,
+        do=openssl(
+            "release",
+            "release",
+            policy=("threshold 2",),
+            then=lambda allowed: shutil.copy(allowed / "release@example.org.pem", allowed / "a.pem"),
+        ),
+        says="requires 2 signers, and 1 may sign",
+    ),
+    "openssl-a-signer-of-other-bundles": Attack(
+        status=17,
+        do=openssl("release", policy=("signer release@example.org web-*", "signer ops@example.org")),
         says="release@example.org may not sign hello",
     ),
+    "openssl-a-key-that-was-taken-away": Attack(
+        status=17,
+        do=openssl("release", then=lambda allowed: (allowed / "release@example.org.pem").unlink()),
+        says="no key in",
+    ),
+    "openssl-a-key-that-others-can-write": Attack(
+        status=10,
+        do=openssl("release", then=lambda allowed: (allowed / "ops@example.org.pem").chmod(0o666)),
+        says=WRITABLE,
+    ),
+    "openssl-keys-that-others-can-add": Attack(
+        status=10, do=openssl("release", then=lambda allowed: allowed.chmod(0o777)), says=WRITABLE
+    ),
+    "openssl-keys-elsewhere": Attack(
+        status=10, do=openssl("release", then=link_elsewhere), says="allowed_keys is not a directory"
+    ),
+    "openssl-a-key-of-nobody": Attack(
+        status=10,
+        do=openssl("release", then=lambda allowed: (allowed / "ops@example.org.pem").rename(allowed / "o ps.pem")),
+        says="not the name of a signer",
+    ),
+    "openssl-signatures-where-only-ssh-counts": Attack(
+        status=17,
+        do=lambda signed, _server: signed.sign_with_openssl("release"),
+        says="contains no signature",
+    ),
     # which bundle
-    "another-bundle": Attack(status=17, do=nothing, name="other", says="this is a bundle of 'other', not of hello"),
+    "another-bundle": Attack(status=17, do=nothing, name="other", says="this is the bundle 'other', not hello"),
     "another-platform": Attack(
         status=17, do=nothing, platform="linux-aarch64", says="this bundle is for linux-aarch64, not for linux-64"
     ),
@@ -447,7 +565,7 @@ ATTACKS = {
         status=17, do=nothing, release="1.0rc3-bbbbbbbbbbbb", says="is older than the current"
     ),
     "an-older-build-again": Attack(
-        status=17, do=nothing, release="1.0-bbbbbbbbbbbb", says="is another build of the current version"
+        status=17, do=nothing, release="1.0-bbbbbbbbbbbb", says="is a different build of the current version"
     ),
     "an-older-unsigned-bundle": Attack(
         status=17, do=nothing, release="0.9-bbbbbbbbbbbb", options=("--unsigned",), form="run", says="is older than"
@@ -456,10 +574,10 @@ ATTACKS = {
         do=says_more_than_it_is,
         form="tar",
         release="0.9-bbbbbbbbbbbb",
-        says="install.sh is of hello 0.9-bbbbbbbbbbbb, but hello 3.0-bbbbbbbbbbbb was signed",
+        says="install.sh belongs to hello 0.9-bbbbbbbbbbbb, but hello 3.0-bbbbbbbbbbbb was signed",
     ),
     "a-release-of-no-build": Attack(
-        do=said(lambda text: text.replace(RELEASE, "2.0", 1)), says="this is not the name of a release: '2.0'"
+        do=said(lambda text: text.replace(RELEASE, "2.0", 1)), says="not the name of a release: '2.0'"
     ),
     "another-name": Attack(do=another_name, form="tar", says="hello-3.0-linux-64.tar is not in"),
     # whom this server trusts
@@ -474,7 +592,7 @@ ATTACKS = {
     ),
     "revoked-keys-of-all": Attack(status=10, do=trusted("revoked_keys", lambda path: path.chmod(0o666)), says=WRITABLE),
     "no-signers": Attack(
-        status=10, do=trusted("allowed_signers", lambda path: path.unlink()), says="nobody may sign for this server"
+        status=10, do=trusted("allowed_signers", lambda path: path.unlink()), says="this server has no allowed signers"
     ),
     "an-unknown-word-in-the-policy": Attack(
         status=10, do=policy("", "signatues required"), says="policy, line 2: unknown word 'signatues'"
@@ -490,24 +608,24 @@ ATTACKS = {
     ),
     "a-line-more": Attack(do=said(lambda text: f"{text}{LINE}  {TOP}/evil\n"), says="evil is missing from the bundle"),
     "a-comment-more": Attack(
-        do=said(lambda text: f"{text}# x\n"), says=f"{NOT_A_STATEMENT}a line that is not a digest"
+        do=said(lambda text: f"{text}# x\n"), says=f"{NOT_A_STATEMENT}it has a line that is not a digest"
     ),
     "a-path-that-leads-up": Attack(
-        do=said(lambda text: f"{text}{LINE}  {TOP}/../x\n"), says=f"{NOT_A_STATEMENT}a path that leads elsewhere"
+        do=said(lambda text: f"{text}{LINE}  {TOP}/../x\n"), says=f"{NOT_A_STATEMENT}it has a path outside the bundle"
     ),
     "an-absolute-path": Attack(
-        do=said(lambda text: f"{text}{LINE}  /etc/passwd\n"), says=f"{NOT_A_STATEMENT}a path that leads elsewhere"
+        do=said(lambda text: f"{text}{LINE}  /etc/passwd\n"), says=f"{NOT_A_STATEMENT}it has a path outside the bundle"
     ),
     "two-directories": Attack(
-        do=said(lambda text: f"{text}{LINE}  other/x\n"), says=f"{NOT_A_STATEMENT}it is of more than one directory"
+        do=said(lambda text: f"{text}{LINE}  other/x\n"), says=f"{NOT_A_STATEMENT}it covers more than one directory"
     ),
     "two-bundles": Attack(
         do=said(lambda text: f"{text}{LINE}  a.tar\n{LINE}  b.tar\n"),
-        says=f"{NOT_A_STATEMENT}it is of more than one file",
+        says=f"{NOT_A_STATEMENT}it covers more than one bundle file",
     ),
     "no-files": Attack(
         do=said(lambda text: "\n".join(text.splitlines()[:2]) + "\n"),
-        says=f"{NOT_A_STATEMENT}it lists no file of a bundle",
+        says=f"{NOT_A_STATEMENT}it lists no files of a bundle",
     ),
     "one-line": Attack(do=said(lambda text: text.split("\n", 1)[0] + "\n"), says=f"{NOT_A_STATEMENT}it ends after"),
     "another-format": Attack(
@@ -517,14 +635,18 @@ ATTACKS = {
         do=said(lambda text: text.replace("linux-64", "x linux-64", 1)), says=f"{NOT_A_STATEMENT}its second line"
     ),
     "lines-of-windows": Attack(
-        do=said(lambda text: text.replace("\n", "\r\n")), says=f"{NOT_A_STATEMENT}it holds more"
+        do=said(lambda text: text.replace("\n", "\r\n")), says=f"{NOT_A_STATEMENT}it does not consist of lines of"
     ),
     "a-zero-byte": Attack(
-        do=said(lambda text: text.replace("install.sh", "install.sh\0")), says=f"{NOT_A_STATEMENT}it holds"
+        do=said(lambda text: text.replace("install.sh", "install.sh\0")),
+        says=f"{NOT_A_STATEMENT}it does not consist of lines of",
     ),
-    "no-end-of-the-last-line": Attack(do=said(lambda text: text[:-1]), says=f"{NOT_A_STATEMENT}it holds more than"),
+    "no-end-of-the-last-line": Attack(
+        do=said(lambda text: text[:-1]), says=f"{NOT_A_STATEMENT}it does not consist of lines of"
+    ),
     "a-backslash": Attack(
-        do=said(lambda text: text.replace("install.sh", "install\\.sh")), says=f"{NOT_A_STATEMENT}a line that is not"
+        do=said(lambda text: text.replace("install.sh", "install\\.sh")),
+        says=f"{NOT_A_STATEMENT}it has a line that is not",
     ),
     "a-huge-statement": Attack(do=said(lambda text: text + "#" * (1 << 20)), says=f"{TOP}.statement is too large"),
     # what lies there
@@ -542,17 +664,13 @@ ATTACKS = {
     "a-name-with-a-line-break": Attack(do=add("x\nhello"), says="does not belong to the bundle"),
     "a-name-like-an-option": Attack(do=add("--help"), says=f"{TOP}/--help does not belong to the bundle"),
     "a-name-in-colour": Attack(do=add("\x1b[31m"), says="does not belong to the bundle"),
-    "a-huge-file": Attack(status=12, do=sparse("payload.tar.gz"), says="MiB are needed to look at"),
-    "a-huge-tar": Attack(status=12, do=sparse(""), form="tar", says="MiB are needed to look at"),
+    "a-huge-file": Attack(status=12, do=sparse("payload.tar.gz"), says="MiB are needed to check"),
+    "a-huge-tar": Attack(status=12, do=sparse(""), form="tar", says="MiB are needed to check"),
     # a tar that was signed unseen
-    "a-member-that-leads-up": Attack(
-        do=tarred(member(f"{TOP}/../../x")), form="tar", says="is not a bundle as conda-bundler writes it"
-    ),
-    "an-absolute-member": Attack(
-        do=tarred(member("/etc/cron.d/x")), form="tar", says="is not a bundle as conda-bundler writes it"
-    ),
+    "a-member-that-leads-up": Attack(do=tarred(member(f"{TOP}/../../x")), form="tar", says="is not a valid bundle"),
+    "an-absolute-member": Attack(do=tarred(member("/etc/cron.d/x")), form="tar", says="is not a valid bundle"),
     "a-member-in-another-directory": Attack(
-        do=tarred(member("other/x")), form="tar", says=f"other directories than {TOP}"
+        do=tarred(member("other/x")), form="tar", says=f"contains files outside {TOP}"
     ),
     "a-member-twice": Attack(do=tarred(member(f"{TOP}/install.sh")), form="tar", says="install.sh is listed twice"),
     "a-member-more": Attack(
@@ -566,11 +684,11 @@ ATTACKS = {
     "a-hard-link": Attack(
         do=tarred(member(f"{TOP}/evil", kind=tarfile.LNKTYPE, to=f"{TOP}/install.sh")),
         form="tar",
-        says="is not a bundle as",
+        says="is not a valid bundle",
     ),
     "a-device": Attack(do=tarred(member(f"{TOP}/null", kind=tarfile.CHRTYPE)), form="tar", says="links or devices"),
-    "a-compressed-tar": Attack(do=compressed, form="tar", says="is not a bundle as conda-bundler writes it"),
-    "a-script-without-a-tar": Attack(do=no_tar_in_it, form="run", says="it does not say where its tar begins"),
+    "a-compressed-tar": Attack(do=compressed, form="tar", says="is not a valid bundle"),
+    "a-script-without-a-tar": Attack(do=no_tar_in_it, form="run", says="it does not contain the offset of its tar"),
 }
 
 

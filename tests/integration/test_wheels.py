@@ -167,18 +167,21 @@ def test_pip_would_write_the_same(python: LockedPackage, tmp_path: Path) -> None
 @pytest.mark.parametrize(
     ("files", "reason"),
     [
-        ({"../evil.py": b""}, "holds a name that is empty or points outside"),
-        ({"/etc/evil": b""}, "holds a name that is empty or points outside"),
-        ({"a/./b.py": b""}, "holds a name that is empty or points outside"),
-        ({"a\\b.py": b""}, "holds a name that is empty or points outside"),
+        ({"../evil.py": b""}, "contains a name that is empty or points outside"),
+        ({"/etc/evil": b""}, "contains a name that is empty or points outside"),
+        ({"a/./b.py": b""}, "contains a name that is empty or points outside"),
+        ({"a\\b.py": b""}, "contains a name that is empty or points outside"),
         ({"a\nb.py": b""}, "control characters"),
         ({"link": ZipEntry(content=b"/etc", mode=0o120777)}, "neither a file nor a directory"),
         ({"fifo": ZipEntry(content=b"", mode=0o010644)}, "neither a file nor a directory"),
         ({"app-1.0.data/scripts/su": ZipEntry(content=b"", mode=0o104755)}, "setuid, setgid or sticky bit"),
         ({"app-1.0.data/data/conda-meta/evil.json": b"{}"}, "where nothing of a wheel belongs"),
         ({"app-1.0.data/elsewhere/x": b""}, "cannot be installed: app-1.0.data/elsewhere/x is not contained"),
-        ({"app-1.0.data": b""}, "holds app-1.0.data as a file, where a directory belongs"),  # it never came to an end
-        ({"app-1.0.data/scripts": b""}, "holds app-1.0.data/scripts as a file, where a directory belongs"),
+        (
+            {"app-1.0.data": b""},
+            "contains app-1.0.data as a file, but it must be a directory",
+        ),  # it never came to an end
+        ({"app-1.0.data/scripts": b""}, "contains app-1.0.data/scripts as a file, but it must be a directory"),
         ({"app.py": b"", "app-1.0.data/purelib/app.py": b""}, "would write lib/python3.11/site-packages/app.py twice"),
         ({"x": b"", "app-1.0.data/purelib/x/y": b""}, "site-packages/x as a file and as a directory"),
     ],
@@ -203,14 +206,14 @@ def test_metadata_that_unpacks_to_more_than_memory_holds_is_refused(
     with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as whole:
         for one, content in ({f"app-1.0.dist-info/{name}": b""} | members).items():
             whole.writestr(one, content + bytes((1 << 20) + 1) if one.endswith(f"/{name}") else content)
-    assert f"holds app-1.0.dist-info/{name} of more than 1 MiB" in refused(python, locked(path))
+    assert f"contains app-1.0.dist-info/{name}, which is larger than 1 MiB" in refused(python, locked(path))
 
 
 def test_a_name_that_is_there_twice_is_refused(python: LockedPackage, tmp_path: Path) -> None:
     path = tmp_path / "wheels" / wheel(tmp_path).filename
     with zipfile.ZipFile(path, "a") as archive, pytest.warns(UserWarning, match="Duplicate name"):
         archive.writestr("app/__init__.py", b"what is it now?")
-    assert "holds app/__init__.py twice" in refused(python, locked(path))
+    assert "contains app/__init__.py twice" in refused(python, locked(path))
 
 
 def test_entry_points_stay_in_bin(python: LockedPackage, tmp_path: Path) -> None:
@@ -331,7 +334,7 @@ def test_free_threaded_pythons_have_their_own_place(tmp_path: Path) -> None:
 def test_wheels_need_a_cpython(tmp_path: Path) -> None:
     assert "no Python for the wheels" in refused(wheel(tmp_path))
     python = conda(tmp_path, "python", "3.9.18", subdir="linux-64", build="0_73_pypy")
-    assert "wheels are installed for CPython" in refused(python, wheel(tmp_path))
+    assert "wheels require CPython" in refused(python, wheel(tmp_path))
 
 
 def test_a_wheel_that_is_not_the_locked_one(python: LockedPackage, tmp_path: Path) -> None:

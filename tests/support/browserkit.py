@@ -6,7 +6,7 @@ import contextlib
 import shutil
 from typing import TYPE_CHECKING, Literal
 
-from playwright.sync_api import Browser, Page, ViewportSize, sync_playwright
+from playwright.sync_api import Browser, ConsoleMessage, Page, ViewportSize, sync_playwright
 
 if TYPE_CHECKING:
     from collections.abc import Iterator
@@ -40,10 +40,14 @@ class Visit:
 
     def __init__(self, page: Page, address: str) -> None:
         self.page, self.troubles = page, list[str]()
-        page.on("console", lambda said: self.troubles.append(f"{said.type}: {said.text}"))
+        page.on("console", self.hear)
         page.on("pageerror", lambda error: self.troubles.append(str(error)))
         page.on("requestfailed", lambda request: self.fail(request.url, request.failure or ""))
         page.on("request", lambda request: self.ask(request.url, address))
+
+    def hear(self, said: ConsoleMessage) -> None:
+        if said.type != "info":  # what Chromium remarks itself
+            self.troubles.append(f"{said.type}: {said.text}")
 
     def fail(self, url: str, why: str) -> None:
         if why != "net::ERR_ABORTED":  # the next page was asked for meanwhile

@@ -79,6 +79,7 @@ class ChannelServer(ThreadingHTTPServer):
         self.at_once = self.most_at_once = 0
         self.two_at_once = threading.Event()
         self.lock = threading.Lock()
+        self.stalled = threading.Event()
         self.stopping = threading.Event()
 
     def url(self, room: str = "open", credentials: str = "") -> str:
@@ -155,7 +156,7 @@ class _Handler(BaseHTTPRequestHandler):
         elif not file.is_file():
             self._refuse(404, {})
         else:
-            self.server.stopping.wait(trouble.stall if trouble.late else 0)
+            self._stall(trouble.stall if trouble.late else 0)
             self._send(file.read_bytes(), trouble)
 
     def _let_in(self) -> str | None:
@@ -213,9 +214,14 @@ class _Handler(BaseHTTPRequestHandler):
         else:
             self.wfile.write(content)
         self.wfile.flush()
-        self.server.stopping.wait(trouble.stall)
+        self._stall(trouble.stall)
         if trouble.cut is not None or trouble.silent:
             self.close_connection = True
+
+    def _stall(self, seconds: float) -> None:
+        if seconds:
+            self.server.stalled.set()
+            self.server.stopping.wait(seconds)
 
     def _send_chunked(self, content: bytes, *, end: bool) -> None:
         for start in range(0, len(content), 50_000):

@@ -20,13 +20,13 @@ from installkit import Spec, script
 from bundler.bundle.assemble import place
 from bundler.bundle.identity import Identity
 from bundler.installer.render import render_manage
-from bundler.signing import ssh
+from bundler.signing import openssl, ssh
 from bundler.signing.statement import Statement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
-__all__ = ["CURRENT", "FILES", "TOP", "Form", "Server", "Signed", "keys", "make_bundle", "statement_of"]
+__all__ = ["CURRENT", "FILES", "TOP", "Form", "Server", "Signed", "keys", "make_bundle", "openssl_keys", "statement_of"]
 
 Form = Literal["dir", "tar", "run"]
 TOP = "hello-2.0-linux-64"
@@ -63,6 +63,20 @@ def keys() -> Path:
             lines.append(f'{principal}@example.org namespaces="{space}"{_OPTIONS.get(name, "")} {public}')
     (room / "allowed_signers").write_text("".join(lines))
     shutil.copy(room / "revoked.pub", room / "revoked_keys")
+    return room
+
+
+@cache
+def openssl_keys() -> Path:
+    """A private key ``NAME.key`` of release, ops and a stranger, and the directory of those that are allowed."""
+    room = keys() / "openssl"
+    (room / "allowed_keys").mkdir(parents=True)
+    for name in ("release", "ops", "stranger"):
+        key = room / f"{name}.key"
+        subprocess.run(["openssl", "ecparam", "-name", "prime256v1", "-genkey", "-noout", "-out", key], check=True)
+        if name != "stranger":
+            public = room / f"allowed_keys/{name}@example.org.pem"
+            subprocess.run(["openssl", "pkey", "-in", key, "-pubout", "-out", public], check=True)
     return room
 
 
@@ -136,6 +150,10 @@ class Signed:
     def signatures(self) -> Path:
         return self.bundle.with_name(f"{self.bundle.name}.statement.sig")
 
+    @property
+    def openssl_signatures(self) -> Path:
+        return self.bundle.with_name(f"{self.bundle.name}.statement.openssl")
+
     def text(self) -> str:
         """The statement of the bundle as it is now, but for the files in a tar."""
         return statement_of(self.bundle, self.digests, name=self.name, release=self.release, platform=self.platform)
@@ -145,6 +163,18 @@ class Signed:
         content = (self.text() if text is None else text).encode("utf-8", "surrogateescape")
         self.statement.write_bytes(content)
         self.signatures.write_text("".join(ssh.sign(content, keys() / name) for name in names))
+
+    def sign_with_openssl(self, *names: str) -> None:
+        """The same by openssl, and by nobody else."""
+        self.signatures.unlink(missing_ok=True)
+        content = self.statement.read_bytes()
+        lines = (openssl.sign(content, str(openssl_keys() / f"{name}.key")) for name in names)
+        self.openssl_signatures.write_text("".join(lines))
+
+    def change_statement(self) -> None:
+        """Another digest in it."""
+        text = self.statement.read_text()
+        self.statement.write_text(text.replace(self.digests["manage"], "0" * 64))
 
     def change(self, path: str, content: bytes | None = None) -> None:
         """Another byte in a file of the directory, or other content."""
@@ -187,6 +217,12 @@ class Server:
 
     def policy(self, *lines: str) -> None:
         (self.trust / "policy").write_text("".join(f"{line}\n" for line in lines))
+
+    def allow_openssl_keys(self) -> None:
+        """Nobody but their owners may sign from now on."""
+        shutil.copytree(openssl_keys() / "allowed_keys", self.trust / "allowed_keys")
+        for name in ("allowed_signers", "revoked_keys"):
+            (self.trust / name).unlink()
 
     def environment(self, status: int = 0) -> dict[str, str]:
         """That manage is started in."""

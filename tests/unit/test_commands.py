@@ -35,18 +35,21 @@ def config_of(tmp_path: Path, service: str) -> BundleConfig:
 @pytest.mark.parametrize(
     ("command", "remedy"),
     [
-        ('["python -m hello"]', 'Each word is a string of its own: ["python", "-m", "hello"].'),
-        ('["PORT=1", "python"]', 'A variable is set by environment = { PORT = "1" }'),
-        ('["cd", "/srv"]', "'cd' is a word of the shell's: write working_directory for cd"),
+        ('["python -m hello"]', 'Write each word as a separate string: ["python", "-m", "hello"].'),
+        ('["PORT=1", "python"]', 'To set a variable: environment = { PORT = "1" }. The first word is the program.'),
+        ('["cd", "/srv"]', "'cd' is a shell built-in: use working_directory for cd"),
         ('["source", "env.sh"]', '["/bin/sh", "-c", "…"]'),
-        ('["conda", "run", "-n", "x", "python"]', "the environment is active already: write what 'conda' is to run"),
-        ('["uv", "run", "python"]', "the environment is active already"),
-        ('["sudo", "-u", "www", "python"]', "leave 'sudo' out. To run them as another one: install.sh --user NAME."),
-        ('["~/run.sh"]', "Nothing expands ~ and $ in a program's path"),
-        ('["${HOME}/run.sh"]', "Nothing expands ~ and $ in a program's path"),
+        (
+            '["conda", "run", "-n", "x", "python"]',
+            "already active on the server: omit 'conda' and write the command that it runs",
+        ),
+        ('["uv", "run", "python"]', "The environment is already active on the server: omit 'uv'"),
+        ('["sudo", "-u", "www", "python"]', "omit 'sudo'. To run them as a different user: install.sh --user NAME."),
+        ('["~/run.sh"]', "~ and $ are not expanded in a program's path"),
+        ('["${HOME}/run.sh"]', "~ and $ are not expanded in a program's path"),
         ('["gunicron"]', "Did you mean 'gunicorn'? Add the package"),
         ('["Python"]', "Did you mean 'python'? Add the package"),
-        ('["nginx"]', "Add the package that has it to the environment"),
+        ('["nginx"]', "Add the package that provides it to the environment"),
     ],
 )
 def test_what_stands_in_the_place_of_a_program(tmp_path: Path, command: str, remedy: str) -> None:
@@ -69,13 +72,22 @@ def test_a_path_may_begin_where_it_stands(tmp_path: Path) -> None:
 @pytest.mark.parametrize(
     ("service", "notes"),
     [
-        ('command = ["python", "a.py", "&&", "python", "b.py"]', ["command: no shell reads &&; the program gets"]),
-        ('command = ["python", "a.py", ">", "/x", "2>&1"]', ["command: no shell reads > and 2>&1; the program"]),
-        ('command = ["python", "a.py", "&"]', ["command: no shell reads &"]),
+        (
+            'command = ["python", "a.py", "&&", "python", "b.py"]',
+            ["command: no shell is used, so the program gets && as"],
+        ),
+        (
+            'command = ["python", "a.py", ">", "/x", "2>&1"]',
+            ["command: no shell is used, so the program gets > and 2>&1"],
+        ),
+        ('command = ["python", "a.py", "&"]', ["command: no shell is used, so the program gets &"]),
         ('command = ["python", "a.py", "--port=$PORT"]', ["command: $PORT is not expanded; write ${PORT}"]),
-        ('command = ["python"]\nbefore_start = ["python", "m.py", "|", "tee"]', ["before_start: no shell reads |"]),
+        (
+            'command = ["python"]\nbefore_start = ["python", "m.py", "|", "tee"]',
+            ["before_start: no shell is used, so the program gets |"],
+        ),
         ('command = ["python"]\nhealth = { command = ["python", "$HOME/x"] }', ["health.command: $HOME is not"]),
-        ('command = ["python"]\nreload = ["python", ";"]', ["reload: no shell reads ;"]),
+        ('command = ["python"]\nreload = ["python", ";"]', ["reload: no shell is used, so the program gets ;"]),
         ('command = ["/bin/sh", "-c", "cd /x && exec python --port $PORT"]', []),
         ('command = ["python", "-c", "<"]', []),
         ('command = ["python", "--port", "${PORT}", "--cost", "$5", "$OTHER", "a|b", "<x>"]', []),

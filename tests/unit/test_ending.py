@@ -49,7 +49,7 @@ def test_a_shell_that_stays_is_asked_with_all_the_others(tmp_path: Path, command
     mode = dict(stopping(config.services[0], CONTENTS))["KillMode"]
     assert mode == ("control-group" if stays else "mixed")
     notes = list(ending_notes(config, CONTENTS))
-    assert [note.partition(" stays")[0] for note in notes] == ([f"services.hello.command: {stays}"] if stays else [])
+    assert [note.partition(" remains")[0] for note in notes] == ([f"services.hello.command: {stays}"] if stays else [])
 
 
 def test_start_scripts_of_erlangs_are_known(tmp_path: Path) -> None:

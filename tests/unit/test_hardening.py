@@ -90,7 +90,7 @@ def test_what_a_file_says_of_itself_decides_whatever_its_package_is_called(tmp_p
     assert kept.keys() | {"MemoryDenyWriteExecute"} == dict(confinement(config.services[0], Contents())).keys()
     first, *others = exemptions(config.services[0], marked)
     assert first.because == "env/lib/a.so and 1 more file"  # the file is told before the name
-    assert first.reason.startswith("V8 compiles code while it runs")
+    assert first.reason.startswith("V8 compiles code at run time")
     assert [one.because for one in others] == ["numba"]
     service, health, *_ = make_units(config, RELEASE, frozenset(), marked)
     for unit in (service, health):  # the health check is the user's own program

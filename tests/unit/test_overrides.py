@@ -72,7 +72,7 @@ def test_one_more_environment_file_comes_before_the_operators_and_the_secrets(tm
     instead = 'Service = { EnvironmentFile = ["-/lost", "", "{app}/a.env"] }'
     assert values(unit_of(tmp_path, instead), "EnvironmentFile") == [f"{RELEASE}/app/a.env", *last]
     (note,) = notes(tmp_path, instead)
-    assert note.startswith("services.over.unit.Service.EnvironmentFile takes the place of EnvironmentFile=config/activ")
+    assert note.startswith("services.over.unit.Service.EnvironmentFile replaces EnvironmentFile=config/activ")
     assert "secrets.env" not in note
     table = 'health = { http = "http://127.0.0.1:${PORT}/" }'
     assert values(unit_of(tmp_path, one, table, index=1), "EnvironmentFile") == [*ours, "-/etc/extra.env", *last]
@@ -237,12 +237,15 @@ def test_what_is_taken_away_or_passed_over_is_told(tmp_path: Path) -> None:
         ' RestartSteps = "5" }\nUnit = { After = ["", "a.service"] }',
     )
     assert told == [
-        "services.over.unit.Unit.After takes the place of After=network.target",
-        "services.over.unit.Service.RestartSec takes the place of RestartSec=5",
-        "services.over.unit.Service.Environment takes the place of Environment=HOME=/var/lib/over",
-        "services.over.unit.Service.RestartSteps: systemd before 254 does not know it and passes over it",
-        "services.over.unit.Service.Environment: PORT has no effect, [config] sets it; set it there",
-        "services.over.unit.Service.Environment: MODE has no effect, services.over.environment sets it; set it there",
+        "services.over.unit.Unit.After replaces After=network.target",
+        "services.over.unit.Service.RestartSec replaces RestartSec=5",
+        "services.over.unit.Service.Environment replaces Environment=HOME=/var/lib/over",
+        "services.over.unit.Service.RestartSteps: systemd before 254 ignores it",
+        "services.over.unit.Service.Environment: PORT has no effect, since [config] sets it; set it there",
+        (
+            "services.over.unit.Service.Environment: MODE has no effect, since services.over.environment sets it; set "
+            "it there"
+        ),
     ]
 
 
@@ -253,9 +256,9 @@ def test_what_is_taken_away_or_passed_over_is_told(tmp_path: Path) -> None:
             'AmbientCapabilities = "CAP_NET_RAW"',
             ["AmbientCapabilities: CAP_NET_RAW has no effect while PrivateUsers is"],
         ),
-        ('AmbientCapabilities = "CAP_NET_RAW"\nPrivateUsers = false', ["PrivateUsers takes the place of"]),
+        ('AmbientCapabilities = "CAP_NET_RAW"\nPrivateUsers = false', ["PrivateUsers replaces"]),
         ('DeviceAllow = ["", "char-ttyUSB rw"]', ["DeviceAllow: char-ttyUSB rw has no effect while PrivateDevices is"]),
-        ('DeviceAllow = "/dev/ttyUSB0 rw"\nPrivateDevices = "off"', ["PrivateDevices takes the place of"]),
+        ('DeviceAllow = "/dev/ttyUSB0 rw"\nPrivateDevices = "off"', ["PrivateDevices replaces"]),
     ],
 )
 def test_rights_that_the_sandbox_takes_away_again_are_told(tmp_path: Path, override: str, told: list[str]) -> None:
@@ -335,7 +338,7 @@ def test_no_program_has_a_variable_in_its_path(tmp_path: Path) -> None:
     ):
         (tmp_path / "environment.yml").write_text("dependencies: []\n")
         (tmp_path / "bundle.toml").write_text(table)
-        with pytest.raises(ConfigError, match=r"has a `\$` in it, which systemd would read as a variable") as caught:
+        with pytest.raises(ConfigError, match=r"contains a `\$`, which systemd would read as a variable") as caught:
             make_units(load_config(tmp_path), RELEASE, executables)
         assert key in str(caught.value.where)
         assert caught.value.exit_code == 2

@@ -106,10 +106,10 @@ def test_a_unit_of_ours_in_words() -> None:
     assert not any(one.loosened for one in found)
     texts = [one.text for one in found]
     assert "runs as hello" in texts
-    assert "has none of root's rights" in texts
-    assert "may write nowhere but /var/lib/hello" in texts
-    assert "reaches any address that the server reaches" in texts
-    assert "may not make code while it runs" in texts
+    assert "has no capabilities" in texts
+    assert "may write nowhere except /var/lib/hello" in texts
+    assert "may communicate with any address" in texts
+    assert "may not generate code at run time" in texts
     assert "may use at most: memory 1G" in texts
 
 
@@ -126,19 +126,19 @@ def test_nothing_that_is_loosened_is_passed_over(directive: str) -> None:
 @pytest.mark.parametrize(
     ("lines", "says"),
     [
-        ([("PrivateNetwork", "yes")], "has no network at all"),
+        ([("PrivateNetwork", "yes")], "has no network"),
         ([("IPAddressDeny", "any"), ("IPAddressAllow", "localhost"), ("IPAddressAllow", "10.0.0.0/8")],
-         "reaches, and is reached by, only: this machine itself, 10.0.0.0/8"),
-        ([("ProtectSystem", "full")], "may write where its user may, not below /usr, /boot and /etc"),
+         "communicates only with: this machine itself, 10.0.0.0/8"),
+        ([("ProtectSystem", "full")], "may write where its user may, but not below /usr, /boot and /etc"),
         ([("ProtectSystem", "no")], "may write wherever its user may"),
-        ([("ProtectHome", "read-only")], "may read /home and /root as far as its user may, not write there"),
-        ([("CapabilityBoundingSet", "CAP_NET_BIND_SERVICE")], "may have of root's rights: CAP_NET_BIND_SERVICE"),
+        ([("ProtectHome", "read-only")], "may read /home and /root as its user may, but not write there"),
+        ([("CapabilityBoundingSet", "CAP_NET_BIND_SERVICE")], "may have these capabilities: CAP_NET_BIND_SERVICE"),
         ([("SystemCallFilter", "")], "may make any system call"),
-        ([("LoadCredential", "TOKEN:/etc/x/credentials/TOKEN")], "reads as files: TOKEN"),
+        ([("LoadCredential", "TOKEN:/etc/x/credentials/TOKEN")], "gets these as files: TOKEN"),
         ([("EnvironmentFile", "/etc/x/secrets.env"), ("UnsetEnvironment", "OTHER")],
-         "gets the secrets that are variables but OTHER"),
+         "gets secrets as variables except OTHER"),
         ([("PrivateDevices", "no"), ("DeviceAllow", "char-nvidia* rw")],
-         "sees /dev, and may open there: char-nvidia* rw"),
+         "may open these devices: char-nvidia* rw"),
     ],
 )  # fmt: skip
 def test_what_units_say_otherwise(lines: list[tuple[str, str]], says: str) -> None:
@@ -147,7 +147,7 @@ def test_what_units_say_otherwise(lines: list[tuple[str, str]], says: str) -> No
 
 def test_a_unit_that_is_not_confined_at_all() -> None:
     bare = UnitText(name="x.service", directives=(("Service", "ExecStart", "/bin/x"),))
-    assert {"runs as root", "has all of root's rights", "may make any system call"} <= set(told(bare))
+    assert {"runs as root", "has all capabilities of root", "may make any system call"} <= set(told(bare))
     assert all(one.allowed for one in rights(bare))
 
 

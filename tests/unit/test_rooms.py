@@ -15,7 +15,19 @@ if TYPE_CHECKING:
 PACKAGE = Path(bundler.__file__).parent
 
 LAYERS = (
-    ("atomic", "cooldown", "digests", "locked", "plainyaml", "platforms", "printable", "systemd", "tar", "transfer"),
+    (
+        "atomic",
+        "cooldown",
+        "digests",
+        "locked",
+        "plainyaml",
+        "platforms",
+        "printable",
+        "streams",
+        "systemd",
+        "tar",
+        "transfer",
+    ),
     ("elf", "errors", "foreign", "licenses", "progressjson", "sealed"),
     ("codemarks", "package", "process", "progress", "resources"),
     ("cage", "diskspace", "fetch", "machine", "scratch"),

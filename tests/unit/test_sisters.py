@@ -57,6 +57,6 @@ secrets = []
     notes = sister_notes(load_config(tmp_path), Contents())
     assert len(notes) == told
     for note in notes:
-        assert note.startswith("services.web and services.worker run as one user without PrivateUsers")
+        assert note.startswith("services.web and services.worker run as the same user without PrivateUsers")
         assert "KEY" in note
         assert ("TOKEN" in note) == (secrets == "[]")

@@ -140,7 +140,7 @@ def test_overrides_of_its_unit(tmp_path: Path) -> None:
     assert "IPAddressAllow=10.0.0.0/16" in opened
     assert "After=sysinit.target" in opened  # [Unit] is the service's
     (gone,) = override_notes(config, RELEASE, NOTHING)
-    assert gone == "services.web.unit.Socket.Backlog takes the place of Backlog=4096"
+    assert gone == "services.web.unit.Socket.Backlog replaces Backlog=4096"
 
 
 @pytest.mark.parametrize(
@@ -182,14 +182,14 @@ def test_what_overrides_of_its_unit_may_not_say(tmp_path: Path, service: str, ov
         ('["/bin/python3", "-m", "gunicorn", "app:app"]', ""),
         ('["/bin/uvicorn", "app:app", "--fd", "3"]', ""),
         ('["/bin/python", "-m", "uvicorn", "app:app", "--fd=3"]', ""),
-        ('["/bin/uvicorn", "app:app", "--fd", "30"]', "uvicorn takes its socket only with --fd 3"),
+        ('["/bin/uvicorn", "app:app", "--fd", "30"]', "uvicorn accepts its socket only with --fd 3"),
         ('["/bin/uvicorn", "app:app"]\nenvironment = { UVICORN_FD = "3" }', ""),
         ('["/bin/hypercorn", "-b", "fd://3", "app:app"]', ""),
-        ('["/bin/hypercorn", "app:app"]', "hypercorn takes its socket only with --bind fd://3"),
-        ('["/bin/waitress-serve", "app:app"]', "waitress-serve takes no socket from systemd; have a program"),
-        ('["/bin/jupyter", "lab"]', "jupyter takes no socket from systemd; leave socket out"),
-        ('["/bin/python", "-m", "hello"]', "hello has to take its socket from systemd"),
-        ('["/bin/serve"]', "serve has to take its socket from systemd (LISTEN_FDS, descriptor 3)"),
+        ('["/bin/hypercorn", "app:app"]', "hypercorn accepts its socket only with --bind fd://3"),
+        ('["/bin/waitress-serve", "app:app"]', "waitress-serve does not accept a socket from systemd; call waitress"),
+        ('["/bin/jupyter", "lab"]', "jupyter does not accept a socket from systemd; omit socket"),
+        ('["/bin/python", "-m", "hello"]', "hello must accept its socket from systemd"),
+        ('["/bin/serve"]', "serve must accept its socket from systemd (LISTEN_FDS, descriptor 3)"),
     ],
 )
 def test_whether_the_program_takes_it(tmp_path: Path, command: str, note: str) -> None:
@@ -205,7 +205,7 @@ def test_whether_the_program_takes_it(tmp_path: Path, command: str, note: str) -
 def test_a_build_says_that_settings_move_no_socket(tmp_path: Path) -> None:
     (note,) = socket_notes(config_of(tmp_path, 'socket = "${HOST}:${PORT}"'))
     assert "services.web.socket is 10.0.0.5:8000 on every server" in note
-    assert "${HOST}, ${PORT} in a server's own settings does not move it" in note
+    assert "setting ${HOST}, ${PORT} on a server does not change it" in note
 
 
 @pytest.mark.parametrize(

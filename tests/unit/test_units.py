@@ -96,7 +96,7 @@ def test_a_command_that_is_nowhere_is_refused(tmp_path: Path, program: str) -> N
 def test_a_program_of_the_servers_own_is_told_by_its_path(tmp_path: Path, program: str, path: str) -> None:
     with pytest.raises(ConfigError, match="but servers have it") as caught:
         make_units(config_with(tmp_path, f'command = ["{program}", "-c", "x"]'), RELEASE, EXECUTABLES)
-    assert caught.value.remedy == f"Write {path} for the server's own."
+    assert caught.value.remedy == f"To use the server's, write {path}."
 
 
 @pytest.mark.parametrize(

@@ -1,4 +1,4 @@
-"""Does a lockfile still fit the manifest that it was made from? For each kind, as far as that can be known."""
+"""Check whether a lockfile is up to date with its manifest, for each kind of lockfile, as far as that is possible."""
 
 from __future__ import annotations
 
@@ -21,8 +21,8 @@ __all__ = ["Fit", "find_fits"]
 
 @dataclass(frozen=True, kw_only=True)
 class Fit:
-    """Whether ``path`` fits; None if nobody can know. ``why`` is the rest of the sentence that begins with its name,
-    ``notes`` are what a user should know of one that fits.
+    """Whether ``path`` is up to date; None if that is unknown. ``why`` is the rest of a sentence that begins with its
+    name, ``notes`` are notes for the user on one that is up to date.
     """
 
     path: Path
@@ -32,7 +32,7 @@ class Fit:
 
     @property
     def remedy(self) -> str:
-        """How it is written again."""
+        """How to update it."""
         return kind_of(self.path).remedy
 
     @property
@@ -74,7 +74,7 @@ def _fit(path: Path, request: LockRequest, lockfiles: Lockfiles) -> Fit:
 
 
 def _misfit(path: Path, lockfiles: Lockfiles, platforms: tuple[str, ...]) -> str:
-    """Why another tool's lockfile does not fit; empty if it does. Raises :class:`Unknown`."""
+    """Why another tool's lockfile is out of date; empty if it is not. Raises :class:`Unknown`."""
     kind = kind_of(path)
     if kind is UV:
         from bundler.lock.freshness.uv import uv_misfit

@@ -1,7 +1,6 @@
-"""What conda-lock has said before: that a lockfile is fresh takes it most of a second, at each build.
+"""Cache conda-lock's answer that a lockfile is up to date, which takes it most of a second in each build.
 
-Its answer follows from what it reads, and from nothing else; so the same inputs need not be shown to it again. Only
-that a lockfile is fresh is kept, one answer for each lockfile.
+The answer depends only on its inputs. Only positive answers are cached, one for each lockfile.
 """
 
 from __future__ import annotations
@@ -26,25 +25,25 @@ __all__ = ["Answer"]
 
 @dataclass(frozen=True, kw_only=True)
 class Answer:
-    """Whether conda-lock has called a lockfile fresh; ``key`` is a digest of all that it was shown."""
+    """conda-lock's answer that a lockfile is up to date; ``key`` is a digest of its inputs."""
 
     path: Path
     key: str
 
     @classmethod
     def to(cls, lockfile: Path, inputs: Mapping[str, Any]) -> Answer:
-        """The answer for ``lockfile`` and these ``inputs``, of types that JSON has or that ``str`` tells apart."""
+        """The answer for ``lockfile`` and these ``inputs``, which are JSON or have distinct ``str`` values."""
         everything = {**inputs, "conda-lock": _conda_lock(), "conda-bundler": __version__}
         canonical = json.dumps(everything, sort_keys=True, default=str)
         name = hashlib.sha256(os.fsencode(lockfile.absolute())).hexdigest()
         return cls(path=cache_dir("fresh") / name, key=hashlib.sha256(canonical.encode()).hexdigest())
 
     def known(self) -> bool:
-        """Whether it was fresh with these very inputs."""
+        """Whether it was up to date with exactly these inputs."""
         return read_sealed(self.path) == self.key.encode()
 
     def keep(self) -> None:
-        """It is. A cache that cannot be written to costs the next build time, not this one its success."""
+        """Record that it is up to date. Errors are ignored, since they only cost the next build time."""
         write_sealed(self.path, self.key.encode())
 
 

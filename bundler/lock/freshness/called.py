@@ -1,4 +1,4 @@
-"""conda-lock's own word on whether a lockfile is fresh, for where an environment.yml cannot be read here."""
+"""Ask conda-lock whether a lockfile is up to date, if we cannot read an environment.yml ourselves."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ __all__ = ["conda_lock_says_fresh"]
 
 
 def conda_lock_says_fresh(request: LockRequest, environment: Environment) -> bool:
-    """conda-lock's own word on a lockfile for all platforms of ``request``, or what it said before."""
+    """conda-lock's answer for all platforms of ``request``, which may be cached."""
     answer = _answer(request, environment)
     if answer.known():
         return True
@@ -50,7 +50,7 @@ def conda_lock_says_fresh(request: LockRequest, environment: Environment) -> boo
 
 
 def _answer(request: LockRequest, environment: Environment) -> Answer:
-    """conda-lock's, to all that it decides by: of a variable in a URL that is the name, so no credential is in it."""
+    """The cached answer for all of conda-lock's inputs, which have the names of variables in URLs, not their values."""
     beside = request.lockfile.absolute().parent
     virtual = virtual_packages_file(request)
     inputs = {

@@ -1,4 +1,4 @@
-"""`conda-bundler lock` and its `--check`, for whatever lockfiles a project has."""
+"""`conda-bundler lock --check`, for all kinds of lockfiles."""
 
 from __future__ import annotations
 
@@ -16,9 +16,9 @@ __all__ = ["check_fits", "refuse_foreign"]
 
 
 def check_fits(request: LockRequest, lockfiles: Lockfiles) -> tuple[list[str], dict[str, Any]]:
-    """Lines and document of ``lock --check``. Raises :class:`StaleLockError` if one does not fit.
+    """Lines and document of ``lock --check``. Raises :class:`StaleLockError` if a lockfile is out of date.
 
-    ``fresh`` is null where none is stale and not all can be known.
+    ``fresh`` is null if none is known to be out of date, but some cannot be checked.
     """
     fits = find_fits(request, lockfiles)
     if stale := next((one for one in fits if one.fits is False), None):
@@ -37,7 +37,7 @@ def check_fits(request: LockRequest, lockfiles: Lockfiles) -> tuple[list[str], d
 
 
 def refuse_foreign(lockfiles: Lockfiles) -> None:
-    """Raise :class:`ConfigError` if the conda packages are locked by another tool: its file is not written over."""
+    """Raise :class:`ConfigError` if the conda packages are locked by another tool, whose file we never overwrite."""
     if lockfiles.written_by_us:
         return
     path = lockfiles.conda[0]

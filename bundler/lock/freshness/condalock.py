@@ -1,7 +1,7 @@
-"""Whether a lockfile belongs to its environment.yml, found out without conda-lock wherever that can be known.
+"""Check whether a conda-lock.yml is up to date with its environment.yml, without conda-lock if possible.
 
-conda-lock's content hash decides. It is computed here, which takes some hundredths of a second whatever the caches
-hold. conda-lock itself is asked where an environment.yml is written in a way that our reading does not know.
+This depends on conda-lock's content hash, which we compute ourselves in some hundredths of a second. conda-lock itself
+is run only for an environment.yml with syntax that we do not support.
 """
 
 from __future__ import annotations
@@ -33,14 +33,14 @@ __all__ = ["Freshness", "freshness", "is_fresh"]
 
 _MACHINES = {"linux-64": "x86_64", "linux-aarch64": "aarch64", "linux-ppc64le": "ppc64le"}
 _GLIBCS = ("2.28", "2.17")
-"""What conda-lock assumes of a server: version 4, and those before."""
+"""The glibc that conda-lock assumes: version 4, and earlier ones."""
 _CUDA = "11.4"
 
 
 @dataclass(frozen=True, kw_only=True)
 class Freshness:
-    """``fresh`` is None if conda-lock has to be asked. ``notes`` are what a user should know of a lockfile that is
-    fresh, ``reason`` why one is not, where there is more to say than that.
+    """``fresh`` is None if conda-lock has to be asked. ``notes`` are for the user, if the lockfile is up to date;
+    ``reason`` is why it is not, if that is known.
     """
 
     fresh: bool | None
@@ -49,15 +49,15 @@ class Freshness:
 
 
 def is_fresh(request: LockRequest) -> bool:
-    """Whether the lockfile is, see :func:`freshness`."""
+    """Whether the lockfile is up to date, see :func:`freshness`."""
     return freshness(request).fresh is True
 
 
 def freshness(request: LockRequest) -> Freshness:
-    """Whether the lockfile belongs to the environment.yml and the channels of ``request``, for all its platforms.
+    """Whether the lockfile is up to date with the environment.yml and channels of ``request``, for all its platforms.
 
-    conda-lock's content hash decides; nothing is written or downloaded. Not fresh if there is no lockfile. Raises
-    :class:`ConfigError` and :class:`LockError` for what is wrong with the request, an environment.yml or the lockfile.
+    This compares conda-lock's content hash; nothing is written or downloaded. A missing lockfile is not up to date.
+    Raises :class:`ConfigError` or :class:`LockError` if the request, an environment.yml or the lockfile is invalid.
     """
     environment = checked_environment(request)
     if not request.lockfile.exists():
@@ -79,7 +79,7 @@ def freshness(request: LockRequest) -> Freshness:
 
 
 def _other_settings(recorded: Mapping[str, Any], request: LockRequest) -> str:
-    """Which setting of bundle.toml the lockfile was not locked with; empty if there is none."""
+    """The setting in bundle.toml that has changed since the lockfile was written; empty if there is none."""
     if said_of_age(recorded) != request.exclude_newer:
         return "was locked with a different [lock] exclude_newer than in bundle.toml"
     if says_relations(recorded) != request.relations:
@@ -88,7 +88,7 @@ def _other_settings(recorded: Mapping[str, Any], request: LockRequest) -> str:
 
 
 def _judge(request: LockRequest, environment: Environment, locked: Mapping[str, str]) -> Freshness:
-    """What can be known without conda-lock of the lockfile; ``locked`` are the content hashes that it has."""
+    """Judge the lockfile without conda-lock; ``locked`` are its content hashes."""
     try:
         spec = read_shown(environment, request.platforms, shown_to_conda_lock)
         virtual = _virtual(request)
@@ -114,12 +114,12 @@ def _judge(request: LockRequest, environment: Environment, locked: Mapping[str, 
 
 
 def _stale(spec: LockSpec) -> Freshness:
-    """Stale, if all is known that this conda-lock goes by."""
+    """Out of date, if we know all that this conda-lock's answer depends on."""
     return Freshness(fresh=False if spec.exact and is_known_conda_lock() else None)
 
 
 def _virtual(request: LockRequest) -> dict[str, dict[str, str]]:
-    """The virtual packages of each platform that conda-lock is told."""
+    """The virtual packages of each platform that conda-lock gets."""
     file = virtual_packages_file(request)
     try:
         document: Any = load_yaml(file.read_bytes()) if file else {"subdirs": assumed_packages(request)}
@@ -136,7 +136,7 @@ def _virtual(request: LockRequest) -> dict[str, dict[str, str]]:
 
 
 def _conda_locks_own(document: Mapping[str, Any], platform: str, locked: str | None) -> dict[str, str] | None:
-    """The virtual packages that conda-lock assumes when it is told of none, if it was locked with them."""
+    """conda-lock's default virtual packages, if the lockfile was locked with them."""
     if platform not in _MACHINES:
         return None
     for glibc in _GLIBCS:

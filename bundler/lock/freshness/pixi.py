@@ -1,7 +1,7 @@
-"""pixi.lock against pixi.toml or pyproject.toml: what its environment asks for is locked, and nothing else is.
+"""Compare a pixi.lock with pixi.toml or pyproject.toml: all requirements are locked, and nothing else.
 
-pixi writes no digest of the manifest. So each spec is matched with what is locked, and each locked package has to be
-reached from a spec. Channels and options are not compared.
+pixi does not record a digest of the manifest. So each spec is matched with the locked packages, and each locked package
+has to be reachable from a spec. Channels and options are not compared.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ _PLACES = ("path", "git", "url")
 
 
 def pixi_misfit(path: Path, lockfiles: Lockfiles, platforms: Iterable[str]) -> str:
-    """Why the pixi.lock at ``path`` does not fit; empty if it does. Raises :class:`Unknown` if that cannot be known."""
+    """Why the pixi.lock at ``path`` is out of date; empty if it is not. Raises :class:`Unknown` if that is unknown."""
     name, manifest = _manifest(path)
     environment = lockfiles.environment or DEFAULT
     for platform in platforms:
@@ -50,7 +50,7 @@ def pixi_misfit(path: Path, lockfiles: Lockfiles, platforms: Iterable[str]) -> s
 
 
 def _manifest(path: Path) -> tuple[str, Mapping[str, Any]]:
-    """pixi's manifest beside the lockfile, and what to call it."""
+    """pixi's manifest next to the lockfile, and its name."""
     own, python = path.with_name("pixi.toml"), path.with_name("pyproject.toml")
     if own.is_file() or not python.is_file():
         return own.name, read_manifest(own)
@@ -81,7 +81,7 @@ def _features(manifest: Mapping[str, Any], environment: str) -> Iterator[Mapping
 
 @dataclass
 class _Wishes:
-    """What is asked for: conda packages by name with a spec, projects by name with versions."""
+    """The requirements: conda packages with their specs, and projects with their versions, by name."""
 
     conda: dict[str, list[str]] = field(default_factory=dict)
     projects: dict[str, list[SpecifierSet]] = field(default_factory=dict)
@@ -102,7 +102,7 @@ class _Wishes:
             if not isinstance(text, str):
                 raise Unknown("a dependency group includes another")
             wanted = Requirement(text)
-            if wanted.marker is None:  # which of them hold, the environment's Python decides
+            if wanted.marker is None:  # whether a marker applies depends on the environment's Python
                 self._add_project(wanted.name, str(wanted.specifier))
             else:
                 self._add_project(wanted.name, None)
@@ -121,7 +121,7 @@ class _Wishes:
             known.append(SpecifierSet(versions))
 
     def unmet(self, locked: Iterable[LockedPackage]) -> str:
-        """The first wish that no locked package meets; empty if all are met."""
+        """The first requirement that no locked package meets; empty if all are met."""
         conda = {package.name: package for package in locked if package.manager == "conda"}
         wheels = {str(canonicalize_name(package.name)): package for package in locked if package.manager == "pip"}
         for name, specs in self.conda.items():
@@ -140,8 +140,8 @@ class _Wishes:
         return ""
 
     def surplus(self, locked: Iterable[LockedPackage]) -> str:
-        """The first locked package that nothing asks for; empty if there is none."""
-        if self.from_source:  # what a package asks for that is yet to be built, is not in the manifest
+        """The first locked package that nothing requires; empty if there is none."""
+        if self.from_source:  # the dependencies of a package that is built from source are not in the manifest
             return ""
         packages = {package.key: package for package in locked}
         pending = [*self.conda, *(f"pip:{name}" for name in self.projects)]
@@ -170,7 +170,7 @@ def _contains(versions: SpecifierSet, package: LockedPackage | None) -> bool:
     try:
         return package is not None and versions.contains(package.version, prereleases=True)
     except InvalidVersion:
-        return True  # conda's own way to count
+        return True  # not a PEP 440 version
 
 
 def _matches(text: str, package: LockedPackage) -> bool:

@@ -1,8 +1,9 @@
-"""What `lock --check` goes by in bundle.toml, without its models: pydantic takes longer to import than the check takes.
+"""Read the parts of bundle.toml that `lock --check` needs without pydantic, whose import takes longer than the check.
 
-The models decide, so this is a part of them, not another opinion: what they might refuse, or what is not known here,
-raises :class:`NotPlainError`, and they have to read it (:func:`bundler.config.project.load_config`). The tests compare
-both. Tables that locking does not depend on, such as ``[services]``, are left to the build.
+This has to agree with the models exactly, so it covers only a part of them: anything that they might refuse, or that is
+not supported here, raises :class:`NotPlainError`, and the models have to be used
+(:func:`bundler.config.project.load_config`). The tests compare the two. Tables that do not matter for locking, such as
+``[services]``, are not read.
 """
 
 from __future__ import annotations
@@ -36,16 +37,16 @@ __all__ = ["NotPlainError", "plain_request"]
 _PATH = r"[^\x00-\x1f\x7f]+"
 _TABLES = {"bundle", "platforms", "files", "config", "secrets", "release", "channels", "lock", "services"}
 _OTHERS = {"description", "categories", "exclude", "include", "owners", "link_scripts", "bytecode", "libraries"}
-"""Keys of [bundle] that a lockfile does not depend on."""
+"""Keys of [bundle] that do not matter for locking."""
 _KEYS = {"name", "version", "platforms", "environment", "lockfile", "lockfile_environment"}
 
 
 class NotPlainError(Exception):
-    """The models have to read it."""
+    """The models have to be used."""
 
 
 def plain_request(directory: Path, overrides: Overrides, solver: str) -> tuple[LockRequest, Lockfiles]:
-    """The request and lockfiles of a bundle.toml as most people write it. Raises :class:`NotPlainError`."""
+    """The request and lockfiles of an ordinary bundle.toml. Raises :class:`NotPlainError`."""
     try:
         document = tomllib.loads((directory / CONFIG_NAME).read_text(encoding="utf-8"))
     except (OSError, ValueError, RecursionError) as error:
@@ -148,7 +149,7 @@ def _servers(name: str, table: Any) -> PlainServers:
 
 
 def _channels(table: dict[str, Any]) -> tuple[str, Access]:
-    """The default channel, and how channels are reached. What mirrors there may be, the models know."""
+    """The default channel, and how channels are accessed. Mirrors are left to the models."""
     _sure(table.keys() <= {"default", "priority", "retries", "read_timeout"})
     default, priority = _text(table.get("default", "conda-forge"), _PATH), table.get("priority", Access.priority)
     retries, patience = table.get("retries", Access.retries), table.get("read_timeout", Access.read_timeout)

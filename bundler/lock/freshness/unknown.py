@@ -1,4 +1,4 @@
-"""What stands between a lockfile and an answer."""
+"""Why a lockfile cannot be checked."""
 
 from __future__ import annotations
 
@@ -18,11 +18,11 @@ __all__ = ["Unknown", "read_manifest"]
 
 
 class Unknown(Exception):  # noqa: N818 -- never shown by itself: it is the reason of a Fit
-    """Why it cannot be known whether a lockfile fits."""
+    """The reason why it is unknown whether a lockfile is up to date."""
 
 
 def read_manifest(path: Path) -> Mapping[str, Any]:
-    """A manifest in TOML. Raises :class:`Unknown` for one that cannot be read."""
+    """Read a manifest in TOML. Raises :class:`Unknown` if it cannot be read."""
     try:
         return tomllib.loads(path.read_text(encoding="utf-8"))
     except FileNotFoundError as missing:

@@ -1,4 +1,4 @@
-"""uv.lock against pyproject.toml: uv writes into the lockfile what the project asked for when it was locked."""
+"""Compare a uv.lock with pyproject.toml: uv records in the lockfile the requirements that it was locked for."""
 
 from __future__ import annotations
 
@@ -23,7 +23,7 @@ _PLACES = ("git", "url", "path", "directory", "editable", "virtual")
 
 
 class _Wish(NamedTuple):
-    """A requirement without its marker, which uv writes in its own words. ``of`` is an extra or group, or empty."""
+    """A requirement without its marker, which uv rewrites. ``of`` is an extra or group, or empty."""
 
     of: str
     name: str
@@ -36,7 +36,7 @@ class _Wish(NamedTuple):
 
 
 def uv_misfit(path: Path) -> str:
-    """Why the uv.lock at ``path`` does not fit; empty if it does. Raises :class:`Unknown` if that cannot be known."""
+    """Why the uv.lock at ``path`` is out of date; empty if it is not. Raises :class:`Unknown` if that is unknown."""
     manifest = read_manifest(path.with_name("pyproject.toml"))
     project = manifest.get("project") or {}
     if {"dependencies", "optional-dependencies"} & set(project.get("dynamic") or ()):
@@ -59,7 +59,7 @@ def _difference(asked: Collection[_Wish], locked: Collection[_Wish]) -> str:
 
 
 def _plain(wish: _Wish, elsewhere: frozenset[str]) -> _Wish:
-    """What comes from a place of its own has no version there."""
+    """The requirement without a version, if it has its own source."""
     return wish._replace(versions=SpecifierSet()) if wish.name in elsewhere else wish
 
 

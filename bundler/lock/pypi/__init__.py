@@ -1,1 +1,1 @@
-"""The ``pip:`` lists of an environment.yml, solved with uv: package indexes, Requires-Python, wheels for a lockfile."""
+"""Solve the ``pip:`` lists of an environment.yml with uv: package indexes, Requires-Python, wheels for a lockfile."""

@@ -1,4 +1,4 @@
-"""What uv says when it fails, in words for somebody who wrote an environment.yml."""
+"""Explain uv's error messages to the author of an environment.yml."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ _BROKEN = re.compile(
 
 
 def explain_uv(text: str, question: WheelQuestion, where: str) -> BundlerError:
-    """The failure that ``text`` tells of; ``where`` is the place in the environment spec."""
+    """The error for uv's output ``text``; ``where`` is the location in the environment file."""
     text = without_credentials(shown(re.sub(r"\x1b\[[0-9;]*m", "", text))).strip()
     return (
         _refused(text, where)
@@ -80,7 +80,7 @@ def _unreachable(text: str, where: str) -> BundlerError | None:
 
 
 def _no_index(text: str, where: str) -> BundlerError | None:
-    """What answers is no package index, or one that is broken."""
+    """The server is not a package index, or a broken one."""
     found = re.search(r"(Unsupported `Content-Type` \"[^\"]*\") for `(https?://[^`]+)`", text)
     found = found or re.search(r"(Received some unexpected (?:HTML|JSON)) from `(https?://[^`]+)`", text)
     if not found:
@@ -151,7 +151,7 @@ def _unsatisfiable(text: str, question: WheelQuestion, where: str) -> BundlerErr
 
 
 def _sentence(reason: str) -> str:
-    """A reason of uv's in one line, the lists in it with commas."""
+    """One of uv's reasons in one line, with commas in lists."""
     first, *more = reason.splitlines()
     deepest = min((len(line) - len(line.lstrip()) for line in more), default=0)
     for line in more:
@@ -161,7 +161,7 @@ def _sentence(reason: str) -> str:
 
 
 def _plain(sentence: str) -> str:
-    """Without how uv speaks of its own command line."""
+    """Replace phrases about uv's own command line."""
     for said, better in (
         (", we can conclude that ", ", "),
         (" we can conclude that ", ", so "),
@@ -183,7 +183,7 @@ def _brought_by_conda(reasons: str, question: WheelQuestion) -> Iterator[str]:
 
 
 def _constrained(reasons: str, question: WheelQuestion) -> Iterator[str]:
-    """What uv does not tell from requirements of packages."""
+    """Constraints, which uv does not distinguish from requirements of packages."""
     for text in dict.fromkeys(question.wanted.constraints):
         name = re.match(r"[\w.-]+", text)
         if name and _names(name[0], reasons):
@@ -195,7 +195,7 @@ def _names(name: str, reasons: str) -> bool:
 
 
 def _elsewhere(text: str) -> Iterator[str]:
-    """Where there may be what is missing."""
+    """Hints where the missing package may be found."""
     for name, index in re.findall(r"hint: `([^`]+)` was found on (https?://\S+), but not at", text):
         yield f"- the first index that has a project is used: for {name} that is {_server(index)}"
     for name in dict.fromkeys(re.findall(r"re-releases? (?:are|is) available for `?([\w.-]+)", text)):
@@ -203,7 +203,7 @@ def _elsewhere(text: str) -> Iterator[str]:
 
 
 def _unreadable(text: str) -> Iterator[str]:
-    """What a package index says of a wheel, or the wheel itself, is broken."""
+    """Wheels, or their metadata on the index, that are broken."""
     for name, version, wrong, reason in _BROKEN.findall(text):
         kind = "metadata" if "parsed" in wrong or "inconsistent" in wrong else "wheel"
         yield f"- the {kind} of {name} {version} cannot be used: {reason}"
@@ -215,7 +215,7 @@ def _withdrawn(reasons: str) -> Iterator[str]:
 
 
 def _empty_pages(reasons: str) -> Iterator[str]:
-    """Of a requirement with a marker uv does not say whether an index has the project at all."""
+    """Indexes without files of a project, which uv does not report for a requirement with a marker."""
     for name, marker in dict.fromkeys(re.findall(r"[Tt]here are no versions of ([\w.-]+)(\{)?", _joined(reasons))):
         page = "has a page without any files of it; it may be a proxy's login page, or not a package index"
         yield (
@@ -226,7 +226,7 @@ def _empty_pages(reasons: str) -> Iterator[str]:
 
 
 def _without_wheel(text: str, question: WheelQuestion) -> list[str]:
-    """The versions that uv would take had they a wheel for the target, and what there is a wheel for."""
+    """The versions that uv would choose if they had a wheel for the server, and the platforms that have one."""
     glibc = ".".join(map(str, question.glibc))
     others = {found[1]: _joined(found[2]) for found in _ELSEWHERE.finditer(text)}
     others |= {found[1]: _joined(found[3]) for found in _PYTHONS.finditer(text)}

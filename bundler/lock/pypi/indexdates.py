@@ -1,4 +1,4 @@
-"""Package indexes of which wheels may be of another age than of the others: uv reads that from a file alone."""
+"""Package indexes with different ``exclude_newer`` dates, which uv accepts only in a file."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["dates_differ", "write_indexes"]
 
 
 def dates_differ(dates: Mapping[str, str | None], sources: Sequence[Source], *, public_index: bool) -> bool:
-    """Whether one of the indexes has a date of its own."""
+    """Whether one of the indexes has its own date."""
     named = [_name(source) for source in sources] + ([PUBLIC_INDEX] if public_index else [])
     return any(name in dates for name in named)
 
@@ -27,7 +27,7 @@ def dates_differ(dates: Mapping[str, str | None], sources: Sequence[Source], *, 
 def write_indexes(
     path: Path, conda: str, sources: Sequence[Source], dates: Mapping[str, str | None], *, public_index: bool
 ) -> None:
-    """Write a uv.toml with all indexes in their order, that of conda's packages first. It may hold credentials."""
+    """Write a uv.toml with all indexes in order, the one for conda's packages first. It may contain credentials."""
     tables = [{"url": conda, "exclude-newer": False}]
     for source in sources:
         tables.append({"url": source.own} | _date(_name(source), dates))
@@ -47,5 +47,5 @@ def _name(source: Source) -> str:
 
 
 def _date(name: str, dates: Mapping[str, str | None]) -> dict[str, object]:
-    """Of what has a date of its own; the others go by the default, which uv is given besides."""
+    """The setting for an index with its own date; the others use the default, which is passed to uv separately."""
     return {"exclude-newer": dates[name] or False} if name in dates and name != DEFAULT else {}

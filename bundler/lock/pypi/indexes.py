@@ -1,7 +1,7 @@
-"""Package indexes as environment.yml names them, as uv asks them, and as they stand in the lockfile.
+"""Package indexes: their URLs in environment.yml, for uv, and in the lockfile.
 
-uv writes the URLs that it asks into its cache without user and password, and they never are on its command line. In the
-lockfile the name of a variable stands where a credential does.
+uv stores URLs in its cache without user and password, and they are never on its command line. The lockfile has the name
+of a variable instead of a credential.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ __all__ = ["Source", "find_source", "secrets_of", "written_url"]
 class Source:
     """An index, or a page of links.
 
-    ``given`` is how the user names it, ``own`` has its credentials, ``public`` has no user and no password.
+    ``given`` is the URL as the user wrote it, ``own`` includes credentials, ``public`` has no user and no password.
     """
 
     given: str
@@ -49,9 +49,9 @@ def find_source(given: str) -> Source:
 
 
 def written_url(url: str, sources: Iterable[Source]) -> str:
-    """A wheel's URL as the lockfile has it: where one of ``sources`` has a variable, its name.
+    """A wheel's URL for the lockfile, with the names of variables where one of ``sources`` has them.
 
-    The first of them on the same server decides.
+    The first source on the same server is used.
     """
     parts = urlsplit(url)._replace(fragment="")
     netloc = parts.netloc.rpartition("@")[2]
@@ -65,7 +65,7 @@ def written_url(url: str, sources: Iterable[Source]) -> str:
 
 
 def secrets_of(sources: Iterable[Source]) -> tuple[str, ...]:
-    """The parts of URLs that must not be shown: what a variable in a path stands for."""
+    """The parts of URLs that must not be shown: the values of variables in paths."""
     found = []
     for source in sources:
         named, known = urlsplit(source.given).path.split("/"), urlsplit(source.public).path.split("/")

@@ -1,4 +1,4 @@
-"""What a user should know of the wheels that uv has chosen: what was withdrawn, what is missing, whose they are."""
+"""Notes about the wheels that uv has chosen: yanked versions, missing extras, the indexes that they come from."""
 
 from __future__ import annotations
 
@@ -17,16 +17,16 @@ _WARNING = re.compile(r"^warning: (.*(?:\n[ \t]+.*)*)\n?", re.MULTILINE)
 _YANKED = re.compile(r'`([^`]+?)==([^`]+)` is yanked(?: \(reason: "(.*)"\))?', re.DOTALL)
 _EXTRA = re.compile(r"The package `([^`]+?)(?:==([^`]+))?` does not have an extra named `([^`]+)`")
 _NAMED = 5
-"""How many projects of an index are named."""
+"""The maximum number of projects of an index that are named."""
 
 
 def without_warnings(text: str) -> str:
-    """What uv printed, but for its warnings."""
+    """uv's output without its warnings."""
     return _WARNING.sub("", text)
 
 
 def warning_notes(text: str) -> tuple[str, ...]:
-    """A sentence for each warning in what uv printed."""
+    """A note for each warning in uv's output."""
     found = (" ".join(shown(without_credentials(warning)).split()) for warning in _WARNING.findall(text))
     return tuple(dict.fromkeys(map(_plain, found)))
 
@@ -44,7 +44,7 @@ def _plain(warning: str) -> str:
 
 
 def index_notes(indexes: Mapping[str, str | None], asked: int) -> Iterator[str]:
-    """Which index each project was taken from, if so many indexes as ``asked`` are more than one."""
+    """The index that each project comes from, if more than one index was ``asked``."""
     if asked < 2:
         return
     for index in dict.fromkeys(index for index in indexes.values() if index):

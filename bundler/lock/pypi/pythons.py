@@ -1,10 +1,9 @@
-"""Which Python a wheel asks for (Requires-Python), all of it.
+"""Respect a wheel's Requires-Python completely.
 
-uv takes it for a lower bound; pip and our build go by an upper one as well, and would refuse what uv has chosen. What
-a wheel asks for is in the metadata file beside it (PEP 658), which is small; it is read once and kept. Of an index
-without such files the wheel's own METADATA is read, if the server sends pieces of files; else nothing is known before
-the build. A wheel that `pip:` names by its URL is fetched for it, and so is known to be the one whose digest stands
-there.
+uv uses only its lower bound; pip and our build also respect an upper bound, and would refuse what uv has chosen. It is
+in the metadata file next to the wheel (PEP 658), which is small, and is read once and cached. If an index has no such
+files, the wheel's own METADATA is read, provided that the server supports range requests; otherwise nothing is known
+before the build. A wheel given by URL in `pip:` is downloaded for it, which also verifies its digest.
 """
 
 from __future__ import annotations
@@ -45,7 +44,7 @@ _UNKNOWN = None
 
 @dataclass(frozen=True, kw_only=True)
 class Asker:
-    """Asks for metadata files, in ``directory``; ``check`` is called now and then, to raise when the time is up."""
+    """Reads metadata files, using ``directory``; ``check`` is called from time to time and raises on a timeout."""
 
     access: Access
     directory: Path
@@ -53,7 +52,7 @@ class Asker:
     check: Callable[[int], None]
 
     def asked_for(self, wheels: Iterable[LockedWheel]) -> dict[str, str | None]:
-        """What each wheel's metadata says, by its project's name; None of what is not known."""
+        """The Requires-Python of each wheel, by its project's name; None if it is unknown."""
         kept = cache_dir("requires-python") / "known.json"
         known = _read(kept)
         keys = {_key(wheel): wheel for wheel in wheels}
@@ -90,7 +89,7 @@ class Asker:
             return self._inside(addresses, downloader) if failed.status else _UNKNOWN
 
     def _inside(self, addresses: Sequence[str], downloader: Downloader) -> str | None:
-        """What the METADATA in a wheel says, of which not much more is read."""
+        """The Requires-Python in a wheel's METADATA, without downloading much more than that."""
         from bundler.fetch.download import DownloadFailed
         from bundler.fetch.pieces import open_pieces
 
@@ -102,7 +101,7 @@ class Asker:
         return _requires(metadata)
 
     def _fetched(self, wheel: LockedWheel) -> Path:
-        """A wheel that is named by its URL, verified, in the store from which a build takes it."""
+        """Download a wheel given by URL, verified, to the store that builds use."""
         package = LockedPackage(
             name=wheel.name,
             version=wheel.version,
@@ -131,7 +130,7 @@ class Asker:
 
 
 class _Checking(QuietProgress):
-    """Lets a download end when the time is up."""
+    """Aborts a download on a timeout."""
 
     def __init__(self, check: Callable[[int], None]) -> None:
         self._check = check
@@ -142,7 +141,7 @@ class _Checking(QuietProgress):
 
 
 def find_fitting(question: WheelQuestion, directory: Path, asker: Asker) -> Solution:
-    """What uv finds, without the versions that are for an older Python than ``question`` has, as pip chooses.
+    """Solve with uv, excluding versions that do not support the Python of ``question``, as pip does.
 
     Raises what :func:`bundler.lock.pypi.uv.find_wheels` raises, and :class:`LockError` if nothing is left.
     """
@@ -176,7 +175,7 @@ def _nothing_left(passed_over: Mapping[str, str], question: WheelQuestion, where
 
 
 def _takes(asked: str | None, question: WheelQuestion) -> bool:
-    """Whether the Python is one that is asked for; what cannot be read is the build's to refuse."""
+    """Whether the Python is supported; an unreadable Requires-Python is reported by the build."""
     with suppress(InvalidSpecifier):
         return not asked or SpecifierSet(asked).contains(question.python.version, prereleases=True)
     return True
@@ -215,6 +214,6 @@ def _read(path: Path) -> dict[str, str | None]:
 
 
 def _write(path: Path, known: Mapping[str, str | None]) -> None:
-    """A cache that cannot be written to costs time later, nothing else."""
+    """Write the cache; failures are ignored, since they only cost time later."""
     with suppress(OSError):
         write_file(path, json.dumps(known).encode())

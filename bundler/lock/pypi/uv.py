@@ -1,11 +1,11 @@
-"""Solves ``pip:`` lists with uv, for the target's Python and platform, beside what conda brings.
+"""Solve ``pip:`` lists with uv, for the server's Python and platform, in addition to the conda packages.
 
-A project that conda brings is not brought twice: uv sees it in an index of its own, which is asked first and has
-nothing but conda's version, without dependencies, as conda has solved these. Only where an extra of it is wanted, real
-indexes are asked for that version.
+A project that is a conda package is not installed twice: uv sees it in a separate index, which is searched first and
+has only conda's version, without dependencies, since conda has solved those. The real indexes are searched for that
+version only if an extra of it is required.
 
-uv is run twice. The first run solves, and says what depends on what and which index has it; the second is bound to that
-answer and gives URLs and digests.
+uv is run twice. The first run solves, and returns the dependencies and indexes; the second is pinned to that solution
+and returns URLs and digests.
 """
 
 from __future__ import annotations
@@ -61,7 +61,7 @@ _PIN = re.compile(r"([A-Za-z0-9][\w.-]*)(?:\[([^\]]*)\])?\s*(?:==\s*([^\s;]+)|@\
 
 
 class UvFailed(Exception):  # noqa: N818 -- never shown: bundler.lock.pypi.explain makes sentences of it
-    """uv has no solution, or could not look for one; ``text`` is what it printed."""
+    """uv found no solution, or failed; ``text`` is its output."""
 
     def __init__(self, text: str) -> None:
         super().__init__(text)
@@ -70,13 +70,13 @@ class UvFailed(Exception):  # noqa: N818 -- never shown: bundler.lock.pypi.expla
 
 @dataclass(frozen=True, kw_only=True)
 class WheelQuestion:
-    """What is to be solved for one platform.
+    """The problem to solve for one platform.
 
-    ``provided`` are the conda packages that are a Python project, by the project's name; ``sources`` the indexes in the
-    order in which they are asked, ``links`` pages and directories of wheels; the public index comes last, if at all.
-    ``kept`` are versions that stay if they can; ``barred`` are constraints against versions that are for another
-    Python; ``injected`` names need not have a wheel. ``interpreter`` says that it is ``python`` on a machine with
-    ``glibc``; ``run`` runs uv.
+    ``provided`` are the conda packages that are Python projects, by the project's name; ``sources`` are the indexes in
+    search order, ``links`` pages and directories of wheels; the public index comes last, if at all. ``kept`` are
+    versions to keep if possible; ``barred`` are constraints against versions that do not support this Python;
+    ``injected`` names need not have a wheel. ``interpreter`` claims to be ``python`` on a machine with ``glibc``;
+    ``run`` runs uv.
     """
 
     python: Python
@@ -97,7 +97,7 @@ class WheelQuestion:
 
 @dataclass(frozen=True, kw_only=True)
 class Solution:
-    """The wheels, and what each project needs, those that conda provides included. ``notes`` are for the user."""
+    """The wheels, and the dependencies of each project, including conda's. ``notes`` are for the user."""
 
     wheels: tuple[LockedWheel, ...]
     needs: Mapping[str, tuple[str, ...]]
@@ -106,7 +106,7 @@ class Solution:
 
 @dataclass(frozen=True, kw_only=True)
 class _Pin:
-    """A line of uv's answer."""
+    """A line of uv's output."""
 
     name: str
     extras: tuple[str, ...]
@@ -117,8 +117,8 @@ class _Pin:
 
 @dataclass(frozen=True, kw_only=True)
 class _Attempt:
-    """How uv is asked: ``real`` are provided projects that real indexes are asked for, ``barred`` constraints against
-    versions that have no wheel; with ``sources`` such versions may be chosen.
+    """Settings for a run of uv: ``real`` are provided projects to search in real indexes, ``barred`` constraints
+    against versions without a wheel; with ``sources``, such versions may be chosen.
     """
 
     real: frozenset[str] = frozenset()
@@ -129,7 +129,7 @@ class _Attempt:
 def find_wheels(question: WheelQuestion, directory: Path) -> Solution:
     """Solve; ``directory`` is for uv's files. Raises :class:`UvFailed`, :class:`LockError`.
 
-    What has no wheel but only source is in the answer if nothing else is, for the caller to refuse all of it at once.
+    A project without any wheel is in the solution with its source, so that the caller can report all of them at once.
     """
     hide(secrets_of((*question.sources, *question.links)))
     try:
@@ -141,7 +141,7 @@ def find_wheels(question: WheelQuestion, directory: Path) -> Solution:
 
 
 def _with_sources(question: WheelQuestion, directory: Path, failed: UvFailed) -> Solution:
-    """Solve although some project has no wheel. Nothing is built: uv takes what an sdist says of itself."""
+    """Solve although some projects have no wheel. Nothing is built: uv uses the metadata of source distributions."""
     attempt, first = _Attempt(sources=True), None
     while True:
         try:
@@ -165,7 +165,7 @@ def _solve(question: WheelQuestion, directory: Path, attempt: _Attempt) -> Solut
         return _solve(question, directory, replace(attempt, real=attempt.real | extras))
     fixed = [f"{pin.name}=={pin.version}" for pin in pins if pin.version]
     _write_lines(directory / "constraints.in", [*_constraints(question, attempt), *fixed])
-    try:  # what the first run has brought is enough, but where uv has to take a digest itself
+    try:  # the first run has cached enough, unless uv has to compute a digest itself
         answer = _uv(question, directory, attempt, ["--format", "pylock.toml", "--offline"])
     except UvFailed:
         answer = _uv(question, directory, attempt, ["--format", "pylock.toml"])
@@ -179,7 +179,7 @@ def _solve(question: WheelQuestion, directory: Path, attempt: _Attempt) -> Solut
 
 
 def _pins(question: WheelQuestion, directory: Path, attempt: _Attempt) -> tuple[list[_Pin], tuple[str, ...]]:
-    """What uv's solution consists of, and what it warns of."""
+    """The pins of uv's solution, and its warnings."""
     _write_lines(directory / "requirements.in", [one.text for one in question.wanted.requirements])
     _write_lines(directory / "constraints.in", _constraints(question, attempt))
     _write_index(directory / "conda", question.provided, attempt.real)
@@ -192,7 +192,7 @@ def _pins(question: WheelQuestion, directory: Path, attempt: _Attempt) -> tuple[
 
 
 def _constraints(question: WheelQuestion, attempt: _Attempt) -> list[str]:
-    """Also what conda provides: links are looked at whatever an index has."""
+    """The constraints, including conda's versions, since links are searched in addition to any index."""
     versions = {name: _version(package) for name, package in question.provided.items()}
     conda = [f"{name}=={version}" for name, version in versions.items() if version]
     barred = (*question.barred, *attempt.barred)
@@ -212,7 +212,7 @@ def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Se
         argv += ["--excludes", "excluded.in"]
     if newest := question.exclude_newer.get(DEFAULT):
         argv += ["--exclude-newer", newest]
-        # what stands for conda's packages has no time of upload
+        # the placeholders for conda's packages have no upload time
         known = [name for name in question.provided if name not in attempt.real]
         argv += [word for name in known for word in ("--exclude-newer-package", f"{name}=false")]
     finished = question.run([*argv, *options], env=_environ(question, directory), cwd=directory, check=False)
@@ -223,7 +223,9 @@ def _uv(question: WheelQuestion, directory: Path, attempt: _Attempt, options: Se
 
 
 def _environ(question: WheelQuestion, directory: Path) -> dict[str, str]:
-    """Nothing of the caller's uv; credentials of indexes, which must not be on the command line."""
+    """The environment of uv: none of the user's settings, but the indexes' credentials, which the command line must not
+    contain.
+    """
     environ = {name: value for name, value in os.environ.items() if name in _PASSED_ON or name.lower() in _PROXIES}
     return environ | {
         "PATH": os.defpath,
@@ -250,7 +252,7 @@ def _indexes(question: WheelQuestion, directory: Path) -> dict[str, str]:
 
 
 def uv_command() -> str:
-    """The uv beside our own interpreter, if need be another one."""
+    """The uv next to our own interpreter, or else the installed package's, or the one on the PATH."""
     beside = Path(sys.executable).parent / "uv"
     if beside.is_file():
         return str(beside)
@@ -264,7 +266,7 @@ def uv_command() -> str:
 
 
 def _write_index(directory: Path, provided: Mapping[str, LockedPackage], real: Collection[str]) -> None:
-    """An index (PEP 503) of the projects that conda brings, but those in ``real``: a wheel each with nothing in it."""
+    """Write an index (PEP 503) of the projects that conda provides, except ``real`` ones, each with an empty wheel."""
     shutil.rmtree(directory, ignore_errors=True)
     directory.mkdir()
     for name, package in provided.items():
@@ -284,7 +286,7 @@ def _write_index(directory: Path, provided: Mapping[str, LockedPackage], real: C
 
 
 def _version(package: LockedPackage) -> str | None:
-    """A conda package's version as Python has it; None if it is none there."""
+    """A conda package's version as a PEP 440 version; None if it is not one."""
     try:
         return str(Version(package.version))
     except InvalidVersion:
@@ -296,7 +298,7 @@ def _write_lines(path: Path, lines: Iterable[str]) -> None:
 
 
 def _read_pins(text: str) -> Iterator[_Pin]:
-    """A requirements.txt of uv's, with its comments: `# via` who needs it, `# from` the index that has it."""
+    """Parse uv's requirements.txt with its comments: `# via` the dependents, `# from` the index."""
     blocks = re.findall(r"^([^\s#].*)\n((?:[ \t]+#.*\n?)*)", text, re.MULTILINE)
     for line, comments in blocks:
         pin = _PIN.fullmatch(line)
@@ -323,7 +325,7 @@ def _needs(pins: Iterable[_Pin]) -> dict[str, tuple[str, ...]]:
 
 
 def _wheel(package: Mapping[str, Any], question: WheelQuestion, indexes: Mapping[str, str | None]) -> LockedWheel:
-    """The file of a package of pylock.toml that pip would take on the target, as the lockfile has it."""
+    """The file of a package in pylock.toml that pip would choose on the server, for the lockfile."""
     name, version = package["name"], package.get("version", "")
     direct = _named_directly(name, question)
     if direct and name not in question.injected:
@@ -367,9 +369,9 @@ def _wheel(package: Mapping[str, Any], question: WheelQuestion, indexes: Mapping
 
 
 def _check_listed(wheel: LockedWheel, question: WheelQuestion) -> None:
-    """Refuse what an index lists and no lockfile may contain, before anything is asked for there.
+    """Refuse URLs from an index that no lockfile may contain, before anything is downloaded from there.
 
-    A variable of this machine, a file that lies on it.
+    That is, URLs with variables, and local files.
     """
     try:
         checked(
@@ -401,7 +403,7 @@ def _unlockable(reason: str) -> LockError:
 
 
 def _named_directly(name: str, question: WheelQuestion) -> Requirement | None:
-    """The requirement that names a wheel of a project by its URL, of several the one for this platform."""
+    """The requirement that gives a wheel of a project by URL; if there are several, the one for this platform."""
     for one in question.wanted.requirements:
         marker = one.text.partition(" ;")[2].strip()
         if one.name == name and one.url and (not marker or Marker(marker).evaluate(dict(question.python.markers))):
@@ -410,7 +412,7 @@ def _named_directly(name: str, question: WheelQuestion) -> Requirement | None:
 
 
 def _check_named(url: str, question: WheelQuestion) -> None:
-    """uv takes a wheel that is named by its URL whatever it is for."""
+    """Check that a wheel given by URL fits; uv accepts any."""
     file = unquote(urlsplit(url).path.rpartition("/")[2])
     if best_wheel([file], question.python, question.glibc) is None:
         glibc = ".".join(map(str, question.glibc))
@@ -422,6 +424,6 @@ def _check_named(url: str, question: WheelQuestion) -> None:
 
 
 def _asked(question: WheelQuestion, index: str | None) -> tuple[Source, ...]:
-    """The sources that a wheel may be from: the index that uv names first."""
+    """The sources that a wheel may come from, the index that uv reported first."""
     sources = (*question.sources, *question.links)
     return tuple(sorted(sources, key=lambda source: source.public != (index or "").rstrip("/")))

@@ -1,4 +1,4 @@
-"""The wheels of a lockfile: after conda-lock has locked the conda packages, uv solves the ``pip:`` lists for them."""
+"""Add wheels to a lockfile: after conda-lock has locked the conda packages, uv solves the ``pip:`` lists."""
 
 from __future__ import annotations
 
@@ -42,12 +42,12 @@ __all__ = ["WheelPart", "add_wheels"]
 
 @dataclass(frozen=True, kw_only=True)
 class WheelPart:
-    """What there is to do.
+    """The input for adding wheels.
 
-    ``lockfile`` has the conda part of ``platforms``; ``spec`` is all that was asked for, as conda-lock reads it,
-    ``solved`` what it was given to solve, and ``virtual`` the channel of virtual packages that it made. ``kept`` are
-    the versions that stay if they can, for each platform; ``directory`` is empty, ``where`` what to call the
-    environment spec.
+    ``lockfile`` has the conda packages of ``platforms``; ``spec`` are all requirements as conda-lock parses them,
+    ``solved`` are those that it was given to solve, and ``virtual`` is its channel of virtual packages. ``kept`` are
+    the versions to keep if possible, for each platform; ``directory`` is empty; ``where`` is the environment files'
+    name in messages.
     """
 
     lockfile: Path
@@ -68,7 +68,7 @@ class WheelPart:
 def add_wheels(part: WheelPart) -> tuple[str, ...]:
     """Solve for each platform and write the wheels into the lockfile. Raises :class:`LockError`.
 
-    What is returned are notes for the user.
+    Returns notes for the user.
     """
     has_pip = part.environment.has_pip
     projects: Mapping[str, str] = {}
@@ -120,7 +120,7 @@ def _asker(part: WheelPart, directory: Path, where: str) -> Asker:
 
 
 def _on_cooldown(error: BundlerError, part: WheelPart) -> BundlerError:
-    """The same, and what else may be the reason."""
+    """The same error, with ``exclude_newer`` as another possible reason."""
     if not any(part.exclude_newer.values()):
         return error
     cooldown = (
@@ -131,7 +131,7 @@ def _on_cooldown(error: BundlerError, part: WheelPart) -> BundlerError:
 
 
 def _with_digest(wheel: LockedWheel, part: WheelPart, directory: Path, where: str) -> LockedWheel:
-    """The wheel as it is if its index gives a SHA-256; else with that of the file, which is downloaded for it."""
+    """The wheel with its SHA-256; if the index has none, the file is downloaded to compute it."""
     if wheel.sha256 or not wheel.url.endswith(".whl") or wheel.name in part.injected or part.access.offline:
         return wheel
     from bundler.fetch.download import Downloader, DownloadFailed
@@ -187,7 +187,7 @@ def _question(part: WheelPart, platform: str, wanted: PipList, provided: Mapping
 
 
 def _where_it_runs(part: WheelPart) -> Path:
-    """Our cache, for uv to ask each interpreter just once; where programs may run, if none may there."""
+    """Our cache, so that uv queries each interpreter only once; elsewhere, if programs cannot run there."""
     cache = cache_dir("pythons")
     return part.directory / "pythons" if is_noexec(cache) else cache
 

@@ -81,7 +81,7 @@ def _end_when_full(platform: str, settings: SolverSettings) -> None:
     def end() -> NoReturn:
         for path in open_files(room):
             path.unlink(missing_ok=True)
-        message = f"reading channels was stopped, or the disk would be full: less than {mib(kept)} were left"
+        message = f"reading channels was stopped before the disk was full: less than {mib(kept)} were left"
         _end(_fail("disk", message, platform, settings), 1)
 
     kept = kept_free(room)

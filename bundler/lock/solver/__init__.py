@@ -1,1 +1,1 @@
-"""Solving with py-rattler: channels, specs, dates, conditions, and sentences for what fails."""
+"""Solve with py-rattler: channels, specs, dates, conditions, and explanations of failures."""

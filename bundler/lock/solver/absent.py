@@ -1,7 +1,7 @@
-"""Packages that were asked for under a condition that does not hold (`pkg[when="__cuda"]`).
+"""Placeholders for packages whose condition does not hold (`pkg[when="__cuda"]`).
 
-conda-lock looks each name that it asks for up among the answers. So our solver answers with a package that is none, and
-it is taken out of the lockfile again.
+conda-lock looks up each requested name in the solution. So our solver returns a placeholder package, which is removed
+from the lockfile afterwards.
 """
 
 from __future__ import annotations
@@ -13,7 +13,7 @@ from bundler.plainyaml import dump_yaml, load_yaml
 __all__ = ["absent_package", "without_absent"]
 
 _NOWHERE = "https://absent.invalid/noarch/"
-"""No server has a name in .invalid (RFC 2606)."""
+"""No host can have a name in .invalid (RFC 2606)."""
 
 
 def absent_package(name: str) -> dict[str, Any]:

@@ -1,8 +1,8 @@
-"""Conditional dependencies and extras (CEPs 43 and 44), as they hold in one solution.
+"""Resolve conditional dependencies and extras (CEPs 43 and 44) for one solution.
 
-A lockfile says what one solution consists of, so nothing in it depends on anything any more: of a dependency with
-``when`` it has the plain dependency where the condition holds, and nothing where it does not; what a requested extra
-adds is a dependency like any other. So conda-lock, whose parser knows neither, and every installer can read it.
+A lockfile describes a single solution, so its dependencies need no conditions: a dependency with ``when`` becomes a
+plain one if the condition holds, and is omitted otherwise; the dependencies of a requested extra become ordinary ones.
+So conda-lock, whose parser supports neither, and every installer can read it.
 """
 
 from __future__ import annotations
@@ -22,21 +22,21 @@ if TYPE_CHECKING:
 __all__ = ["UnreadableConditionError", "plain_dependencies"]
 
 _TOKEN = re.compile(r"""\s*(?:([()])|((?:[^\s()\[\]]|\[(?:"[^"]*"|'[^']*'|[^\]"'])*\])+))""")
-"""A parenthesis, or a word of rattler's own form of a condition: ``and``, ``or``, or a spec without spaces outside of
-its brackets."""
+"""A parenthesis, or a word of a condition as rattler formats it: ``and``, ``or``, or a spec without spaces outside its
+brackets."""
 
 
 class UnreadableConditionError(ValueError):
-    """A dependency, or its condition, that rattler can read and we cannot."""
+    """A dependency, or its condition, that rattler can parse but we cannot."""
 
 
 def plain_dependencies(
     records: Sequence[RepoDataRecord], virtual: Iterable[Mapping[str, Any]], specs: Iterable[MatchSpec]
 ) -> dict[str, list[str]]:
-    """What each package of a solution depends on in it, by the package's name, as specs that any conda can read.
+    """The dependencies of each package in a solution, by the package's name, as specs that any conda can parse.
 
-    ``specs`` are what was asked for, ``virtual`` the virtual packages as repodata has them. A spec that is plain
-    already stays as the channel has it. Raises :class:`UnreadableConditionError`.
+    ``specs`` are the requested specs, ``virtual`` the virtual packages as in repodata. Specs that are already plain are
+    not changed. Raises :class:`UnreadableConditionError`.
     """
     there: dict[str, PackageRecord | RepoDataRecord] = {str(one["name"]): _virtual(one) for one in virtual}
     there |= {record.name.normalized: record for record in records}
@@ -62,7 +62,7 @@ def _texts(record: RepoDataRecord, extras: Iterable[str]) -> list[str]:
 
 
 def _plain(text: str, there: Mapping[str, PackageRecord | RepoDataRecord]) -> tuple[list[str], set[tuple[str, str]]]:
-    """The plain spec, or none where its condition does not hold; and the extras that it asks for."""
+    """The plain spec, or none if its condition does not hold; and the extras that it requests."""
     if "[" not in text:
         return [text], set()
     spec = _read(text)

@@ -1,7 +1,7 @@
-"""Cooldowns that differ between channels. py-rattler 0.28 knows one date for all.
+"""Different ``exclude_newer`` dates for channels; py-rattler 0.28 supports only one date for all.
 
-So the channels that have another date than most are asked through us, and the times of their records are moved to the
-right side of the one date. No record is left out: that would let the next channel in where this one has priority.
+So channels with a different date are queried through us, and the timestamps of their records are moved to the right
+side of the common date. No record is omitted, since another channel could then take precedence.
 """
 
 from __future__ import annotations
@@ -28,25 +28,25 @@ _EVER = datetime(1970, 1, 2, tzinfo=timezone.utc)
 
 
 def parse_date(text: str) -> datetime:
-    """A date as lockfiles have it."""
+    """Parse a date in the format of lockfiles."""
     return datetime.strptime(text, "%Y-%m-%dT%H:%M:%SZ").replace(tzinfo=timezone.utc)
 
 
 def date_of(source: Source, dates: Mapping[str, str | None]) -> str | None:
-    """The date for a channel, which ``dates`` may name as environment.yml does, or by its URL."""
+    """The date for a channel, which ``dates`` may have by its name in environment.yml, or by its URL."""
     by_url = {Channel(place).base_url.rstrip("/"): date for place, date in dates.items()}
     names = (public_url(source.given).rstrip("/"), public_url(source.public).rstrip("/"))
     return date_for({**by_url, **dates}, *names)
 
 
 def common_date(found: Sequence[str | None], default: str | None) -> str | None:
-    """The date to give rattler, where channels have those in ``found``: None if none has any."""
+    """The date for rattler, given those of the channels in ``found``; None if there are none."""
     return default if default and default in found else next(filter(None, found), None)
 
 
 class Dated(Asked):
-    """A channel of which nothing is taken that is newer than ``date`` (None: whatever its age), where rattler goes by
-    ``common``; in the form of a rattler source of records.
+    """A channel whose packages must not be newer than ``date`` (None: no limit), while rattler uses ``common``. It
+    implements rattler's interface for a source of records.
     """
 
     def __init__(
@@ -57,7 +57,7 @@ class Dated(Asked):
         self._common = parse_date(common)
 
     async def fetch_package_records(self, platform: Subdir, name: PackageName) -> list[RepoDataRecord]:
-        """The records, each older or newer than the common date as it is older or newer than this channel's."""
+        """The records, with timestamps before or after the common date, as they are before or after this channel's."""
         records = await super().fetch_package_records(platform, name)
         for record in records:
             time = record.indexed_timestamp or record.timestamp

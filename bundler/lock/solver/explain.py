@@ -1,4 +1,4 @@
-"""What rattler says when it fails, in words for somebody who wrote an environment.yml."""
+"""Explain rattler's error messages to the author of an environment.yml."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ __all__ = ["explain_channel", "explain_unsatisfiable", "without_candidates"]
 
 
 def without_candidates(text: str) -> tuple[str, ...]:
-    """The specs for which, by the solver's tree of reasons, there is no package."""
+    """The specs without any package, from the solver's tree of reasons."""
     found = re.findall(r"No candidates were found for (\S.*?)\.?$", text, re.MULTILINE)
     found += re.findall(r"(?:─ |^)(\w.*?), for which no candidates were found", text, re.MULTILINE)
     return tuple(dict.fromkeys(spec.strip() for spec in found if not spec.startswith("__")))
@@ -28,10 +28,10 @@ def explain_unsatisfiable(
     channels: Sequence[str],
     elsewhere: Mapping[str, Sequence[str]],
 ) -> str:
-    """The solver's tree of reasons, and what it leaves out.
+    """The solver's tree of reasons, with additional information.
 
-    That is where it looked, which virtual packages there are, and ``elsewhere``: the platforms that have what this one
-    lacks, by its spec.
+    That is the channels that were searched, the virtual packages, and ``elsewhere``: the other platforms that have a
+    missing package, by its spec.
     """
     tree = text.removeprefix("Cannot solve the request because of: ").strip()
     lines = [re.sub(r"(?<=\S) \*(?=[ ,.])", "", tree)]
@@ -49,7 +49,7 @@ def explain_unsatisfiable(
 
 
 def explain_channel(text: str, *, channel: str) -> str:
-    """One sentence on a channel that does not answer as one; ``text`` is rattler's chain of causes, one a line."""
+    """One sentence about a channel that cannot be read; ``text`` is rattler's chain of causes, one per line."""
     causes = [line.removeprefix("Caused by: ") for line in text.strip().splitlines()]
     detail = f"{causes[0]} ({causes[-1]})" if len(causes) > 1 else causes[0]
     if "certificate" in causes[-1].lower():

@@ -1,4 +1,4 @@
-"""Specs as rattler takes them, what it does not look at in them, and what stands for a package that is not wanted."""
+"""Convert specs for rattler, check what it ignores in them, and return placeholders for packages not needed."""
 
 from __future__ import annotations
 
@@ -20,11 +20,11 @@ __all__ = ["UnreadableSpecError", "absent", "match_spec", "not_granted", "whole_
 
 
 class UnreadableSpecError(ValueError):
-    """A spec that rattler cannot take; what is wrong with it."""
+    """A spec that rattler cannot use, with the reason."""
 
 
 def whole_specs(texts: Iterable[str], whole: Mapping[str, str], sources: Sequence[Source]) -> Iterator[MatchSpec]:
-    """The specs ``texts`` of conda-lock; in the place of those that lack something the ``whole`` ones, by name.
+    """The specs ``texts`` from conda-lock; those that it has truncated are replaced with the ``whole`` ones, by name.
 
     Raises :class:`UnreadableSpecError`.
     """
@@ -35,9 +35,9 @@ def whole_specs(texts: Iterable[str], whole: Mapping[str, str], sources: Sequenc
 
 
 def match_spec(text: str, sources: Iterable[Source], *, strict: bool = False) -> MatchSpec:
-    """A spec with its channel as rattler knows that: conda-lock leaves just the last part of a channel's URL.
+    """A spec with its channel's full URL, of which conda-lock keeps only the last part.
 
-    A channel that is not among ``sources`` leaves nothing to choose from; if ``strict``, it is refused. Raises
+    No package matches a channel that is not in ``sources``; if ``strict``, it is an error. Raises
     :class:`UnreadableSpecError`.
     """
     channel, separator, rest = text.partition("::")
@@ -61,7 +61,7 @@ def _is_called(source: Source, channel: str) -> bool:
 
 
 def not_granted(specs: Iterable[MatchSpec], records: Iterable[RepoDataRecord]) -> Iterator[str]:
-    """A sentence for each of ``specs`` that asks for what the solver has not looked at, and that is not so."""
+    """A sentence for each of ``specs`` that is not fulfilled because the solver ignored a part of it."""
     found = {record.name.normalized: record for record in records}
     for spec in specs:
         record = found.get(spec.name.normalized)
@@ -79,7 +79,7 @@ def not_granted(specs: Iterable[MatchSpec], records: Iterable[RepoDataRecord]) -
 
 
 def absent(specs: Iterable[MatchSpec], records: Iterable[RepoDataRecord]) -> list[dict[str, Any]]:
-    """What stands for the packages whose condition does not hold: conda-lock wants one for each name."""
+    """Placeholders for packages whose condition does not hold, since conda-lock expects one for each name."""
     there = {record.name.normalized for record in records}
     names = dict.fromkeys(spec.name.normalized for spec in specs if spec.condition)
     return [absent_package(name) for name in names if name not in there]

@@ -1,7 +1,7 @@
-"""Solving with nothing but what rattler's repodata cache has.
+"""Solve offline, with rattler's repodata cache.
 
-The cache does not remember that a channel has no directory for a platform, which those of noarch packages alone have
-not; so it is noted beside the cache, while there is a network.
+The cache does not record that a channel has no directory for a platform, such as a channel with only noarch packages.
+So we record that next to the cache while there is a network.
 """
 
 from __future__ import annotations
@@ -31,7 +31,7 @@ _NOARCH = Subdir("noarch")
 
 
 class NotCachedError(Exception):
-    """There is no repodata of ``channels``."""
+    """The cache has no repodata of ``channels``."""
 
     def __init__(self, channels: list[str]) -> None:
         super().__init__(", ".join(channels))
@@ -39,7 +39,7 @@ class NotCachedError(Exception):
 
 
 async def at_hand(sources: tuple[Source, ...], platform: str, access: Access) -> tuple[Source, ...]:
-    """The sources at the addresses of which there is repodata. Raises :class:`NotCachedError`, naming all without."""
+    """The sources, at the addresses with cached repodata. Raises :class:`NotCachedError` with all that have none."""
     found = [await _cached_address(source, platform, access) for source in sources]
     if missing := [source.given for source, at in zip(sources, found, strict=True) if at is None]:
         raise NotCachedError(missing)
@@ -57,7 +57,7 @@ async def _cached_address(source: Source, platform: str, access: Access) -> Sour
 
 
 async def note_absent(sources: tuple[Source, ...], platform: str, access: Access) -> None:
-    """Remember which of ``sources``, all just asked, have nothing for ``platform``."""
+    """Record which of ``sources``, all of which were just queried, have nothing for ``platform``."""
     cached = replace(access, offline=True)
     for source in sources:
         if not source.is_local and await _has(source, "noarch", cached):
@@ -68,13 +68,13 @@ async def note_absent(sources: tuple[Source, ...], platform: str, access: Access
 
 
 def asked_subdirs(source: Source, platform: str, access: Access) -> list[Subdir]:
-    """Those of ``source`` that a package for ``platform`` may be in, as far as that can be asked for."""
+    """The subdirectories of ``source`` with packages for ``platform`` that can be queried."""
     absent = access.offline and not source.is_local and _mark(source, platform).exists()
     return [_NOARCH] if absent else [Subdir(platform), _NOARCH]
 
 
 def queried(source: Source, platform: str, gateways: Gateways, access: Access) -> Channel | RepoDataSource:
-    """What to give the solver for ``source``."""
+    """The object for ``source`` to pass to the solver."""
     subdirs = asked_subdirs(source, platform, access)
     if len(subdirs) == 1 or source in gateways.apart:
         return Asked(source.reached, gateways.of(source), subdirs)

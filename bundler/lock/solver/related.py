@@ -1,4 +1,4 @@
-"""Asks channels which others they name, and takes these in: the part of ``[channels] relations`` that has a network."""
+"""Query channels for related channels and add these: the part of ``[channels] relations`` that uses the network."""
 
 from __future__ import annotations
 
@@ -25,9 +25,9 @@ __all__ = ["with_relations"]
 
 
 async def with_relations(question: Question) -> tuple[Question, tuple[Followed, ...]]:
-    """The same question to all channels that its channels name, too; and which these are. Raises :class:`SolveError`.
+    """The question with related channels added, and the added channels. Raises :class:`SolveError`.
 
-    They get no credentials but those that rattler's own stores have for them.
+    They get only the credentials that rattler's own stores have for them.
     """
     sources = {public_url(source.public).rstrip("/"): source for source in question.sources}
     relations = Relations(named=tuple(sources))
@@ -48,7 +48,7 @@ async def with_relations(question: Question) -> tuple[Question, tuple[Followed, 
 
 
 def _refuse_credentials(stranger: str, sources: Mapping[str, Source]) -> None:
-    """What lies below a channel with a password would be asked with that password."""
+    """Refuse channels below one with a password, since that password would be sent to them."""
     for channel, source in sources.items():
         if source.own != public_url(source.own) and stranger.startswith(f"{channel}/"):
             raise RelationsError(
@@ -59,7 +59,7 @@ def _refuse_credentials(stranger: str, sources: Mapping[str, Source]) -> None:
 async def _declared(
     source: Source, question: Question, relations: Relations
 ) -> Sequence[tuple[str | None, str | None]]:
-    """``base`` and ``overrides`` of each subdir that has any."""
+    """``base`` and ``overrides`` of each subdir that has them."""
     named_by = next((one.of for one in relations.followed() if one.channel == source.given), None)
     try:
         return await _asked(replace(question, sources=(source,)), check=named_by is not None)
@@ -76,7 +76,7 @@ async def _asked(question: Question, *, check: bool) -> Sequence[tuple[str | Non
         gateway = make_gateway([source], question.access, action)
         try:
             subdirs = asked_subdirs(source, question.platform, question.access)
-            if check:  # a channel that is not there has no relations
+            if check:  # a channel that does not exist has no relations
                 await gateway.names(sources=[source.reached], platforms=subdirs, channel_relations="disabled")
             found = [await gateway.channel_relations(source.reached, subdir) for subdir in subdirs]
             return [(one.base, one.overrides) for one in found if one]

@@ -1,6 +1,6 @@
-"""``[channels] relations``: channels that name others in their repodata (CEP 42), and where these stand among them.
+"""``[channels] relations``: channels that name related ones in their repodata (CEP 42), and their priority.
 
-rattler is never left to follow them: what is named is checked here, and joins the channels like one of environment.yml.
+rattler does not follow relations itself: related channels are validated here, and added like those in environment.yml.
 """
 
 from __future__ import annotations
@@ -27,16 +27,16 @@ __all__ = [
 ]
 
 MAX_DEPTH = 10
-"""How many channels may name each other in a row; what the CEP recommends."""
+"""The maximum length of a chain of relations, as recommended by the CEP."""
 
 
 class RelationsError(Exception):
-    """What a channel says of others cannot be followed; one sentence."""
+    """A channel's relations are invalid; one sentence."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Followed:
-    """``channel`` was taken in because ``of`` names it as its ``relation``: ``base`` or ``overrides``. All are URLs."""
+    """``channel`` was added because ``of`` names it as its ``relation``, ``base`` or ``overrides``. Both are URLs."""
 
     channel: str
     relation: str
@@ -48,7 +48,7 @@ class Followed:
 
 
 def resolve_reference(channel: str, reference: str) -> str:
-    """The URL of the channel that ``channel``, a URL, calls ``reference``; on the same server, always.
+    """The URL of the channel that ``channel``, a URL, refers to as ``reference``; always on the same server.
 
     Raises :class:`RelationsError` for anything but a path that begins with ``../`` and stays on the server.
     """
@@ -73,16 +73,16 @@ _KEY = "conda-bundler.channel-relations"
 
 
 def says_relations(record: Mapping[str, Any]) -> bool:
-    """Whether relations were followed for the lockfile with this :func:`~bundler.lock.recorded.recorded`."""
+    """Whether relations were enabled for the lockfile with this :func:`~bundler.lock.recorded.recorded`."""
     return _KEY in record
 
 
 def relations_record(
     followed: Mapping[str, Sequence[Followed]] | None, before: Mapping[str, Any]
 ) -> dict[str, str | None]:
-    """What a lockfile's metadata says of what was ``followed`` for each platform; None if nothing was to be.
+    """The metadata of a lockfile for the relations ``followed`` on each platform; None if they are disabled.
 
-    What it has said ``before`` of other platforms stays.
+    The existing metadata ``before`` is kept for other platforms.
     """
     if followed is None:
         return dict.fromkeys(name for name in before if name.startswith(_KEY))
@@ -91,7 +91,7 @@ def relations_record(
 
 
 def read_followed(directory: Path) -> dict[str, tuple[Followed, ...]]:
-    """What our solver has written there, by platform."""
+    """The relations that our solver has written there, by platform."""
     return {
         path.stem: tuple(Followed(**one) for one in json.loads(path.read_bytes()))
         for path in sorted(directory.glob("*.json"))
@@ -100,14 +100,14 @@ def read_followed(directory: Path) -> dict[str, tuple[Followed, ...]]:
 
 @dataclass(kw_only=True)
 class Relations:
-    """Channels and who has priority over whom. ``named`` are those of environment.yml in their order, each once."""
+    """Channels and their priorities. ``named`` are those of environment.yml in order, without duplicates."""
 
     named: Sequence[str]
     found: list[Followed] = field(default_factory=list)
     depth: dict[str, int] = field(default_factory=dict)
 
     def add(self, channel: str, base: str | None, overrides: str | None) -> None:
-        """What one of ``channel``'s subdirs says. Raises :class:`RelationsError`."""
+        """Add the relations in one of ``channel``'s subdirs. Raises :class:`RelationsError`."""
         targets = {
             relation: resolve_reference(channel, reference)
             for relation, reference in (("base", base), ("overrides", overrides))
@@ -140,14 +140,14 @@ class Relations:
         return list(dict.fromkeys(one.channel for one in self.found if one.channel not in self.named))
 
     def followed(self) -> tuple[Followed, ...]:
-        """What brought each of these in first."""
+        """The relation that first added each of these."""
         return tuple(next(one for one in self.found if one.channel == stranger) for stranger in self.strangers())
 
     def order(self) -> list[str]:
-        """All channels, the one with the highest priority first. Raises :class:`RelationsError` for a circle.
+        """All channels, the one with the highest priority first. Raises :class:`RelationsError` for a cycle.
 
-        The order of environment.yml stands: what contradicts it counts for nothing. A channel that is brought in stands
-        beside the one that names it, if it can.
+        The order in environment.yml takes precedence over contradicting relations. A channel that is added is placed
+        next to the one that names it, if possible.
         """
         above: dict[str, list[str]] = {channel: [] for channel in (*self.named, *self.strangers())}
         below: dict[str, list[str]] = {channel: [] for channel in above}
@@ -172,7 +172,7 @@ class Relations:
 
 
 def _place(channel: str, above: dict[str, list[str]], below: dict[str, list[str]], order: list[str]) -> None:
-    """Append ``channel`` to ``order``, behind all that goes before it; then what can go right behind it."""
+    """Append ``channel`` to ``order``, after all that must precede it; then those that can follow it directly."""
     if channel in order:
         return
     for higher in above[channel]:

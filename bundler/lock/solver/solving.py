@@ -1,7 +1,7 @@
-"""Solving with py-rattler: channels at addresses that answer, and sentences for what cannot be had.
+"""Solve with py-rattler, with channels at addresses that respond, and explanations of failures.
 
-Channel priority is strict unless said, as conda-forge recommends it: a package is taken from the first channel that has
-it in any version, so that a channel lower in the list cannot slip a newer one in.
+Channel priority is strict by default, as conda-forge recommends: a package is taken from the first channel that has it
+in any version, so that a channel lower in the list cannot inject a newer one.
 """
 
 from __future__ import annotations
@@ -60,7 +60,7 @@ _PRIORITIES = {"strict": ChannelPriority.Strict, "flexible": ChannelPriority.Fle
 
 
 class SolveError(Exception):
-    """A failure that is the environment's or the channel's, not ours."""
+    """A failure caused by the environment or a channel, not by us."""
 
     def __init__(self, kind: str, message: str) -> None:
         super().__init__(message)
@@ -69,11 +69,11 @@ class SolveError(Exception):
 
 @dataclass(frozen=True, kw_only=True)
 class Question:
-    """What is to be solved. ``keep`` are URLs of packages that stay if they can, ``update`` names that are to move.
+    """The problem to solve. ``keep`` are URLs of packages to keep if possible, ``update`` names of those to update.
 
-    ``pinned`` are an environment that is solved already: of each package in it no other build is taken. Nothing is
-    taken that came to its channel after the date that ``exclude_newer`` has for it, or does not say when. What is being
-    done is appended to the file ``status``.
+    ``pinned`` is an environment that is already solved: its packages do not change. Packages that are newer than their
+    channel's date in ``exclude_newer``, or have no timestamp, are not used. The current activity is appended to the
+    file ``status``.
     """
 
     platform: str
@@ -88,12 +88,14 @@ class Question:
     status: str | None = None
 
     def dates(self) -> tuple[str | None, ...]:
-        """How new packages of each of the sources may be."""
+        """The ``exclude_newer`` date of each source."""
         return tuple(date_of(source, self.exclude_newer) for source in self.sources)
 
 
 async def find_packages(question: Question) -> list[RepoDataRecord]:
-    """Ask each channel where it answers; at its next address if it breaks down there. Raises :class:`SolveError`."""
+    """Solve, with each channel at an address that responds, or at its next one if that fails. Raises
+    :class:`SolveError`.
+    """
     question = replace(question, sources=await answering(question))
     while True:
         try:
@@ -111,7 +113,7 @@ async def find_packages(question: Question) -> list[RepoDataRecord]:
 
 
 async def answering(question: Question) -> tuple[Source, ...]:
-    """The sources at the addresses that answer, or of which there is something in the cache."""
+    """The sources, at addresses that respond or are in the cache."""
     access, sources = question.access, question.sources
     tell(question, _reading([source.given for source in sources], question))
     try:
@@ -145,7 +147,7 @@ async def _ask(question: Question, gateways: Gateways) -> list[RepoDataRecord]:
         free = await _run(question, gateways)
         if not question.keep:
             return free
-        # An updated package goes as far as it can, whatever that moves; then all else stays put if it can.
+        # Updated packages are as new as possible, whatever that changes; then everything else is kept if possible.
         moved = [
             f"{record.name.normalized} =={record.version}"
             for record in free
@@ -167,7 +169,7 @@ async def _ask(question: Question, gateways: Gateways) -> list[RepoDataRecord]:
 
 
 async def _read(question: Question, gateways: Gateways) -> None:
-    """Have the gateway read what the solver will ask it for, to tell which channel is slow."""
+    """Have the gateway read what the solver will need, so that a slow channel can be reported."""
     unread = [source.given for source in question.sources]
 
     async def read(source: Source) -> None:
@@ -187,15 +189,15 @@ def _reading(channels: Sequence[str], question: Question) -> str:
 
 
 def tell(question: Question, text: str) -> None:
-    """This is being done now."""
+    """Report the current activity."""
     if question.status:
         append_status(question.status, text)
 
 
 async def _elsewhere(specs: Sequence[str], question: Question, gateways: Gateways) -> dict[str, list[str]]:
-    """Which other platforms have a package for each of ``specs``, by what the channels say if they still answer."""
+    """The other platforms that have a package for each of ``specs``, if the channels still respond."""
     found: dict[str, list[str]] = {}
-    if question.access.offline or question.pinned:  # of what is solved beside an environment nobody reads a reason
+    if question.access.offline or question.pinned:  # nobody reads a reason then
         return found
     others = [Subdir(name) for name in MACHINES if name != question.platform]
     for spec in specs:
@@ -218,8 +220,8 @@ async def _run(
     constraints: Sequence[str] = (),
     locked: Sequence[RepoDataRecord] = (),
 ) -> list[RepoDataRecord]:
-    # The bare names too: a spec is also a filter on what is fetched, so with `x >=2` alone a channel that has only x 1
-    # would count as having no x, and strict priority would let the next channel in. Explanations get better as well.
+    # Also the bare names: specs also filter what is fetched, so with only `x >=2`, a channel that has only x 1 would
+    # count as having no x, and strict priority would use the next channel. This also improves explanations.
     newest = common_date(question.dates(), question.exclude_newer.get(DEFAULT))
     return await solve(
         sources=_sources_by_date(question, gateways, newest),
@@ -237,7 +239,7 @@ async def _run(
 
 
 async def _kept(question: Question, gateways: Gateways) -> list[RepoDataRecord]:
-    """The channels' own records of the packages to keep; one that a channel has withdrawn cannot be kept."""
+    """The channels' records of the packages to keep; those that a channel has removed cannot be kept."""
     specs = [" ".join(_name_version_build(url)) for url in sorted(question.keep)]
     found = await gateways.together.query(
         sources=_sources(question, gateways),
@@ -251,7 +253,7 @@ async def _kept(question: Question, gateways: Gateways) -> list[RepoDataRecord]:
 
 
 def _on_cooldown(text: str, question: Question) -> str:
-    """What is said besides where the solver has left packages out for their age."""
+    """A hint if the solver excluded packages because of their age."""
     if not any(question.dates()) or not re.search("after the cutoff date|has no timestamp", text):
         return ""
     return (
@@ -270,7 +272,7 @@ def _on_free_threads(text: str) -> str:
 
 
 def _with_gil(question: Question) -> list[str]:
-    """A free-threaded Python is only for who asks for it, by `python-freethreading` or by a build string."""
+    """Exclude free-threaded Python, unless it is requested by `python-freethreading` or by a build string."""
     asked = any(
         spec.name.normalized == "python-freethreading"
         or (spec.name.normalized in {"python", "python_abi"} and re.search(r"cp\d+t", str(spec.build or "")))
@@ -280,7 +282,7 @@ def _with_gil(question: Question) -> list[str]:
 
 
 def _sources_by_date(question: Question, gateways: Gateways, common: str | None) -> list[Channel | RepoDataSource]:
-    """The same; those whose packages may be of another age than ``common`` by themselves."""
+    """The same; sources whose date differs from ``common`` are queried through us."""
     plain = _sources(question, gateways)
     return [
         plain[number]
@@ -305,7 +307,7 @@ def _subdirs(question: Question) -> list[Subdir]:
 
 
 def _bare(specs: Sequence[MatchSpec]) -> list[str]:
-    """Their names; what is wanted under a condition, under the same."""
+    """Specs with only the names, and with the conditions, if there are any."""
     conditions = (f'[when="{spec.condition}"]' if spec.condition else "" for spec in specs)
     return [name + condition for name, condition in zip(names_of(specs), conditions, strict=True)]
 

@@ -1,8 +1,8 @@
-"""Channels as they were given, as they stand in the lockfile, and as rattler asks them.
+"""Channels: as given, as in the lockfile, and as used by rattler.
 
-rattler writes the URLs that it asks into its cache, credentials and all (its cache of shards does, in 0.28). So it only
-ever gets URLs without: tokens and passwords join a request on its way out. What rattler has in its own stores it adds
-itself.
+rattler writes URLs to its cache, including credentials (its cache of shards does, in 0.28). So it only gets URLs
+without them: tokens and passwords are added when a request is sent. Credentials in rattler's own stores are added by
+rattler.
 """
 
 from __future__ import annotations
@@ -48,16 +48,16 @@ __all__ = [
     "public_url_of",
 ]
 
-_TIMEOUT = 600  # seconds a request: enough for the largest repodata on a slow line, and an end to a server that hangs
+_TIMEOUT = 600  # seconds per request: enough for the largest repodata on a slow line, but limits a server that hangs
 
 
 @dataclass(frozen=True, kw_only=True)
 class Source:
     """A channel.
 
-    ``given`` is how the user names it, ``public`` what its packages' URLs begin with in the lockfile: any ``${NAME}``
-    stands in both, and is filled in in ``own``. It is asked at the first of ``addresses``, which are its mirrors' or
-    its own; the others are what else there is to try.
+    ``given`` is the channel as the user wrote it, ``public`` the prefix of its packages' URLs in the lockfile: both may
+    contain ``${NAME}``, which is filled in in ``own``. The first of ``addresses``, which are its mirrors or its own, is
+    used; the others are alternatives.
     """
 
     given: str
@@ -67,12 +67,12 @@ class Source:
 
     @property
     def reached(self) -> Channel:
-        """As rattler knows it: without any credentials."""
+        """The channel for rattler: without any credentials."""
         return Channel(public_url(self.addresses[0]))
 
     @property
     def base(self) -> str:
-        """What rattler says that its packages' URLs begin with."""
+        """The prefix of its packages' URLs in rattler's records."""
         return _base(self.addresses[0])
 
     @property
@@ -80,11 +80,11 @@ class Source:
         return self.addresses[0].startswith("file:")
 
     def at(self, address: str) -> Source:
-        """The same with ``address`` in use, and those behind it left."""
+        """The same source with ``address``, and those after it as alternatives."""
         return replace(self, addresses=self.addresses[self.addresses.index(address) :])
 
     def elsewhere(self) -> Source | None:
-        """The same at its next address, if it has one."""
+        """The same source at its next address, if there is one."""
         return replace(self, addresses=self.addresses[1:]) if self.addresses[1:] else None
 
 
@@ -105,19 +105,19 @@ def _filled(url: str, variables: Mapping[str, str]) -> str:
 
 
 class SilentChannelError(Exception):
-    """No server of a channel answers."""
+    """None of a channel's servers responds."""
 
 
 def first_answering(source: Source, downloader: Downloader) -> Source:
-    """``source`` at the first address that answers. Raises :class:`SilentChannelError`.
+    """``source`` at the first address that responds. Raises :class:`SilentChannelError`.
 
-    rattler would wait for a silent server as long as for a large file, and asks no second one.
+    rattler would wait for an unresponsive server as long as for a large file, and would not try another one.
     """
     looked = {f"{address}/noarch/repodata.json": address for address in source.addresses}
     try:
         return source.at(looked[downloader.answering(tuple(looked))])
     except DownloadFailed as failed:
-        if failed.status:  # it answers: rattler says best what is wrong with it
+        if failed.status:  # it responds: rattler's error message is better
             return source
         reason = f"channel {source.given} cannot be reached: {failed}"
         raise SilentChannelError(public_text(reason, [source])) from failed
@@ -125,7 +125,7 @@ def first_answering(source: Source, downloader: Downloader) -> Source:
 
 @dataclass(frozen=True, kw_only=True)
 class Gateways:
-    """Where rattler gets repodata from: those ``apart`` each for itself, all other sources together."""
+    """rattler's gateways to repodata: one for each source in ``apart``, and one for all others."""
 
     together: Gateway
     apart: Mapping[Source, Gateway]
@@ -135,10 +135,10 @@ class Gateways:
 
 
 def make_gateways(sources: Sequence[Source], access: Access, cache_action: CacheAction = "cache-or-fetch") -> Gateways:
-    """For ``sources`` with their credentials.
+    """The gateways for ``sources`` with their credentials.
 
-    rattler asks us for a request's headers by host and path alone. Where that could be another source's, on another
-    port or without TLS, the one with a password is asked apart from it.
+    rattler asks us for a request's headers only by host and path. If that is ambiguous, because another source is on a
+    different port or has no TLS, the source with a password gets a separate gateway.
     """
     apart = [source for source in sources if any(_is_mistakable(source, other) for other in sources)]
     return Gateways(
@@ -148,7 +148,7 @@ def make_gateways(sources: Sequence[Source], access: Access, cache_action: Cache
 
 
 def _is_mistakable(source: Source, other: Source) -> bool:
-    """Whether the password of ``source`` would go to ``other``, which is on another server of the same host."""
+    """Whether the password of ``source`` would be sent to ``other``, which is another server on the same host."""
     asked, others = own_request(source.addresses[0]), public_url(other.addresses[0])
     mine, theirs = urlsplit(f"{public_url(asked.url)}/"), urlsplit(f"{others}/")
     return bool(
@@ -160,9 +160,9 @@ def _is_mistakable(source: Source, other: Source) -> bool:
 
 
 def make_gateway(sources: Sequence[Source], access: Access, cache_action: CacheAction = "cache-or-fetch") -> Gateway:
-    """Where rattler gets repodata from: ``sources`` with their credentials, or nothing but its cache.
+    """A gateway to repodata: ``sources`` with their credentials, or only rattler's cache.
 
-    No source may be mistakable for another one (:func:`make_gateways`).
+    The sources must be distinguishable by host and path (:func:`make_gateways`).
     """
     requests = [own_request(source.addresses[0]) for source in sources]
     tokens = {f"{public_url(r.url)}/": [f"{r.url}/"] for r in requests if public_url(r.url) != r.url}
@@ -176,7 +176,7 @@ def make_gateway(sources: Sequence[Source], access: Access, cache_action: CacheA
         [
             RetryMiddleware(access.retries),
             AddHeadersMiddleware(headers),
-            AuthenticationMiddleware(),  # which leaves a request alone that has a password
+            AuthenticationMiddleware(),  # which does not change requests that have a password
             MirrorMiddleware(tokens),
             *(OciMiddleware(), GCSMiddleware(), S3Middleware()),
         ],
@@ -190,8 +190,8 @@ def make_gateway(sources: Sequence[Source], access: Access, cache_action: CacheA
 async def blame(
     error: GatewayError, sources: Sequence[Source], platforms: Sequence[Subdir], access: Access
 ) -> tuple[int | None, str]:
-    """The source that failed, by its number, and a sentence: the one that the error names, else the first that fails
-    by itself.
+    """The source that failed, by its index, and a sentence: the one that the error names, or else the first one that
+    fails on its own.
     """
     text = public_text(str(error), sources)
     for number, source in enumerate(sources):
@@ -207,7 +207,7 @@ async def blame(
 
 
 def public_url_of(url: str, sources: Iterable[Source]) -> str:
-    """A package's URL, as rattler tells it, as the lockfile has it: the channel's own, with its ``${NAME}``."""
+    """Convert a package's URL from rattler to that for the lockfile: the channel's own, with its ``${NAME}``."""
     for source in sources:
         for base in map(_base, source.addresses):
             if url.startswith(f"{base}/"):
@@ -220,7 +220,7 @@ def _base(address: str) -> str:
 
 
 def public_text(text: str, sources: Iterable[Source]) -> str:
-    """``text`` with channels as they were given, mirrors by their URL; where a credential stands, that stays unsaid."""
+    """``text`` with channels as they were given, and mirrors by their URL, without credentials."""
     for source in sources:
         for form in (source.own, own_request(source.own).url, _base(source.own)):
             text = text.replace(form, source.given)
@@ -228,7 +228,7 @@ def public_text(text: str, sources: Iterable[Source]) -> str:
 
 
 class Asked:
-    """A channel that is asked through us, in the form of a rattler source of records."""
+    """A channel that is queried through us; it implements rattler's interface for a source of records."""
 
     def __init__(self, channel: Channel, gateway: Gateway, subdirs: Sequence[Subdir]) -> None:
         self._channel = channel
@@ -236,7 +236,7 @@ class Asked:
         self._subdirs = subdirs
 
     async def fetch_package_records(self, platform: Subdir, name: PackageName) -> list[RepoDataRecord]:
-        """What the channel has of one package."""
+        """The channel's records of one package."""
         if platform not in self._subdirs:
             return []
         found = await self._gateway.query(
@@ -249,5 +249,5 @@ class Asked:
         return [record for channel in found for record in channel]
 
     def package_names(self, platform: Subdir) -> list[str]:
-        """None in advance: they are asked for one by one."""
+        """None in advance: packages are requested one by one."""
         return []

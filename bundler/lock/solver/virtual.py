@@ -1,4 +1,4 @@
-"""conda's virtual packages (``__glibc`` and the like) as conda-lock hands them to a solver."""
+"""conda's virtual packages (such as ``__glibc``), as conda-lock passes them to a solver."""
 
 from __future__ import annotations
 
@@ -15,10 +15,10 @@ __all__ = ["split_virtual"]
 
 
 def split_virtual(channels: Sequence[str], platform: str) -> tuple[tuple[str, ...], tuple[dict[str, Any], ...]]:
-    """The real channels, and the packages of the fake channel that conda-lock puts last for the virtual ones.
+    """The real channels, and the packages of the fake channel that conda-lock appends for virtual packages.
 
-    As a channel it would take part in channel priority; as virtual packages its records are what they are meant to be.
-    The build machine's own are never asked for.
+    As a channel, it would take part in channel priority, so its records are used as virtual packages instead. The build
+    machine's own virtual packages are never used.
     """
     virtual = _virtual_packages(channels[-1], platform) if channels else None
     if virtual is None:
@@ -27,10 +27,10 @@ def split_virtual(channels: Sequence[str], platform: str) -> tuple[tuple[str, ..
 
 
 def _virtual_packages(channel: str, platform: str) -> tuple[dict[str, Any], ...] | None:
-    """The platform's records of a channel of nothing but virtual packages; None if it is another kind of channel."""
+    """The platform's records of a channel with only virtual packages; None if it is a real channel."""
     if not channel.startswith("file://"):
         return None
-    # conda-lock does not quote the path; somebody else may
+    # conda-lock does not quote the path; others may
     base = next((path for path in (Path(channel[7:]), Path(unquote(channel[7:]))) if path.is_dir()), Path(os.devnull))
     records = [
         record | {"fn": fn, "url": f"{channel}/{file.parent.name}/{fn}", "subdir": file.parent.name}

@@ -1,4 +1,4 @@
-"""An ASGI application without a framework (https://asgi.readthedocs.io/). Put yours in its place, as ``app``."""
+"""An ASGI application without a framework (https://asgi.readthedocs.io/). Replace ``app`` with yours."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""A job to start from: systemd runs it when it is time. Put yours into main()."""
+"""A minimal job, run by a systemd timer. Put your code in main()."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ log = logging.getLogger("job")
 
 
 def main() -> None:
-    """One run. An error that is raised here fails it: systemctl --failed shows it, and the journal says why."""
+    """One run. An exception fails it: systemctl --failed lists it, and the journal has the traceback."""
     logging.basicConfig(stream=sys.stdout, level=logging.INFO, format="%(levelname)s %(message)s")
     report = Path(os.environ.get("REPORT", "report.txt"))  # in the job's state directory
     report.write_text(f"ran at {dt.datetime.now().astimezone().isoformat(timespec='seconds')}\n")

@@ -6,5 +6,5 @@ c.ServerApp.open_browser = False
 c.ServerApp.root_dir = "."  # the service's state directory
 c.ServerApp.terminals_enabled = False
 c.ServerApp.quit_button = False  # systemd starts and stops it
-# Kernels that nobody uses give their memory back.
+# Shut down idle kernels to free their memory.
 c.MappingKernelManager.cull_idle_timeout = 12 * 3600

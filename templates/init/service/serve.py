@@ -1,4 +1,4 @@
-"""A service to start from: it answers over HTTP until it is told to stop. Put yours in its place."""
+"""A minimal HTTP service. Replace it with yours."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ class Handler(BaseHTTPRequestHandler):
 
 
 def main() -> None:
-    """Serve at HOST and PORT; systemd ends it with SIGTERM."""
+    """Serve on HOST and PORT until systemd sends SIGTERM."""
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(0))
     address = os.environ.get("HOST", "127.0.0.1"), int(os.environ.get("PORT", "8000"))
     with ThreadingHTTPServer(address, Handler) as server:
