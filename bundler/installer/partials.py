@@ -27,7 +27,17 @@ INSTALL = (
     *("check-own-users", "shared-users"),
     *("systemd-version", "hardware", "networks", "libraries"),
     *("verify-bundle", "decompressor", "relocate", "bytecode"),
-    *("unpack", "stage", "plain-tree", "unpacked-listing", "fresh-tree", "operator-settings"),
+    *(
+        "segments",
+        "reuse",
+        "update-lists",
+        "unpack",
+        "stage",
+        "plain-tree",
+        "unpacked-listing",
+        "fresh-tree",
+        "operator-settings",
+    ),
     *("image", "undo", "prune", "dry-run", "main"),
 )
 

@@ -125,6 +125,8 @@ class InstallScript:
     """The number of ``user`` and of its group; None: the next that is free."""
     own_users: tuple[str, ...] = ()
     """Users that single services have, and their numbers if they are said: ``name:uid``."""
+    update: tuple[str, ...] = ()
+    """The releases of which an update leaves out what they all have; none: the payload is whole."""
     sisters: tuple[str, ...] = ()
     """Services that share ``user`` and do not all get the same secrets."""
 

@@ -24,6 +24,7 @@ Installs $NAME $VERSION (build $BUILD_ID, $PLATFORM) below $ROOT and starts it.
   --settings FILE       install this file as the settings, instead of the defaults (a first install only)
   --user NAME           run the services as this user, whom the machine has already, and who stays when the bundle goes
                         (a first install only)
+  --trust-disk          use files of earlier releases without checking them, unless their modification time is new
   --keep N              releases to keep (default: 3); the current and the previous one always stay
   --health-timeout S    seconds to wait for a healthy answer, after the service's start period
 ${RUN:+  --extract DIR         only unpack the bundle there
@@ -56,6 +57,7 @@ parse_arguments() {
             --dry-run) DRY_RUN=yes ;;
             --no-systemd) BARE=yes ;;
             --no-start) START=no ;;
+            --trust-disk) TRUST_DISK=yes ;;
             --no-enable) ENABLE=no ;;
             --prefix=* | --root=* | --cookie-file=* | --secret=* | --settings=* | --user=* | --keep=* | --health-timeout=*)
                 option_value=${1#*=}

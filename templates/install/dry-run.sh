@@ -29,7 +29,8 @@ plan_user() {
 plan_release() {
     check_same_release
     if ! is_complete "$RELEASE"; then
-        step "unpack $((PAYLOAD_KIB / 1024)) MiB, $PAYLOAD_FILES files, to $ROOT/releases/$RELEASE"
+        step "unpack $(((PAYLOAD_KIB - REUSED_KIB) / 1024)) MiB, $((PAYLOAD_FILES - REUSED_FILES)) files, to $ROOT/releases/$RELEASE"
+        [ -z "$REUSED" ] || step "link $REUSED_FILES files of earlier releases"
     elif ! is_intact "$RELEASE"; then
         step "reinstall $ROOT/releases/$RELEASE, which is corrupted"
     fi

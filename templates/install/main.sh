@@ -28,6 +28,10 @@ look() {
     preflight
     check_given_secrets
     verify_bundle
+    if ! is_complete "$RELEASE"; then
+        find_reusable
+        fit_segments
+    fi
     verify_payload
 }
 
@@ -130,6 +134,7 @@ put_release() {
             verify_payload
         else
             say "the installed release is corrupted; reinstalling"
+            TRUST_DISK= # what is wrong with it may be wrong with the releases that share its files
             stage_release
         fi
     fi

@@ -35,14 +35,14 @@ preflight() {
     each_service check_instance
     check_ports
     check_clients
-    is_complete "$RELEASE" || check_space
+    is_complete "$RELEASE" || may_reuse || check_space
     [ "$PROBLEMS" -eq 0 ] || exit 10
 }
 
 check_tools() {
     tools_missing=
     for tool in cat chmod cmp cp date df find grep head id ln ls mkdir mv od readlink rm rmdir sed sha256sum \
-        sleep sync tail tar tee tr uname $(codec_tool); do
+        sleep sort sync tail tar tee touch tr uname uniq xargs $(codec_tool); do
         have "$tool" || tools_missing="$tools_missing $tool"
     done
     [ -z "$tools_missing" ] ||
@@ -238,13 +238,15 @@ check_client() { # UNIT
 check_space() {
     space_near=$(nearest "$ROOT")
     space_kib=$(free_of k "$space_near")
-    space_need=$((PAYLOAD_KIB + PAYLOAD_KIB / 10))
+    space_need=$((PAYLOAD_KIB - SPARED_KIB))
+    space_need=$((space_need + space_need / 10))
     ! needs_decompressor || space_need=$((space_need + DECOMPRESSOR_KIB))
     [ -z "$space_kib" ] || [ "$space_kib" -ge "$space_need" ] ||
         problem "$space_near has $((space_kib / 1024)) MiB free; $((space_need / 1024 + 1)) MiB are needed" \
             "Free some space on that filesystem."
     space_inodes=$(free_of i "$space_near")
-    space_need=$((PAYLOAD_FILES + PAYLOAD_FILES / 10))
+    space_need=$((PAYLOAD_FILES - SPARED_FILES))
+    space_need=$((space_need + space_need / 10))
     # Filesystems without a fixed number of inodes say 0 of 0.
     [ "${space_inodes:-0}" -eq 0 ] || [ "$space_inodes" -ge "$space_need" ] ||
         problem "$space_near has $space_inodes inodes free; $space_need are needed" \

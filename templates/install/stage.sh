@@ -10,12 +10,15 @@ stage_release() {
     make_dir "$ROOT/releases"
     remove_leftovers
     mkdir -m 0700 "$STAGE" || die 12 "cannot create the directory $STAGE"
+    find_what_is_here
     bring_decompressor
-    say "unpacking $((PAYLOAD_KIB / 1024)) MiB"
+    say "unpacking $(((PAYLOAD_KIB - REUSED_KIB) / 1024)) MiB"
     unpack
     drop_decompressor
     refuse_special_files
     refuse_stray_links
+    link_reused
+    compose_lists
     check_unpacked
     each_file stage_file
     put "$STAGE/inventory" 0644 inventory_text
@@ -24,14 +27,23 @@ stage_release() {
     fit_units_to_account "$STAGE/units"
     chmod 0755 "$STAGE" || die 12 "cannot change the mode of $STAGE"
     compile_bytecode
-    [ -n "$IMAGE" ] || ! have restorecon || [ ! -e /sys/fs/selinux/enforce ] || restorecon -RF "$STAGE" ||
-        die 12 "restorecon failed below $STAGE"
+    [ -n "$IMAGE" ] || ! have restorecon || [ ! -e /sys/fs/selinux/enforce ] ||
+        find "$STAGE" \( -type d -o -links 1 \) -exec restorecon -F {} + || die 12 "restorecon failed below $STAGE"
     activate "$STAGE"
     list_tree "$STAGE" fresh_tree_lines
     flush_all "$STAGE"
     put_tree_list "$STAGE" "$RELEASE" "$TREE_DIGEST"
     put "$STAGE/.complete" 0644 printf 'tree %s\n' "$TREE_DIGEST"
     name_release
+}
+
+find_what_is_here() {
+    may_reuse || return 0
+    choose_link
+    [ -z "$REUSE_LINK" ] || find_reusable verify_base
+    fit_segments
+    [ -n "$REUSED" ] || return 0
+    say "$((REUSED_KIB / 1024)) MiB are the same in earlier releases, and are $(makes_copies && echo copied || echo linked)"
 }
 
 name_release() {

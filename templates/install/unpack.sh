@@ -11,6 +11,7 @@ unpack() {
     # shellcheck disable=SC2086 # words: SHA256 OFFSET LENGTH of each part
     set -- ${PAYLOAD_PARTS:-$PAYLOAD_SHA256 0 all}
     make_part_dirs "$@"
+    list_ranges "$@"
     unpack_parts "$@"
     rm -f "$WORK/unpacking"
     check_parts "$@"
@@ -42,38 +43,47 @@ make_part_dirs() { # [SHA256 OFFSET LENGTH]...
 # All at once. A pipeline is how a shell waits for several, and how a signal ends them all; nothing flows through this one.
 unpack_parts() { # [SHA256 OFFSET LENGTH]...
     if [ $# -gt 3 ]; then
-        unpack_part "$2" "$3" | {
+        unpack_part "$2" | {
             shift 3
             unpack_parts "$@"
         }
     else
-        unpack_part "$2" "$3"
+        unpack_part "$2"
     fi
 }
 
-# The digest is taken of the very stream that is unpacked. Each stage reads its input to the end even when it has
-# failed, so that the digest is always that of the whole part and says who is to blame.
-unpack_part() { # OFFSET LENGTH
+# Digests are taken of the very stream that is unpacked. Each stage reads its input to the end even when it has failed,
+# so that a digest is always that of all that was read and says who is to blame.
+unpack_part() { # OFFSET
+    [ -s "$WORK/ranges.$1" ] || return 0 # all of it is in earlier releases
+    each_range "$1" send_range | {
+        decompress 2>"$WORK/decompress.$1" || echo failed >"$WORK/failed"
+        cat >/dev/null
+        head -c 1024 /dev/zero # the end of a tar, which only the last part has
+    } | {
+        # GNU tar reads and writes 10 KiB at a time unless it is told otherwise; other tars do not look there.
+        TAR_OPTIONS=--blocking-factor=128 tar -xpof - -C "$(part_dir "$1")" >/dev/null 2>"$WORK/tar.$1" ||
+            echo failed >"$WORK/failed"
+        cat >/dev/null
+    }
+}
+
+send_range() { # SHA256 OFFSET LENGTH
     {
-        with_payload_part "$1" "$2" tee /proc/self/fd/3 | {
-            decompress 3>&- 2>"$WORK/decompress.$1" || echo failed >"$WORK/failed"
-            cat >/dev/null
-            head -c 1024 /dev/zero 3>&- # the end of a tar, which only the last part has
-        } | {
-            # GNU tar reads and writes 10 KiB at a time unless it is told otherwise; other tars do not look there.
-            TAR_OPTIONS=--blocking-factor=128 tar -xpof - -C "$(part_dir "$1")" >/dev/null 2>"$WORK/tar.$1" 3>&- ||
-                echo failed >"$WORK/failed"
-            cat >/dev/null
-        }
-    } 3>&1 | hash_payload >"$WORK/digest.$1" || : >"$WORK/digest.$1"
+        with_payload_part "$2" "$3" tee /proc/self/fd/3 | hash_payload 3>&- >"$WORK/digest.$2" || : >"$WORK/digest.$2"
+    } 3>&1
 }
 
 check_parts() { # [SHA256 OFFSET LENGTH]...
     while [ $# -gt 0 ]; do
-        read -r part_digest _ <"$WORK/digest.$2" || die 12 "cannot read $PAYLOAD"
-        [ "$part_digest" = "$1" ] || damaged "$PAYLOAD"
+        each_range "$2" check_range
         shift 3
     done
+}
+
+check_range() { # SHA256 OFFSET LENGTH
+    read -r part_digest _ <"$WORK/digest.$2" || die 12 "cannot read $PAYLOAD"
+    [ "$part_digest" = "$1" ] || damaged "$PAYLOAD"
 }
 
 join_parts() { # [SHA256 OFFSET LENGTH]...

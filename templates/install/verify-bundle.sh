@@ -30,6 +30,7 @@ verify_file() { # SHA256 PATH: the payload's content is left to whoever reads it
         install.sh) set -- "$SELF_DIGEST" "$2" ;;
         "$PAYLOAD") ;;
         manage) verify_manage "$1" ;;
+        segments) verify_segments "$1" ;;
         *)
             verify_digest=$(read_file "$2" | sha256sum)
             [ "${verify_digest%% *}" = "$1" ] || damaged "$2"
@@ -55,16 +56,23 @@ verify_payload() {
     [ "${1%% *}" = "$PAYLOAD_SHA256" ] || damaged "$PAYLOAD"
 }
 
-# Of what it reads: its SHA-256, and something behind a space. openssl takes half the time of a plain sha256sum(1); it is
-# asked for a digest that is known, first.
+# Of what it reads: its SHA-256, and something behind a space.
 hash_payload() {
-    hash_by=sha256sum
+    hash_by=$(payload_hasher)
+    $hash_by
+}
+
+# openssl takes half the time of a plain sha256sum(1); it is asked for a digest that is known, first.
+payload_hasher() {
     if have openssl; then
         case $(printf 1 | openssl dgst -sha256 -r 2>/dev/null) in
-            6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b\ *) hash_by='openssl dgst -sha256 -r' ;;
+            6b86b273ff34fce19d6b804eff5a3f5747ada4eaa22f1d49c01e52ddb7875b4b\ *)
+                echo openssl dgst -sha256 -r
+                return
+                ;;
         esac
     fi
-    $hash_by
+    echo sha256sum
 }
 
 codec_tool() { # that the machine must have

@@ -39,7 +39,7 @@ parse_arguments() {
                 usage
                 exit 0
                 ;;
-            --json | --purge | --yes | --unsigned | --allow-downgrade | --check | --dry-run | --no-start | --no-enable)
+            --json | --purge | --yes | --unsigned | --allow-downgrade | --check | --dry-run | --no-start | --no-enable | --trust-disk)
                 take_option "$1" yes
                 ;;
             --from=* | --health-timeout=* | --keep=* | --secret=*)
@@ -83,7 +83,7 @@ take_option() { # OPTION VALUE
         --yes) YES=$2 ;;
         --unsigned) UNSIGNED=$2 ;;
         --allow-downgrade) ALLOW_DOWNGRADE=$2 ;;
-        --check | --dry-run | --no-start | --no-enable) add_install_words "$1" ;;
+        --check | --dry-run | --no-start | --no-enable | --trust-disk) add_install_words "$1" ;;
         --keep | --secret) add_install_words "$1" "$2" ;;
         --from)
             [ -n "$2" ] || misuse "--from needs a file"

@@ -22,7 +22,7 @@ TOOLS = (
 """All tools that install.sh changes anything with, and ``cat``, which writes what :func:`put` puts."""
 APPLETS = (
     *("cmp", "cut", "date", "df", "find", "grep", "gzip", "head", "id", "ls", "od", "readlink", "sed", "sha256sum"),
-    *("sort", "tail", "tee", "timeout", "tr", "uname", "wc"),
+    *("dd", "nproc", "sort", "stat", "tail", "tee", "timeout", "touch", "tr", "true", "uname", "uniq", "wc", "xargs"),
 )
 """What else busybox has of what it needs, for a machine that has nothing but busybox."""
 

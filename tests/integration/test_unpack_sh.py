@@ -83,6 +83,7 @@ class Target:
             "DECOMPRESSOR": "",
             "PAYLOAD_SHA256": hashlib.sha256(payload).hexdigest(),
             "PAYLOAD_PARTS": parts,
+            "UPDATE": "",
             "WORK": f"{self.room}/work",
             "ROOT": f"{self.room}",
             "PATH": f"{self.room}/bin",

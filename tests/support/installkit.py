@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING
 
 from bundler.bundle.assemble import place
 from bundler.bundle.identity import Identity
+from bundler.bundle.segmentlist import SEGMENTS
 from bundler.config.project import Secret, load_config
 from bundler.config.users import user_of
 from bundler.installer.activation import Activation
@@ -30,9 +31,10 @@ from bundler.installer.render import (
 )
 from bundler.installer.requirements import Requirements
 from bundler.pack.codecs import CODECS
+from bundler.pack.contents import NEVER_LINKED, Content, lists
 from bundler.pack.decompressor import TOOLS
 from bundler.pack.listing import unpacked_sha256
-from bundler.pack.members import DIGESTS, LINK_MODE, TreeEntry, digest_list, parents
+from bundler.pack.members import LINK_MODE, TreeEntry, parents
 from bundler.units.contents import Contents
 from bundler.units.newer import newer_directives
 from bundler.units.read import UnitText
@@ -124,7 +126,7 @@ class Spec:
 def write_bundle(spec: Spec, directory: Path) -> Path:
     """Write the bundle's directory; ``directory`` must not exist yet."""
     directory.mkdir(parents=True)
-    parts = write_payload(spec, directory / spec.payload)
+    parts, segments = write_payload(spec, directory / spec.payload)
     sha256 = _sha256((directory / spec.payload).read_bytes())
     if spec.tools:
         shutil.copytree(spec.tools, directory / TOOLS)
@@ -136,6 +138,7 @@ def write_bundle(spec: Spec, directory: Path) -> Path:
         **{f"units/{name}": text for name, text in units(spec).items()},
         **launchers(started_units(spec), {f"units/{name}": text for name, text in units(spec).items()}),
         "manage": render_manage(script(spec, sha256, {})),
+        SEGMENTS: segments,
     }
     for name, text in files.items():
         path = directory / name
@@ -297,9 +300,9 @@ def units(spec: Spec) -> dict[str, str]:
     return found
 
 
-def payload_members(spec: Spec) -> list[Member]:
-    """What is in the payload, with the list of the files' digests at its end."""
-    members = [
+def _members(spec: Spec) -> list[Member]:
+    """What is in the payload, but for its lists."""
+    return [
         *(Member(name=name, kind=tarfile.DIRTYPE, mode=0o755) for name in ("env", "env/bin", "app", "share")),
         Member(name="env/bin/tool", content=b"#!/bin/sh\necho tool\n", mode=0o755),
         Member(name="env/bin/tool-link", kind=tarfile.SYMTYPE, link="tool"),
@@ -309,7 +312,16 @@ def payload_members(spec: Spec) -> list[Member]:
         Member(name="share/health", content=(spec.health or "exit 0\n").encode()),
         *spec.members,
     ]
-    return [*members, Member(name=DIGESTS, content=digest_list(_entries(members)))]
+
+
+def _contents(spec: Spec) -> list[Content]:
+    """Each member is a segment."""
+    return [Content.of(f"segment-{number}", _entries([member])) for number, member in enumerate(_members(spec))]
+
+
+def payload_members(spec: Spec) -> list[Member]:
+    """What is in the payload, with its lists at its end, which are one segment."""
+    return [*_members(spec), *(Member(name=name, content=text) for name, text in lists(_contents(spec)).items())]
 
 
 def _entries(members: list[Member]) -> tuple[TreeEntry, ...]:
@@ -331,16 +343,27 @@ def unpacked(spec: Spec) -> str:
     return unpacked_sha256(_entries(members), above | named)
 
 
-def write_payload(spec: Spec, path: Path) -> tuple[tuple[str, int, int], ...]:
-    """Write the payload; its parts, as install.sh is told of them, if there are several."""
+def write_payload(spec: Spec, path: Path) -> tuple[tuple[tuple[str, int, int], ...], str]:
+    """Write the payload; its parts, as install.sh is told of them, if there are several, and the file ``segments``."""
+    contents = _contents(spec)
     members = payload_members(spec)
-    ends = [len(members) * number // spec.parts for number in range(spec.parts + 1)]
-    written = [_compressed(spec, _tar(members[start:end])) for start, end in pairwise(ends)]
-    written[-1] += _compressed(spec, bytes(tarfile.RECORDSIZE))
+    segments = [_tar([member]) for member in members[: len(contents)]]
+    closing = _compressed(spec, _tar(members[len(contents) :]) + bytes(tarfile.RECORDSIZE))
+    written = [*(_compressed(spec, segment) for segment in segments), closing]
     path.write_bytes(b"".join(written))
-    offsets = accumulate(map(len, written), initial=0)
-    parts = tuple((_sha256(part), offset, len(part)) for part, offset in zip(written, offsets, strict=False))
-    return parts if spec.parts > 1 else ()
+    starts = [*accumulate(map(len, written), initial=0)]
+    lines = [
+        f"{offset} {len(segment)} {_sha256(segment)} {one.id} {len(one.entries)} {one.kib} {one.name}\n"
+        for segment, offset, one in zip(
+            written, starts, [*contents, Content(name="list", id=NEVER_LINKED, entries=())], strict=False
+        )
+    ]
+    ends = [len(written) * number // spec.parts for number in range(spec.parts + 1)]
+    parts = tuple(
+        (_sha256(b"".join(written[start:end])), starts[start], starts[end] - starts[start])
+        for start, end in pairwise(ends)
+    )
+    return parts if spec.parts > 1 else (), "".join(lines)
 
 
 def _compressed(spec: Spec, data: bytes) -> bytes:

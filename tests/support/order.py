@@ -32,6 +32,7 @@ MINUTES = {
     "tests/e2e/test_manage.py": 2,
     "tests/e2e/test_payload.py": 4,
     "tests/e2e/test_places.py": 2,
+    "tests/e2e/test_reuse.py": 5,
     "tests/e2e/test_secrets.py": 4,
     "tests/e2e/test_services.py": 4,
     "tests/e2e/test_sockets.py": 4,
