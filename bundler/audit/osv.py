@@ -28,6 +28,8 @@ __all__ = ["ECOSYSTEM", "Advisory", "Affected", "BadAdvisory", "Database", "pars
 ECOSYSTEM = "PyPI"
 _LARGEST = 64 << 20
 """Bytes of an entry. Some kilobytes of a zip can unpack to more than any memory holds."""
+_MOST = 2 << 30
+"""Bytes of all entries: ten times as many as OSV has for PyPI."""
 _REMEDY = "Fetch the dump again: https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
 _COMPARED = ("ECOSYSTEM", "SEMVER")
 
@@ -77,8 +79,11 @@ def read_database(path: Path, now: datetime) -> Database:
     """Raises :class:`ConfigError` for what is no such dump, or has an entry that cannot be read."""
     found: dict[str, list[tuple[Advisory, Affected]]] = {}
     seen: set[str] = set()
-    withdrawn = 0
+    withdrawn, left = 0, _MOST
     for where, content in _files(path):
+        left -= len(content)
+        if left < 0:
+            _refuse(f"its entries unpack to more than {_MOST >> 20} MiB", str(path))
         try:
             document = _document(content)
             advisory = None if _is_withdrawn(document, now) else parse_advisory(document)

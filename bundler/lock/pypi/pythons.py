@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 
 from bundler.atomic import write_file
 from bundler.errors import LockError, PrefixError
@@ -177,7 +177,7 @@ def _nothing_left(passed_over: Mapping[str, str], question: WheelQuestion, where
 
 def _takes(asked: str | None, question: WheelQuestion) -> bool:
     """Whether the Python is one that is asked for; what cannot be read is the build's to refuse."""
-    with suppress(InvalidSpecifier):
+    with suppress(ValueError):  # a number of too many digits is no InvalidSpecifier
         return not asked or SpecifierSet(asked).contains(question.python.version, prereleases=True)
     return True
 
