@@ -28,6 +28,8 @@ __all__ = ["ECOSYSTEM", "Advisory", "Affected", "BadAdvisory", "Database", "pars
 ECOSYSTEM = "PyPI"
 _LARGEST = 64 << 20
 """The maximum size of an entry in bytes: a few kilobytes of a zip file can unpack to more than fits into memory."""
+_MOST = 2 << 30
+"""The maximum size of all entries in bytes: ten times what OSV has for PyPI."""
 _REMEDY = "Fetch the dump again: https://osv-vulnerabilities.storage.googleapis.com/PyPI/all.zip"
 _COMPARED = ("ECOSYSTEM", "SEMVER")
 
@@ -77,8 +79,11 @@ def read_database(path: Path, now: datetime) -> Database:
     """Raises :class:`ConfigError` if it is not such a dump, or has an unreadable entry."""
     found: dict[str, list[tuple[Advisory, Affected]]] = {}
     seen: set[str] = set()
-    withdrawn = 0
+    withdrawn, left = 0, _MOST
     for where, content in _files(path):
+        left -= len(content)
+        if left < 0:
+            _refuse(f"its entries unpack to more than {_MOST >> 20} MiB", str(path))
         try:
             document = _document(content)
             advisory = None if _is_withdrawn(document, now) else parse_advisory(document)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from packaging.version import InvalidVersion, Version
+from packaging.version import Version
 
 if TYPE_CHECKING:
     from collections.abc import Iterable
@@ -28,7 +28,7 @@ def parsed(text: str) -> Version | None:
     """None if it is not a PEP 440 version."""
     try:
         return Version(text)
-    except InvalidVersion:
+    except ValueError:  # or a number of too many digits
         return None
 
 

@@ -96,6 +96,8 @@ def checked(package: LockedPackage, *, unhashed: str = "", as_locked: bool = Fal
     ``as_locked``: what conda-lock writes of a package that a build will refuse, without SHA-256 or as source, may be
     read, as something else may take its place.
     """
+    if too_long := [text[:60] for text in (package.name, package.version) if len(text) > _LONGEST]:
+        raise BadEntry(f"{too_long[0]}… is too long for a name or a version")
     if not _NAME.fullmatch(package.name):
         raise BadEntry(f"{package.name!r} is not a package name")
     if not _VERSION.fullmatch(package.version):

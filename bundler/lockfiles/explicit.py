@@ -10,11 +10,12 @@ import re
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, canonicalize_name
 
 from bundler.errors import LockError, without_credentials
 from bundler.locked import LockedPackage, dist_of
 from bundler.lockfiles.checked import BadEntry, checked, refuse
+from bundler.wheels.python import parse_filename
 
 if TYPE_CHECKING:
     from pathlib import Path
@@ -97,7 +98,7 @@ def _package(line: str, platform: str) -> LockedPackage | None:
 def _wheel(name: str, url: str, fragment: str, platform: str) -> LockedPackage:
     filename = unquote(urlsplit(url).path.rsplit("/", 1)[-1])
     try:
-        _, version, _, _ = parse_wheel_filename(filename)
+        _, version, _, _ = parse_filename(filename)
     except InvalidWheelFilename as error:
         raise BadEntry(f"{name}: {without_credentials(url)!r} is not the URL of a wheel") from error
     sha256, md5 = _digests(fragment)

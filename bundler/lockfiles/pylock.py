@@ -9,7 +9,6 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from packaging.specifiers import InvalidSpecifier
 from packaging.utils import canonicalize_name
 
 from bundler.config.lockfiles import PYLOCK
@@ -110,7 +109,7 @@ def _check_python(entry: Mapping[str, Any], name: str, target: Target) -> None:
     try:
         if not target.takes_python(asked):
             raise BadEntry(f"{name} requires Python {asked}; the conda packages provide {target.python}")
-    except InvalidSpecifier as error:
+    except ValueError as error:
         raise BadEntry(f"{name}: its `requires-python` is wrong: {error}") from error
 
 

@@ -7,14 +7,15 @@ from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
 from urllib.parse import unquote, urlsplit
 
-from packaging.markers import InvalidMarker, Marker, UndefinedComparison, UndefinedEnvironmentName
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
-from packaging.utils import InvalidWheelFilename, canonicalize_name, parse_wheel_filename
+from packaging.markers import Marker
+from packaging.specifiers import SpecifierSet
+from packaging.utils import InvalidWheelFilename, canonicalize_name
 
 from bundler.errors import ConfigError, LockError, without_credentials
 from bundler.locked import LockedPackage
 from bundler.lockfiles.checked import BadEntry, checked
 from bundler.wheels.interpreter import best_wheel
+from bundler.wheels.python import parse_filename
 from bundler.wheels.requirements import BUILD_IT
 
 if TYPE_CHECKING:
@@ -75,18 +76,18 @@ class Target:
         }
         try:
             return Marker(str(marker)).evaluate(environment, context="lock_file")
-        except (InvalidMarker, UndefinedComparison, UndefinedEnvironmentName) as error:
+        except ValueError as error:  # of packaging's, or a number of too many digits
             raise BadEntry(f"{marker!r} is not an environment marker") from error
 
     def takes_python(self, specifier: Any) -> bool:
-        """Whether the Python is one that ``requires-python`` names. Raises :class:`InvalidSpecifier`."""
+        """Whether the Python is one that ``requires-python`` names. Raises ValueError."""
         return SpecifierSet(str(specifier or "")).contains(self.python.version, prereleases=True)
 
     def check_python(self, specifier: Any, path: Path, kind: Kind) -> None:
         """Raise :class:`ConfigError` if a lockfile's ``requires-python`` is not met."""
         try:
             fits = self.takes_python(specifier)
-        except InvalidSpecifier as error:
+        except ValueError as error:
             raise LockError(f"`requires-python` is wrong: {error}", where=str(path), remedy=kind.remedy) from error
         if not fits:
             raise ConfigError(
@@ -113,7 +114,7 @@ class Target:
         return checked(
             LockedPackage(
                 name=name,
-                version=version or str(parse_wheel_filename(best)[1]),
+                version=version or str(parse_filename(best)[1]),
                 manager="pip",
                 platform=self.python.platform,
                 url=named[best].url.partition("#")[0],

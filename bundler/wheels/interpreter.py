@@ -17,10 +17,10 @@ from operator import itemgetter
 from typing import TYPE_CHECKING, Any
 
 from packaging.tags import compatible_tags, cpython_tags
-from packaging.utils import parse_wheel_filename
 
 from bundler.atomic import write_file
 from bundler.platforms import MACHINES
+from bundler.wheels.python import parse_filename
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator, Mapping
@@ -95,7 +95,7 @@ def best_wheel(filenames: Iterable[str], python: Python, glibc: tuple[int, int])
     ranks = _ranks(python, glibc)
     fitting = []
     for filename in sorted(filenames):
-        _, _, build, tags = parse_wheel_filename(filename)
+        _, _, build, tags = parse_filename(filename)
         if found := [ranks[tag] for tag in tags if tag in ranks]:
             fitting.append((-min(found), build, filename))
     return max(fitting, key=itemgetter(0, 1))[2] if fitting else None

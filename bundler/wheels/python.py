@@ -8,7 +8,7 @@ from functools import cached_property
 from typing import TYPE_CHECKING, Any
 
 from packaging.tags import Tag, compatible_tags, cpython_tags
-from packaging.utils import parse_wheel_filename
+from packaging.utils import InvalidWheelFilename, parse_wheel_filename
 from packaging.version import Version
 
 from bundler.errors import PrefixError
@@ -18,9 +18,13 @@ from bundler.platforms import MACHINES
 if TYPE_CHECKING:
     from collections.abc import Iterable, Mapping
 
-__all__ = ["Python", "glibc_of"]
+    from packaging.utils import BuildTag, NormalizedName
+
+__all__ = ["Python", "glibc_of", "parse_filename"]
 
 _LEGACY = {"manylinux1": (2, 5), "manylinux2010": (2, 12), "manylinux2014": (2, 17)}
+_LONGEST = 255
+"""Characters of the name of a wheel, as the kernel has it."""
 _HERE = "here"
 """The platform tag that represents all supported ones, whatever glibc they need: the server's preflight checks that."""
 
@@ -104,9 +108,19 @@ class Python:
         return f"Python {self.version}{' (free-threaded)' if self.free_threaded else ''} on {self.platform}"
 
 
+def parse_filename(filename: str) -> tuple[NormalizedName, Version, BuildTag, frozenset[Tag]]:
+    """Project, version, build and tags of a wheel. Raises :class:`InvalidWheelFilename`.
+
+    A name that is too long for a file is none: its tags, which multiply, could be more than memory holds.
+    """
+    if len(filename) > _LONGEST:
+        raise InvalidWheelFilename(f"the name of a wheel has {_LONGEST} characters at most: {filename[:60]}…")
+    return parse_wheel_filename(filename)
+
+
 def glibc_of(filename: str, platform: str) -> tuple[int, int]:
     """The lowest glibc that a wheel runs with, by its file name; (0, 0) if it does not say."""
-    _, _, _, tags = parse_wheel_filename(filename)
+    _, _, _, tags = parse_filename(filename)
     return min((needed for tag in tags if (needed := _glibc(tag.platform, platform))), default=(0, 0))
 
 

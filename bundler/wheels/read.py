@@ -40,6 +40,8 @@ __all__ = ["Wheel", "check_fit", "metadata_of", "read_wheel"]
 _REGULAR = (0, stat.S_IFREG)
 """Zip files created on other systems have no file type."""
 _CONTROL = re.compile(r"[\x00-\x1f\x7f]")
+_MOST_DIGITS = 40
+_NUMBER = re.compile(rf"\d{{{_MOST_DIGITS}}}(?=\d)")
 _DAMAGES = (zipfile.BadZipFile, zlib.error, struct.error)
 _READ_AT_ONCE = re.compile(r"[^/]+\.dist-info/(METADATA|RECORD|WHEEL|entry_points\.txt)")
 _ENTRY_POINTS = re.compile(r"[^/]+\.dist-info/entry_points\.txt")
@@ -89,8 +91,8 @@ def read_wheel(path: Path) -> Wheel:
             name=name,
             version=version,
             tags=tags,
-            requires_python=SpecifierSet(message["Requires-Python"] or ""),
-            requires=tuple(Requirement(text) for text in message.get_all("Requires-Dist", ())),
+            requires_python=SpecifierSet(_readable(message["Requires-Python"] or "")),
+            requires=tuple(Requirement(_readable(text)) for text in message.get_all("Requires-Dist", ())),
             size=size,
         )
     except (InvalidWheelFilename, InvalidVersion, InvalidSpecifier, InvalidRequirement) as error:
@@ -192,6 +194,13 @@ def _of_name(name: str) -> str | None:
 def _metadata(archive: zipfile.ZipFile) -> Message | None:
     names = [name for name in archive.namelist() if _is_metadata(name)]
     return HeaderParser().parsestr(archive.read(names[0]).decode()) if len(names) == 1 else None
+
+
+def _readable(text: str) -> str:
+    """``text``, whose numbers can be compared, which is when packaging reads them: Python reads 4300 digits at most."""
+    if number := _NUMBER.search(text):
+        raise ValueError(f"it has a number of more than {_MOST_DIGITS} digits: {number[0]}…")
+    return text
 
 
 def _is_metadata(name: str) -> bool:

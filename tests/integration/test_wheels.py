@@ -221,6 +221,10 @@ def test_entry_points_stay_in_bin(python: LockedPackage, tmp_path: Path) -> None
     assert "with `../../evil = app:main`, which is not `command = module:function`" in said
 
 
+NUMBER = b"9" * 5000
+"""Python reads none of more than 4300 digits."""
+
+
 @pytest.mark.parametrize(
     ("metadata", "reason"),
     [
@@ -228,6 +232,10 @@ def test_entry_points_stay_in_bin(python: LockedPackage, tmp_path: Path) -> None
         ({"METADATA": b"Name: other\nVersion: 1.0\n"}, "not what it is called: its metadata says other 1.0"),
         ({"METADATA": b"Name: app\nVersion: 1.0\nRequires-Dist: ((\n"}, "not a wheel"),
         ({"METADATA": b"Name: app\nVersion: 1.0\nRequires-Python: >>3\n"}, "not a wheel"),
+        ({"METADATA": b"Name: app\nVersion: 1.0\nRequires-Python: >=" + NUMBER}, "a number of more than 40 digits"),
+        ({"METADATA": b"Name: app\nVersion: 1.0\nRequires-Dist: x>=" + NUMBER}, "a number of more than 40 digits"),
+        ({"METADATA": b"Name: app\nVersion: 1.0\nRequires-Dist: x; python_version > '" + NUMBER + b"'"}, "40 digits"),
+        ({"METADATA": b"Name: app\nVersion: " + NUMBER}, "not a wheel"),
         ({"WHEEL": b"\xff"}, "cannot be installed: invalid start byte"),
         ({"RECORD": b"a,b,c,d\n"}, "cannot be installed: its RECORD is wrong: Row Index 0: expected 3 elements, got 4"),
         ({"entry_points.txt": b"[console_scripts]\nx = no entry point\n"}, "with `x = no entry point`, which is not"),

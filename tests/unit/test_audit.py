@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING, Any
 import pytest
 
 from bundler.about.facts import Facts, Inner, Text
+from bundler.audit import osv
 from bundler.audit.osv import BadAdvisory, parse_advisory, read_database
 from bundler.audit.run import audit
 from bundler.audit.severity import severity_of
@@ -91,6 +92,9 @@ BELOW_2 = [events(("introduced", "0"), ("fixed", "2.0"))]
         ("1.0", [events(("introduced", "0"), ("unheard-of", "1"))], [], None),
         ("1.0", [events(("fixed", "2.0"))], [], None),
         ("1.0", [events(("fixed", "odd one")), *BELOW_2], [], True),
+        ("1.0", [events(("introduced", "0"), ("fixed", "9" * 5000))], [], None),
+        ("1.0", BELOW_2, ["9" * 5000], True),
+        ("9" * 5000, BELOW_2, [], None),
     ],
 )
 def test_which_versions_an_advisory_is_about(
@@ -133,7 +137,10 @@ def test_an_advisory_that_cannot_be_read_is_not_passed_over(tmp_path: Path, chan
     assert str(tmp_path / "a.json") in str(error.value.where)
 
 
-@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000])
+HUGE = b'{"id": "X", "n": ' + b"9" * 5000 + b"}"
+
+
+@pytest.mark.parametrize("content", [b"", b"[]", b"\xff", b"[" * 100_000, b'{"a":' * 100_000, b'{"id": NaN}', HUGE])
 def test_what_is_no_advisory_at_all(tmp_path: Path, content: bytes) -> None:
     (tmp_path / "a.json").write_bytes(content)
     with pytest.raises(ConfigError):
@@ -223,6 +230,18 @@ def test_a_dump_without_advisories_for_pypi_is_refused(tmp_path: Path) -> None:
 def test_how_bad_it_is(vectors: list[dict[str, Any]], word: Any, level: str, score: float | None) -> None:
     found = severity_of(vectors, word)
     assert (found.level, found.score) == (level, score)
+
+
+def test_a_dump_of_more_than_memory_holds_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A limit on each entry is none on a million of them."""
+    documents = [advisory(f"X-{number}", "p", versions=["1"]) for number in range(20)]
+    database = dump(tmp_path / "dump", *documents, zipped=True)
+    size = sum(len(json.dumps(document)) for document in documents)
+    monkeypatch.setattr(osv, "_MOST", size)
+    assert read_database(database, NOW).advisories == 20
+    monkeypatch.setattr(osv, "_MOST", size - 1)
+    with pytest.raises(ConfigError, match="its entries unpack to more than"):
+        read_database(database, NOW)
 
 
 def conda(name: str, version: str, *depends: str, injected: bool = False) -> LockedPackage:

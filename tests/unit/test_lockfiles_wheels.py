@@ -57,6 +57,10 @@ def uv(tmp_path: Path) -> Project:
     return Project(tmp_path, "uv.lock")
 
 
+NUMBER = "9" * 5000
+"""Python reads none of more than 4300 digits."""
+TAGS = ".".join(f"t{number}" for number in range(1000))
+"""Thrice in a name it is a billion tags."""
 PYLOCK = 'lock-version = "1.0"\ncreated-by = "tests"\nrequires-python = ">=3.9"\n'
 
 
@@ -197,6 +201,18 @@ def test_an_archive_may_be_a_wheel(pylock: Project) -> None:
         (PYLOCK + listed("a", "../a-1.0-py3-none-any.whl"), LockError, "points outside its directory"),
         (PYLOCK + listed("a\\u001b", "a-1.0-py3-none-any.whl"), LockError, "is not a package name"),
         (PYLOCK + listed("a", "a-1.0-py3-none-any.whl", version="1/0"), LockError, "'1/0' is not a version"),
+        (PYLOCK + listed("a", "a-1.0-py3-none-any.whl", version=NUMBER), LockError, "999… is too long for a name or"),
+        (PYLOCK + listed("a" * 5000, "a-1.0-py3-none-any.whl"), LockError, "aaa… is too long for a name or a version"),
+        (PYLOCK + listed("a", f"a-{NUMBER}-py3-none-any.whl"), LockError, "the name of a wheel has 255 characters"),
+        (PYLOCK + listed("a", f"a-1-{TAGS}-{TAGS}-{TAGS}.whl"), LockError, "the name of a wheel has 255 characters"),
+        (PYLOCK + listed("a", marker=f"python_version > '{NUMBER}'"), LockError, "is not an environment marker"),
+        (PYLOCK + listed("a", more=f'requires-python = ">{NUMBER}"'), LockError, "`requires-python` is wrong"),
+        (PYLOCK.replace("3.9", NUMBER) + "packages = []", LockError, "`requires-python` is wrong"),
+        ("a = " + "[" * 100_000, LockError, "not valid TOML"),
+        (f"a = {NUMBER}", LockError, "not valid TOML"),
+        (PYLOCK + "packages = nan", LockError, "not a pylock.toml"),
+        (PYLOCK + listed("a").replace('"1.0"', "inf"), LockError, "a inf: no wheel available"),
+        (PYLOCK + listed("a", "a-1.0-py3-none-any.whl").replace("https:", "data:"), LockError, "is not an http"),
     ],
 )
 def test_what_is_wrong_with_a_pylock_is_said(
@@ -323,6 +339,7 @@ def test_what_uv_would_build_is_refused_or_injected(uv: Project, source: str, se
         ("[[package]]\nname = 'a'", LockError, "it has no `version`"),
         (GRAPH.replace("version = 1\n", "version = 2\n", 1), LockError, "a uv.lock of version 2"),
         (GRAPH.replace(">=3.9", ">=3.12"), ConfigError, "requires Python >=3.12"),
+        (GRAPH.replace("3.9", NUMBER), LockError, "`requires-python` is wrong"),
         (GRAPH.replace('{ virtual = "." }', '{ virtual = "a" }'), ConfigError, "has no project next to it"),
         ("conflicts = [[{ package = 'p', extra = 'a' }]]\n" + GRAPH, ConfigError, "mutually exclusive"),
         (GRAPH.replace('name = "h11"\nversion', 'name = "x"\nversion'), LockError, "h11: it is not locked"),

@@ -10,9 +10,8 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
-from packaging.version import InvalidVersion
 
 from bundler.config.lockfiles import DEFAULT
 from bundler.lock.freshness.unknown import Unknown, read_manifest
@@ -41,7 +40,7 @@ def pixi_misfit(path: Path, lockfiles: Lockfiles, platforms: Iterable[str]) -> s
         try:
             for feature in _features(manifest, environment):
                 wishes.add(feature, platform)
-        except (AttributeError, TypeError, InvalidRequirement, InvalidSpecifier) as error:
+        except (AttributeError, TypeError, ValueError) as error:
             raise Unknown(f"cannot read the dependencies of {name} ({error})") from error
         locked = read_lock(lockfiles, platform).packages
         if problem := wishes.unmet(locked) or wishes.surplus(locked):
@@ -169,7 +168,7 @@ def _project(text: str) -> str:
 def _contains(versions: SpecifierSet, package: LockedPackage | None) -> bool:
     try:
         return package is not None and versions.contains(package.version, prereleases=True)
-    except InvalidVersion:
+    except ValueError:
         return True  # not a PEP 440 version
 
 

@@ -5,8 +5,8 @@ from __future__ import annotations
 import re
 from typing import TYPE_CHECKING, Any, NamedTuple
 
-from packaging.requirements import InvalidRequirement, Requirement
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.requirements import Requirement
+from packaging.specifiers import SpecifierSet
 from packaging.utils import canonicalize_name
 
 from bundler.lock.freshness.unknown import Unknown, read_manifest
@@ -46,7 +46,7 @@ def uv_misfit(path: Path) -> str:
         elsewhere = frozenset(str(canonicalize_name(name)) for name in _table(manifest, "tool", "uv", "sources"))
         asked = frozenset(_plain(wish, elsewhere) for wish in _asked(manifest, project))
         locked = frozenset(_plain(wish, elsewhere) for wish in _locked(root.get("metadata") or {}))
-    except (InvalidRequirement, InvalidSpecifier, AttributeError, KeyError, TypeError) as error:
+    except (ValueError, AttributeError, KeyError, TypeError) as error:
         raise Unknown(f"cannot read the dependencies of pyproject.toml ({error})") from error
     return _difference(asked, locked)
 

@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 from urllib.parse import unquote, urlsplit
 
-from packaging.specifiers import InvalidSpecifier, SpecifierSet
+from packaging.specifiers import SpecifierSet
 
 from bundler.atomic import write_file
 from bundler.errors import LockError, PrefixError
@@ -176,7 +176,7 @@ def _nothing_left(passed_over: Mapping[str, str], question: WheelQuestion, where
 
 def _takes(asked: str | None, question: WheelQuestion) -> bool:
     """Whether the Python is supported; an unreadable Requires-Python is reported by the build."""
-    with suppress(InvalidSpecifier):
+    with suppress(ValueError):  # a number with too many digits is no InvalidSpecifier
         return not asked or SpecifierSet(asked).contains(question.python.version, prereleases=True)
     return True
 
