@@ -22,7 +22,7 @@ Installs $NAME $VERSION (build $BUILD_ID, $PLATFORM) below $ROOT and starts it.
   --cookie-file FILE    the same as --secret RELEASE_COOKIE=FILE
   --secret NAME=FILE    read this secret from a file instead of generating it (repeatable)
   --settings FILE       install this file as the settings, instead of the defaults (a first install only)
-  --user NAME           run the services as this user, whom the machine has already, and who stays when the bundle goes
+  --user NAME           run the services as this existing user, which uninstall does not remove
                         (a first install only)
   --trust-disk          use files of earlier releases without checking them, unless their modification time is new
   --keep N              releases to keep (default: 3); the current and the previous one always stay

@@ -1,11 +1,11 @@
 
 # --- activation ------------------------------------------------------------------------------------------
-# What "conda activate" would set is found out once and stands in config/activation.env, which every unit reads. It
-# comes with what is known from the build; here the environment's own scripts (config/activation.list: "sh PATH" or
-# "bash PATH", in their order) add to it. Nobody runs them (nobody.sh), each in a shell of its own, with nothing but what
-# activation has set so far, an empty home, and a limit of time.
+# The variables that "conda activate" would set are determined once and stored in config/activation.env, which every unit
+# reads. The build provides those that it knows; here the environment's activation scripts (config/activation.list: "sh
+# PATH" or "bash PATH", in order) add more. They run as an unused user (nobody.sh), each in a separate shell, with only the
+# variables set so far, an empty home, and a time limit.
 #
-# Environments are kept as "NAME=VALUE" lines in which \001 stands for a line break.
+# Environments are stored as "NAME=VALUE" lines in which \001 represents a line break.
 
 ACTIVATION_SECONDS=20
 ACTIVATION_BLOCKS=4096 # that a script may write to one file, of 512 bytes or 1 KiB
@@ -39,8 +39,8 @@ activate() { # DIR: the stage, or the release itself
     rm -rf /run/conda-bundler/work/activation
 }
 
-# Scripts know where the release will be, and look whether something is there. A link leads from there to the stage
-# meanwhile; over a release that is only repaired, and may be running, there can be none.
+# Scripts contain the release's final path, and may check for files there. So it is a link to the stage meanwhile, unless
+# the release exists, may be running, and is only repaired.
 place_activation() { # DIR
     ACTIVATION_FINAL=$ROOT/releases/$RELEASE
     ACTIVATION_PLACE=$1
@@ -51,7 +51,7 @@ place_activation() { # DIR
     ACTIVATION_PLACE=$ACTIVATION_FINAL
 }
 
-# Also of runs that were killed.
+# Including those of killed runs.
 drop_activation() {
     dismiss_nobody
     for activation_link in "$ROOT"/releases/*; do
@@ -62,7 +62,7 @@ drop_activation() {
     done
 }
 
-# What the unit sets, as far as scripts may build upon it. The home is another: what is in the service's it has written.
+# The variables that the unit sets, as far as scripts may use them. HOME differs: the service can write to its own.
 plain_environment() {
     printf '%s\n' "HOME=$NOBODY_HOME" LANG=C.UTF-8 "LOGNAME=$SERVICE_USER" \
         "PATH=$ACTIVATION_PLACE/env/bin:$PATH" PYTHONNOUSERSITE=1 "USER=$SERVICE_USER"
@@ -96,8 +96,8 @@ run_activation() { # KIND PATH
     fi
 }
 
-# The environment comes back on descriptor 3, from a process that the script's shell starts as it ends. All that is
-# written goes to files, which have a limit: a process that stays behind holds nothing up.
+# The environment is returned on descriptor 3, by a process that the script's shell starts at its end. All output goes to
+# files with a size limit, so a remaining process cannot delay us.
 start_activation() { # SCRIPT
     # shellcheck disable=SC2016 # for that shell
     set -- "$activation_shell" -c \
@@ -109,7 +109,7 @@ start_activation() { # SCRIPT
     ask_nobody "$ACTIVATION_SECONDS" env -i "$@"
 }
 
-# What shells set for themselves is nobody's.
+# Variables that shells set for themselves do not count.
 take_activation() {
     [ "$(tail -c 1 "$WORK/activation/environ" | od -An -tx1 | tr -d ' \n')" = 00 ] || return 1
     tr '\000\n\001' '\n\001\002' <"$WORK/activation/environ" >"$WORK/activation/left" &&
@@ -134,7 +134,7 @@ unmark() { # TEXT: sets unmarked
 
 ACTIVATION_MARK=$(printf '\001')
 
-# The file that units read; quoting is systemd.exec(5)'s. What was there before any script ran is the unit's affair.
+# Writes the file that units read, quoted as in systemd.exec(5), without variables that were set before any script.
 write_activation() { # DIR
     # no pattern at all is no match; an empty line would be a match of every line
     grep -vxF -f "$WORK/activation/plain" "$WORK/activation/now" >"$WORK/activation/set" || [ $? -eq 1 ] ||
@@ -159,8 +159,8 @@ activation_text() {
     printf '# What activation sets, found out on this machine\n' && tr '\001' '\n' <"$WORK/activation/quoted"
 }
 
-# systemd wants UTF-8, and of the control characters only tab and line break: one value that is not so, and no service
-# starts. Prints the names of such.
+# systemd requires UTF-8 without control characters other than tab and line break; with any other value no service would
+# start. Prints the names of variables with such values.
 unfit_variables() {
     utf_next=$(printf '[\200-\277]')
     sed -e "s/$(printf '[\302-\337]')$utf_next//g" \

@@ -1,7 +1,7 @@
 
 # --- the next boot ---------------------------------------------------------------------------------------
-# A machine that loses its power between two units of one release would boot with a mixture. As long as a change
-# lasts there is a unit that goes back before the services start.
+# If the machine loses power during a change, it would boot with a mixture of two releases. So during a change there is a
+# unit that rolls it back before the services start.
 
 AT_BOOT=
 
@@ -31,7 +31,7 @@ Before=$(guarded_units)
 Type=oneshot
 ExecStart=/bin/sh $ROOT/manage recover
 $(confinement "$ROOT $UNIT_DIR $RECORD -$ETC -/etc/systemd/system")
-# Whoever else owns a directory of these: half a release would be worse.
+# Even if others own one of these directories: half a release would be worse.
 CapabilityBoundingSet=CAP_DAC_OVERRIDE
 
 [Install]

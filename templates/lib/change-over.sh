@@ -1,10 +1,10 @@
 
 # --- change ----------------------------------------------------------------------------------------------
-# From one release to another, forwards or back: everything that others can see.
+# The visible part of a change from one release to another, forwards or backwards.
 
 MANAGE= # the file that was checked; empty: none is to be installed
 
-# BEFORE-START is a command for what is the caller's own to do before the units are started.
+# BEFORE-START is a command of the caller, to run before the units are started.
 change_over() { # ACTION DONE [BEFORE-START]: the transaction's, the history's word
     begin_transaction "$1"
     PHASE=switching
@@ -25,7 +25,7 @@ change_over() { # ACTION DONE [BEFORE-START]: the transaction's, the history's w
     PHASE="done"
 }
 
-# Whichever is there deals with every release.
+# Any version of manage can handle all releases.
 install_manage() {
     manage_is_installed || put "$ROOT/manage" 0755 <"$MANAGE"
 }

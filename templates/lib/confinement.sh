@@ -1,10 +1,10 @@
 
 # --- what confines our own units --------------------------------------------------------------------------
-# They are root's and change the machine, so root's user is not taken from them; what they do not need of root is.
+# They run as root and change the machine, but without the privileges that they do not need.
 
 confinement() { # WRITABLE-PATH...
     cat <<TEXT
-# The installer's: its lock is there, and its scratch.
+# The installer's directory: its lock and its temporary files are there.
 RuntimeDirectory=conda-bundler
 RuntimeDirectoryMode=0700
 RuntimeDirectoryPreserve=yes

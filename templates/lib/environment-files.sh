@@ -1,7 +1,7 @@
 
 # --- environment files -----------------------------------------------------------------------------------
-# Reads a file as systemd.exec(5), EnvironmentFile=, has it: quotes, escapes, values over several lines, comments.
-# The states are those of systemd's own parser (src/basic/env-file.c).
+# Reads a file like systemd (systemd.exec(5), EnvironmentFile=): quotes, escapes, values over several lines, comments.
+# The states are those of systemd's parser (src/basic/env-file.c).
 
 read_environment() { # FILE FUNCTION: calls it with NAME VALUE, in the file's order
     env_sink=$2

@@ -1,13 +1,13 @@
 
 # --- an existing user ------------------------------------------------------------------------------------
-# --user NAME: services run as a user that the machine has. It is not ours: the record has "account NAME GROUP" in the
-# place of "user NAME", and it is neither made nor changed nor removed. The units of a bundle name a user of the bundle's
-# own; those of a release are fitted to this one while it is staged.
+# --user NAME: services run as an existing user. It is not ours: the record has "account NAME GROUP" instead of
+# "user NAME", and the user is never created, changed or removed. A bundle's units name the bundle's own user; they are
+# adapted when the release is staged.
 
 SERVICE_GROUP=$SERVICE_USER
 IS_ACCOUNT= # yes: SERVICE_USER is one
 
-# Once the record can be read. What it says holds.
+# Called when the record can be read, which takes precedence.
 choose_account() { # NAME: what --user says; empty: nothing
     account_recorded=$(owned account | tail -n 1)
     if [ -n "$account_recorded" ]; then
@@ -46,7 +46,7 @@ entry_field() { # NUMBER LINE
     printf '%s\n' "$2" | cut -d: -f"$1"
 }
 
-# Its own, by name if that is a plain word for units.
+# Its primary group, by name if units can contain that name.
 account_group() {
     account_gid=$(entry_field 4 "$(entry_of passwd "$SERVICE_USER")")
     account_named=$(entry_field 1 "$(entry_of group "${account_gid:-none}")")

@@ -14,7 +14,7 @@ head_of() { # FILE...: its first line
     cat "$@" | sed -n 1p | tr -cd '\040-\176'
 }
 
-# Writes to FILE what COMMAND prints, or what is on stdin (write.sh), unless somebody has put something else there.
+# Writes the output of COMMAND, or stdin, to FILE (write.sh), unless that is something other than a regular file.
 put() { # FILE MODE [COMMAND...]
     put_file=$1
     [ -z "$IMAGE" ] || keep_inside "${put_file%/*}"
@@ -31,14 +31,14 @@ print_file() { # FILE: nothing if there is none
 
 MADE_DIRS= # directories that this run has made, the deepest first
 
-# Makes a directory and what is missing above it, each 0755; the record says which, the undo list too.
+# Creates a directory and its missing parents, with mode 0755, and adds them to the record and the undo list.
 make_dir() { # DIR
     [ -z "$IMAGE" ] || keep_inside "$1"
     if [ -d "$1" ]; then
         [ ! -L "$1" ] || die 10 "$1 is a symbolic link" "Put a real directory there."
         return 0
     fi
-    # Above the directory itself a link is the admin's own affair; preflight has looked at who can change it.
+    # Links in the path above it are the administrator's; preflight has checked who can change them.
     [ -d "${1%/*}/" ] || make_dir "${1%/*}"
     claim "made $1"
     mkdir -m 0755 "$1" || die 12 "cannot create the directory $1"
@@ -55,8 +55,8 @@ nearest() { # PATH
     printf '%s\n' "${near:-/}"
 }
 
-# rm -r only ever gets a release directory of ours, and crosses no mount. Cut off in between it must not look whole:
-# it goes under a name that nothing trusts.
+# rm -r is used only for our release directories, and never across mounts. The directory is renamed first, so that it does
+# not look complete if the removal is interrupted.
 remove_release() { # NAME below releases/
     case $1 in
         '' | . | .. | */* | *[!0-9A-Za-z._+~-]*) die 12 "not the name of a release: '$1'" ;;
@@ -81,7 +81,7 @@ remove_release() { # NAME below releases/
     rm -rf "$1" || die 12 "cannot remove $1"
 }
 
-# We hold the lock: whatever carries such a name was left by a run that was killed.
+# We hold the lock, so anything with such a name was left by a killed run.
 remove_leftovers() {
     drop_activation
     for leftover in "$ROOT"/releases/.*.partial; do

@@ -1,8 +1,8 @@
 
 # --- the way back ----------------------------------------------------------------------------------------
 
-# none -> staging (can be undone) -> switching (goes back to the release before), or
-# rotating (the old secret comes back) -> done
+# none -> staging (can be undone) -> switching (rolled back to the previous release), or
+# rotating (the old secret is restored) -> done
 PHASE=none
 UNHEALTHY=
 
@@ -27,7 +27,7 @@ catch_signals() { # UNDO LEAVE: commands: what takes back what was staged, what 
     trap : PIPE # the children get the default again
 }
 
-# The only way to end well: before it, or without it, the status is not 0, whatever damage made of the script.
+# The only way to exit with 0: without it, the status is never 0, even if the script is damaged.
 end_well() {
     [ -n "$CAUGHT" ] || trap - EXIT
     exit 0
@@ -56,7 +56,7 @@ can_go_back() {
     [ "$PHASE" = rotating ] || { [ -n "$FROM" ] && [ "$FROM" != "$RELEASE" ]; }
 }
 
-# Back to the release before, its units and their states; or, if there was none, stopped and disabled.
+# Restores the previous release with its units and their states; if there was none, stops and disables the services.
 go_back() {
     [ -z "$UNHEALTHY" ] || [ "$FROM" = "$RELEASE" ] || (add_history failed "$RELEASE")
     if can_go_back; then
@@ -138,7 +138,7 @@ not_restored() {
     NOT_RESTORED=yes
 }
 
-# Nothing comes after this: a release that is not well either is told, and stays.
+# There is no further fallback: if this release is unhealthy, too, that is reported, and it stays.
 watch_gone_back() {
     [ -z "$AT_BOOT" ] || return 0
     PHASE=back

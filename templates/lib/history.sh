@@ -1,6 +1,6 @@
 
 # --- history ---------------------------------------------------------------------------------------------
-# "TIME RELEASE ACTION" a line. The last word on a release says whether it is a bad one: "failed".
+# Lines of "TIME RELEASE ACTION". A release is bad if its last action is "failed".
 
 add_history() { # ACTION RELEASE
     put "$ROOT/history" 0644 history_text "$@"
@@ -33,7 +33,7 @@ is_bad() { # RELEASE
     [ "$bad_last" = failed ]
 }
 
-# The releases that are on disk, the one that was current last first; one that never was comes at the end.
+# The releases on disk, the most recently current first; those that never were come last.
 by_age() {
     {
         for age_dir in "$ROOT"/releases/*; do
@@ -62,7 +62,7 @@ last_first() { # of lines on stdin: each once, where it comes last, in reverse
     printf '%s' "$last_all"
 }
 
-# What was current before; never one whose last start failed.
+# The previously current release; never one whose last start failed.
 previous_release() {
     previous_to=$(current_release)
     for previous in $(by_age); do

@@ -1,12 +1,12 @@
 
 # --- hooks -----------------------------------------------------------------------------------------------
-# What a release has to do beside being started, such as migrating a database: its units NAME-hook-before-switch,
-# -after-switch and -back, which run as the service. The record has "hooked RELEASE STATE", in the order in which they
-# came, for every release that the data has gone through, once a release has a hook:
-#     begun      before_switch, or back, may have run in part
+# Programs that a release runs when it is activated or left, such as database migrations: its units
+# NAME-hook-before-switch, -after-switch and -back, which run as the service. Once a release has a hook, the record has
+# "hooked RELEASE STATE" for every release that the data was migrated to, in order:
+#     begun      before_switch, or back, may have run partially
 #     switched   before_switch has run
-#     done       after_switch, too
-# Killed at any step, what was not noted as done is run again: each hook runs at least once.
+#     done       after_switch has run, too
+# After a kill at any step, hooks that are not recorded as done run again: each hook runs at least once.
 
 HOOKS="before-switch after-switch back"
 HOOK_UNIT= # the last one that was run
@@ -43,7 +43,7 @@ hooked_state() { # RELEASE: empty if the data has not gone through it
     done
 }
 
-# In one write, or a run that is killed would forget it.
+# In a single write, so that a kill cannot lose it.
 set_hooked() { # RELEASE STATE: none if it is empty
     set_now=$(hooked_state "$1")
     [ "$set_now" != "$2" ] || return 0
@@ -60,8 +60,8 @@ hooked_text() { # RELEASE STATE
     [ -n "$set_now" ] || [ -z "$2" ] || printf 'hooked %s %s\n' "$1" "$2"
 }
 
-# The data goes to a release: back through those that came after it, the last one first; or, if it was never there,
-# forwards. Nothing of the services is touched. Status 1: a hook has failed.
+# Migrates the data to a release: backwards through the later ones, the last one first; or forwards, if the data was never
+# there. The services are not touched. Status 1: a hook has failed.
 hooks_to() { # RELEASE
     [ "$SYSTEMD" = yes ] || return 0
     if [ -z "$(hooked)" ]; then
@@ -103,7 +103,7 @@ hooked_before() { # RELEASE: the one that the data comes from
     printf '%s\n' "$hooked_found"
 }
 
-# When its services are well.
+# When its services are healthy.
 hooks_after() { # RELEASE
     [ "$SYSTEMD" = yes ] && [ "$(hooked_state "$1")" = switched ] || return 0
     run_hook after-switch "$1" "$(hooked_before "$1")" "$1" || return 1
@@ -118,7 +118,7 @@ run_hook() { # HOOK RELEASE FROM TO: those of HOOK's variables
         return 0
     fi
     say "running ${HOOK_UNIT%.service} of $2"
-    # What a run that was killed has started must not go on beside this one.
+    # A hook that a killed run has started must not continue at the same time.
     for hook_other in $HOOKS; do
         control stop "$(hook_unit "$hook_other")" >/dev/null 2>&1 || :
     done
@@ -130,7 +130,7 @@ run_hook() { # HOOK RELEASE FROM TO: those of HOOK's variables
         die 12 "cannot write $RUN_DIR/$NAME.hook"
     load_units
     hook_status=0
-    # Also at boot this is waited for: the services come after it.
+    # This waits at boot, too: the services start afterwards.
     unlocked systemctl --no-pager --no-ask-password start "$HOOK_UNIT" 2>"$WORK/hook" || hook_status=1
     rm -f "$RUN_DIR/$NAME.hook"
     [ "$hook_status" != 0 ] || return 0
@@ -140,7 +140,7 @@ run_hook() { # HOOK RELEASE FROM TO: those of HOOK's variables
     return 1
 }
 
-# Before the switch: the release before serves all the while, and goes on if this fails.
+# Before the switch: the previous release keeps serving, also if this fails.
 hooks_before_switch() {
     [ "$PHASE_BEFORE" = switching ] || PHASE=hooking # a run that was cut off may have touched the services
     hooks_to "$RELEASE" || hook_failed
@@ -153,7 +153,7 @@ hook_failed() {
     exit 16
 }
 
-# On the way out, when nothing but hooks has run.
+# On exit, when only hooks have run.
 stay() {
     if ! can_go_back; then
         (write_transaction unhealthy)
@@ -177,7 +177,7 @@ stay_with() { # RELEASE
     end_transaction back "$1"
 }
 
-# The way back is gone to its end, whatever becomes of a hook.
+# The rollback is completed even if a hook fails.
 hooks_back() { # RELEASE
     hooks_to "$1" || complain error "the data may not be what $1 needs: $HOOK_UNIT failed" "See: journalctl -u $HOOK_UNIT"
 }

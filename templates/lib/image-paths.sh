@@ -1,13 +1,12 @@
 
 # --- inside an image -------------------------------------------------------------------------------------
-# An absolute link in an image leads to a file of the image once it is booted, and to one of this machine while we look
-# at it from outside. So nothing is written or believed through a link that leads out of the image.
+# An absolute link in an image leads to a file in the image when that is booted, but to one of this machine as long as we
+# access it from outside. So nothing is written or read through a link that leads out of the image.
 
 INSIDE=      # where a path leads, as the image will see it
 INSIDE_LINK= # the link that led out, or in circles
 
-# What of the path is not there yet is taken as it is said. Fails where the kernel, looking from outside, would leave the
-# image or never come to an end.
+# Missing parts of the path are taken literally. Fails if the kernel, from outside, would leave the image or loop.
 stays_inside() { # PATH, as the image sees it
     inside_rest=${1#/}/
     INSIDE=

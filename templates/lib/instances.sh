@@ -1,9 +1,9 @@
 
 # --- instances -------------------------------------------------------------------------------------------
-# A service with instances is a template, worker@.service, which runs as worker@1.service and so on, and a target,
-# worker.target, that starts and stops those of them that are enabled. How many there are stands in the templates. The
-# record has "instance UNIT" for each. The target itself is started and stopped by us without what hangs on it: it would
-# start an instance that the admin has stopped, and restart one that we have just restarted.
+# A service with instances is a template, worker@.service, with instances worker@1.service and so on, and a target,
+# worker.target, that starts and stops the enabled ones. Their number is in the templates. The record has
+# "instance UNIT" for each. We start and stop the target without its dependencies, since it would start an instance that
+# the administrator has stopped, and restart one that we have just restarted.
 
 file_of() { # UNIT: the name of its file
     case $1 in
@@ -85,8 +85,8 @@ remove_instance() { # UNIT
     unclaim "instance $1"
 }
 
-# What the admin wanted of an instance or a target that is new, or here again: there is one more of what he enabled and
-# let run before, as instances or as the one service. "ENABLED ACTIVE", nothing if there was none.
+# The state, "ENABLED ACTIVE", of a new instance or target: that of the existing instances, or of the former single
+# service; nothing if there was none.
 kin_before() { # UNIT LINE: what is known of the unit itself
     kin_stem=${1%.*}
     kin_stem=$(pattern "${kin_stem%%@*}")

@@ -1,6 +1,6 @@
 
 # --- inventory -------------------------------------------------------------------------------------------
-# What a release consists of stands in the release itself, so that any later manage or install.sh can go back to it:
+# The content of a release is recorded in the release itself, so that any later manage or install.sh can roll back to it:
 #     format NUMBER                                         (the first one had no such line)
 #     service UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL     (a - where there is none)
 #     secret NAME BYTES FORMAT LENGTH DELIVERY
@@ -10,14 +10,14 @@
 
 INVENTORY_FORMAT=1
 
-# What the fields of a service and of a secret mean is said here, for the header's lists and for an inventory: whoever is
-# called for one gets its name, and finds the other fields in these.
+# The fields of services and secrets are defined here, for the header's lists and for inventories: callbacks get the name
+# as their argument, and the other fields in these variables.
 
 as_service() { # FUNCTION UNIT HEALTH-UNIT START-PERIOD TIMEOUT URL
-    service_health=$3  # the unit that asks once whether it is well; empty: it has no health check
-    service_start=$4   # seconds in which it need not answer yet
+    service_health=$3  # the unit that checks its health once; empty: it has no health check
+    service_start=$4   # its start period in seconds
     service_timeout=$5 # seconds after these
-    service_url=$6     # what the health check asks; empty: no port
+    service_url=$6     # the address of the health check; empty: no port
     "$1" "$2"
 }
 
@@ -59,7 +59,7 @@ each_entry() { # DIR KIND AS FUNCTION
     done 8<"$1/inventory"
 }
 
-# What each_entry reads. In any other order, or with another meaning, it is another format.
+# The lines that each_entry reads. A different order or meaning requires a new format number.
 inventory_text() {
     printf 'format %s\n' "$INVENTORY_FORMAT" && each_service print_service && each_secret print_secret || return 1
     each_own_user print_own_user

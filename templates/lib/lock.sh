@@ -1,7 +1,7 @@
 
 # --- lock ------------------------------------------------------------------------------------------------
-# One install at a time on a machine, whatever the bundle: they share systemd and /usr/local. How others see that there
-# is one: running.sh.
+# Only one install at a time on a machine, of any bundle: they share systemd and /usr/local. How others detect it:
+# running.sh.
 
 WORK=$RUN_DIR/work # scratch of whoever holds the lock: 0700, in memory
 LOCKED=
@@ -36,7 +36,7 @@ lock_is_taken() { # WHO
 take_lock_directory() {
     if ! mkdir "$RUN_DIR/lock.d" 2>/dev/null; then
         [ -f "$RUN_DIR/lock.d/owner" ] || sleep 1 # its owner may be about to write its name
-        # Of several that find a dead owner one may take over, and looks again: another may just have done so.
+        # Only one of those that find a dead owner may take over, and checks again, since another may just have done so.
         mkdir "$RUN_DIR/lock.d/taking" 2>/dev/null || lock_is_taken ""
         if lock_owner_lives; then
             rmdir "$RUN_DIR/lock.d/taking"
@@ -57,8 +57,8 @@ drop_lock() {
     LOCKED=
 }
 
-# The lock's descriptor is closed for what may leave a process behind that would go on holding it.
-# Unpacking keeps it on purpose: if this script is killed, nobody may touch the stage while tar still writes.
+# Closes the lock's descriptor for commands that may leave a process behind, which would keep the lock.
+# Unpacking keeps it on purpose: if this script is killed, nobody may touch the stage while tar is still writing.
 unlocked() { # COMMAND...
     "$@" 9>&-
 }

@@ -1,11 +1,11 @@
 
 # --- nobody ----------------------------------------------------------------------------------------------
-# Code of packages (activation scripts; the environment's Python, which compiles) is run by a user that nobody is: a
-# number that no entry, no range of subordinate ids and no process has. Root runs no code of a bundle; and the service's
-# user, which may have been taken over, could reach the memory of what runs as it, and has a home that it writes into.
+# Packages' code (activation scripts; the environment's Python, which compiles bytecode) runs as an unused user: a uid
+# without an entry, a range of subordinate ids or a process. Root never runs a bundle's code; and a compromised service
+# could access the memory of processes of its own user, and has write access to its home.
 #
-# Where the kernel lets us it has mounts, network, IPC and processes of its own, too: then it can write to nothing but
-# its output and a home that was empty and goes with it. A unit that confines us (first-boot) confines it as well.
+# If the kernel allows it, the code also has its own mount, network, IPC and PID namespaces: then it can write only to its
+# output and a temporary home. A unit that sandboxes us (first-boot) sandboxes it as well.
 
 NOBODY=         # the number
 NOBODY_DIR=     # where its home is, and what it reads and writes as it sees them
@@ -17,7 +17,7 @@ NOBODY_PID=
 NOBODY_WHY=
 NOBODY_BLOCKS=unlimited # that it may write to one file, of 512 bytes or 1 KiB
 
-# Root's part of the room. Of what is mounted there all is made read-only, whoever may write to it.
+# The part that root sets up in the namespaces. All mounts are made read-only.
 NOBODY_ROOM='
     set -e
     user=$1 dir=$2 in=$3 out=$4
@@ -57,7 +57,7 @@ prepare_nobody() { # IN OUT: directories; both may be empty
     [ -z "$NOBODY_OUT" ] || chown "$NOBODY:$NOBODY" "$NOBODY_OUT" || die 12 "cannot change the owner of $NOBODY_OUT"
 }
 
-# Its processes are all gone by then, so what is in there stays as it is. Also what runs that were killed have left.
+# All its processes have ended by then, so nothing changes any more. Also removes what killed runs have left.
 dismiss_nobody() {
     end_nobody
     # in the unit that confines us root may not look into it
@@ -140,8 +140,7 @@ room_words() { # FUNCTION COMMAND...: the same for a room of its own
         /bin/sh -c "$NOBODY_ROOM" sh "$NOBODY" "$NOBODY_DIR" "$NOBODY_IN" "$NOBODY_OUT" "$@"
 }
 
-# In a session of its own, without our terminal, for so many seconds at the most. What its outputs and descriptor 3 are
-# is for the caller to say.
+# In a separate session, without our terminal, with a timeout in seconds. The caller redirects its output and descriptor 3.
 ask_nobody() { # SECONDS COMMAND...
     nobody_seconds=$1
     shift
@@ -171,7 +170,7 @@ ask_now() { # COMMAND...
     wait "$NOBODY_PID" 2>/dev/null # some shells tell of what was killed
 }
 
-# What it has left behind is of the same session, or at least of the same user.
+# Remaining processes are in the same session, or at least of the same user.
 end_nobody() {
     [ -n "$NOBODY_PID" ] || return 0
     for nobody_stat in /proc/[0-9]*/stat; do

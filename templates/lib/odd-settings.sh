@@ -1,7 +1,7 @@
 
 # --- odd settings ----------------------------------------------------------------------------------------
-# Lines of an EnvironmentFile that systemd passes over, or reads otherwise than a shell would (systemd.exec(5)). What
-# is told are fixed sentences: a value may be a password.
+# Lines of an EnvironmentFile that systemd ignores, or reads differently from a shell (systemd.exec(5)). The messages are
+# fixed sentences, since a value may be a password.
 
 each_odd_setting() { # FILE FUNCTION: calls it with LINE SENTENCE for each
     odd_sink=$2

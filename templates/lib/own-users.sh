@@ -1,9 +1,9 @@
 
 # --- users of single services ----------------------------------------------------------------------------
-# A service may have a user of its own, NAME-SERVICE, with directories of its own (services.x.own_user). Our record has
-# "user NAME-SERVICE" for each that there ever was: it stays, with what is its own, until the bundle is purged.
+# A service may have its own user, NAME-SERVICE, with its own directories (services.x.own_user). Our record has
+# "user NAME-SERVICE" for each that ever existed: it is kept, with its files, until the bundle is purged.
 #
-# OWN_USERS has NAME:UID of each: in install.sh those of the bundle, in manage those of the record.
+# OWN_USERS has NAME:UID for each: in install.sh those of the bundle, in manage those of the record.
 
 each_own_user() { # FUNCTION: calls it with USER UID
     for each_user in $OWN_USERS; do
@@ -15,7 +15,7 @@ recorded_users() {
     owned user | sed -n "/^$(pattern "$NAME")-[a-z0-9-]*\$/p"
 }
 
-# What is done for the bundle's user is done for another one in the same way.
+# Calls a function for the bundle's user with a different user.
 as_user() { # USER UID FUNCTION [ARGUMENT...]
     as_kept_user=$SERVICE_USER as_kept_uid=$SERVICE_UID as_kept_state=$STATE as_kept_account=$IS_ACCOUNT
     SERVICE_USER=$1 SERVICE_UID=$2 STATE=/var/lib/$1 IS_ACCOUNT=''
@@ -24,7 +24,7 @@ as_user() { # USER UID FUNCTION [ARGUMENT...]
     SERVICE_USER=$as_kept_user SERVICE_UID=$as_kept_uid STATE=$as_kept_state IS_ACCOUNT=$as_kept_account
 }
 
-# That function, for the bundle's user and each of the services'.
+# Calls a function for the bundle's user and for each service's own user.
 for_users() { # FUNCTION
     for_users_function=$1
     "$1"

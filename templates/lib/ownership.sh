@@ -1,8 +1,8 @@
 
 # --- our record ------------------------------------------------------------------------------------------
-# owned        what is ours, one "kind value" a line, written before the thing itself is made: a run that is
-#              killed in between leaves a claim too many, never a thing that nobody owns
-# transaction  there from the first change that others can see to the last (transaction.sh)
+# owned        what is ours, one "kind value" per line, written before it is created: a killed run may leave an entry
+#              too many, but never anything without an entry
+# transaction  exists from the first visible change to the last (transaction.sh)
 #
 # Kinds: root user dir made unit given, and
 #     account NAME GROUP                          a user that is not ours, in the place of user NAME
@@ -17,7 +17,7 @@ owns() { # LINE
     owns_in "$RECORD" "$1"
 }
 
-# Read here, without a grep: a change asks this more than a hundred times.
+# Without grep, since a change calls this more than a hundred times.
 owns_in() { # RECORD LINE: ours, or another bundle's
     owns_line=$2
     [ -z "$IMAGE" ] || owns_line=$(as_recorded "$2")
@@ -61,7 +61,7 @@ owned_text() {
     print_file "$RECORD/owned" && printf '%s' "$claim_new"
 }
 
-# The line, and what begins with it as a word: "release 1.0-abc" has further words.
+# Removes the line, and lines that continue it: "release 1.0-abc" has more words.
 unclaim() { # LINE
     unclaim_line=$(as_recorded "$1")
     [ -f "$RECORD/owned" ] || return 0

@@ -1,7 +1,7 @@
 
 # --- places ----------------------------------------------------------------------------------------------
-# Below an image (--root) everything lies deeper than the machine will see it: IMAGE stands in front. What is
-# recorded or written into files is as the machine sees it.
+# In an image (--root), all paths have the prefix IMAGE. Paths that are recorded or written to files are without it, as the
+# booted machine will see them.
 
 IMAGE=
 ROOT=  # where the bundle lives

@@ -1,8 +1,8 @@
 
 # --- harmless --------------------------------------------------------------------------------------------
-# What services, packages and file names say never steers the terminal of whoever reads it. Control characters are
-# written as the list of a release's files has them, \0033; and where a line is not UTF-8, all of it that is not ASCII.
-# UTF-8 has control characters as well, U+0080 to U+009F, and some that turn the direction of text.
+# Output of services, names of packages and files must not control the terminal. Control characters are escaped as in the
+# list of a release's files, \0033; in a line that is not UTF-8, so is everything that is not ASCII. This includes the
+# control characters U+0080 to U+009F, and those that change the direction of text.
 
 HARMLESS=
 

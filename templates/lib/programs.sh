@@ -5,7 +5,7 @@ have() { # PROGRAM
     command -v "$1" >/dev/null 2>&1
 }
 
-# A busybox runs its own, which can less, unless it is given a path.
+# busybox runs its own applets, which support less, unless it is given a path.
 path_of() { # PROGRAM
     for path_dir in /usr/bin /bin /usr/sbin /sbin /usr/local/bin /usr/local/sbin; do
         [ ! -x "$path_dir/$1" ] || {

@@ -3,8 +3,8 @@
 
 RUN_DIR=/run/conda-bundler
 
-# Whether install.sh or manage, of whichever bundle, changes this machine just now. Their scratch directory is there as
-# long as they run; one that was killed has left it behind, but not the lock.
+# Whether install.sh or manage, of any bundle, is changing this machine. Their temporary directory exists as long as they
+# run; a killed one leaves it behind, but not the lock.
 install_is_running() {
     [ -d "$RUN_DIR/work" ] || return 1
     if ! have flock; then

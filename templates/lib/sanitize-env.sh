@@ -1,7 +1,7 @@
 
-# Whatever the caller has exported: functions (bash takes them from the environment, also as sh, and would call them
-# instead of the tools), options of the shell and of tools, a path of his own. Comes before every other command: in
-# POSIX mode no function stands before unset, eval and set, but one may before "[", until it is unset.
+# Clears what the caller has exported: functions (bash imports them from the environment, also as sh, and would call them
+# instead of tools), options of the shell and of tools, PATH. This comes before all other commands: in POSIX mode, no
+# function can override unset, eval and set, but one may override "[", until it is unset.
 case ${BASH_VERSION-} in
     '') unset POSIXLY_CORRECT ;;
     *)

@@ -1,6 +1,6 @@
 
 # --- say -------------------------------------------------------------------------------------------------
-# Everything for people goes to stderr. A reader that has gone away does not stop an install half-way.
+# All messages go to stderr. If the reader has gone away, the install continues.
 
 say() {
     tell_line "$NAME${RELEASE:+ $RELEASE}: $*"

@@ -1,19 +1,19 @@
 
 # --- secrets ---------------------------------------------------------------------------------------------
-# Made on this machine, never in the bundle; a value never stands on a command line, where ps would show it: printf,
-# read and [ are the shell's own.
+# Generated on this machine, never in the bundle. A value is never on a command line, where ps would show it: printf,
+# read and [ are built-ins of the shell.
 #
-# A secret lies where its service gets it from: a line in secrets.env (delivery "environment"), or a file of its own in
-# credentials/ ("credential"). Where the delivery has changed with a release, the value is in both places, so that the
-# release before finds it still.
+# A secret is stored for its delivery: a line in secrets.env ("environment"), or a separate file in credentials/
+# ("credential"). If a release has changed the delivery, the value is in both places, so that the previous release still
+# finds it.
 
 TOKEN=
 GIVEN= # one NAME=FILE a line
 SECRETS_ADDED=
 CREDENTIALS_MADE=
 
-# One that cannot be read is not taken for one that is missing: that would be made anew. A command substitution has to
-# end its caller itself, for bash does not inherit set -e there.
+# An unreadable secret must not count as missing, since it would be regenerated. A command substitution has to end its
+# caller itself, because bash does not inherit set -e there.
 secret_value() { # NAME DELIVERY: where it is delivered from, else where another release had it
     value_variable=$(variable_value "$1") || exit 12
     value_credential=$(credential_value "$1") || exit 12
@@ -80,7 +80,7 @@ random_bytes() { # COUNT: as decimal numbers
     od -An -v "-N$1" -tu1 /dev/urandom
 }
 
-# What base32 and base64url make of bytes (RFC 4648), without the padding.
+# Encodes bytes as base32 or base64url (RFC 4648), without padding.
 encode() { # BITS-A-CHARACTER BYTES
     encode_bits=0
     encode_left=0
@@ -99,7 +99,7 @@ encode() { # BITS-A-CHARACTER BYTES
     TOKEN=$(printf "$encode_text")
 }
 
-# Bytes from 248 on are passed over: 62 characters in 256 bytes would come up unevenly.
+# Bytes from 248 on are skipped, since 256 is not a multiple of 62, and the distribution would be uneven.
 choose_characters() { # COUNT
     encode_text=
     choose_left=$1
@@ -116,7 +116,7 @@ choose_characters() { # COUNT
     TOKEN=$(printf "$encode_text")
 }
 
-# The character's number as printf has it, in octal digits: without a process for each.
+# The character's code for printf, in octal digits, without starting a process for each.
 add_character() { # BITS INDEX in A-Z 2-7 (5 bits) or in A-Z a-z 0-9 - _ (6 bits)
     if [ "$2" -lt 26 ]; then
         character=$(($2 + 65))
@@ -173,8 +173,8 @@ print_token() {
     printf '%s' "$TOKEN"
 }
 
-# Empty, or shorter than what was made here: cut off. What the operator gave or wrote there himself is his affair, and a
-# release that wants another form of it keeps what it finds.
+# Whether it is truncated: empty, or shorter than what was generated here. Values from the operator are not checked, and a
+# release that declares a different format keeps the existing value.
 secret_is_torn() { # NAME VALUE FORMAT LENGTH
     [ -n "$2" ] || return 0
     ! owns "given $1" || return 1
@@ -211,7 +211,7 @@ add_secret() { # NAME
     SECRETS_ADDED="$SECRETS_ADDED $1"
 }
 
-# To where this release looks for it, if another one had it elsewhere.
+# Copies it to where this release expects it, if another release had a different delivery.
 place_secret() { # NAME DELIVERY
     ! is_in_place "$1" "$2" || return 0
     TOKEN=$(secret_value "$1" "$2") || exit 12
@@ -248,8 +248,8 @@ mask_lines() {
 }
 
 # --- rotation
-# The old value is kept in our record until the gate has passed: secrets.env as it was, and of a credential its name and
-# its value, a line each.
+# The old value is kept in our record until the services are healthy: the old secrets.env, and of a credential its name
+# and its value, one line each.
 
 put_old_secret() {
     [ ! -f "$RECORD/secrets.before" ] || put "$SECRETS" 0600 <"$RECORD/secrets.before"
@@ -266,7 +266,7 @@ drop_old_secret() {
     rm -f "$RECORD/secrets.before" "$RECORD/credential.before" || die 12 "cannot remove $RECORD/secrets.before"
 }
 
-# What an earlier run has left: a rotation is ended before anything else begins; all others may go on from their record.
+# What an earlier run has left: an interrupted rotation is finished first; all others can resume from their record.
 recover_rotation() {
     is_pending || return 0
     case $(transaction_value action) in
@@ -303,7 +303,7 @@ go_back_to_secret() {
     fi
 }
 
-# What ran before runs anew.
+# Restarts what was running before.
 restart_before() { # COMMAND: to restart a unit with
     WATCHED=
     [ -z "$AT_BOOT" ] || return 0 # nothing has started yet

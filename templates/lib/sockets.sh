@@ -1,8 +1,8 @@
 
 # --- sockets ---------------------------------------------------------------------------------------------
-# NAME.socket is what systemd listens at for NAME.service. It stays open while the service goes from one release to the
-# other, and nobody is refused. It is restarted only if its own section has changed: together with its service, which
-# requires it, in one job of systemd's, so that a run that is killed leaves no service without its socket.
+# systemd listens with NAME.socket for NAME.service. The socket stays open during an upgrade of the service, so that no
+# connections are refused. It is restarted only if its own section has changed: in one systemd job together with its
+# service, which requires it, so that a killed run leaves no service without its socket.
 
 RESUMED= # yes: a run that was cut off has been here before, and may have changed what is open
 
@@ -19,7 +19,7 @@ each_socket_of() { # RELEASE FUNCTION: calls it with the name of each socket uni
     done
 }
 
-# Also what this run or an earlier one has taken away, and systemd holds still.
+# Including those that this run or an earlier one has removed, but systemd still holds.
 our_sockets() {
     {
         owned_paths unit | sed -n 's|.*/\(.*\.socket\)$|\1|p'
@@ -37,15 +37,14 @@ socket_section() { # FILE
     [ ! -f "$1" ] || sed -n '/^\[Socket\]/,/^\[[^S]/p' "$1"
 }
 
-# Whether what is open may be at another address than this release's, or be open to others.
+# Whether the open socket may have a different address or different permissions than in this release.
 socket_differs() { # UNIT
     [ -z "$RESUMED" ] && [ -n "$FROM" ] || return 0
     differs_to=$(transaction_value to)
     [ "$(socket_section "$ROOT/releases/$FROM/units/$1")" != "$(socket_section "$ROOT/releases/$differs_to/units/$1")" ]
 }
 
-# What is to be restarted before a service, so that both go down and come up in one job. A socket that was not there
-# before is started by its service's own job.
+# The socket to restart together with a service, in one job. A new socket is started by its service's own job.
 restarted_with() { # UNIT
     with_socket=${1%.service}.socket
     [ "$with_socket" != "$1.socket" ] && [ -f "$ROOT/releases/$RELEASE/units/$with_socket" ] || return 0
@@ -59,14 +58,14 @@ start_own_socket() { # UNIT
     control start "$own_socket" || die 12 "systemctl start $own_socket failed" "See: journalctl -u $own_socket"
 }
 
-# "A dependency job failed" is all that systemd says of the service.
+# systemd reports only "A dependency job failed" for the service.
 tell_failed_socket() { # UNIT of the service
     case $1 in
         *.service) [ "$(property "${1%.service}.socket" ActiveState)" != failed ] || journal_tail "${1%.service}.socket" ;;
     esac
 }
 
-# A socket whose service is restarted has been dealt with. One whose service the admin has stopped is as it was.
+# A socket whose service is restarted is restarted with it. If the administrator has stopped the service, it is unchanged.
 start_socket() { # UNIT
     case "$WATCHED " in
         *" ${1%.socket}.service "*) return 0 ;;
@@ -89,7 +88,7 @@ start_socket() { # UNIT
     ! socket_differs "$1" || control restart "$1" || die 12 "systemctl restart $1 failed" "See: journalctl -u $1"
 }
 
-# On the way back, for a service that is not restarted.
+# In a rollback, for a service that is not restarted.
 restore_socket() { # UNIT ACTIVE
     case $(state_before active "${1%.socket}.service"),$2 in
         active,* | activating,* | reloading,*) return 0 ;;
@@ -106,13 +105,13 @@ restore_socket() { # UNIT ACTIVE
     fi
 }
 
-# A new socket of a service that the admin has disabled would start it all the same.
+# A new socket of a service that the administrator has disabled would start it anyway.
 is_socket_of_disabled() { # UNIT
     is_socket "$1" && [ -z "$(state_before enabled "$1")" ] &&
         [ "$(state_before enabled "${1%.socket}.service")" = disabled ]
 }
 
-# Whether a service goes on without this socket. As long as systemd has the service's old unit, both would be stopped.
+# Whether a service continues without this socket. As long as systemd has the service's old unit, both would be stopped.
 is_left_by_service() { # PATH of its unit
     is_socket "$1" || return 1
     left_service=${1##*/}
@@ -120,14 +119,14 @@ is_left_by_service() { # PATH of its unit
     [ -f "${1%/*}/$left_service" ] && [ -f "$ROOT/releases/$RELEASE/units/$left_service" ]
 }
 
-# What a unit is stopped with: a connection to a socket that is open would start its service again.
+# The unit to stop with another one: a connection to an open socket would start its service again.
 stopped_before() { # PATH of a unit: the name of another one
     case $1 in
         *.service) [ ! -f "${1%.service}.socket" ] || printf '%s\n' "${1##*/}" | sed 's/service$/socket/' ;;
     esac
 }
 
-# Once systemd has read the services of this release: they keep what they have of a socket until they are restarted.
+# Called when systemd has loaded this release's services, which keep their sockets until they are restarted.
 close_sockets() {
     [ "$SYSTEMD" = yes ] || return 0
     for closed_socket in $(our_sockets); do
@@ -141,7 +140,7 @@ close_socket() { # UNIT
     esac
 }
 
-# systemd holds sockets of other units as well; ours are at an address of an open one of ours.
+# systemd also holds sockets of other units; ours are at the address of one of our open socket units.
 is_held_for_us() { # SOCKET-NUMBER PORT-or-PATH
     has_socket 1 "$1" || return 1
     for held_socket in $(our_sockets); do

@@ -1,13 +1,14 @@
 
 # --- start -----------------------------------------------------------------------------------------------
-# A unit that was there before is left as the admin had it: enabled or not, running or not. A new one is enabled and
-# started. Units without an [Install] section, such as health checks, are other units' to start.
+# An existing unit keeps the administrator's state: enabled or not, running or not. A new one is enabled and started.
+# Units without an [Install] section, such as health checks, are started by other units.
 
 START=yes
 ENABLE=yes
 WATCHED= # the services that this run has started: the gate looks at these
 
-# What is enabled and disabled before it needs no reload of its own, which on a server of many units takes a second.
+# Units are enabled and disabled before it, so that they need no reload of their own, which takes a second on a server with
+# many units.
 load_units() {
     control daemon-reload || die 12 "systemctl daemon-reload failed" "See: journalctl -b -u init.scope"
 }
@@ -16,7 +17,7 @@ enable_units() {
     [ "$SYSTEMD" = no ] || each_unit_of "$RELEASE" enable_unit
 }
 
-# An instance that is enabled starts with its target, which is not, with --no-enable.
+# An enabled instance starts with its target, which is not enabled with --no-enable.
 may_enable() { # UNIT
     case $ENABLE,$1 in
         yes,* | no,*@*.service) has_install "$1" ;;
@@ -97,14 +98,14 @@ restart_unit() { # UNIT
         unhealthy "$1" "" "it did not start: $(head_of "$WORK/start")"
 }
 
-# What the admin has stopped is not to be started for another unit that wants it.
+# A unit that the administrator has stopped must not be started because another unit wants it.
 restart_mode() {
     ! sed '/ static /d; / masked/d' "$WORK/states" 2>/dev/null | grep -q ' inactive$' ||
         printf '%s\n' --job-mode=ignore-requirements
 }
 
-# On the way back. What was ill before may be so again: that is told, and is no reason to begin once more; what was
-# not even stopped is one. A program that ends at once may do so before systemd calls it started, or after.
+# In a rollback. A service that was unhealthy before may be so again: this is reported, but does not fail the rollback,
+# unless the service was not even stopped. A program that exits at once may do so before or after it counts as started.
 restart_unit_again() { # UNIT
     WATCHED="$WATCHED $1"
     (restart_unit "$1") && return 0

@@ -50,7 +50,7 @@ sysusers_line() {
     printf 'u %s %s "%s service" %s\n' "$SERVICE_USER" "${SERVICE_UID:--}" "$NAME" "$STATE"
 }
 
-# By its path: what "command -v" finds may be a function or a builtin.
+# By its path: "command -v" may find a function or a built-in.
 no_shell() {
     for no_shell_path in /usr/sbin/nologin /sbin/nologin /usr/bin/false /bin/false; do
         [ ! -x "$no_shell_path" ] || break
@@ -58,8 +58,8 @@ no_shell() {
     printf '%s\n' "$no_shell_path"
 }
 
-# Only for a user that this run has made and that has owned nothing yet: a number given anew would inherit. Or for
-# one whose files all go.
+# Only for a user that this run has created and that owns nothing yet, since a new user with its uid would inherit its
+# files; or for one whose files are all removed.
 remove_user() {
     if has_entry passwd "$SERVICE_USER"; then
         if have userdel; then

@@ -1,8 +1,8 @@
 
 # --- transaction ------------------------------------------------------------------------------------------
 # action=install | rollback | rotate | uninstall | purge
-# from=, to=   the releases; phase=   how far it is, for people
-# unit NAME ENABLED ACTIVE   for each unit before it: what the admin wants of it
+# from=, to=   the releases; phase=   its progress, for people
+# unit NAME ENABLED ACTIVE   for each existing unit: the administrator's state
 
 FROM=         # the release that ran before, if any
 PHASE_BEFORE= # of the record that a run which was cut off has left
@@ -15,7 +15,7 @@ transaction_value() { # KEY
     [ ! -f "$RECORD/transaction" ] || sed -n "s/^$1=//p" "$RECORD/transaction"
 }
 
-# A run that was cut off between "from" and "to" has left the truth about "before" in its own record.
+# The record of a run that was interrupted between "from" and "to" has the state before it.
 begin_transaction() { # ACTION
     ACTION_BEGUN=$1
     ! is_pending || RESUMED=yes
@@ -52,7 +52,7 @@ end_transaction() { # ACTION RELEASE
         *" $2 $1") ;; # said by a run that was killed before its record was gone
         *) add_history "$1" "$2" ;;
     esac
-    # The first boot of an image has nothing left to do for a later release.
+    # With a later release, there is nothing left to do at an image's first boot.
     [ -n "$IMAGE" ] || [ "$1" = back ] || rm -f "$RECORD/first-boot" || die 12 "cannot remove $RECORD/first-boot"
     drop_transaction
 }
@@ -63,7 +63,7 @@ drop_transaction() {
     flush "$RECORD"
 }
 
-# "unit NAME ENABLED ACTIVE" for each unit that is installed now: what the admin wants of it.
+# "unit NAME ENABLED ACTIVE" for each installed unit: the administrator's state.
 remember_states() {
     [ -n "$(current_release)" ] || return 0
     owned_paths unit | while read -r state_path; do

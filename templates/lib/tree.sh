@@ -1,13 +1,13 @@
 
 # --- tree ------------------------------------------------------------------------------------------------
-# What a release was when it was whole, after relocation and bytecode: releases/<id>/list has a line for the mode and
-# owner of everything, and one for each file's digest. The list's own digest is in our record.
+# The content of a complete release, after relocation and bytecode: releases/<id>/list has a line with the mode and owner
+# of each path, and one with each file's digest. The digest of the list itself is in our record.
 #     MODE USER GROUP PATH
 #     MODE USER GROUP PATH -> TARGET
 #     DIGEST  PATH
-# The same file has the same lines whichever tools list it. ls, sha256sum and find each have their own way with unusual
-# names, and it changes from version to version. So where a name has a control character, a backslash or an arrow, the
-# line is written here, one by one, with these as printf %b reads them: \0012, \\, \0076.
+# The lines for a file do not depend on the tools. ls, sha256sum and find each print unusual names differently, which also
+# changes between versions. So lines for names with a control character, a backslash or an arrow are written here, one by
+# one, with these escaped for printf %b: \0012, \\, \0076.
 
 TREE_CONTROLS=$(printf '\001\002\003\004\005\006\007\010\011\012\013\014\015\016\017\020\021\022\023\024\025\026\027')
 TREE_CONTROLS=$TREE_CONTROLS$(printf '\030\031\032\033\034\035\036\037\177')
@@ -80,7 +80,7 @@ tree_lines() { # DIR: in any order
     find_unusual "$1" && tree_modes "$1" && tree_digests "$1"
 }
 
-# Most releases have no unusual name, and to look at each of its paths again and again takes longer than all else.
+# Most releases have no unusual names, and checking each path several times would take longer than everything else.
 find_unusual() { # DIR
     TREE_FOUND=$(cd "$1" && find . \( -name "$TREE_UNUSUAL" -o -name '* -> *' \))
 }
@@ -109,8 +109,8 @@ tree_modes_printed() { # FIND-EXPRESSION...
     fi
 }
 
-# The same where find prints nothing but names. busybox ls has a question mark for what is not ASCII, in what a link
-# points to as well; the pattern is of names that are not all of ] to ~ and space to [.
+# The same for a find that prints only names. busybox ls prints a question mark for each character that is not ASCII, also
+# in targets of links; the pattern matches names with characters other than ] to ~ and space to [.
 tree_modes_listed() { # FIND-EXPRESSION...
     modes_listed=$(find "$@" ! -type l ! -path '*[!]-~ -[^]*' ! -path '* -> *' -exec ls -ldn {} +) || return 1
     [ -z "$modes_listed" ] || printf '%s\n' "$modes_listed" |
@@ -132,7 +132,7 @@ tree_digests() ( # DIR [FIND-EXPRESSION...]
     fi
 )
 
-# Into WORK, before there is anything new in the directory. In a pipeline nobody would hear of a step that has failed.
+# Into WORK, before anything is added to the directory. In a pipeline, a failed step would go unnoticed.
 list_tree() { # DIR tree_lines | fresh_tree_lines
     "$2" "$1" >"$WORK/lines" || die 12 "cannot read $1"
     sort -u "$WORK/lines" >"$WORK/list" || die 12 "cannot sort the list of the files of $1"

@@ -20,7 +20,7 @@ enablement() { # UNIT
     printf '%s\n' "${enabled_word:-unknown}"
 }
 
-# Where ours are already; else /usr/local, which leaves /etc to the admin's mask and edit; else /etc.
+# Where ours already are; or /usr/local, which leaves /etc for the administrator's mask and edit; or /etc.
 choose_unit_dir() {
     [ -z "$BARE" ] || return 0
     UNIT_PATH=$(control show -p UnitPath --value 2>/dev/null) || :
@@ -47,8 +47,8 @@ each_unit_of() { # RELEASE FUNCTION: calls it with the name of each unit
     done
 }
 
-# Makes the installed units those of a release: units that it does not have are stopped and disabled before
-# their files go, for a link into nothing would stay.
+# Installs the units of a release. Units that it does not have are stopped and disabled before their files are removed, so
+# that no dangling links remain.
 install_units() { # RELEASE
     [ -n "$UNIT_DIR" ] || return 0
     drop_instances "$1"
@@ -67,7 +67,7 @@ install_units() { # RELEASE
     done
 }
 
-# What the admin wanted of it is kept, for a release that has it again. In an image nobody has wanted anything yet.
+# The administrator's state is kept, in case a later release has the unit again. In an image, there is none yet.
 drop_unit() { # PATH
     dropped_enabled=$(state_before enabled "${1##*/}")
     if [ -n "$dropped_enabled" ] && [ -z "$IMAGE" ]; then

@@ -1,12 +1,12 @@
 
 # --- workers ---------------------------------------------------------------------------------------------
-# A main process may live on while the workers that it starts end at once and are started anew, of which systemd counts
-# nothing. So each look of the gate sees which processes of the unit run the same program as the main one: forked, or
-# started with its interpreter. Where there are such, the service is well when one of them has lasted QUIET_SECONDS. It is
-# ill when its time is up, none has, and all of them have been replaced several times.
+# A main process may keep running while its workers crash immediately and are restarted, which systemd does not notice. So
+# each check of the health gate looks for processes of the unit that run the same program as the main process, forked or
+# with the same interpreter. If there are any, the service is healthy when one of them has lasted QUIET_SECONDS. It is
+# unhealthy if, at the timeout, none has, and all of them have been replaced several times.
 #
-# Not seen are workers that end later than that, or some while others last; those of another program, which a service may
-# start as often as it wants to; and those of a shell, where every pipeline is such a process.
+# Not detected are workers that exit later, or only some of them; those of a different program, which a service may start
+# as often as it likes; and those of a shell, for which every pipeline is such a process.
 
 MANY_TIMES=3
 
@@ -50,7 +50,7 @@ workers_loop() {
     [ -z "$gate_steady" ] && [ "$gate_replaced" -ge "$MANY_TIMES" ]
 }
 
-# What may be gone in a moment is looked at without starting any program.
+# Processes that may end at any time are inspected without starting programs.
 workers_of() { # PID GROUP PROGRAM: of the main process
     case ${3##*/} in
         sh | dash | bash | ash | ksh* | mksh | zsh | busybox) return 0 ;;
@@ -73,7 +73,7 @@ workers_of() { # PID GROUP PROGRAM: of the main process
     in_group "$2" $workers_further | sed 's|^/proc/||; s|/cgroup$||' | tr '\n' ' '
 }
 
-# What Python's multiprocessing starts beside the workers, and leaves running. Those of a forkserver are called as it is.
+# Processes that Python's multiprocessing starts in addition to workers and keeps running. A forkserver's have its name.
 is_tracker() { # DIR of a child of the main process
     grep -qs -e resource_tracker -e semaphore_tracker -e forkserver "$1/cmdline"
 }

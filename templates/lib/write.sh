@@ -5,9 +5,9 @@ flush() { # PATH: this file or directory to the disk
     sync "$1" 2>/dev/null || sync
 }
 
-# Writes to FILE what COMMAND prints: whole or not at all, with its mode, and on the disk. Under a name of its own first,
-# through no link that somebody has laid there. Of a pipeline into it nobody would hear that what is left of the | has
-# failed half-way; a COMMAND that is a function joins its steps with &&, since set -e is off in it. Fails without a word.
+# Writes the output of COMMAND to FILE atomically, with its mode, and flushes it to disk. It uses a temporary name first, and
+# follows no links. It does not read from a pipeline, whose left side could fail unnoticed; a COMMAND that is a function
+# joins its steps with &&, since set -e is off in it. Fails without a message.
 write_whole() { # FILE MODE COMMAND...
     write_file=$1
     write_mode=$2

@@ -1,10 +1,9 @@
 
 # --- become ----------------------------------------------------------------------------------------------
-# Root becomes the service's user in / and with nothing in its environment that a loader or a shell looks at: LD_PRELOAD
-# or LD_LIBRARY_PATH of a service would have the program that becomes the user run the service's code as root. So the
-# variables get there under names of ours, and the rest is the user's own to do, in a shell of its own: it makes the
-# directories inside the service's, enters one, gives the variables their names and runs the command. Values are on no
-# command line.
+# Root switches to the service's user in /, without any variable that a loader or a shell reads: a service's LD_PRELOAD or
+# LD_LIBRARY_PATH would make the program that switches users run the service's code as root. So variables are passed with
+# different names. The user's own shell does the rest: it creates the directories inside the service's, enters one, renames
+# the variables and runs the command. Values are never on a command line.
 
 BECOME_FIRST= # a program, with its options, that is to start the one that becomes the user
 BECOME_MAKES= # directories, with blanks between

@@ -1,7 +1,7 @@
 
 # --- before a service starts, without systemd --------------------------------------------------------------
-# before_start, the unit's ExecStartPre=: one after the other, as the service's user, each for as long as systemd would
-# let it run. The service starts only if all of them end well.
+# before_start, the unit's ExecStartPre=: one after the other, as the service's user, each with systemd's timeout. The
+# service starts only if all of them succeed.
 
 BEFORE_PID=
 

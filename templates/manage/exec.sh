@@ -1,14 +1,14 @@
 
 # --- exec ------------------------------------------------------------------------------------------------
-# A command as a service would run it. systemd makes a transient unit for it of what the service's own unit says,
-# drop-ins included: user, environment, credentials, directories, limits and confinement. Without systemd it is run as
-# bin/run-SERVICE runs the service. Secrets come from the files that the unit names and are on no command line. Of root's
-# terminal it gets nothing (terminal-relay.sh).
+# Runs a command as the service would. systemd creates a transient unit with the settings of the service's unit, including
+# drop-ins: user, environment, credentials, directories, limits and sandbox. Without systemd, it is run like the service by
+# bin/run-SERVICE. Secrets are read from the unit's files and are never on a command line. The command gets no access to
+# root's terminal (terminal-relay.sh).
 
 EXEC_CHILD=
 
 exec_command() { # COMMAND ARGUMENT...
-    # Nothing of the caller's environment, as for bin/run-SERVICE; systemd passes on none of it anyway.
+    # Without the caller's environment, as in bin/run-SERVICE; systemd does not pass it on anyway.
     if [ -n "$BARE" ] && [ -z "${MANAGE_RUN-}" ]; then
         ! can_have_terminal || exec_in_terminal /bin/sh "$0" exec "$OPERAND" -- "$@"
         exec env -i MANAGE_RUN=yes /bin/sh "$0" exec "$OPERAND" -- "$@"
@@ -62,7 +62,7 @@ program_of() { # WORD: where a service's command would be looked up
 exec_by_systemd() { # WORD...
     have systemd-run || die 10 "systemd-run is missing" "Install the whole of systemd."
     exec_unit=$NAME-exec-$$.service
-    # All that this systemd knows of a service: an older one passes over the other lines of a unit as well.
+    # All properties that this systemd supports; it ignores any others in units, too.
     exec_knows=$(control show --all "$OPERAND.service") || die 10 "systemctl show $OPERAND.service failed"
     exec_text=$(control cat "$OPERAND.service" 2>/dev/null) || exec_text=$(cat "$run_unit") # masked, say
     exec_left=$#
@@ -87,8 +87,7 @@ run_transient() { # PROPERTY... -- WORD...
         --no-ask-password --unit="$exec_unit" --description="$NAME (exec $OPERAND)" "$@"
 }
 
-# The [Service] lines of a unit and its drop-ins, as KEY=VALUE, as a transient unit takes them: there "%" is no more
-# than that.
+# The [Service] lines of a unit and its drop-ins as KEY=VALUE for a transient unit, where "%" is literal.
 service_lines() {
     service_mark=$(printf '\001')
     sed -e ':more' -e '/\\$/{' -e N -e 's/\\\n/ /' -e 'b more' -e '}' |
@@ -102,7 +101,7 @@ service_lines() {
             -e "s|/run/credentials/$OPERAND\.service/|/run/credentials/$exec_unit/|g" -e '/^[A-Za-z]*=/p' -e '}'
 }
 
-# What says how the service starts, ends and logs is the service's own. SetCredential= would show a value in ps.
+# Without those for the service's own start, stop and logging. SetCredential= would show a value in ps.
 is_for_command() { # KEY
     case $1 in
         Type | ExitType | Exec* | Restart* | Start* | Timeout* | Watchdog* | Runtime*Sec | RuntimeDirectoryPreserve | \
@@ -143,8 +142,7 @@ exec_bare() { # WORD...
 
 # --- both
 
-# What we have been given as input and outputs is the command's, unless it is a terminal; its status is ours; a signal to
-# us ends it.
+# The command gets our input and output, unless they are a terminal; we exit with its status; a signal to us ends it.
 exec_child() { # FUNCTION ARGUMENT...
     EXEC_SIGNAL=
     trap 'end_child 129' HUP

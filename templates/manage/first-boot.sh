@@ -30,7 +30,7 @@ activate_at_first_boot() {
     put_tree_list "$activation_release" "$RELEASE" "${activation_record% *}"
 }
 
-# As after a first install whose hook has failed: nothing is started. It is all done again at the next boot.
+# As after a first install with a failed hook: nothing is started. All of it is repeated at the next boot.
 hold_services() {
     put "$RECORD/first-boot" 0600 printf 'held\n'
     for held_kind in '*.socket' '*.timer' '*.target' '*.service'; do

@@ -1,8 +1,8 @@
 
 # --- what the service's user has left elsewhere ----------------------------------------------------------
-# systemd gives a service a /tmp of its own and removes it. A hook, a command or a service without confinement may have
-# used the machine's; after a purge the next user that is made may get the number that owns it. Root walks nothing of the
-# service's: the user removes it itself.
+# systemd gives a service a private /tmp and removes it. A hook, a command or a service without a sandbox may have used the
+# machine's; after a purge, a new user may get the uid that owns those files. Root never traverses the service's
+# directories: the user removes its files itself.
 
 remove_leavings() { # of SERVICE_USER
     [ -z "$IMAGE" ] && has_entry passwd "$SERVICE_USER" || return 0
@@ -17,8 +17,7 @@ remove_leavings() { # of SERVICE_USER
     [ -z "$leavings" ] || warn "these still belong to the user $SERVICE_USER, which is being removed: $leavings" "Remove them."
 }
 
-# All of a directory that may be changed meanwhile, by its owner: a busybox's rm follows a link that is laid where there
-# was a directory a moment ago.
+# Removes a directory that its owner may be changing: busybox rm follows a link that has just replaced a directory.
 remove_as_owner() { # DIR, in one of root's
     # shellcheck disable=SC2046 # words: mode, links, user, group
     set -- "$1" $(ls -ldn "$1" 2>/dev/null)

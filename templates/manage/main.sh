@@ -12,7 +12,7 @@ main() {
     end_well
 }
 
-# What is only read takes no lock and leaves nothing.
+# Commands that only read take no lock and leave nothing behind.
 hold_lock() {
     catch_signals : : # nothing is staged, and nothing was unpacked
     take_lock

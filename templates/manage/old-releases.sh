@@ -1,6 +1,6 @@
 
 # --- releases without launchers ---------------------------------------------------------------------------
-# conda-bundler 0.1 made none: what its launchers would say is read in the unit. Nothing but load_launcher comes here.
+# conda-bundler 0.1 had no launchers, so the unit is parsed instead. Only load_launcher uses this.
 
 read_unit() {
     run_unit=$ROOT/releases/$RELEASE/units/$(file_of "$OPERAND.service")
@@ -18,7 +18,7 @@ prepare_by_unit() {
     run_directories CACHE /var/cache "$(directive CacheDirectory)"
     run_directories LOGS /var/log "$(directive LogsDirectory)"
     run_directories RUNTIME /run "$(directive RuntimeDirectory)"
-    # Environment=, then the files, then what is taken away: systemd's order, wherever the lines stand.
+    # Environment=, then the files, then UnsetEnvironment=: systemd's order, wherever the lines are.
     each_directive Environment assign_words
     each_directive EnvironmentFile run_file_by_unit
     for unit_name in $(directives UnsetEnvironment); do
@@ -84,7 +84,7 @@ run_one_before() { # LINE: of ExecStartPre=
     run_before_start "$unit_limit" "$unit_may_fail" "$unit_text" "$@"
 }
 
-# TimeoutStartSec=, as systemd.time(7) has spans; systemd's own 90 seconds if it is not said, and none for a job.
+# TimeoutStartSec= in the format of systemd.time(7); by default systemd's 90 seconds, and none for a job.
 start_seconds() {
     span_text=$(directive TimeoutStartSec)
     case $span_text in
@@ -131,7 +131,7 @@ undoubled() { # TEXT CHARACTER
     printf '%s\n' "$1" | sed "s/[$2][$2]/$2/g"
 }
 
-# Words as systemd has them: blanks between, quotes around, backslashes before.
+# Words as systemd splits them, with quotes and backslashes.
 split_words() { # TEXT FUNCTION: calls it with each word
     split_rest=$1
     split_word=

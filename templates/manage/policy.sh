@@ -1,14 +1,14 @@
 
 # --- what this server demands ----------------------------------------------------------------------------
-# /etc/conda-bundler/policy, words in lines:
+# The format of /etc/conda-bundler/policy:
 #     signatures required|optional [BUNDLE]...
 #     threshold NUMBER [BUNDLE]...
 #     signer NAME [BUNDLE]...
-# A line without a BUNDLE is for all; a BUNDLE and a signer's NAME may have * and ?. Of several lines the strictest counts.
-# With such a file signatures are required, unless it says that they are optional.
+# A line without a BUNDLE applies to all; a BUNDLE and a signer's NAME may contain * and ?. If several lines apply, the
+# strictest counts. If the file exists, signatures are required, unless it says that they are optional.
 #
-# It, and who may sign (allowed_signers, revoked_keys: ssh-keygen's; allowed_keys: openssl's), is only believed where root
-# alone can change it.
+# The policy and the signers (ssh-keygen's allowed_signers and revoked_keys, openssl's allowed_keys) are trusted only if
+# only root can change them.
 
 TRUST_DIR=/etc/conda-bundler
 POLICY=
@@ -101,8 +101,8 @@ check_policy() { # policy_word, policy_value
     esac
 }
 
-# Who could write it, or put another one in its place, could say whom this server trusts. In a directory with the sticky
-# bit, which root owns, nobody can rename what is root's.
+# Anybody who can write to the file, or replace it, decides whom this server trusts. In a directory of root's with the
+# sticky bit, others cannot rename root's files.
 refuse_writable() { # FILE
     if [ -L "$1" ] || [ ! -f "$1" ]; then
         die 10 "$1 is not a regular file" "Put a file there that root owns."

@@ -7,7 +7,7 @@ recover_at_boot() {
     recover
 }
 
-# Install and rollback go on from their record by themselves. This is for what must not begin in the middle.
+# Install and rollback resume from their record by themselves. This is for commands that must not start in the middle.
 recover() {
     recover_rotation
     is_pending || return 0
@@ -30,7 +30,7 @@ recover_release() {
     (bring_back "$FROM") || die 14 "rollback to $FROM failed" "See: systemctl status"
 }
 
-# Between two releases there is none whose services could be dealt with.
+# Between two releases, there is no definite one for commands on services.
 refuse_unfinished() {
     is_pending || return 0
     [ -n "$LOCKED" ] || ! install_is_running ||

@@ -1,15 +1,15 @@
 
 # --- redact ----------------------------------------------------------------------------------------------
-# What leaves this machine has no secret in it. Rather too much is hidden than too little:
-#     by value   whatever secrets, credentials, settings and environments hold, plain, quoted, in hex, base64, URLs, JSON
-#                and HTML. Compared are letters and digits alone, small ones, of many lines at once: so a value is found
-#                that is quoted, escaped or split over lines, too
-#     by form    what follows a name such as PASSWORD, Authorization, user and password in a URL, private keys, tokens,
+# Removes secrets from text that leaves this machine, rather too much than too little:
+#     by value   the values of secrets, credentials, settings and environments, plain, quoted, in hex, base64, URLs, JSON
+#                and HTML. Only letters and digits are compared, in lower case, over many lines at once, so that values
+#                are also found if they are quoted, escaped or split over lines
+#     by form    what follows a name such as PASSWORD or Authorization, user and password in a URL, private keys, tokens,
 #                long words that look random
-# The values reach awk in a file, not in its arguments: KIND NAME VALUE a line, the value in hex. KINDS:
-#     secret     to be hidden, whatever it is
-#     setting    to be hidden, unless its name and its value say nothing
-#     variable   to be hidden if its name says so
+# The values are passed to awk in a file, not in its arguments: lines of KIND NAME VALUE, the value in hex. KINDS:
+#     secret     always hidden
+#     setting    hidden, unless its name and its value are harmless
+#     variable   hidden if its name suggests a secret
 #     words      what systemctl show has as Environment=: settings, quoted
 
 # shellcheck disable=SC1003,SC2016 # it is a program of awk's

@@ -1,7 +1,7 @@
 
 # --- releases --------------------------------------------------------------------------------------------
-# What is on disk, the release that was current last first; for people, or as one JSON document. Releases have hard links
-# to the same files where these are the same: what a release shares stays on the disk when it goes.
+# The releases on disk, the most recently current first; as text or as one JSON document. Releases share identical files by
+# hard links: shared files remain on disk when a release is removed.
 
 RELEASES_JSON=
 

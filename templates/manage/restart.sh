@@ -1,7 +1,7 @@
 
 # --- reload, restart -------------------------------------------------------------------------------------
-# Of all services that run, or of the one named. What the admin has stopped stays so, unless it is named itself:
-# SERVICE, or SERVICE@2 of several instances. Then each must be healthy, as after an install.
+# For all running services, or the given one. Services that the administrator has stopped stay stopped, unless they are
+# given: SERVICE, or SERVICE@2 for one of several instances. Then each must become healthy, as after an install.
 
 MEANT=  # the service that was named
 CHOSEN= # "UNIT UNIT ": what that is
@@ -63,7 +63,7 @@ is_running() { # UNIT
     esac
 }
 
-# Without systemd it tells a process and records nothing.
+# Without systemd, it signals a process and records nothing.
 reload_command() {
     if [ -n "$BARE" ]; then
         reload_bare
@@ -112,7 +112,7 @@ reload_unit() { # UNIT
 
 # --- without systemd
 
-# Before it becomes the service: the process that reload is for.
+# Called before this process becomes the service: records it for reload.
 note_process() {
     [ -d "$RUN_DIR" ] || mkdir -m 0700 "$RUN_DIR" 2>/dev/null || [ -d "$RUN_DIR" ] || return 0
     printf '%s %s\n' "$$" "$(started_at "$$")" 2>/dev/null >"$RUN_DIR/$OPERAND.pid" || :

@@ -23,7 +23,7 @@ rollback() {
     [ -z "$BARE" ] || warn "running services still use another release" "Restart the services."
 }
 
-# What was cut off goes on: a rollback to where it was going, an upgrade back to where it came from.
+# After an interruption: a rollback continues to its target, an upgrade is rolled back to its origin.
 rollback_goal() {
     if [ -n "$OPERAND" ]; then
         printf '%s\n' "$OPERAND"

@@ -1,7 +1,7 @@
 
 # --- directories in /run ---------------------------------------------------------------------------------
-# systemd removes /run/SERVICE when the service stops; what a socket, hooks and "manage run" have used stays. After a
-# purge its owner is a number that nobody has, and a later install would take it for somebody else's.
+# systemd removes /run/SERVICE when the service stops, but not what sockets, hooks and "manage run" have used. After a purge
+# its owner would not exist, and a later install would treat it as somebody else's.
 
 own_run_dirs() {
     [ -z "$IMAGE" ] || return 0
@@ -11,7 +11,7 @@ own_run_dirs() {
     done
 }
 
-# Without systemd no unit is installed: the releases tell.
+# Without systemd, no units are installed, so this reads the releases.
 own_services() {
     {
         owned_paths unit

@@ -1,19 +1,19 @@
 
 # --- run --------------------------------------------------------------------------------------------------
-# What bin/run-SERVICE runs where there is no systemd. The release's launcher, launch/SERVICE, was made of the service's
-# unit when the bundle was built; it calls these for what systemd.exec(5) and systemd.service(5) would do with that:
+# Run by bin/run-SERVICE on servers without systemd. The release's launcher, launch/SERVICE, was generated from the
+# service's unit by the build; it calls these functions, which do what systemd.exec(5) and systemd.service(5) describe:
 #     prepare_service   user, environment, directories
-#     before_service    what is to run before it
+#     before_service    the commands that run before it
 #     start_service     the service itself, which replaces this process
-#     reload_service    the command that has it read its settings anew; RELOAD_LINE is empty if there is none
-# What confines a service is systemd's alone.
+#     reload_service    the command that makes it reload its settings; RELOAD_LINE is empty if there is none
+# Only systemd can sandbox a service.
 
 RUN_NAMES=
 RUN_OWN= # the service's own directories
 RELOAD_LINE=
 
 run_service() {
-    # Nothing of the caller's environment; nothing of ours stays either.
+    # Without the caller's environment, and without our own variables.
     [ -n "${MANAGE_RUN-}" ] || exec env -i MANAGE_RUN=yes /bin/sh "$0" run "$OPERAND"
     RELEASE=$(current_release)
     load_launcher
@@ -48,7 +48,7 @@ run_as() { # USER GROUP UMASK
     run_user_variables
 }
 
-# The variable VARIABLE_x holds x until all is read: a name such as IFS must not meet this script.
+# Variable x is kept in VARIABLE_x until all are read, since a name such as IFS must not affect this script.
 run_variable() { # NAME VALUE
     case $1 in
         '' | [0-9]* | *[!A-Za-z0-9_]*) return 0 ;;
@@ -85,8 +85,8 @@ run_file() { # PATH [optional]: of variables
     fi
 }
 
-# Root makes what is to be in a directory of root's, where nobody can put a link in its place. What is inside a
-# directory that is the service's its user makes, later.
+# Root creates directories only inside root's directories, where nobody can replace them with a link. Those inside the
+# service's own directories are created later, by its user.
 run_directories() { # VARIABLE ABOVE NAMES [MODE]
     run_dirs=
     for run_dir in $3; do
@@ -113,7 +113,7 @@ is_inside() { # PATH DIR...
     return 1
 }
 
-# Several services may start at the same moment, and another one be the first.
+# Several services may start at the same time, and another one may be faster.
 make_once() { # DIR [MODE]
     [ -d "$1" ] || mkdir -m "${2:-0755}" "$1" 2>/dev/null || [ -d "$1" ] || die 12 "cannot create $1"
 }
@@ -135,7 +135,7 @@ run_directory() { # DIR [MODE]
         die 12 "cannot change the owner of $1 to $run_user"
 }
 
-# In memory, for the user's group to read: in a directory of root's nobody can lay a link.
+# In memory, readable by the user's group, in a directory of root's, where nobody can place a link.
 run_credential() { # NAME PATH
     run_credentials=/run/credentials/$OPERAND.service
     for run_dir in /run/credentials "$run_credentials"; do

@@ -1,7 +1,7 @@
 
 # --- status ----------------------------------------------------------------------------------------------
-# For people, or as one JSON document. Every word in it is from the system or from names that were checked at build
-# time; nothing in them needs escaping in JSON.
+# As text or as one JSON document. All values come from the system or are names that were validated by the build, so
+# nothing has to be escaped in JSON.
 
 STATUS_WELL=yes
 STATUS_JSON=
@@ -62,7 +62,7 @@ tell_service() { # UNIT
     fi
 }
 
-# A target is enabled for what comes with it at boot. One that is off keeps its instances off.
+# An enabled target starts its instances at boot; with a disabled target, they do not start.
 enabled_with() { # UNIT: as enablement
     with_own=$(enablement "$1")
     case $1,$with_own in

@@ -1,12 +1,13 @@
-"""conda-bundler in processes of its own, without what each start of Python costs.
+"""Run conda-bundler in separate processes, without starting Python each time.
 
-To start Python and import the command is most of what a small build takes, and the tests want it a thousand times. So
-a process imports it once and forks for each run. A run has arguments, variables, a directory and pipes of its own, and
-its own exit. What it starts itself is started as ever, but for conda-lock and our solver: see readypython.py.
+Starting Python and importing the command takes most of the time of a small build, and the tests run it a thousand
+times. So a server process imports it once and forks for each run. A run has its own arguments, environment, directory,
+pipes and exit status. The programs that it starts are started normally, except conda-lock and our solver: see
+readypython.py.
 
-What Python takes from its start alone is the forking process's. So who gives a run other variables of Python's or of
-the locale gets a Python for it; and two processes of different hash seeds fork in turn, or what comes out in another
-order each time would not be seen. Tests of signals, of reproducible builds and of the start itself start Python.
+What Python reads only at its start is inherited from the server. So a run with different variables for Python or the
+locale starts its own Python; and two servers with different hash seeds take turns, so that output that depends on the
+order of sets is noticed. Tests of signals, of reproducible builds and of the start itself start Python.
 """
 
 from __future__ import annotations
@@ -34,7 +35,7 @@ if TYPE_CHECKING:
 __all__ = ["conda_bundler"]
 
 TIMEOUT = 300.0
-# What `bundler.cli` imports when a command is run.
+# Modules that `bundler.cli` imports when a command is run.
 _IMPORTED = (
     "bundler.build",
     "bundler.cli",
@@ -56,7 +57,7 @@ _IMPORTED = (
 def conda_bundler(
     *words: str | Path, cwd: Path | None = None, env: Mapping[str, str] | None = None, timeout: float = TIMEOUT
 ) -> subprocess.CompletedProcess[str]:
-    """Run conda-bundler to its end; ``env`` is added to our environment."""
+    """Run conda-bundler and wait for it; ``env`` is added to our environment."""
     environ = os.environ | (env or {})
     argv = [str(word) for word in words]
     if _at_start(environ) != _STARTED_WITH:
@@ -71,7 +72,7 @@ def _at_start(environ: Mapping[str, str]) -> dict[str, str]:
 
 @dataclass(frozen=True)
 class _Run:
-    """What a process is to be started with."""
+    """The parameters of a process."""
 
     argv: list[str]
     cwd: str
@@ -79,7 +80,7 @@ class _Run:
 
 
 class _Forking:
-    """A process that has imported conda-bundler, started when it is first asked for a run."""
+    """A server process that has imported conda-bundler, started on first use."""
 
     def __init__(self, seed: int) -> None:
         self._seed = seed
@@ -88,7 +89,7 @@ class _Forking:
         self._line: socket.socket | None = None
 
     def run(self, run: _Run, timeout: float) -> subprocess.CompletedProcess[str]:
-        """Have it run. Raises TimeoutExpired after so many seconds."""
+        """Run conda-bundler. Raises TimeoutExpired after ``timeout`` seconds."""
         with self._lock:
             line = self._line or self._start()
             pipes = [os.pipe(), os.pipe()]
@@ -125,7 +126,7 @@ class _Forking:
 
 
 class _Reader(threading.Thread):
-    """Reads a pipe to its end, so that who writes is not held up."""
+    """Reads a pipe to its end, so that the writer is not blocked."""
 
     def __init__(self, number: int) -> None:
         super().__init__(daemon=True)
@@ -138,11 +139,11 @@ class _Reader(threading.Thread):
 
     def text(self) -> str:
         self.join()
-        return self._found.decode().replace("\r\n", "\n").replace("\r", "\n")  # as text=True has it
+        return self._found.decode().replace("\r\n", "\n").replace("\r", "\n")  # like text=True
 
 
 def _end_of(pid: int, line: socket.socket, timeout: float) -> int | None:
-    """The exit status of a run, or None if it was ended for its time was up."""
+    """The exit status of a run, or None if it was killed on a timeout."""
     if select.select([line], [], [], timeout)[0]:
         return word(line)
     os.kill(pid, signal.SIGKILL)
@@ -154,11 +155,11 @@ _STARTED_WITH = _at_start(os.environ)
 _FORKING: Iterator[_Forking] = itertools.cycle([_Forking(1), _Forking(2)])
 
 
-# --- the forking process
+# --- the server process
 
 
 def _serve(line: socket.socket) -> tuple[_Run, list[int]]:
-    """Fork for each question; returns in the child alone, with what it is to run as."""
+    """Fork for each request; returns only in the child, with its parameters."""
     while True:
         try:
             size, descriptors, _, _ = socket.recv_fds(line, len(as_bytes(0)), 2)
@@ -179,7 +180,7 @@ def _serve(line: socket.socket) -> tuple[_Run, list[int]]:
 
 
 def _become(run: _Run, descriptors: list[int]) -> None:
-    """The process that ``python -m bundler`` would be."""
+    """Set up the process as ``python -m bundler`` would."""
     for number, descriptor in enumerate(descriptors, 1):
         os.dup2(descriptor, number)
         os.close(descriptor)
@@ -191,7 +192,7 @@ def _become(run: _Run, descriptors: list[int]) -> None:
 
 
 def _as_python_does() -> None:
-    """Run the command and end; what Python would do beyond that, to free each of its objects, nobody sees."""
+    """Run the command and exit, without Python's cleanup of all objects."""
     from bundler.cli import main
 
     status: object = 0
@@ -214,6 +215,6 @@ if __name__ == "__main__":
         importlib.import_module(module)
     asked, python = socket.socket(fileno=int(sys.argv[1])), Path(sys.argv[2])
     with starting_with(python):
-        gc.freeze()  # what is never looked at again is never copied
+        gc.freeze()  # so that the garbage collector does not touch these pages, which would copy them
         _become(*_serve(asked))
         _as_python_does()

@@ -1,4 +1,4 @@
-"""What `make test` leaves out: the same test on one more system or shell."""
+"""Tests that `make test` omits: the same test on an additional system or shell."""
 
 from __future__ import annotations
 
@@ -8,5 +8,5 @@ __all__ = ["everywhere"]
 
 
 def everywhere(*values: object) -> tuple[object, ...]:
-    """Parameters of `make test-all` alone, beside those of every run: ``["bookworm", *everywhere("trixie")]``."""
+    """Additional parameters that only `make test-all` runs: ``["bookworm", *everywhere("trixie")]``."""
     return tuple(pytest.param(value, marks=pytest.mark.everywhere) for value in values)

@@ -1,4 +1,4 @@
-"""Small but real bundles for the tests of install.sh: a shell script as the service, any kind of file beside it."""
+"""Small but real bundles for the tests of install.sh: the service is a shell script, with any kinds of files."""
 
 from __future__ import annotations
 
@@ -47,7 +47,7 @@ if TYPE_CHECKING:
     from bundler.config.project import BundleConfig
 
 PROGRAM = f"{TOOLS}/bin/zstd.gz"
-"""The decompressor that a bundle brings."""
+"""The decompressor that a bundle includes."""
 COOKIE = Secret(name="RELEASE_COOKIE", bytes=32, format="hex")
 NEEDS = Requirements(machines=("x86_64",), glibc="2.17")
 SERVE = "#!/bin/sh\nwhile :; do sleep 1; done\n"
@@ -55,7 +55,7 @@ SERVE = "#!/bin/sh\nwhile :; do sleep 1; done\n"
 
 @dataclass(frozen=True, kw_only=True)
 class Member:
-    """One further entry of the payload, written as it is said, however evil."""
+    """An additional entry of the payload, which may be malicious."""
 
     name: str
     content: bytes = b""
@@ -66,7 +66,7 @@ class Member:
 
 @dataclass(frozen=True, kw_only=True)
 class Spec:
-    """What a bundle is to be. ``health`` is a script that says by its status whether the service is well."""
+    """The description of a bundle. ``health`` is a script whose exit status is the service's health."""
 
     name: str = "hello"
     version: str = "1.0"
@@ -81,26 +81,26 @@ class Spec:
     members: tuple[Member, ...] = ()
     needs: Requirements = NEEDS
     parts: int = 1
-    """Of the payload, which are unpacked at the same time."""
+    """The number of parts of the payload, which are unpacked in parallel."""
     payload_kib: int = 100
     payload_files: int = 10
     sockets: tuple[tuple[str, str], ...] = ()
-    """A service, and what systemd listens at for it."""
+    """Services, and the addresses on which systemd listens for them."""
     hooks: tuple[tuple[str, str], ...] = ()
-    """``before-switch`` and its like, and a script."""
+    """Hooks, such as ``before-switch``, and their scripts."""
     instances: tuple[tuple[str, int], ...] = ()
-    """Services of which so many run, by the name of each; they have no health check."""
+    """Services with instances, and how many; they have no health check."""
     directives: tuple[str, ...] = ()
-    """Further lines of each service's ``[Service]`` section."""
+    """Additional lines of each service's ``[Service]`` section."""
     config: str = 'PORT="8000"\n'
     wanted_by: str = "multi-user.target"
     tables: str = ""
-    """What stands in bundle.toml from [services.*] on: the units are then those that a build makes of it."""
+    """bundle.toml from [services.*] on; the units are then generated from it as by a build."""
     packages: frozenset[str] = frozenset()
     uid: int | None = None
     """The number of its user."""
     tools: Path | None = None
-    """The tools/ of a real bundle: the payload is zstd then, and these are brought to read it with."""
+    """The tools/ of a real bundle; the payload is then compressed with zstd, and the bundle includes these."""
 
     @property
     def codec(self) -> str:
@@ -153,7 +153,7 @@ def write_bundle(spec: Spec, directory: Path) -> Path:
 
 
 def write_sums(directory: Path, digests: dict[str, str]) -> None:
-    """SHA256SUMS as install.sh wants it."""
+    """Write SHA256SUMS."""
     text = "".join(f"{digest}  {path}\n" for path, digest in sorted(digests.items()))
     (directory / "SHA256SUMS").write_text(text)
 
@@ -205,20 +205,20 @@ def started_units(spec: Spec) -> tuple[str, ...]:
 
 
 def networks(spec: Spec) -> tuple[str, ...]:
-    """The services whose ``network`` is confined."""
+    """The services with a restricted ``network``."""
     confined = config_of(spec).services if spec.tables else ()
     return tuple(service.name for service in confined if service.table.network is not None)
 
 
 def own_users(spec: Spec) -> tuple[str, ...]:
-    """The users that single services have."""
+    """The users of services with their own user."""
     config = config_of(spec) if spec.tables else None
     found = config.services if config else ()
     return tuple(f"{user_of(config, one)}:{one.table.uid or ''}" for one in found if config and one.table.own_user)
 
 
 def services(spec: Spec) -> tuple[InstallService, ...]:
-    """What install.sh is told of each."""
+    """The data about each service for install.sh."""
     if spec.tables:
         return tuple(one for service in config_of(spec).services for one in install_services(service))
     return tuple(
@@ -238,7 +238,7 @@ def services(spec: Spec) -> tuple[InstallService, ...]:
 
 
 def config_of(spec: Spec) -> BundleConfig:
-    """What a build would read."""
+    """The configuration that a build would have."""
     with tempfile.TemporaryDirectory() as name:
         head = f'[bundle]\nname = "{spec.name}"\nversion = "{spec.version}"\ndescription = "{spec.description}"\n'
         cookie = "" if spec.secrets else "[secrets]\nRELEASE_COOKIE = false\n"
@@ -248,7 +248,7 @@ def config_of(spec: Spec) -> BundleConfig:
 
 
 def environments(spec: Spec) -> dict[str, str]:
-    """What units read beside config/NAME.env, by the file's name below config/."""
+    """The files that units read in addition to config/NAME.env, by their names below config/."""
     if not spec.tables:
         return {}
     config = config_of(spec)
@@ -301,7 +301,7 @@ def units(spec: Spec) -> dict[str, str]:
 
 
 def _members(spec: Spec) -> list[Member]:
-    """What is in the payload, but for its lists."""
+    """The members of the payload, except its lists."""
     return [
         *(Member(name=name, kind=tarfile.DIRTYPE, mode=0o755) for name in ("env", "env/bin", "app", "share")),
         Member(name="env/bin/tool", content=b"#!/bin/sh\necho tool\n", mode=0o755),
@@ -336,7 +336,7 @@ def _entries(members: list[Member]) -> tuple[TreeEntry, ...]:
 
 
 def unpacked(spec: Spec) -> str:
-    """What install.sh compares the unpacked tree with; tar makes directories that nobody has named."""
+    """The listing that install.sh compares the unpacked tree with; tar creates parent directories implicitly."""
     members = payload_members(spec)
     above = {directory.path for directory in parents([member.name for member in members])}
     named = {member.name for member in members if member.kind == tarfile.DIRTYPE}
@@ -344,7 +344,7 @@ def unpacked(spec: Spec) -> str:
 
 
 def write_payload(spec: Spec, path: Path) -> tuple[tuple[tuple[str, int, int], ...], str]:
-    """Write the payload; its parts, as install.sh is told of them, if there are several, and the file ``segments``."""
+    """Write the payload; return its parts for install.sh, if there are several, and the file ``segments``."""
     contents = _contents(spec)
     members = payload_members(spec)
     segments = [_tar([member]) for member in members[: len(contents)]]
@@ -378,7 +378,7 @@ def _tar(members: list[Member]) -> bytes:
             info = tarfile.TarInfo(member.name)
             info.mode, info.type, info.linkname = member.mode, member.kind, member.link
             info.size, info.mtime = len(member.content), 315532800
-            info.uid = info.gid = 4321  # a builder's own: install.sh has to ignore them
+            info.uid = info.gid = 4321  # the builder's: install.sh has to ignore them
             tar.addfile(info, io.BytesIO(member.content))
         size = tar.offset
     return raw.getvalue()[:size]
@@ -399,7 +399,7 @@ def damaged(bundle: Path, target: Path, name: str, *, position: int, value: int)
 
 
 def but(spec: Spec, **changes: object) -> Spec:
-    """``spec`` with some things changed."""
+    """``spec`` with some changes."""
     return replace(spec, **changes)  # type: ignore[arg-type]
 
 
@@ -412,7 +412,7 @@ def _sha256(content: bytes) -> str:
 
 
 def write_run(spec: Spec, room: Path) -> Path:
-    """The same bundle as one file, put together as a build does it; ``room`` must not exist yet."""
+    """The same bundle as a .run, assembled like in a build; ``room`` must not exist yet."""
     bundle = write_bundle(spec, room / "new")
     identity = Identity(
         name=spec.name, version=spec.version, platform="linux-64", build_id=spec.build_id, root=f"/opt/{spec.name}"

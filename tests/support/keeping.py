@@ -1,7 +1,7 @@
-"""``CONDA_BUNDLER_KEEP=1 pytest tests/e2e/test_x.py``: a test that fails leaves its machines running, and says how to
+"""``CONDA_BUNDLER_KEEP=1 pytest tests/e2e/test_x.py``: keep the machines of a failing test running, and print how to
 get a root shell on each.
 
-A machine ends with the process that has booted it, so pytest waits: until all of them are powered off, or for Ctrl-C.
+A machine ends with the process that booted it, so pytest waits until all of them are powered off, or for Ctrl-C.
 """
 
 from __future__ import annotations

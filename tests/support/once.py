@@ -1,4 +1,4 @@
-"""What is dear is made once a run: each worker of pytest-xdist has session fixtures of its own."""
+"""Create expensive fixtures only once per run, since each pytest-xdist worker has its own session fixtures."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ __all__ = ["once"]
 
 
 def once(factory: pytest.TempPathFactory, name: str, make: Callable[[], Path]) -> Path:
-    """What ``make`` returns, called by the first worker that asks for ``name``; the others wait for it."""
+    """The result of ``make``, which is called by the first worker that needs ``name``; the others wait for it."""
     run = factory.getbasetemp()
     if "PYTEST_XDIST_WORKER" in os.environ:
         run = run.parent

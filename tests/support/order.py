@@ -1,8 +1,7 @@
-"""In which order test files are given to the workers.
+"""The order in which test files are distributed to the workers.
 
-End-to-end tests wait for systemd half of their time, integration tests compute: taken in turn, they fill each other's
-pauses. Of each kind the longest come first, so that no worker is left alone with one at the end. Unit tests, a moment
-each, fill what remains.
+End-to-end tests wait for systemd half of the time, integration tests compute: so they alternate. The longest of each
+kind come first, so that no long one runs alone at the end. Unit tests, which are fast, come last.
 """
 
 from __future__ import annotations
@@ -14,8 +13,8 @@ if TYPE_CHECKING:
 
 __all__ = ["MINUTES", "in_order"]
 
-# What a file's tests took of a worker with others beside it, in minutes, where that is more than one and a half. An
-# outdated number costs a little time at the end of a run, and nothing else.
+# The minutes that a file's tests occupy a worker while others run, if that is more than one and a half. An outdated
+# number only costs a little time at the end of a run.
 MINUTES = {
     "tests/e2e/test_activation.py": 3,
     "tests/e2e/test_beam.py": 5,
@@ -58,15 +57,15 @@ MINUTES = {
 
 
 def in_order(scopes: Sequence[str]) -> list[str]:
-    """What is one worker's, a file or a test of one, in the order to begin with.
+    """The scopes, which are files or single tests, in the order in which to start them.
 
-    Those of ``tests/e2e`` and those of ``tests/integration`` in turn, then all others as given.
+    Those of ``tests/e2e`` and of ``tests/integration`` alternate; all others follow as given.
     """
     rooms = [
         sorted((scope for scope in scopes if scope.startswith(room)), key=lambda scope: -_minutes(scope))
         for room in ("tests/e2e/", "tests/integration/")
     ]
-    # Each has its place on a way that both kinds begin and end together.
+    # The two kinds are interleaved so that they begin and end together.
     placed = [(place / len(room), scope) for room in rooms for place, scope in enumerate(room)]
     first = [scope for _, scope in sorted(placed, key=lambda one: one[0])]
     return first + [scope for scope in scopes if scope not in set(first)]

@@ -1,13 +1,13 @@
-"""A Python that has imported conda-lock and our solver, for the processes of a lock.
+"""A Python that has already imported conda-lock and our solver, for the processes of a lock.
 
-conda-lock takes almost two seconds of CPU to start and our solver two thirds of one, and the tests lock some 300 times.
-So a process imports both once and forks for each start: a program stands in the place of Python, hands the forking
-process its arguments, variables, directory and open files, waits, and ends as what was started for it ends. All else is
-as ever: conda-lock starts the solver by the launcher that was written for it, and who ends a program ends its children.
+conda-lock takes almost two seconds of CPU to start and our solver two thirds of a second, and the tests lock some 300
+times. So a server process imports both once and forks for each start: a client program replaces Python, passes its
+arguments, environment, directory and open files to the server, waits, and exits like the forked process. Everything
+else is unchanged: conda-lock starts the solver through its launcher, and ending a program ends its children.
 
-What Python takes from its start alone is the forking process's, and so is what conda takes from its import (conda-lock
-brings one along, which reads its configuration then). So who gives a start other variables of these or of the locale
-gets a Python for it; the tests of time-outs, and others by the fixture `real_starts`, start Python.
+What Python reads only at its start is inherited from the server, and so is what conda reads when it is imported
+(conda-lock includes a conda, which reads its configuration then). So a start with different variables for these or for
+the locale starts its own Python; tests of timeouts, and others with the fixture `real_starts`, start Python.
 """
 
 from __future__ import annotations
@@ -52,20 +52,20 @@ _AS_EVER = Watch.run, sys
 
 
 def ready_python() -> Path:
-    """An executable that runs a script of Python's; the forking process starts with the first."""
+    """An executable that runs Python scripts; the server process starts with the first one."""
     return _Ready.one().path
 
 
 def words_of(python: Path) -> list[str]:
-    """What it runs: without the shell, which would have its say about ``PWD``."""
+    """The command that it runs, without the shell, which would set ``PWD``."""
     return [sys.executable, "-I", "-S", readyclient.__file__, str(python.with_name("line"))]
 
 
 @contextmanager
 def starting_with(python: Path | None) -> Iterator[None]:
-    """In this block, or for good in a process of its own, a lock's processes are started with ``python``.
+    """Start a lock's processes with ``python`` in this block, or for the rest of a forked process.
 
-    Without one they are started as they are where nobody tests them.
+    Without ``python``, they are started as in production.
     """
     before = Watch.run, launcher.sys  # type: ignore[attr-defined]
     started = _started_with(python), _Sys(sys.executable, str(python))
@@ -87,7 +87,7 @@ def _started_with(python: Path | None) -> Callable[..., Finished]:
 
 
 class _Sys:
-    """``sys`` as the launcher sees it; a test that says what Python is has the last word."""
+    """``sys`` for the launcher; a test may still replace ``executable``."""
 
     def __init__(self, before: str, ready: str) -> None:
         self._before, self._ready = before, ready
@@ -98,7 +98,7 @@ class _Sys:
 
 
 class _Ready:
-    """The program and its forking process, for as long as this process lives."""
+    """The client program and its server process, for the lifetime of this process."""
 
     _one: _Ready | None = None
 
@@ -108,7 +108,9 @@ class _Ready:
         return cls._one
 
     def __init__(self) -> None:
-        self._room = tempfile.TemporaryDirectory(prefix="ready-python-", dir="/tmp")  # a socket's name is short
+        self._room = tempfile.TemporaryDirectory(
+            prefix="ready-python-", dir="/tmp"
+        )  # the path of a socket has to be short
         self.path = Path(self._room.name, "python")
         words = words_of(self.path)
         self.path.write_text(f'#!/bin/sh\nexec {shlex.join(words)} "$@"\n')
@@ -125,7 +127,7 @@ class _Ready:
             [sys.executable, __file__, str(self._line.fileno())],
             env={name: value for name, value in _VARIABLES.items() if not name.startswith("PYTHON")}
             | {"PYTHONUTF8": "1", "PYTHONHASHSEED": str(os.getpid() % 1000)},
-            stdin=subprocess.PIPE,  # its end is ours
+            stdin=subprocess.PIPE,  # it ends when we do
             stdout=subprocess.DEVNULL,
             pass_fds=[self._line.fileno()],
             cwd=Path(__file__).parents[2],
@@ -139,11 +141,11 @@ class _Ready:
         self._room.cleanup()
 
 
-# --- the forking process
+# --- the server process
 
 
 def _fork_for_each(listening: socket.socket, mine: dict[bytes, bytes]) -> None:
-    """Fork for each start; returns in the children alone, and there as what was asked for.
+    """Fork for each start; returns only in the children, set up as requested.
 
     ``mine`` were our variables before anything was imported.
     """
@@ -169,7 +171,7 @@ def _fork_for_each(listening: socket.socket, mine: dict[bytes, bytes]) -> None:
         for number in files:
             os.close(number)
         status = _end_of(child, line)
-        with suppress(BrokenPipeError):  # nobody waits
+        with suppress(BrokenPipeError):  # nobody is waiting
             line.sendall(as_bytes(status))
         os._exit(0)
     line.close()
@@ -187,7 +189,7 @@ def _fork_for_each(listening: socket.socket, mine: dict[bytes, bytes]) -> None:
 
 
 def _looked_at(environ: dict[bytes, bytes], script: str) -> dict[str, bytes]:
-    """Of the variables those that count before ``script`` is run."""
+    """The variables that matter before ``script`` is run."""
     names = AT_START + (_AT_IMPORT if _is_conda_lock(script) else ())
     found = {os.fsdecode(name): value for name, value in environ.items()}
     return {name: value for name, value in found.items() if name.startswith(names) and not name.startswith(_OURS)}
@@ -198,7 +200,7 @@ def _is_conda_lock(script: str) -> bool:
 
 
 def _end_of(child: int, line: socket.socket) -> int:
-    """Its exit status. It ends by a signal if who waits for it does not wait any more; its children end with it."""
+    """Its exit status. It is ended by a signal if its client has gone; its children end with it."""
     ended = os.pidfd_open(child)
     for number in (signal.SIGTERM, signal.SIGKILL):
         gone = line.fileno() in select.select([ended, line.fileno()], [], [])[0] if number == signal.SIGTERM else True
@@ -223,11 +225,11 @@ def _import_all() -> None:
         for module in _IMPORTED:
             importlib.import_module(module)
     _take_directory_of_run()
-    gc.freeze()  # what is never looked at again is never copied
+    gc.freeze()  # so that the garbage collector does not touch these pages, which would copy them
 
 
 def _take_directory_of_run() -> None:
-    """Not that of the import, which py-rattler has as an argument's default: there relative channels begin."""
+    """Use the run's directory for relative channels; py-rattler has that of the import as a default argument."""
     from rattler.channel import ChannelConfig
 
     alias, _ = ChannelConfig.__init__.__defaults__ or ()
@@ -235,7 +237,7 @@ def _take_directory_of_run() -> None:
 
 
 if __name__ == "__main__":
-    del os.environ["PYTHONHASHSEED"]  # Python chooses one unless it is given one
+    del os.environ["PYTHONHASHSEED"]  # Python then chooses a random one
     before = dict(os.environb)
     _import_all()
     _fork_for_each(socket.socket(fileno=int(sys.argv[1])), before)

@@ -1,7 +1,7 @@
-"""One harness for all tests of install.sh's and manage's functions: the shells they run in, and what a script needs.
+"""The harness for tests of install.sh's and manage's functions: the shells, and the partials that a script needs.
 
-A test says what it does with functions of the two scripts; which partials these are in, and what they call in turn, is
-found out here. A function that the test defines itself, in the place of ours, needs nothing of ours.
+A test's script calls functions of the two programs; this finds the partials that contain them and the functions that
+those call. For a function that the test replaces with its own, nothing is included.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ __all__ = [
 Script = Literal["install", "manage"]
 Way = Literal["launcher", "unit"]
 WAYS: tuple[Way, ...] = ("launcher", "unit")
-"""How a release says to `manage run` what a service is: releases of conda-bundler 0.1 have units alone."""
+"""How a release describes a service to `manage run`: releases of conda-bundler 0.1 have only units."""
 # What install.sh, manage and the head of a .run must run under.
 SHELLS = (("dash",), ("bash", "--posix"), ("bash",), ("busybox", "sh"))
 SHELL_IDS = ("dash", "bash-posix", "bash", "busybox")
@@ -65,7 +65,7 @@ PROGRAM=test HELP='test --help' NAME=hello RELEASE=1.0-0123456789ab SERVICE_USER
 
 
 def shell_id(shell: tuple[str, ...]) -> str:
-    """What a test's name says of it."""
+    """The shell's name in a test's id."""
     return dict(zip(SHELLS, SHELL_IDS, strict=True))[shell]
 
 
@@ -115,7 +115,7 @@ def write_service(root: Path, unit: str, way: Way) -> None:
 
 @cache
 def functions_of(of: Script) -> dict[str, dict[str, str]]:
-    """Each partial's functions and their bodies."""
+    """The functions of each partial, with their bodies."""
     return {path: _functions((templates_dir() / path).read_text("utf-8")) for path in partials_of(of)}
 
 
@@ -138,7 +138,7 @@ def _quoted(document: re.Match[str]) -> str:
 
 
 def called_in(text: str) -> set[str]:
-    """What may be a function's name: no comment, no text in double quotes but for the commands in it."""
+    """The words that may be names of functions: no comments, and of text in double quotes only commands."""
     words = set(re.findall(r"(?<![\w./-])\w+(?![\w./=-])", "".join(_code(_DOCUMENT.sub(_quoted, text)))))
     if '"env_$env_state"' in text:  # its states are functions, which it calls by a name that it puts together
         words |= {name for partial in functions_of("install").values() for name in partial if name.startswith("env_")}
@@ -152,7 +152,7 @@ _EXPANSION = r"""\\.|'[^']*'|\$\(|\$\{|["}]|[^\\"$}']+|."""
 
 
 def _code(text: str) -> Iterator[str]:
-    """The text but for comments, and but for what is in double quotes and no command there."""
+    """The text without comments and double-quoted text, except commands in it."""
     inside = [""]  # of what: a quote, an expansion ${…}, a command $(…) or its parentheses
     place = 0
     while place < len(text):

@@ -1,4 +1,4 @@
-"""The table of rooms in CONTRIBUTING.md ("The house") and what there is: each has the other's names."""
+"""The table of rooms in CONTRIBUTING.md ("Layout") and what there is: each has the other's names."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 CHECKOUT = Path(__file__).parent.parent.parent
-TABLE = re.compile(r"^## The house\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
+TABLE = re.compile(r"^## Layout\n.*?(?=^## )", re.MULTILINE | re.DOTALL)
 PROSE = ("CONTRIBUTING.md", *(f"docs/development/{page.name}" for page in (CHECKOUT / "docs/development").glob("*.md")))
 
 

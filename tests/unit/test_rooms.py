@@ -1,4 +1,4 @@
-"""The rooms of bundler/ and the order in which they may import each other (CONTRIBUTING.md, "The house")."""
+"""The rooms of bundler/ and the order in which they may import each other (CONTRIBUTING.md, "Layout")."""
 
 from __future__ import annotations
 
