@@ -15,7 +15,7 @@ from lockkit import lock_of, locked
 from pypikit import make_wheel
 from realpython import VERSION, real_python
 from smallbundle import command
-from tinychannel import Link, index, make_package
+from tinychannel import PLACEHOLDER, File, Link, index, make_package
 
 from bundler.pack.collect import collect
 from bundler.pack.compiling import BytecodePlan
@@ -26,7 +26,6 @@ if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
     from pathlib import Path
 
-    from tinychannel import File
 
 pytestmark = pytest.mark.usefixtures("own_cache")
 
@@ -234,6 +233,22 @@ def test_a_python_that_has_its_packages_elsewhere(tmp_path: Path, mode: str) -> 
     record = json.loads(files["env/conda-meta/command-1.0-0.json"])
     assert f"{library}/site-packages/command/__init__.py" in record["files"]
     assert record["link"] == {"source": "", "type": 1}
+
+
+def test_a_record_is_the_same_in_every_release(tmp_path: Path) -> None:
+    """Also of a package whose program the linker writes, with the release's path in it."""
+    channel = tmp_path / "channel"
+    python_package(channel, {f"lib/python{VERSION}/x.py": File(content=PLACEHOLDER.encode(), prefix="text")})
+    make_package(channel, "command", "1.0", python=True, entry_points=("command = command:main",), depends=["python"])
+    packages = [locked(path) for path in sorted(channel.rglob("*.conda"))]
+    found = []
+    for baked in (BAKED, BAKED.replace("0123456789ab", "ba9876543210")):
+        with make_prefix(lock_of(*packages), baked, QuietProgress()) as prefix:
+            collected = collect(prefix)
+            found.append({member.path: member.read() for member in collected if "/conda-meta/" in member.path})
+            assert any(baked.encode() in member.read() for member in collected if member.path == "env/bin/command")
+    assert {"env/conda-meta/command-1.0-0.json"} < found[0].keys()
+    assert found[0] == found[1]
 
 
 def test_what_cannot_be_packed_is_found_there_too(tmp_path: Path) -> None:
