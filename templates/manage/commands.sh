@@ -20,7 +20,8 @@ each_command() { # VISITOR: calls it with each row
         "verify [RELEASE]" "compare every file of the current release, or of RELEASE, with what was installed"
     "$1" upgrade installed,lock --unsigned,--allow-downgrade,--check,--dry-run,--no-start,--no-enable,--trust-disk,--keep,--secret check_bundle_given upgrade \
         "upgrade BUNDLE [OPTION]..." "verify a new bundle (.tar, .run or directory), then run its install.sh, which takes" \
-        "" "--check, --dry-run, --keep N, --no-enable, --no-start, --secret NAME=FILE and --trust-disk" \
+        "" "--check, --dry-run, --keep N, --no-enable, --no-start," \
+        "" "--secret NAME=FILE and --trust-disk" \
         "upgrade BUNDLE --allow-downgrade" "also an older version, or a different build of the current one" \
         "upgrade BUNDLE --unsigned" "without verifying signatures, unless the policy requires them"
     "$1" rotate-secret installed,lock --from check_secret_name rotate_secret \
