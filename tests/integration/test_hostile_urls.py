@@ -114,6 +114,28 @@ def test_a_channel_learns_no_variable(tmp_path: Path, where: str) -> None:
         assert SECRET not in str(server.asked)
 
 
+@pytest.mark.parametrize("beside", [False, True])
+def test_a_channel_lists_no_file_of_this_machine(tmp_path: Path, *, beside: bool) -> None:
+    """Whether or not there is a channel of this machine beside it; that one may."""
+    make_package(tmp_path / "elsewhere", "mine", "1.0")
+    for side in ("far", "near"):
+        make_package(tmp_path / side, "mine" if side == "far" else "own", "1.0")
+        index(tmp_path / side)
+        path = plain(tmp_path / side) / "noarch/repodata.json"
+        document = json.loads(path.read_bytes())
+        document["info"]["base_url"] = f"{(tmp_path / ('elsewhere' if side == 'far' else 'moved')).as_uri()}/noarch/"
+        path.write_text(json.dumps(document | {"repodata_version": 2}))
+    near = (tmp_path / "near").as_uri()
+    with serve(tmp_path / "far") as server:
+        request = request_for(tmp_path / "project", server.url(), *([near] if beside else []))
+        with pytest.raises(LockError, match="a channel lists a file of this machine for mine: file:///"):
+            write_lockfile(request)
+        assert not request.lockfile.exists()
+    write_lockfile(request := request_for(tmp_path / "other", near, asks=("own",)))
+    (package,) = read_lock(request.lockfile, "linux-64").packages
+    assert package.url == f"{(tmp_path / 'moved').as_uri()}/noarch/own-1.0-0.conda"
+
+
 def test_a_lockfile_learns_no_variable(tmp_path: Path) -> None:
     archive = make_package(tmp_path / "channel", "mine", "1.0")
     with serve(tmp_path / "channel") as server:

@@ -220,6 +220,10 @@ def _action(record: RepoDataRecord, depends: Sequence[str], sources: Iterable[So
         raise SolveError(
             "channel", f"a channel has a file name or URL with a `$` for {record.name.normalized}: {record.url}"
         )
+    if record.url.startswith("file:") and not (record.channel or "").startswith("file:"):
+        raise SolveError(
+            "channel", f"a channel lists a file of this machine for {record.name.normalized}: {record.url}"
+        )
     url = public_url_of(record.url, sources)
     action = {
         "name": record.name.normalized,
