@@ -1,6 +1,6 @@
-"""Payload, units and the rest -> the bundle, under its final name only when it is whole.
+"""Assemble a bundle from payload, units and other files, and give it its final name when it is complete.
 
-Layout: design section 4. Everything is written to a temporary name beside the goal, synced and renamed.
+Everything is written to a temporary name next to the final one, synced and renamed.
 """
 
 from __future__ import annotations
@@ -31,12 +31,12 @@ INSTALL = "install.sh"
 MANAGE = "manage"
 SUMS = "SHA256SUMS"
 _PREFERRED = (INSTALL, "manifest.json", SUMS)
-"""First in the tar, so that a look at its head shows what it is; the payload is last."""
+"""The first members of the tar, so that its beginning shows what it is; the payload is last."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Bundle:
-    """A finished bundle. ``sha256`` is the tar's; None for a directory."""
+    """A finished bundle. ``sha256`` is that of the file; None for a directory."""
 
     path: Path
     sha256: str | None
@@ -58,7 +58,7 @@ class Bundle:
 
 @contextlib.contextmanager
 def workspace(output: Path, identity: Identity) -> Iterator[Path]:
-    """A hidden directory in ``output`` to build in: on the goal's filesystem, gone at the end."""
+    """A hidden directory in ``output`` to build in, on the same file system; removed at the end."""
     try:
         output.mkdir(parents=True, exist_ok=True)
         room = tempfile.TemporaryDirectory(prefix=f".{identity.bundle_name}.", dir=output)
@@ -77,7 +77,7 @@ def write_files(room: Path, files: Mapping[str, bytes]) -> None:
 
 
 def checksums(digests: Mapping[str, str]) -> bytes:
-    """SHA256SUMS as sha256sum(1) writes it, sorted by path."""
+    """SHA256SUMS in the format of sha256sum(1), sorted by path."""
     return "".join(f"{digest}  {path}\n" for path, digest in sorted(digests.items())).encode()
 
 
@@ -106,11 +106,13 @@ def _place_file(room: Path, identity: Identity, goal: Path, *, form: str) -> str
         os.fsync(file.fileno())
     if form == "run":
         readable = temporary.stat().st_mode & 0o444
-        temporary.chmod(temporary.stat().st_mode | readable >> 2)  # whoever may read it may run it
+        temporary.chmod(temporary.stat().st_mode | readable >> 2)  # everyone who may read it may execute it
     note = room / ".sha256"
     note.write_text(f"{digest.hexdigest()}  {goal.name}\n")
     sidecar = goal.with_name(f"{goal.name}.sha256")
-    sidecar.unlink(missing_ok=True)  # so that a kill between the renames leaves no sum that belongs to another file
+    sidecar.unlink(
+        missing_ok=True
+    )  # so that a kill between the renames does not leave the checksum of a different file
     temporary.replace(goal)
     note.replace(sidecar)
     sync_directory(goal.parent)
@@ -118,7 +120,7 @@ def _place_file(room: Path, identity: Identity, goal: Path, *, form: str) -> str
 
 
 def _starter(room: Path, top: str) -> Iterator[bytes]:
-    """The script that a ``.run`` begins with. It is told where what lies in the tar behind it."""
+    """The script at the beginning of a ``.run``, with the offsets of files in the tar after it."""
     head = b"".join(_head(room, top))
     payload = _payload(room).stat().st_size
     entry = next(_tail(room, top))
@@ -135,7 +137,7 @@ def _starter(room: Path, top: str) -> Iterator[bytes]:
 
 
 def _head(room: Path, top: str) -> Iterator[bytes]:
-    """A plain tar (the payload is compressed already): all but the payload, which comes last."""
+    """Write an uncompressed tar (the payload is compressed already), with the payload last."""
     yield tar_header(top, 0o755, kind=DIRECTORY)
     for name in sorted(path.relative_to(room).as_posix() for path in room.rglob("*") if path.is_dir()):
         yield tar_header(f"{top}/{name}", 0o755, kind=DIRECTORY)
@@ -178,13 +180,13 @@ def _mode(path: Path) -> int:
 
 
 def _set_modes(room: Path) -> None:
-    """The same modes whatever the umask."""
+    """Set the modes, independently of the umask."""
     for path in [room, *room.rglob("*")]:
         path.chmod(_mode(path))
 
 
 def _replace_directory(room: Path, goal: Path) -> None:
-    """Put ``room``'s content under the name ``goal``; the old directory goes only when the new one is there."""
+    """Rename ``room`` to ``goal``; an old directory is removed only when the new one is in place."""
     fresh = Path(tempfile.mkdtemp(prefix=".new.", dir=goal.parent))
     for child in room.iterdir():
         child.replace(fresh / child.name)

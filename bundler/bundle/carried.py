@@ -1,4 +1,4 @@
-"""What a bundle has that others have not: what an update from them to it carries."""
+"""The content of an update: what a bundle has that earlier ones do not."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ __all__ = ["Carried", "carried_from", "summed"]
 
 @dataclass(frozen=True, kw_only=True)
 class Carried:
-    """How many of a bundle's packages, ``of`` so many, an update carries, and how many bytes of its payload."""
+    """The number of packages in an update, ``of`` all of the bundle's, and the number of bytes of its payload."""
 
     packages: int
     of: int
@@ -33,7 +33,7 @@ def carried_from(olds: Iterable[Manifest], new: Manifest) -> tuple[SegmentEntry,
 
 
 def summed(olds: Iterable[Manifest], new: Manifest) -> Carried | None:
-    """What these come to, without the lists of all that there is; None if a bundle does not say what is in it."""
+    """The totals of these segments, without the closing lists; None if a manifest does not describe its segments."""
     olds = tuple(olds)
     if not all(has_contents(one.payload) for one in (*olds, new)):
         return None

@@ -1,7 +1,6 @@
 """The manifest's entries: the models that :mod:`bundler.bundle.manifest` writes and :mod:`bundler.bundle.index` reads.
 
-A key that is new is passed over by an older version, and one that an older bundle has not is its default. What is
-written has every key.
+Older versions ignore new keys, and keys that an older bundle lacks have their default. All keys are written.
 """
 
 from __future__ import annotations
@@ -51,7 +50,7 @@ Count = Annotated[int, Field(ge=0)]
 Seconds = Annotated[float, Field(ge=0, le=86400)]
 _Value = str | bool | int | float | None
 Option = _Value | tuple[_Value | tuple[_Value, ...], ...]
-"""A key's value in ``[bundle]``; of a table its entries, which are pairs."""
+"""The value of a key in ``[bundle]``; for a table its entries, as pairs."""
 
 
 class Entry(BaseModel):
@@ -61,7 +60,7 @@ class Entry(BaseModel):
 
     @classmethod
     def of(cls, written: DataclassInstance) -> Self:
-        """The entry for what a build has; TypeError if the two have not the same fields, so that none is lost."""
+        """The entry for a build's object. Raises TypeError unless both have the same fields, so that none is lost."""
         fields = asdict(written)
         if fields.keys() != cls.model_fields.keys():
             raise TypeError(f"{cls.__name__} has other fields than {type(written).__name__}")
@@ -69,7 +68,7 @@ class Entry(BaseModel):
 
 
 class PartEntry(Entry):
-    """Some of the payload: where it lies, in bytes, and its digest."""
+    """A byte range of the payload and its digest."""
 
     offset: Count
     length: Count
@@ -77,10 +76,10 @@ class PartEntry(Entry):
 
 
 class SegmentEntry(PartEntry):
-    """What is compressed by itself; ``name`` is the package's.
+    """A separately compressed segment; ``name`` is the package's.
 
-    ``id`` is of what it unpacks to (:func:`bundler.pack.contents.content_id`), ``files`` counts its files and links,
-    ``kib`` is what they take on disk. A bundle of 0.1.0's first weeks has none of these.
+    ``id`` identifies its unpacked content (:func:`bundler.pack.contents.content_id`), ``files`` is the number of files
+    and links, ``kib`` their size on disk. The first bundles of 0.1.0 lack these.
     """
 
     name: str
@@ -95,11 +94,11 @@ class FileEntry(Entry):
 
 
 class PayloadEntry(Entry):
-    """Sizes are bytes; ``files`` counts files and links. ``parts`` are there if it has several. ``unpacked_sha256`` is
-    what :func:`bundler.pack.listing.unpacked_sha256` makes of the tree.
+    """Sizes are in bytes; ``files`` counts files and links. ``parts`` is empty if there is only one.
+    ``unpacked_sha256`` is :func:`bundler.pack.listing.unpacked_sha256` of the tree.
 
-    ``installed_files`` and ``installed_kib`` are what it becomes, with bytecode that the target makes; ``longest`` is
-    how many bytes the release's path may have (0: any number), ``clients`` are what health checks can ask with.
+    ``installed_files`` and ``installed_kib`` include bytecode that the server compiles; ``longest`` is the maximum
+    length of the release's path in bytes (0: no limit), ``clients`` are the HTTP clients for health checks.
     """
 
     path: str
@@ -120,7 +119,7 @@ class PayloadEntry(Entry):
 
 
 class PackageEntry(Entry):
-    """``size`` is the archive's that it was linked from. A wheel has ``pip`` as its manager, no build and no subdir."""
+    """``size`` is that of the archive. The manager of a wheel is ``pip``; it has no build and no subdir."""
 
     name: str
     manager: str = "conda"
@@ -142,12 +141,12 @@ class PackageEntry(Entry):
 
     @property
     def key(self) -> str:
-        """What its segment is called by: see :class:`bundler.locked.LockedPackage`."""
+        """The name of its segment: see :class:`bundler.locked.LockedPackage`."""
         return self.name if self.manager == "conda" else f"{self.manager}:{self.name}"
 
 
 class NoteEntry(Entry):
-    """``owner`` is the package whose file is there instead, of a clobber."""
+    """``owner`` is the package whose file is used instead, for a clobber."""
 
     kind: str
     package: str
@@ -157,9 +156,9 @@ class NoteEntry(Entry):
 
 
 class SharedEntry(Entry):
-    """A path below the prefix that several packages have; ``owner`` and ``others`` are their keys.
+    """A path below the prefix that several packages provide; ``owner`` and ``others`` are their keys.
 
-    ``same``: it is the same file in all of them. ``chosen``: bundle.toml says whose is used.
+    ``same``: the file is identical in all of them. ``chosen``: bundle.toml decides whose file is used.
     """
 
     path: str
@@ -170,7 +169,7 @@ class SharedEntry(Entry):
 
 
 class ScriptEntry(Entry):
-    """A package's script that was run at build, and what it has added, changed and removed of what can be packed."""
+    """A package's script that was run by the build, and the packable files that it added, changed and removed."""
 
     package: str
     script: str
@@ -180,8 +179,8 @@ class ScriptEntry(Entry):
 
 
 class ExemptionEntry(Entry):
-    """Why a service is confined otherwise than by default; ``because`` is a file, a package, or a key of
-    bundle.toml. ``values`` are what the directive has instead; none: it is left out."""
+    """Why a service's sandbox differs from the default; ``because`` is a file, a package, or a key of bundle.toml.
+    ``values`` are the directive's values instead; if there are none, it is left out."""
 
     directive: str
     values: tuple[str, ...] = ()
@@ -190,7 +189,7 @@ class ExemptionEntry(Entry):
 
 
 class OverrideEntry(Entry):
-    """Lines of a unit's that bundle.toml has taken away, and what is there instead."""
+    """Lines of a unit that bundle.toml has replaced, and the replacement."""
 
     section: str
     directive: str
@@ -199,14 +198,14 @@ class OverrideEntry(Entry):
 
 
 class SocketEntry(Entry):
-    """What systemd listens at for a service."""
+    """The address on which systemd listens for a service."""
 
     unit: str
     listen: str
 
 
 class StartedEntry(Entry):
-    """What install.sh starts and waits for: see :class:`bundler.installer.render.InstallService`."""
+    """A unit that install.sh starts and waits for: see :class:`bundler.installer.render.InstallService`."""
 
     unit: str
     health_unit: str = ""
@@ -216,8 +215,8 @@ class StartedEntry(Entry):
 
 
 class ServiceEntry(Entry):
-    """``health`` is the table of bundle.toml, ``network`` its key. Of a service with ``instances`` the units are
-    templates; ``started`` has an entry for each of them. ``own_user`` is empty if it runs as the bundle's user."""
+    """``health`` and ``network`` are as in bundle.toml. With ``instances``, the units are templates, and ``started``
+    has an entry for each instance. ``own_user`` is empty if it runs as the bundle's user."""
 
     unit: str
     own_user: Annotated[str, StringConstraints(pattern="^([a-z][a-z0-9-]{0,30})?$")] = ""
@@ -246,7 +245,7 @@ class ServiceEntry(Entry):
         return self.unit.removesuffix(".service").removesuffix("@")
 
     def each(self) -> tuple[ServiceEntry, ...]:
-        """What runs: the service itself, or an entry for each of its instances."""
+        """The units that run: the service itself, or its instances."""
         numbers = range(1, (self.instances or 0) + 1)
         return tuple(self._instance(number) for number in numbers) or (self,)
 
@@ -263,7 +262,7 @@ class ServiceEntry(Entry):
         return self.model_copy(update=own | units)
 
     def reason(self, unit: str, directive: str) -> str:
-        """Why this unit of the service's is no better confined by this directive, as far as the build knows."""
+        """Why this directive of one of the service's units is not the default, as far as the build knows."""
         own = {self.watch_unit: self.watch_exemptions, self.gpu_unit: self.gpu_exemptions}
         told = own.get(unit, self.exemptions)
         found = (one for one in told if one.directive == directive)
@@ -281,7 +280,7 @@ class HookEntry(Entry):
 
 
 class SecretEntry(Entry):
-    """A secret's name and how the target makes it; nothing of a value is in any bundle."""
+    """A secret's name and how the server generates it; no bundle contains values."""
 
     model_config = ConfigDict(extra="allow")
     name: str
@@ -291,17 +290,17 @@ class SecretEntry(Entry):
     delivery: str = "environment"
 
     def secret(self) -> Secret:
-        """What install.sh is told of."""
+        """The values for install.sh."""
         return Secret(name=self.name, bytes=self.bytes, format=self.format, length=self.length, delivery=self.delivery)
 
     def form(self) -> str:
-        """All but the name, in a line."""
+        """All fields except the name, in a line."""
         said = self.model_dump()
         return ", ".join(f"{key} {said[key]}" for key in sorted(said) if key != "name")
 
 
 class ToolPackage(Entry):
-    """A package that a bundle's own tools come from."""
+    """A package from which a bundle's own tools come."""
 
     name: str
     version: str
@@ -326,7 +325,7 @@ class DecompressorEntry(Entry):
 
 
 class DocumentEntry(Entry):
-    """A document about the bundle, its SBOM or its provenance: where it lies in it, and its digest."""
+    """A document about the bundle, its SBOM or its provenance: its path in the bundle and its digest."""
 
     path: str
     sha256: str
@@ -339,7 +338,7 @@ class LibraryUserEntry(Entry):
 
 
 class LibraryEntry(Entry):
-    """What :class:`bundler.units.libraries.HostLibrary` says."""
+    """See :class:`bundler.units.libraries.HostLibrary`."""
 
     soname: str
     need: Literal["required", "optional"]
@@ -351,7 +350,7 @@ class LibraryEntry(Entry):
     conda: str = ""
 
     def library(self) -> HostLibrary:
-        """What install.sh is told of."""
+        """The values for install.sh."""
         users = tuple(LibraryUser(**user.model_dump()) for user in self.needed_by)
         return HostLibrary(**self.model_dump(exclude={"needed_by"}), needed_by=users)
 
@@ -368,7 +367,7 @@ class RequiresEntry(Entry):
     libraries: tuple[LibraryEntry, ...] = ()
 
     def lines(self) -> tuple[str, ...]:
-        """For people: each thing that a server must have beside what every server has."""
+        """The special requirements for a server, for people."""
         cuda = f" with CUDA {self.cuda} or later" if self.cuda else ""
         return (
             self.machine,

@@ -1,4 +1,4 @@
-"""The files of a bundle beside its payload, by their paths in it: units, settings, documents, install.sh."""
+"""The files of a bundle other than its payload, by their paths: units, settings, documents, install.sh."""
 
 from __future__ import annotations
 
@@ -38,17 +38,17 @@ def target_files(config: BundleConfig, identity: Identity, contents: Contents, p
 
 
 def document_entry(path: str, content: bytes) -> DocumentEntry:
-    """What the manifest says of a document."""
+    """The manifest's entry for a document."""
     return DocumentEntry(path=path, sha256=hashlib.sha256(content).hexdigest())
 
 
 def whole_bundle(
     manifest: Manifest, files: Mapping[str, bytes], provenance: Callable[[Mapping[str, str]], bytes]
 ) -> dict[str, bytes]:
-    """``files``, and what is made of them: launchers, the list of segments, the provenance, the manifest, which names
-    it, and the programs.
+    """``files``, and those generated from them: launchers, the list of segments, the provenance, the manifest, which
+    names it, and the programs.
 
-    ``provenance`` is given the digests of all that have none of the later ones' digests in them.
+    ``provenance`` gets the digests of all files that do not depend on it.
     """
     files = {**files, **_launchers(manifest, files), SEGMENTS: segment_list(manifest.payload)}
     document = provenance({**_digests(files), manifest.payload.path: manifest.payload.sha256})
@@ -60,7 +60,7 @@ def whole_bundle(
 
 
 def _launchers(manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """What runs the services where there is no systemd."""
+    """The launchers of services on servers without systemd."""
     return {path: text.encode() for path, text in launcher_texts(manifest, _units(files)).items()}
 
 
@@ -69,7 +69,7 @@ def _units(files: Mapping[str, bytes]) -> dict[str, str]:
 
 
 def _installer(manifest: Manifest, files: Mapping[str, bytes]) -> dict[str, bytes]:
-    """manage, install.sh, which carries the digest of every other file, and SHA256SUMS, which people can check."""
+    """manage, install.sh, which contains the digests of all other files, and SHA256SUMS, for sha256sum(1)."""
     digests, units = _digests(files), _units(files)
     manage = render_manage(install_script(manifest, digests, units)).encode()
     digests |= {MANAGE: hashlib.sha256(manage).hexdigest()}

@@ -1,4 +1,4 @@
-"""What a build is called: its build id, its release, the prefix that it is baked for."""
+"""The identity of a build: its build id, its release, and its baked prefix."""
 
 from __future__ import annotations
 
@@ -27,7 +27,7 @@ __all__ = ["Identity", "counted", "identify"]
 
 @dataclass(frozen=True, kw_only=True)
 class Identity:
-    """Design section 1: the build id is over every input that can change the output, never over output bytes."""
+    """The build id is a digest of every input that can change the output, never of the output."""
 
     name: str
     version: str
@@ -41,7 +41,7 @@ class Identity:
 
     @property
     def release_dir(self) -> str:
-        """The release's absolute path on the target."""
+        """The release's absolute path on the server."""
         return f"{self.root}/releases/{self.release}"
 
     @property
@@ -50,12 +50,12 @@ class Identity:
 
     @property
     def bundle_name(self) -> str:
-        """The bundle's directory, and its file without the suffix."""
+        """The name of the bundle's directory, and of its file without the suffix."""
         return f"{self.name}-{self.version}-{self.platform}"
 
 
 def identify(config: BundleConfig, lock: Lock, inputs: Inputs) -> Identity:
-    """The identity of the build of these."""
+    """The identity of a build with these inputs."""
     counting = {
         "tool": __version__,
         "templates": templates_digest(),
@@ -77,10 +77,10 @@ def identify(config: BundleConfig, lock: Lock, inputs: Inputs) -> Identity:
 
 
 def counted(value: Any) -> Any:
-    """What of the configuration is part of the build id, as JSON: all that is not marked as :class:`NotInBuildId`.
+    """The part of the configuration that counts for the build id, as JSON: all fields except :class:`NotInBuildId`.
 
-    A table is a list of pairs, for systemd sees their order: who does not want that declares the key so that it is
-    sorted. Raises TypeError for what means nothing here, such as a path.
+    A table becomes a list of pairs, since systemd sees their order; keys for which it does not matter are declared so
+    that they are sorted. Raises TypeError for values that cannot be part of it, such as paths.
     """
     if isinstance(value, BaseModel):
         infos = type(value).model_fields

@@ -1,7 +1,7 @@
-"""The manifest: ``manifest.json``, the bundle's index. Versioned schema, sorted keys, nothing of the build machine.
+"""The manifest: ``manifest.json``, the bundle's index. Versioned schema, sorted keys, no data of the build machine.
 
-:mod:`bundler.bundle.manifest` makes it of a build, and any version reads it: a key that is new is passed over, one that
-an older bundle has not is its default. What cannot be read at all has a higher schema.
+:mod:`bundler.bundle.manifest` creates it, and all versions can read it: new keys are ignored, and keys that an older
+bundle lacks have their default. Incompatible changes increase the schema version.
 """
 
 from __future__ import annotations
@@ -33,7 +33,7 @@ from bundler.foreign import parse_json, validate
 __all__ = ["COPY_AGAIN", "SCHEMA", "Manifest", "read_manifest"]
 
 SCHEMA = 1
-"""Raised when a reader of the one before would go wrong; a further key is none of its business."""
+"""The schema version, increased for incompatible changes; additional keys do not increase it."""
 COPY_AGAIN = "Copy the bundle again, or build it again."
 
 _BEHIND_PACKAGES = ("app/", "baked", "list")
@@ -77,19 +77,19 @@ class Manifest(Entry):
         return f"{self.root}/releases/{self.release}"
 
     def text(self) -> str:
-        """As it is written."""
+        """The file's content."""
         document = self.model_dump(by_alias=True)
         return json.dumps(document, indent=2, sort_keys=True, ensure_ascii=False) + "\n"
 
     def packed(self) -> dict[str, int]:
-        """How many bytes of the payload are a package's alone, by its name."""
+        """The number of bytes of the payload that belong to each package, by name."""
         names = tuple(segment.name for segment in self.payload.segments)
         behind = len(_BEHIND_PACKAGES) if names[-len(_BEHIND_PACKAGES) :] == _BEHIND_PACKAGES else 0
         begin = {part.offset for part in self.payload.parts} or {0}
         packages = {}
         for segment in self.payload.segments[: len(names) - behind]:
             if segment.offset in begin:
-                begin.remove(segment.offset)  # its directories; what follows may begin there, too
+                begin.remove(segment.offset)  # its directories; the next segment may begin there, too
             else:
                 packages[segment.name] = segment.length
         return packages
@@ -100,7 +100,7 @@ class Manifest(Entry):
 
 
 def read_manifest(content: bytes, *, where: str) -> Manifest:
-    """Parse manifest.json. Raises :class:`VerificationError` for what is none, or is of a later schema."""
+    """Parse manifest.json. Raises :class:`VerificationError` if it is invalid, or has a later schema version."""
     try:
         document = parse_json(content)
     except ValueError as error:

@@ -1,4 +1,4 @@
-"""What in-toto's statements have in common, as models: https://github.com/in-toto/attestation, spec/v1."""
+"""Models shared by in-toto statements: https://github.com/in-toto/attestation, spec/v1."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ StatementType = Annotated[Literal["https://in-toto.io/Statement/v1"], Field(alia
 
 
 class Part(BaseModel):
-    """Keys that are not known are passed over, as in-toto has it."""
+    """Unknown keys are ignored, as in-toto requires."""
 
     model_config = ConfigDict(alias_generator=to_camel, populate_by_name=True, frozen=True, extra="ignore")
 

@@ -1,4 +1,4 @@
-"""What a build has made -> its manifest (:class:`~bundler.bundle.index.Manifest`)."""
+"""Create the manifest (:class:`~bundler.bundle.index.Manifest`) of a build."""
 
 from __future__ import annotations
 
@@ -53,7 +53,7 @@ if TYPE_CHECKING:
 __all__ = ["SCHEMA", "SYSTEMD", "make_manifest"]
 
 SYSTEMD = 239
-"""The lowest version that a bundle can be installed under; install.sh says so in its preflight."""
+"""The minimum version of systemd for installing a bundle, which install.sh checks in its preflight."""
 _LARGEST = 20
 _AT_THE_TOP = ("name", "uid", "version", "description")
 
@@ -69,7 +69,7 @@ def make_manifest(  # noqa: PLR0913 -- what a build consists of
     needs: Requirements,
     sbom: DocumentEntry | None,
 ) -> Manifest:
-    """The manifest of the bundle that these make."""
+    """The manifest of the bundle."""
     return Manifest(
         schema_=SCHEMA,
         made_by=f"conda-bundler {__version__}",
@@ -124,7 +124,7 @@ def _options(config: BundleConfig) -> dict[str, Any]:
 
 def _payload(payload: Payload) -> PayloadEntry:
     executables = payload.executables()
-    # The largest: where to look when a bundle is too large.
+    # The largest files, for those who wonder why a bundle is large.
     largest = sorted(payload.tree, key=lambda entry: (-entry.size, entry.path))[:_LARGEST]
     return PayloadEntry(
         path=payload.path.name,
@@ -150,7 +150,7 @@ def _segment(written: WrittenSegment, content: Content) -> SegmentEntry:
 
 
 def decompressor_entry(brought: Decompressor, glibc: str) -> DecompressorEntry:
-    """The bundle's own decompressor, which needs a C library of at least that version."""
+    """The entry for the bundle's own decompressor, which needs at least that version of glibc."""
     return DecompressorEntry(
         program=brought.program,
         loader=brought.loader,
@@ -216,7 +216,7 @@ def _package(archive: Archive) -> PackageEntry:
         build=package.build,
         subdir=package.subdir if package.manager == "conda" else "",
         url=package.url,
-        sha256=package.sha256 or "",  # those that are packed have one
+        sha256=package.sha256 or "",  # packed ones have one
         size=archive.size,
         injected=package.injected,
         replaces=package.replaces,

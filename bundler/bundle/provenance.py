@@ -1,8 +1,8 @@
 """The provenance of a bundle: an in-toto Statement (v1) with SLSA's provenance (v1), ``provenance.json``.
 
-Written and read by the same models. It says what a build was made from, each input by its digest, what it was told, and
-which files came of it. Nothing of the build machine is in it, neither paths nor names nor the time: the same inputs
-give the same bytes. Shapes: in-toto's "Statement" and "ResourceDescriptor", SLSA's "Provenance v1".
+Written and read with the same models. It lists a build's inputs with their digests, its options, and the resulting
+files. It contains no data of the build machine, such as paths, names or times: the same inputs yield the same bytes.
+Format: in-toto's "Statement" and "ResourceDescriptor", SLSA's "Provenance v1".
 """
 
 from __future__ import annotations
@@ -50,25 +50,25 @@ __all__ = [
 PROVENANCE = "provenance.json"
 """Its name in the bundle."""
 LOCAL_BUILDER = "urn:conda-bundler:builder:local"
-"""Who built it, if nobody said."""
+"""The default builder."""
 APP = "app/"
-"""What all files of ``[files]`` are called among the inputs."""
+"""The name of all files in ``[files]`` among the inputs."""
 WITHOUT_SUBJECT = frozenset({PROVENANCE, "manifest.json", "manage", "install.sh", "SHA256SUMS"})
-"""Files that carry its digest, or that of one that does; all others of a bundle are its subjects."""
+"""Files that depend on its digest, directly or not; all other files of a bundle are its subjects."""
 _TREE = "tree_sha256"
-"""The digest of several files at once: over the mode, digest and path of each."""
+"""The digest of several files: over the mode, digest and path of each."""
 _WRITERS = (
     *("conda-pack", "cyclonedx-python-lib", "deflate", "installer", "jinja2", "license-expression"),
     *("packageurl-python", "packaging", "py-rattler", "zstandard"),
 )
-"""Those that we are installed with and that take part in what is written; the others only lock, check and tell."""
+"""Our dependencies that affect the bundle's content; all others are used only for locking, checks and messages."""
 
 
 class Parameters(Part):
-    """``externalParameters``: what a build was told beside its files, enough to have it built again.
+    """``externalParameters``: the options of a build, which suffice to rebuild it from its files.
 
-    ``source`` is ``bundle.toml`` or ``command line``; ``version`` and ``command`` are of the command line, and empty if
-    bundle.toml says them.
+    ``source`` is ``bundle.toml`` or ``command line``; ``version`` and ``command`` are those on the command line, and
+    empty if they are in bundle.toml.
     """
 
     platform: str
@@ -104,7 +104,7 @@ class Provenance(Part):
 
 
 class Statement(Part):
-    """All of it."""
+    """The whole statement."""
 
     type: StatementType
     subject: Annotated[tuple[Resource, ...], Field(min_length=1)]
@@ -129,7 +129,7 @@ class Statement(Part):
         return tuple(one.name for one in self.dependencies if one.annotations.get("role") == "environment")
 
     def text(self) -> str:
-        """As it is written."""
+        """The file's content."""
         document = self.model_dump(by_alias=True, exclude_defaults=True)
         return json.dumps(document, indent=1, sort_keys=True, ensure_ascii=True) + "\n"
 
@@ -156,7 +156,7 @@ def make_provenance(
 
 
 def parameters_of(config: BundleConfig, platform: str, compression: str) -> Parameters:
-    """What was asked for."""
+    """The options of a build."""
     given = config.given
     epoch = os.environ.get("SOURCE_DATE_EPOCH")
     return Parameters.model_validate(
@@ -196,7 +196,7 @@ def dependencies_of(
 
 
 def read_provenance(content: bytes, *, where: str) -> Statement:
-    """Parse provenance.json. Raises :class:`VerificationError` for what is none."""
+    """Parse provenance.json. Raises :class:`VerificationError` if it is invalid."""
     try:
         return from_json(Statement, content)
     except ValueError as error:
@@ -220,7 +220,7 @@ def _file(role: str, name: str, sha256: str) -> Resource:
 
 
 def told(path: Path, directory: Path) -> str:
-    """A path below the project's directory; of one elsewhere only its name: where it lies is the machine's."""
+    """A path relative to the project's directory; for any other path only the name, since the rest is local."""
     return path.relative_to(directory).as_posix() if path.is_relative_to(directory) else path.name
 
 

@@ -22,7 +22,7 @@ SBOM = "sbom.cdx.json"
 def bundle_sbom(
     config: BundleConfig, identity: Identity, lock: Lock, brought: Decompressor | None, tree_digest: str
 ) -> bytes:
-    """What is in the bundle, by its packages' archives; ``tree_digest`` is that of its payload."""
+    """The SBOM of the bundle, from its packages' archives; ``tree_digest`` is that of its payload."""
     from bundler.sbom.document import make_sbom
 
     locked = set(lock.packages)

@@ -1,4 +1,4 @@
-"""The manifest -> install.sh and manage: what they carry is the manifest's, for whoever builds and whoever verifies."""
+"""Generate install.sh and manage from the manifest, for building and for verifying."""
 
 from __future__ import annotations
 
@@ -27,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["MADE_BY", "UNITS", "install_script", "launcher_texts"]
 
 MADE_BY = "conda-bundler "
-"""Before the version."""
+"""The prefix of the version."""
 UNITS = "units/"
-"""Where a bundle has its units."""
+"""The directory of units in a bundle."""
 
 
 def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mapping[str, str]) -> InstallScript:
-    """``digests`` are those of the bundle's files; install.sh carries those of all but itself and SHA256SUMS.
+    """``digests`` are those of the bundle's files; install.sh contains all except its own and that of SHA256SUMS.
 
     ``units`` are the texts of those below :data:`UNITS`, by their paths in the bundle.
     """
@@ -78,7 +78,7 @@ def install_script(manifest: Manifest, digests: Mapping[str, str], units: Mappin
 
 
 def launcher_texts(manifest: Manifest, units: Mapping[str, str]) -> dict[str, str]:
-    """The launchers of services and hooks, by their paths in the bundle, made of the units (:func:`install_script`)."""
+    """The launchers of services and hooks, by their paths in the bundle, generated from the units."""
     started = (one.unit for service in manifest.services for one in service.started)
     return launchers((*started, *(hook.unit for hook in manifest.hooks)), units)
 

@@ -1,7 +1,7 @@
-"""``[files]`` -> the members below ``app/``. All that cannot be shipped is reported at once.
+"""Collect the members below ``app/`` from ``[files]``. All problems are reported at once.
 
-A symbolic link is kept if it leads to the same thing on the server as here, wherever among the entries that is. So what
-counts is where it points in the release, and not whether it can be followed on this machine.
+A symbolic link is kept if it leads to the same file on the server as here, in whichever entry that is. So its target in
+the release matters, not whether it can be followed on this machine.
 """
 
 from __future__ import annotations
@@ -28,13 +28,13 @@ __all__ = ["app_members", "refuse_dangling"]
 
 _SHOWN = 10
 _WORTH_TELLING = 10 << 20
-"""Bytes that are shipped more than once."""
+"""The size of duplicate files from which on a note is printed."""
 
 
 def app_members(files: tuple[AppFile, ...], progress: Progress | None = None) -> tuple[Member, ...]:
-    """The members that ``files`` become, without caches and version control; what is doubtful is told.
+    """The members for ``files``, without caches and version control; questionable files are reported to ``progress``.
 
-    Raises :class:`PackError` with everything that cannot be shipped, and the lines for bundle.toml that mend it.
+    Raises :class:`PackError` with all files that cannot be included, and the lines for bundle.toml that fix it.
     """
     progress = progress or QuietProgress()
     walks = [Walk(file) for file in files]
@@ -51,7 +51,7 @@ def app_members(files: tuple[AppFile, ...], progress: Progress | None = None) ->
 
 
 def refuse_dangling(app: Iterable[Member], members: Iterable[Member]) -> None:
-    """Raise :class:`PackError` for links of ``app`` into the environment that lead to nothing in ``members``."""
+    """Raise :class:`PackError` for links in ``app`` to files in the environment that are not in ``members``."""
     links = [member for member in app if member.link is not None]
     if not links:
         return
@@ -70,7 +70,7 @@ def refuse_dangling(app: Iterable[Member], members: Iterable[Member]) -> None:
 
 @dataclass(kw_only=True)
 class _Release:
-    """The tree as it will be on the server. ``open_to`` are directories of which nothing is known yet."""
+    """The tree as it will be on the server. ``open_to`` are directories whose content is not known yet."""
 
     members: dict[str, Member]
     open_to: tuple[str, ...] = ()
@@ -86,7 +86,7 @@ class _Release:
 
     @classmethod
     def of(cls, walks: list[Walk]) -> _Release:
-        """Everything that was found, with absolute links into a source made relative, as those of packages are."""
+        """All members, with absolute links into a source made relative, like those of packages."""
         release = cls(members={path: one for walk in walks for path, one in walk.members.items()}, open_to=("env",))
         for walk in walks:
             for path in walk.links:
@@ -99,7 +99,7 @@ class _Release:
         return release
 
     def place_of(self, target: Path, walks: list[Walk]) -> str | None:
-        """Where the release has what is at ``target`` on this machine, if any of ``walks`` has found it."""
+        """The path in the release of this machine's file ``target``, if any of ``walks`` has found it."""
         real = target.resolve()
         for walk in walks:
             source = walk.file.source.resolve()
@@ -110,7 +110,7 @@ class _Release:
         return None
 
     def leads_to(self, path: str) -> str | None:
-        """What ``path`` leads to, as a path without any link in it; None if that is nothing, or a loop."""
+        """``path`` with all links resolved; None if it does not exist, or there is a loop."""
         done, hops, todo = "", 0, path.split("/")[::-1]
         while todo:
             part = todo.pop()
@@ -138,10 +138,10 @@ class _Release:
 
 
 def _links(walk: Walk, walks: list[Walk], release: _Release) -> Iterator[Mistake]:
-    """The links of ``walk`` that would lead to nothing on the server, or to something else than here."""
+    """The links in ``walk`` that would be broken on the server, or lead to a different file than here."""
     for path, source in walk.links.items():
         if release.members[path].link is None:
-            continue  # another entry makes this path, too
+            continue  # another entry also provides this path
         found, below = release.leads_to(path), walk.below(path)
         try:
             source.stat()
@@ -162,7 +162,7 @@ def _links(walk: Walk, walks: list[Walk], release: _Release) -> Iterator[Mistake
 
 
 def _is_endless(link: Path) -> bool:
-    """Whether the link leads to a directory that it is in itself."""
+    """Whether the link leads to a directory that contains it."""
     real, above = link.resolve(), link.parent.resolve()
     return real == above or real in above.parents
 
@@ -183,7 +183,7 @@ def _is_same(link: Path, path: str, walks: list[Walk]) -> bool:
 
 
 def _collisions(walks: list[Walk], release: _Release) -> Iterator[Mistake]:
-    """Paths that two entries make, and files of one where another has a directory."""
+    """Paths that two entries provide, and files of one where another has a directory."""
     owners: dict[str, Walk] = {}
     for walk in walks:
         for path, member in walk.members.items():
@@ -200,14 +200,14 @@ def _collisions(walks: list[Walk], release: _Release) -> Iterator[Mistake]:
 
 def _collision(one: Walk, other: Walk, path: str, sentence: str) -> Mistake:
     if not one.below(path) and path in other.members and other.below(path):
-        one, other = other, one  # only in a directory can something be left out
+        one, other = other, one  # files can be excluded only from a directory
     return Mistake(
         file=one.file, path=one.below(path), sentence=f"{sentence}: files.{other.file.target} provides it as well"
     )
 
 
 def _notes(walk: Walk) -> Iterator[str]:
-    """What is shipped and perhaps should not be."""
+    """Files that perhaps should not be included."""
     where = f"files.{walk.file.target}"
     if sentence := walk.suspects.sentence():
         line = walk.file.line(exclude=walk.suspects.patterns())
@@ -236,7 +236,7 @@ def _listed(heading: str, lines: list[str]) -> str:
 
 
 def _remedy(walk: Walk, mistakes: list[Mistake]) -> str:
-    """The line for bundle.toml that does without what is wrong."""
+    """The line for bundle.toml that excludes the problematic files."""
     exclude: dict[str, None] = {}
     follow = False
     for mistake in mistakes:

@@ -1,7 +1,7 @@
-"""Segments of members -> a compressed tar that is the same bytes for the same members.
+"""Write segments as a reproducible compressed tar.
 
-Owner 0:0, one mtime, PAX records only where ustar has no room. Each segment is cut into blocks of at most 8 MiB, which
-are read and compressed in parallel and written in order, so memory stays bounded whatever the size of a file.
+Owner 0:0, a common mtime, PAX records only if ustar's fields are too small. Each segment is divided into blocks of at
+most 8 MiB, which are read and compressed in parallel and written in order, so that memory is bounded.
 """
 
 from __future__ import annotations
@@ -34,7 +34,7 @@ __all__ = ["WrittenArchive", "WrittenPart", "WrittenSegment", "write_archive"]
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenPart:
-    """Where a part lies in the archive, in bytes, and the digest of these bytes."""
+    """The byte range of a part in the archive, and its digest."""
 
     offset: int
     length: int
@@ -43,17 +43,17 @@ class WrittenPart:
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenSegment(WrittenPart):
-    """A segment, which is in a part; ``name`` is the package's."""
+    """A segment, which belongs to a part; ``name`` is the package's."""
 
     name: str
 
 
 @dataclass(frozen=True, kw_only=True)
 class WrittenArchive:
-    """The archive's own digest and size in bytes, its segments, and the tree it holds (directories left out).
+    """The archive's digest and size in bytes, its segments, and its tree (without directories).
 
-    ``parts`` are all of it; there are none if it is one. ``ends`` are, for each segment, how many entries of the tree
-    are in it and those before it.
+    ``parts`` cover all of it; empty if there is only one. ``ends`` are, for each segment, the number of entries of the
+    tree up to its end.
     """
 
     sha256: str
@@ -65,7 +65,7 @@ class WrittenArchive:
 
     @property
     def held(self) -> tuple[tuple[TreeEntry, ...], ...]:
-        """The tree by segment."""
+        """The tree, divided by segment."""
         return _by_segment(self.tree, self.ends)
 
 
@@ -78,13 +78,13 @@ def write_archive(
     closing: Callable[[tuple[tuple[TreeEntry, ...], ...]], Segment] | None = None,
     jobs: int | None = None,
 ) -> WrittenArchive:
-    """Write ``segments`` in their order to ``file``, from ``cache`` where it has them, and keep the others there.
+    """Write ``segments`` in order to ``file``, from ``cache`` if it has them; others are added to it.
 
-    ``closing`` makes one more segment from what is in each of those before it.
+    ``closing`` creates the last segment from the contents of all others.
     """
     workers = jobs or os.cpu_count() or 1
     with ThreadPoolExecutor(max_workers=workers) as pool, ThreadPoolExecutor(max_workers=2) as hasher:
-        writer = _Writer(file, hasher, ahead=2 * workers + 4)  # no worker waits for what is being written
+        writer = _Writer(file, hasher, ahead=2 * workers + 4)  # so that workers need not wait for writes
         mine = _Mine()
         # Blocks that no worker has begun with: what has been read of a large file waits in them.
         room = threading.Semaphore(workers + 1)
@@ -117,13 +117,13 @@ def _by_segment(tree: tuple[TreeEntry, ...], ends: Iterable[int]) -> tuple[tuple
 
 
 _Frame: TypeAlias = "tuple[bytes | bytearray, tuple[TreeEntry, ...]]"
-"""A block, compressed, and what it holds of the tree."""
+"""A compressed block, and its entries of the tree."""
 
 
 def _looked_up(
     segments: Iterable[Segment], cache: SegmentCache, pool: ThreadPoolExecutor, *, ahead: int
 ) -> Iterator[tuple[Segment, Future[KeptEntry | None]]]:
-    """Each segment with what the cache has of it, which is verified while those before it are being written."""
+    """Each segment with its cached entry, which is verified while earlier segments are being written."""
     waiting: deque[tuple[Segment, Future[KeptEntry | None]]] = deque()
     for segment in segments:
         waiting.append((segment, pool.submit(cache.get, segment)))
@@ -133,7 +133,7 @@ def _looked_up(
 
 
 class _Mine(threading.local):
-    """What each worker has for itself."""
+    """Buffers of each worker."""
 
     def __init__(self) -> None:
         self.room = Room()
@@ -147,11 +147,11 @@ def _compressed(block: Block, codec: Codec, mine: _Mine, room: threading.Semapho
 
 
 class _Writer:
-    """Writes in order what is made out of order: each piece takes its turn, no more than ``ahead`` are waiting.
+    """Writes blocks in order that are completed out of order; at most ``ahead`` are waiting.
 
-    What is made and whose turn it is does not wait, for it is memory.
+    Completed blocks are written as soon as possible, to free memory.
 
-    ``hasher`` takes the digests of a piece, at most two, while the next is read and written.
+    ``hasher`` computes the digests of a block, at most two, while the next one is read and written.
     """
 
     def __init__(self, file: BinaryIO, hasher: ThreadPoolExecutor, *, ahead: int) -> None:

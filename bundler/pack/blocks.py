@@ -1,8 +1,7 @@
-"""Members -> blocks of a tar, each of which is compressed by itself.
+"""Divide members into blocks of a tar, each of which is compressed separately.
 
-Files are read, and their digests taken, where their block is compressed: by several workers at a time, each into a
-:class:`Room` of its own. Only a file that is larger than a block is read by whoever cuts the blocks, since its digest
-is of all of it.
+Files are read and hashed by the worker that compresses their block, into its own :class:`Room`. Only files larger than
+a block are read when the blocks are divided, since their digest covers several blocks.
 """
 
 from __future__ import annotations
@@ -31,9 +30,9 @@ _CHUNK = 1 << 20
 
 
 class Room:
-    """Memory for one block's bytes at a time, used again and again.
+    """A reusable buffer for one block.
 
-    To have each block's anew from the system takes a third of the time that compressing it takes.
+    Allocating a new one for each block would take a third of the time of compressing it.
     """
 
     def __init__(self) -> None:
@@ -41,13 +40,13 @@ class Room:
         self._end = 0
 
     def begin(self, size: int) -> None:
-        """Forget what is there; about ``size`` bytes will follow."""
+        """Clear the buffer, for about ``size`` bytes."""
         self._end = 0
         if len(self._memory) < size:
             self._memory = bytearray(size)
 
     def take(self, size: int) -> memoryview:
-        """The next ``size`` bytes, to be filled before anything else is asked of the room."""
+        """The next ``size`` bytes, which must be filled before the next call."""
         start, self._end = self._end, self._end + size
         if self._end > len(self._memory):
             larger = bytearray(self._end + self._end // 4)
@@ -59,16 +58,16 @@ class Room:
         self.take(len(data))[:] = data
 
     def content(self) -> memoryview:
-        """All that was added."""
+        """The buffer's content."""
         return memoryview(self._memory)[: self._end]
 
 
 @dataclass
 class Block:
-    """A part of the tar: its bytes, and members that are still to be read, with their sizes.
+    """A part of the tar: bytes, and members that have yet to be read, with their sizes.
 
-    ``kind`` is of its last part. ``entries`` are of those members that need not be read any more. ``length`` is about
-    what all comes to, in bytes.
+    ``kind`` is that of its last part. ``entries`` are those of members already read. ``length`` is its approximate size
+    in bytes.
     """
 
     known: Known
@@ -78,9 +77,9 @@ class Block:
     length: int = 0
 
     def read(self, room: Room) -> tuple[memoryview, tuple[TreeEntry, ...]]:
-        """The block's bytes, in ``room``, and what it holds of the tree.
+        """The block's bytes, in ``room``, and its entries of the tree.
 
-        Raises :class:`PackError` if a file is not what it was.
+        Raises :class:`PackError` if a file has changed.
         """
         entries = list(self.entries)
         room.begin(self.length)
@@ -101,7 +100,7 @@ class Block:
 
 
 def cut(members: Iterable[Member], size: int, known: Known, *, apart: bool, last: bool) -> Iterator[Block]:
-    """Blocks of at most ``size`` bytes; ``apart``: each kind in its own; ``last`` ends the tar behind them."""
+    """Blocks of at most ``size`` bytes; ``apart``: a separate one for each kind; ``last`` adds the end of the tar."""
     ordered = sorted(members, key=lambda member: member.kind) if apart else members
     parts = ((member.kind, part) for member in ordered for part in _parts(member, size, known))
     end: list[tuple[Kind, _Part]] = [("other", _written(END))] if last else []
@@ -120,7 +119,7 @@ def cut(members: Iterable[Member], size: int, known: Known, *, apart: bool, last
 
 
 _Part: TypeAlias = "tuple[bytes | tuple[Member, int], int, TreeEntry | None]"
-"""A block's part, its length in bytes, and the entry of a member that need not be read any more."""
+"""A part of a block, its length in bytes, and the entry of a member that was already read."""
 
 
 def _parts(member: Member, size: int, known: Known) -> Iterator[_Part]:
@@ -163,7 +162,7 @@ def _large(member: Member, size: int, known: Known) -> Iterator[_Part]:
 
 
 def _look(member: Member, source: BinaryIO) -> tuple[Elf | None, tuple[str, ...]]:
-    """:func:`~bundler.codemarks.look` at a large ELF object, which is not held in memory for that."""
+    """:func:`~bundler.codemarks.look` at a large ELF object without loading it into memory."""
     if member.content is not None:
         return look(member.path, member.content)
     with mmap.mmap(source.fileno(), 0, access=mmap.ACCESS_READ) as mapped:

@@ -1,9 +1,9 @@
-"""Bytecode, so that a service never compiles at start: the release is read-only to it.
+"""Bytecode, so that services do not compile modules at each start: they cannot write to the release.
 
-A timestamp ``.pyc`` (PEP 3147) records its source's mtime. The payload has one mtime for all files, so every one that
-packages ship would be stale. Rewriting the 16-byte header to an unchecked hash (PEP 552, flags 1) makes them valid for
-good; neither a compiler nor the environment's own Python is needed. Sources without bytecode are compiled by the
-environment's Python (:mod:`bundler.pack.compiler`).
+A timestamp-based ``.pyc`` (PEP 3147) records its source's mtime. All files in the payload have the same mtime, so those
+in packages would be out of date. Rewriting the 16-byte header to an unchecked hash (PEP 552, flags 1) makes them valid
+permanently, without a compiler. Sources without bytecode are compiled by the environment's Python
+(:mod:`bundler.pack.compiler`).
 """
 
 from __future__ import annotations
@@ -18,17 +18,17 @@ if TYPE_CHECKING:
 __all__ = ["PYC_HEADER", "bytecode_of", "cache_tag", "source_of", "unchecked", "uncompiled"]
 
 PYC_HEADER = 16
-"""Bytes of a ``.pyc`` before its code: a magic number, flags, and what says whether it is still good (PEP 552)."""
+"""The size of a ``.pyc``'s header: a magic number, flags, and the timestamp or hash (PEP 552)."""
 _UNCHECKED = (1).to_bytes(4, "little")
 _NOT_COMPILED = frozenset({"test", "tests", "testing_data", "lib2to3"})
-"""Directories that no service imports; lib2to3 has files that are bad on purpose."""
+"""Directories that no service imports; lib2to3 contains invalid files on purpose."""
 
 
 def unchecked(header: bytes, module: str) -> bytes:
-    """A ``.pyc``'s header as one with an unchecked hash if it has a timestamp, else as it is.
+    """Convert a ``.pyc``'s timestamp-based header to one with an unchecked hash; others are unchanged.
 
-    The hash field is no more than a note here (nobody compares it); a part of the source's SHA-256, ``module``, serves,
-    since importlib's own depends on the Python that computes it.
+    The hash is never compared; it is a part of the source's SHA-256, ``module``, because importlib's own hash depends
+    on the Python that computes it.
     """
     if len(header) < PYC_HEADER or any(header[4:8]):
         return header
@@ -36,7 +36,7 @@ def unchecked(header: bytes, module: str) -> bytes:
 
 
 def cache_tag(version: str, build: str) -> str | None:
-    """``sys.implementation.cache_tag`` of the Python in a conda package; None if the package does not tell."""
+    """``sys.implementation.cache_tag`` of the Python in a conda package; None if it cannot be determined."""
     release = "".join(version.split(".")[:2])
     if "graalpy" in build:
         return None
@@ -44,15 +44,15 @@ def cache_tag(version: str, build: str) -> str | None:
 
 
 def bytecode_of(source: str, tag: str) -> str:
-    """Where the Python with this cache tag looks for a module's bytecode (PEP 3147)."""
+    """The path of a module's bytecode for the Python with this cache tag (PEP 3147)."""
     directory, slash, name = source.rpartition("/")
     return f"{directory}{slash}__pycache__/{name.removesuffix('.py')}.{tag}.pyc"
 
 
 def source_of(bytecode: str) -> str | None:
-    """The module that a ``__pycache__/NAME.TAG[.opt-LEVEL].pyc`` is compiled from, whichever Python's it is.
+    """The module from which a ``__pycache__/NAME.TAG[.opt-LEVEL].pyc`` is compiled, by any Python.
 
-    NAME may have dots, a cache tag has none. None: no Python gives bytecode such a path.
+    NAME may contain dots, a cache tag does not. None: not a path of bytecode.
     """
     name = _Bytecode.of(bytecode)
     return name.source if name is not None else None
@@ -60,7 +60,7 @@ def source_of(bytecode: str) -> str | None:
 
 @dataclass(frozen=True, kw_only=True)
 class _Bytecode:
-    """What a path in a ``__pycache__`` says. ``plain``: it is what Python looks for without ``-O``."""
+    """The parsed path of a file in ``__pycache__``. ``plain``: the one that Python uses without ``-O``."""
 
     source: str
     plain: bool
@@ -79,10 +79,9 @@ class _Bytecode:
 
 
 def uncompiled(paths: AbstractSet[str], tag: str | None = None) -> tuple[str, ...]:
-    """The sources among ``paths`` whose bytecode is not there, without what no service imports; sorted.
+    """The sources among ``paths`` without bytecode, except those that no service imports; sorted.
 
-    That is the bytecode for the Python with this cache tag, not optimised: others are no help to it. Where the tag is
-    not known any Python's will do.
+    This means unoptimized bytecode for the Python with this cache tag; if the tag is unknown, for any Python.
     """
     if tag is not None:
         compiled = {source for source in paths if source.endswith(".py") and bytecode_of(source, tag) in paths}
@@ -93,7 +92,7 @@ def uncompiled(paths: AbstractSet[str], tag: str | None = None) -> tuple[str, ..
 
 
 def _is_wanted(source: str, paths: AbstractSet[str]) -> bool:
-    """compileall reads names as lines of UTF-8. It follows a ``__pycache__`` that is a link."""
+    """Whether to compile the source: compileall reads names as UTF-8 lines, and follows a linked ``__pycache__``."""
     directory, slash, name = source.rpartition("/")
     listable = source.isascii() or not any("\udc80" <= character <= "\udcff" for character in source)
     return (

@@ -1,7 +1,7 @@
-"""How a payload is compressed: independent frames that concatenate to one valid stream.
+"""Compression of payloads: independent frames that are concatenated to one valid stream.
 
-Any number of gzip members (RFC 1952), zstd frames (RFC 8878) or xz streams one behind the other are one file that
-stock tools read, so blocks are compressed in parallel and kept between builds. Levels were chosen by `make bench`.
+Stock tools read any number of concatenated gzip members (RFC 1952), zstd frames (RFC 8878) or xz streams as one file.
+So blocks are compressed in parallel and cached between builds. Levels were chosen with `make bench`.
 """
 
 from __future__ import annotations
@@ -18,14 +18,14 @@ if TYPE_CHECKING:
 __all__ = ["BLOCK", "CODECS", "Codec"]
 
 BLOCK = 8 << 20
-"""Input of one frame, bytes: larger ones cost memory, smaller ones compression."""
+"""The uncompressed size of a frame: larger ones need more memory, smaller ones compress less."""
 
 
 @dataclass(frozen=True, kw_only=True)
 class Codec:
-    """One way to compress. ``identity`` names all that its output depends on beside the input.
+    """A compression method. ``identity`` names all that its output depends on in addition to the input.
 
-    ``compress`` takes a block and its kind; ``by_kind`` says whether that makes a difference.
+    ``compress`` takes a block and its kind; ``by_kind``: the kind makes a difference.
     """
 
     name: str

@@ -1,12 +1,12 @@
-"""The environment's own Python, compiling in the cage.
+"""Compile bytecode with the environment's own Python, in a sandbox.
 
-Whatever that Python loads is foreign code. So it is its package's copy in the cache that runs, where no other package
-has a file; only a Python that cannot run so has the whole environment, and then its output is nobody's but that
-environment's (``recipe``). It sees the sources, and can write to an empty directory; of what it leaves there only plain
-files with the expected names are taken.
+Everything that this Python loads is untrusted. So the copy of its package in the cache is used, which contains no files
+of other packages. Only if that does not run is the whole environment used; the output then depends on that environment
+(``recipe``). The compiler sees the sources and can write to an empty directory; only plain files with the expected
+names are taken from there.
 
-One process a package: what compileall writes depends on what the same process compiled before. Several of them share a
-cage, since a cage takes as long as a hundred modules.
+There is one process per package, since compileall's output depends on what the same process compiled before. Several
+processes share a sandbox, because creating one takes as long as compiling a hundred modules.
 """
 
 from __future__ import annotations
@@ -50,9 +50,9 @@ ignore the seed: there is no other variable, and the directory that ``-c`` looks
 
 @dataclass(frozen=True, kw_only=True)
 class Compiler:
-    """``tag`` is what its ``.pyc`` are called by, such as ``cpython-311``; ``tree`` is what is ``place`` in the cage.
+    """``tag`` is its cache tag, such as ``cpython-311``; ``tree`` is the directory that is ``place`` in the sandbox.
 
-    ``recipe`` says what decides its output, beside the sources.
+    ``recipe`` describes what the output depends on in addition to the sources.
     """
 
     tree: Path
@@ -116,7 +116,7 @@ class Compiler:
 
 
 def place_of(number: int, room: Path) -> Path:
-    """Where the sources of a job are to be."""
+    """The directory for the sources of a job."""
     return room / "work" / str(number)
 
 
@@ -125,7 +125,7 @@ def _bind(tree: Path, target: str) -> Bind:
 
 
 def _ask(tree: Path, place: str) -> tuple[str, str]:
-    """The cache tag of the Python in ``tree``; empty if it cannot be run, and why."""
+    """The cache tag of the Python in ``tree``; or an empty one, and why it does not run."""
     words = [
         f"{place}/bin/python",
         "-S",
@@ -145,7 +145,7 @@ def _ask(tree: Path, place: str) -> tuple[str, str]:
 
 
 def _taken(output: Path, number: int, sources: tuple[str, ...], tag: str) -> Iterator[tuple[str, Path]]:
-    """What is a plain file, in directories that are no links: all that ran there may have left anything."""
+    """The plain files that are not below links; the code that ran there may have left anything."""
     real: dict[Path, bool] = {output: True}
 
     def is_real(directory: Path) -> bool:
@@ -164,6 +164,6 @@ def _taken(output: Path, number: int, sources: tuple[str, ...], tag: str) -> Ite
 def _has_mode(path: Path, test: Callable[[int], bool]) -> bool:
     try:
         mode = path.lstat().st_mode
-    except OSError:  # also of a name that is too long
+    except OSError:  # also if a name is too long
         return False
     return test(mode)

@@ -1,4 +1,4 @@
-"""Where and when the payload's bytecode is made: here, on the target, or nowhere."""
+"""Decide where the payload's bytecode is compiled: here, on the server, or nowhere."""
 
 from __future__ import annotations
 
@@ -29,19 +29,19 @@ _LIST = "share/bytecode"
 
 
 def work_list(sources: Iterable[str]) -> tuple[Member, ...]:
-    """What tells the target to compile ``sources``, if there are any."""
+    """The list of ``sources`` for the server to compile, if there are any."""
     listed = "".join(f"{source}\n" for source in sources).encode("utf-8", "surrogateescape")
     return (Member(path=_LIST, mode=0o644, content=listed),) if listed else ()
 
 
 class BytecodePlan:
-    """Compiles ahead of the packing, in parallel, what no kept segment has.
+    """Compiles the modules that are in no cached segment, ahead of packing and in parallel.
 
-    What is made waits on disk for its turn, until the end of the ``with`` block: of a large environment it would take
-    more memory than all else.
-    ``mode`` is what is really done: ``build`` becomes ``install`` if this machine cannot run the environment's Python,
-    and anything becomes ``none`` without a Python. Sources that carry the baked prefix are compiled on the target in
-    any case: bytecode has strings with their lengths, which no relocation can change.
+    The bytecode is kept on disk until the end of the ``with`` block; for a large environment it would not fit into
+    memory.
+    ``mode`` is the effective mode: ``build`` becomes ``install`` if this machine cannot run the environment's Python,
+    and any mode becomes ``none`` without a Python. Sources that contain the baked prefix are always compiled on the
+    server, since bytecode stores the length of strings, so relocation cannot change them.
     """
 
     def __init__(self, prefix: Prefix, wanted: BytecodeMode, *, jobs: int | None) -> None:
@@ -49,7 +49,7 @@ class BytecodePlan:
         self._compiler = compiler if isinstance(compiler, Compiler) else None
         self.mode: BytecodeMode = wanted
         self.note = ""
-        """What there is to say if it is not what was wanted."""
+        """A note, if the effective mode differs from the requested one."""
         if not (prefix.path / "bin" / "python").exists():
             self.mode = "none"
         elif isinstance(compiler, str) and wanted == "build":
@@ -66,7 +66,7 @@ class BytecodePlan:
         self._workers = jobs or os.cpu_count() or 1
         self._pool = ThreadPoolExecutor(max_workers=self._workers)
         self._begun: dict[tuple[str, ...], tuple[Future[tuple[tuple[Member, ...], ...]], int]] = {}
-        """By a package's sources: the batch that it is compiled in, and its place there."""
+        """By a package's sources: the batch in which it is compiled, and its index there."""
 
     def __enter__(self) -> Self:
         return self
@@ -76,7 +76,7 @@ class BytecodePlan:
         remove_tree(self._room)
 
     def on_target(self, members: Iterable[Member]) -> tuple[str, ...]:
-        """The modules that the target has to compile."""
+        """The modules that the server has to compile."""
         if self.mode == "none":
             return ()
         everything = tuple(members)
@@ -92,18 +92,18 @@ class BytecodePlan:
         return functools.partial(self._result, members, sources) if sources else None
 
     def directories(self, members: Iterable[Member]) -> tuple[Member, ...]:
-        """Where the bytecode will lie."""
+        """The paths of the bytecode."""
         sources = self._sources(members) if self.mode == "build" else ()
         return tuple(parents([bytecode_of(source, "tag") for source in sources]))
 
     def begin(self, segments: Iterable[Segment]) -> None:
-        """Begin to compile for segments that will have to be made."""
+        """Start compiling for segments that are not cached."""
         wanted = [(one.members, self._sources(one.members)) for one in segments if one.more is not None]
         total = sum(len(sources) for _, sources in wanted)
         batch: list[_Wanted] = []
         for number, one in enumerate(wanted, 1):
             batch.append(one)
-            # About four batches a worker, so that packing need not wait; small ones are not worth a cage.
+            # About four batches per worker, so that packing need not wait; small ones are not worth a sandbox.
             if number == len(wanted) or sum(len(sources) for _, sources in batch) >= max(
                 200, total / self._workers / 4
             ):
@@ -128,7 +128,7 @@ class BytecodePlan:
         return tuple(_members(files, one) for files, one in zip(made, batch, strict=True))
 
     def _sources(self, members: Iterable[Member]) -> tuple[str, ...]:
-        """What wants bytecode: modules below the environment's ``lib/pythonX.Y`` and the user's own."""
+        """Whether a file needs bytecode: modules below the environment's ``lib/pythonX.Y``, and the user's own."""
         links = {member.path: member.link is not None for member in members if not member.is_directory}
         return tuple(
             path
@@ -138,11 +138,11 @@ class BytecodePlan:
 
 
 _Wanted: TypeAlias = "tuple[tuple[Member, ...], tuple[str, ...]]"
-"""One package's members, and those of their paths that want bytecode."""
+"""A package's members, and the paths of those that need bytecode."""
 
 
 def _write(members: Iterable[Member], sources: Iterable[str], root: Path) -> None:
-    """Write the sources where another user can read them, whatever our umask."""
+    """Write the sources so that other users can read them, whatever our umask."""
     by_path = {member.path: member for member in members}
     for source in sources:
         path = root / source

@@ -1,10 +1,9 @@
-"""The decompressor that a bundle brings for a server that has none: a program and the libraries that it needs.
+"""The decompressor that a bundle includes for servers without one: a program and its libraries.
 
-They are files of the bundle beside the payload, each with its digest where the other files have theirs, and packed
-with gzip, which every server has: uncompressed they would take more than zstd saves in a small bundle. They keep their
-places relative to one another: what is ``bin/zstd`` in a prefix is ``tools/bin/zstd.gz`` in the bundle. So each finds
-its libraries by its own ``$ORIGIN``, wherever they are unpacked. A program that would look anywhere else is not
-brought, since root runs it.
+They are separate files in the bundle, with digests like all others, and compressed with gzip, which every server has:
+uncompressed, they would be larger than what zstd saves in a small bundle. Their relative paths are kept: ``bin/zstd``
+in a prefix becomes ``tools/bin/zstd.gz`` in the bundle. So they find their libraries by ``$ORIGIN``, wherever they are
+unpacked. A program with any other search path is not included, since root runs it.
 """
 
 from __future__ import annotations
@@ -32,7 +31,7 @@ TOOLS = "tools"
 """The directory in a bundle."""
 _PROGRAM = "bin/zstd"
 _GLIBC = re.compile(r"(ld-linux.*|ld64|lib(c|m|dl|rt|util|pthread|resolv))\.so\.\d+")
-"""Libraries that are the target's own."""
+"""Libraries that the server provides."""
 _LOADER = re.compile(r"/lib(64)?/(ld-linux[0-9A-Za-z._-]*|ld64)\.so\.\d+")
 _PLAIN = re.compile(r"[0-9A-Za-z._+/-]+")
 _ORIGIN = re.compile(r"\$(ORIGIN|\{ORIGIN\})(?=/|$)")
@@ -41,7 +40,7 @@ _LINKS = 40  # followed in a row, as many as Linux does
 
 
 class UnusableError(Exception):
-    """Why a program cannot be brought along: a clause, to be followed by what is done instead."""
+    """Why a program cannot be included: a clause, to be followed by what is done instead."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -60,7 +59,7 @@ class Decompressor:
 
 
 def take_decompressor(prefix: Prefix) -> Decompressor:
-    """What a bundle needs of ``prefix``, which has the package zstd.
+    """Take the decompressor from ``prefix``, which has the package zstd.
 
     Raises :class:`UnusableError` if that could not run elsewhere, :class:`~bundler.errors.DamagedCacheError` if a file
     is not what its package declares.

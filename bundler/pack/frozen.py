@@ -1,4 +1,4 @@
-"""``conda-meta/frozen`` (CEP 22): conda, mamba and pixi change no environment that has it, and show what it says."""
+"""``conda-meta/frozen`` (CEP 22): conda, mamba and pixi refuse to change such an environment, and print its message."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ _PATH = "conda-meta/frozen"
 
 
 def frozen_marker(bundle: str, members: Iterable[Member], filters: Filters) -> tuple[Member, ...]:
-    """The marker of the environment of ``bundle``; none if ``members`` have one, or ``filters`` leave it out."""
+    """The marker for the environment of ``bundle``; none if ``members`` have one, or ``filters`` exclude it."""
     left_out = any(fnmatch(_PATH, pattern) for pattern in filters.exclude)
     taken_in = any(fnmatch(_PATH, pattern) for pattern in filters.include)
     if (left_out and not taken_in) or any(member.path == f"env/{_PATH}" for member in members):

@@ -1,11 +1,10 @@
-"""Content whose SHA-256 was taken before is known again by its place, length, CRC-32 and Adler-32.
+"""Cache SHA-256 digests by path, length, CRC-32 and Adler-32.
 
-Files of a package are read for each payload, and their SHA-256 is an eighth of a build's CPU time where the processor
-has no instructions for it. The checks tell accidents from what is whole: they miss one in 2**64. But two contents can
-be made that have the same checks. So these count only for what went through our own hands: the file at this path of
-this package's own copy, whose SHA-256 was taken before. They say nothing of another path, nor of another package's
-file, whatever digest it declares. They are no protection against who may write to the cache, who could as well change
-there what is unpacked.
+Packages' files are read for each payload, and SHA-256 takes an eighth of a build's CPU time if the processor has no
+instructions for it. The checksums detect all but one in 2**64 accidental changes, but different contents with the same
+checksums can be constructed. So they are used only for files that we have hashed ourselves: the file at this path in
+this package's own copy. They are not used for other paths, or other packages' files, whatever digest these declare.
+They do not protect against somebody with write access to the cache, who could change the unpacked files anyway.
 """
 
 from __future__ import annotations
@@ -28,13 +27,13 @@ if TYPE_CHECKING:
 __all__ = ["Checks", "Digest", "Known"]
 
 _FORM = b"by place"
-"""What a note begins with; older ones have another form."""
+"""The first line of a cache file; older ones have a different format."""
 _ROW = struct.Struct(">16s32sQII")
 _Checks: TypeAlias = "tuple[int, int, int]"
 
 
 class Checks:
-    """Length, CRC-32 and Adler-32 of bytes as they come."""
+    """Incremental length, CRC-32 and Adler-32."""
 
     def __init__(self) -> None:
         self.value = (0, 0, 1)
@@ -45,9 +44,9 @@ class Checks:
 
 
 class Known:
-    """The SHA-256 and checks of one package's files by their path, in a file; several threads may ask and add.
+    """The SHA-256 and checksums of a package's files by path, stored in a file; thread-safe.
 
-    ``path`` None: nothing is known, and nothing kept. What is torn or damaged is nothing.
+    ``path`` None: nothing is cached. A truncated or corrupted file counts as empty.
     """
 
     def __init__(self, path: Path | None = None) -> None:
@@ -64,7 +63,7 @@ class Known:
         return Digest(self, _key(place, "declared"), declared)
 
     def sha256(self, place: str, content: Buffer) -> str:
-        """The SHA-256 of what is packed at ``place``, which nobody has declared."""
+        """The SHA-256 of the file packed at ``place``, for which there is no declaration."""
         key, checks = _key(place, "packed"), Checks()
         checks.update(content)
         sha256, known = self.of(key)
@@ -81,7 +80,7 @@ class Known:
         self._added = True
 
     def keep(self) -> None:
-        """Write down what was added."""
+        """Write the file, if anything was added."""
         if self._path is not None and self._added:
             known = sorted(self._known.items())
             rows = (_ROW.pack(place, bytes.fromhex(sha256), *checks) for place, (sha256, checks) in known)
@@ -98,7 +97,7 @@ def _key(place: str, what: str) -> bytes:
 
 
 class Digest:
-    """The SHA-256 of content that comes in pieces: the declared one, if it was taken here and the checks are its."""
+    """An incremental SHA-256: the declared one, if we have verified it before and the checksums match."""
 
     def __init__(self, known: Known, key: bytes, declared: tuple[str, ...]) -> None:
         self._known = known
@@ -115,7 +114,7 @@ class Digest:
             self._sha256.update(data)
 
     def sha256(self) -> str | None:
-        """None: this is other content than was declared."""
+        """None: the content differs from the declaration."""
         if self._sha256 is None:
             return self._declared[0] if self._checks.value == self._expected else None
         found = self._sha256.hexdigest()

@@ -1,9 +1,9 @@
-"""Members -> segments, in the order in which the payload has them, and in parts that a target unpacks at the same time.
+"""Divide members into segments, in the payload's order, and into parts that the server unpacks in parallel.
 
-What takes longest there is to make the files, and one tar makes them on one processor. A part is a run of segments, by
-itself a tar but for its end. It begins with the directories that are its alone, which a target moves in one rename to
-where the other parts are; those that several have, and those of no part, are in the first. So stock tar, which knows
-nothing of parts, still finds each directory before what is in it.
+Creating the files takes most of the time of unpacking, and a single tar process does it on one processor. A part is a
+sequence of segments, and a tar file except for the end marker. It begins with the directories that only it contains,
+which the server moves to their final place with one rename; directories of several parts, or of none, are in the first
+one. So an ordinary tar, which does not know about parts, still finds each directory before its content.
 """
 
 from __future__ import annotations
@@ -24,15 +24,17 @@ if TYPE_CHECKING:
 __all__ = ["directory_parts", "divide", "lay_out"]
 
 _MOST = 2
-"""More parts cost a target of two processors a tenth of the time that unpacking takes, by `make bench`."""
+"""The maximum number of parts; more slow down a server with two processors by a tenth, according to `make bench`."""
 _LEAST = 32 << 20
-"""The least that a part may cost: below it there is nothing to gain."""
+"""The minimum cost of a part; smaller ones gain nothing."""
 _FILE = 48 << 10
-"""To make a file costs as much as to write this many bytes, by and large."""
+"""Creating a file costs roughly as much as writing this many bytes."""
 
 
 def lay_out(members: tuple[Member, ...], prefix: Prefix, bytecode: BytecodePlan) -> tuple[Segment, ...]:
-    """A segment for each package, then the user's own files, then what is baked; before each part its directories."""
+    """A segment for each package, then one for the user's files, then one for baked files; each part begins with its
+    directories.
+    """
     digests = {archive.package.key: archive.package.sha256 for archive in prefix.archives}
     by_package: dict[str, list[Member]] = {}
     app, baked = [], []
@@ -77,7 +79,7 @@ def _by_part(
     by_package: Mapping[str, Iterable[Member]],
     rest: Iterable[Member],
 ) -> Iterator[tuple[Member, ...]]:
-    """Each part's directories. ``rest`` is what comes behind the last part's packages."""
+    """Each part's directories. ``rest`` are the members after the last part's packages."""
     files = [(file.path, number) for number, part in enumerate(parts) for name in part for file in by_package[name]]
     files += [(file.path, len(parts) - 1) for file in rest]
     found = directory_parts((directory.path for directory in directories), files)
@@ -91,14 +93,14 @@ def _unique(members: list[Member]) -> tuple[Member, ...]:
 
 
 def _cost(members: Iterable[Member]) -> int:
-    """What it takes to unpack ``members``, in bytes written."""
+    """The cost of unpacking ``members``, in bytes written."""
     return sum(member.length + _FILE for member in members)
 
 
 def divide(costs: Mapping[str, int], rest: int, most: int = _MOST) -> tuple[tuple[str, ...], ...]:
-    """Packages, by what they cost, in as many parts as are worth it, of about the same; sorted in each.
+    """Distribute packages by cost to parts of about equal cost, as many as are worth it; sorted in each.
 
-    ``rest`` is the cost of what is no package's, which comes behind the last part.
+    ``rest`` is the cost of files that belong to no package, which are at the end of the last part.
     """
     parts: tuple[tuple[str, ...], ...] = (tuple(sorted(costs)),)
     for number in range(2, most + 1):
@@ -114,9 +116,9 @@ def divide(costs: Mapping[str, int], rest: int, most: int = _MOST) -> tuple[tupl
 
 
 def directory_parts(directories: Iterable[str], files: Iterable[tuple[str, int]]) -> dict[str, int]:
-    """Which part each directory is in. ``files`` are those of all parts, with the number of theirs.
+    """The part of each directory. ``files`` are those of all parts, with the part's number.
 
-    A directory that has no file, such as one that only bytecode will be made in, goes with the one that it is in.
+    A directory without files, such as one in which only bytecode will be created, is in the same part as its parent.
     """
     found: dict[str, int] = {}
     for above, number in {(path.rpartition("/")[0], number) for path, number in files}:

@@ -1,8 +1,8 @@
-"""The tree that a payload unpacks to -> what ``templates/install/unpacked-listing.sh`` finds there.
+"""The listing of an unpacked payload, as created by ``templates/install/unpacked-listing.sh``.
 
-install.sh has the digest of this list, so that a tar that has read the payload otherwise than ``verify`` is noticed on
-the target. It has paths, kinds, modes, links' targets and the files' sizes; and the digest of the file that lists
-their digests. Their content is not read again: it is that of the stream whose digest was right.
+install.sh contains the digest of this listing, to detect a tar on the server that interprets the payload differently
+from ``verify``. It has paths, types, modes, targets of links and sizes of files; and the digest of the file with their
+digests. The content is not read again: it comes from the stream whose digest was verified.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ _LINK = stat.filemode(stat.S_IFLNK | LINK_MODE)
 
 
 def unpacked_sha256(entries: Iterable[TreeEntry], directories: Iterable[str]) -> str:
-    """The digest of the list's lines, sorted by their bytes."""
+    """The digest of the listing's lines, sorted bytewise."""
     lines = [f"{_DIRECTORY} ./{in_list(path)}" for path in directories]
     for entry in entries:
         if entry.is_link:

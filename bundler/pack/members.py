@@ -1,7 +1,7 @@
-"""What a payload is made of: plain files, directories and links, and nothing else.
+"""The members of a payload: only plain files, directories and links.
 
-Design section 5, "plain trees only": no setuid, setgid or sticky bits, devices, FIFOs; no name that is absolute or
-holds ``..``; no link that leaves the release. Modes are 0644 and 0755.
+No setuid, setgid or sticky bits, no devices or FIFOs; no names that are absolute or contain ``..``; no links out of the
+release. Modes are 0644 and 0755.
 """
 
 from __future__ import annotations
@@ -45,18 +45,18 @@ __all__ = [
 Kind: TypeAlias = Literal["bytecode", "library", "other"]
 LINK_MODE = 0o777
 DIGESTS = "share/digests"
-"""The file in the payload that says every other file's digest."""
+"""The file in the payload with the digests of all other files."""
 _ESCAPES = {byte: f"\\0{byte:03o}" for byte in (*range(1, 0o40), 0o177)} | {ord("\\"): "\\\\"}
 _FORBIDDEN_BITS = stat.S_ISUID | stat.S_ISGID | stat.S_ISVTX
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class Declared:
-    """What packages say of a file in the prefix.
+    """The packages' declarations of a file in the prefix.
 
-    ``sha256``: the digests that it may have, of each package that has a file there; none if nobody says. ``copies``:
-    these packages (``name-version-build``) in the cache that the file is linked from. ``mode`` and ``placeholder`` (its
-    length in bytes) say how the prefix was written into it, if it was.
+    ``sha256``: the allowed digests, from all packages with that path; none if there are no declarations. ``copies``:
+    these packages (``name-version-build``) in the cache. ``mode`` and ``placeholder`` (its length in bytes) describe
+    how the prefix was written into it, if it was.
     """
 
     sha256: tuple[str, ...]
@@ -92,14 +92,14 @@ class Member:
 
     @property
     def kind(self) -> Kind:
-        """What it most likely is, by its name."""
+        """Its probable type, from its name."""
         if self.path.endswith(".pyc"):
             return "bytecode"
         return "library" if self.path.endswith(".so") or ".so." in self.path else "other"
 
     @property
     def length(self) -> int:
-        """Bytes that it has as it is packed."""
+        """Its packed size in bytes."""
         return self.size if self.content is None else len(self.content)
 
     def open(self) -> BinaryIO:
@@ -157,17 +157,17 @@ class Member:
         return sha256
 
     def read(self) -> bytes:
-        """All of the file's bytes at once."""
+        """The whole content of the file."""
         with self.open() as file:
             return file.read()
 
 
 @dataclass(frozen=True, kw_only=True, slots=True)
 class TreeEntry:
-    """One member as it will stand on the target. ``digest`` is of the content, or the link's target as text.
+    """A member as it will be on the server. ``digest`` is that of the content, or the link's target.
 
-    ``elf`` is what a dynamic loader reads of it, if it was read to be packed and is an ELF object. ``marks`` are what
-    says that it makes code while it runs (:func:`bundler.codemarks.code_marks`).
+    ``elf`` is the information for the dynamic loader, if it was read for packing and is an ELF object. ``marks`` are
+    the signs that it generates code at run time (:func:`bundler.codemarks.code_marks`).
     """
 
     path: str
@@ -183,7 +183,7 @@ class TreeEntry:
 
 
 def changed(path: str) -> PackError:
-    """What is to be said of a file that was written to meanwhile."""
+    """The error for a file that has changed during the build."""
     return PackError("changed while it was being packed", where=path)
 
 
@@ -193,22 +193,22 @@ def _unreadable(path: str, error: OSError) -> PackError:
 
 
 def tree_digest(entries: Iterable[TreeEntry]) -> str:
-    """Design section 1: over ``<mode> <digest or link target> <path>`` of all files and links, sorted by path."""
+    """The digest over ``<mode> <digest or link target> <path>`` of all files and links, sorted by path."""
     ordered = sorted(entries, key=lambda entry: entry.path)
     return sha256_of(as_bytes(f"{entry.mode:o} {entry.digest} {entry.path}\0") for entry in ordered)
 
 
 def digest_list(entries: Iterable[TreeEntry]) -> bytes:
-    """Every file's SHA-256, sorted by path, as ``templates/lib/tree.sh`` lists it below the release.
+    """The SHA-256 of every file, sorted by path, in the format of ``templates/lib/tree.sh``.
 
-    That is sha256sum(1)'s line, but for names with control characters, backslashes or arrows.
+    That is sha256sum(1)'s format, except for names with control characters, backslashes or arrows.
     """
     files = sorted((entry for entry in entries if entry.mode != LINK_MODE), key=lambda entry: entry.path)
     return as_bytes("".join(f"{entry.digest}  ./{in_list(entry.path)}\n" for entry in files))
 
 
 def in_list(path: str) -> str:
-    """A path or link's target in a line of a list, as printf(1) reads it in a ``%b``."""
+    """A path or a link's target in a list, escaped for ``%b`` of printf(1)."""
     if path.isprintable() and "\\" not in path and " -> " not in path:
         return path
     written = path.translate(_ESCAPES)
@@ -216,7 +216,7 @@ def in_list(path: str) -> str:
 
 
 def as_bytes(text: str) -> bytes:
-    """What a text with paths in it was read from."""
+    """The bytes of a text that contains paths."""
     return text.encode("utf-8", "surrogateescape")
 
 
@@ -229,9 +229,9 @@ def member_from(
     module: str | None = None,
     declared: Declared | None = None,
 ) -> Member:
-    """The member that ``source`` becomes at ``path``; ``status`` is its lstat, for who has it already.
+    """The member for ``source`` at ``path``; ``status`` is its lstat, if the caller has it.
 
-    Raises :class:`PackError` for what is not plain.
+    Raises :class:`PackError` unless it is a plain file, directory or link.
     """
     status = status or os.lstat(source)
     mode = status.st_mode
