@@ -286,10 +286,9 @@ def _shipped(record: dict[str, Any], package: LockedPackage | None) -> bytes:
 
 def _settled(entry: dict[str, Any]) -> dict[str, Any]:
     """What a record says of a file, the same in every release."""
+    varying: tuple[str, ...] = _OF_THE_PATH if "prefix_placeholder" in entry else ()
     if entry["path_type"] not in _UNBAKED:  # the linker wrote all of it
         varying = ("sha256", *_OF_THE_PATH)
-    else:
-        varying = _OF_THE_PATH if "prefix_placeholder" in entry else ()
     return {key: value for key, value in entry.items() if key not in varying}
 
 
