@@ -172,7 +172,7 @@ def test_an_audit_of_a_bundle_and_its_exit_codes(room: Path, dump: Path, tmp_pat
     assert "1 known vulnerability in the 1 component that were compared" in done.stdout
     assert "medium 5.3: words 1.5: CVE-2026-1 (GHSA-0000)" in done.stdout
     assert "fixed in 1.6" in done.stdout
-    assert "openssl 3.0.13: not of PyPI" in done.stdout
+    assert "openssl 3.0.13: not from PyPI" in done.stdout
     assert command("audit", bundle, "--db", dump, "--fail-on", "high").returncode == 0
     assert command("audit", bundle, "--db", dump, "--fail-on", "medium").returncode == 7
     assert command("audit", bundle, "--db", dump, "--fail-on", "never").returncode == 0
